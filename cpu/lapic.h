@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Contract: the chip's local APIC, xAPIC or x2APIC, whichever the CPU has. Each CPU drives its own.
+ * Source: Intel SDM 3, "Advanced Programmable Interrupt Controller (APIC)".
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+void lapic_init(void);			/* boot CPU: chooses the mode, maps the registers */
+void lapic_cpu_init(void);		/* every CPU: enables, spurious and error vectors, LVTs */
+void lapic_eoi(void);
+uint32_t lapic_id(void);		/* of this CPU */
+void lapic_send(uint32_t apic_id, uint32_t icr_low);
+/* One-shot, by absolute TSC value; the LAPIC timer in TSC-deadline mode where it exists, else calibrated ticks. */
+void lapic_timer_set(uint64_t tsc_deadline);
+void lapic_timer_stop(void);
+bool lapic_is_x2apic(void);

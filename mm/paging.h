@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Contract: the one page-table walker. A struct paging_format describes a kind of table (host 4-level, EPT, NPT); map, unmap,
+ * lookup and the like are written once over it. Tables come from page_alloc and are freed with the last mapping. Callers
+ * serialise (kernel map: LOCK_KMAP; a VM's second-level tables: LOCK_GMEM) and flush TLBs themselves: the walker
+ * tells by its return value whether a present entry was changed.
+ * Sources: AMD64 APM 2, "Page Translation and Protection", "Nested Paging"; Intel SDM 3, "Paging", "EPT Translation Mechanism".
+ */
+#pragma once
+
+#include "include/addr.h"
+#include "mm/page.h"
+
+enum paging_prot {
+	PROT_READ = 1,
+	PROT_WRITE = 2,
+	PROT_EXEC = 4,
+	PROT_USER = 8,		/* NPT sets it on every guest mapping; the kernel never */
+	PROT_GLOBAL = 16,
+};
+
+enum paging_cache { CACHE_WB, CACHE_WT, CACHE_UC_MINUS, CACHE_UC, CACHE_WC, CACHE_WP };
+
+/* One per kind of table: pure bit-shuffling, no state. `level` is 1 (4K) to 5. */
+struct paging_format {
+	const char *name;
+	unsigned levels;
+	unsigned max_leaf_level;	/* 1: 4K only, 2: up to 2M, 3: up to 1G */
+	uint64_t (*leaf)(hpa_t a, unsigned prot, enum paging_cache c, unsigned level);
+	uint64_t (*table)(hpa_t a);
+	bool (*present)(uint64_t e);
+	bool (*is_leaf)(uint64_t e, unsigned level);
+	hpa_t (*address)(uint64_t e, unsigned level);
+	unsigned (*prot)(uint64_t e);
+};
+
+extern const struct paging_format paging_host, paging_npt, paging_ept;
+/* What the chip of the day can do, set at boot: 1G leaves or not. */
+
+struct paging {
+	const struct paging_format *format;
+	unsigned max_leaf_level;	/* may be below the format's */
+	struct charge *charge;		/* for table pages */
+	struct page *root;
+	uint64_t table_pages;
+};
+
+struct paging_leaf {
+	hpa_t address;		/* of the byte asked for */
+	uint64_t size;		/* of the leaf: 4K, 2M or 1G */
+	unsigned prot;
+};
+
+int paging_init(struct paging *p, const struct paging_format *f, unsigned max_leaf_level, struct charge *charge) must_check;
+/* Frees all tables (not what they map). */
+void paging_destroy(struct paging *p);
+/*
+ * Maps [va, va+size) to [pa, ...), with the largest leaves that alignment and max_leaf_level allow; replaces what was
+ * there. 4K-aligned. All or nothing: -ENOMEM leaves the old state. Returns 1 if a present entry was replaced (flush), else 0.
+ */
+int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot, enum paging_cache c) must_check;
+/* Removes; splits a large leaf that is only partly covered (-ENOMEM possible then). 1 if anything was present, 0 if not. */
+int paging_unmap(struct paging *p, uint64_t va, uint64_t size) must_check;
+int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot) must_check;
+/* -ENOENT when nothing is mapped there. */
+int paging_lookup(const struct paging *p, uint64_t va, struct paging_leaf *out) must_check;
