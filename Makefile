@@ -1,0 +1,241 @@
+# SPDX-License-Identifier: BSD-2-Clause
+#
+# Builds, runs and tests Keel.  `make help` lists the goals.
+#
+# Sources are found, not listed: every .c and .asm in the folders of DIRS is part of build/keel.elf, every .asl in
+# vdev/ becomes a byte array, every tests/unit/test_*.c and tests/fuzz/fuzz_*.c a program of its own, linked with the
+# real files that its `/* links: ... */` line names.
+#
+#   DEBUG=1         checked build: assertions, lock levels (defines KEEL_DEBUG)
+#   BED=svm|vmx     the bed of `make run`: SVM under QEMU, VMX under Bochs
+#   V=1             print whole commands
+
+MAKEFLAGS += --no-builtin-rules
+SHELL := /bin/bash
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDARY:
+
+B := build
+BED ?= svm
+FUZZ_SECONDS ?= 10
+PYTHON := /usr/bin/python3
+Q := $(if $(V),,@)
+say = $(if $(V),:,printf '  %-6s %s\n' $(1) '$(2)')
+
+DIRS := boot cpu lib mm kernel drivers vmm vmx svm vdev vdev/virtio block net mgmt shell
+
+default: deps-build
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf
+
+# ---- the hypervisor ------------------------------------------------------------------------------------------------
+
+CC := gcc
+OBJDIR := $(B)/obj$(if $(DEBUG),-debug)
+
+CFLAGS := -std=gnu11 -ffreestanding -mno-red-zone -mgeneral-regs-only -march=x86-64 -mcmodel=kernel -fno-pie \
+	-fno-omit-frame-pointer -fno-strict-aliasing -fno-stack-protector -fcf-protection=none -fno-common \
+	-fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -O2 -g \
+	-Wall -Wextra -Werror -I. -I$(B)/gen $(if $(DEBUG),-DKEEL_DEBUG)
+LDFLAGS := -nostdlib -static -no-pie -z max-page-size=4096 -z noexecstack --gc-sections --build-id=none \
+	--no-warn-rwx-segments
+
+OFFSETS_C := kernel/offsets.c
+C_SRC := $(filter-out $(OFFSETS_C),$(sort $(foreach d,$(DIRS),$(wildcard $(d)/*.c))))
+ASM_SRC := $(sort $(foreach d,$(DIRS),$(wildcard $(d)/*.asm)))
+ASL_SRC := $(sort $(wildcard vdev/*.asl))
+ASL_C := $(ASL_SRC:%.asl=$(B)/gen/%.aml.c)
+OBJS := $(C_SRC:%.c=$(OBJDIR)/%.o) $(ASM_SRC:%.asm=$(OBJDIR)/%.asm.o) $(ASL_C:%.c=$(OBJDIR)/%.o)
+
+$(OBJDIR)/%.o: %.c $(B)/gen/flags
+	@mkdir -p $(@D); $(call say,CC,$<)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
+
+# A loop in memcpy must not become a call of memcpy.
+$(OBJDIR)/lib/string.o: CFLAGS += -fno-tree-loop-distribute-patterns
+
+$(OBJDIR)/%.asm.o: %.asm $(B)/gen/offsets.inc $(B)/gen/flags
+	@mkdir -p $(@D); $(call say,NASM,$<)
+	$(Q)nasm -f elf64 -g -F dwarf -Werror -Wno-error=user $(if $(DEBUG),-DKEEL_DEBUG) -I./ -I$(B)/gen/ \
+		-MD $(@:.o=.d) -MP -MT $@ -o $@ $<
+
+# Offsets of C structs for the assembly: kernel/offsets.c is compiled to text, never linked.
+$(B)/gen/offsets.inc: $(OFFSETS_C) tools/asm-offsets $(B)/gen/flags
+	@mkdir -p $(@D); $(call say,GEN,$@)
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $(B)/gen/offsets.d -MT $@ -S -o $(B)/gen/offsets.s $<
+	$(Q)tools/asm-offsets $(B)/gen/offsets.s >$@
+
+# ACPI source to `const unsigned char NAME_aml[]` and `const unsigned NAME_aml_size`.
+$(B)/gen/%.aml.c: %.asl tools/bin2c
+	@mkdir -p $(@D); $(call say,IASL,$<)
+	$(Q)iasl -p $(B)/gen/$* $< >$(B)/gen/$*.log 2>&1 || { cat $(B)/gen/$*.log; exit 1; }
+	$(Q)tools/bin2c $(notdir $*)_aml $(B)/gen/$*.aml >$@
+
+# The image is linked twice: first with an empty symbol table, then with the one made from the first.
+LINK = ld $(LDFLAGS) -T linker.ld -o $(1) $(OBJS) $(2)
+
+$(OBJDIR)/symbols0.o $(OBJDIR)/symbols1.o: $(OBJDIR)/symbols%.o: $(OBJDIR)/symbols%.asm
+	$(Q)nasm -f elf64 -o $@ $<
+
+$(OBJDIR)/symbols0.asm: tools/symtab
+	@mkdir -p $(@D)
+	$(Q)tools/symtab >$@
+
+$(OBJDIR)/symbols1.asm: $(OBJDIR)/keel0.elf tools/symtab
+	@$(call say,GEN,symbols)
+	$(Q)tools/symtab $< >$@
+
+$(OBJDIR)/keel0.elf: $(OBJDIR)/symbols0.o $(OBJS) linker.ld
+	@$(call say,LD,first pass)
+	$(Q)$(call LINK,$@,$<)
+
+$(OBJDIR)/keel.elf: $(OBJDIR)/symbols1.o $(OBJS) linker.ld
+	@$(call say,LD,$(B)/keel.elf)
+	$(Q)$(call LINK,$@,$<)
+	$(Q)tools/symtab $@ | cmp -s - $(OBJDIR)/symbols1.asm || \
+		{ echo 'error: the two link passes differ: .rodata.symbols moves code' >&2; rm -f $@; exit 1; }
+
+# Until there is a linker script, objects are all there is to build.
+ifeq ($(wildcard linker.ld),)
+$(B)/keel.elf: $(OBJS) $(B)/gen/offsets.inc
+else
+# The release and the checked build keep their objects apart; $(B)/keel.elf is the one asked for last.
+$(B)/keel.elf: $(OBJDIR)/keel.elf FORCE
+	@cmp -s $< $@ || cp $< $@
+endif
+
+# Rewritten only when it changes, so that new flags rebuild everything.
+$(B)/gen/flags: FORCE
+	@mkdir -p $(@D); echo '$(CFLAGS)' | cmp -s - $@ || echo '$(CFLAGS)' >$@
+
+-include $(OBJS:.o=.d) $(B)/gen/offsets.d
+
+# ---- host programs: unit tests and fuzz targets ----------------------------------------------------------------------
+
+UNIT := $(patsubst tests/unit/%.c,%,$(sort $(wildcard tests/unit/test_*.c)))
+FUZZ := $(patsubst tests/fuzz/%.c,%,$(sort $(wildcard tests/fuzz/fuzz_*.c)))
+
+HOST_WARN := -std=gnu11 -g -O1 -fno-omit-frame-pointer -fno-strict-aliasing -Wall -Wextra -Werror \
+	-DKEEL_HOST -DKEEL_DEBUG -Itests/host -I. -I$(B)/gen
+UNIT_CFLAGS := $(HOST_WARN) -fsanitize=address,undefined -fno-sanitize-recover=all
+FUZZ_CFLAGS := $(HOST_WARN) -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=all \
+	-fno-sanitize=function
+
+$(B)/host/%.o: %.c
+	@mkdir -p $(@D); $(call say,HOSTCC,$<)
+	$(Q)gcc $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/fuzzobj/%.o: %.c
+	@mkdir -p $(@D); $(call say,CLANG,$<)
+	$(Q)clang $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+# One line per program: `NAME: file.c file.c`, from the links: comments.
+$(B)/gen/links.mk: tools/links $(wildcard tests/unit/test_*.c tests/fuzz/fuzz_*.c)
+	@mkdir -p $(@D); tools/links $(filter %.c,$^) >$@
+
+ifneq ($(UNIT)$(FUZZ),)
+-include $(B)/gen/links.mk
+endif
+
+define unit_rule
+$(B)/unit/$(1): $(B)/host/tests/unit/$(1).o $$(patsubst %.c,$(B)/host/%.o,$$(LINKS_$(1)))
+	@mkdir -p $$(@D); $$(call say,HOSTLD,$(1))
+	$(Q)gcc -fsanitize=address,undefined -o $$@ $$^ -lcmocka
+-include $(B)/host/tests/unit/$(1).d $$(patsubst %.c,$(B)/host/%.d,$$(LINKS_$(1)))
+endef
+define fuzz_rule
+$(B)/fuzz/$(1): $(B)/fuzzobj/tests/fuzz/$(1).o $$(patsubst %.c,$(B)/fuzzobj/%.o,$$(LINKS_$(1)))
+	@mkdir -p $$(@D); $$(call say,HOSTLD,$(1))
+	$(Q)clang -fsanitize=fuzzer,address,undefined -o $$@ $$^
+-include $(B)/fuzzobj/tests/fuzz/$(1).d $$(patsubst %.c,$(B)/fuzzobj/%.d,$$(LINKS_$(1)))
+endef
+$(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
+$(foreach t,$(FUZZ),$(eval $(call fuzz_rule,$(t))))
+
+unit: deps-test
+	$(Q)$(MAKE) --no-print-directory unit-now
+unit-now: $(UNIT:%=$(B)/unit/%)
+	$(Q)tools/unit $^
+
+fuzz: deps-fuzz
+	$(Q)$(MAKE) --no-print-directory fuzz-now
+fuzz-now: $(FUZZ:%=$(B)/fuzz/%)
+	$(Q)tools/fuzz $(FUZZ_SECONDS) $^
+
+# One test: `make unit/test_page`, `make fuzz/fuzz_decode`.
+unit/%: $(B)/unit/%
+	$(Q)tools/unit $<
+fuzz/%: $(B)/fuzz/%
+	$(Q)tools/fuzz $(FUZZ_SECONDS) $<
+
+# ---- guests, media, runs -------------------------------------------------------------------------------------------
+
+-include $(wildcard tests/guest/*.mk)
+
+GUEST := $(B)/guest/vmlinuz $(B)/guest/initrd.img
+
+$(B)/guest/vmlinuz: tools/guest-kernel
+	@$(call say,GUEST,$@)
+	$(Q)tools/guest-kernel $@
+
+$(B)/guest/initrd.img: tools/guest-initrd tools/guest-init
+	@$(call say,GUEST,$@)
+	$(Q)tools/guest-initrd $@
+
+$(B)/keel.iso: $(B)/keel.elf $(GUEST) configs/demo.conf tools/mkiso
+	@$(call say,ISO,$@)
+	$(Q)tools/mkiso -o $@ -c configs/demo.conf $(GUEST)
+
+guests: $(GUEST)
+
+iso: deps-run
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.iso
+
+run: iso
+	$(Q)tools/run --bed $(BED) --iso $(B)/keel.iso
+
+bench: deps-test
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(GUEST)
+	$(Q)tools/bench
+
+# ---- tests -----------------------------------------------------------------------------------------------------------
+
+style: deps-build
+	$(Q)tools/style
+
+check: unit style
+
+# Quick checks first; pytest's summary comes last.
+test: deps-test
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf
+	$(Q)$(MAKE) --no-print-directory check
+	$(Q)$(MAKE) --no-print-directory system
+
+system:
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(GUEST) $(TEST_GUESTS)
+	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
+
+# ---- what it takes ---------------------------------------------------------------------------------------------------
+
+deps:
+	$(Q)tools/deps build run test fuzz
+deps-%:
+	$(Q)tools/deps $*
+
+clean:
+	rm -rf $(B)
+
+help:
+	@printf '%s\n' \
+	'make            build/keel.elf (DEBUG=1: checked build)' \
+	'make run        start the demo on the SVM bed, QEMU (BED=vmx: the VMX bed, Bochs)' \
+	'make iso        build/keel.iso, a hybrid BIOS and UEFI image' \
+	'make test       everything, on both beds' \
+	'make check      unit tests and style' \
+	'make fuzz       each fuzz target for FUZZ_SECONDS=10' \
+	'make bench      what operations cost, one line each' \
+	'make deps       install missing Debian packages' \
+	'make clean      remove build/'
+
+FORCE:
+.PHONY: default FORCE deps unit unit-now fuzz fuzz-now guests iso run bench style check test system clean help
