@@ -16,6 +16,7 @@ size_t strnlen(const char *s, size_t max);
 int strcmp(const char *a, const char *b);
 int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
+void *memchr(const void *p, int c, size_t n);
 
 /* Copies at most size - 1 characters and always ends `dst` with NUL; returns strlen(src), so >= size is "cut". */
 static inline size_t str_copy(char *dst, const char *src, size_t size)

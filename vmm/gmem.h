@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Contract: guest memory, the only way to it. A slot maps guest frames to {page, state}; the second-level tables (EPT, NPT) are a
+ * cache of that truth, filled by faults, and may be dropped at any time. Everything here may wait and may fail: thread
+ * context, no spinlock held; only gmem_peek does neither. A mapping is valid on the thread that made it.
+ *
+ * Pointers and TLBs. Whoever takes a frame away (drop, copy-on-write, swap) removes it from the tables, then calls the
+ * flush callback, which returns when every vCPU has left guest mode and will flush its TLB and forget what it got from gmem_peek
+ * before it enters again; only then is the frame released. So a vCPU thread may keep a gmem_peek pointer until it serves that request.
+ */
+#pragma once
+
+#include "cpu/spinlock.h"
+#include "include/addr.h"
+#include "mm/paging.h"
+
+#define GMEM_SLOT_MAX	16
+
+enum gmem_access { GMEM_READ = 1, GMEM_WRITE = 2, GMEM_EXEC = 4 };
+
+enum gmem_state { GMEM_ABSENT, GMEM_PRESENT, GMEM_SHARED_COW, GMEM_SWAPPED };
+
+struct gmem_config {
+	const struct paging_format *format;
+	unsigned max_leaf_level;		/* 1 to 3 */
+	unsigned gpa_bits;			/* addresses at or above 1 << gpa_bits are refused */
+	int node;				/* preferred node */
+	struct charge *charge;
+	void (*flush)(void *arg);		/* see above; thread context */
+	void *arg;
+};
+
+struct gmem_slot;
+
+struct gmem {
+	struct gmem_config config;
+	struct spinlock lock;			/* slots' entries and tables: LOCK_GMEM */
+	struct paging tables;
+	struct gmem_slot *slot[GMEM_SLOT_MAX];	/* sorted by base; fixed once vCPUs run */
+	unsigned slot_count;
+	uint64_t ram_pages;			/* configured, in 4K frames */
+	uint64_t present_pages;			/* filled */
+	uint64_t faults;
+};
+
+int gmem_init(struct gmem *g, const struct gmem_config *c) must_check;
+void gmem_destroy(struct gmem *g);		/* no vCPU runs, no mapping is held */
+/* RAM at [base, base+size), 4K-aligned; -EINVAL malformed, -EEXIST overlap, -ENOMEM, -ENOSPC. Nothing is allocated for its contents yet. */
+int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size) must_check;
+
+/* Copies; fills absent frames. 0, -EFAULT (some byte is not RAM: bytes before it may have been copied), -ENOMEM, -EINTR. */
+int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n) must_check;
+int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n) must_check;
+int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n) must_check;
+
+struct gmem_mapping {
+	void *ptr;		/* host address of the first byte */
+	size_t len;		/* bytes usable: to the end of the page at most */
+	struct page *page;	/* pinned */
+	gpa_t gpa;
+	unsigned access;
+};
+
+/* Pins the frame at `a`; out->len is min(len, rest of the 4K page). */
+int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_mapping *out) must_check;
+void gmem_unmap(struct gmem *g, struct gmem_mapping *m);	/* marks dirty if it was for writing */
+
+/* A second-level fault: fills the frame and its table entry. 0 done, -ENOENT not RAM (a device, or nothing), -ENOMEM, -EINTR. */
+int gmem_fault(struct gmem *g, gpa_t a, unsigned access) must_check;
+/* Host address of byte `a` if its frame is present and allows the access, else NULL. Never waits. vCPU threads only, see above. */
+void *gmem_peek(struct gmem *g, gpa_t a, unsigned access);
+bool gmem_is_ram(struct gmem *g, gpa_t a);
+/* Forgets the second-level tables (they are rebuilt by faults), flushes. Contents stay. */
+int gmem_drop_tables(struct gmem *g);
+hpa_t gmem_root(const struct gmem *g);		/* for EPTP / nCR3 */
