@@ -178,7 +178,7 @@ $(B)/guest/vmlinuz: tools/guest-kernel
 	@$(call say,GUEST,$@)
 	$(Q)tools/guest-kernel $@
 
-$(B)/guest/initrd.img: tools/guest-initrd tools/guest-init
+$(B)/guest/initrd.img: tools/guest-initrd tools/guest-init tools/guest-rc $(B)/guest/vmlinuz
 	@$(call say,GUEST,$@)
 	$(Q)tools/guest-initrd $@
 
