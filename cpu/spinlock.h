@@ -44,3 +44,6 @@ void spin_unlock(struct spinlock *l);
 uint64_t spin_lock_irq(struct spinlock *l) must_check;
 void spin_unlock_irq(struct spinlock *l, uint64_t flags);
 bool spin_held(const struct spinlock *l);	/* by this CPU; for ASSERT */
+/* What this CPU holds (debug builds; else nothing), for panic. */
+unsigned spin_held_count(void);
+const struct spinlock *spin_held_get(unsigned i);
