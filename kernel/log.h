@@ -28,3 +28,8 @@ bool log_read(uint64_t from, struct log_line *out);
 
 /* Called with each line of LOG_INFO or above, any context, the log's lock not held. One sink; NULL = early uart. */
 void log_set_sink(void (*sink)(const struct log_line *line));
+/* The early uart: gets whole lines with time and newline while there is no sink. Set first of all at boot. */
+void log_set_early(void (*write)(const char *text, size_t length));
+
+/* "[    0.123456] warning: area: text\n"; returns its length. */
+int log_format_line(const struct log_line *line, char *buf, size_t size);

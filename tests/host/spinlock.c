@@ -37,8 +37,8 @@ bool spin_try(struct spinlock *l)
 {
 	uint16_t owner = __atomic_load_n(&l->owner, __ATOMIC_RELAXED);
 
-	if (!__atomic_compare_exchange_n(&l->next, &owner, (uint16_t)(owner + 1), false, __ATOMIC_ACQUIRE,
-					 __ATOMIC_RELAXED))
+	if (!__atomic_compare_exchange_n(&l->next, &owner, (uint16_t)(owner + 1), false,
+					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return false;
 	l->holder = (int16_t)cpu_index();
 	return true;
@@ -67,6 +67,8 @@ void spin_unlock_irq(struct spinlock *l, uint64_t flags)
 /* A lock of zeros (static, not initialised) has holder 0: the tickets decide first. */
 bool spin_held(const struct spinlock *l)
 {
-	return __atomic_load_n(&l->next, __ATOMIC_RELAXED) != __atomic_load_n(&l->owner, __ATOMIC_RELAXED) &&
+	uint16_t next = __atomic_load_n(&l->next, __ATOMIC_RELAXED);
+
+	return next != __atomic_load_n(&l->owner, __ATOMIC_RELAXED) &&
 	       l->holder == (int16_t)cpu_index();
 }

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Interrupt vectors: one table of handlers for all CPUs, counters per CPU.
+ *
+ * Locking: irq_lock (LOCK_LEAF) orders claims among each other. Dispatch reads without it: a row's `fn` is written last when
+ * it is claimed and first when it is freed, and who frees a vector has silenced its source.
+ */
+#include "kernel/irq.h"
+
+#include "cpu/lapic.h"
+#include "cpu/percpu.h"
+#include "cpu/spinlock.h"
+#include "include/errno.h"
+#include "kernel/log.h"
+#include "lib/string.h"
+
+#define VECTORS		256
+
+struct row {
+	irq_handler *fn;
+	void *arg;
+	bool used;
+	char name[20];
+};
+
+static struct spinlock irq_lock = SPINLOCK_INIT("irq", LOCK_LEAF);
+static struct row rows[VECTORS];
+static PERCPU uint64_t counts[VECTORS - IRQ_FIRST];
+
+static void fill(struct row *r, const char *name, irq_handler *fn, void *arg)
+{
+	r->used = true;
+	str_copy(r->name, name, sizeof(r->name));
+	r->arg = arg;
+	__atomic_store_n(&r->fn, fn, __ATOMIC_RELEASE);
+}
+
+int irq_claim(unsigned vector, const char *name, irq_handler *fn, void *arg)
+{
+	uint64_t flags;
+	int err = 0;
+
+	if (vector < IRQ_FIRST || vector >= VECTORS)
+		return -EINVAL;
+	flags = spin_lock_irq(&irq_lock);
+	if (rows[vector].used)
+		err = -EBUSY;
+	else
+		fill(&rows[vector], name, fn, arg);
+	spin_unlock_irq(&irq_lock, flags);
+	return err;
+}
+
+int irq_alloc(const char *name, irq_handler *fn, void *arg)
+{
+	uint64_t flags = spin_lock_irq(&irq_lock);
+	int vector = IRQ_FIRST;
+
+	while (vector <= IRQ_DYNAMIC_LAST && rows[vector].used)
+		vector++;
+	if (vector <= IRQ_DYNAMIC_LAST)
+		fill(&rows[vector], name, fn, arg);
+	else
+		vector = -ENOSPC;
+	spin_unlock_irq(&irq_lock, flags);
+	return vector;
+}
+
+void irq_free(unsigned vector)
+{
+	uint64_t flags;
+
+	if (vector < IRQ_FIRST || vector >= VECTORS)
+		return;
+	flags = spin_lock_irq(&irq_lock);
+	__atomic_store_n(&rows[vector].fn, NULL, __ATOMIC_RELEASE);
+	rows[vector].used = false;
+	spin_unlock_irq(&irq_lock, flags);
+}
+
+void irq_dispatch(unsigned vector)
+{
+	const struct row *r = &rows[vector];
+	irq_handler *fn = __atomic_load_n(&r->fn, __ATOMIC_ACQUIRE);
+	uint64_t *count = &this_cpu(counts)[vector - IRQ_FIRST];
+
+	++*count;
+	if (likely(fn))
+		fn(r->arg);
+	else if (vector != IRQ_KICK && vector != IRQ_SPURIOUS && *count == 1)
+		log_warn("irq: vector %#x without a handler on CPU %u", vector, cpu_index());
+	if (likely(vector != IRQ_SPURIOUS))
+		lapic_eoi();
+}
+
+uint64_t irq_count(unsigned vector)
+{
+	uint64_t sum = 0;
+
+	if (vector >= IRQ_FIRST && vector < VECTORS)
+		for (unsigned cpu = 0; cpu < cpu_count; cpu++)
+			sum += per_cpu(counts, cpu)[vector - IRQ_FIRST];
+	return sum;
+}
+
+const char *irq_name(unsigned vector)
+{
+	if (vector >= VECTORS || !rows[vector].used)
+		return vector == IRQ_KICK ? "kick" : vector == IRQ_SPURIOUS ? "spurious" : "";
+	return rows[vector].name;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: kernel/log.c kernel/irq.c lib/format.c tests/host/percpu.c tests/host/spinlock.c tests/host/tsc.c */
+/*
+ * kernel/log: order, levels and sinks, both ways of falling out of the ring, a lock that cannot be had.
+ * kernel/irq: claims, dispatch, counts, the EOI.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cpu/lapic.h"
+#include "cpu/percpu.h"
+#include "include/errno.h"
+#include "kernel/irq.h"
+#include "kernel/log.h"
+
+static char printed[4096];
+static unsigned sunk, eois, fired;
+
+void lapic_eoi(void)
+{
+	eois++;
+}
+
+static void early(const char *text, size_t n)
+{
+	strncat(printed, text, n);
+}
+
+static void sink(const struct log_line *line)
+{
+	assert_true(line->level <= LOG_INFO);
+	sunk++;
+}
+
+static uint64_t newest(void)
+{
+	struct log_line l;
+	uint64_t n = 0;
+
+	while (log_read(n, &l))
+		n = l.sequence + 1;
+	return n;
+}
+
+static void sinks(void **state)
+{
+	struct log_line l;
+
+	(void)state;
+	assert_false(log_read(0, &l));
+	log_info("before: any sink");
+	log_set_early(early);
+	log_warn("test: %d", 42);
+	log_debug("test: not printed");
+	assert_string_equal(strchr(printed, ']'), "] warning: test: 42\n");
+	log_set_sink(sink);
+	log_info("test: to the sink");
+	log_debug("test: not to the sink");
+	assert_int_equal(sunk, 1);
+	log_set_sink(NULL);
+	assert_true(log_read(0, &l));
+	assert_string_equal(l.text, "before: any sink");
+	assert_true(log_read(2, &l));
+	assert_int_equal(l.level, LOG_DEBUG);
+	assert_string_equal(l.text, "test: not printed");
+	log_set_early(NULL);
+}
+
+static void many_short(void **state)
+{
+	struct log_line l;
+	uint64_t from = newest();
+
+	(void)state;
+	for (int i = 0; i < 3000; i++)
+		log_info("%d", i);
+	assert_true(log_read(0, &l));
+	assert_int_equal(l.sequence, from + 3000 - 1024);
+	for (uint64_t n = l.sequence; log_read(n, &l); n++) {
+		char want[16];
+
+		snprintf(want, sizeof(want), "%d", (int)(n - from));
+		assert_string_equal(l.text, want);
+	}
+}
+
+static void many_long(void **state)
+{
+	struct log_line l;
+	char text[300];
+	unsigned seen = 0;
+
+	(void)state;
+	memset(text, 'x', sizeof(text));
+	text[299] = 0;
+	for (int i = 0; i < 1500; i++) {
+		text[0] = (char)('a' + i % 26);
+		log_info("%s", text);
+	}
+	for (uint64_t n = 0; log_read(n, &l); n = l.sequence + 1, seen++) {
+		assert_int_equal(strlen(l.text), 255);
+		assert_int_equal(l.text[254], 'x');
+	}
+	assert_int_equal(seen, (64 << 10) / 255);
+	assert_int_equal(l.text[0], 'a' + 1499 % 26);
+}
+
+static void handler(void *arg)
+{
+	fired += *(int *)arg;
+}
+
+static void vectors(void **state)
+{
+	int one = 1, vector;
+
+	(void)state;
+	host_percpu_init(2);
+	assert_int_equal(irq_claim(IRQ_TIMER, "timer", handler, &one), 0);
+	assert_int_equal(irq_claim(IRQ_TIMER, "other", handler, &one), -EBUSY);
+	assert_int_equal(irq_claim(3, "low", handler, &one), -EINVAL);
+	irq_dispatch(IRQ_TIMER);
+	host_cpu_become(1);
+	irq_dispatch(IRQ_TIMER);
+	assert_int_equal(fired, 2);
+	assert_int_equal(irq_count(IRQ_TIMER), 2);
+	assert_string_equal(irq_name(IRQ_TIMER), "timer");
+	irq_dispatch(IRQ_SPURIOUS);
+	irq_dispatch(IRQ_KICK);
+	irq_dispatch(0x77);
+	assert_int_equal(eois, 4);
+	for (vector = 0; vector >= 0;)
+		vector = irq_alloc("many", handler, &one);
+	assert_int_equal(vector, -ENOSPC);
+	irq_free(0x40);
+	assert_int_equal(irq_alloc("again", handler, &one), 0x40);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(sinks),
+		cmocka_unit_test(many_short),
+		cmocka_unit_test(many_long),
+		cmocka_unit_test(vectors),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
