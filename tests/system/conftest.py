@@ -1,0 +1,64 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Fixtures of the system tests: the beds, and Keels that are ended, their transcripts kept when the test fails."""
+import os
+import re
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+from keel import LOGS, Keel  # noqa: E402  pylint: disable=wrong-import-position
+
+BEDS = ("svm", "vmx")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "cost(seconds): about how long a test takes; cheap ones run first")
+
+
+def pytest_collection_modifyitems(items):
+    def cost(item):
+        mark = item.get_closest_marker("cost")
+        return mark.args[0] if mark else 1
+    items.sort(key=cost)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item):
+    outcome = yield
+    report = outcome.get_result()
+    setattr(item, "failed_" + report.when, report.failed)
+    if report.failed and getattr(item, "keels", None):
+        for keel in item.keels:
+            try:
+                with open(keel.transcript, encoding="latin-1", newline="") as f:
+                    tail = f.read()[-3000:]
+                report.sections.append((f"serial line, {keel.transcript}", tail.replace("\r", "")))
+            except OSError:
+                pass
+
+
+@pytest.fixture(params=BEDS)
+def bed(request):
+    return request.param
+
+
+@pytest.fixture
+def start(request):
+    """start(bed, ...): a Keel that lives as long as the test."""
+    keels = request.node.keels = []
+
+    def start_keel(bed, **options):
+        name = re.sub(r"[^\w.-]+", "_", request.node.name) + (f".{len(keels)}" if keels else "")
+        try:
+            os.unlink(f"{LOGS}/{name}.log")
+        except OSError:
+            pass
+        keels.append(Keel(bed, name=name, **options))
+        return keels[-1]
+
+    yield start_keel
+    for keel in keels:
+        keel.close()
+        if not (getattr(request.node, "failed_call", False) or getattr(request.node, "failed_setup", False)):
+            os.unlink(keel.transcript)

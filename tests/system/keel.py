@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Drives one Keel over its serial console, on either bed, through tools/run.
+
+    with Keel("svm", config=DEBIAN, modules=GUEST) as keel:
+        keel.boot()
+        assert "running" in keel.command("list")
+
+Timeouts only bound a hang: they are generous, and no test asserts a duration of the host's clock.
+"""
+import contextlib
+import os
+import re
+import signal
+import tempfile
+import time
+
+import pexpect
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+BUILD = f"{ROOT}/build"
+LOGS = f"{BUILD}/test-logs"
+PROMPT = "keel> "
+ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x07")
+KERNEL, INITRD = f"{BUILD}/guest/vmlinuz", f"{BUILD}/guest/initrd.img"
+LINUX = {"vmlinuz": KERNEL, "initrd.img": INITRD}
+
+# Wall-clock seconds that something may take before it counts as hung.
+PATIENCE = {"svm": 120, "vmx": 240}
+
+
+def vm(name, memory="192M", kernel="vmlinuz", initrd="initrd.img", cmdline=None, **more):
+    """A [vm] section; `cmdline` defaults to what a quiet Linux wants."""
+    if cmdline is None:
+        cmdline = f"console=ttyS0 quiet hostname={name}"
+    keys = {"memory": memory, "kernel": kernel, "initrd": initrd, "cmdline": cmdline, **more}
+    return f"[vm {name}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items() if v) + "\n"
+
+
+def guest_elf(name):
+    """A kernel of tests/guest/."""
+    return f"{BUILD}/tests/guest/{name}.elf"
+
+
+class Keel:
+    def __init__(self, bed, config="[host]\nhostname = keel0\n", modules=None, cmdline="", name="keel", cpus=1,
+                 memory=None, patience=None, **options):
+        self.bed, self.name, self.cpus = bed, name, cpus
+        self.patience = patience or PATIENCE[bed]
+        self.work = tempfile.TemporaryDirectory(prefix="keel-test-")
+        self.transcript = f"{LOGS}/{name}.log"
+        os.makedirs(LOGS, exist_ok=True)
+        self.log = open(self.transcript, "a", encoding="latin-1", newline="")
+        arguments = ["--bed", bed, "--cpus", str(cpus)]
+        if memory:
+            arguments += ["--memory", str(memory)]
+        for key, value in options.items():
+            flag = "--" + key.replace("_", "-")
+            values = value if isinstance(value, list) else [value]
+            for v in values:
+                arguments += [flag] if v is True else [f"{flag}={v}"]
+        if config is not None:
+            path = f"{self.work.name}/keel.conf"
+            with open(path, "wb") as f:
+                f.write(config if isinstance(config, bytes) else config.encode())
+            arguments += ["-c", path]
+        if cmdline:
+            arguments += [f"--cmdline={cmdline}"]
+        arguments += [f"{n}={p}" for n, p in (modules or {}).items()]
+        self.child = pexpect.spawn(f"{ROOT}/tools/run", arguments, timeout=self.patience, encoding="latin-1",
+                                   echo=False, dimensions=(24, 80), cwd=ROOT)
+        self.child.delaybeforesend = None
+        self.child.logfile_read = self.log
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        """Ends the emulator, whatever state it is in."""
+        if self.child.isalive():
+            self.child.kill(signal.SIGTERM)
+        with contextlib.suppress(pexpect.ExceptionPexpect):
+            self.child.close(force=True)
+        self.log.close()
+        self.work.cleanup()
+
+    def expect(self, pattern, timeout=None):
+        """Waits for a regular expression; returns all that came up to and with it."""
+        self.child.expect(pattern, timeout=timeout or self.patience)
+        return clean(self.child.before + self.child.after)
+
+    def boot(self):
+        """Up to the first prompt; the boot log is kept in boot_log."""
+        self.boot_log = self.expect(f"\n{PROMPT}")
+        self.settle()
+        return self
+
+    def settle(self, quiet=0.3):
+        """Drains what still comes, until the line has been quiet for that long."""
+        text = ""
+        while True:
+            try:
+                text += self.child.read_nonblocking(4096, timeout=quiet)
+            except pexpect.TIMEOUT:
+                return clean(text)
+            except pexpect.EOF:
+                return clean(text)
+
+    def send(self, text):
+        self.child.send(text)
+
+    def command(self, line, timeout=None):
+        """Types a line at the prompt; returns what it printed, without echo and prompt."""
+        self.settle(0.05)
+        self.send(line + "\r")
+        self.child.expect(re.escape(line[-40:]) + r"[^\n]*\n", timeout=timeout or self.patience)
+        self.child.expect(r"(?:^|\n|\r)" + PROMPT + r"(?:\x1b\[K)?$", timeout=timeout or self.patience)
+        return clean(self.child.before).strip("\r\n")
+
+    def wait_for(self, line, pattern, timeout=None):
+        """Repeats a command until its output matches; returns the match."""
+        end = time.monotonic() + (timeout or self.patience)
+        while True:
+            out = self.command(line)
+            match = re.search(pattern, out)
+            if match:
+                return match
+            assert time.monotonic() < end, f"{line}: no {pattern!r} in:\n{out}"
+            time.sleep(0.5)
+
+    def state(self, name):
+        return self.wait_for(f"domstate {name}", r"(\S[^\r\n]*)").group(1)
+
+    def wait_state(self, name, state, timeout=None):
+        return self.wait_for(f"domstate {name}", rf"(?m)^{state}\b", timeout)
+
+    @contextlib.contextmanager
+    def console(self, name, command=None):
+        """Inside, what is sent goes to the guest; at the end Ctrl-] leaves."""
+        self.settle(0.05)
+        self.send((command or f"console {name}") + "\r")
+        yield self
+        self.send("\x1d")
+        self.expect(PROMPT)
+        self.settle()
+
+    def poweroff(self):
+        """By the command; the emulator must end by itself."""
+        self.settle(0.05)
+        self.send("poweroff\r")
+        self.child.expect(pexpect.EOF, timeout=self.patience)
+        return clean(self.child.before)
+
+
+def clean(text):
+    return ESCAPE.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+
+
+def fields(text):
+    """`Name:   value` lines as a dict."""
+    return {k.strip(): v.strip() for k, _, v in (row.partition(":") for row in text.splitlines()) if v}
+
+
+def rows(text):
+    """The rows of a table as printed by `list`, without its head."""
+    lines = [row.split() for row in text.splitlines() if row.strip()]
+    head = next((i for i, row in enumerate(lines) if set("".join(row)) == {"-"}), -1)
+    return lines[head + 1:]
