@@ -47,23 +47,23 @@ ASL_SRC := $(sort $(wildcard vdev/*.asl))
 ASL_C := $(ASL_SRC:%.asl=$(B)/gen/%.aml.c)
 OBJS := $(C_SRC:%.c=$(OBJDIR)/%.o) $(ASM_SRC:%.asm=$(OBJDIR)/%.asm.o) $(ASL_C:%.c=$(OBJDIR)/%.o)
 
-$(OBJDIR)/%.o: %.c $(B)/gen/flags
+$(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 	@mkdir -p $(@D); $(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # A loop in memcpy must not become a call of memcpy.
 $(OBJDIR)/lib/string.o: CFLAGS += -fno-tree-loop-distribute-patterns
 
-$(OBJDIR)/%.asm.o: %.asm $(B)/gen/offsets.inc $(B)/gen/flags
+$(OBJDIR)/%.asm.o: %.asm $(OBJDIR)/gen/offsets.inc $(OBJDIR)/flags
 	@mkdir -p $(@D); $(call say,NASM,$<)
-	$(Q)nasm -f elf64 -g -F dwarf -Werror -Wno-error=user $(if $(DEBUG),-DKEEL_DEBUG) -I./ -I$(B)/gen/ \
+	$(Q)nasm -f elf64 -g -F dwarf -Werror -Wno-error=user $(if $(DEBUG),-DKEEL_DEBUG) -I./ -I$(OBJDIR)/gen/ \
 		-MD $(@:.o=.d) -MP -MT $@ -o $@ $<
 
 # Offsets of C structs for the assembly: kernel/offsets.c is compiled to text, never linked.
-$(B)/gen/offsets.inc: $(OFFSETS_C) tools/asm-offsets $(B)/gen/flags
+$(OBJDIR)/gen/offsets.inc: $(OFFSETS_C) tools/asm-offsets $(OBJDIR)/flags
 	@mkdir -p $(@D); $(call say,GEN,$@)
-	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $(B)/gen/offsets.d -MT $@ -S -o $(B)/gen/offsets.s $<
-	$(Q)tools/asm-offsets $(B)/gen/offsets.s >$@
+	$(Q)$(CC) $(CFLAGS) -MMD -MP -MF $(OBJDIR)/gen/offsets.d -MT $@ -S -o $(OBJDIR)/gen/offsets.s $<
+	$(Q)tools/asm-offsets $(OBJDIR)/gen/offsets.s >$@
 
 # ACPI source to `const unsigned char NAME_aml[]` and `const unsigned NAME_aml_size`.
 $(B)/gen/%.aml.c: %.asl tools/bin2c
@@ -97,7 +97,7 @@ $(OBJDIR)/keel.elf: $(OBJDIR)/symbols1.o $(OBJS) linker.ld
 
 # Until there is a linker script, objects are all there is to build.
 ifeq ($(wildcard linker.ld),)
-$(B)/keel.elf: $(OBJS) $(B)/gen/offsets.inc
+$(B)/keel.elf: $(OBJS) $(OBJDIR)/gen/offsets.inc
 else
 # The release and the checked build keep their objects apart; $(B)/keel.elf is the one asked for last.
 $(B)/keel.elf: $(OBJDIR)/keel.elf FORCE
@@ -105,10 +105,10 @@ $(B)/keel.elf: $(OBJDIR)/keel.elf FORCE
 endif
 
 # Rewritten only when it changes, so that new flags rebuild everything.
-$(B)/gen/flags: FORCE
+$(OBJDIR)/flags: FORCE
 	@mkdir -p $(@D); echo '$(CFLAGS)' | cmp -s - $@ || echo '$(CFLAGS)' >$@
 
--include $(OBJS:.o=.d) $(B)/gen/offsets.d
+-include $(OBJS:.o=.d) $(OBJDIR)/gen/offsets.d
 
 # ---- host programs: unit tests and fuzz targets ----------------------------------------------------------------------
 
