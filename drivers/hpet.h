@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The HPET's main counter, as a reference for calibration. No interrupts: timers are the LAPIC's.
+ * Source: IA-PC HPET Specification 1.0a, "Hardware Overview".
+ */
+#pragma once
+
+#include "include/addr.h"
+
+/* Maps it and lets it count. -ENODEV when what is there is no HPET. */
+int hpet_init(hpa_t base) must_check;
+uint64_t hpet_hz(void);		/* 0: not there */
+uint64_t hpet_read(void);	/* wraps at hpet_mask() */
+uint64_t hpet_mask(void);	/* 32 or 64 ones */

@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: drivers/acpi.c tests/host/log.c */
+/*
+ * drivers/acpi.c: tables built here, good ones and each kind of damage. The names of tests say what is expected.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "drivers/acpi.h"
+#include "include/errno.h"
+#include "tests/host/acpi_build.h"
+
+static struct acpi_info info;
+
+static bool reader(hpa_t a, void *buf, size_t n)
+{
+	if (a.v > MEMORY_SIZE || n > MEMORY_SIZE - a.v)
+		return false;
+	memcpy(buf, memory + a.v, n);
+	return true;
+}
+
+static int parse(void)
+{
+	return acpi_parse(&info, memory, 36, reader);
+}
+
+static const uint8_t madt[] = {
+	0x00, 0x00, 0xe0, 0xfe, 1, 0, 0, 0,
+	0, 8, 0, 0, 1, 0, 0, 0,				/* CPU 0 */
+	0, 8, 1, 2, 1, 0, 0, 0,				/* CPU 1, APIC id 2 */
+	0, 8, 2, 4, 0, 0, 0, 0,				/* an empty socket */
+	0, 8, 3, 6, 2, 0, 0, 0,				/* may be plugged in */
+	9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0,	/* x2APIC id 256 */
+	9, 16, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0,	/* APIC id 2 again */
+	1, 12, 5, 0, 0x00, 0x00, 0xc0, 0xfe, 0, 0, 0, 0,	/* I/O APIC */
+	2, 10, 0, 0, 2, 0, 0, 0, 0, 0,			/* IRQ 0 is wire 2 */
+	2, 10, 0, 9, 9, 0, 0, 0, 0x0d, 0,		/* IRQ 9: level, high */
+	2, 10, 0, 11, 20, 0, 0, 0, 0x0f, 0,		/* IRQ 11: level, low, wire 20 */
+	4, 6, 0xff, 5, 0, 1,				/* NMI on LINT1 of all */
+	77, 3, 0,					/* unknown: skipped */
+	5, 12, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0,		/* LAPIC at 4 GiB */
+};
+
+static void check_madt(void)
+{
+	assert_int_equal(info.cpu_count, 4);
+	assert_int_equal(info.cpu[1].apic_id, 2);
+	assert_true(info.cpu[1].enabled);
+	assert_int_equal(info.cpu[2].apic_id, 6);
+	assert_false(info.cpu[2].enabled);
+	assert_int_equal(info.cpu[3].apic_id, 256);
+	assert_int_equal(info.cpu[3].uid, 9);
+	assert_int_equal(info.ioapic_count, 1);
+	assert_int_equal(info.ioapic[0].base.v, 0xfec00000);
+	assert_int_equal(info.override_count, 3);
+	assert_int_equal(info.override[0].gsi, 2);
+	assert_false(info.override[0].level);
+	assert_true(info.override[1].level && !info.override[1].low);
+	assert_true(info.override[2].level && info.override[2].low);
+	assert_int_equal(info.nmi_count, 1);
+	assert_int_equal(info.nmi[0].uid, ACPI_UID_ALL);
+	assert_int_equal(info.nmi[0].lint, 1);
+	assert_true(info.pic);
+	assert_int_equal(info.lapic.v, 0x100000000);
+}
+
+static void madt_by_xsdt_and_rsdt(void **state)
+{
+	(void)state;
+	for (unsigned revision = 0; revision <= 2; revision += 2) {
+		build_begin(revision);
+		build_table("APIC", madt, sizeof(madt));
+		assert_int_equal(parse(), 0);
+		assert_int_equal(info.revision, revision);
+		assert_string_equal(info.oem, "KEEL  ");
+		check_madt();
+	}
+}
+
+static void build_fadt(unsigned revision, uint32_t dsdt)
+{
+	uint8_t b[244 - 36] = { 0 };
+
+#define AT(offset, v) b[(offset) - 36] = (uint8_t)(v), b[(offset) - 35] = (uint8_t)((v) >> 8)
+	memcpy(b + 4, &dsdt, 4);
+	AT(46, 9);
+	AT(48, 0xb2);
+	AT(52, 0xf1);
+	AT(64, 0x604);
+	AT(76, 0x608);
+	AT(112, 0x0500);	/* 32-bit timer, reset register */
+	AT(116, 0x0801);
+	AT(120, 0xcf9);
+	AT(128, 0x0f);
+#undef AT
+	if (revision == 1)
+		b[113 - 36] = 0;
+	build_table("FACP", b, revision == 1 ? 116 - 36 : sizeof(b));
+}
+
+static void fadt_with_soft_off(void **state)
+{
+	static const uint8_t dsdt[] = {
+		0x5b, 0x80, '_', 'S', '5', 0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x01, 0, 0,
+	};
+
+	(void)state;
+	build_begin(2);
+	build_fadt(3, build_loose("DSDT", dsdt, sizeof(dsdt)));
+	assert_int_equal(parse(), 0);
+	assert_true(info.s5);
+	assert_int_equal(info.s5_a, 5);
+	assert_int_equal(info.s5_b, 1);
+	assert_int_equal(info.pm1a_control, 0x604);
+	assert_int_equal(info.pm_timer_port, 0x608);
+	assert_int_equal(info.pm_timer_bits, 32);
+	assert_int_equal(info.reset.address, 0xcf9);
+	assert_int_equal(info.reset.space, ACPI_SPACE_IO);
+	assert_int_equal(info.reset_value, 0x0f);
+	assert_int_equal(info.sci, 9);
+}
+
+static void fadt_of_revision_1(void **state)
+{
+	uint8_t dsdt[600] = { 0 };
+	static const uint8_t s5[] = { 0x08, '\\', '_', 'S', '5', '_', 0x12, 0x07, 0x02, 0x00, 0x00 };
+
+	(void)state;
+	for (unsigned at = 200; at < 500; at++) {	/* the name crosses every seam of the search */
+		memset(dsdt, 0, sizeof(dsdt));
+		memcpy(dsdt + at, s5, sizeof(s5));
+		build_begin(0);
+		build_fadt(1, build_loose("DSDT", dsdt, sizeof(dsdt)));
+		assert_int_equal(parse(), 0);
+		assert_true(info.s5);
+		assert_int_equal(info.s5_a, 0);
+		assert_int_equal(info.reset.address, 0);
+		assert_int_equal(info.pm_timer_bits, 24);
+	}
+}
+
+static void no_soft_off_without_its_package(void **state)
+{
+	static const uint8_t cut[] = { 0x08, '_', 'S', '5', '_' };
+	static const uint8_t call[] = { 0x70, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x01, 0, 0 };
+
+	(void)state;
+	build_begin(2);
+	build_fadt(3, build_loose("DSDT", cut, sizeof(cut)));
+	assert_int_equal(parse(), 0);
+	assert_false(info.s5);
+	build_begin(2);
+	build_fadt(3, build_loose("DSDT", call, sizeof(call)));
+	assert_int_equal(parse(), 0);
+	assert_false(info.s5);
+	build_begin(2);
+	build_fadt(3, 0xfffffff0);
+	assert_int_equal(parse(), 0);
+	assert_false(info.s5);
+	assert_int_equal(info.pm1a_control, 0x604);
+}
+
+static void mcfg_hpet_srat(void **state)
+{
+	static const uint8_t mcfg[] = {
+		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0,
+		0, 0, 0, 0xc0, 0, 0, 0, 0, 1, 0, 9, 3, 0, 0, 0, 0,	/* last before first: left out */
+	};
+	static const uint8_t hpet[20] = { 1, 2, 3, 4, 0, 64, 0, 0, 0, 0, 0xd0, 0xfe };
+	uint8_t srat[12 + 16 + 40 + 24 + 40] = { 0 };
+	uint8_t *p = srat + 12;
+
+	(void)state;
+	memcpy(p, (uint8_t[]){ 0, 16, 7, 0, 1 }, 5);			/* APIC 0 in domain 7 */
+	p += 16;
+	memcpy(p, (uint8_t[]){ 1, 40, 7 }, 3);				/* 1 MiB from 0 in domain 7 */
+	p[18] = 0x10;
+	p[28] = 1;
+	p += 40;
+	memcpy(p, (uint8_t[]){ 2, 24, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 1 }, 13);	/* APIC 2 in domain 9 */
+	p += 24;
+	memcpy(p, (uint8_t[]){ 1, 40, 9 }, 3);				/* wraps: left out */
+	memset(p + 8, 0xff, 16);
+	p[28] = 1;
+	build_begin(2);
+	build_table("SRAT", srat, sizeof(srat));			/* before the MADT on purpose */
+	build_table("MCFG", mcfg, sizeof(mcfg));
+	build_table("HPET", hpet, sizeof(hpet));
+	build_table("APIC", madt, sizeof(madt));
+	assert_int_equal(parse(), 0);
+	assert_int_equal(info.ecam_count, 1);
+	assert_int_equal(info.ecam[0].base.v, 0xb0000000);
+	assert_int_equal(info.ecam[0].last_bus, 255);
+	assert_int_equal(info.hpet.v, 0xfed00000);
+	assert_int_equal(info.node_count, 2);
+	assert_int_equal(info.cpu[0].node, 0);
+	assert_int_equal(info.cpu[1].node, 1);
+	assert_int_equal(info.memory_count, 1);
+	assert_int_equal(info.memory[0].size, 1u << 20);
+}
+
+static void damaged_root(void **state)
+{
+	(void)state;
+	build_begin(2);
+	build_table("APIC", madt, sizeof(madt));
+	memory[8]++;
+	assert_int_equal(parse(), -ENOENT);
+	memory[8]--;
+	assert_int_equal(acpi_parse(&info, memory, 19, reader), -ENOENT);
+	memory[ROOT_AT + 9]++;
+	assert_int_equal(parse(), -ENOENT);
+	assert_int_equal(info.node_count, 1);
+	build_begin(2);
+	put(24, 0xffffffffffffffff, 8);
+	checksum(0, 36, 32);
+	assert_int_equal(parse(), -ENOENT);
+}
+
+static void damaged_tables(void **state)
+{
+	uint32_t at;
+
+	(void)state;
+	build_begin(2);
+	at = build_table("APIC", madt, sizeof(madt));
+	memory[at + 50]++;
+	assert_int_equal(parse(), 0);
+	assert_int_equal(info.cpu_count, 0);
+	/* A record that runs over the end, one of no length: those before count. */
+	for (unsigned length = 0; length < 256; length += length ? 100 : 1) {
+		build_begin(2);
+		at = build_table("APIC", madt, 8 + 8 + 8);
+		memory[at + 36 + 16 + 1] = (uint8_t)length;
+		seal_table(at, "APIC", 36 + 24);
+		assert_int_equal(parse(), 0);
+		assert_int_equal(info.cpu_count, 1);
+	}
+	/* A length beyond memory. */
+	build_begin(2);
+	at = build_table("APIC", madt, sizeof(madt));
+	put(at + 4, 0xffffffff, 4);
+	assert_int_equal(parse(), 0);
+	assert_int_equal(info.cpu_count, 0);
+}
+
+static void more_than_fits(void **state)
+{
+	uint8_t big[8 + 300 * 16] = { 0 };
+
+	(void)state;
+	for (unsigned i = 0; i < 300; i++) {
+		uint8_t *p = big + 8 + i * 16;
+
+		p[0] = 9;
+		p[1] = 16;
+		p[4] = (uint8_t)i;
+		p[5] = (uint8_t)(i >> 8);
+		p[8] = 1;
+	}
+	build_begin(2);
+	build_table("APIC", big, sizeof(big));
+	assert_int_equal(parse(), 0);
+	assert_int_equal(info.cpu_count, CPU_MAX);
+}
+
+static void isa_wires(void **state)
+{
+	(void)state;
+	build_begin(2);
+	build_table("APIC", madt, sizeof(madt));
+	assert_int_equal(acpi_parse(&acpi_info, memory, 36, reader), 0);
+	assert_int_equal(acpi_isa_irq(0).gsi, 2);
+	assert_int_equal(acpi_isa_irq(4).gsi, 4);
+	assert_false(acpi_isa_irq(4).level);
+	assert_true(acpi_isa_irq(11).low);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(madt_by_xsdt_and_rsdt),
+		cmocka_unit_test(fadt_with_soft_off),
+		cmocka_unit_test(fadt_of_revision_1),
+		cmocka_unit_test(no_soft_off_without_its_package),
+		cmocka_unit_test(mcfg_hpet_srat),
+		cmocka_unit_test(damaged_root),
+		cmocka_unit_test(damaged_tables),
+		cmocka_unit_test(more_than_fits),
+		cmocka_unit_test(isa_wires),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
