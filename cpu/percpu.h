@@ -34,3 +34,5 @@ static inline uintptr_t percpu_this(void)
 /* Index of this CPU, 0 (the boot CPU) to cpu_count - 1. */
 extern unsigned percpu_index;			/* PERCPU */
 #define cpu_index()	(this_cpu(percpu_index))
+
+void percpu_init(void);		/* boot CPU, first of all */

@@ -5,7 +5,9 @@
  *
  *	OFFSET(CPU_SELF, struct cpu, self)	CONSTANT(STACK_SIZE, LAYOUT_STACK_SIZE)
  */
+#include "cpu/gdt.h"
 #include "include/compiler.h"
+#include "mm/layout.h"
 
 #define CONSTANT(name, value)	__asm__ volatile("->" #name " %0" : : "i"(value));
 #define OFFSET(name, type, field) CONSTANT(name, offsetof(type, field))
@@ -15,4 +17,7 @@ void offsets(void);
 
 void offsets(void)
 {
+	CONSTANT(LAYOUT_IMAGE, LAYOUT_IMAGE)
+	CONSTANT(GDT_KERNEL_CODE, GDT_KERNEL_CODE)
+	CONSTANT(GDT_KERNEL_DATA, GDT_KERNEL_DATA)
 }

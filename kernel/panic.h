@@ -12,6 +12,18 @@ noreturn void panic(const char *fmt, ...) printf_like(1, 2);
 /* "keel: cannot start: " and the text, which says what is missing and what to change in the firmware's settings; halts. */
 noreturn void fatal_boot(const char *fmt, ...) printf_like(1, 2);
 
+struct trap_frame;
+
+/* Likewise, with the registers of a trap. NULL: the caller's own. */
+noreturn void panic_at(const struct trap_frame *f, const char *fmt, ...) printf_like(2, 3);
+/* From the NMI handler: returns unless another CPU has panicked. */
+void panic_nmi(const struct trap_frame *f);
+/* Where the report goes, any context, no locks; NULL until then. First thing at boot. */
+void panic_set_print(void (*print)(const char *text));
+/* What `panic=reboot` does: called at the end of the report, returns if it cannot. NULL: halt. */
+void panic_set_reboot(void (*reboot)(void));
+bool panic_started(void);
+
 #ifdef KEEL_DEBUG
 #define ASSERT(c) do { if (unlikely(!(c))) panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #c); } while (0)
 #else

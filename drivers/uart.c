@@ -1,0 +1,267 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The serial line; see drivers/uart.h. One routine, pump(), moves bytes both ways between the chip and the rings, whether
+ * an interrupt, a poll or a full ring calls it. Receive interrupts go off while the receive ring is full: the bytes
+ * then stay in the chip, and behind it flow control holds the sender.
+ */
+#include "drivers/uart.h"
+
+#include "cpu/cpu.h"
+#include "cpu/spinlock.h"
+#include "lib/string.h"
+
+#define PORT		0x3f8
+#define REG_DATA	(PORT + 0)	/* DLL while LCR_DLAB */
+#define REG_IER		(PORT + 1)	/* DLM while LCR_DLAB */
+#define REG_IIR		(PORT + 2)	/* read */
+#define REG_FCR		(PORT + 2)	/* write */
+#define REG_LCR		(PORT + 3)
+#define REG_MCR		(PORT + 4)
+#define REG_LSR		(PORT + 5)
+#define REG_MSR		(PORT + 6)
+#define REG_SCR		(PORT + 7)
+
+#define IER_RECEIVE	0x01
+#define IER_TRANSMIT	0x02
+#define IIR_FIFO	0xc0
+#define FCR_ENABLE	0x01
+#define FCR_CLEAR	0x06
+#define FCR_TRIGGER_8	0x80
+#define LCR_8N1		0x03
+#define LCR_DLAB	0x80
+#define MCR_DTR_RTS_OUT2 0x0b		/* OUT2 lets the interrupt through */
+#define LSR_DATA	0x01
+#define LSR_OVERRUN	0x02
+#define LSR_EMPTY	0x20		/* the transmit FIFO */
+#define LSR_IDLE	0x40
+
+#define DIVISOR_115200	1
+#define FIFO_SIZE	16
+#define RX_SIZE		4096
+#define TX_SIZE		16384
+#define PATIENCE	1000000		/* polls; a line that is stuck that long drops output */
+
+static struct spinlock lock = SPINLOCK_INIT("uart", LOCK_UART);
+static bool present, irq_mode, rx_unseen;
+static unsigned fifo_depth;
+static uint8_t ier;
+static uint8_t rx[RX_SIZE], tx[TX_SIZE];
+static uint32_t rx_head, rx_tail, tx_head, tx_tail;	/* free-running; head is where bytes enter */
+static struct uart_stats stats;
+static void (*receive_hook)(void);
+
+static void set_ier(uint8_t v)
+{
+	if (v == ier)
+		return;
+	ier = v;
+	cpu_out8(REG_IER, v);
+}
+
+void uart_init(void)
+{
+	cpu_out8(REG_SCR, 0x5a);
+	if (cpu_in8(REG_SCR) != 0x5a)
+		return;
+	cpu_out8(REG_IER, 0);
+	cpu_out8(REG_LCR, LCR_DLAB);
+	cpu_out8(REG_DATA, DIVISOR_115200);
+	cpu_out8(REG_IER, 0);
+	cpu_out8(REG_LCR, LCR_8N1);
+	cpu_out8(REG_FCR, FCR_ENABLE | FCR_TRIGGER_8);
+	cpu_out8(REG_MCR, MCR_DTR_RTS_OUT2);
+	fifo_depth = (cpu_in8(REG_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_SIZE : 1;
+	present = true;
+}
+
+bool uart_present(void)
+{
+	return present;
+}
+
+static void pump_receive(uint8_t lsr)
+{
+	uint32_t before = rx_head;
+
+	for (; (lsr & LSR_DATA) && rx_head - rx_tail < RX_SIZE; lsr = cpu_in8(REG_LSR)) {
+		if (lsr & LSR_OVERRUN)
+			stats.overruns++;
+		rx[rx_head++ % RX_SIZE] = cpu_in8(REG_DATA);
+	}
+	stats.received += rx_head - before;
+	rx_unseen |= rx_head != before;
+}
+
+static void pump_send(uint8_t lsr)
+{
+	if (!(lsr & LSR_EMPTY))
+		return;
+	for (unsigned n = 0; n < fifo_depth && tx_head != tx_tail; n++) {
+		cpu_out8(REG_DATA, tx[tx_tail++ % TX_SIZE]);
+		stats.sent++;
+	}
+}
+
+static void choose_interrupts(void)
+{
+	if (irq_mode)
+		set_ier((rx_head - rx_tail < RX_SIZE ? IER_RECEIVE : 0) | (tx_head != tx_tail ? IER_TRANSMIT : 0));
+}
+
+static void pump(void)
+{
+	uint8_t lsr = cpu_in8(REG_LSR);
+
+	pump_receive(lsr);
+	pump_send(lsr);
+	choose_interrupts();
+}
+
+void uart_irq(void *arg)
+{
+	bool unseen;
+
+	(void)arg;
+	spin_lock(&lock);
+	cpu_in8(REG_IIR);
+	pump();
+	unseen = rx_unseen;
+	rx_unseen = false;
+	spin_unlock(&lock);
+	if (unseen && receive_hook)
+		receive_hook();
+}
+
+void uart_irq_start(void)
+{
+	uint64_t flags = spin_lock_irq(&lock);
+
+	irq_mode = present;
+	if (present)
+		pump();
+	spin_unlock_irq(&lock, flags);
+}
+
+/* Until at most `left` bytes are queued. What is received meanwhile is told by the interrupt that sends the rest. */
+static void drain(uint32_t left)
+{
+	unsigned patience = PATIENCE;
+
+	while (tx_head - tx_tail > left && --patience) {
+		uint32_t before = tx_tail;
+
+		pump();
+		if (tx_tail != before)
+			patience = PATIENCE;
+		else
+			cpu_pause();
+	}
+	if (!patience)
+		tx_tail = tx_head - left;
+}
+
+static void queue(const uint8_t *p, size_t n)
+{
+	while (n--) {
+		if (tx_head - tx_tail == TX_SIZE)
+			drain(TX_SIZE / 2);
+		tx[tx_head++ % TX_SIZE] = *p++;
+	}
+}
+
+static void queue_text(const char *text)
+{
+	for (; *text; text++) {
+		if (*text == '\n')
+			queue((const uint8_t *)"\r", 1);
+		queue((const uint8_t *)text, 1);
+	}
+}
+
+/* Polled, everything leaves now; else the transmit interrupt carries on. */
+static void kick(void)
+{
+	if (irq_mode) {
+		pump_send(cpu_in8(REG_LSR));
+		choose_interrupts();
+	} else {
+		drain(0);
+	}
+}
+
+void uart_write(const void *data, size_t n)
+{
+	uint64_t flags;
+
+	if (!present)
+		return;
+	flags = spin_lock_irq(&lock);
+	queue(data, n);
+	kick();
+	spin_unlock_irq(&lock, flags);
+}
+
+void uart_print(const char *text)
+{
+	uint64_t flags;
+
+	if (!present)
+		return;
+	flags = spin_lock_irq(&lock);
+	queue_text(text);
+	kick();
+	spin_unlock_irq(&lock, flags);
+}
+
+size_t uart_read(void *buf, size_t n)
+{
+	uint8_t *p = buf;
+	uint64_t flags;
+	size_t i;
+
+	if (!present)
+		return 0;
+	flags = spin_lock_irq(&lock);
+	pump_receive(cpu_in8(REG_LSR));
+	for (i = 0; i < n && rx_head != rx_tail; i++)
+		p[i] = rx[rx_tail++ % RX_SIZE];
+	choose_interrupts();
+	spin_unlock_irq(&lock, flags);
+	return i;
+}
+
+void uart_set_receive(void (*fn)(void))
+{
+	receive_hook = fn;
+}
+
+void uart_flush(void)
+{
+	uint64_t flags;
+	unsigned patience = PATIENCE;
+
+	if (!present)
+		return;
+	flags = spin_lock_irq(&lock);
+	drain(0);
+	while (!(cpu_in8(REG_LSR) & LSR_IDLE) && --patience)
+		cpu_pause();
+	spin_unlock_irq(&lock, flags);
+}
+
+void uart_panic_print(const char *text)
+{
+	if (!present)
+		return;
+	irq_mode = false;
+	queue_text(text);
+	drain(0);
+}
+
+void uart_stats_get(struct uart_stats *out)
+{
+	uint64_t flags = spin_lock_irq(&lock);
+
+	*out = stats;
+	spin_unlock_irq(&lock, flags);
+}

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The serial line, a 16550 at 0x3f8, 115200 8N1: the only way in and out. Polled from the first instruction on;
+ * uart_irq_start() makes both directions interrupt-driven. Received bytes wait in a ring of 4 KiB, and when it is full
+ * in the chip and its sender, so nothing that is typed is lost while others print. Output is queued in a ring of
+ * 16 KiB; who fills it faster than the line drains it waits, polling both directions. Any context; LOCK_UART.
+ * Source: National Semiconductor, "PC16550D".
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+#define UART_IRQ	4	/* ISA line, IOAPIC input by way of the MADT */
+
+void uart_init(void);			/* polled; also when there is no chip: then everything is dropped */
+bool uart_present(void);
+/* The line's interrupt handler, to be routed by the caller; afterwards uart_irq_start(). */
+void uart_irq(void *arg);
+void uart_irq_start(void);
+
+/* Raw bytes. */
+void uart_write(const void *data, size_t n);
+/* Text with \n sent as \r\n. */
+void uart_print(const char *text);
+/* Takes what has arrived, up to n bytes; never waits. */
+size_t uart_read(void *buf, size_t n);
+/* Called from the interrupt after bytes have arrived, lock not held. */
+void uart_set_receive(void (*fn)(void));
+/* Waits until everything queued has left. */
+void uart_flush(void);
+
+/* For panic: polled, without the lock, what is queued goes first. */
+void uart_panic_print(const char *text);
+
+struct uart_stats {
+	uint64_t received, sent, overruns;	/* overruns: bytes the chip lost */
+};
+void uart_stats_get(struct uart_stats *out);

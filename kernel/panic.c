@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The end; see kernel/panic.h. The first CPU that panics stops the others by NMI, then reports with nothing but its own
+ * stack and the print hook: no lock is taken, so a panic inside the log or the serial driver is still told. A
+ * second panic on the reporting CPU halts it.
+ */
+#include "kernel/panic.h"
+
+#include <stdarg.h>
+
+#include "boot/bootinfo.h"
+#include "cpu/cpu.h"
+#include "cpu/ipi.h"
+#include "cpu/percpu.h"
+#include "cpu/spinlock.h"
+#include "kernel/symbols.h"
+#include "kernel/thread.h"
+#include "kernel/trace.h"
+#include "kernel/trap.h"
+#include "lib/format.h"
+
+#define NOBODY		(-1)
+#define BACKTRACE_MAX	24
+#define TRACE_LINES	24
+
+static int reporter = NOBODY;
+static void (*print_hook)(const char *text);
+static void (*reboot_hook)(void);
+
+void panic_set_print(void (*print)(const char *text))
+{
+	print_hook = print;
+}
+
+void panic_set_reboot(void (*reboot)(void))
+{
+	reboot_hook = reboot;
+}
+
+bool panic_started(void)
+{
+	return READ_ONCE(reporter) != NOBODY;
+}
+
+static void say_line(const char *line)
+{
+	if (!print_hook)
+		return;
+	print_hook(line);
+	print_hook("\n");
+}
+
+static void printf_like(1, 2) say(const char *fmt, ...)
+{
+	char line[200];
+	va_list ap;
+
+	va_start(ap, fmt);
+	format_v(line, sizeof(line), fmt, ap);
+	va_end(ap);
+	say_line(line);
+}
+
+static void say_address(const char *head, uint64_t address)
+{
+	uint64_t offset;
+	const char *name = symbols_find(address, &offset);
+
+	if (name)
+		say("%s%016lx %s+0x%lx", head, address, name, offset);
+	else
+		say("%s%016lx", head, address);
+}
+
+static void say_registers(const struct trap_frame *f)
+{
+	say_address("rip ", f->rip);
+	say("cs %04lx  rflags %08lx  ss %04lx  vector %lu  error %lx", f->cs, f->rflags, f->ss, f->vector, f->error);
+	say("rax %016lx  rbx %016lx  rcx %016lx", f->rax, f->rbx, f->rcx);
+	say("rdx %016lx  rsi %016lx  rdi %016lx", f->rdx, f->rsi, f->rdi);
+	say("rbp %016lx  rsp %016lx  r8  %016lx", f->rbp, f->rsp, f->r8);
+	say("r9  %016lx  r10 %016lx  r11 %016lx", f->r9, f->r10, f->r11);
+	say("r12 %016lx  r13 %016lx  r14 %016lx", f->r12, f->r13, f->r14);
+	say("r15 %016lx", f->r15);
+}
+
+static void say_control(void)
+{
+	say("cr0 %08lx  cr2 %016lx  cr3 %016lx  cr4 %08lx", cpu_read_cr0(), cpu_read_cr2(), cpu_read_cr3(),
+	    cpu_read_cr4());
+}
+
+static void say_backtrace(uint64_t rbp)
+{
+	uint64_t address[BACKTRACE_MAX];
+	unsigned n = symbols_backtrace(rbp, address, BACKTRACE_MAX);
+
+	say("backtrace:");
+	for (unsigned i = 0; i < n; i++)
+		say_address("  ", address[i]);
+}
+
+static void say_locks(void)
+{
+	for (unsigned i = 0; i < spin_held_count(); i++)
+		say("holds lock %s (level %u)", spin_held_get(i)->name, spin_held_get(i)->level);
+}
+
+static noreturn void end(void)
+{
+	char how[16];
+
+	if (boot_option("panic", how, sizeof(how)) && how[0] == 'r' && reboot_hook) {
+		say("rebooting");
+		reboot_hook();
+	}
+	say("halted");
+	cpu_stop();
+}
+
+/* The first caller wins; the others stop here, whatever they were about to say. */
+static void become_reporter(void)
+{
+	int nobody = NOBODY;
+	int me = (int)cpu_index();
+
+	cpu_irq_disable();
+	if (__atomic_compare_exchange_n(&reporter, &nobody, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+		return;
+	if (nobody == me)
+		say("panic within panic");
+	cpu_stop();
+}
+
+static noreturn void report(const struct trap_frame *f, uint64_t rbp, const char *text)
+{
+	if (cpu_count > 1)
+		ipi_send_nmi_others();
+	say("\nPANIC: %s", text);
+	say("cpu %u of %u", cpu_index(), cpu_count);
+	if (thread_current())
+		say("thread %s", thread_name(thread_current()));
+	if (f)
+		say_registers(f);
+	say_control();
+	say_backtrace(rbp);
+	say_locks();
+	say("trace, newest last:");
+	trace_dump(TRACE_LINES, say_line);
+	end();
+}
+
+void panic(const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	become_reporter();
+	va_start(ap, fmt);
+	format_v(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	report(NULL, (uint64_t)__builtin_frame_address(0), text);
+}
+
+void panic_at(const struct trap_frame *f, const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	become_reporter();
+	va_start(ap, fmt);
+	format_v(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	report(f, f ? f->rbp : (uint64_t)__builtin_frame_address(0), text);
+}
+
+void panic_nmi(const struct trap_frame *f)
+{
+	(void)f;
+	if (panic_started())
+		cpu_stop();
+}
+
+void fatal_boot(const char *fmt, ...)
+{
+	char text[256];
+	va_list ap;
+
+	become_reporter();
+	if (cpu_count > 1)
+		ipi_send_nmi_others();
+	va_start(ap, fmt);
+	format_v(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	say("keel: cannot start: %s", text);
+	end();
+}

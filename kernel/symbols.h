@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Names of code addresses, from the table that tools/symtab links into the image, and the backtrace over frame
+ * pointers. Any context.
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+/* The function that holds `address`, and how far into it; NULL outside the image's code. */
+const char *symbols_find(uint64_t address, uint64_t *offset);
+/* Up to `max` return addresses, newest first, from the frame that `rbp` names; the count. */
+unsigned symbols_backtrace(uint64_t rbp, uint64_t *address, unsigned max);

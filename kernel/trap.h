@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Exceptions and interrupts as the CPU delivers them: the table of 256 gates, and what a gate's stub saves. Vectors from
+ * IRQ_FIRST on go to irq_dispatch(); an exception is looked up in the fixup table (cpu/cpu.h, FIXUP) and is otherwise
+ * the end, for Keel's own code raises none. Stubs are right also when they interrupt ring 3.
+ * Source: Intel SDM 3, "Interrupt and Exception Handling".
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+/* What the stubs push, in memory order. */
+struct trap_frame {
+	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
+	uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
+	uint64_t vector, error;			/* error is 0 where the CPU gives none */
+	uint64_t rip, cs, rflags, rsp, ss;	/* by the CPU */
+};
+
+void trap_init(void);		/* fills the table; boot CPU, once */
+void trap_cpu_init(void);	/* loads it */
+uint64_t trap_idt_base(void);
+
+/* NMIs that nobody asked for are counted; `fn` returns true when it was its own. NMI context. */
+void trap_set_nmi(bool (*fn)(const struct trap_frame *f));
+/* For a back end whose exit says that an NMI or a machine check arrived in guest mode. */
+void trap_nmi(void);
+void trap_machine_check(void);
+uint64_t trap_nmi_count(void);
+
+/* From the stubs. */
+void trap_dispatch(struct trap_frame *f);

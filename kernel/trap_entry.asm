@@ -1,0 +1,119 @@
+; SPDX-License-Identifier: BSD-2-Clause
+;
+; The 256 gates' stubs. Each leaves vector and error code (0 where there is none) on the stack, the common part builds a
+; struct trap_frame and calls trap_dispatch(frame). Entered from ring 3 the stubs swap GS and clear AC. NMI, #DF and #MC
+; may come between any two instructions, also where CS says ring 0 and GS is still the user's: they look
+; at the GS base itself (Keel's is in the upper half, a user's never is).
+
+%include "offsets.inc"
+
+extern trap_dispatch
+global trap_stubs
+
+%define ERROR_VECTORS	0x60227d00		; bit n: vector n pushes an error code
+%define PARANOID	((1 << 2) | (1 << 8) | (1 << 18))
+
+section .text
+bits 64
+
+; All stubs are of one size, so that trap_init() finds them without a table.
+align 16
+trap_stubs:
+%assign vector 0
+%rep 256
+	align 16, int3
+	%if vector >= 32 || !((ERROR_VECTORS >> vector) & 1)
+	push 0
+	%endif
+	%if vector >= 128
+	push dword vector
+	%else
+	push vector
+	%endif
+	%if vector < 32 && ((PARANOID >> vector) & 1)
+	jmp near trap_paranoid
+	%else
+	jmp near trap_common
+	%endif
+	%assign vector vector + 1
+%endrep
+
+%macro SAVE 0
+	push rax
+	push rbx
+	push rcx
+	push rdx
+	push rsi
+	push rdi
+	push rbp
+	push r8
+	push r9
+	push r10
+	push r11
+	push r12
+	push r13
+	push r14
+	push r15
+	cld
+	mov rdi, rsp
+%endmacro
+
+%macro RESTORE 0
+	pop r15
+	pop r14
+	pop r13
+	pop r12
+	pop r11
+	pop r10
+	pop r9
+	pop r8
+	pop rbp
+	pop rdi
+	pop rsi
+	pop rdx
+	pop rcx
+	pop rbx
+	pop rax
+	add rsp, 16				; vector, error code
+%endmacro
+
+align 16
+trap_common:
+	test byte [rsp + 24], 3			; CS
+	jnz .from_user
+	SAVE
+	call trap_dispatch
+	RESTORE
+	iretq
+
+.from_user:
+	swapgs
+	SAVE
+	pushfq
+	btr qword [rsp], 18			; AC would let the kernel through SMAP
+	popfq
+	call trap_dispatch
+	RESTORE
+	swapgs
+	iretq
+
+align 16
+trap_paranoid:
+	SAVE
+	pushfq
+	btr qword [rsp], 18
+	popfq
+	mov ecx, 0xc0000101			; GS_BASE
+	rdmsr
+	xor ebx, ebx				; EBX = 1: GS was the user's
+	test edx, edx
+	js .kernel_gs
+	swapgs
+	inc ebx
+.kernel_gs:
+	call trap_dispatch
+	test ebx, ebx
+	jz .done
+	swapgs
+.done:	RESTORE
+	iretq
