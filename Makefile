@@ -212,7 +212,7 @@ test: deps-test
 	$(Q)$(MAKE) --no-print-directory system
 
 system:
-	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(GUEST) $(TEST_GUESTS)
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(GUEST) $(GUEST_ELFS)
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
 
 # ---- what it takes ---------------------------------------------------------------------------------------------------
