@@ -32,16 +32,18 @@ struct paging_format {
 	bool (*is_leaf)(uint64_t e, unsigned level);
 	hpa_t (*address)(uint64_t e, unsigned level);
 	unsigned (*prot)(uint64_t e);
+	uint64_t (*with_prot)(uint64_t e, unsigned prot);	/* of a leaf */
+	uint64_t (*child)(uint64_t e, unsigned level, unsigned i);	/* the i-th of 512 leaves that a large one splits into */
 };
 
 extern const struct paging_format paging_host, paging_npt, paging_ept;
-/* What the chip of the day can do, set at boot: 1G leaves or not. */
 
 struct paging {
 	const struct paging_format *format;
 	unsigned max_leaf_level;	/* may be below the format's */
 	struct charge *charge;		/* for table pages */
 	struct page *root;
+	struct list retired;		/* tables that are linked no more, until the TLBs are flushed */
 	uint64_t table_pages;
 };
 
@@ -59,7 +61,13 @@ void paging_destroy(struct paging *p);
  * there. 4K-aligned. All or nothing: -ENOMEM leaves the old state. Returns 1 if a present entry was replaced (flush), else 0.
  */
 int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot, enum paging_cache c) must_check;
-/* Removes; splits a large leaf that is only partly covered (-ENOMEM possible then). 1 if anything was present, 0 if not. */
+/*
+ * Tables that map or unmap unlinked may still be in another CPU's paging-structure caches: a caller that flushes takes them off
+ * under its lock, flushes without it, then frees them. Callers that never flush (nobody uses the tables yet) reap at once.
+ */
+void paging_retired(struct paging *p, struct list *out);
+void paging_free_retired(struct list *tables);
+/* Removes; splits a large leaf that is only partly covered (-ENOMEM then, and nothing is removed). 1 if anything was present, 0 if not. */
 int paging_unmap(struct paging *p, uint64_t va, uint64_t size) must_check;
 int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot) must_check;
 /* -ENOENT when nothing is mapped there. */

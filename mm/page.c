@@ -1,0 +1,637 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The buddy allocator.
+ *
+ * Design. A block of 2^order frames is described by the struct page of its first frame; the others' are not looked at, so
+ * that setting up a GiB costs a few stores. Free blocks lie in lists by node, by zone (below and above 4 GiB), by
+ * contents (dirty or zeroed) and by order; a mask tells which lists are not empty. Buddies merge only when both are dirty
+ * or both zeroed; scrubbing turns dirty blocks into zeroed ones, which then merge. Single pages go through a small
+ * cache per CPU, touched with interrupts off only.
+ *
+ * Locking. node->lock guards a node's lists and counters (LOCK_PAGE, irq-safe, a leaf but for the log's). refs and
+ * charge->pages are atomic. A CPU's cache belongs to that CPU with interrupts off.
+ */
+#include "mm/page.h"
+
+#include "cpu/cpu.h"
+#include "cpu/percpu.h"
+#include "cpu/spinlock.h"
+#include "include/bits.h"
+#include "include/errno.h"
+#include "kernel/panic.h"
+
+#define ORDERS		(PAGE_ORDER_MAX + 1)
+#define SCRUB_ORDER	4u
+#define CACHE_SIZE	32
+#define CACHE_BATCH	16
+/* The struct pages of this many frames fill 2 MiB, the granule in which the page array is backed. */
+#define ARRAY_ORDER	16
+#define LOW_FRAMES	(1ul << 20)
+
+enum page_state { PAGE_NONE, PAGE_FREE_DIRTY, PAGE_FREE_ZEROED, PAGE_CACHED, PAGE_USED };
+enum page_contents { DIRTY, ZEROED, CONTENTS };
+enum page_zone { ZONE_LOW, ZONE_HIGH, ZONES };
+
+struct page_store {
+	uint32_t orders;		/* bit n: list[n] is not empty */
+	struct list list[ORDERS];
+	uint64_t blocks[ORDERS];
+};
+
+struct page_node {
+	struct spinlock lock;
+	struct page_store store[ZONES][CONTENTS];
+	uint64_t frames[CONTENTS];	/* free ones, those in caches left out */
+	uint64_t total;
+};
+
+struct page_cache {
+	unsigned count[CONTENTS];
+	struct page *page[CONTENTS][CACHE_SIZE];
+};
+
+struct charge page_charge_kernel = { .name = "keel" };
+uint64_t page_reserve;
+uint64_t page_early_count;
+
+static struct page_node nodes[PAGE_NODE_MAX];
+static unsigned node_count;
+/* RAM given to the allocator, to know a frame that is none from one that is. */
+static struct { uint64_t start, end; } ranges[256];
+static unsigned range_count;
+static PERCPU struct page_cache page_cache;
+
+static uint64_t frame_of(const struct page *p)
+{
+	return page_hpa(p).v / PAGE_SIZE;
+}
+
+static struct page *page_of_frame(uint64_t frame)
+{
+	return page_at(HPA(frame * PAGE_SIZE));
+}
+
+static bool frame_is_ram(uint64_t frame)
+{
+	for (unsigned i = 0; i < range_count; i++)
+		if (frame >= ranges[i].start && frame < ranges[i].end)
+			return true;
+	return false;
+}
+
+struct page *page_of(hpa_t a)
+{
+	return frame_is_ram(a.v / PAGE_SIZE) ? page_at(a) : NULL;
+}
+
+/* ---- blocks in lists; the node's lock is held --------------------------------------------------------------------- */
+
+static struct page_store *store_of(struct page_node *n, const struct page *p, enum page_contents c)
+{
+	return &n->store[frame_of(p) < LOW_FRAMES ? ZONE_LOW : ZONE_HIGH][c];
+}
+
+static void block_insert(struct page_node *n, struct page *p, unsigned order, enum page_contents c)
+{
+	struct page_store *s = store_of(n, p, c);
+
+	p->state = c == ZEROED ? PAGE_FREE_ZEROED : PAGE_FREE_DIRTY;
+	p->order = (uint8_t)order;
+	p->node = (uint16_t)(n - nodes);
+	list_push_front(&s->list[order], &p->link);
+	s->blocks[order]++;
+	s->orders |= 1u << order;
+	n->frames[c] += 1ul << order;
+}
+
+static void block_remove(struct page_node *n, struct page *p, enum page_contents c)
+{
+	unsigned order = p->order;
+	struct page_store *s = store_of(n, p, c);
+
+	list_remove(&p->link);
+	s->blocks[order]--;
+	if (list_empty(&s->list[order]))
+		s->orders &= ~(1u << order);
+	n->frames[c] -= 1ul << order;
+	p->state = PAGE_NONE;
+}
+
+/* The free block that merges with [frame, +2^order) of these contents, or NULL. */
+static struct page *buddy_of(const struct page_node *n, uint64_t frame, unsigned order, enum page_contents c)
+{
+	uint64_t other = frame ^ (1ul << order);
+	struct page *b = page_of_frame(other);
+
+	/* Beyond one granule the buddy's struct page may not exist. */
+	if (order >= ARRAY_ORDER && !frame_is_ram(other))
+		return NULL;
+	if (b->state != (c == ZEROED ? PAGE_FREE_ZEROED : PAGE_FREE_DIRTY))
+		return NULL;
+	return b->order == order && &nodes[b->node] == n ? b : NULL;
+}
+
+static void block_free(struct page_node *n, struct page *p, unsigned order, enum page_contents c)
+{
+	uint64_t frame = frame_of(p);
+	struct page *b;
+
+	while (order < PAGE_ORDER_MAX && (b = buddy_of(n, frame, order, c))) {
+		block_remove(n, b, c);
+		p->state = PAGE_NONE;
+		frame &= ~(1ul << order);
+		p = page_of_frame(frame);
+		order++;
+	}
+	block_insert(n, p, order, c);
+}
+
+/* Takes 2^order frames out of one store; what is too much goes back in halves. */
+static struct page *store_take(struct page_node *n, struct page_store *s, unsigned order, enum page_contents c)
+{
+	uint32_t fit = s->orders >> order << order;
+	unsigned have;
+	struct page *p;
+
+	if (!fit)
+		return NULL;
+	have = bit_lowest(fit);
+	p = list_first(&s->list[have], struct page, link);
+	block_remove(n, p, c);
+	while (have > order) {
+		have--;
+		block_insert(n, p + (1ul << have), have, c);
+	}
+	return p;
+}
+
+/* High memory before low, the wanted contents before the others. *c becomes what was found. */
+static struct page *node_take(struct page_node *n, unsigned order, bool low, enum page_contents *c)
+{
+	enum page_contents wanted = *c;
+	struct page *p;
+
+	for (unsigned other = 0; other < CONTENTS; other++) {
+		*c = other ? !wanted : wanted;
+		p = low ? NULL : store_take(n, &n->store[ZONE_HIGH][*c], order, *c);
+		if (!p)
+			p = store_take(n, &n->store[ZONE_LOW][*c], order, *c);
+		if (p)
+			return p;
+	}
+	return NULL;
+}
+
+/* ---- per-CPU caches of single pages; interrupts are off ----------------------------------------------------------- */
+
+static void cache_drain(struct page_cache *cache, enum page_contents c, unsigned keep)
+{
+	while (cache->count[c] > keep) {
+		struct page *p = cache->page[c][--cache->count[c]];
+		struct page_node *n = &nodes[p->node];
+
+		spin_lock(&n->lock);
+		block_free(n, p, 0, c);
+		spin_unlock(&n->lock);
+	}
+}
+
+static void cache_push(struct page *p, enum page_contents c)
+{
+	struct page_cache *cache = &this_cpu(page_cache);
+
+	if (cache->count[c] == CACHE_SIZE)
+		cache_drain(cache, c, CACHE_SIZE - CACHE_BATCH);
+	p->state = PAGE_CACHED;
+	cache->page[c][cache->count[c]++] = p;
+}
+
+/* Only of the wanted contents. A caller that cares about the node or the zone gets a page only if the last one suits. */
+static struct page *cache_pop(enum page_contents c, int node, bool low)
+{
+	struct page_cache *cache = &this_cpu(page_cache);
+	struct page *p;
+
+	if (!cache->count[c])
+		return NULL;
+	p = cache->page[c][cache->count[c] - 1];
+	if ((node != NODE_ANY && p->node != node) || (low && frame_of(p) >= LOW_FRAMES))
+		return NULL;
+	cache->count[c]--;
+	return p;
+}
+
+/* A batch for the cache after it was found empty, so that the next pages cost no lock. */
+static void cache_refill(struct page_node *n, enum page_contents c)
+{
+	struct page_cache *cache = &this_cpu(page_cache);
+
+	while (cache->count[c] < CACHE_BATCH) {
+		struct page *p = store_take(n, &n->store[ZONE_HIGH][c], 0, c);
+
+		if (!p)
+			p = store_take(n, &n->store[ZONE_LOW][c], 0, c);
+		if (!p)
+			return;
+		p->state = PAGE_CACHED;
+		cache->page[c][cache->count[c]++] = p;
+	}
+}
+
+/* ---- charges ------------------------------------------------------------------------------------------------------ */
+
+static bool charge_add(struct charge *c, uint64_t frames)
+{
+	uint64_t now = __atomic_add_fetch(&c->pages, frames, __ATOMIC_RELAXED);
+
+	if (!c->limit || now <= c->limit)
+		return true;
+	__atomic_sub_fetch(&c->pages, frames, __ATOMIC_RELAXED);
+	return false;
+}
+
+static void charge_sub(struct charge *c, uint64_t frames)
+{
+	__atomic_sub_fetch(&c->pages, frames, __ATOMIC_RELAXED);
+}
+
+/* ---- allocation --------------------------------------------------------------------------------------------------- */
+
+static uint64_t free_frames(void)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < node_count; i++)
+		sum += READ_ONCE(nodes[i].frames[DIRTY]) + READ_ONCE(nodes[i].frames[ZEROED]);
+	return sum;
+}
+
+static struct page *take_from(struct page_node *n, unsigned order, unsigned flags, enum page_contents *c)
+{
+	struct page *p;
+
+	spin_lock(&n->lock);
+	p = node_take(n, order, flags & PAGE_LOW, c);
+	if (p && !order)
+		cache_refill(n, *c);
+	spin_unlock(&n->lock);
+	return p;
+}
+
+/* The preferred node first, then the others. */
+static struct page *take_any(unsigned order, unsigned flags, int node, enum page_contents *c)
+{
+	unsigned first = node == NODE_ANY || (unsigned)node >= node_count ? 0 : (unsigned)node;
+	enum page_contents wanted = *c;
+
+	for (unsigned i = 0; i < node_count; i++) {
+		struct page *p;
+
+		*c = wanted;
+		p = take_from(&nodes[(first + i) % node_count], order, flags, c);
+		if (p)
+			return p;
+	}
+	return NULL;
+}
+
+static struct page *take(unsigned order, unsigned flags, int node, enum page_contents *c)
+{
+	uint64_t irq = cpu_irq_save();
+	struct page *p = NULL;
+
+	if (!order)
+		p = cache_pop(*c, node, flags & PAGE_LOW);
+	if (!p)
+		p = take_any(order, flags, node, c);
+	if (!p) {
+		/* What this CPU's cache holds of the other contents, or what its pages would merge to. */
+		cache_drain(&this_cpu(page_cache), DIRTY, 0);
+		cache_drain(&this_cpu(page_cache), ZEROED, 0);
+		p = take_any(order, flags, node, c);
+	}
+	cpu_irq_restore(irq);
+	return p;
+}
+
+struct page *page_alloc(unsigned order, unsigned flags, int node, struct charge *charge)
+{
+	enum page_contents wanted = flags & PAGE_ZEROED ? ZEROED : DIRTY, found = wanted;
+	struct page *p;
+
+	if (order > PAGE_ORDER_MAX)
+		return NULL;
+	if ((flags & PAGE_GUEST) && free_frames() < page_reserve + (1ul << order))
+		return NULL;
+	if (!charge_add(charge, 1ul << order))
+		return NULL;
+	p = take(order, flags, node, &found);
+	if (!p) {
+		charge_sub(charge, 1ul << order);
+		return NULL;
+	}
+	list_init(&p->link);
+	p->order = (uint8_t)order;
+	p->state = PAGE_USED;
+	p->charge = charge;
+	__atomic_store_n(&p->refs, 1, __ATOMIC_RELAXED);
+	if (wanted == ZEROED && found == DIRTY)
+		page_clear(page_virt(p), PAGE_SIZE << order);
+	return p;
+}
+
+void page_get(struct page *p)
+{
+	uint32_t before = __atomic_fetch_add(&p->refs, 1, __ATOMIC_RELAXED);
+
+	ASSERT(before > 0 && p->state == PAGE_USED);
+	/* A wrapped count would hand a page in use to somebody else. */
+	if (unlikely(before == UINT32_MAX))
+		panic("page: reference count overflow at %lx", page_hpa(p).v);
+}
+
+static void release(struct page *p)
+{
+	uint64_t irq = cpu_irq_save();
+	struct page_node *n = &nodes[p->node];
+
+	charge_sub(p->charge, 1ul << p->order);
+	p->charge = NULL;
+	if (!p->order) {
+		cache_push(p, DIRTY);
+	} else {
+		spin_lock(&n->lock);
+		block_free(n, p, p->order, DIRTY);
+		spin_unlock(&n->lock);
+	}
+	cpu_irq_restore(irq);
+}
+
+void page_put(struct page *p)
+{
+	uint32_t before = __atomic_fetch_sub(&p->refs, 1, __ATOMIC_ACQ_REL);
+
+	/* Twice freed is twice handed out. */
+	if (unlikely(before == 0 || p->state != PAGE_USED))
+		panic("page: %lx freed twice", page_hpa(p).v);
+	if (before == 1)
+		release(p);
+}
+
+void page_split(struct page *p)
+{
+	uint64_t frames = 1ul << p->order;
+
+	ASSERT(p->state == PAGE_USED && p->refs == 1);
+	p->order = 0;
+	for (uint64_t i = 1; i < frames; i++) {
+		p[i] = *p;
+		list_init(&p[i].link);
+	}
+}
+
+/* ---- scrubbing ---------------------------------------------------------------------------------------------------- */
+
+/* A dirty block of at most 64 KiB, from the smallest there are: they merge once they are clean. */
+static struct page *scrub_take(struct page_node *n, unsigned *order)
+{
+	for (unsigned zone = 0; zone < ZONES; zone++) {
+		struct page_store *s = &n->store[zone][DIRTY];
+
+		if (!s->orders)
+			continue;
+		*order = MIN(bit_lowest(s->orders), SCRUB_ORDER);
+		return store_take(n, s, *order, DIRTY);
+	}
+	return NULL;
+}
+
+static bool scrub_node(struct page_node *n)
+{
+	unsigned order = 0;
+	uint64_t irq = spin_lock_irq(&n->lock);
+	struct page *p = scrub_take(n, &order);
+
+	spin_unlock_irq(&n->lock, irq);
+	if (!p)
+		return false;
+	page_clear(page_virt(p), PAGE_SIZE << order);
+	irq = spin_lock_irq(&n->lock);
+	block_free(n, p, order, ZEROED);
+	spin_unlock_irq(&n->lock, irq);
+	return true;
+}
+
+bool page_scrub_some(void)
+{
+	for (unsigned i = 0; i < node_count; i++)
+		if (READ_ONCE(nodes[i].frames[DIRTY]) && scrub_node(&nodes[i]))
+			return true;
+	if (READ_ONCE(this_cpu(page_cache).count[DIRTY])) {
+		uint64_t irq = cpu_irq_save();
+
+		cache_drain(&this_cpu(page_cache), DIRTY, 0);
+		cpu_irq_restore(irq);
+		return true;
+	}
+	return false;
+}
+
+/* ---- figures ------------------------------------------------------------------------------------------------------ */
+
+unsigned page_node_count(void)
+{
+	return node_count;
+}
+
+static void stats_add_node(const struct page_node *n, struct page_stats *out)
+{
+	out->total += n->total;
+	out->dirty += READ_ONCE(n->frames[DIRTY]);
+	out->zeroed += READ_ONCE(n->frames[ZEROED]);
+	for (unsigned zone = 0; zone < ZONES; zone++)
+		for (unsigned c = 0; c < CONTENTS; c++)
+			for (unsigned o = 0; o < ORDERS; o++)
+				out->free_by_order[o] += READ_ONCE(n->store[zone][c].blocks[o]);
+}
+
+/* Other CPUs' caches are read without a lock: exact only while they are quiet. */
+static void stats_add_caches(int node, struct page_stats *out)
+{
+	for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
+		const struct page_cache *cache = &per_cpu(page_cache, cpu);
+
+		for (unsigned c = 0; c < CONTENTS; c++) {
+			unsigned count = MIN(READ_ONCE(cache->count[c]), (unsigned)CACHE_SIZE);
+
+			for (unsigned i = 0; i < count; i++)
+				if (node == NODE_ANY || READ_ONCE(cache->page[c][i])->node == node)
+					*(c == ZEROED ? &out->zeroed : &out->dirty) += 1;
+		}
+	}
+}
+
+int page_stats_get(int node, struct page_stats *out)
+{
+	if (node != NODE_ANY && (node < 0 || (unsigned)node >= node_count))
+		return -ENOENT;
+	*out = (struct page_stats){
+		.kernel = READ_ONCE(page_charge_kernel.pages) + page_early_count,
+		.total = node <= 0 ? page_early_count : 0,
+	};
+	for (unsigned i = 0; i < node_count; i++)
+		if (node == NODE_ANY || (unsigned)node == i)
+			stats_add_node(&nodes[i], out);
+	stats_add_caches(node, out);
+	out->free = out->dirty + out->zeroed;
+	return 0;
+}
+
+/* ---- intake ------------------------------------------------------------------------------------------------------- */
+
+static void node_init(struct page_node *n)
+{
+	spin_init(&n->lock, "page", LOCK_PAGE);
+	for (unsigned zone = 0; zone < ZONES; zone++)
+		for (unsigned c = 0; c < CONTENTS; c++)
+			for (unsigned o = 0; o < ORDERS; o++)
+				list_init(&n->store[zone][c].list[o]);
+}
+
+/* Nodes up to this one exist from now on. */
+static void nodes_need(unsigned node)
+{
+	while (node_count <= node)
+		node_init(&nodes[node_count++]);
+}
+
+/* The largest aligned block that begins at `frame` and ends by `end`. */
+static unsigned order_fitting(uint64_t frame, uint64_t end)
+{
+	unsigned order = MIN(bit_highest(end - frame), (unsigned)PAGE_ORDER_MAX);
+
+	return frame ? MIN(order, bit_lowest(frame)) : order;
+}
+
+void page_add(hpa_t start, hpa_t end)
+{
+	uint64_t frame = start.v / PAGE_SIZE, last = end.v / PAGE_SIZE, irq;
+
+	if (frame >= last || range_count == ARRAY_COUNT(ranges))
+		return;
+	nodes_need(0);
+	ranges[range_count].start = frame;
+	ranges[range_count++].end = last;
+	irq = spin_lock_irq(&nodes[0].lock);
+	nodes[0].total += last - frame;
+	while (frame < last) {
+		unsigned order = order_fitting(frame, last);
+
+		block_free(&nodes[0], page_of_frame(frame), order, DIRTY);
+		frame += 1ul << order;
+	}
+	spin_unlock_irq(&nodes[0].lock, irq);
+}
+
+/*
+ * Takes the block that begins at `frame` off node `from` if it is free, onto `out`, and renames it if it is in use; returns the
+ * frames to step over: 0 when the block reached beyond `end` and was halved.
+ */
+static uint64_t move_block(struct page_node *from, uint16_t to, uint64_t frame, uint64_t end, struct list *out)
+{
+	struct page *p = page_of_frame(frame);
+	enum page_contents c = p->state == PAGE_FREE_ZEROED ? ZEROED : DIRTY;
+	unsigned half = p->order - 1u;
+
+	if (p->state == PAGE_NONE)
+		return 1;
+	if (p->state == PAGE_USED || p->state == PAGE_CACHED) {
+		p->node = to;
+		return 1ul << p->order;
+	}
+	block_remove(from, p, c);
+	if (order_fitting(frame, end) < p->order) {
+		block_insert(from, p, half, c);
+		block_insert(from, p + (1ul << half), half, c);
+		return 0;
+	}
+	list_push_back(&out[c], &p->link);
+	return 1ul << p->order;
+}
+
+/* A free block that began before `frame` is cut so that one begins there. */
+static void cut_at(struct page_node *n, uint64_t frame)
+{
+	for (unsigned order = 1; order <= PAGE_ORDER_MAX; order++) {
+		uint64_t head = ALIGN_DOWN(frame, 1ul << order);
+		struct page *p = page_of_frame(head);
+		enum page_contents c;
+
+		if (head == frame || !frame_is_ram(head) || p->order < order)
+			continue;
+		if (p->state != PAGE_FREE_DIRTY && p->state != PAGE_FREE_ZEROED)
+			continue;
+		c = p->state == PAGE_FREE_ZEROED ? ZEROED : DIRTY;
+		order = p->order;
+		if (head + (1ul << order) <= frame)
+			return;
+		block_remove(n, p, c);
+		for (uint64_t f = head, end = head + (1ul << order); f < end;) {
+			unsigned o = order_fitting(f, f < frame ? frame : end);
+
+			block_insert(n, page_of_frame(f), o, c);
+			f += 1ul << o;
+		}
+		return;
+	}
+}
+
+/* Node 0's part of [frame, end) into the two lists. */
+static void node_cede(uint64_t frame, uint64_t end, uint16_t to, struct list *out)
+{
+	uint64_t irq = spin_lock_irq(&nodes[0].lock);
+
+	nodes[0].total -= end - frame;
+	cut_at(&nodes[0], frame);
+	while (frame < end)
+		frame += move_block(&nodes[0], to, frame, end, out);
+	spin_unlock_irq(&nodes[0].lock, irq);
+}
+
+static void node_receive(struct page_node *n, uint64_t frames, struct list *in)
+{
+	uint64_t irq = spin_lock_irq(&n->lock);
+
+	n->total += frames;
+	for (unsigned c = 0; c < CONTENTS; c++)
+		while (!list_empty(&in[c])) {
+			struct page *p = list_first(&in[c], struct page, link);
+
+			list_remove(&p->link);
+			block_free(n, p, p->order, c);
+		}
+	spin_unlock_irq(&n->lock, irq);
+}
+
+int page_add_node(hpa_t start, uint64_t size, int node)
+{
+	uint64_t first = start.v / PAGE_SIZE, last = (start.v + size) / PAGE_SIZE;
+	struct list moved[CONTENTS];
+
+	if (start.v + size < start.v)
+		return -EINVAL;
+	if (node < 0 || node >= PAGE_NODE_MAX)
+		return -ENOSPC;
+	nodes_need((unsigned)node);
+	list_init(&moved[DIRTY]);
+	list_init(&moved[ZEROED]);
+	for (unsigned i = 0; node && i < range_count; i++) {
+		uint64_t frame = MAX(first, ranges[i].start), end = MIN(last, ranges[i].end);
+
+		if (frame >= end)
+			continue;
+		node_cede(frame, end, (uint16_t)node, moved);
+		node_receive(&nodes[node], end - frame, moved);
+	}
+	return 0;
+}

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The page-table walker.
+ *
+ * Design. A chip may walk the tables at any moment, so each store leaves them valid: a new table is filled before it is linked,
+ * a large leaf is split by one store of a complete table. What may fail (allocating tables, splitting leaves) changes
+ * no translation and comes first; what changes translations cannot fail and comes second. A table counts its present entries
+ * in its struct page; one that becomes empty is unlinked and retired.
+ */
+#include "mm/paging.h"
+
+#include "include/bits.h"
+#include "include/errno.h"
+#include "kernel/panic.h"
+#include "mm/kmap.h"
+
+#define ENTRIES	512u
+
+static uint64_t level_size(unsigned level)
+{
+	return PAGE_SIZE << (9 * (level - 1));
+}
+
+static unsigned index_of(uint64_t va, unsigned level)
+{
+	return (unsigned)(va >> (12 + 9 * (level - 1))) % ENTRIES;
+}
+
+static uint64_t *entries_of(const struct page *table)
+{
+	return page_virt(table);
+}
+
+static struct page *table_at(const struct paging *p, uint64_t e, unsigned level)
+{
+	return page_at(p->format->address(e, level));
+}
+
+static bool is_table(const struct paging *p, uint64_t e, unsigned level)
+{
+	return p->format->present(e) && !p->format->is_leaf(e, level);
+}
+
+/* The first address behind the entry that maps va, or `end` if that comes first. */
+static uint64_t next_boundary(uint64_t va, uint64_t end, unsigned level)
+{
+	uint64_t next = ALIGN_DOWN(va, level_size(level)) + level_size(level);
+
+	/* `end` is the last address plus one, and may be 0. */
+	return next - 1 < end - 1 ? next : end;
+}
+
+static struct page *table_new(struct paging *p)
+{
+	struct page *t = page_alloc(0, PAGE_ZEROED, NODE_ANY, p->charge);
+
+	if (t) {
+		t->used = 0;
+		p->table_pages++;
+	}
+	return t;
+}
+
+static void entry_set(struct paging *p, struct page *table, uint64_t *e, uint64_t value)
+{
+	table->used += (uint64_t)p->format->present(value) - (uint64_t)p->format->present(*e);
+	WRITE_ONCE(*e, value);
+}
+
+/* The table under entry `e` of `level` and all below it. It is linked no more. */
+static void retire(struct paging *p, struct page *table, unsigned level)
+{
+	uint64_t *e = entries_of(table);
+
+	for (unsigned i = 0; level > 1 && i < ENTRIES; i++)
+		if (is_table(p, e[i], level))
+			retire(p, table_at(p, e[i], level), level - 1);
+	list_push_back(&p->retired, &table->link);
+	p->table_pages--;
+}
+
+void paging_retired(struct paging *p, struct list *out)
+{
+	list_init(out);
+	if (list_empty(&p->retired))
+		return;
+	*out = p->retired;
+	out->next->prev = out->prev->next = out;
+	list_init(&p->retired);
+}
+
+void paging_free_retired(struct list *tables)
+{
+	while (!list_empty(tables)) {
+		struct page *t = list_first(tables, struct page, link);
+
+		list_remove(&t->link);
+		page_put(t);
+	}
+}
+
+int paging_init(struct paging *p, const struct paging_format *f, unsigned max_leaf_level, struct charge *charge)
+{
+	*p = (struct paging){
+		.format = f,
+		.max_leaf_level = MIN(max_leaf_level, f->max_leaf_level),
+		.charge = charge,
+	};
+	list_init(&p->retired);
+	p->root = table_new(p);
+	return p->root ? 0 : -ENOMEM;
+}
+
+void paging_destroy(struct paging *p)
+{
+	struct list all;
+
+	if (!p->root)
+		return;
+	retire(p, p->root, p->format->levels);
+	p->root = NULL;
+	paging_retired(p, &all);
+	paging_free_retired(&all);
+}
+
+/* ---- what may fail and changes no translation --------------------------------------------------------------------- */
+
+/* Puts a table of equal smaller leaves in the place of a large one. */
+static int split(struct paging *p, struct page *table, uint64_t *e, unsigned level)
+{
+	struct page *t = table_new(p);
+	uint64_t *child, old = *e;
+
+	if (!t)
+		return -ENOMEM;
+	child = entries_of(t);
+	for (unsigned i = 0; i < ENTRIES; i++)
+		child[i] = p->format->child(old, level, i);
+	t->used = ENTRIES;
+	entry_set(p, table, e, p->format->table(page_hpa(t)));
+	return 0;
+}
+
+/* Makes tables down to `level` for va and gives the table there; a large leaf on the way is split. */
+static int descend(struct paging *p, uint64_t va, unsigned level, struct page **out)
+{
+	struct page *table = p->root;
+
+	for (unsigned l = p->format->levels; l > level; l--) {
+		uint64_t *e = &entries_of(table)[index_of(va, l)];
+
+		if (!p->format->present(*e)) {
+			struct page *t = table_new(p);
+
+			if (!t)
+				return -ENOMEM;
+			entry_set(p, table, e, p->format->table(page_hpa(t)));
+		} else if (p->format->is_leaf(*e, l) && split(p, table, e, l)) {
+			return -ENOMEM;
+		}
+		table = table_at(p, *e, l);
+	}
+	*out = table;
+	return 0;
+}
+
+/* Splits leaves until none lies across `va`. */
+static int split_at(struct paging *p, uint64_t va)
+{
+	struct page *table = p->root;
+
+	for (unsigned l = p->format->levels; !IS_ALIGNED(va, level_size(l)); l--) {
+		uint64_t *e = &entries_of(table)[index_of(va, l)];
+
+		if (!p->format->present(*e))
+			return 0;
+		if (p->format->is_leaf(*e, l) && split(p, table, e, l))
+			return -ENOMEM;
+		table = table_at(p, *e, l);
+	}
+	return 0;
+}
+
+/* ---- what cannot fail --------------------------------------------------------------------------------------------- */
+
+typedef uint64_t leaf_change(const struct paging *p, uint64_t e, unsigned prot);
+
+static uint64_t leaf_remove(const struct paging *p, uint64_t e, unsigned prot)
+{
+	(void)p, (void)e, (void)prot;
+	return 0;
+}
+
+static uint64_t leaf_protect(const struct paging *p, uint64_t e, unsigned prot)
+{
+	return p->format->with_prot(e, prot);
+}
+
+/*
+ * Applies `change` to the leaves in [va, end), none of which lies across a border (`change` NULL only drops empty
+ * tables). True if an entry was changed.
+ */
+static bool change_range(struct paging *p, struct page *table, unsigned level, uint64_t va, uint64_t end,
+			 leaf_change *change, unsigned prot)
+{
+	bool changed = false;
+
+	for (uint64_t next; va != end; va = next) {
+		uint64_t *e = &entries_of(table)[index_of(va, level)];
+
+		next = next_boundary(va, end, level);
+		if (!p->format->present(*e))
+			continue;
+		if (p->format->is_leaf(*e, level)) {
+			uint64_t value = change ? change(p, *e, prot) : *e;
+
+			changed |= value != *e;
+			entry_set(p, table, e, value);
+		} else {
+			struct page *t = table_at(p, *e, level);
+
+			changed |= change_range(p, t, level - 1, va, next, change, prot);
+			if (!t->used) {
+				entry_set(p, table, e, 0);
+				retire(p, t, level - 1);
+			}
+		}
+	}
+	return changed;
+}
+
+/* Writes one leaf over whatever is there. True if something was. */
+static bool leaf_write(struct paging *p, struct page *table, uint64_t va, unsigned level, uint64_t value)
+{
+	uint64_t *e = &entries_of(table)[index_of(va, level)], old = *e;
+
+	entry_set(p, table, e, value);
+	if (!is_table(p, old, level))
+		return p->format->present(old) && old != value;
+	retire(p, table_at(p, old, level), level - 1);
+	return true;
+}
+
+/* ---- the calls ---------------------------------------------------------------------------------------------------- */
+
+static unsigned level_fitting(const struct paging *p, uint64_t va, uint64_t pa, uint64_t size)
+{
+	unsigned level = p->max_leaf_level;
+
+	while (level > 1 && (!IS_ALIGNED(va | pa, level_size(level)) || size < level_size(level)))
+		level--;
+	return level;
+}
+
+static bool range_valid(const struct paging *p, uint64_t va, uint64_t size)
+{
+	uint64_t top = va >> (12 + 9 * p->format->levels), canonical = ~0ul >> (12 + 9 * p->format->levels);
+
+	/* Both halves of a signed address space; second-level tables use the lower. */
+	return size && IS_ALIGNED(va | size, PAGE_SIZE) && va + (size - 1) >= va && (top == 0 || top == canonical) &&
+	       (va + (size - 1)) >> (12 + 9 * p->format->levels) == top;
+}
+
+static int prepare(struct paging *p, uint64_t va, hpa_t pa, uint64_t size)
+{
+	uint64_t step;
+
+	for (uint64_t done = 0; done < size; done += step) {
+		unsigned level = level_fitting(p, va + done, pa.v + done, size - done);
+		struct page *table;
+
+		step = level_size(level);
+		if (descend(p, va + done, level, &table)) {
+			(void)change_range(p, p->root, p->format->levels, va, va + size, NULL, 0);
+			return -ENOMEM;
+		}
+	}
+	return 0;
+}
+
+int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot, enum paging_cache c)
+{
+	bool changed = false;
+	uint64_t step;
+
+	if (!range_valid(p, va, size) || !IS_ALIGNED(pa.v, PAGE_SIZE) || !(prot & PROT_READ))
+		return -EINVAL;
+	if (prepare(p, va, pa, size))
+		return -ENOMEM;
+	for (uint64_t done = 0; done < size; done += step) {
+		unsigned level = level_fitting(p, va + done, pa.v + done, size - done);
+		struct page *table;
+
+		step = level_size(level);
+		if (descend(p, va + done, level, &table))
+			panic("paging: a prepared table is missing");
+		changed |= leaf_write(p, table, va + done, level,
+				      p->format->leaf(HPA(pa.v + done), prot, c, level));
+	}
+	return changed;
+}
+
+static int change(struct paging *p, uint64_t va, uint64_t size, leaf_change *fn, unsigned prot)
+{
+	if (!range_valid(p, va, size))
+		return -EINVAL;
+	if (split_at(p, va) || split_at(p, va + size))
+		return -ENOMEM;
+	return change_range(p, p->root, p->format->levels, va, va + size, fn, prot);
+}
+
+int paging_unmap(struct paging *p, uint64_t va, uint64_t size)
+{
+	return change(p, va, size, leaf_remove, 0);
+}
+
+int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot)
+{
+	return prot & PROT_READ ? change(p, va, size, leaf_protect, prot) : -EINVAL;
+}
+
+int paging_lookup(const struct paging *p, uint64_t va, struct paging_leaf *out)
+{
+	const struct page *table = p->root;
+
+	for (unsigned l = p->format->levels;; l--) {
+		uint64_t e = READ_ONCE(entries_of(table)[index_of(va, l)]);
+
+		if (!p->format->present(e))
+			return -ENOENT;
+		if (p->format->is_leaf(e, l)) {
+			out->size = level_size(l);
+			out->address = HPA(p->format->address(e, l).v + va % out->size);
+			out->prot = p->format->prot(e);
+			return 0;
+		}
+		table = table_at(p, e, l);
+	}
+}
