@@ -131,11 +131,12 @@ static void pool_give(struct slab *s, void *p)
 
 static void *large_alloc(size_t size)
 {
-	unsigned order = page_order_for(size);
 	struct page *p;
+	unsigned order;
 
 	if (size > PAGE_SIZE << PAGE_ORDER_MAX)
 		return NULL;
+	order = page_order_for(size);
 	p = page_alloc(order, PAGE_ZEROED, NODE_ANY, &page_charge_kernel);
 	if (!p)
 		return NULL;
