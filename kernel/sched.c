@@ -1,0 +1,610 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The scheduler.
+ *
+ * Design. Every CPU has a queue of the threads that could run there, ordered by virtual time: the TSC ticks a thread has run, times
+ * 1024 / weight. The thread with the least runs until it is GRANULARITY ahead of the next, so N threads share a CPU in
+ * proportion to their weights, in slices of about two granularities. The kernel is not preempted; whoever wants the CPU for
+ * another thread sets sched_wanted_flag (and kicks the CPU if it is another), and the running thread comes to sched_point().
+ * There is no tick: a timer is armed only while somebody waits in the queue, for the moment at which he is due.
+ *
+ * A thread that slept returns with at most LEAD less virtual time than the queue's own clock (min_vtime, which never falls):
+ * enough to run at once, not enough to starve others. Virtual time is relative to a queue and is translated when a thread moves.
+ *
+ * A waiting thread whose CPU has nothing else to run does not switch: it halts in place (THREAD_IDLING), on its own stack
+ * with its guest's state still in the chip, and goes on after the interrupt that wakes it. A CPU's idle thread is simply one
+ * that waits for ever. leave_cpu runs only when another thread really takes over.
+ *
+ * Placement. A woken thread goes to its last CPU if that idles, else to any idle one, else it queues at its last. A CPU that
+ * idles takes waiting threads from others; a busy one whose slice ends with threads waiting kicks an idle CPU to come, or
+ * hands one thread to a CPU with a shorter queue: at once when two shorter, else ten times a second, so that
+ * threads which do not divide evenly take turns at sharing.
+ *
+ * Caps and reservations belong to struct thread and to account() and first_fit(): what is over its cap is kept out of the tree.
+ *
+ * Locking. queue->lock (LOCK_SCHED, interrupts off) guards a queue and state, cpu and vtime of the threads whose `cpu` names it. Two
+ * are never held together: a thread that moves belongs to nobody in between (THREAD_READY, in no tree). The lock is held across
+ * the switch of stacks and released by the thread switched to; so nobody sees a thread as waiting or ready before it has left its
+ * stack. `woken` is atomic and pairs with `state`: the waker sets woken and then reads state, the thread sets
+ * state and then reads woken, with full barriers between, so one of them always notices. The idle CPU's half of notify() is alike:
+ * it clears sched_wanted_flag, looks at the queue, and halts with interrupts opened by the same instruction.
+ */
+#include "kernel/sched.h"
+
+#include "cpu/cpu.h"
+#include "cpu/ipi.h"
+#include "cpu/spinlock.h"
+#include "include/bits.h"
+#include "include/errno.h"
+#include "kernel/irq.h"
+#include "kernel/panic.h"
+#include "kernel/thread_struct.h"
+#include "kernel/trace.h"
+#include "mm/page.h"
+
+#define GRANULARITY_NS	1500000ul
+#define LEAD_NS		3000000ul
+#define SLICE_MIN_NS	50000ul
+#define BALANCE_NS	100000000ul	/* between moves to a queue that is one shorter */
+#define SCRUB_MIN_NS	200000ul	/* idle for less than this is not spent scrubbing */
+#define VTIME_START	(1ul << 48)
+
+struct queue {
+	struct spinlock lock;
+	struct thread *current;
+	struct thread *idle_thread;
+	struct thread *dead;		/* has made its last switch; the next thread buries it */
+	struct tree tree;		/* threads that wait for this CPU */
+	unsigned waiting;		/* how many */
+	bool idling;			/* `current` halts in place */
+	bool claimable;			/* idle, and no waker has chosen this CPU yet */
+	uint64_t min_vtime;		/* the queue's clock */
+	uint64_t since;			/* TSC up to which time is accounted */
+	struct timer slice;
+	uint64_t balanced_ns;
+
+	uint64_t busy_ticks, idle_ticks, switches, steals;
+};
+
+bool sched_wanted_flag PERCPU;
+
+static PERCPU struct queue queue = {
+	.lock = SPINLOCK_INIT("sched", LOCK_SCHED), .min_vtime = VTIME_START,
+};
+/* What the CPU runs when sched starts there: "main" on the boot CPU, the idle thread elsewhere. */
+static PERCPU struct thread boot_thread;
+
+static uint64_t granularity, lead;	/* in virtual ticks */
+
+/* ---- virtual time -------------------------------------------------------------------------------------------------- */
+
+static uint64_t scale(uint64_t v, uint64_t fixed_32)
+{
+	return (uint64_t)((unsigned __int128)v * fixed_32 >> 32);
+}
+
+static void advance_clock(struct queue *q, uint64_t running)
+{
+	const struct tree_node *first = tree_first(&q->tree);
+	uint64_t least = first && first->key < running ? first->key : running;
+
+	if (least > q->min_vtime)
+		q->min_vtime = least;
+}
+
+/* Charges the time since the last call to whoever had it. */
+static void account(struct queue *q, uint64_t now)
+{
+	struct thread *t = q->current;
+	uint64_t ticks = now - q->since;
+
+	q->since = now;
+	if (q->idling) {
+		q->idle_ticks += ticks;
+		return;
+	}
+	q->busy_ticks += ticks;
+	t->run_ticks += ticks;
+	t->vtime += scale(ticks, t->per_tick);
+	advance_clock(q, t->vtime);
+}
+
+/* The thread leaves `from` for `to`, keeping its lag behind or lead over the queue's clock. */
+static void translate(struct thread *t, const struct queue *from, const struct queue *to)
+{
+	t->vtime += READ_ONCE(to->min_vtime) - from->min_vtime;
+}
+
+/* ---- the queue ----------------------------------------------------------------------------------------------------- */
+
+static void enqueue(struct queue *q, struct thread *t)
+{
+	if (t->vtime + lead < q->min_vtime)
+		t->vtime = q->min_vtime - lead;
+	t->state = THREAD_READY;
+	t->node.key = t->vtime;
+	t->queued_at = tsc_read();
+	tree_insert(&q->tree, &t->node);
+	WRITE_ONCE(q->waiting, q->waiting + 1);
+}
+
+static void dequeue(struct queue *q, struct thread *t)
+{
+	tree_remove(&q->tree, &t->node);
+	WRITE_ONCE(q->waiting, q->waiting - 1);
+}
+
+static struct thread *thread_of(struct tree_node *n)
+{
+	return n ? tree_entry(n, struct thread, node) : NULL;
+}
+
+/* The first that may run on CPU `cpu`, or NULL. */
+static struct thread *first_fit(struct queue *q, int cpu)
+{
+	struct tree_node *n = tree_first(&q->tree);
+
+	while (n && thread_of(n)->pinned >= 0 && thread_of(n)->pinned != cpu)
+		n = tree_next(n);
+	return thread_of(n);
+}
+
+/* `cpu` has something new in its queue. */
+static void notify(unsigned cpu)
+{
+	bool before = __atomic_exchange_n(&per_cpu(sched_wanted_flag, cpu), true, __ATOMIC_SEQ_CST);
+
+	if (cpu != cpu_index() && !before)
+		ipi_send(cpu, IRQ_KICK);
+}
+
+/* ---- slices -------------------------------------------------------------------------------------------------------- */
+
+static void slice_over(struct timer *t)
+{
+	(void)t;
+	WRITE_ONCE(this_cpu(sched_wanted_flag), true);
+}
+
+/* For the moment when `t`, which runs or is about to, is a granularity ahead of the first that waits. */
+static void arm_slice(struct queue *q, const struct thread *t)
+{
+	uint64_t limit = tree_first(&q->tree)->key + granularity, ticks, ns;
+
+	ticks = limit > t->vtime ? (limit - t->vtime) * t->weight / THREAD_WEIGHT : 0;
+	ns = MAX(tsc_to_ns(ticks), SLICE_MIN_NS);
+	timer_set(&q->slice, clock_ns() + ns);
+}
+
+/* ---- switching ----------------------------------------------------------------------------------------------------- */
+
+/* First thing on the new stack: releases the queue of the CPU we are on. */
+static void finish_switch(void)
+{
+	struct queue *q = &this_cpu(queue);
+	struct thread *dead = q->dead;
+
+	q->dead = NULL;
+	spin_unlock(&q->lock);
+	if (unlikely(dead))
+		thread_left(dead);
+}
+
+/*
+ * Gives the CPU to `next`, which is in no queue. q is this CPU's, locked and accounted; the lock is released. Returns when the calling
+ * thread runs again, on whatever CPU.
+ */
+static void switch_to(struct queue *q, struct thread *next)
+{
+	struct thread *prev = q->current;
+
+	if (prev->leave_cpu)
+		prev->leave_cpu(prev->arg);
+	if (next != q->idle_thread && q->since > next->queued_at)
+		next->wait_ticks += q->since - next->queued_at;
+	next->state = THREAD_RUNNING;
+	q->current = next;
+	q->switches++;
+	if (!tree_empty(&q->tree))
+		arm_slice(q, next);
+	trace(TRACE_SWITCH, cpu_index(), (uintptr_t)prev, (uintptr_t)next);
+	switch_stacks(&prev->sp, next->sp);
+	finish_switch();
+}
+
+void sched_begin(void)
+{
+	struct thread *t;
+
+	finish_switch();
+	cpu_irq_enable();
+	t = thread_current();
+	t->entry(t->arg);
+	thread_exit();
+}
+
+/* The current thread waits and its CPU has another to run. Back when it is woken; at once if it was or there is none. */
+static void switch_waiting(struct queue *q, struct thread *t)
+{
+	struct thread *next;
+
+	spin_lock(&q->lock);
+	next = thread_of(tree_first(&q->tree));
+	if (next) {
+		__atomic_exchange_n(&t->state, THREAD_WAITING, __ATOMIC_SEQ_CST);
+		if (!READ_ONCE(t->woken)) {
+			account(q, tsc_read());
+			dequeue(q, next);
+			switch_to(q, next);
+			return;
+		}
+		WRITE_ONCE(t->state, THREAD_RUNNING);
+	}
+	spin_unlock(&q->lock);
+}
+
+/* ---- moving between CPUs -------------------------------------------------------------------------------------------- */
+
+/* Takes one thread that may run on `cpu` out of `from`; it then belongs to the caller. Interrupts off, no queue locked. */
+static struct thread *take_from(struct queue *from, unsigned cpu)
+{
+	struct thread *t;
+
+	if (!spin_try(&from->lock))
+		return NULL;
+	t = first_fit(from, (int)cpu);
+	if (t) {
+		dequeue(from, t);
+		translate(t, from, &per_cpu(queue, cpu));
+		WRITE_ONCE(t->cpu, cpu);
+	}
+	spin_unlock(&from->lock);
+	return t;
+}
+
+static void give_to(unsigned cpu, struct thread *t)
+{
+	struct queue *q = &per_cpu(queue, cpu);
+
+	spin_lock(&q->lock);
+	enqueue(q, t);
+	spin_unlock(&q->lock);
+}
+
+/* Threads that want the CPU, the running one included. */
+static unsigned load(const struct queue *q)
+{
+	return READ_ONCE(q->waiting) + !READ_ONCE(q->idling);
+}
+
+/* Into this CPU's queue, from one that has more than it can run; false if there is nothing to take. */
+static bool steal(struct queue *q)
+{
+	unsigned cpu = cpu_index();
+	struct thread *t;
+
+	for (unsigned i = 1; i < cpu_count; i++) {
+		struct queue *from = &per_cpu(queue, (cpu + i) % cpu_count);
+
+		if (!READ_ONCE(from->waiting) || load(from) < 2)
+			continue;
+		t = take_from(from, cpu);
+		if (!t)
+			continue;
+		q->steals++;
+		give_to(cpu, t);
+		return true;
+	}
+	return false;
+}
+
+static bool claim_idle(unsigned cpu)
+{
+	struct queue *q = &per_cpu(queue, cpu);
+
+	return READ_ONCE(q->claimable) &&
+	       __atomic_exchange_n(&q->claimable, false, __ATOMIC_SEQ_CST);
+}
+
+/* An idle CPU, from `cpu` on; -1 if there is none. Nobody else will choose it. */
+static int find_idle(unsigned cpu)
+{
+	for (unsigned i = 0; i < cpu_count; i++) {
+		unsigned c = (cpu + i) % cpu_count;
+
+		if (claim_idle(c))
+			return (int)c;
+	}
+	return -1;
+}
+
+static unsigned place(const struct thread *t)
+{
+	int idle;
+
+	if (t->pinned >= 0)
+		return (unsigned)t->pinned;
+	idle = find_idle(t->cpu);
+	return idle >= 0 ? (unsigned)idle : t->cpu;
+}
+
+/*
+ * This CPU's slice ended and threads still wait. No lock held, interrupts off.
+ */
+static void balance(struct queue *q)
+{
+	unsigned cpu = cpu_index(), mine = load(q), shortest = mine, to = cpu;
+	uint64_t now = clock_ns();
+	struct thread *t;
+
+	for (unsigned i = 1; i < cpu_count; i++) {
+		unsigned c = (cpu + i) % cpu_count;
+
+		if (READ_ONCE(per_cpu(queue, c).current) && load(&per_cpu(queue, c)) < shortest) {
+			shortest = load(&per_cpu(queue, c));
+			to = c;
+		}
+	}
+	if (to == cpu || (shortest + 1 == mine && shortest && now - q->balanced_ns < BALANCE_NS))
+		return;
+	t = take_from(q, to);
+	if (!t)
+		return;
+	q->balanced_ns = per_cpu(queue, to).balanced_ns = now;
+	give_to(to, t);
+	notify(to);
+}
+
+/* ---- giving way ---------------------------------------------------------------------------------------------------- */
+
+/* Interrupts off. */
+static void reconsider(bool yield)
+{
+	struct queue *q = &this_cpu(queue);
+	struct thread *t = q->current, *next;
+
+	/* The flag first: what comes into the queue later sets it again. */
+	(void)__atomic_exchange_n(&this_cpu(sched_wanted_flag), false, __ATOMIC_SEQ_CST);
+	if (cpu_count > 1 && READ_ONCE(q->waiting))
+		balance(q);
+	spin_lock(&q->lock);
+	next = thread_of(tree_first(&q->tree));
+	if (!next) {
+		spin_unlock(&q->lock);
+		return;
+	}
+	account(q, tsc_read());
+	if (yield && t->vtime < next->vtime)
+		t->vtime = next->vtime;
+	if (yield || t->vtime >= next->vtime + granularity) {
+		dequeue(q, next);
+		enqueue(q, t);
+		switch_to(q, next);
+		return;
+	}
+	arm_slice(q, t);
+	spin_unlock(&q->lock);
+}
+
+void sched_point(void)
+{
+	uint64_t flags;
+
+	if (!sched_wanted())
+		return;
+	flags = cpu_irq_save();
+	reconsider(false);
+	cpu_irq_restore(flags);
+}
+
+void sched_yield(void)
+{
+	uint64_t flags = cpu_irq_save();
+
+	reconsider(true);
+	cpu_irq_restore(flags);
+}
+
+/* ---- waiting and waking -------------------------------------------------------------------------------------------- */
+
+/* Some of it, if nothing is due soon. Interrupts are on meanwhile. */
+static bool scrub(void)
+{
+	bool more;
+	uint64_t due = timer_next_ns();
+
+	if (due != ~0ul && due < clock_ns() + SCRUB_MIN_NS)
+		return false;
+	cpu_irq_enable();
+	more = page_scrub_some();
+	cpu_irq_disable();
+	return more;
+}
+
+/* Until `t` is woken or the queue has something. Interrupts off. */
+static void idle_here(struct queue *q, struct thread *t)
+{
+	account(q, tsc_read());
+	WRITE_ONCE(q->idling, true);
+	__atomic_exchange_n(&t->state, THREAD_IDLING, __ATOMIC_SEQ_CST);
+	for (;;) {
+		timer_poll();
+		WRITE_ONCE(q->claimable, true);
+		(void)__atomic_exchange_n(&this_cpu(sched_wanted_flag), false, __ATOMIC_SEQ_CST);
+		if (READ_ONCE(t->woken) || READ_ONCE(q->waiting) || steal(q))
+			break;
+		if (!scrub())
+			cpu_halt();
+	}
+	WRITE_ONCE(q->claimable, false);
+	account(q, tsc_read());
+	WRITE_ONCE(q->idling, false);
+	WRITE_ONCE(t->state, THREAD_RUNNING);
+}
+
+void sched_wait(struct thread *t)
+{
+	while (!READ_ONCE(t->woken)) {
+		struct queue *q = &this_cpu(queue);
+
+		if (READ_ONCE(q->waiting))
+			switch_waiting(q, t);
+		else
+			idle_here(q, t);
+	}
+	/* Whoever came into the queue while we idled has not been looked at. */
+	if (READ_ONCE(this_cpu(queue).waiting))
+		WRITE_ONCE(this_cpu(sched_wanted_flag), true);
+}
+
+/* A thread that has left its CPU: to a queue. Interrupts off. */
+static void wake_waiting(struct thread *t)
+{
+	struct queue *q = &per_cpu(queue, READ_ONCE(t->cpu));
+	unsigned to;
+
+	/* A waiting thread's `cpu` stands still, and nobody else may wake it: `woken` was ours. */
+	spin_lock(&q->lock);
+	if (t->state != THREAD_WAITING) {
+		spin_unlock(&q->lock);
+		return;
+	}
+	to = place(t);
+	t->state = THREAD_READY;
+	if (to == t->cpu) {
+		enqueue(q, t);
+		spin_unlock(&q->lock);
+	} else {
+		translate(t, q, &per_cpu(queue, to));
+		WRITE_ONCE(t->cpu, to);
+		spin_unlock(&q->lock);
+		give_to(to, t);
+	}
+	notify(to);
+}
+
+void sched_wake(struct thread *t)
+{
+	enum thread_state state = READ_ONCE(t->state);
+	uint64_t flags;
+
+	if (state == THREAD_IDLING) {
+		if (t->cpu != cpu_index())
+			ipi_send(t->cpu, IRQ_KICK);
+	} else if (state == THREAD_WAITING) {
+		flags = cpu_irq_save();
+		wake_waiting(t);
+		cpu_irq_restore(flags);
+	}
+}
+
+void sched_add(struct thread *t)
+{
+	uint64_t flags = cpu_irq_save();
+	unsigned to;
+
+	t->cpu = cpu_index();
+	to = place(t);
+	t->cpu = to;
+	t->state = THREAD_READY;
+	t->vtime = READ_ONCE(per_cpu(queue, to).min_vtime);
+	give_to(to, t);
+	notify(to);
+	cpu_irq_restore(flags);
+}
+
+void sched_exit(void)
+{
+	struct queue *q = &this_cpu(queue);
+	struct thread *next;
+
+	spin_lock(&q->lock);
+	account(q, tsc_read());
+	q->dead = q->current;
+	next = thread_of(tree_first(&q->tree));
+	if (next)
+		dequeue(q, next);
+	switch_to(q, next ? next : q->idle_thread);
+	panic("sched: a dead thread ran");
+}
+
+/* ---- start --------------------------------------------------------------------------------------------------------- */
+
+struct thread *thread_current(void)
+{
+	return this_cpu(queue).current;
+}
+
+/* Nobody wakes it: it runs whenever there is nothing else, by waiting. */
+static void idle_entry(void *arg)
+{
+	(void)arg;
+	cpu_irq_disable();
+	sched_wait(thread_current());
+}
+
+/* Makes the running code the thread `name`. */
+static void start_cpu(const char *name)
+{
+	struct queue *q = &this_cpu(queue);
+	struct thread *t = &this_cpu(boot_thread);
+	const struct thread_attr attr = { .name = name, .cpu = (int)cpu_index() };
+
+	thread_setup(t, &attr);
+	t->state = THREAD_RUNNING;
+	t->cpu = cpu_index();
+	t->vtime = q->min_vtime;
+	timer_init(&q->slice, slice_over);
+	q->since = tsc_read();
+	q->current = t;
+}
+
+void sched_init(void)
+{
+	const struct thread_attr attr = { .name = "idle/0", .entry = idle_entry, .cpu = 0 };
+
+	granularity = tsc_from_ns(GRANULARITY_NS);
+	lead = tsc_from_ns(LEAD_NS);
+	start_cpu("main");
+	this_cpu(queue).idle_thread = thread_create(&attr);
+	if (!this_cpu(queue).idle_thread)
+		panic("sched: no memory for the first idle thread");
+}
+
+void sched_start_ap(void)
+{
+	char name[THREAD_NAME_MAX] = "idle/";
+	unsigned cpu = cpu_index(), digits = cpu > 99 ? 3 : cpu > 9 ? 2 : 1;
+
+	for (unsigned i = digits; i--; cpu /= 10)
+		name[5 + i] = (char)('0' + cpu % 10);
+	start_cpu(name);
+	this_cpu(queue).idle_thread = this_cpu(queue).current;
+	idle_entry(NULL);
+	panic("sched: an idle thread was woken");
+}
+
+void sched_stats_get(unsigned cpu, struct sched_cpu_stats *out)
+{
+	const struct queue *q = &per_cpu(queue, cpu);
+	uint64_t open = tsc_read() - READ_ONCE(q->since);
+	bool idle = READ_ONCE(q->idling);
+
+	*out = (struct sched_cpu_stats){
+		.busy_ticks = q->busy_ticks + (idle ? 0 : open),
+		.idle_ticks = q->idle_ticks + (idle ? open : 0),
+		.switches = q->switches,
+		.steals = q->steals,
+		.runnable = load(q),
+	};
+}
+
+uint64_t thread_run_ticks(const struct thread *t)
+{
+	uint64_t ticks = t->run_ticks, now = tsc_read();
+	const struct queue *q = &per_cpu(queue, READ_ONCE(t->cpu));
+
+	if (READ_ONCE(t->state) == THREAD_RUNNING && READ_ONCE(q->current) == t && now > q->since)
+		ticks += now - q->since;
+	return ticks;
+}

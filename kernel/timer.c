@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Timers.
+ *
+ * Design. Each CPU has a queue of timers ordered by deadline and programs its LAPIC for the first, by absolute TSC. The LAPIC is
+ * only ever moved to an earlier time: what is cancelled or put off leaves it alone, and the interrupt that then finds
+ * nothing due programs the next. That is one spare interrupt now and then against a write of the timer at each cancel.
+ *
+ * A tick can get lost (QEMU's multi-threaded TCG drops interrupts that meet a VMRUN): whoever idles asks timer_poll(), and with
+ * timer_watch() every CPU looks four times a second whether its neighbour is late, and sends it the interrupt again.
+ *
+ * Locking. queue->lock (LOCK_TIMER, irq-safe) guards one CPU's queue and the fields of the timers in it. timer->cpu names
+ * the queue and changes under that queue's lock only, so who wants a timer locks the queue that `cpu` names and looks again.
+ * Callbacks run without the lock; `running` tells cancel_sync which.
+ */
+#include "kernel/timer.h"
+
+#include "cpu/cpu.h"
+#include "cpu/ipi.h"
+#include "cpu/lapic.h"
+#include "cpu/percpu.h"
+#include "cpu/spinlock.h"
+#include "cpu/tsc.h"
+#include "kernel/irq.h"
+#include "kernel/panic.h"
+#include "kernel/trace.h"
+
+#define NEVER		(~0ul)
+#define WATCH_NS	250000000ul
+#define LATE_NS		20000000ul
+
+struct timer_queue {
+	struct spinlock lock;
+	struct tree tree;
+	uint64_t programmed_ns;		/* when the LAPIC will fire; NEVER: it will not */
+	struct timer *running;		/* its callback runs now */
+	bool in_interrupt;		/* which programs the LAPIC at its end */
+	struct timer watch;
+};
+
+static PERCPU struct timer_queue queue = {
+	.lock = SPINLOCK_INIT("timer", LOCK_TIMER), .programmed_ns = NEVER,
+};
+
+void timer_init(struct timer *t, void (*fn)(struct timer *t))
+{
+	*t = (struct timer){ .fn = fn, .cpu = -1 };
+}
+
+bool timer_armed(const struct timer *t)
+{
+	return READ_ONCE(t->cpu) >= 0;
+}
+
+static void program(struct timer_queue *q, uint64_t deadline_ns)
+{
+	q->programmed_ns = deadline_ns;
+	/* Rounded up: firing a tick early would mean firing twice. */
+	lapic_timer_set(tsc_base + tsc_from_ns(deadline_ns) + 1);
+}
+
+static void insert(struct timer_queue *q, struct timer *t, uint64_t deadline_ns)
+{
+	t->deadline_ns = deadline_ns;
+	t->node.key = deadline_ns;
+	tree_insert(&q->tree, &t->node);
+	if (deadline_ns < q->programmed_ns && !q->in_interrupt)
+		program(q, deadline_ns);
+}
+
+/* Takes `t` out of the queue it is in; false if it is in none. Interrupts are off. */
+static bool take_out(struct timer *t)
+{
+	struct timer_queue *q;
+	int cpu;
+
+	while ((cpu = READ_ONCE(t->cpu)) >= 0) {
+		q = &per_cpu(queue, cpu);
+		spin_lock(&q->lock);
+		if (t->cpu == cpu) {
+			tree_remove(&q->tree, &t->node);
+			WRITE_ONCE(t->cpu, -1);
+			spin_unlock(&q->lock);
+			return true;
+		}
+		spin_unlock(&q->lock);
+	}
+	return false;
+}
+
+void timer_set(struct timer *t, uint64_t deadline_ns)
+{
+	uint64_t flags = cpu_irq_save();
+	struct timer_queue *q = &this_cpu(queue);
+	int cpu = (int)cpu_index();
+
+	if (t->cpu >= 0 && t->cpu != cpu)
+		take_out(t);
+	spin_lock(&q->lock);
+	if (t->cpu == cpu)
+		tree_remove(&q->tree, &t->node);
+	WRITE_ONCE(t->cpu, cpu);
+	insert(q, t, deadline_ns);
+	spin_unlock(&q->lock);
+	cpu_irq_restore(flags);
+}
+
+bool timer_cancel(struct timer *t)
+{
+	uint64_t flags;
+	bool was;
+
+	if (!timer_armed(t))
+		return false;
+	flags = cpu_irq_save();
+	was = take_out(t);
+	cpu_irq_restore(flags);
+	return was;
+}
+
+/* A callback may arm its timer again, perhaps on yet another CPU: until it is neither queued nor running anywhere. */
+void timer_cancel_sync(struct timer *t)
+{
+	bool running;
+
+	do {
+		running = timer_cancel(t);
+		for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
+			while (__atomic_load_n(&per_cpu(queue, cpu).running, __ATOMIC_ACQUIRE) == t) {
+				running = true;
+				cpu_pause();
+			}
+		}
+	} while (running);
+}
+
+uint64_t timer_next_ns(void)
+{
+	const struct timer_queue *q = &this_cpu(queue);
+	const struct tree_node *first = tree_first(&q->tree);
+
+	return first ? first->key : NEVER;
+}
+
+/* Runs the first timer if it is due. Its queue is locked, and is again on return. */
+static bool run_first(struct timer_queue *q, uint64_t now)
+{
+	struct tree_node *n = tree_first(&q->tree);
+	struct timer *t;
+
+	if (!n || n->key > now)
+		return false;
+	t = tree_entry(n, struct timer, node);
+	tree_remove(&q->tree, n);
+	WRITE_ONCE(q->running, t);
+	WRITE_ONCE(t->cpu, -1);
+	spin_unlock(&q->lock);
+	t->fn(t);
+	__atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE);
+	spin_lock(&q->lock);
+	return true;
+}
+
+/* The clock is read once: what falls due meanwhile gets an interrupt of its own, so this ends. */
+static void timer_interrupt(void *arg)
+{
+	struct timer_queue *q = &this_cpu(queue);
+	uint64_t now = clock_ns();
+
+	(void)arg;
+	spin_lock(&q->lock);
+	q->in_interrupt = true;
+	while (run_first(q, now))
+		;
+	q->in_interrupt = false;
+	if (!tree_empty(&q->tree))
+		program(q, tree_first(&q->tree)->key);
+	else
+		q->programmed_ns = NEVER;
+	spin_unlock(&q->lock);
+}
+
+void timer_poll(void)
+{
+	if (unlikely(timer_next_ns() + LATE_NS < clock_ns()))
+		timer_interrupt(NULL);
+}
+
+void timer_cpu_init(void)
+{
+	if (cpu_index() == 0 && irq_claim(IRQ_TIMER, "timer", timer_interrupt, NULL))
+		panic("timer: its vector is taken");
+}
+
+/* Reads the neighbour's queue without its lock: the worst that comes of it is a spare interrupt. */
+static void watch(struct timer *t)
+{
+	unsigned other = (cpu_index() + 1) % cpu_count;
+	uint64_t due = READ_ONCE(per_cpu(queue, other).programmed_ns), now = clock_ns();
+
+	if (due < now && now - due > LATE_NS)
+		ipi_send(other, IRQ_TIMER);
+	timer_set(t, now + WATCH_NS);
+}
+
+static void watch_start(void *arg)
+{
+	struct timer *t = &this_cpu(queue).watch;
+
+	(void)arg;
+	timer_init(t, watch);
+	timer_set(t, clock_ns() + WATCH_NS);
+}
+
+void timer_watch(void)
+{
+	if (cpu_count < 2)
+		return;
+	ipi_call_others(watch_start, NULL);
+	watch_start(NULL);
+}
