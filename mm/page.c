@@ -166,14 +166,15 @@ static struct page *store_take(struct page_node *n, struct page_store *s, unsign
 }
 
 /* High memory before low, the wanted contents before the others. *c becomes what was found. */
-static struct page *node_take(struct page_node *n, unsigned order, bool low, enum page_contents *c)
+static struct page *node_take(struct page_node *n, unsigned order, unsigned flags, enum page_contents *c)
 {
+	unsigned tries = flags & PAGE_READY ? 1 : CONTENTS;
 	enum page_contents wanted = *c;
 	struct page *p;
 
-	for (unsigned other = 0; other < CONTENTS; other++) {
+	for (unsigned other = 0; other < tries; other++) {
 		*c = other ? !wanted : wanted;
-		p = low ? NULL : store_take(n, &n->store[ZONE_HIGH][*c], order, *c);
+		p = flags & PAGE_LOW ? NULL : store_take(n, &n->store[ZONE_HIGH][*c], order, *c);
 		if (!p)
 			p = store_take(n, &n->store[ZONE_LOW][*c], order, *c);
 		if (p)
@@ -271,7 +272,7 @@ static struct page *take_from(struct page_node *n, unsigned order, unsigned flag
 	struct page *p;
 
 	spin_lock(&n->lock);
-	p = node_take(n, order, flags & PAGE_LOW, c);
+	p = node_take(n, order, flags, c);
 	if (p && !order)
 		cache_refill(n, *c);
 	spin_unlock(&n->lock);
@@ -304,7 +305,7 @@ static struct page *take(unsigned order, unsigned flags, int node, enum page_con
 		p = cache_pop(*c, node, flags & PAGE_LOW);
 	if (!p)
 		p = take_any(order, flags, node, c);
-	if (!p) {
+	if (!p && !(flags & PAGE_READY)) {
 		/* What this CPU's cache holds of the other contents, or what its pages would merge to. */
 		cache_drain(&this_cpu(page_cache), DIRTY, 0);
 		cache_drain(&this_cpu(page_cache), ZEROED, 0);
@@ -378,13 +379,13 @@ void page_put(struct page *p)
 		release(p);
 }
 
-void page_split(struct page *p)
+void page_split_to(struct page *p, unsigned order)
 {
-	uint64_t frames = 1ul << p->order;
+	uint64_t frames = 1ul << p->order, step = 1ul << order;
 
-	ASSERT(p->state == PAGE_USED && p->refs == 1);
-	p->order = 0;
-	for (uint64_t i = 1; i < frames; i++) {
+	ASSERT(p->state == PAGE_USED && p->refs == 1 && order <= p->order);
+	p->order = (uint8_t)order;
+	for (uint64_t i = step; i < frames; i += step) {
 		p[i] = *p;
 		list_init(&p[i].link);
 	}

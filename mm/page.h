@@ -23,6 +23,7 @@ enum page_flags {
 	PAGE_ZEROED = 1,	/* contents are zeros (from the scrubbed store, or cleared now) */
 	PAGE_GUEST = 2,		/* for a guest: respects the reserve kept for Keel itself */
 	PAGE_LOW = 4,		/* below 4 GiB */
+	PAGE_READY = 8,		/* with PAGE_ZEROED: only from the scrubbed store, no clearing now */
 };
 
 /* Whom pages are accounted to; embedded in struct vm; the kernel's own is page_charge_kernel. */
@@ -54,8 +55,13 @@ struct page *page_alloc(unsigned order, unsigned flags, int node, struct charge 
 void page_get(struct page *p);
 /* The last reference frees, into the dirty store. */
 void page_put(struct page *p);
-/* Makes 2^order frames that were allocated as one into single pages, each with its own reference. */
-void page_split(struct page *p);
+/* Divides what was allocated as one, and is referenced once, into blocks of 2^order frames with a reference each. */
+void page_split_to(struct page *p, unsigned order);
+
+static inline void page_split(struct page *p)
+{
+	page_split_to(p, 0);
+}
 
 static inline hpa_t page_hpa(const struct page *p)
 {

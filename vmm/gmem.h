@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: guest memory, the only way to it. A slot maps guest frames to {page, state}; the second-level tables (EPT, NPT) are a
- * cache of that truth, filled by faults, and may be dropped at any time. Everything here may wait and may fail: thread
+ * Guest memory, the only way to it. A slot maps guest frames to {page, state}; the second-level tables (EPT, NPT) are a cache
+ * of that truth, filled by faults, and may be dropped at any time. Everything here may wait and may fail: thread
  * context, no spinlock held; only gmem_peek does neither. A mapping is valid on the thread that made it.
  *
- * Pointers and TLBs. Whoever takes a frame away (drop, copy-on-write, swap) removes it from the tables, then calls the
- * flush callback, which returns when every vCPU has left guest mode and will flush its TLB and forget what it got from gmem_peek
- * before it enters again; only then is the frame released. So a vCPU thread may keep a gmem_peek pointer until it serves that request.
+ * Pointers and TLBs. Whoever takes a frame away (drop, copy-on-write, swap) removes it from the tables, then calls the flush
+ * callback, which returns when every vCPU has left guest mode and will flush its TLB and forget what it got from
+ * gmem_peek before it enters again; only then is the frame released. So a vCPU thread may keep a gmem_peek pointer until it
+ * serves that request. `generation` rises with each such event.
  */
 #pragma once
 
@@ -26,7 +27,7 @@ struct gmem_config {
 	unsigned gpa_bits;			/* addresses at or above 1 << gpa_bits are refused */
 	int node;				/* preferred node */
 	struct charge *charge;
-	void (*flush)(void *arg);		/* see above; thread context */
+	void (*flush)(void *arg);		/* see above; thread context; NULL while nobody uses the tables */
 	void *arg;
 };
 
@@ -41,14 +42,21 @@ struct gmem {
 	uint64_t ram_pages;			/* configured, in 4K frames */
 	uint64_t present_pages;			/* filled */
 	uint64_t faults;
+	uint64_t generation;			/* of what peeks and TLBs may hold */
 };
 
 int gmem_init(struct gmem *g, const struct gmem_config *c) must_check;
 void gmem_destroy(struct gmem *g);		/* no vCPU runs, no mapping is held */
-/* RAM at [base, base+size), 4K-aligned; -EINVAL malformed, -EEXIST overlap, -ENOMEM, -ENOSPC. Nothing is allocated for its contents yet. */
+/*
+ * RAM at [base, base+size), 4K-aligned; -EINVAL malformed, -EEXIST overlap, -ENOSPC too many slots, -ENOMEM when what all
+ * guests were promised would exceed the machine's memory. Nothing is allocated for its contents yet.
+ */
 int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size) must_check;
 
-/* Copies; fills absent frames. 0, -EFAULT (some byte is not RAM: bytes before it may have been copied), -ENOMEM, -EINTR. */
+/*
+ * Copies. Writing fills absent frames; reading one gives zeros and leaves it absent. 0, -EFAULT (some byte is not RAM:
+ * bytes before it may have been copied), -ENOMEM, -EINTR.
+ */
 int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n) must_check;
 int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n) must_check;
 int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n) must_check;
@@ -73,3 +81,5 @@ bool gmem_is_ram(struct gmem *g, gpa_t a);
 /* Forgets the second-level tables (they are rebuilt by faults), flushes. Contents stay. */
 int gmem_drop_tables(struct gmem *g);
 hpa_t gmem_root(const struct gmem *g);		/* for EPTP / nCR3 */
+/* Frames promised to all guests together. */
+uint64_t gmem_promised(void);
