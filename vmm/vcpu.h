@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual CPU: its registers, requests from others, events, and the loop that is its life (vcpu.c). Fields are marked:
+ * (t) its thread only, (a) atomic, (c) constant after creation, (v) under vm->lock.
+ *
+ * Kick. Whoever wants a vCPU's attention sets a request bit and calls vcpu_kick: barrier, then an IPI if it is in guest mode,
+ * a wake-up if it sleeps. The entry path has interrupts off, says "in guest", and looks at the requests once more: no request is lost.
+ */
+#pragma once
+
+#include "cpu/percpu.h"
+#include "include/bits.h"
+#include "kernel/sched.h"
+#include "vmm/event.h"
+#include "vmm/ops.h"
+#include "vmm/regs.h"
+#include "vmm/vlapic.h"
+
+enum vcpu_request {
+	VCPU_REQ_EVENT = 1,	/* look at interrupts and NMIs again */
+	VCPU_REQ_FLUSH = 2,	/* TLB and soft caches */
+	VCPU_REQ_STOP = 4,	/* pause, destroy: park outside the guest */
+	VCPU_REQ_CLOCK = 8,	/* update the paravirtual clock */
+	VCPU_REQ_INIT = 16,	/* INIT arrived */
+	VCPU_REQ_SIPI = 32,
+};
+
+enum vcpu_activity { VCPU_RUNNABLE, VCPU_HALTED, VCPU_WAIT_SIPI, VCPU_SHUTDOWN };
+
+struct exit_count {
+	uint64_t count, ticks;	/* ticks: TSC from exit to the next entry, in Keel */
+};
+
+/* Decoded instructions by their bytes: vmm/decode.h. And the fetch cache: vmm/fetch.c owns its meaning. */
+struct insn_cache;
+struct fetch_cache;
+
+struct vcpu {
+	/* hot, and known to the entry assembly (kernel/offsets.c) */
+	uint64_t gpr[GPR_COUNT];	/* (t) */
+	uint64_t rip, rflags;		/* (t) */
+	void *arch;			/* (c) the back end's own */
+
+	uint32_t requests;		/* (a) enum vcpu_request */
+	bool in_guest;			/* (a) between the last look at requests and the exit */
+	uint8_t activity;		/* (t) enum vcpu_activity */
+	bool advanced;			/* (t) */
+	uint16_t cpu;			/* (t) where it entered last */
+	struct event_state event;	/* (t) */
+	struct vlapic vlapic;
+
+	struct vm *vm;			/* (c) */
+	unsigned id;			/* (c) index and APIC id */
+	struct thread *thread;		/* (c) */
+	struct insn_cache *insns;	/* (t) */
+	struct fetch_cache *fetch;	/* (t) */
+
+	uint64_t exit_tsc;		/* (t) TSC at the last exit */
+	unsigned exit_row;		/* (t) its row */
+	struct exit_count exits[EXIT_ROW_MAX];	/* (t) */
+
+	uint64_t tsc_adjust;		/* (t) MSR_TSC_ADJUST */
+	uint64_t apic_base;		/* (t) MSR_APIC_BASE */
+	struct pvclock_vcpu {
+		uint64_t system_time_msr;	/* (t) KVM_SYSTEM_TIME */
+		uint32_t version;
+	} pvclock;
+	uint64_t misc_msr[16];		/* (t) values of MSRs that only store, by row of vmm/msr.c */
+	uint32_t msr_logged[8];		/* (t) one bit per hashed unknown MSR: logged once */
+	uint8_t sipi_vector;		/* (a) */
+	bool parked;			/* (v) */
+	bool started;			/* (v) */
+};
+
+struct vm;
+
+int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out) must_check;
+void vcpu_destroy(struct vcpu *vcpu);		/* its thread has ended */
+void vcpu_reset(struct vcpu *vcpu);		/* power-up state of everything */
+
+/* Sets `request` bits and makes the vCPU see them. Any context. */
+void vcpu_request(struct vcpu *vcpu, uint32_t request);
+void vcpu_kick(struct vcpu *vcpu);
+
+/* Asked by the back end with interrupts off, after in_guest was set: must it return to the loop instead of entering? */
+static inline bool vcpu_must_stop(const struct vcpu *vcpu)
+{
+	return unlikely(READ_ONCE(vcpu->requests) || sched_wanted());
+}
+
+/* NEXT: the instruction of `length` bytes is done. Advances RIP, ends the shadow, raises #DB if TF was set. */
+void vcpu_next(struct vcpu *vcpu, unsigned length);
+
+/* The low 32 bits zero-extended, as a 32-bit register write does. */
+static inline void vcpu_set_eax(struct vcpu *vcpu, enum gpr r, uint32_t v)
+{
+	vcpu->gpr[r] = v;
+}
+
+/* All canonical state as records; loading treats the input as hostile. The vCPU is parked. */
+void vcpu_save(struct vcpu *vcpu, struct record_writer *w);
+int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version) must_check;

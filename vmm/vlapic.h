@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The local APIC that a guest sees: xAPIC by MMIO, x2APIC by MSR, timer in one-shot, periodic and TSC-deadline mode. IRR is
+ * set atomically from any context (the timer's callback included); all other state belongs to the vCPU's thread.
+ * Source: Intel SDM 3, "Advanced Programmable Interrupt Controller (APIC)".
+ */
+#pragma once
+
+#include "include/addr.h"
+#include "kernel/timer.h"
+
+struct vcpu;
+struct vm;
+struct record_writer;
+struct record_reader;
+
+#define VLAPIC_BASE	0xfee00000ul
+
+struct vlapic {
+	uint64_t irr[4];		/* atomic; bit = vector */
+	uint64_t isr[4];
+	uint64_t tmr[4];
+	uint64_t irr_summary;		/* atomic: 1 if irr may be non-empty */
+	uint32_t tpr, svr, ldr, dfr, esr, esr_shadow;
+	uint64_t icr;
+	uint32_t lvt[7];		/* CMCI, TIMER, THERMAL, PERF, LINT0, LINT1, ERROR */
+	uint32_t timer_initial, timer_divide;
+	uint64_t timer_start_ns;	/* on vm_clock_ns */
+	uint64_t tsc_deadline;
+	uint8_t highest_isr;		/* vector in service with the highest priority, 0 = none */
+	struct timer timer;
+};
+
+void vlapic_init(struct vcpu *vcpu);
+void vlapic_fini(struct vcpu *vcpu);
+void vlapic_reset(struct vcpu *vcpu);
+void vlapic_freeze(struct vcpu *vcpu);		/* the VM pauses: timer off */
+void vlapic_thaw(struct vcpu *vcpu);
+
+uint32_t vlapic_read(struct vcpu *vcpu, unsigned offset);	/* xAPIC register, 16-byte aligned offset */
+void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value);
+/* x2APIC MSRs: 0, or -EINVAL for #GP. */
+int vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value) must_check;
+int vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value) must_check;
+int vlapic_base_write(struct vcpu *vcpu, uint64_t value) must_check;
+
+/* An interrupt for this vCPU; any context. Kicks it if needed. */
+void vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level);
+/* A message as an IOAPIC or a device sends it (SDM 3, "Message Signalled Interrupts"); any context. */
+void vlapic_message(struct vm *vm, uint64_t address, uint32_t data);
+void vlapic_ipi(struct vcpu *from, uint64_t icr);
+
+/* Highest vector in IRR above the processor priority, or -1. */
+int vlapic_pending(struct vcpu *vcpu);
+/* IRR to ISR: the vector is delivered now. */
+void vlapic_accept(struct vcpu *vcpu, unsigned vector);
+uint32_t vlapic_ppr(const struct vcpu *vcpu);
+/* Does LINT0 pass the 8259's INTR on? */
+bool vlapic_extint_open(const struct vcpu *vcpu);
+
+void vlapic_save(struct vcpu *vcpu, struct record_writer *w);
+int vlapic_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version) must_check;

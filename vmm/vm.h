@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A virtual machine from its start to its end: memory, vCPUs, devices, clock, state. What is merely defined (a configuration with a
+ * name) is mgmt's; a reboot makes a new vm. Reference-counted; destroy is asynchronous and always ends.
+ *
+ *	CREATED -> RUNNING <-> PAUSED;  any -> DYING -> (gone).   CRASHED and SHUTDOWN are RUNNING or PAUSED vms that stopped themselves.
+ */
+#pragma once
+
+#include "include/list.h"
+#include "kernel/mutex.h"
+#include "mm/page.h"
+#include "vmm/bus.h"
+#include "vmm/cpuid.h"
+#include "vmm/gmem.h"
+#include "vmm/vcpu.h"
+
+#define VM_NAME_MAX	64
+#define VM_VCPU_MAX	64
+#define VM_VDEV_MAX	32
+#define VM_REASON_MAX	256
+
+enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_STOPPED, VM_CRASHED, VM_DYING };
+
+/* Why a vm stopped by itself; told once by config.stopped. */
+enum vm_stop { VM_STOP_POWER_OFF, VM_STOP_RESET, VM_STOP_CRASH, VM_STOP_DEBUG_EXIT };
+
+struct vm_config {
+	char name[VM_NAME_MAX];
+	uint8_t uuid[16];
+	unsigned vcpus;			/* 1 to VM_VCPU_MAX */
+	uint64_t memory;		/* bytes, a multiple of 4 KiB */
+	bool debug_exit;
+
+	/* Callbacks upward, with `arg`. None may block. */
+	void *arg;
+	/* Thread context; all vCPUs are or will be parked. `code` of a debug exit; `reason` of a crash. */
+	void (*stopped)(void *arg, struct vm *vm, enum vm_stop why, uint32_t code, const char *reason);
+	/* The serial port's other end: any context of vdev handlers. put takes all or less; get gives what there is. */
+	size_t (*console_put)(void *arg, const void *data, size_t n);
+	size_t (*console_get)(void *arg, void *data, size_t n);
+};
+
+struct vm_image {			/* host pointers into modules, kept while the vm lives */
+	const void *kernel;
+	size_t kernel_size;
+	const void *initrd;		/* NULL if none */
+	size_t initrd_size;
+	const char *cmdline;
+};
+
+struct vm {
+	struct vm_config config;	/* (c) */
+	uint32_t refs;			/* (a) */
+	struct mutex lock;		/* state changes, device list, parked counts */
+	enum vm_state state;
+	struct charge charge;
+	struct gmem gmem;
+	struct bus bus;
+	struct cpuid_policy *cpuid;	/* (c) frozen at creation */
+	struct vcpu *vcpu[VM_VCPU_MAX];
+	unsigned vcpu_count;
+	void *arch;			/* the back end's own */
+	struct machine *machine;	/* devices and their wiring: vmm/machine.c */
+
+	/* clock: vm_clock_ns = clock_ns() - clock_offset_ns while it runs, else frozen */
+	uint64_t clock_offset_ns, clock_frozen_ns;
+	bool clock_running;
+	uint64_t tsc_offset;		/* guest TSC = host TSC + this (+ TSC_ADJUST) */
+	uint64_t start_tsc;		/* host TSC when it was started */
+
+	bool stop_told;
+	char reason[VM_REASON_MAX];	/* of a crash */
+	struct waitq parked_wait;
+	unsigned parked_count;
+};
+
+int vm_create(const struct vm_config *config, struct vm **out) must_check;	/* one reference */
+/* Loads the image into guest memory and sets the boot vCPU's registers (vmm/load.h). -EINVAL and a line in `why`. */
+int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t why_size) must_check;
+int vm_start(struct vm *vm) must_check;
+int vm_pause(struct vm *vm) must_check;		/* waits until every vCPU is parked */
+int vm_resume(struct vm *vm) must_check;
+/* Ends it from any state; returns at once; `done(arg)` (may be NULL) is called in thread context when all is released but the references. */
+void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg);
+void vm_get(struct vm *vm);
+void vm_put(struct vm *vm);
+
+/* The guest asked for what we cannot honour: marks, logs, tells config.stopped, RETURNS. vCPU thread. */
+void vm_crash(struct vm *vm, const char *fmt, ...) printf_like(2, 3);
+/* A device or an exit ends it: power-off, reset, debug exit. Any vCPU thread. */
+void vm_stop_self(struct vm *vm, enum vm_stop why, uint32_t code);
+
+void vm_power_button(struct vm *vm);		/* ACPI: the guest shuts down if it listens */
+void vm_console_input(struct vm *vm);		/* config.console_get has something new */
+void vm_nmi(struct vm *vm);
+
+uint64_t vm_clock_ns(const struct vm *vm);
+bool vm_running(const struct vm *vm);
+
+/* Numbers for domstats. */
+struct vm_stats {
+	uint64_t run_ticks, wait_ticks;		/* of all vCPU threads, host TSC */
+	uint64_t keel_ticks;			/* of run_ticks, spent in Keel between exit and entry */
+	uint64_t exits;
+	uint64_t ram_pages, present_pages, charged_pages, table_pages;
+	uint64_t unclaimed_ports, unclaimed_mmio;
+};
+void vm_stats_get(struct vm *vm, struct vm_stats *out);
+/* Sums a row of the exit table over the vCPUs; name NULL behind the last. */
+const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out);
+struct vcpu_info {
+	enum vcpu_activity activity;
+	bool parked;
+	int cpu;
+	uint64_t run_ticks;
+	uint64_t rip;
+};
+int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out);
+
+/* All state of a paused vm as records, without memory contents; and back into a vm made from the same configuration. */
+int vm_save_state(struct vm *vm, struct record_writer *w) must_check;
+int vm_load_state(struct vm *vm, struct record_reader *r) must_check;
