@@ -37,10 +37,7 @@ header:
 	dd 0					; i386, protected mode
 	dd header_end - header
 	dd -(MULTIBOOT2_MAGIC + header_end - header)
-align 8
-	dw 5, 1					; framebuffer, if there is one
-	dd 20
-	dd 0, 0, 32
+	; No framebuffer is asked for: GRUB would change the mode (and dies of it on some VGA BIOSes). One that is on is told.
 align 8
 	dw 6, 0					; modules start on pages
 	dd 8
