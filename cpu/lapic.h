@@ -16,3 +16,7 @@ void lapic_send(uint32_t apic_id, uint32_t icr_low);
 void lapic_timer_set(uint64_t tsc_deadline);
 void lapic_timer_stop(void);
 bool lapic_is_x2apic(void);
+bool lapic_is_ready(void);		/* the boot CPU's is on */
+uint32_t lapic_id_of(unsigned cpu);	/* by CPU index */
+/* Boot CPU, once tsc_init() has run: how fast the timer counts. */
+void lapic_timer_calibrate(void);

@@ -32,7 +32,19 @@ static inline uint64_t clock_ns(void)
 	return tsc_to_ns(tsc_read() - tsc_base);
 }
 
+/* A counter of known rate that counts up and wraps at `mask`, a block of ones. The best is given first. */
+struct tsc_reference {
+	const char *name;
+	uint64_t hz, mask;
+	uint64_t (*read)(void);
+};
+
+/* Before tsc_init(), at most four; without any the PIT is used. */
+void tsc_add_reference(const struct tsc_reference *r);
 void tsc_init(void);
+/* The two sides of one measurement, at the same time: CPU 0 for `cpu`, and that CPU itself. Interrupts off. */
+void tsc_skew_measure(unsigned cpu);
+void tsc_skew_answer(void);
 /* Measured at boot between CPU 0 and `cpu`, in ticks; shown by nodeinfo. */
 int64_t tsc_skew(unsigned cpu);
 extern bool tsc_invariant;

@@ -169,9 +169,9 @@ static void queue(const uint8_t *p, size_t n)
 	}
 }
 
-static void queue_text(const char *text)
+static void queue_text(const char *text, size_t n)
 {
-	for (; *text; text++) {
+	for (; n--; text++) {
 		if (*text == '\n')
 			queue((const uint8_t *)"\r", 1);
 		queue((const uint8_t *)text, 1);
@@ -201,16 +201,21 @@ void uart_write(const void *data, size_t n)
 	spin_unlock_irq(&lock, flags);
 }
 
-void uart_print(const char *text)
+void uart_text(const char *text, size_t n)
 {
 	uint64_t flags;
 
 	if (!present)
 		return;
 	flags = spin_lock_irq(&lock);
-	queue_text(text);
+	queue_text(text, n);
 	kick();
 	spin_unlock_irq(&lock, flags);
+}
+
+void uart_print(const char *text)
+{
+	uart_text(text, strlen(text));
 }
 
 size_t uart_read(void *buf, size_t n)
@@ -254,7 +259,7 @@ void uart_panic_print(const char *text)
 	if (!present)
 		return;
 	irq_mode = false;
-	queue_text(text);
+	queue_text(text, strlen(text));
 	drain(0);
 }
 

@@ -20,7 +20,8 @@ void uart_irq_start(void);
 
 /* Raw bytes. */
 void uart_write(const void *data, size_t n);
-/* Text with \n sent as \r\n. */
+/* Text, with \n sent as \r\n. */
+void uart_text(const char *text, size_t n);
 void uart_print(const char *text);
 /* Takes what has arrived, up to n bytes; never waits. */
 size_t uart_read(void *buf, size_t n);

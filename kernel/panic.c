@@ -11,6 +11,7 @@
 #include "boot/bootinfo.h"
 #include "cpu/cpu.h"
 #include "cpu/ipi.h"
+#include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/spinlock.h"
 #include "kernel/symbols.h"
@@ -18,10 +19,12 @@
 #include "kernel/trace.h"
 #include "kernel/trap.h"
 #include "lib/format.h"
+#include "lib/string.h"
 
 #define NOBODY		(-1)
 #define BACKTRACE_MAX	24
 #define TRACE_LINES	24
+#define ICR_NMI		0x400
 
 static int reporter = NOBODY;
 static void (*print_hook)(const char *text);
@@ -194,4 +197,37 @@ void fatal_boot(const char *fmt, ...)
 	va_end(ap);
 	say("keel: cannot start: %s", text);
 	end();
+}
+
+/* ---- on purpose ---- */
+
+/* Ends only for the compiler. */
+static noinline uint64_t dig(uint64_t depth)
+{
+	volatile char hole[512];
+
+	hole[depth % sizeof(hole)] = (char)depth;
+	return depth == ~0ul ? 0 : hole[0] + dig(depth + 1) + hole[1];
+}
+
+static void write_to_null(void)
+{
+	volatile int *null;
+
+	__asm__ volatile("xorl %k0, %k0" : "=r"(null));
+	*null = 1;
+}
+
+void panic_provoke(const char *what)
+{
+	if (!strcmp(what, "panic"))
+		panic("provoked");
+	else if (!strcmp(what, "ud"))
+		__asm__ volatile("ud2");
+	else if (!strcmp(what, "null"))
+		write_to_null();
+	else if (!strcmp(what, "stack"))
+		dig(1);
+	else if (!strcmp(what, "nmi"))
+		lapic_send(lapic_id(), ICR_NMI);
 }

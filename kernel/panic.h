@@ -23,6 +23,8 @@ void panic_set_print(void (*print)(const char *text));
 /* What `panic=reboot` does: called at the end of the report, returns if it cannot. NULL: halt. */
 void panic_set_reboot(void (*reboot)(void));
 bool panic_started(void);
+/* For tests of all this: "panic", "ud", "null", "stack" (an overflow), "nmi". */
+void panic_provoke(const char *what);
 
 #ifdef KEEL_DEBUG
 #define ASSERT(c) do { if (unlikely(!(c))) panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #c); } while (0)

@@ -186,8 +186,9 @@ static void handle_exception(struct trap_frame *f)
 
 void trap_dispatch(struct trap_frame *f)
 {
-	if (likely(f->vector >= EXC_COUNT))
+	if (likely(f->vector >= IRQ_FIRST))
 		irq_dispatch((unsigned)f->vector);
-	else
+	else if (f->vector < EXC_COUNT)
 		handle_exception(f);
+	/* Else a spurious interrupt of the masked 8259s, which wants no answer. */
 }

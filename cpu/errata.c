@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of quirks; see cpu/errata.h. QEMU's TCG names itself in CPUID 0x40000000; Bochs says nothing but runs its own
+ * BIOS, whose ACPI tables carry its name, without the hypervisor bit that QEMU always sets.
+ */
+#include "cpu/errata.h"
+
+#include "boot/bootinfo.h"
+#include "cpu/features.h"
+#include "lib/string.h"
+
+struct row {
+	const char *name, *text;
+	bool (*judge)(void);	/* NULL: only by errata_set() */
+	bool found;
+};
+
+static enum errata_bed bed;
+
+static bool is_tcg(void)
+{
+	return bed == BED_QEMU_TCG;
+}
+
+static bool is_bochs(void)
+{
+	return bed == BED_BOCHS;
+}
+
+static bool is_bochs_svm(void)
+{
+	return bed == BED_BOCHS && cpu_has(FEATURE_SVM);
+}
+
+static bool is_bochs_vmx(void)
+{
+	return bed == BED_BOCHS && cpu_has(FEATURE_VMX);
+}
+
+static struct row rows[ERRATUM_COUNT] = {
+	[ERRATUM_SVM_INJECT_BY_VIRQ] = { "svm_inject_by_virq",
+		"EVENTINJ may deliver a maskable interrupt twice: V_IRQ is used", is_tcg },
+	[ERRATUM_SVM_INJECT_BY_EVENTINJ] = { "svm_inject_by_eventinj",
+		"V_IRQ is not delivered when IF is set at VMRUN: EVENTINJ is used", is_bochs_svm },
+	[ERRATUM_SVM_CR8_WITH_VIRQ] = { "svm_cr8_with_virq",
+		"MOV to CR8 while V_IRQ is pending kills the machine: CR8 writes are intercepted then", is_tcg },
+	[ERRATUM_SVM_SHADOW_LOST] = { "svm_shadow_lost",
+		"VMRUN does not load the interrupt shadow: STI; HLT is completed by Keel", is_tcg },
+	[ERRATUM_SVM_EXIT_CODE_SHORT] = { "svm_exit_code_short",
+		"the exit code of an invalid VMCB has 32 bits only", is_tcg },
+	[ERRATUM_SVM_FLUSH_ALL_ONLY] = { "svm_flush_all_only",
+		"TLB_CONTROL 3 and 7 do nothing: guests are flushed by 1", is_tcg },
+	[ERRATUM_SVM_NPF_PRESENT_LOST] = { "svm_npf_present_lost",
+		"#NPF of a reserved bit lacks the present bit", is_tcg },
+	[ERRATUM_SVM_RDTSCP_AS_RDTSC] = { "svm_rdtscp_as_rdtsc",
+		"RDTSCP arrives as the RDTSC exit: its length is decoded", is_tcg },
+	[ERRATUM_SVM_NO_TASK_SWITCH_EXIT] = { "svm_no_task_switch_exit",
+		"task switches and INIT are not intercepted", is_tcg },
+	[ERRATUM_SVM_NO_VM_CR] = { "svm_no_vm_cr",
+		"the MSRs VM_CR and SVM_KEY are missing", is_bochs_svm },
+	[ERRATUM_XSETBV_NOT_INTERCEPTED] = { "xsetbv_not_intercepted",
+		"a guest writes the real XCR0: it is read back after each exit", is_tcg },
+	[ERRATUM_INTERRUPT_MAY_GET_LOST] = { "interrupt_may_get_lost",
+		"a physical interrupt can vanish between parallel cores: waits are bounded", is_tcg },
+	[ERRATUM_PREEMPT_BY_TIMER_ONLY] = { "preempt_by_timer_only",
+		"interrupts do not leave a guest with IF=0: a preemption timer is always armed", is_bochs },
+	[ERRATUM_VMX_NO_MTF] = { "vmx_no_mtf",
+		"the monitor trap flag, if offered, does nothing", is_bochs_vmx },
+	[ERRATUM_CPUID_TSC_WRONG] = { "cpuid_tsc_wrong",
+		"CPUID's TSC frequency is not the measured one, which is used", NULL },
+};
+
+static enum errata_bed find_bed(void)
+{
+	if (!strncmp(features.hypervisor, "TCGTCGTCGTCG", 12))
+		return BED_QEMU_TCG;
+	if (!cpu_has(FEATURE_HYPERVISOR) && bootinfo.rsdp_valid && !memcmp(bootinfo.rsdp + 9, "BOCHS ", 6))
+		return BED_BOCHS;
+	return BED_CHIP;
+}
+
+void errata_init(void)
+{
+	bed = find_bed();
+	for (unsigned i = 0; i < ERRATUM_COUNT; i++)
+		rows[i].found = rows[i].judge && rows[i].judge();
+}
+
+enum errata_bed errata_bed(void)
+{
+	return bed;
+}
+
+bool errata_has(enum erratum e)
+{
+	return rows[e].found;
+}
+
+void errata_set(enum erratum e)
+{
+	rows[e].found = true;
+}
+
+const char *errata_name(enum erratum e)
+{
+	return rows[e].name;
+}
+
+const char *errata_text(enum erratum e)
+{
+	return rows[e].text;
+}

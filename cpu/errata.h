@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Quirks of chips and of the emulators that stand in for them: one table, judged once at boot. Code that must act
+ * differently asks errata_has(); `nodeinfo` shows what was found, with the explanation. Never #ifdef.
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+enum erratum {
+	ERRATUM_SVM_INJECT_BY_VIRQ,
+	ERRATUM_SVM_INJECT_BY_EVENTINJ,
+	ERRATUM_SVM_CR8_WITH_VIRQ,
+	ERRATUM_SVM_SHADOW_LOST,
+	ERRATUM_SVM_EXIT_CODE_SHORT,
+	ERRATUM_SVM_FLUSH_ALL_ONLY,
+	ERRATUM_SVM_NPF_PRESENT_LOST,
+	ERRATUM_SVM_RDTSCP_AS_RDTSC,
+	ERRATUM_SVM_NO_TASK_SWITCH_EXIT,
+	ERRATUM_SVM_NO_VM_CR,
+	ERRATUM_XSETBV_NOT_INTERCEPTED,
+	ERRATUM_INTERRUPT_MAY_GET_LOST,
+	ERRATUM_PREEMPT_BY_TIMER_ONLY,
+	ERRATUM_VMX_NO_MTF,
+	ERRATUM_CPUID_TSC_WRONG,
+	ERRATUM_COUNT
+};
+
+/* features_init() has run. */
+void errata_init(void);
+bool errata_has(enum erratum e);
+/* For what is only found out by measuring. */
+void errata_set(enum erratum e);
+const char *errata_name(enum erratum e);
+const char *errata_text(enum erratum e);	/* one line */
+
+/* What the table judges by. */
+enum errata_bed { BED_CHIP, BED_QEMU_TCG, BED_BOCHS };
+enum errata_bed errata_bed(void);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * FPU state; see cpu/fpu.h.
+ */
+#include "cpu/fpu.h"
+
+#include "cpu/cpu.h"
+#include "cpu/features.h"
+#include "lib/string.h"
+
+/* States that Keel knows how to keep; others stay off. */
+#define XCR0_KNOWN	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
+#define FXSAVE_SIZE	512
+#define FCW_RESET	0x037f
+#define MXCSR_RESET	0x1f80
+#define MXCSR_AT	24
+
+static uint64_t xcr0;
+static size_t area_size = FXSAVE_SIZE;
+
+void fpu_init(void)
+{
+	struct cpuid_regs r;
+
+	if (!cpu_has(FEATURE_XSAVE))
+		return;
+	r = cpu_cpuid(0xd, 0);
+	xcr0 = ((uint64_t)r.edx << 32 | r.eax) & XCR0_KNOWN;
+	if ((xcr0 & XCR0_AVX512) != XCR0_AVX512)
+		xcr0 &= ~XCR0_AVX512;
+}
+
+void fpu_cpu_init(void)
+{
+	uint64_t cr4 = cpu_read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT;
+
+	cpu_write_cr0((cpu_read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
+	cpu_write_cr4(cr4 | (xcr0 ? CR4_OSXSAVE : 0));
+	if (xcr0) {
+		cpu_xsetbv(0, xcr0);
+		area_size = cpu_cpuid(0xd, 0).ebx;	/* for what XCR0 holds now */
+	}
+	__asm__ volatile("fninit");
+}
+
+uint64_t fpu_xcr0(void)
+{
+	return xcr0;
+}
+
+size_t fpu_area_size(void)
+{
+	return area_size;
+}
+
+void fpu_area_init(void *area)
+{
+	memset(area, 0, area_size);
+	*(uint16_t *)area = FCW_RESET;
+	*(uint32_t *)((char *)area + MXCSR_AT) = MXCSR_RESET;
+}
+
+void fpu_save(void *area)
+{
+	if (xcr0)
+		__asm__ volatile("xsave64 (%0)" :: "r"(area), "a"(~0u), "d"(~0u) : "memory");
+	else
+		__asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory");
+}
+
+static int restore(const void *area)
+{
+	int err = -EFAULT;
+
+	if (xcr0)
+		__asm__ volatile("1: xrstor64 (%[area])\n\t"
+				 "xorl %[err], %[err]\n\t"
+				 "2:\n\t"
+				 FIXUP(1b, 2b)
+				 : [err] "+&r"(err) : [area] "r"(area), "a"(~0u), "d"(~0u) : "memory");
+	else
+		__asm__ volatile("1: fxrstor64 (%[area])\n\t"
+				 "xorl %[err], %[err]\n\t"
+				 "2:\n\t"
+				 FIXUP(1b, 2b)
+				 : [err] "+&r"(err) : [area] "r"(area) : "memory");
+	return err;
+}
+
+int fpu_restore(const void *area)
+{
+	/* Legacy part, and a header that says that all states are as after reset. */
+	static const uint8_t clean[FXSAVE_SIZE + 64] aligned(FPU_ALIGN) = {
+		FCW_RESET & 0xff, FCW_RESET >> 8, [MXCSR_AT] = MXCSR_RESET & 0xff, MXCSR_RESET >> 8,
+	};
+	int err = restore(area);
+
+	if (err && restore(clean))
+		__asm__ volatile("fninit");
+	return err;
+}
+
+bool fpu_xcr0_valid(uint64_t v)
+{
+	if (!(v & XCR0_X87) || (v & ~xcr0))
+		return false;
+	if ((v & XCR0_AVX) && !(v & XCR0_SSE))
+		return false;
+	if ((v & XCR0_AVX512) && ((v & XCR0_AVX512) != XCR0_AVX512 || !(v & XCR0_AVX)))
+		return false;
+	return true;
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's x87, SSE, AVX ... state, which Keel's own code never uses. Areas are in XSAVE's standard form (FXSAVE's on a
+ * CPU without XSAVE), 64-byte aligned; XCR0 holds everything Keel supports except while a guest runs.
+ * Source: Intel SDM 1, "Managing State Using the XSAVE Feature Set".
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+#define FPU_ALIGN	64
+
+/* Boot CPU: which state there is. Each CPU: CR0, CR4 and XCR0. */
+void fpu_init(void);
+void fpu_cpu_init(void);
+
+uint64_t fpu_xcr0(void);		/* what Keel keeps in XCR0; 0 without XSAVE */
+size_t fpu_area_size(void);
+/* The state after reset. */
+void fpu_area_init(void *area);
+
+/* XCR0 is Keel's. */
+void fpu_save(void *area);
+/* -EFAULT if the area is malformed: the registers then hold the state after reset. */
+int fpu_restore(const void *area) must_check;
+
+/* May a guest load this into XCR0? */
+bool fpu_xcr0_valid(uint64_t xcr0);

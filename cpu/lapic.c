@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The chip's local APIC; see cpu/lapic.h. x2APIC is switched on wherever the CPU has it; else the registers are mapped
+ * once for all CPUs, for each sees its own at the same address. A register is named by its xAPIC offset in both modes.
+ */
+#include "cpu/lapic.h"
+
+#include "cpu/cpu.h"
+#include "cpu/features.h"
+#include "cpu/percpu.h"
+#include "cpu/tsc.h"
+#include "include/bits.h"
+#include "kernel/irq.h"
+#include "kernel/log.h"
+#include "kernel/panic.h"
+#include "mm/kmap.h"
+
+#define LAPIC_ID		0x020
+#define LAPIC_VERSION		0x030
+#define LAPIC_TPR		0x080
+#define LAPIC_EOI		0x0b0
+#define LAPIC_LDR		0x0d0
+#define LAPIC_DFR		0x0e0
+#define LAPIC_SVR		0x0f0
+#define LAPIC_ISR		0x100
+#define LAPIC_ESR		0x280
+#define LAPIC_ICR_LOW		0x300
+#define LAPIC_ICR_HIGH		0x310
+#define LAPIC_LVT_TIMER		0x320
+#define LAPIC_LVT_THERMAL	0x330
+#define LAPIC_LVT_PMC		0x340
+#define LAPIC_LVT_LINT0		0x350
+#define LAPIC_LVT_LINT1		0x360
+#define LAPIC_LVT_ERROR		0x370
+#define LAPIC_TIMER_INITIAL	0x380
+#define LAPIC_TIMER_CURRENT	0x390
+#define LAPIC_TIMER_DIVIDE	0x3e0
+
+#define SVR_ENABLE		BIT(8)
+#define LVT_MASKED		BIT(16)
+#define LVT_NMI			0x400
+#define LVT_TSC_DEADLINE	0x40000
+#define ICR_PENDING		BIT(12)
+#define DIVIDE_BY_1		0xb
+#define CALIBRATION_NS		2000000
+
+static volatile uint32_t *registers;	/* NULL in x2APIC mode, and before lapic_init() */
+static bool x2apic, ready, deadline_mode;
+static uint64_t ticks_mult;		/* timer ticks = TSC ticks * mult >> 32 */
+static uint32_t id_by_cpu[CPU_MAX];
+
+static uint32_t read(unsigned reg)
+{
+	return x2apic ? (uint32_t)cpu_rdmsr(MSR_X2APIC_BASE + reg / 16) : registers[reg / 4];
+}
+
+static void write(unsigned reg, uint32_t v)
+{
+	if (x2apic)
+		cpu_wrmsr(MSR_X2APIC_BASE + reg / 16, v);
+	else
+		registers[reg / 4] = v;
+}
+
+static void on_error(void *arg)
+{
+	(void)arg;
+	write(LAPIC_ESR, 0);
+	log_warn("lapic: error status %x on CPU %u", read(LAPIC_ESR), cpu_index());
+}
+
+void lapic_init(void)
+{
+	uint64_t base = cpu_rdmsr(MSR_APIC_BASE);
+
+	x2apic = cpu_has(FEATURE_X2APIC);
+	deadline_mode = cpu_has(FEATURE_TSC_DEADLINE);
+	if (!x2apic) {
+		registers = kmap_io(HPA(base & APIC_BASE_ADDRESS), PAGE_SIZE, CACHE_UC);
+		if (!registers)
+			panic("lapic: no address space for its registers");
+	}
+	if (irq_claim(IRQ_ERROR, "lapic-error", on_error, NULL))
+		log_warn("lapic: no vector for errors");
+}
+
+static void mask_lvts(void)
+{
+	unsigned last = FIELD(read(LAPIC_VERSION), 23, 16);
+
+	write(LAPIC_LVT_TIMER, LVT_MASKED);
+	if (last >= 4)
+		write(LAPIC_LVT_PMC, LVT_MASKED);
+	if (last >= 5)
+		write(LAPIC_LVT_THERMAL, LVT_MASKED);
+	write(LAPIC_LVT_LINT0, LVT_MASKED);
+	write(LAPIC_LVT_LINT1, LVT_NMI);
+	write(LAPIC_LVT_ERROR, IRQ_ERROR);
+}
+
+/* What firmware or a former kernel left in service would block all that is lower. */
+static void finish_stale_interrupts(void)
+{
+	for (unsigned i = 0; i < 8; i++)
+		for (uint32_t left = read(LAPIC_ISR + 16 * i); left; left &= left - 1)
+			write(LAPIC_EOI, 0);
+}
+
+static void set_timer_mode(void)
+{
+	write(LAPIC_TIMER_DIVIDE, DIVIDE_BY_1);
+	write(LAPIC_LVT_TIMER, IRQ_TIMER | (deadline_mode ? LVT_TSC_DEADLINE : 0));
+	if (deadline_mode)
+		__asm__ volatile("mfence" ::: "memory");
+}
+
+void lapic_cpu_init(void)
+{
+	uint64_t base = cpu_rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
+
+	cpu_wrmsr(MSR_APIC_BASE, base);
+	if (x2apic)
+		cpu_wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
+	write(LAPIC_TPR, 0);
+	if (!x2apic) {
+		write(LAPIC_DFR, 0xffffffff);
+		write(LAPIC_LDR, 0x01000000);
+	}
+	write(LAPIC_SVR, IRQ_SPURIOUS | SVR_ENABLE);
+	mask_lvts();
+	finish_stale_interrupts();
+	write(LAPIC_ESR, 0);
+	set_timer_mode();
+	id_by_cpu[cpu_index()] = lapic_id();
+	ready = true;
+}
+
+void lapic_eoi(void)
+{
+	write(LAPIC_EOI, 0);
+}
+
+uint32_t lapic_id(void)
+{
+	return x2apic ? read(LAPIC_ID) : read(LAPIC_ID) >> 24;
+}
+
+uint32_t lapic_id_of(unsigned cpu)
+{
+	return id_by_cpu[cpu];
+}
+
+bool lapic_is_x2apic(void)
+{
+	return x2apic;
+}
+
+bool lapic_is_ready(void)
+{
+	return ready;
+}
+
+void lapic_send(uint32_t apic_id, uint32_t icr_low)
+{
+	uint64_t flags;
+
+	if (x2apic) {
+		/* Unlike a store to memory this WRMSR does not wait for earlier stores. */
+		__asm__ volatile("mfence; lfence" ::: "memory");
+		cpu_wrmsr(MSR_X2APIC_ICR, (uint64_t)apic_id << 32 | icr_low);
+		return;
+	}
+	flags = cpu_irq_save();
+	while (read(LAPIC_ICR_LOW) & ICR_PENDING)
+		cpu_pause();
+	write(LAPIC_ICR_HIGH, apic_id << 24);
+	write(LAPIC_ICR_LOW, icr_low);
+	cpu_irq_restore(flags);
+}
+
+/* ---- timer ---- */
+
+/* The boot CPU's counter against the TSC, which is calibrated by now; all CPUs share the clock. */
+void lapic_timer_calibrate(void)
+{
+	uint64_t start, now, window = tsc_from_ns(CALIBRATION_NS);
+	uint32_t first, last;
+
+	if (deadline_mode)
+		return;
+	write(LAPIC_LVT_TIMER, IRQ_TIMER | LVT_MASKED);
+	write(LAPIC_TIMER_INITIAL, 0xffffffff);
+	start = tsc_read();
+	first = read(LAPIC_TIMER_CURRENT);
+	do {
+		cpu_pause();
+		now = tsc_read();
+	} while (now - start < window);
+	last = read(LAPIC_TIMER_CURRENT);
+	now = tsc_read();
+	lapic_timer_stop();
+	set_timer_mode();
+	if (first == last)
+		panic("lapic: the timer does not count");
+	ticks_mult = ((uint64_t)(first - last) << 32) / (now - start);
+	log_info("lapic: timer at %lu kHz", (uint64_t)(first - last) * (tsc_hz / 1000) / (now - start));
+}
+
+void lapic_timer_set(uint64_t tsc_deadline)
+{
+	uint64_t now, ticks = 1;
+
+	if (deadline_mode) {
+		cpu_wrmsr(MSR_TSC_DEADLINE, tsc_deadline ?: 1);
+		return;
+	}
+	now = tsc_read();
+	if ((int64_t)(tsc_deadline - now) > 0)
+		ticks = (uint64_t)(((unsigned __int128)(tsc_deadline - now) * ticks_mult) >> 32);
+	write(LAPIC_TIMER_INITIAL, (uint32_t)MIN(MAX(ticks, 1ul), 0xfffffffful));
+}
+
+void lapic_timer_stop(void)
+{
+	if (deadline_mode)
+		cpu_wrmsr(MSR_TSC_DEADLINE, 0);
+	else
+		write(LAPIC_TIMER_INITIAL, 0);
+}

@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Host time; see cpu/tsc.h. The TSC is measured against a reference counter between two moments, each read as
+ * TSC, reference, TSC: of several tries the tightest counts, so that an interruption between the reads does no harm.
+ * CPUID's word on the frequency is taken only if it agrees with the measurement to a thousandth: it is then the more exact.
+ * Source: Intel SDM 3, "Time-Stamp Counter".
+ */
+#include "cpu/tsc.h"
+
+#include "cpu/cpu.h"
+#include "cpu/errata.h"
+#include "cpu/features.h"
+#include "cpu/percpu.h"
+#include "include/bits.h"
+#include "kernel/log.h"
+#include "kernel/panic.h"
+
+#define REFERENCE_MAX	4
+#define TRIES		8
+#define WINDOW_CHIP_NS	50000000	/* 20 ppm with a reference that takes half a microsecond to read */
+#define WINDOW_BED_NS	10000000	/* emulated references are exact, and instructions count */
+#define SKEW_ROUNDS	32
+#define SKEW_WARN_NS	1000
+
+uint64_t tsc_hz, tsc_base, tsc_to_ns_mult, tsc_from_ns_mult;
+bool tsc_invariant;
+
+static struct tsc_reference references[REFERENCE_MAX];
+static unsigned reference_count;
+static int64_t skew[CPU_MAX];
+
+void tsc_add_reference(const struct tsc_reference *r)
+{
+	if (reference_count < REFERENCE_MAX)
+		references[reference_count++] = *r;
+}
+
+/* ---- the PIT, if there is nothing better: channel 2, whose gate is ours, counts down from 65536 ---- */
+
+#define PIT_HZ		1193182
+#define PIT_CHANNEL2	0x42
+#define PIT_COMMAND	0x43
+#define PIT_GATE	0x61
+
+static void pit_start(void)
+{
+	cpu_out8(PIT_GATE, (cpu_in8(PIT_GATE) & ~2) | 1);	/* gate on, speaker off */
+	cpu_out8(PIT_COMMAND, 0xb4);				/* channel 2, low then high byte, mode 2 */
+	cpu_out8(PIT_CHANNEL2, 0);
+	cpu_out8(PIT_CHANNEL2, 0);
+}
+
+static uint64_t pit_read(void)
+{
+	unsigned low;
+
+	cpu_out8(PIT_COMMAND, 0x80);	/* latch */
+	low = cpu_in8(PIT_CHANNEL2);
+	return -(low | (unsigned)cpu_in8(PIT_CHANNEL2) << 8) & 0xffff;
+}
+
+static const struct tsc_reference pit = { "PIT", PIT_HZ, 0xffff, pit_read };
+
+/* ---- calibration ---- */
+
+/* a * b / c, whose value fits. */
+static uint64_t multiply_divide(uint64_t a, uint64_t b, uint64_t c)
+{
+	uint64_t high;
+
+	__asm__("mulq %2; divq %3" : "+&a"(a), "=&d"(high) : "r"(b), "r"(c) : "cc");
+	return a;
+}
+
+struct moment {
+	uint64_t tsc, reference;
+};
+
+static struct moment take_moment(const struct tsc_reference *r)
+{
+	struct moment best = { 0, 0 };
+	uint64_t best_width = ~0ul;
+
+	for (unsigned i = 0; i < TRIES; i++) {
+		uint64_t before = tsc_read();
+		uint64_t reference = r->read();
+		uint64_t width = tsc_read() - before;
+
+		if (width < best_width) {
+			best = (struct moment){ before + width / 2, reference };
+			best_width = width;
+		}
+	}
+	return best;
+}
+
+/* 0 if the reference stands still. */
+static uint64_t measure(const struct tsc_reference *r)
+{
+	uint64_t window = (errata_bed() == BED_CHIP ? WINDOW_CHIP_NS : WINDOW_BED_NS) / 1000 * r->hz / 1000000;
+	uint64_t patience = tsc_read() + 20000000000ul;
+	struct moment start = take_moment(r), end;
+
+	window = MIN(window, r->mask / 2);
+	while (((r->read() - start.reference) & r->mask) < window) {
+		if (tsc_read() > patience)
+			return 0;
+		cpu_pause();
+	}
+	end = take_moment(r);
+	return multiply_divide(end.tsc - start.tsc, r->hz, (end.reference - start.reference) & r->mask);
+}
+
+/* What CPUID says of the TSC's rate; 0 if nothing. */
+static uint64_t claimed_hz(void)
+{
+	struct cpuid_regs r;
+
+	if (features.max_basic < 0x15)
+		return 0;
+	r = cpu_cpuid(0x15, 0);
+	if (r.eax && r.ebx && r.ecx)
+		return (uint64_t)r.ecx * r.ebx / r.eax;
+	return features.max_basic >= 0x16 ? (uint64_t)(cpu_cpuid(0x16, 0).eax & 0xffff) * 1000000 : 0;
+}
+
+static uint64_t prefer_claim(uint64_t measured)
+{
+	uint64_t claim = claimed_hz();
+	uint64_t difference = claim > measured ? claim - measured : measured - claim;
+
+	if (!claim)
+		return measured;
+	if (difference <= measured / 1000)
+		return claim;
+	if (difference > measured / 10)
+		errata_set(ERRATUM_CPUID_TSC_WRONG);
+	return measured;
+}
+
+static const char *calibrate(void)
+{
+	uint64_t hz;
+
+	for (unsigned i = 0; i < reference_count; i++) {
+		hz = measure(&references[i]);
+		if (hz) {
+			tsc_hz = prefer_claim(hz);
+			return references[i].name;
+		}
+		log_warn("tsc: the %s stands still", references[i].name);
+	}
+	pit_start();
+	tsc_hz = prefer_claim(measure(&pit));
+	return pit.name;
+}
+
+void tsc_init(void)
+{
+	const char *by = calibrate();
+
+	if (tsc_hz < 1000000)
+		panic("tsc: no reference to calibrate it by");
+	tsc_to_ns_mult = multiply_divide(1000000000, 1ul << 32, tsc_hz);
+	tsc_from_ns_mult = multiply_divide(tsc_hz, 1ul << 32, 1000000000);
+	tsc_base = tsc_read();
+	tsc_invariant = cpu_has(FEATURE_INVARIANT_TSC);
+	log_info("tsc: %lu.%03lu MHz by the %s%s", tsc_hz / 1000000, tsc_hz / 1000 % 1000, by,
+		 errata_has(ERRATUM_CPUID_TSC_WRONG) ? "; CPUID says otherwise" : "");
+	if (!tsc_invariant && errata_bed() == BED_CHIP)
+		log_warn("tsc: not invariant: time drifts when the CPU changes its clock");
+}
+
+/* ---- skew ---- */
+
+/* A ball between two CPUs, on a line of its own: odd to ask, even to answer. */
+static struct {
+	uint32_t turn;
+	uint64_t answer;
+} aligned(64) ball;
+
+void tsc_skew_measure(unsigned cpu)
+{
+	uint64_t best = ~0ul;
+
+	for (unsigned i = 0; i < SKEW_ROUNDS; i++) {
+		uint64_t start = tsc_read(), end;
+
+		__atomic_store_n(&ball.turn, 2 * i + 1, __ATOMIC_RELEASE);
+		while (__atomic_load_n(&ball.turn, __ATOMIC_ACQUIRE) != 2 * i + 2)
+			cpu_pause();
+		end = tsc_read();
+		if (end - start >= best)
+			continue;
+		best = end - start;
+		skew[cpu] = (int64_t)(ball.answer - start - best / 2);
+	}
+	/* Nearer than the way there and back nobody can tell. */
+	if ((uint64_t)(skew[cpu] < 0 ? -skew[cpu] : skew[cpu]) <= best / 2)
+		skew[cpu] = 0;
+	ball.turn = 0;
+	if (tsc_to_ns((uint64_t)(skew[cpu] < 0 ? -skew[cpu] : skew[cpu])) > SKEW_WARN_NS)
+		log_warn("tsc: CPU %u is %ld ticks off CPU 0", cpu, skew[cpu]);
+}
+
+void tsc_skew_answer(void)
+{
+	for (unsigned i = 0; i < SKEW_ROUNDS; i++) {
+		while (__atomic_load_n(&ball.turn, __ATOMIC_ACQUIRE) != 2 * i + 1)
+			cpu_pause();
+		ball.answer = tsc_read();
+		__atomic_store_n(&ball.turn, 2 * i + 2, __ATOMIC_RELEASE);
+	}
+}
+
+int64_t tsc_skew(unsigned cpu)
+{
+	return cpu < CPU_MAX ? skew[cpu] : 0;
+}

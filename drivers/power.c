@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Off and reset; see drivers/power.h.
+ */
+#include "drivers/power.h"
+
+#include "cpu/cpu.h"
+#include "drivers/acpi.h"
+#include "drivers/uart.h"
+#include "kernel/panic.h"
+
+/* The last means: an interrupt without a table to take it from is a shutdown, which every chipset turns into reset. */
+static void triple_fault(void)
+{
+	struct cpu_table nothing = { 0, 0 };
+
+	cpu_lidt(&nothing);
+	__asm__ volatile("int3");
+}
+
+static void reboot_now(void)
+{
+	acpi_reset();
+	triple_fault();
+}
+
+void power_init(void)
+{
+	panic_set_reboot(reboot_now);
+}
+
+void power_off(void)
+{
+	uart_flush();
+	cpu_irq_disable();
+	acpi_poweroff();
+	uart_panic_print("power: this machine does not switch itself off; it is safe to do so by hand\n");
+	cpu_stop();
+}
+
+void power_reboot(void)
+{
+	uart_flush();
+	cpu_irq_disable();
+	reboot_now();
+	cpu_stop();
+}

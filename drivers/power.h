@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine's switch: off and reset, by ACPI where there is it, else by what PCs have always had. Any context.
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+/* Boot, early: panic=reboot can use it from here on. */
+void power_init(void);
+/* Both send what the serial line still holds, and stop all CPUs when nothing works. */
+noreturn void power_off(void);
+noreturn void power_reboot(void);
