@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * keel.conf: an INI file that defines the host's name and the virtual machines. The parser takes any bytes; it touches nothing but
+ * its result, and asks through callbacks what modules there are. Every error names the line, what is wrong and what is allowed. A VM
+ * with an error is not defined; the others are. Thread context (it allocates); no locks.
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+#define CONFIG_VM_MAX		128
+#define CONFIG_ERROR_MAX	64	/* kept; all are counted */
+#define CONFIG_NAME_MAX		64	/* with the NUL, as are the next two */
+#define CONFIG_MODULE_MAX	128
+#define CONFIG_CMDLINE_MAX	2048
+
+/* What follows when a VM ends, in libvirt's words. */
+enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
+
+struct config_vm {
+	char name[CONFIG_NAME_MAX];
+	uint8_t uuid[16];		/* as given, or made from the host's name and this one */
+	unsigned vcpus;			/* 1 if not given */
+	uint64_t memory;		/* bytes, a multiple of 4 KiB */
+	char kernel[CONFIG_MODULE_MAX];
+	char initrd[CONFIG_MODULE_MAX];	/* "" if none */
+	char cmdline[CONFIG_CMDLINE_MAX];
+	bool autostart;
+	enum config_action on_poweroff, on_reboot, on_crash;	/* destroy, restart, destroy if not given */
+	bool debug_exit;
+	unsigned line;			/* of its section */
+	unsigned kernel_line, initrd_line;
+};
+
+struct config_error {
+	unsigned line;			/* 0: the file as a whole */
+	char text[192];			/* printable; without "keel.conf:LINE: " */
+};
+
+struct config {
+	char hostname[CONFIG_NAME_MAX];	/* "keel" if not given */
+	unsigned vm_count;
+	struct config_vm *vm[CONFIG_VM_MAX];	/* in the file's order */
+	unsigned error_count;			/* may exceed CONFIG_ERROR_MAX */
+	struct config_error error[CONFIG_ERROR_MAX];
+};
+
+/* What the values are checked against. */
+struct config_limits {
+	unsigned vcpus_max;
+	uint64_t memory_max;		/* bytes for one VM */
+	void *arg;
+	/* Is there a module of that name? NULL: every name is taken. */
+	bool (*module)(void *arg, const char *name);
+	/* A last look at a VM that is right so far (is the kernel one that can be loaded?). 0, or an error with one line in `why`. NULL: none. */
+	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
+};
+
+/* Fills `out` (about 15 KiB: not for a stack) from any bytes. 0 even when there are errors in the text; -ENOMEM. */
+int config_parse(struct config *out, const char *text, size_t size, const struct config_limits *limits) must_check;
+/* Frees what config_parse allocated. */
+void config_fini(struct config *c);
+
+const char *config_action_name(enum config_action a);	/* "destroy" ... */
