@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The ACPI tables of a Keel VM, for a guest that is started without firmware: RSDP, XSDT, RSDT, FADT, FACS, MADT, MCFG
+ * where there is ECAM, and the DSDT that iasl made of dsdt.asl. Pure: they are built in a caller's buffer as they will
+ * lie at a guest-physical address. (ACPI 6.5, "ACPI Software Programming Model".)
+ */
+#pragma once
+
+#include "include/addr.h"
+#include "include/errno.h"
+
+struct vacpi_tables_config {
+	unsigned vcpus;			/* APIC IDs 0 to vcpus - 1 */
+	uint8_t ioapic_id;
+	uint64_t ecam;			/* base of bus 0's 1 MiB, or 0 */
+	uint32_t pci_window;		/* first byte of the 32-bit MMIO window; it ends below 0xfec00000 */
+	uint64_t pci_window64, pci_window64_size;	/* or 0 */
+};
+
+#define VACPI_TABLES_MAX	(128 * 1024)	/* enough for 4096 vCPUs */
+
+/*
+ * Builds everything into `buf`, which becomes guest memory at `base` (below 4 GiB, a multiple of 64). The RSDP is at its
+ * start. Gives the bytes used, -ENOSPC when `size` is too small, -EINVAL for a configuration that cannot be.
+ */
+long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, size_t size, gpa_t base) must_check;

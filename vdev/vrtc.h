@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The MC146818 clock with its CMOS memory. The time is a second's number and the VM-clock instant at which it began;
+ * registers are computed from that when read. Flags of the past (update, periodic, alarm) are worked out when someone
+ * looks at register C or a timer set for the next *enabled* event fires, so an idle clock costs nothing.
+ * A reset takes the time of day from the host again.
+ */
+#pragma once
+
+#include "vdev/host.h"
+
+enum { VRTC_PORTS };	/* region: 2 ports at 0x70 */
+enum { VRTC_IRQ };	/* lines: IRQ 8 */
+
+struct vrtc_config {
+	uint64_t ram_below_4g, ram_above_4g;	/* bytes, shown where firmware looks for them */
+};
+
+int vrtc_create(const struct vrtc_config *config, struct vdev **out);
