@@ -14,7 +14,8 @@
 #include "kernel/panic.h"
 #include "mm/kmap.h"
 
-#define ENTRIES	512u
+#define ENTRIES		512u
+#define TABLE_ADDRESS	BITS(51, 12)
 
 static uint64_t level_size(unsigned level)
 {
@@ -31,14 +32,25 @@ static uint64_t *entries_of(const struct page *table)
 	return page_virt(table);
 }
 
-static struct page *table_at(const struct paging *p, uint64_t e, unsigned level)
+static struct page *table_at(uint64_t e)
 {
-	return page_at(p->format->address(e, level));
+	return page_at(HPA(e & TABLE_ADDRESS));
+}
+
+static bool is_present(const struct paging *p, uint64_t e)
+{
+	return e & p->format->present;
+}
+
+/* Of a present entry. */
+static bool is_leaf(const struct paging *p, uint64_t e, unsigned level)
+{
+	return level == 1 || (e & p->format->large);
 }
 
 static bool is_table(const struct paging *p, uint64_t e, unsigned level)
 {
-	return p->format->present(e) && !p->format->is_leaf(e, level);
+	return is_present(p, e) && !is_leaf(p, e, level);
 }
 
 /* The first address behind the entry that maps va, or `end` if that comes first. */
@@ -63,7 +75,7 @@ static struct page *table_new(struct paging *p)
 
 static void entry_set(struct paging *p, struct page *table, uint64_t *e, uint64_t value)
 {
-	table->used += (uint64_t)p->format->present(value) - (uint64_t)p->format->present(*e);
+	table->used += (uint64_t)is_present(p, value) - (uint64_t)is_present(p, *e);
 	WRITE_ONCE(*e, value);
 }
 
@@ -74,7 +86,7 @@ static void retire(struct paging *p, struct page *table, unsigned level)
 
 	for (unsigned i = 0; level > 1 && i < ENTRIES; i++)
 		if (is_table(p, e[i], level))
-			retire(p, table_at(p, e[i], level), level - 1);
+			retire(p, table_at(e[i]), level - 1);
 	list_push_back(&p->retired, &table->link);
 	p->table_pages--;
 }
@@ -149,16 +161,16 @@ static int descend(struct paging *p, uint64_t va, unsigned level, struct page **
 	for (unsigned l = p->format->levels; l > level; l--) {
 		uint64_t *e = &entries_of(table)[index_of(va, l)];
 
-		if (!p->format->present(*e)) {
+		if (!is_present(p, *e)) {
 			struct page *t = table_new(p);
 
 			if (!t)
 				return -ENOMEM;
 			entry_set(p, table, e, p->format->table(page_hpa(t)));
-		} else if (p->format->is_leaf(*e, l) && split(p, table, e, l)) {
+		} else if (is_leaf(p, *e, l) && split(p, table, e, l)) {
 			return -ENOMEM;
 		}
-		table = table_at(p, *e, l);
+		table = table_at(*e);
 	}
 	*out = table;
 	return 0;
@@ -172,11 +184,11 @@ static int split_at(struct paging *p, uint64_t va)
 	for (unsigned l = p->format->levels; !IS_ALIGNED(va, level_size(l)); l--) {
 		uint64_t *e = &entries_of(table)[index_of(va, l)];
 
-		if (!p->format->present(*e))
+		if (!is_present(p, *e))
 			return 0;
-		if (p->format->is_leaf(*e, l) && split(p, table, e, l))
+		if (is_leaf(p, *e, l) && split(p, table, e, l))
 			return -ENOMEM;
-		table = table_at(p, *e, l);
+		table = table_at(*e);
 	}
 	return 0;
 }
@@ -209,15 +221,15 @@ static bool change_range(struct paging *p, struct page *table, unsigned level, u
 		uint64_t *e = &entries_of(table)[index_of(va, level)];
 
 		next = next_boundary(va, end, level);
-		if (!p->format->present(*e))
+		if (!is_present(p, *e))
 			continue;
-		if (p->format->is_leaf(*e, level)) {
+		if (is_leaf(p, *e, level)) {
 			uint64_t value = change ? change(p, *e, prot) : *e;
 
 			changed |= value != *e;
 			entry_set(p, table, e, value);
 		} else {
-			struct page *t = table_at(p, *e, level);
+			struct page *t = table_at(*e);
 
 			changed |= change_range(p, t, level - 1, va, next, change, prot);
 			if (!t->used) {
@@ -236,8 +248,8 @@ static bool leaf_write(struct paging *p, struct page *table, uint64_t va, unsign
 
 	entry_set(p, table, e, value);
 	if (!is_table(p, old, level))
-		return p->format->present(old) && old != value;
-	retire(p, table_at(p, old, level), level - 1);
+		return is_present(p, old) && old != value;
+	retire(p, table_at(old), level - 1);
 	return true;
 }
 
@@ -278,24 +290,36 @@ static int prepare(struct paging *p, uint64_t va, hpa_t pa, uint64_t size)
 	return 0;
 }
 
+/* A range that is one leaf: one way down. */
+static int map_one(struct paging *p, uint64_t va, hpa_t pa, unsigned level, unsigned prot, enum paging_cache c)
+{
+	struct page *table;
+
+	if (descend(p, va, level, &table)) {
+		(void)change_range(p, p->root, p->format->levels, va, va + level_size(level), NULL, 0);
+		return -ENOMEM;
+	}
+	return leaf_write(p, table, va, level, p->format->leaf(pa, prot, c, level));
+}
+
 int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot, enum paging_cache c)
 {
+	unsigned level = level_fitting(p, va, pa.v, size);
 	bool changed = false;
-	uint64_t step;
 
 	if (!range_valid(p, va, size) || !IS_ALIGNED(pa.v, PAGE_SIZE) || !(prot & PROT_READ))
 		return -EINVAL;
+	if (size == level_size(level))
+		return map_one(p, va, pa, level, prot, c);
 	if (prepare(p, va, pa, size))
 		return -ENOMEM;
-	for (uint64_t done = 0; done < size; done += step) {
-		unsigned level = level_fitting(p, va + done, pa.v + done, size - done);
-		struct page *table;
+	for (uint64_t done = 0; done < size; done += level_size(level)) {
+		int r;
 
-		step = level_size(level);
-		if (descend(p, va + done, level, &table))
-			panic("paging: a prepared table is missing");
-		changed |= leaf_write(p, table, va + done, level,
-				      p->format->leaf(HPA(pa.v + done), prot, c, level));
+		level = level_fitting(p, va + done, pa.v + done, size - done);
+		r = map_one(p, va + done, HPA(pa.v + done), level, prot, c);
+		ASSERT(r >= 0);
+		changed |= r;
 	}
 	return changed;
 }
@@ -326,14 +350,14 @@ int paging_lookup(const struct paging *p, uint64_t va, struct paging_leaf *out)
 	for (unsigned l = p->format->levels;; l--) {
 		uint64_t e = READ_ONCE(entries_of(table)[index_of(va, l)]);
 
-		if (!p->format->present(e))
+		if (!is_present(p, e))
 			return -ENOENT;
-		if (p->format->is_leaf(e, l)) {
+		if (is_leaf(p, e, l)) {
 			out->size = level_size(l);
 			out->address = HPA(p->format->address(e, l).v + va % out->size);
 			out->prot = p->format->prot(e);
 			return 0;
 		}
-		table = table_at(p, e, l);
+		table = table_at(e);
 	}
 }

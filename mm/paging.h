@@ -28,9 +28,9 @@ struct paging_format {
 	unsigned max_leaf_level;	/* 1: 4K only, 2: up to 2M, 3: up to 1G */
 	uint64_t (*leaf)(hpa_t a, unsigned prot, enum paging_cache c, unsigned level);
 	uint64_t (*table)(hpa_t a);
-	bool (*present)(uint64_t e);
-	bool (*is_leaf)(uint64_t e, unsigned level);
-	hpa_t (*address)(uint64_t e, unsigned level);
+	uint64_t present;			/* an entry with any of these bits is present */
+	uint64_t large;				/* above level 1: a leaf */
+	hpa_t (*address)(uint64_t e, unsigned level);	/* of a leaf; a table's is in bits 51:12 everywhere */
 	unsigned (*prot)(uint64_t e);
 	uint64_t (*with_prot)(uint64_t e, unsigned prot);	/* of a leaf */
 	uint64_t (*child)(uint64_t e, unsigned level, unsigned i);	/* the i-th of 512 leaves that a large one splits into */

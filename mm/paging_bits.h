@@ -38,20 +38,10 @@ static inline uint64_t pte_leaf(hpa_t a, unsigned prot, enum paging_cache c, uns
 	       (c & 1 ? PTE_PWT : 0) | (c & 2 ? PTE_PCD : 0) | (c & 4 ? pat : 0);
 }
 
-static inline bool pte_present(uint64_t e)
-{
-	return e & PTE_PRESENT;
-}
-
-static inline bool pte_is_leaf(uint64_t e, unsigned level)
-{
-	return level == 1 || (e & PTE_LARGE);
-}
-
 static inline hpa_t pte_address(uint64_t e, unsigned level)
 {
-	/* In a large leaf the PAT bit lies where a table's address has its lowest bit. */
-	return HPA(e & PTE_ADDRESS & (level > 1 && (e & PTE_LARGE) ? ~PTE_PAT_LARGE : ~0ul));
+	/* In a large leaf the PAT bit lies where a small one's address has its lowest bit. */
+	return HPA(e & PTE_ADDRESS & (level > 1 ? ~PTE_PAT_LARGE : ~0ul));
 }
 
 static inline unsigned pte_get_prot(uint64_t e)

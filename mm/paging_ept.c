@@ -45,16 +45,6 @@ static uint64_t ept_table(hpa_t a)
 	return a.v | EPT_RWX | EPT_ACCESSED;
 }
 
-static bool ept_present(uint64_t e)
-{
-	return e & EPT_RWX;
-}
-
-static bool ept_is_leaf(uint64_t e, unsigned level)
-{
-	return level == 1 || (e & EPT_LARGE);
-}
-
 static hpa_t ept_address(uint64_t e, unsigned level)
 {
 	(void)level;
@@ -82,8 +72,8 @@ const struct paging_format paging_ept = {
 	.max_leaf_level = 3,
 	.leaf = ept_leaf,
 	.table = ept_table,
-	.present = ept_present,
-	.is_leaf = ept_is_leaf,
+	.present = EPT_RWX,
+	.large = EPT_LARGE,
 	.address = ept_address,
 	.prot = ept_get_prot,
 	.with_prot = ept_with_prot,

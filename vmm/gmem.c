@@ -19,22 +19,18 @@
 #include "kernel/panic.h"
 #include "lib/string.h"
 #include "mm/heap.h"
-#include "mm/kmap.h"
 
 #define ENTRIES		512u
 #define CHUNK_SHIFT	21
 
-#define ENTRY_STATE	BITS(1, 0)	/* enum gmem_state */
-#define ENTRY_LARGE	BIT(2)		/* of a chunk: 2 MiB in one page */
-#define ENTRY_TABLE	BIT(3)		/* of a chunk: a leaf table; no state of its own */
+/*
+ * An entry is 0 (absent), or the host address of the page in the direct map with what may be done to it in the low bits: all
+ * three when present, no write when shared until written. One that is swapped out will have none of the three. A chunk's
+ * entry that has ENTRY_TABLE points to its leaf table instead.
+ */
+#define ENTRY_ACCESS	(GMEM_READ | GMEM_WRITE | GMEM_EXEC)
+#define ENTRY_TABLE	BIT(3)
 #define ENTRY_DIRTY	BIT(4)		/* written by Keel, or a write faulted */
-#define ENTRY_ADDRESS	BITS(51, 12)
-
-struct gmem_slot {
-	uint64_t base, size;
-	uint64_t *chunk;		/* by (address >> 21) - (base >> 21) */
-	uint64_t chunk_count;
-};
 
 /* Atomic. */
 static uint64_t promised;
@@ -46,44 +42,60 @@ uint64_t gmem_promised(void)
 
 /* ---- finding ------------------------------------------------------------------------------------------------------ */
 
-static always_inline struct gmem_slot *slot_of(const struct gmem *g, uint64_t a)
+static noinline const struct gmem_slot *slot_search(const struct gmem *g, uint64_t a)
 {
 	for (unsigned i = 0; i < g->slot_count; i++)
-		if (a - g->slot[i]->base < g->slot[i]->size)
-			return g->slot[i];
+		if (a - g->slot[i].base < g->slot[i].size)
+			return &g->slot[i];
 	return NULL;
+}
+
+static always_inline const struct gmem_slot *slot_of(const struct gmem *g, uint64_t a)
+{
+	const struct gmem_slot *s = g->main;
+
+	return likely(a - s->base < s->size) ? s : slot_search(g, a);
 }
 
 static always_inline uint64_t *chunk_of(const struct gmem_slot *s, uint64_t a)
 {
-	return &s->chunk[(a >> CHUNK_SHIFT) - (s->base >> CHUNK_SHIFT)];
+	return (uint64_t *)(s->entries + (a >> CHUNK_SHIFT) * sizeof(uint64_t));
 }
 
 static always_inline uint64_t *leaf_of(uint64_t chunk, uint64_t a)
 {
-	return (uint64_t *)(LAYOUT_DIRECT + (chunk & ENTRY_ADDRESS)) + (a >> PAGE_SHIFT) % ENTRIES;
+	return (uint64_t *)(chunk & PAGE_MASK) + (a >> PAGE_SHIFT) % ENTRIES;
 }
 
-/* The entry that decides about `a`: a chunk's or a leaf's. */
-static always_inline uint64_t *entry_of(const struct gmem_slot *s, uint64_t a)
+/* The entry that decides about `a`, a chunk's or a leaf's, and the size of its page. */
+static always_inline uint64_t *entry_of(const struct gmem_slot *s, uint64_t a, uint64_t *size)
 {
 	uint64_t *c = chunk_of(s, a), e = READ_ONCE(*c);
 
+	*size = e & ENTRY_TABLE ? PAGE_SIZE : PAGE_2M;
 	return e & ENTRY_TABLE ? leaf_of(e, a) : c;
+}
+
+static always_inline bool is_absent(const struct gmem_slot *s, uint64_t a)
+{
+	uint64_t size;
+
+	return !READ_ONCE(*entry_of(s, a, &size));
 }
 
 static always_inline bool allows(uint64_t e, unsigned access)
 {
-	unsigned state = e & ENTRY_STATE;
-
-	return state == GMEM_PRESENT || (state == GMEM_SHARED_COW && !(access & GMEM_WRITE));
+	return !(access & ~e);
 }
 
-static always_inline void *pointer_of(uint64_t e, uint64_t a)
+static always_inline void *pointer_of(uint64_t e, uint64_t a, uint64_t size)
 {
-	uint64_t offset = e & ENTRY_LARGE ? a % PAGE_2M : a % PAGE_SIZE;
+	return (void *)((e & PAGE_MASK) + a % size);
+}
 
-	return (void *)(LAYOUT_DIRECT + (e & ENTRY_ADDRESS) + offset);
+static struct page *page_of_entry(uint64_t e)
+{
+	return page_at(HPA((e & PAGE_MASK) - LAYOUT_DIRECT));
 }
 
 bool gmem_is_ram(struct gmem *g, gpa_t a)
@@ -96,22 +108,26 @@ void *gmem_peek(struct gmem *g, gpa_t a, unsigned access)
 	const struct gmem_slot *s = slot_of(g, a.v);
 	uint64_t e;
 
-	if (!s)
+	if (unlikely(!s))
 		return NULL;
-	e = READ_ONCE(*entry_of(s, a.v));
-	return likely(allows(e, access)) ? pointer_of(e, a.v) : NULL;
+	e = READ_ONCE(*chunk_of(s, a.v));
+	if (e & ENTRY_TABLE) {
+		e = READ_ONCE(*leaf_of(e, a.v));
+		return likely(allows(e, access)) ? pointer_of(e, a.v, PAGE_SIZE) : NULL;
+	}
+	return likely(allows(e, access)) ? pointer_of(e, a.v, PAGE_2M) : NULL;
 }
 
 /* Under the lock: the byte at `a` if it is there; a write marks it dirty. */
-static void *resident(struct gmem_slot *s, uint64_t a, unsigned access)
+static always_inline void *resident(const struct gmem_slot *s, uint64_t a, unsigned access)
 {
-	uint64_t *e = entry_of(s, a);
+	uint64_t size, *entry = entry_of(s, a, &size), e = *entry;
 
-	if (!allows(*e, access))
+	if (!allows(e, access))
 		return NULL;
-	if ((access & GMEM_WRITE) && !(*e & ENTRY_DIRTY))
-		WRITE_ONCE(*e, *e | ENTRY_DIRTY);
-	return pointer_of(*e, a);
+	if ((access & GMEM_WRITE) && !(e & ENTRY_DIRTY))
+		WRITE_ONCE(*entry, e | ENTRY_DIRTY);
+	return pointer_of(e, a, size);
 }
 
 /* ---- filling ------------------------------------------------------------------------------------------------------ */
@@ -130,7 +146,7 @@ static struct page *guest_page(struct gmem *g, unsigned order, unsigned flags)
 
 static uint64_t present(const struct page *p, uint64_t flags)
 {
-	return page_hpa(p).v | GMEM_PRESENT | flags;
+	return (uint64_t)page_virt(p) | ENTRY_ACCESS | flags;
 }
 
 /* 2^order frames become entry `e`, unless somebody was faster. */
@@ -158,7 +174,7 @@ static bool chunks_absent(const uint64_t *c)
 }
 
 /* Only what is scrubbed already: clearing a GiB would stop the vCPU for long. */
-static bool fill_1g(struct gmem *g, struct gmem_slot *s, uint64_t a)
+static bool fill_1g(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 {
 	uint64_t *c;
 	struct page *p;
@@ -177,7 +193,7 @@ static bool fill_1g(struct gmem *g, struct gmem_slot *s, uint64_t a)
 	if (won) {
 		page_split_to(p, PAGE_ORDER_2M);
 		for (unsigned i = 0; i < ENTRIES; i++)
-			WRITE_ONCE(c[i], present(p + i * ENTRIES, ENTRY_LARGE));
+			WRITE_ONCE(c[i], present(p + i * ENTRIES, 0));
 		g->present_pages += 1ul << PAGE_ORDER_1G;
 	}
 	spin_unlock(&g->lock);
@@ -197,14 +213,14 @@ static int make_leaf_table(struct gmem *g, uint64_t *c)
 	spin_lock(&g->lock);
 	lost = *c;
 	if (!lost)
-		WRITE_ONCE(*c, page_hpa(t).v | ENTRY_TABLE);
+		WRITE_ONCE(*c, (uint64_t)page_virt(t) | ENTRY_TABLE);
 	spin_unlock(&g->lock);
 	if (lost)
 		page_put(t);
 	return 0;
 }
 
-static int fill_4k(struct gmem *g, struct gmem_slot *s, uint64_t a)
+static int fill_4k(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 {
 	uint64_t *c = chunk_of(s, a);
 	struct page *p;
@@ -221,7 +237,7 @@ static int fill_4k(struct gmem *g, struct gmem_slot *s, uint64_t a)
 }
 
 /* Makes the frame at `a` present, with its neighbours where a larger page is to be had. */
-static int fill(struct gmem *g, struct gmem_slot *s, uint64_t a)
+static int fill(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 {
 	uint64_t *c = chunk_of(s, a);
 	struct page *p;
@@ -233,29 +249,42 @@ static int fill(struct gmem *g, struct gmem_slot *s, uint64_t a)
 	p = guest_page(g, PAGE_ORDER_2M, PAGE_ZEROED);
 	if (!p)
 		return fill_4k(g, s, a);
-	commit(g, c, p, ENTRY_LARGE);
+	commit(g, c, p, 0);
 	return 0;
 }
 
-/* Under the lock on success: the byte at `a`. NULL without it: *err says why. */
-static void *acquire(struct gmem *g, uint64_t a, unsigned access, int *err)
+/* What fills when resident() finds nothing; the lock is not held on entry, and held on success. */
+static noinline void *acquire_slow(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access, int *err)
 {
-	struct gmem_slot *s = slot_of(g, a);
-	void *p;
-
-	*err = -EFAULT;
-	if (!s)
-		return NULL;
 	for (;;) {
+		void *p;
+
+		*err = fill(g, s, a);
+		if (*err)
+			return NULL;
 		spin_lock(&g->lock);
 		p = resident(s, a, access);
 		if (p)
 			return p;
 		spin_unlock(&g->lock);
-		*err = fill(g, s, a);
-		if (*err)
-			return NULL;
 	}
+}
+
+/* Under the lock on success: the byte at `a`. NULL without it: *err says why. */
+static always_inline void *acquire(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access, int *err)
+{
+	void *p;
+
+	if (unlikely(!s)) {
+		*err = -EFAULT;
+		return NULL;
+	}
+	spin_lock(&g->lock);
+	p = resident(s, a, access);
+	if (likely(p))
+		return p;
+	spin_unlock(&g->lock);
+	return acquire_slow(g, s, a, access, err);
 }
 
 /* ---- copying ------------------------------------------------------------------------------------------------------ */
@@ -265,48 +294,74 @@ static size_t piece(uint64_t a, size_t n)
 	return MIN(n, PAGE_SIZE - a % PAGE_SIZE);
 }
 
-static bool is_absent(struct gmem *g, uint64_t a)
+/* Most copies are a word or two: a ring's index, a descriptor, a page-table entry. */
+static always_inline void copy(void *dst, const void *src, size_t n)
 {
-	struct gmem_slot *s = slot_of(g, a);
+	if (n == 8)
+		memcpy(dst, src, 8);
+	else if (n == 4)
+		memcpy(dst, src, 4);
+	else
+		memcpy(dst, src, n);
+}
 
-	return s && !READ_ONCE(*entry_of(s, a));
+/* One page's part; absent frames read as zeros. */
+static always_inline int read_piece(struct gmem *g, uint64_t a, void *dst, size_t n)
+{
+	const struct gmem_slot *s = slot_of(g, a);
+	const void *p;
+
+	if (unlikely(!s))
+		return -EFAULT;
+	spin_lock(&g->lock);
+	p = resident(s, a, GMEM_READ);
+	if (likely(p)) {
+		copy(dst, p, n);
+	} else if (is_absent(s, a)) {
+		memset(dst, 0, n);
+	} else {
+		int err;
+
+		spin_unlock(&g->lock);
+		p = acquire_slow(g, s, a, GMEM_READ, &err);
+		if (!p)
+			return err;
+		memcpy(dst, p, n);
+	}
+	spin_unlock(&g->lock);
+	return 0;
 }
 
 int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n)
 {
-	size_t len;
-	int err;
+	uint8_t *to = dst;
 
-	for (uint8_t *to = dst; n; n -= len, to += len, a.v += len) {
-		const void *p;
+	while (n) {
+		size_t len = piece(a.v, n);
+		int err = read_piece(g, a.v, to, len);
 
-		len = piece(a.v, n);
-		if (is_absent(g, a.v)) {
-			memset(to, 0, len);
-			continue;
-		}
-		p = acquire(g, a.v, GMEM_READ, &err);
-		if (!p)
+		if (err)
 			return err;
-		memcpy(to, p, len);
-		spin_unlock(&g->lock);
+		n -= len;
+		to += len;
+		a.v += len;
 	}
 	return 0;
 }
 
 /* A chunk that is absent and overwritten as a whole needs no clearing before. Loading images and initrds does this. */
-static bool write_whole(struct gmem *g, uint64_t a, const void *src, size_t n)
+static bool write_whole(struct gmem *g, uint64_t a, const void *src)
 {
-	struct gmem_slot *s = slot_of(g, a);
+	const struct gmem_slot *s = slot_of(g, a);
 	struct page *p;
 
-	if (n < PAGE_2M || a % PAGE_2M || !s || !covers(g, s, a, PAGE_2M) || READ_ONCE(*chunk_of(s, a)))
+	if (a % PAGE_2M || !s || !covers(g, s, a, PAGE_2M) || READ_ONCE(*chunk_of(s, a)))
 		return false;
 	p = guest_page(g, PAGE_ORDER_2M, 0);
 	if (!p)
 		return false;
 	memcpy(page_virt(p), src, PAGE_2M);
-	commit(g, chunk_of(s, a), p, ENTRY_LARGE | ENTRY_DIRTY);
+	commit(g, chunk_of(s, a), p, ENTRY_DIRTY);
 	return true;
 }
 
@@ -319,13 +374,13 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 		void *p;
 
 		len = PAGE_2M;
-		if (write_whole(g, a.v, from, n))
+		if (unlikely(n >= PAGE_2M) && write_whole(g, a.v, from))
 			continue;
 		len = piece(a.v, n);
-		p = acquire(g, a.v, GMEM_WRITE, &err);
+		p = acquire(g, slot_of(g, a.v), a.v, GMEM_WRITE, &err);
 		if (!p)
 			return err;
-		memcpy(p, from, len);
+		copy(p, from, len);
 		spin_unlock(&g->lock);
 	}
 	return 0;
@@ -339,10 +394,12 @@ int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 	for (; n; n -= len, a.v += len) {
 		void *p;
 
+		const struct gmem_slot *s = slot_of(g, a.v);
+
 		len = piece(a.v, n);
-		if (!byte && is_absent(g, a.v))
+		if (s && !byte && is_absent(s, a.v))
 			continue;
-		p = acquire(g, a.v, GMEM_WRITE, &err);
+		p = acquire(g, s, a.v, GMEM_WRITE, &err);
 		if (!p)
 			return err;
 		memset(p, byte, len);
@@ -353,17 +410,17 @@ int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 
 int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_mapping *out)
 {
-	uint64_t e;
+	const struct gmem_slot *s = slot_of(g, a.v);
+	uint64_t size;
 	int err;
-	void *p = acquire(g, a.v, access, &err);
+	void *p = acquire(g, s, a.v, access, &err);
 
 	if (!p)
 		return err;
-	e = *entry_of(slot_of(g, a.v), a.v);
 	*out = (struct gmem_mapping){
 		.ptr = p,
 		.len = piece(a.v, len),
-		.page = page_at(HPA(e & ENTRY_ADDRESS)),
+		.page = page_of_entry(*entry_of(s, a.v, &size)),
 		.gpa = a,
 		.access = access,
 	};
@@ -396,26 +453,23 @@ static bool is_1g(const struct gmem *g, const struct gmem_slot *s, uint64_t a)
 	if (!covers(g, s, a, PAGE_1G))
 		return false;
 	c = chunk_of(s, ALIGN_DOWN(a, PAGE_1G));
-	first = c[0] & ENTRY_ADDRESS;
+	first = (c[0] & PAGE_MASK) - LAYOUT_DIRECT;
 	if (first % PAGE_1G)
 		return false;
 	for (unsigned i = 0; i < ENTRIES; i++)
-		if (!(c[i] & ENTRY_LARGE) || (c[i] & ENTRY_STATE) != GMEM_PRESENT ||
-		    (c[i] & ENTRY_ADDRESS) != first + i * PAGE_2M)
+		if ((c[i] & ENTRY_TABLE) || (c[i] & ENTRY_ACCESS) != ENTRY_ACCESS ||
+		    (c[i] & PAGE_MASK) != LAYOUT_DIRECT + first + i * PAGE_2M)
 			return false;
 	return true;
 }
 
 /* Under the lock: the leaf for `a`, as large as the truth allows. */
-static int map_leaf(struct gmem *g, struct gmem_slot *s, uint64_t a)
+static int map_leaf(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 {
-	uint64_t e = *entry_of(s, a), size = e & ENTRY_LARGE ? PAGE_2M : PAGE_SIZE;
-	unsigned prot = PROT_READ | PROT_EXEC | PROT_USER;
-	uint64_t host = e & ENTRY_ADDRESS;
+	uint64_t size, e = *entry_of(s, a, &size), host = (e & PAGE_MASK) - LAYOUT_DIRECT;
+	unsigned prot = PROT_READ | PROT_EXEC | PROT_USER | (e & GMEM_WRITE ? PROT_WRITE : 0);
 
-	if ((e & ENTRY_STATE) == GMEM_PRESENT)
-		prot |= PROT_WRITE;
-	if ((e & ENTRY_LARGE) && is_1g(g, s, a)) {
+	if (size == PAGE_2M && is_1g(g, s, a)) {
 		size = PAGE_1G;
 		host = ALIGN_DOWN(host, PAGE_1G);
 	}
@@ -425,12 +479,14 @@ static int map_leaf(struct gmem *g, struct gmem_slot *s, uint64_t a)
 
 int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 {
+	const struct gmem_slot *s = slot_of(g, a.v);
 	int err;
-	void *p = acquire(g, a.v, access, &err);
 
-	if (!p)
-		return err == -EFAULT ? -ENOENT : err;
-	err = map_leaf(g, slot_of(g, a.v), a.v);
+	if (!s)
+		return -ENOENT;
+	if (!acquire(g, s, a.v, access, &err))
+		return err;
+	err = map_leaf(g, s, a.v);
 	g->faults++;
 	spin_unlock(&g->lock);
 	return err;
@@ -464,6 +520,7 @@ int gmem_init(struct gmem *g, const struct gmem_config *c)
 	if (c->gpa_bits < 32 || c->gpa_bits > 12 + 9 * c->format->levels)
 		return -EINVAL;
 	*g = (struct gmem){ .config = *c };
+	g->main = g->slot;
 	spin_init(&g->lock, "gmem", LOCK_GMEM);
 	return paging_init(&g->tables, c->format, c->max_leaf_level, c->charge);
 }
@@ -481,20 +538,9 @@ static int promise(uint64_t frames)
 	return 0;
 }
 
-static struct gmem_slot *slot_new(uint64_t base, uint64_t size)
+static uint64_t chunk_count(uint64_t base, uint64_t size)
 {
-	struct gmem_slot *s = heap_alloc(sizeof(*s));
-
-	if (!s)
-		return NULL;
-	s->base = base;
-	s->size = size;
-	s->chunk_count = ((base + size - 1) >> CHUNK_SHIFT) - (base >> CHUNK_SHIFT) + 1;
-	s->chunk = heap_alloc(s->chunk_count * sizeof(*s->chunk));
-	if (s->chunk)
-		return s;
-	heap_free(s);
-	return NULL;
+	return ((base + size - 1) >> CHUNK_SHIFT) - (base >> CHUNK_SHIFT) + 1;
 }
 
 /* Where it belongs among the sorted slots, or -EEXIST. */
@@ -502,18 +548,18 @@ static int slot_place(const struct gmem *g, uint64_t base, uint64_t size)
 {
 	unsigned i = 0;
 
-	while (i < g->slot_count && g->slot[i]->base < base)
+	while (i < g->slot_count && g->slot[i].base < base)
 		i++;
-	if (i > 0 && base - g->slot[i - 1]->base < g->slot[i - 1]->size)
+	if (i > 0 && base - g->slot[i - 1].base < g->slot[i - 1].size)
 		return -EEXIST;
-	if (i < g->slot_count && g->slot[i]->base - base < size)
+	if (i < g->slot_count && g->slot[i].base - base < size)
 		return -EEXIST;
 	return (int)i;
 }
 
 int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size)
 {
-	struct gmem_slot *s;
+	uint64_t *chunk;
 	int at;
 
 	if (!size || !IS_ALIGNED(base.v | size, PAGE_SIZE) || !range_within(base.v, size, 0, 1ul << g->config.gpa_bits))
@@ -525,46 +571,54 @@ int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size)
 		return -ENOSPC;
 	if (promise(size / PAGE_SIZE))
 		return -ENOMEM;
-	s = slot_new(base.v, size);
-	if (!s) {
+	chunk = heap_alloc(chunk_count(base.v, size) * sizeof(*chunk));
+	if (!chunk) {
 		__atomic_sub_fetch(&promised, size / PAGE_SIZE, __ATOMIC_RELAXED);
 		return -ENOMEM;
 	}
 	for (unsigned i = g->slot_count++; i > (unsigned)at; i--)
 		g->slot[i] = g->slot[i - 1];
-	g->slot[at] = s;
+	g->slot[at] = (struct gmem_slot){
+		.base = base.v,
+		.size = size,
+		.entries = (uintptr_t)chunk - (base.v >> CHUNK_SHIFT) * sizeof(*chunk),
+		.chunk = chunk,
+	};
 	g->ram_pages += size / PAGE_SIZE;
+	for (unsigned i = 0; i < g->slot_count; i++)
+		if (!i || g->slot[i].size > g->main->size)
+			g->main = &g->slot[i];
 	return 0;
 }
 
 static void leaf_table_free(uint64_t e)
 {
-	uint64_t *leaf = kmap_direct(HPA(e & ENTRY_ADDRESS));
+	uint64_t *leaf = (uint64_t *)(e & PAGE_MASK);
 
 	for (unsigned i = 0; i < ENTRIES; i++)
 		if (leaf[i])
-			page_put(page_at(HPA(leaf[i] & ENTRY_ADDRESS)));
+			page_put(page_of_entry(leaf[i]));
 }
 
-static void slot_free(struct gmem_slot *s)
+static void slot_free(const struct gmem_slot *s)
 {
-	for (uint64_t i = 0; i < s->chunk_count; i++) {
+	for (uint64_t i = 0, count = chunk_count(s->base, s->size); i < count; i++) {
 		uint64_t e = s->chunk[i];
 
 		if (e & ENTRY_TABLE)
 			leaf_table_free(e);
 		if (e)
-			page_put(page_at(HPA(e & ENTRY_ADDRESS)));
+			page_put(page_of_entry(e));
 	}
 	heap_free(s->chunk);
-	heap_free(s);
 }
 
 void gmem_destroy(struct gmem *g)
 {
 	paging_destroy(&g->tables);
 	for (unsigned i = 0; i < g->slot_count; i++)
-		slot_free(g->slot[i]);
+		slot_free(&g->slot[i]);
 	__atomic_sub_fetch(&promised, g->ram_pages, __ATOMIC_RELAXED);
 	*g = (struct gmem){ .config = g->config };
+	g->main = g->slot;
 }

@@ -19,8 +19,6 @@
 
 enum gmem_access { GMEM_READ = 1, GMEM_WRITE = 2, GMEM_EXEC = 4 };
 
-enum gmem_state { GMEM_ABSENT, GMEM_PRESENT, GMEM_SHARED_COW, GMEM_SWAPPED };
-
 struct gmem_config {
 	const struct paging_format *format;
 	unsigned max_leaf_level;		/* 1 to 3 */
@@ -31,14 +29,20 @@ struct gmem_config {
 	void *arg;
 };
 
-struct gmem_slot;
+/* Private to vmm/gmem.c. */
+struct gmem_slot {
+	uint64_t base, size;
+	uintptr_t entries;	/* that of address a's 2 MiB is at entries + (a >> 21) * 8 */
+	uint64_t *chunk;	/* the array */
+};
 
 struct gmem {
 	struct gmem_config config;
 	struct spinlock lock;			/* slots' entries and tables: LOCK_GMEM */
 	struct paging tables;
-	struct gmem_slot *slot[GMEM_SLOT_MAX];	/* sorted by base; fixed once vCPUs run */
+	struct gmem_slot slot[GMEM_SLOT_MAX];	/* sorted by base; fixed once vCPUs run */
 	unsigned slot_count;
+	const struct gmem_slot *main;		/* the largest: looked at first */
 	uint64_t ram_pages;			/* configured, in 4K frames */
 	uint64_t present_pages;			/* filled */
 	uint64_t faults;
