@@ -83,6 +83,7 @@ static uint64_t scale(uint64_t v, uint64_t fixed_32)
 	return (uint64_t)((unsigned __int128)v * fixed_32 >> 32);
 }
 
+/* The queue's clock follows the least of those who want the CPU; `running` is the current thread's virtual time. */
 static void advance_clock(struct queue *q, uint64_t running)
 {
 	const struct tree_node *first = tree_first(&q->tree);
@@ -90,6 +91,16 @@ static void advance_clock(struct queue *q, uint64_t running)
 
 	if (least > q->min_vtime)
 		q->min_vtime = least;
+}
+
+/* Likewise from outside, before something is put in: the current thread may have run alone for long since it was accounted. */
+static void refresh_clock(struct queue *q)
+{
+	uint64_t now = tsc_read(), since = READ_ONCE(q->since);
+	const struct thread *t = q->current;
+
+	if (t && !READ_ONCE(q->idling) && now > since)
+		advance_clock(q, t->vtime + scale(now - since, t->per_tick));
 }
 
 /* Charges the time since the last call to whoever had it. */
@@ -110,8 +121,9 @@ static void account(struct queue *q, uint64_t now)
 }
 
 /* The thread leaves `from` for `to`, keeping its lag behind or lead over the queue's clock. */
-static void translate(struct thread *t, const struct queue *from, const struct queue *to)
+static void translate(struct thread *t, struct queue *from, const struct queue *to)
 {
+	refresh_clock(from);
 	t->vtime += READ_ONCE(to->min_vtime) - from->min_vtime;
 }
 
@@ -119,6 +131,7 @@ static void translate(struct thread *t, const struct queue *from, const struct q
 
 static void enqueue(struct queue *q, struct thread *t)
 {
+	refresh_clock(q);
 	if (t->vtime + lead < q->min_vtime)
 		t->vtime = q->min_vtime - lead;
 	t->state = THREAD_READY;
@@ -507,7 +520,7 @@ void sched_add(struct thread *t)
 	to = place(t);
 	t->cpu = to;
 	t->state = THREAD_READY;
-	t->vtime = READ_ONCE(per_cpu(queue, to).min_vtime);
+	t->vtime = 0;		/* enqueue() lifts it to the queue's clock */
 	give_to(to, t);
 	notify(to);
 	cpu_irq_restore(flags);

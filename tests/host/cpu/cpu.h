@@ -87,8 +87,22 @@ static inline void cpu_irq_restore(uint64_t flags)
 		host_irq_on = true;
 }
 
-static inline void cpu_pause(void) { }
-static inline void cpu_halt(void) { }
+/* What a CPU that pauses or halts does meanwhile; NULL: nothing. */
+__attribute__((weak)) void (*host_pause)(void);
+__attribute__((weak)) void (*host_halt)(void);
+
+static inline void cpu_pause(void)
+{
+	if (host_pause)
+		host_pause();
+}
+
+static inline void cpu_halt(void)
+{
+	if (host_halt)
+		host_halt();
+}
+
 static inline noreturn void cpu_stop(void) { __builtin_trap(); }
 
 #define CPU_REGISTER(name)						\

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A machine of several CPUs in one host thread, for tests of the real kernel/sched.c and kernel/timer.c. Every CPU is a stack; the
+ * simulator runs one at a time, always the one whose next event is earliest, and moves host_tsc to it. A CPU gives
+ * control back when it burns time, halts or pauses, and at random when it takes a spinlock, so interleavings vary with
+ * the seed. Interrupts (LAPIC timer, IPIs) are delivered when a CPU burns or halts with interrupts on.
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+#define SIM_CPUS	8
+
+/* Starts `cpus` CPUs; CPU 0 runs main_fn as the thread "main", and the call returns when that does. */
+void sim_run(unsigned cpus, unsigned seed, void (*main_fn)(void));
+
+/* The current thread uses its CPU for so many ticks, coming to sched_point() whenever it is asked to. */
+void sim_burn(uint64_t ticks);
+uint32_t sim_random(uint32_t limit);
+/* Simulated time after which the test fails: something was lost. */
+extern uint64_t sim_deadline;
+extern uint64_t sim_ipis, sim_timer_interrupts, sim_halts;
+extern unsigned sim_heap_objects;	/* of heap_alloc and kmap_stack_alloc that live */

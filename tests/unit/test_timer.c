@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: kernel/sched.c kernel/thread.c kernel/timer.c kernel/mutex.c kernel/work.c kernel/irq.c lib/tree.c lib/format.c
+ * kernel/trace.c tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
+/*
+ * kernel/timer.c on the simulated machine, and lib/tree against an array: order, moves, cancels that race with callbacks on other CPUs,
+ * timers that arm themselves, random operations against a model, a lost interrupt.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "cpu/lapic.h"
+#include "cpu/percpu.h"
+#include "cpu/tsc.h"
+#include "include/bits.h"
+#include "kernel/sched.h"
+#include "kernel/thread.h"
+#include "kernel/timer.h"
+#include "tests/host/sim.h"
+
+#define MS	1000000ul
+
+/* ---- lib/tree ---- */
+
+#define NODES	64
+
+static void tree_model(void **state)
+{
+	struct tree_node node[NODES], *n;
+	bool in[NODES] = { 0 };
+	struct tree t = { 0 };
+	unsigned count = 0, seen;
+
+	(void)state;
+	srand(1);
+	for (unsigned round = 0; round < 200000; round++) {
+		unsigned i = (unsigned)rand() % NODES;
+		uint64_t least = ~0ul;
+
+		if (in[i]) {
+			tree_remove(&t, &node[i]);
+			count--;
+		} else {
+			node[i].key = (unsigned)rand() % 100;
+			tree_insert(&t, &node[i]);
+			count++;
+		}
+		in[i] = !in[i];
+		for (unsigned k = 0; k < NODES; k++)
+			if (in[k] && node[k].key < least)
+				least = node[k].key;
+		assert_int_equal(tree_empty(&t), !count);
+		if (count)
+			assert_int_equal(tree_first(&t)->key, least);
+		if (round % 64)
+			continue;
+		seen = 0;
+		for (n = tree_first(&t); n; n = tree_next(n))
+			seen += in[n - node];
+		assert_int_equal(seen, count);
+	}
+}
+
+/* ---- timers ---- */
+
+static uint64_t last_fired;
+static unsigned fired;
+
+static void in_order(struct timer *t)
+{
+	assert_true(clock_ns() >= t->deadline_ns);
+	assert_true(t->deadline_ns >= last_fired);
+	assert_in_range(clock_ns() - t->deadline_ns, 0, 2000);
+	assert_false(timer_armed(t));
+	last_fired = t->deadline_ns;
+	fired++;
+}
+
+static void order_main(void)
+{
+	struct timer t[50];
+
+	fired = 0;
+	last_fired = 0;
+	for (unsigned i = 0; i < 50; i++) {
+		timer_init(&t[i], in_order);
+		timer_set(&t[i], clock_ns() + 1000 + sim_random(5 * MS));
+	}
+	thread_sleep_ns(6 * MS);
+	assert_int_equal(fired, 50);
+}
+
+static void count_fired(struct timer *t)
+{
+	(void)t;
+	fired++;
+}
+
+static void moves_main(void)
+{
+	struct timer t, past;
+	uint64_t now = clock_ns();
+
+	fired = 0;
+	timer_init(&t, count_fired);
+	timer_init(&past, count_fired);
+	assert_false(timer_cancel(&t));
+	timer_set(&t, now + 5 * MS);
+	timer_set(&t, now + MS);
+	assert_true(timer_armed(&t));
+	thread_sleep_ns(2 * MS);
+	assert_int_equal(fired, 1);
+	timer_set(&t, now + 3 * MS);
+	timer_set(&t, now + 9 * MS);
+	thread_sleep_ns(3 * MS);
+	assert_int_equal(fired, 1);
+	assert_true(timer_cancel(&t));
+	assert_false(timer_cancel(&t));
+	thread_sleep_ns(10 * MS);
+	assert_int_equal(fired, 1);
+	timer_set(&past, now);
+	thread_sleep_ns(2000);
+	assert_int_equal(fired, 2);
+}
+
+static void again(struct timer *t)
+{
+	if (++fired < 20)
+		timer_set(t, t->deadline_ns + 1000);
+}
+
+static void rearmed_main(void)
+{
+	struct timer t;
+
+	fired = 0;
+	timer_init(&t, again);
+	timer_set(&t, clock_ns() + 1000);
+	thread_sleep_ns(MS);
+	assert_int_equal(fired, 20);
+}
+
+/* Timers on all CPUs that threads on all CPUs set, cancel and free. */
+struct shaky {
+	struct timer timer;
+	uint32_t canary;
+};
+
+static unsigned callbacks;
+
+static void shaky_fire(struct timer *t)
+{
+	struct shaky *s = container_of(t, struct shaky, timer);
+
+	assert_int_equal(s->canary, 0x600d);
+	callbacks++;
+	if (!sim_random(4))
+		timer_set(t, clock_ns() + sim_random(20000));
+}
+
+static struct shaky *shared[6];
+
+static void shaker(void *arg)
+{
+	unsigned mine = (unsigned)(uintptr_t)arg;
+
+	for (unsigned i = 0; i < 400; i++) {
+		struct shaky *s = shared[mine];
+
+		if (sim_random(3)) {
+			timer_set(&s->timer, clock_ns() + sim_random(30000));
+		} else if (sim_random(3)) {
+			timer_cancel(&s->timer);
+		} else {
+			timer_cancel_sync(&s->timer);
+			assert_false(timer_armed(&s->timer));
+			s->canary = 0;
+			free(s);
+			s = shared[mine] = calloc(1, sizeof(*s));
+			s->canary = 0x600d;
+			timer_init(&s->timer, shaky_fire);
+		}
+		if (sim_random(4))
+			sim_burn(sim_random(15000));
+		else
+			thread_sleep_ns(sim_random(40000));
+	}
+	timer_cancel_sync(&shared[mine]->timer);
+}
+
+static void races_main(void)
+{
+	struct thread *t[6];
+
+	sim_deadline = 5000 * MS;
+	callbacks = 0;
+	for (unsigned i = 0; i < 6; i++) {
+		struct thread_attr attr = { .name = "shaker", .entry = shaker, .arg = (void *)(uintptr_t)i,
+					    .cpu = -1 };
+
+		shared[i] = calloc(1, sizeof(*shared[i]));
+		shared[i]->canary = 0x600d;
+		timer_init(&shared[i]->timer, shaky_fire);
+		t[i] = thread_create(&attr);
+		thread_start(t[i]);
+	}
+	for (unsigned i = 0; i < 6; i++) {
+		thread_join(t[i]);
+		free(shared[i]);
+	}
+	assert_true(callbacks > 200);
+}
+
+/* The chip forgets the programmed time; whoever looks at the queue finds what is late. */
+static void lost_main(void)
+{
+	struct timer t;
+
+	fired = 0;
+	timer_init(&t, count_fired);
+	timer_set(&t, clock_ns() + MS);
+	lapic_timer_set(~0ul);
+	sim_burn(10 * MS);
+	assert_int_equal(fired, 0);
+	sim_burn(40 * MS);
+	/* Nobody idles here, so look as the idle loop does. */
+	timer_poll();
+	assert_int_equal(fired, 1);
+}
+
+/* The neighbour sees it. */
+static void watched_main(void)
+{
+	struct timer t;
+
+	fired = 0;
+	timer_watch();
+	timer_init(&t, count_fired);
+	timer_set(&t, clock_ns() + MS);
+	lapic_timer_set(~0ul);
+	sim_burn(600 * MS);
+	assert_int_equal(fired, 1);
+}
+
+#define SIM_TEST(name, cpus) static void name(void **state)	\
+{								\
+	(void)state;						\
+	for (unsigned i = 1; i <= 10; i++)			\
+		sim_run((cpus), i, name##_main);		\
+}
+
+SIM_TEST(order, 1)
+SIM_TEST(moves, 1)
+SIM_TEST(rearmed, 1)
+SIM_TEST(races, 1 + i % SIM_CPUS)
+SIM_TEST(lost, 1)
+SIM_TEST(watched, 2)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tree_model),
+		cmocka_unit_test(order),
+		cmocka_unit_test(moves),
+		cmocka_unit_test(rearmed),
+		cmocka_unit_test(races),
+		cmocka_unit_test(lost),
+		cmocka_unit_test(watched),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
