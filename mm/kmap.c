@@ -179,8 +179,8 @@ static void stack_release(uint64_t base)
 
 	while (count < KMAP_STACK_PAGES_MAX && !paging_lookup(&map, base + (count + 1) * PAGE_SIZE, &leaf))
 		frames[count++] = page_at(leaf.address);
-	if (count)
-		unmap(base + PAGE_SIZE, count * PAGE_SIZE);
+	/* Even of nothing: a failed mapping may have left tables to be freed. */
+	unmap(base + PAGE_SIZE, MAX(count, 1u) * PAGE_SIZE);
 	while (count)
 		page_put(frames[--count]);
 	slot_free(base);
