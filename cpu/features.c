@@ -91,6 +91,8 @@ static void read_brand(void)
 	while (start < sizeof(text) && text[start] == ' ')
 		start++;
 	memcpy(features.brand, text + start, sizeof(text) - start);
+	for (size_t n = strlen(features.brand); n && features.brand[n - 1] == ' '; n--)
+		features.brand[n - 1] = 0;
 }
 
 static void read_sizes(void)

@@ -80,7 +80,7 @@ enum cpu_vendor { VENDOR_OTHER, VENDOR_INTEL, VENDOR_AMD };
 struct features {
 	uint64_t bits[DIV_UP(FEATURE_COUNT, 64)];
 	enum cpu_vendor vendor;
-	char vendor_name[13], brand[49], hypervisor[13];	/* brand without leading blanks; "" where there is none */
+	char vendor_name[13], brand[49], hypervisor[13];	/* brand without blanks around it; "" where there is none */
 	unsigned family, model, stepping;
 	uint32_t max_basic, max_extended;	/* leaves */
 	uint8_t physical_bits, linear_bits;

@@ -19,7 +19,7 @@
 #define TRIES		8
 #define WINDOW_CHIP_NS	50000000	/* 20 ppm with a reference that takes half a microsecond to read */
 #define WINDOW_BED_NS	10000000	/* emulated references are exact, and instructions count */
-#define SKEW_ROUNDS	32
+#define SKEW_ROUNDS	8
 #define SKEW_WARN_NS	1000
 
 uint64_t tsc_hz, tsc_base, tsc_to_ns_mult, tsc_from_ns_mult;

@@ -26,6 +26,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "kernel/timer.h"
 #include "kernel/trap.h"
 #include "kernel/work.h"
@@ -58,13 +59,22 @@ static void check_memory(void)
 			   usable / MIB, MEMORY_MIN / MIB);
 }
 
+static void *main_stack;
+
 static void init_memory(void)
 {
 	check_memory();
 	page_init();
 	kmap_init();
 	heap_init();
-	if (smp_trap_stacks_init())
+	for (unsigned i = 0; i < acpi_info.memory_count; i++) {
+		const struct acpi_memory *m = &acpi_info.memory[i];
+
+		if (page_add_node(m->start, m->size, m->node))
+			log_warn("page: memory at %#lx stays on node 0", m->start.v);
+	}
+	main_stack = kmap_stack_alloc(SMP_STACK_PAGES);
+	if (!main_stack || smp_trap_stacks_init())
 		fatal_boot("there is no memory for stacks: add memory");
 }
 
@@ -111,6 +121,23 @@ static void provoke(void)
 		panic_provoke(what);
 }
 
+/* On a stack with a guard page. */
+static noreturn void main_late(void)
+{
+	init_uart();
+	pci_init();
+	start_cpus();
+	work_start();
+	if (errata_has(ERRATUM_INTERRUPT_MAY_GET_LOST))
+		timer_watch();
+	provoke();
+	log_info("keel: ready");
+	for (;;) {
+		thread_prepare();
+		thread_wait(THREAD_FOREVER);
+	}
+}
+
 void kernel_main(void)
 {
 	log_set_early(uart_text);
@@ -128,19 +155,10 @@ void kernel_main(void)
 	lapic_cpu_init();
 	init_time();
 	ipi_init();
-	sched_init();
 	timer_cpu_init();
+	sched_init();
 	cpu_irq_enable();
-	init_uart();
-	pci_init();
-	start_cpus();
-	work_start();
-	provoke();
-	log_info("keel: ready");
-	for (;;) {
-		cpu_irq_disable();
-		cpu_halt();
-	}
+	stack_leave(main_stack, main_late);
 }
 
 void kernel_main_ap(void)

@@ -8,7 +8,7 @@
 %include "offsets.inc"
 
 extern trap_dispatch
-global trap_stubs
+global trap_stubs, stack_leave
 
 %define ERROR_VECTORS	0x60227d00		; bit n: vector n pushes an error code
 %define PARANOID	((1 << 2) | (1 << 8) | (1 << 18))
@@ -117,3 +117,11 @@ trap_paranoid:
 	swapgs
 .done:	RESTORE
 	iretq
+
+; stack_leave(top, fn): calls fn on the stack that ends at `top`; the backtrace ends there.
+stack_leave:
+	mov rsp, rdi
+	xor ebp, ebp
+	push rbp
+	call rsi
+	ud2
