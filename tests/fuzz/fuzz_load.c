@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/format.c */
+/* Any bytes as a kernel: nothing is written outside the RAM there is, and every refusal has a reason. */
+#include "vmm/load.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "include/bits.h"
+#include "include/errno.h"
+
+#define RAM	(32 * MIB)
+
+int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
+{
+	static volatile uint8_t sum;
+
+	(void)g;
+	if (!range_within(a.v, n, 0, RAM) || (n && a.v + n > 0xa0000 && a.v < MIB))
+		abort();
+	for (size_t i = 0; i < n; i++)
+		sum = sum + ((const uint8_t *)src)[i];
+	return 0;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	struct load_image image = { .kernel = data, .kernel_size = size, .cmdline = "a b",
+				    .initrd = data, .initrd_size = size };
+	struct load_machine m = { .ram_low_end = RAM, .acpi = GPA(RAM - 4096), .acpi_size = 4096 };
+	struct load_entry e;
+	char why[128] = "";
+
+	if (load_image(&image, &m, &e, why, sizeof(why)) && !why[0])
+		abort();
+	return 0;
+}

@@ -1,0 +1,410 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/format.c */
+/*
+ * Kernels of each kind made by hand, loaded into an array; then cut, bent and placed where no memory is.
+ */
+#include "vmm/load.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "include/bits.h"
+#include "include/errno.h"
+
+#define RAM	(64 * MIB)
+
+static uint8_t ram[RAM], file[256 * KIB], initrd[5000];
+static char why[200];
+static struct load_image image;
+static struct load_machine machine;
+static struct load_entry entry;
+
+int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
+{
+	(void)g;
+	if (!range_within(a.v, n, 0, RAM) || (a.v + n > 0xa0000 && a.v < MIB && n))
+		return -EFAULT;
+	memcpy(ram + a.v, src, n);
+	return 0;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(ram, 0, RAM);
+	memset(file, 0, sizeof(file));
+	memset(initrd, 0x77, sizeof(initrd));
+	image = (struct load_image){ .kernel = file, .kernel_size = sizeof(file), .cmdline = "console=ttyS0 x=y" };
+	machine = (struct load_machine){ .ram_low_end = RAM, .rsdp = GPA(0xe0000), .acpi = GPA(0xe0000), .acpi_size = 0x10000 };
+	entry = (struct load_entry){ 0 };
+	why[0] = 0;
+	return 0;
+}
+
+static void put(unsigned at, uint64_t v, unsigned size)
+{
+	memcpy(file + at, &v, size);
+}
+
+static uint64_t get(uint64_t at, unsigned size)
+{
+	uint64_t v = 0;
+
+	memcpy(&v, ram + at, size);
+	return v;
+}
+
+static int load(void)
+{
+	return load_image(&image, &machine, &entry, why, sizeof(why));
+}
+
+/* Refused, by both calls, for a reason that mentions `word`. */
+static void refused(int error, const char *word)
+{
+	why[0] = 0;
+	assert_int_equal(load(), error);
+	if (!strstr(why, word))
+		fail_msg("\"%s\" does not say %s", why, word);
+	why[0] = 0;
+	assert_int_equal(load_check(&image, machine.ram_low_end, NULL, why, sizeof(why)), error);
+	assert_non_null(strstr(why, word));
+}
+
+static void make_linux(void)
+{
+	put(0x1f1, 3, 1);
+	put(0x1f4, (sizeof(file) - 2048) / 16, 4);
+	put(0x1fe, 0xaa55, 2);
+	put(0x200, 0x6aeb, 2);
+	put(0x202, 0x53726448, 4);
+	put(0x206, 0x20f, 2);
+	put(0x211, 1, 1);
+	put(0x22c, 0x7fffffff, 4);
+	put(0x230, 0x200000, 4);
+	put(0x234, 1, 1);
+	put(0x236, 1, 2);
+	put(0x238, 2047, 4);
+	put(0x250, 0x1234, 8);
+	put(0x258, 16 * MIB, 8);
+	put(0x260, MIB, 4);
+	memset(file + 2048, 0x5a, sizeof(file) - 2048);
+}
+
+static void linux_loads(void **state)
+{
+	uint64_t rd, pd;
+
+	(void)state;
+	make_linux();
+	image.initrd = initrd;
+	image.initrd_size = sizeof(initrd);
+	assert_int_equal(load(), 0);
+	assert_string_equal(entry.kind, "Linux bzImage");
+	assert_int_equal(entry.start, LOAD_START_LINUX64);
+	assert_int_equal(entry.rip, 16 * MIB + 0x200);
+	assert_memory_equal(ram + 16 * MIB, file + 2048, sizeof(file) - 2048);
+	/* the zero page */
+	assert_int_equal(get(entry.rsi + 0x202, 4), 0x53726448);
+	assert_int_equal(get(entry.rsi + 0x210, 1), 0xff);
+	assert_int_equal(get(entry.rsi + 0x070, 8), 0xe0000);
+	assert_int_equal(get(entry.rsi + 0x250, 8), 0);
+	assert_string_equal((char *)ram + get(entry.rsi + 0x228, 4), image.cmdline);
+	rd = get(entry.rsi + 0x218, 4);
+	assert_int_equal(get(entry.rsi + 0x21c, 4), sizeof(initrd));
+	assert_int_equal(rd % 4096, 0);
+	assert_true(rd + sizeof(initrd) <= RAM && rd >= 17 * MIB);
+	assert_memory_equal(ram + rd, initrd, sizeof(initrd));
+	assert_int_equal(get(entry.rsi + 0x1e8, 1), 3);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 40, 8), MIB);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 48, 8), RAM - MIB);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 56, 4), 1);
+	/* identity tables: 3 GiB + 6 MiB + 5 */
+	pd = get(get(entry.cr3.v, 8) & ~0xffful, 8) & ~0xffful;
+	assert_int_equal(get(pd, 8), 0x83);
+	pd = get((get(entry.cr3.v, 8) & ~0xffful) + 3 * 8, 8) & ~0xffful;
+	assert_int_equal(get(pd + 3 * 8, 8), (3 * GIB + 6 * MIB) | 0x83);
+	assert_int_equal(get(entry.gdt.v + 0x10, 8), 0x00af9b000000ffff);
+}
+
+static void linux_refused(void **state)
+{
+	static char line[2049];
+
+	(void)state;
+	make_linux();
+	image.kernel_size = sizeof(file) - 16;
+	refused(-EINVAL, "truncated");
+	image.kernel_size = 1000;
+	refused(-EINVAL, "truncated");
+	image.kernel_size = 0x204;
+	refused(-EINVAL, "not a kernel");
+	image.kernel_size = sizeof(file);
+	put(0x236, 0, 2);
+	refused(-EINVAL, "64-bit");
+	put(0x236, 1, 2);
+	put(0x206, 0x20b, 2);
+	refused(-EINVAL, "2.11");
+	put(0x206, 0x20c, 2);
+	memset(line, 'x', 2048);
+	image.cmdline = line;
+	refused(-E2BIG, "2048 characters");
+	line[2047] = 0;
+	assert_int_equal(load(), 0);
+	put(0x260, 0xffffffff, 4);
+	refused(-E2BIG, "RAM");
+	put(0x258, ~0xffful, 8);
+	refused(-E2BIG, "RAM");
+	put(0x258, 16 * MIB, 8);
+	put(0x260, MIB, 4);
+	image.initrd = initrd;
+	image.initrd_size = 47 * MIB + 1;
+	refused(-E2BIG, "initrd");
+	image.initrd_size = sizeof(initrd);
+	put(0x22c, 17 * MIB - 1, 4);
+	refused(-E2BIG, "initrd");
+	machine.ram_low_end = 4096;
+	refused(-E2BIG, "2 MiB");
+}
+
+static void linux_below_acpi(void **state)
+{
+	(void)state;
+	make_linux();
+	image.initrd = initrd;
+	image.initrd_size = sizeof(initrd);
+	machine.acpi = GPA(RAM - 64 * KIB);
+	machine.acpi_size = 32 * KIB;
+	machine.ram_high_size = GIB;
+	assert_int_equal(load(), 0);
+	assert_int_equal(get(entry.rsi + 0x218, 4), RAM - 64 * KIB - 8192);
+	assert_int_equal(get(entry.rsi + 0x1e8, 1), 6);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 60, 8), RAM - 64 * KIB);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 76, 4), 3);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 100, 8), 4 * GIB);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 108, 8), GIB);
+}
+
+/* An ELF file with one segment to load at 1M (linked at `vaddr`) and a note behind it. */
+static void make_elf(bool wide, uint64_t vaddr, uint64_t start)
+{
+	unsigned p = wide ? 64 : 52, size = wide ? 56 : 32;
+
+	memcpy(file, "\177ELF", 4);
+	file[4] = wide ? 2 : 1;
+	file[5] = file[6] = 1;
+	put(18, wide ? 62 : 3, 2);
+	put(24, start, wide ? 8 : 4);
+	put(wide ? 32 : 28, p, wide ? 8 : 4);
+	put(wide ? 54 : 42, size, 2);
+	put(wide ? 56 : 44, 2, 2);
+	for (unsigned i = 0; i < 2; i++, p += size) {
+		uint64_t offset = i ? 0x3000 : 0x1000, paddr = MIB, bytes = i ? 24 : 0x2000, memory = i ? 24 : 0x8000;
+
+		put(p, i ? 4 : 1, 4);
+		put(p + (wide ? 8 : 4), offset, wide ? 8 : 4);
+		put(p + (wide ? 16 : 8), vaddr, wide ? 8 : 4);
+		put(p + (wide ? 24 : 12), paddr, wide ? 8 : 4);
+		put(p + (wide ? 32 : 16), bytes, wide ? 8 : 4);
+		put(p + (wide ? 40 : 20), memory, wide ? 8 : 4);
+	}
+	memset(file + 0x1000, 0xc3, 0x2000);
+}
+
+static void make_note(uint32_t type, unsigned size, uint64_t value)
+{
+	put(0x3000, 4, 4);
+	put(0x3004, size, 4);
+	put(0x3008, type, 4);
+	memcpy(file + 0x300c, "Xen", 4);
+	put(0x3010, value, size);
+}
+
+static void make_multiboot(unsigned at, uint32_t flags)
+{
+	put(at, 0x1badb002, 4);
+	put(at + 4, flags, 4);
+	put(at + 8, -(0x1badb002u + flags), 4);
+}
+
+static void pvh_loads(void **state)
+{
+	(void)state;
+	for (unsigned wide = 0; wide < 2; wide++) {
+		setup(NULL);
+		make_elf(wide, 0x40100000, 0x40100000);
+		make_note(18, wide ? 8 : 4, MIB + 0x40);
+		image.initrd = initrd;
+		image.initrd_size = sizeof(initrd);
+		assert_int_equal(load(), 0);
+		assert_string_equal(entry.kind, "PVH ELF");
+		assert_int_equal(entry.start, LOAD_START_PROTECTED32);
+		assert_int_equal(entry.rip, MIB + 0x40);
+		assert_memory_equal(ram + MIB, file + 0x1000, 0x2000);
+		assert_int_equal(get(entry.rbx, 4), 0x336ec578);
+		assert_int_equal(get(entry.rbx + 4, 4), 1);
+		assert_int_equal(get(entry.rbx + 12, 4), 1);
+		assert_memory_equal(ram + get(get(entry.rbx + 16, 8), 8), initrd, sizeof(initrd));
+		assert_string_equal((char *)ram + get(entry.rbx + 24, 8), image.cmdline);
+		assert_int_equal(get(entry.rbx + 32, 8), 0xe0000);
+		assert_int_equal(get(entry.rbx + 48, 4), 3);
+		assert_int_equal(get(get(entry.rbx + 40, 8) + 48, 8), MIB);
+	}
+}
+
+static void elf_refused(void **state)
+{
+	(void)state;
+	make_elf(true, MIB, MIB);
+	refused(-EINVAL, "not a kernel");
+	make_note(18, 8, 5 * GIB);
+	refused(-EINVAL, "entry point");
+	make_note(18, 8, MIB);
+	assert_int_equal(load(), 0);
+	put(64 + 8, sizeof(file) - 0x1000, 8);
+	refused(-EINVAL, "truncated");
+	put(64 + 8, ~0xffful, 8);
+	refused(-EINVAL, "truncated");
+	put(64 + 8, 0x1000, 8);
+	put(64 + 24, RAM - 0x1000, 8);
+	refused(-E2BIG, "RAM");
+	put(64 + 24, 0x9f000, 8);
+	refused(-E2BIG, "RAM");
+	put(64 + 24, 0x2000, 8);
+	refused(-EINVAL, "wants memory");
+	put(64 + 24, MIB, 8);
+	put(64 + 40, 0x1000, 8);
+	refused(-EINVAL, "outside");
+	put(64 + 40, 0x8000, 8);
+	put(56, 0xffff, 2);
+	refused(-EINVAL, "program header");
+}
+
+static void multiboot_loads(void **state)
+{
+	(void)state;
+	for (unsigned wide = 0; wide < 2; wide++) {
+		setup(NULL);
+		make_elf(wide, 0x40100000, 0x40100010);
+		make_multiboot(0x1004, 3);
+		image.initrd = initrd;
+		image.initrd_size = sizeof(initrd);
+		assert_int_equal(load(), 0);
+		assert_string_equal(entry.kind, "multiboot ELF");
+		assert_int_equal(entry.rip, MIB + 0x10);
+		assert_int_equal(entry.rax, 0x2badb002);
+		assert_int_equal(get(entry.rbx, 4), 0x24d);
+		assert_int_equal(get(entry.rbx + 4, 4), 640);
+		assert_int_equal(get(entry.rbx + 8, 4), 63 * 1024);
+		assert_string_equal((char *)ram + get(entry.rbx + 16, 4), image.cmdline);
+		assert_int_equal(get(entry.rbx + 20, 4), 1);
+		assert_int_equal(get(get(entry.rbx + 24, 4), 4), MIB + 0x8000);
+		assert_int_equal(get(get(entry.rbx + 24, 4) + 4, 4), MIB + 0x8000 + sizeof(initrd));
+		assert_memory_equal(ram + MIB + 0x8000, initrd, sizeof(initrd));
+		assert_int_equal(get(entry.rbx + 44, 4), 3 * 24);
+		assert_int_equal(get(get(entry.rbx + 48, 4) + 2 * 24, 4), 20);
+		assert_int_equal(get(get(entry.rbx + 48, 4) + 2 * 24 + 4, 8), MIB);
+		assert_string_equal((char *)ram + get(entry.rbx + 64, 4), "Keel");
+	}
+}
+
+static void multiboot_addresses(void **state)
+{
+	(void)state;
+	make_multiboot(64, 0x10003);
+	put(64 + 12, 2 * MIB + 64, 4);
+	put(64 + 16, 2 * MIB, 4);
+	put(64 + 20, 2 * MIB + 0x1000, 4);
+	put(64 + 24, 2 * MIB + 0x4000, 4);
+	put(64 + 28, 2 * MIB + 0x100, 4);
+	assert_int_equal(load(), 0);
+	assert_int_equal(entry.rip, 2 * MIB + 0x100);
+	assert_memory_equal(ram + 2 * MIB, file, 0x1000);
+	assert_int_equal(get(2 * MIB + 0x1000, 8), 0);
+	put(64 + 20, 0, 4);		/* the whole file */
+	assert_int_equal(load(), 0);
+	put(64 + 20, 4 * MIB, 4);
+	refused(-EINVAL, "truncated");
+	put(64 + 20, 2 * MIB - 1, 4);
+	refused(-EINVAL, "truncated");
+	put(64 + 20, 0, 4);
+	put(64 + 16, 2 * MIB - 1, 4);
+	refused(-EINVAL, "load address");
+	put(64 + 16, 3 * MIB, 4);
+	refused(-EINVAL, "load address");
+}
+
+static void multiboot_refused(void **state)
+{
+	(void)state;
+	make_multiboot(0, 3);
+	refused(-EINVAL, "no addresses");
+	make_multiboot(0, 8);
+	refused(-EINVAL, "flags 0x8");
+	make_multiboot(0, 3);
+	put(8, 0, 4);
+	refused(-EINVAL, "not a kernel");
+	make_elf(false, MIB, 0x40000000);
+	make_multiboot(0x1000, 3);
+	refused(-EINVAL, "entry point");
+	image.kernel_size = 0x1010;
+	refused(-EINVAL, "truncated");
+	image.kernel_size = 0;
+	refused(-EINVAL, "not a kernel");
+}
+
+/* A kernel in the first 64 KiB: the information goes elsewhere. */
+static void multiboot_low(void **state)
+{
+	(void)state;
+	make_elf(false, 0x2000, 0x2000);
+	put(52 + 12, 0x2000, 4);
+	make_multiboot(0x1000, 0);
+	assert_int_equal(load(), 0);
+	assert_int_equal(entry.rip, 0x2000);
+	assert_true(entry.rbx >= 0xa000);
+	assert_memory_equal(ram + 0x2000, file + 0x1000, 0x2000);
+}
+
+/* Debian's kernel, where `make guests` has put it. */
+static void linux_real(void **state)
+{
+	FILE *f = fopen("build/guest/vmlinuz", "rb");
+	const char *kind = "";
+	uint8_t *data;
+	long size;
+
+	(void)state;
+	if (!f)
+		skip();
+	fseek(f, 0, SEEK_END);
+	size = ftell(f);
+	rewind(f);
+	data = malloc((size_t)size);
+	assert_int_equal(fread(data, 1, (size_t)size, f), size);
+	fclose(f);
+	image.kernel = data;
+	image.kernel_size = (size_t)size;
+	assert_int_equal(load_check(&image, 192 * MIB, &kind, why, sizeof(why)), 0);
+	assert_string_equal(kind, "Linux bzImage");
+	image.kernel_size -= 64 * KIB;
+	assert_int_equal(load_check(&image, 192 * MIB, &kind, why, sizeof(why)), -EINVAL);
+	free(data);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(linux_loads, setup), cmocka_unit_test_setup(linux_refused, setup),
+		cmocka_unit_test_setup(linux_below_acpi, setup), cmocka_unit_test_setup(pvh_loads, setup),
+		cmocka_unit_test_setup(elf_refused, setup), cmocka_unit_test_setup(multiboot_loads, setup),
+		cmocka_unit_test_setup(multiboot_addresses, setup), cmocka_unit_test_setup(multiboot_refused, setup),
+		cmocka_unit_test_setup(multiboot_low, setup), cmocka_unit_test_setup(linux_real, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

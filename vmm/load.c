@@ -1,0 +1,155 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/load_plan.h"
+
+#include "include/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
+
+/* Told apart by content, in this order; as QEMU does, a multiboot header goes before a PVH note. */
+static const struct load_kind *const kinds[] = { &load_linux, &load_multiboot, &load_pvh };
+
+bool load_bytes(const struct load_image *image, uint64_t offset, void *out, size_t n)
+{
+	if (!range_within(offset, n, 0, image->kernel_size))
+		return false;
+	memcpy(out, image->kernel + offset, n);
+	return true;
+}
+
+int load_refuse(struct load_plan *p, int error, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	format_v(p->why, p->why_size, fmt, ap);
+	va_end(ap);
+	return error;
+}
+
+static bool acpi_in_ram(const struct load_machine *m)
+{
+	return m->acpi_size && m->acpi.v >= LOAD_HIGH_START && m->acpi.v < m->ram_low_end;
+}
+
+uint64_t load_ram_end(const struct load_machine *m)
+{
+	return acpi_in_ram(m) ? m->acpi.v : m->ram_low_end;
+}
+
+unsigned load_map(const struct load_machine *m, struct load_region map[LOAD_MAP_MAX])
+{
+	unsigned n = 0;
+	uint64_t end = load_ram_end(m), after;
+
+	map[n++] = (struct load_region){ 0, LOAD_LOW_END, LOAD_RAM };
+	map[n++] = (struct load_region){ LOAD_LOW_END, LOAD_HIGH_START - LOAD_LOW_END, LOAD_RESERVED };
+	map[n++] = (struct load_region){ LOAD_HIGH_START, end - LOAD_HIGH_START, LOAD_RAM };
+	if (acpi_in_ram(m)) {
+		after = MIN(m->acpi.v + m->acpi_size, m->ram_low_end);
+		map[n++] = (struct load_region){ m->acpi.v, after - m->acpi.v, LOAD_ACPI };
+		if (after < m->ram_low_end)
+			map[n++] = (struct load_region){ after, m->ram_low_end - after, LOAD_RAM };
+	}
+	if (m->ram_high_size)
+		map[n++] = (struct load_region){ 4 * GIB, m->ram_high_size, LOAD_RAM };
+	return n;
+}
+
+bool load_is_ram(const struct load_machine *m, uint64_t at, uint64_t size)
+{
+	return range_within(at, size, 0, LOAD_LOW_END) ||
+	       range_within(at, size, LOAD_HIGH_START, load_ram_end(m) - LOAD_HIGH_START);
+}
+
+int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size, uint64_t size)
+{
+	if (p->segment_count == LOAD_SEGMENT_MAX)
+		return load_refuse(p, -EINVAL, "the kernel has more than %d segments to load", LOAD_SEGMENT_MAX);
+	if (!load_is_ram(p->machine, at, size))
+		return load_refuse(p, -E2BIG, "the kernel wants memory at 0x%lx to 0x%lx; there is RAM from 0x%lx to 0x%lx",
+				   at, at + size - 1, LOAD_HIGH_START, load_ram_end(p->machine) - 1);
+	p->segment[p->segment_count++] = (struct load_segment){ at, data, file_size, size };
+	p->end = MAX(p->end, at + size);
+	return 0;
+}
+
+int load_place_initrd(struct load_plan *p, uint64_t limit, bool high)
+{
+	uint64_t size = ALIGN_UP((uint64_t)p->image->initrd_size, PAGE_SIZE);
+	uint64_t from = ALIGN_UP(MAX(p->end, LOAD_HIGH_START), PAGE_SIZE);
+	uint64_t to = ALIGN_DOWN(MIN(limit, load_ram_end(p->machine)), PAGE_SIZE);
+
+	if (!p->image->initrd)
+		return 0;
+	if (to < from || to - from < size)
+		return load_refuse(p, -E2BIG,
+				   "the initrd of %zu bytes does not fit: %lu bytes are left beside the kernel",
+				   p->image->initrd_size, to < from ? 0 : to - from);
+	p->initrd = high ? to - size : from;
+	return 0;
+}
+
+int load_write_cmdline(const struct load_plan *p, uint64_t at)
+{
+	return gmem_write(p->machine->gmem, GPA(at), p->image->cmdline, strlen(p->image->cmdline) + 1);
+}
+
+static int plan(struct load_plan *p, const struct load_kind **kind)
+{
+	size_t length = strlen(p->image->cmdline);
+
+	if (p->machine->ram_low_end < 2 * MIB)
+		return load_refuse(p, -E2BIG, "a guest needs 2 MiB of memory at least");
+	if (length >= LOAD_CMDLINE_MAX)
+		return load_refuse(p, -E2BIG, "the command line has %zu characters, %lu are allowed",
+				   length, LOAD_CMDLINE_MAX - 1);
+	for (unsigned i = 0; i < ARRAY_COUNT(kinds); i++) {
+		*kind = kinds[i];
+		if (kinds[i]->is(p->image))
+			return kinds[i]->plan(p);
+	}
+	return load_refuse(p, -EINVAL,
+			   "not a kernel Keel can load: Linux bzImage, PVH ELF and multiboot 1 are known");
+}
+
+static int commit(const struct load_plan *p)
+{
+	struct gmem *g = p->machine->gmem;
+	int err = 0;
+
+	for (unsigned i = 0; i < p->segment_count && !err; i++)
+		err = gmem_write(g, GPA(p->segment[i].at), p->segment[i].data, p->segment[i].file_size);
+	if (!err && p->image->initrd)
+		err = gmem_write(g, GPA(p->initrd), p->image->initrd, p->image->initrd_size);
+	return err;
+}
+
+int load_image(const struct load_image *image, const struct load_machine *m, struct load_entry *out,
+	       char *why, size_t why_size)
+{
+	struct load_plan p = { .image = image, .machine = m, .why = why, .why_size = why_size };
+	const struct load_kind *kind;
+	int err = plan(&p, &kind);
+
+	if (err)
+		return err;
+	*out = (struct load_entry){ .rip = p.entry, .kind = kind->name };
+	err = commit(&p);
+	if (!err)
+		err = kind->commit(&p, out);
+	if (err)
+		load_refuse(&p, 0, "guest memory cannot be written (%s)", format_errno(err));
+	return err;
+}
+
+int load_check(const struct load_image *image, uint64_t memory, const char **kind, char *why, size_t why_size)
+{
+	struct load_machine m = { .ram_low_end = MIN(memory, 3 * GIB) };
+	struct load_plan p = { .image = image, .machine = &m, .why = why, .why_size = why_size };
+	const struct load_kind *k;
+	int err = plan(&p, &k);
+
+	if (!err && kind)
+		*kind = k->name;
+	return err;
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the loaders share (load.c, load_elf.c, load_linux.c, load_pvh.c, load_multiboot.c): a plan says what goes where in guest
+ * memory and is made without touching it; only the commit writes. Everything read from an image goes through load_bytes.
+ */
+#pragma once
+
+#include "include/bits.h"
+#include "vmm/load.h"
+
+#define LOAD_SEGMENT_MAX	32
+#define LOAD_MAP_MAX		8
+#define LOAD_LOW_END		0xa0000ul	/* end of RAM below the hole */
+#define LOAD_HIGH_START		0x100000ul
+
+/* Where the loaders put their own blocks in low memory. */
+#define LOAD_GDT		0x1000ul
+#define LOAD_INFO		0x2000ul	/* boot_params, start info or multiboot info: one page */
+#define LOAD_CMDLINE		0x3000ul
+#define LOAD_CMDLINE_MAX	0x4000ul
+#define LOAD_TABLES		0x9000ul	/* page tables: 6 pages */
+#define LOAD_BLOCKS_END		0xf000ul
+
+struct load_segment {
+	uint64_t at;
+	const uint8_t *data;
+	uint64_t file_size, size;	/* the rest is zeros, as guest memory is from the start */
+};
+
+struct load_plan {
+	const struct load_image *image;
+	const struct load_machine *machine;
+	struct load_segment segment[LOAD_SEGMENT_MAX];
+	unsigned segment_count;
+	uint64_t entry;
+	uint64_t end;			/* of what the kernel occupies above 1M */
+	uint64_t initrd;		/* where it goes; 0 without one */
+	uint64_t blocks;		/* multiboot: offset added to LOAD_INFO and LOAD_CMDLINE */
+	char *why;
+	size_t why_size;
+};
+
+/* A kind of image. `plan` is asked only if `is` says yes. */
+struct load_kind {
+	const char *name;
+	bool (*is)(const struct load_image *image);
+	int (*plan)(struct load_plan *p);
+	int (*commit)(const struct load_plan *p, struct load_entry *out);
+};
+
+extern const struct load_kind load_linux, load_pvh, load_multiboot;
+
+/* One entry of the memory map as guests are told it: e820's types. */
+enum load_memory { LOAD_RAM = 1, LOAD_RESERVED = 2, LOAD_ACPI = 3 };
+
+struct load_region {
+	uint64_t base, size;
+	enum load_memory type;
+};
+
+unsigned load_map(const struct load_machine *m, struct load_region map[LOAD_MAP_MAX]);
+
+/* Copies `n` bytes at `offset` of the kernel; false if the file ends before. */
+bool load_bytes(const struct load_image *image, uint64_t offset, void *out, size_t n) must_check;
+/* Tells why not and returns `error`. */
+int load_refuse(struct load_plan *p, int error, const char *fmt, ...) printf_like(3, 4);
+/* Does [at, at+size) lie in the RAM that a loader may use? */
+bool load_is_ram(const struct load_machine *m, uint64_t at, uint64_t size);
+/* End of that RAM below 4G: of RAM, or of what lies below the ACPI tables. */
+uint64_t load_ram_end(const struct load_machine *m);
+/* Adds what goes to `at`; refuses what is not RAM. */
+int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size, uint64_t size) must_check;
+/* Puts the initrd on page boundaries: as high as it goes below `limit`, or right behind the kernel. */
+int load_place_initrd(struct load_plan *p, uint64_t limit, bool high) must_check;
+/* Writes the command line to `at`. */
+int load_write_cmdline(const struct load_plan *p, uint64_t at) must_check;
+
+/* load_elf.c: either class, x86. */
+bool elf_is(const struct load_image *image);
+/* Adds the loadable segments by physical address. */
+int elf_plan(struct load_plan *p) must_check;
+/* The entry point, as a physical address. */
+int elf_entry(struct load_plan *p, uint64_t *out) must_check;
+/* The value of Xen's note of that type, 4 or 8 bytes long. */
+bool elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out);
