@@ -21,7 +21,7 @@
 #include "kernel/panic.h"
 
 #define ORDERS		(PAGE_ORDER_MAX + 1)
-#define SCRUB_ORDER	4u
+#define SCRUB_ORDER	2u
 #define CACHE_SIZE	32
 #define CACHE_BATCH	16
 /* The struct pages of this many frames fill 2 MiB, the granule in which the page array is backed. */
@@ -393,7 +393,7 @@ void page_split_to(struct page *p, unsigned order)
 
 /* ---- scrubbing ---------------------------------------------------------------------------------------------------- */
 
-/* A dirty block of at most 64 KiB, from the smallest there are: they merge once they are clean. */
+/* A dirty block of at most 16 KiB, from the smallest there are: they merge once they are clean. */
 static struct page *scrub_take(struct page_node *n, unsigned *order)
 {
 	for (unsigned zone = 0; zone < ZONES; zone++) {

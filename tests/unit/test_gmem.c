@@ -7,6 +7,7 @@
  */
 #include "vmm/gmem.h"
 
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -396,6 +397,56 @@ static void promises_are_kept(void **state)
 	assert_int_equal(gmem_promised(), 0);
 }
 
+#define VCPUS	4u
+
+/* Each adds its bit to every word, through whatever way; all run over the same frames in the same order. */
+static void *vcpu(void *arg)
+{
+	unsigned n = (unsigned)(uintptr_t)arg;
+
+	host_cpu_become(n);
+	for (uint64_t a = 0; a < 16 * MIB; a += PAGE_SIZE) {
+		uint64_t at = a + n * 8, value = a + n, back;
+		struct gmem_mapping m;
+
+		if (gmem_fault(&g, GPA(a), GMEM_WRITE) || gmem_write(&g, GPA(at), &value, 8) ||
+		    gmem_read(&g, GPA(at), &back, 8) || back != value)
+			return arg ?: &g;
+		if (*(uint64_t *)gmem_peek(&g, GPA(at), GMEM_READ) != value)
+			return arg ?: &g;
+		if (gmem_map(&g, GPA(at), 8, GMEM_READ, &m) || *(uint64_t *)m.ptr != value)
+			return arg ?: &g;
+		gmem_unmap(&g, &m);
+		if (a % (3 * MIB) == 0 && gmem_drop_tables(&g))
+			return arg ?: &g;
+	}
+	return NULL;
+}
+
+static void vcpus_fault_together(void **state)
+{
+	(void)state;
+	for (unsigned round = 0; round < 4; round++) {
+		pthread_t thread[VCPUS];
+
+		config.max_leaf_level = 1 + round % 2;
+		start();
+		ram(0, 15 * MIB);
+		ram(15 * MIB, MIB);
+		for (uintptr_t i = 0; i < VCPUS; i++)
+			assert_int_equal(pthread_create(&thread[i], NULL, vcpu, (void *)i), 0);
+		for (unsigned i = 0; i < VCPUS; i++) {
+			void *bad;
+
+			pthread_join(thread[i], &bad);
+			assert_null(bad);
+		}
+		assert_int_equal(g.present_pages, 16 * MIB / PAGE_SIZE);
+		finish();
+	}
+	config.max_leaf_level = 2;
+}
+
 /* Scrubs all memory without letting the host pay for it. */
 static void scrub_all(void)
 {
@@ -446,9 +497,10 @@ int main(void)
 		cmocka_unit_test(memory_runs_out_at_every_step),
 		cmocka_unit_test(small_pages_when_large_ones_are_out),
 		cmocka_unit_test(promises_are_kept),
+		cmocka_unit_test(vcpus_fault_together),
 	};
 
-	host_percpu_init(1);
+	host_percpu_init(VCPUS);
 	memory_init(TOP);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
