@@ -36,6 +36,14 @@ struct event_state {
 	uint8_t nmi_pending;	/* atomic, 0 to 2 */
 	bool nmi_masked;	/* an NMI is being handled, until IRET */
 	uint8_t shadow;		/* EVENT_SHADOW_* in force at the next instruction */
+	bool look;		/* something may be deliverable: event_pick() at the next entry */
+};
+
+/* What event_pick() could not deliver now; the back end asks the chip to exit when that changes. */
+enum event_blocked {
+	EVENT_BLOCKED_IRQ = 1,	/* by RFLAGS.IF, a shadow, or another event that goes first */
+	EVENT_BLOCKED_NMI = 2,	/* by an NMI handler, a shadow, or another event */
+	EVENT_BLOCKED_TPR = 4,	/* an interrupt, by the task priority alone */
 };
 
 #define EVENT_SHADOW_STI	1
@@ -56,6 +64,12 @@ static inline void event_ud(struct vcpu *vcpu);
 
 /* Any context. */
 void event_nmi(struct vcpu *vcpu);
+
+/*
+ * The one event to inject at this entry, taken from its source (out->valid says if there is one); returns what stays
+ * blocked. For back ends, interrupts off, right before entry. Clears `look` when nothing is left to do.
+ */
+unsigned event_pick(struct vcpu *vcpu, struct event *out);
 
 /* An exit interrupted this event's delivery: it is to be injected again, once, before anything else. */
 void event_requeue(struct vcpu *vcpu, const struct event *e);

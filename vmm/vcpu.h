@@ -9,6 +9,7 @@
 #pragma once
 
 #include "cpu/percpu.h"
+#include "cpu/tsc.h"
 #include "include/bits.h"
 #include "kernel/sched.h"
 #include "vmm/event.h"
@@ -86,6 +87,22 @@ void vcpu_kick(struct vcpu *vcpu);
 static inline bool vcpu_must_stop(const struct vcpu *vcpu)
 {
 	return unlikely(READ_ONCE(vcpu->requests) || sched_wanted());
+}
+
+/*
+ * Cost of exits: the time from an exit to the next entry belongs to the exit's row; time in which the thread was not running
+ * (vcpu_account_pause) belongs to none. The back end calls these around the world switch.
+ */
+static inline void vcpu_account_entry(struct vcpu *vcpu)
+{
+	vcpu->exits[vcpu->exit_row].ticks += tsc_read() - vcpu->exit_tsc;
+}
+
+static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
+{
+	vcpu->exit_tsc = tsc_read();
+	vcpu->exit_row = row;
+	vcpu->exits[row].count++;
 }
 
 /* NEXT: the instruction of `length` bytes is done. Advances RIP, ends the shadow, raises #DB if TF was set. */

@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the files of the SVM back end share. The rest of Keel sees svm_ops alone.
+ */
+#pragma once
+
+#include "svm/vmcb.h"
+#include "vmm/vcpu.h"
+
+struct svm_vcpu {
+	struct vmcb *vmcb;
+	hpa_t vmcb_hpa;
+	void *fpu;			/* guest's extended state while it is not in the CPU */
+	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
+	uint64_t dr[4];			/* truth while not loaded */
+	uint64_t asid_generation;	/* 0: needs a new ASID, which is how a flush is done */
+	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if none was seen */
+	bool loaded;			/* FPU, XCR0, DR0-3, TSC_AUX are in the CPU */
+	bool virq_in_flight;		/* V_IRQ carries event.injected, it is no window request */
+	bool window;			/* V_IRQ asks for the interrupt window */
+	uint8_t shadow_seen;		/* the shadow the chip reported at the last exit */
+};
+
+/* Per-CPU state of the back end. */
+struct svm_cpu {
+	hpa_t host_vmcb;		/* VMSAVE area of Keel's own FS, GS, TR, SYSCALL MSRs */
+	struct page *host_page, *save_page;
+	uint64_t asid_generation;	/* starts at 1 */
+	uint32_t asid_next;
+};
+
+extern struct svm_cpu svm_cpu;		/* PERCPU */
+extern hpa_t svm_iopm, svm_msrpm;	/* permission maps, the same for all guests */
+
+static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu)
+{
+	return vcpu->arch;
+}
+
+static inline void svm_intercept_set(struct vmcb *v, unsigned bit, bool on)
+{
+	uint32_t mask = 1u << bit % 32;
+
+	if (on)
+		v->intercept[bit / 32] |= mask;
+	else
+		v->intercept[bit / 32] &= ~mask;
+}
+
+/* svm_vcpu.c */
+int svm_vcpu_init(struct vcpu *vcpu);
+void svm_vcpu_fini(struct vcpu *vcpu);
+void svm_vcpu_reset(struct vcpu *vcpu);
+void svm_load(struct vcpu *vcpu);		/* GIF clear */
+void svm_leave_cpu(struct vcpu *vcpu);		/* interrupts off */
+void svm_flush_tlb(struct vcpu *vcpu);
+
+/* svm_regs.c */
+uint64_t svm_reg_get(struct vcpu *vcpu, enum reg r);
+void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value);
+void svm_segment_get(struct vcpu *vcpu, enum seg s, struct segment *out);
+void svm_segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in);
+uint64_t svm_segment_base(struct vcpu *vcpu, enum seg s);
+void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out);
+
+/* svm_run.c */
+void svm_run(struct vcpu *vcpu);
+
+/* svm_inject.c */
+void svm_inject(struct vcpu *vcpu);		/* GIF clear, last thing before entry */
+void svm_delivered(struct vcpu *vcpu);		/* after an exit: what became of the injected event */
+void svm_window_opened(struct vcpu *vcpu);
+
+/* svm_exit.c */
+unsigned svm_exit_row(uint64_t code);
+void svm_exit(struct vcpu *vcpu, unsigned row);
+const char *svm_exit_name(unsigned row);
+
+/* svm_audit.c */
+bool svm_audit(struct vcpu *vcpu, char *why, size_t size);
+
+/*
+ * svm_enter.asm. Loads the guest's general registers (but RAX and RSP, which are in the VMCB), runs it until the next
+ * exit, stores them back, clears them, reloads Keel's own state from host_vmcb. GIF clear before and after.
+ */
+void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb);

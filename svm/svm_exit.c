@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The table of exits: one const row for each, {name, handler}; its index is its counter. Handlers bring the exit into its
+ * normal form and leave the work to vmm/exit.c. A code without a row ends the VM, nothing else.
+ * Source: AMD64 APM 2, "SVM Intercept Codes"; "IOIO Intercept"; "Nested Paging": "Nested versus Guest Page Faults".
+ */
+#include "svm/svm.h"
+
+#include "cpu/errata.h"
+#include "cpu/features.h"
+#include "cpu/registers.h"
+#include "vmm/emulate.h"
+#include "vmm/exit.h"
+#include "vmm/gmem.h"
+#include "vmm/vm.h"
+
+enum { ROW_DIRECT_LAST = 0xaf, ROW_NPF = 0xb0, ROW_INVALID = 0xb1, ROW_OTHER = 0xb2, ROW_COUNT };
+
+_Static_assert(ROW_COUNT <= EXIT_ROW_MAX, "exit rows");
+
+struct exit_row {
+	const char *name;
+	void (*handler)(struct vcpu *vcpu, struct vmcb *v);
+};
+
+/* 0: the chip does not tell. */
+static unsigned length_of(const struct vmcb *v)
+{
+	return cpu_has(FEATURE_SVM_NRIPS) && v->next_rip > v->rip ? (unsigned)(v->next_rip - v->rip) : 0;
+}
+
+static void exit_nothing(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)vcpu;
+	(void)v;
+}
+
+static void vintr(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)v;
+	svm_window_opened(vcpu);
+}
+
+/* The intercept took the exception away from the host: hand it over as the interrupt it would have been. */
+static void machine_check(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)vcpu;
+	(void)v;
+	__asm__ volatile("int $18");
+}
+
+static void debug_exception(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)v;
+	/* DR6 holds what the guest's handler is to see already. */
+	exit_exception(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DB });
+}
+
+static void alignment_check(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_exception(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_AC,
+					      .has_error = true, .error = (uint32_t)v->exit_info_1 });
+}
+
+static void cpuid(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_cpuid(vcpu, length_of(v));
+}
+
+static void hlt(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_hlt(vcpu, length_of(v));
+}
+
+static void pause_loop(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)v;
+	exit_pause(vcpu);
+}
+
+static void cache(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_wbinvd(vcpu, length_of(v));
+}
+
+static void xsetbv(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_xsetbv(vcpu, length_of(v));
+}
+
+static void rdtsc(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_rdtsc(vcpu, length_of(v), (uint32_t)v->exit_code == SVM_EXIT_RDTSCP);
+}
+
+static void hypercall(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_hypercall(vcpu, length_of(v));
+}
+
+static void msr(struct vcpu *vcpu, struct vmcb *v)
+{
+	if (v->exit_info_1 & 1)
+		exit_wrmsr(vcpu, length_of(v));
+	else
+		exit_rdmsr(vcpu, length_of(v));
+}
+
+static void ioio(struct vcpu *vcpu, struct vmcb *v)
+{
+	uint64_t info = v->exit_info_1;
+	struct io_access io = {
+		.port = (uint16_t)(info >> IOIO_PORT_SHIFT),
+		.size = FIELD(info, 6, 4),
+		.in = info & IOIO_IN,
+		.string = info & IOIO_STRING,
+		.rep = info & IOIO_REP,
+		.length = (uint8_t)(v->exit_info_2 - v->rip),
+	};
+
+	exit_io(vcpu, &io);
+}
+
+static void nested_fault(struct vcpu *vcpu, struct vmcb *v)
+{
+	uint64_t info = v->exit_info_1;
+
+	exit_memory(vcpu, GPA(v->exit_info_2),
+		    info & NPF_FETCH ? GMEM_EXEC : info & NPF_WRITE ? GMEM_WRITE : GMEM_READ);
+}
+
+static void undefined(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)v;
+	exit_undefined(vcpu);
+}
+
+static void protection(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)v;
+	event_gp(vcpu);
+}
+
+static void cr8_write(struct vcpu *vcpu, struct vmcb *v)
+{
+	unsigned cr = 0, length;
+	bool write = false;
+	enum gpr r = 0;
+
+	(void)v;
+	length = emulate_decode_mov_cr(vcpu, &cr, &write, &r);
+	if (length)
+		exit_cr8(vcpu, true, r, length);
+}
+
+/* The IRET is about to run; NMIs may come once it has. */
+static void iret(struct vcpu *vcpu, struct vmcb *v)
+{
+	svm_of(vcpu)->nmi_iret_rip = vcpu->rip;
+	svm_intercept_set(v, INTERCEPT_IRET, false);
+	vcpu->event.look = true;
+}
+
+static void task_switch(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)v;
+	exit_task_switch(vcpu);
+}
+
+static void shutdown(struct vcpu *vcpu, struct vmcb *v)
+{
+	(void)v;
+	exit_shutdown(vcpu);
+}
+
+static void invalid(struct vcpu *vcpu, struct vmcb *v)
+{
+	char why[96] = "no field looks wrong";
+
+	(void)v;
+	svm_audit(vcpu, why, sizeof(why));
+	vm_crash(vcpu->vm, "VMRUN refused the guest's state: %s", why);
+}
+
+#define CR_WRITE_ROW(n)	[SVM_EXIT_CR_WRITE + (n)] = { "cr" #n "_write", protection }
+
+static const struct exit_row rows[ROW_COUNT] = {
+	/* A chip's answer to reserved bits on some beds; the architecture's answer is #GP. */
+	CR_WRITE_ROW(0), CR_WRITE_ROW(3), CR_WRITE_ROW(4),
+	[SVM_EXIT_CR_WRITE + 8] = { "cr8_write", cr8_write },
+	[SVM_EXIT_EXCEPTION + EXC_DB] = { "exception_db", debug_exception },
+	[SVM_EXIT_EXCEPTION + EXC_AC] = { "exception_ac", alignment_check },
+	[SVM_EXIT_EXCEPTION + EXC_MC] = { "exception_mc", machine_check },
+	[SVM_EXIT_INTR] = { "external_interrupt", exit_nothing },
+	[SVM_EXIT_NMI] = { "nmi", exit_nothing },
+	[SVM_EXIT_SMI] = { "smi", exit_nothing },
+	[SVM_EXIT_INIT] = { "init", exit_nothing },
+	[SVM_EXIT_VINTR] = { "interrupt_window", vintr },
+	[SVM_EXIT_RDTSC] = { "rdtsc", rdtsc },
+	[SVM_EXIT_RDPMC] = { "rdpmc", protection },
+	[SVM_EXIT_CPUID] = { "cpuid", cpuid },
+	[SVM_EXIT_RSM] = { "rsm", undefined },
+	[SVM_EXIT_IRET] = { "iret", iret },
+	[SVM_EXIT_INVD] = { "invd", cache },
+	[SVM_EXIT_PAUSE] = { "pause", pause_loop },
+	[SVM_EXIT_HLT] = { "hlt", hlt },
+	[SVM_EXIT_INVLPGA] = { "invlpga", undefined },
+	[SVM_EXIT_IOIO] = { "io", ioio },
+	[SVM_EXIT_MSR] = { "msr", msr },
+	[SVM_EXIT_TASK_SWITCH] = { "task_switch", task_switch },
+	[SVM_EXIT_SHUTDOWN] = { "shutdown", shutdown },
+	[SVM_EXIT_VMRUN] = { "vmrun", undefined },
+	[SVM_EXIT_VMMCALL] = { "hypercall", hypercall },
+	[SVM_EXIT_VMLOAD] = { "vmload", undefined },
+	[SVM_EXIT_VMSAVE] = { "vmsave", undefined },
+	[SVM_EXIT_STGI] = { "stgi", undefined },
+	[SVM_EXIT_CLGI] = { "clgi", undefined },
+	[SVM_EXIT_SKINIT] = { "skinit", undefined },
+	[SVM_EXIT_RDTSCP] = { "rdtscp", rdtsc },
+	[SVM_EXIT_WBINVD] = { "wbinvd", cache },
+	[SVM_EXIT_MONITOR] = { "monitor", undefined },
+	[SVM_EXIT_MWAIT] = { "mwait", undefined },
+	[SVM_EXIT_MWAIT_ARMED] = { "mwait", undefined },
+	[SVM_EXIT_XSETBV] = { "xsetbv", xsetbv },
+	[SVM_EXIT_RDPRU] = { "rdpru", undefined },
+	[SVM_EXIT_INVLPGB] = { "invlpgb", undefined },
+	[SVM_EXIT_MCOMMIT] = { "mcommit", undefined },
+	[SVM_EXIT_TLBSYNC] = { "tlbsync", undefined },
+	[ROW_NPF] = { "memory", nested_fault },
+	[ROW_INVALID] = { "entry_failed", invalid },
+	[ROW_OTHER] = { "unknown", NULL },
+};
+
+unsigned svm_exit_row(uint64_t code)
+{
+	if (likely(code <= ROW_DIRECT_LAST))
+		return (unsigned)code;
+	if (code == SVM_EXIT_NPF)
+		return ROW_NPF;
+	return (uint32_t)code == SVM_EXIT_INVALID ? ROW_INVALID : ROW_OTHER;
+}
+
+void svm_exit(struct vcpu *vcpu, unsigned row)
+{
+	struct vmcb *v = svm_of(vcpu)->vmcb;
+
+	if (likely(rows[row].handler))
+		rows[row].handler(vcpu, v);
+	else
+		exit_unexpected(vcpu, "exit", v->exit_code, v->exit_info_1, v->exit_info_2);
+}
+
+const char *svm_exit_name(unsigned row)
+{
+	if (row >= ROW_COUNT)
+		return NULL;
+	return rows[row].name ?: "";
+}

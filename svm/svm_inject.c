@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Events into the VMCB and back. What to inject is vmm/event.c's choice; here it is written down: exceptions and NMIs by
+ * EVENTINJ, maskable interrupts by EVENTINJ or, on chips that want it, by V_IRQ, which otherwise asks for the
+ * interrupt window. NMIs are masked until IRET, which is intercepted while another one waits.
+ * Source: AMD64 APM 2, "Event Injection", "Virtual Interrupts", "EXITINTINFO".
+ */
+#include "svm/svm.h"
+
+#include "cpu/errata.h"
+#include "cpu/registers.h"
+#include "kernel/trace.h"
+#include "vmm/event.h"
+
+static void virq_set(struct svm_vcpu *s, unsigned vector)
+{
+	struct vmcb *v = s->vmcb;
+
+	v->vintr = (v->vintr & ~VINTR_VECTOR) | VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR |
+		   (uint64_t)vector << VINTR_VECTOR_SHIFT;
+	v->clean = 0;
+}
+
+static void virq_clear(struct svm_vcpu *s)
+{
+	s->vmcb->vintr &= ~(VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR | VINTR_VECTOR);
+	svm_intercept_set(s->vmcb, INTERCEPT_VINTR, false);
+	s->window = s->virq_in_flight = false;
+	s->vmcb->clean = 0;
+}
+
+static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
+{
+	struct vmcb *v = s->vmcb;
+
+	trace(TRACE_INJECT, e->vector, e->type, vcpu->rip);
+	vcpu->event.injected = *e;
+	if (e->type == EVENT_INTERRUPT && errata_has(ERRATUM_SVM_INJECT_BY_VIRQ)) {
+		virq_clear(s);
+		virq_set(s, e->vector);
+		s->virq_in_flight = true;
+		return;
+	}
+	if (e->type == EVENT_EXCEPTION && e->vector == EXC_PF)
+		v->cr2 = e->payload;
+	if (e->type == EVENT_EXCEPTION && e->vector == EXC_DB && e->payload)
+		v->dr6 = (v->dr6 & ~0xful) | e->payload;
+	if (e->type == EVENT_NMI)
+		s->nmi_iret_rip = ~0ul;
+	v->event_inject = VMCB_EVENT_VALID | e->vector | (uint64_t)e->type << VMCB_EVENT_TYPE_SHIFT |
+			  (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0);
+}
+
+/* The IRET of the NMI handler was seen and has been executed: the guest stands elsewhere now. */
+static void nmi_unmask(struct vcpu *vcpu, struct svm_vcpu *s)
+{
+	if (s->nmi_iret_rip != ~0ul && vcpu->rip != s->nmi_iret_rip) {
+		vcpu->event.nmi_masked = false;
+		s->nmi_iret_rip = ~0ul;
+	}
+}
+
+void svm_inject(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+	struct event e;
+	unsigned blocked;
+
+	nmi_unmask(vcpu, s);
+	blocked = event_pick(vcpu, &e);
+	if (e.valid)
+		inject(vcpu, s, &e);
+	if (!s->virq_in_flight && !(blocked & EVENT_BLOCKED_IRQ) == s->window) {
+		virq_clear(s);
+		if (blocked & EVENT_BLOCKED_IRQ) {
+			virq_set(s, 0);
+			svm_intercept_set(s->vmcb, INTERCEPT_VINTR, true);
+			s->window = true;
+		}
+	}
+	svm_intercept_set(s->vmcb, INTERCEPT_IRET, blocked & EVENT_BLOCKED_NMI && s->nmi_iret_rip == ~0ul);
+	svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8, blocked & EVENT_BLOCKED_TPR || s->vmcb->vintr & VINTR_IRQ);
+	s->vmcb->clean = 0;
+}
+
+void svm_window_opened(struct vcpu *vcpu)
+{
+	virq_clear(svm_of(vcpu));
+	vcpu->event.look = true;
+}
+
+/*
+ * INT n, INT3 and INTO are executed again rather than injected: without the next RIP the chip could not tell where they
+ * end, and executing them again is right on every chip.
+ */
+static bool runs_again(const struct event *e)
+{
+	return e->type == EVENT_SOFT_INTERRUPT ||
+	       (e->type == EVENT_EXCEPTION && (e->vector == EXC_BP || e->vector == EXC_OF));
+}
+
+void svm_delivered(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+	struct vmcb *v = s->vmcb;
+	uint64_t info = v->exit_int_info;
+	struct event injected = vcpu->event.injected;
+
+	vcpu->event.injected.valid = false;
+	v->event_inject = 0;
+	if (s->virq_in_flight) {
+		bool waiting = v->vintr & VINTR_IRQ;
+
+		virq_clear(s);
+		if (waiting)
+			event_requeue(vcpu, &injected);
+		else
+			vcpu->event.look = true;
+		if (waiting || (info & VMCB_EVENT_VECTOR) == injected.vector)
+			return;
+	}
+	if (info & VMCB_EVENT_VALID) {
+		struct event e = {
+			.valid = true,
+			.type = FIELD(info, 10, 8),
+			.vector = info & VMCB_EVENT_VECTOR,
+			.has_error = info & VMCB_EVENT_ERROR,
+			.error = (uint32_t)(info >> 32),
+			.payload = (info & VMCB_EVENT_VECTOR) == EXC_PF ? v->cr2 : 0,
+		};
+
+		if (!runs_again(&e))
+			event_requeue(vcpu, &e);
+	}
+}

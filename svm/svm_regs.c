@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The vCPU's registers and segments by name: where each one lives in the VMCB or in struct svm_vcpu. Called on the vCPU's
+ * thread, or while that thread is parked.
+ */
+#include "svm/svm.h"
+
+#include "cpu/cpu.h"
+#include "cpu/features.h"
+
+#define AT(field)	offsetof(struct vmcb, field)
+
+/* Offset of a plain 64-bit register in the VMCB; 0: it is not there or needs more than a move. */
+static const uint16_t reg_at[REG_COUNT] = {
+	[REG_CR0] = AT(cr0), [REG_CR2] = AT(cr2), [REG_CR3] = AT(cr3), [REG_CR4] = AT(cr4),
+	[REG_DR6] = AT(dr6), [REG_DR7] = AT(dr7),
+	[REG_STAR] = AT(star), [REG_LSTAR] = AT(lstar), [REG_CSTAR] = AT(cstar), [REG_SFMASK] = AT(sfmask),
+	[REG_KERNEL_GS_BASE] = AT(kernel_gs_base), [REG_SYSENTER_CS] = AT(sysenter_cs),
+	[REG_SYSENTER_ESP] = AT(sysenter_esp), [REG_SYSENTER_EIP] = AT(sysenter_eip),
+	[REG_PAT] = AT(g_pat), [REG_DEBUGCTL] = AT(debugctl), [REG_SPEC_CTRL] = AT(spec_ctrl),
+};
+
+static const uint16_t seg_at[SEG_COUNT] = {
+	[SEG_ES] = AT(es), [SEG_CS] = AT(cs), [SEG_SS] = AT(ss), [SEG_DS] = AT(ds), [SEG_FS] = AT(fs),
+	[SEG_GS] = AT(gs), [SEG_LDTR] = AT(ldtr), [SEG_TR] = AT(tr), [SEG_GDTR] = AT(gdtr), [SEG_IDTR] = AT(idtr),
+};
+
+static void *vmcb_at(struct vcpu *vcpu, uint16_t offset)
+{
+	return (char *)svm_of(vcpu)->vmcb + offset;
+}
+
+static uint64_t dr_get(struct svm_vcpu *s, unsigned n)
+{
+	if (!s->loaded)
+		return s->dr[n];
+	switch (n) {
+	case 0: return cpu_read_dr0();
+	case 1: return cpu_read_dr1();
+	case 2: return cpu_read_dr2();
+	default: return cpu_read_dr3();
+	}
+}
+
+static void dr_set(struct svm_vcpu *s, unsigned n, uint64_t value)
+{
+	s->dr[n] = value;
+	if (!s->loaded)
+		return;
+	switch (n) {
+	case 0: cpu_write_dr0(value); break;
+	case 1: cpu_write_dr1(value); break;
+	case 2: cpu_write_dr2(value); break;
+	default: cpu_write_dr3(value); break;
+	}
+}
+
+uint64_t svm_reg_get(struct vcpu *vcpu, enum reg r)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+
+	if (reg_at[r])
+		return *(uint64_t *)vmcb_at(vcpu, reg_at[r]);
+	switch (r) {
+	case REG_EFER: return s->vmcb->efer & ~EFER_SVME;
+	case REG_CR8: return vcpu->vlapic.tpr >> 4;
+	case REG_XCR0: return s->loaded && cpu_has(FEATURE_XSAVE) ? cpu_xgetbv(0) : s->xcr0;
+	case REG_TSC_AUX: return s->tsc_aux;
+	case REG_DR0 ... REG_DR3: return dr_get(s, r - REG_DR0);
+	default: return 0;
+	}
+}
+
+void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+
+	s->vmcb->clean = 0;
+	if (reg_at[r]) {
+		*(uint64_t *)vmcb_at(vcpu, reg_at[r]) = value;
+		return;
+	}
+	switch (r) {
+	case REG_EFER:
+		s->vmcb->efer = value | EFER_SVME;
+		break;
+	case REG_CR8:
+		vcpu->vlapic.tpr = (uint32_t)(value & 15) << 4;
+		break;
+	case REG_XCR0:
+		s->xcr0 = value;
+		if (s->loaded)
+			(void)!cpu_xsetbv_safe(0, value);
+		break;
+	case REG_TSC_AUX:
+		s->tsc_aux = value;
+		if (s->loaded)
+			cpu_wrmsr(MSR_TSC_AUX, value);
+		break;
+	case REG_DR0 ... REG_DR3:
+		dr_set(s, r - REG_DR0, value);
+		break;
+	default:
+		break;
+	}
+}
+
+void svm_segment_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
+{
+	const struct vmcb_segment *v = vmcb_at(vcpu, seg_at[seg]);
+	uint32_t attr = v->attr;
+
+	*out = (struct segment){
+		.base = v->base, .limit = v->limit, .selector = v->selector,
+		.attr = (attr & 0xff) | (attr & 0xf00) << 4,
+	};
+	if (seg == SEG_GDTR || seg == SEG_IDTR)
+		out->attr = 0;
+	else if (!(attr & SEG_P))
+		out->attr |= SEG_UNUSABLE;
+}
+
+void svm_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)
+{
+	struct vmcb_segment *v = vmcb_at(vcpu, seg_at[seg]);
+	uint32_t attr = in->attr & SEG_UNUSABLE ? 0 : (in->attr & 0xff) | (in->attr & 0xf000) >> 4;
+
+	svm_of(vcpu)->vmcb->clean = 0;
+	*v = (struct vmcb_segment){
+		.base = in->base, .limit = in->limit, .selector = in->selector, .attr = (uint16_t)attr,
+	};
+	if (seg == SEG_SS)
+		svm_of(vcpu)->vmcb->cpl = (in->attr & SEG_DPL) >> SEG_DPL_SHIFT;
+}
+
+uint64_t svm_segment_base(struct vcpu *vcpu, enum seg seg)
+{
+	return ((const struct vmcb_segment *)vmcb_at(vcpu, seg_at[seg]))->base;
+}
+
+void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out)
+{
+	const struct vmcb *v = svm_of(vcpu)->vmcb;
+	bool lma = v->efer & EFER_LMA;
+
+	out->cr0 = v->cr0;
+	out->cr3 = v->cr3;
+	out->cr4 = v->cr4;
+	out->efer = v->efer & ~EFER_SVME;
+	out->cs_base = v->cs.base;
+	out->cpl = v->cpl;
+	out->long_mode = lma;
+	out->bits = lma && v->cs.attr & SEG_L >> 4 ? 64 : v->cs.attr & SEG_DB >> 4 ? 32 : 16;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One turn in the guest: last look at requests, injection, world switch, what became of the injected event, dispatch.
+ * GIF is clear from the last look until the registers are back, RFLAGS.IF stays set: a physical interrupt that comes
+ * meanwhile ends guest mode at once and is taken at STGI.
+ * Source: AMD64 APM 2, "Secure Virtual Machine": "Basic Operation", "Global Interrupt Flag".
+ */
+#include "svm/svm.h"
+
+#include "cpu/errata.h"
+#include "cpu/registers.h"
+#include "cpu/tsc.h"
+#include "vmm/emulate.h"
+#include "vmm/exit.h"
+
+static inline void gif_clear(void)
+{
+	__asm__ volatile("clgi" ::: "memory");
+}
+
+static inline void gif_set(void)
+{
+	__asm__ volatile("stgi" ::: "memory");
+}
+
+static inline void registers_to_vmcb(const struct vcpu *vcpu, struct vmcb *v)
+{
+	v->rax = vcpu->gpr[GPR_RAX];
+	v->rsp = vcpu->gpr[GPR_RSP];
+	v->rip = vcpu->rip;
+	v->rflags = vcpu->rflags;
+	v->vintr = (v->vintr & ~VINTR_TPR) | vcpu->vlapic.tpr >> 4;
+	v->interrupt_shadow = vcpu->event.shadow != 0;
+}
+
+static inline void registers_from_vmcb(struct vcpu *vcpu, const struct vmcb *v)
+{
+	vcpu->gpr[GPR_RAX] = v->rax;
+	vcpu->gpr[GPR_RSP] = v->rsp;
+	vcpu->rip = v->rip;
+	vcpu->rflags = v->rflags;
+	vcpu->event.shadow = v->interrupt_shadow & VMCB_SHADOW;
+	if (unlikely((v->vintr & 15) != vcpu->vlapic.tpr >> 4)) {
+		vcpu->vlapic.tpr = (uint32_t)(v->vintr & 15) << 4;
+		vcpu->event.look = true;
+	}
+}
+
+/*
+ * STI; HLT with an exit between the two: a chip that forgets the shadow would take the interrupt before the HLT, which would
+ * then sleep through the wake-up. The HLT is done here and now instead.
+ */
+static void finish_shadowed_hlt(struct vcpu *vcpu)
+{
+	if (errata_has(ERRATUM_SVM_SHADOW_LOST) && vcpu->event.shadow && vcpu->rflags & RFLAGS_IF &&
+	    !vcpu->event.pending.valid && emulate_length_of(vcpu, 0xf4) == 1)
+		exit_hlt(vcpu, 1);
+}
+
+void svm_run(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+	struct vmcb *v = s->vmcb;
+	unsigned row;
+
+	gif_clear();
+	(void)__atomic_exchange_n(&vcpu->in_guest, true, __ATOMIC_SEQ_CST);
+	if (vcpu_must_stop(vcpu)) {
+		vcpu->in_guest = false;
+		gif_set();
+		return;
+	}
+	svm_load(vcpu);
+	if (unlikely(vcpu->event.look || vcpu->event.pending.valid))
+		svm_inject(vcpu);
+	registers_to_vmcb(vcpu, v);
+	vcpu_account_entry(vcpu);
+	svm_enter(vcpu->gpr, s->vmcb_hpa, this_cpu(svm_cpu).host_vmcb);
+	row = svm_exit_row(v->exit_code);
+	vcpu_account_exit(vcpu, row);
+	WRITE_ONCE(vcpu->in_guest, false);
+	registers_from_vmcb(vcpu, v);
+	gif_set();
+
+	if (unlikely(vcpu->event.injected.valid || v->exit_int_info & VMCB_EVENT_VALID))
+		svm_delivered(vcpu);
+	svm_exit(vcpu, row);
+	if (unlikely(vcpu->event.shadow))
+		finish_shadowed_hlt(vcpu);
+}

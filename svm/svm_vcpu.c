@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A vCPU's VMCB from birth to end: intercepts, power-up state, and what must be loaded into the CPU before a guest runs
+ * there and saved before another thread does: extended state, XCR0, debug registers, TSC_AUX, and the ASID.
+ * Whatever a guest can load into the CPU without an exit stands here or in the VMCB.
+ * Source: AMD64 APM 2, "Secure Virtual Machine"; "Processor Initialization State".
+ */
+#include "svm/svm.h"
+
+#include "cpu/cpu.h"
+#include "cpu/errata.h"
+#include "cpu/features.h"
+#include "cpu/fpu.h"
+#include "include/errno.h"
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "mm/page.h"
+#include "vmm/vm.h"
+
+#define PAT_RESET	0x0007040600070406ul
+
+/*
+ * Physical events, what needs an answer of Keel's, and what a guest must not have. #AC and #DB, because their delivery
+ * can loop for ever inside the chip; #MC, because it is the host's.
+ */
+static const uint16_t intercepts[] = {
+	INTERCEPT_EXCEPTION + EXC_DB, INTERCEPT_EXCEPTION + EXC_AC, INTERCEPT_EXCEPTION + EXC_MC,
+	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT, INTERCEPT_RDPMC, INTERCEPT_CPUID, INTERCEPT_RSM,
+	INTERCEPT_INVD, INTERCEPT_HLT, INTERCEPT_INVLPGA, INTERCEPT_IOIO, INTERCEPT_MSR, INTERCEPT_TASK_SWITCH,
+	INTERCEPT_SHUTDOWN, INTERCEPT_VMRUN, INTERCEPT_VMMCALL, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI,
+	INTERCEPT_CLGI, INTERCEPT_SKINIT, INTERCEPT_WBINVD, INTERCEPT_MONITOR, INTERCEPT_MWAIT,
+	INTERCEPT_MWAIT_ARMED, INTERCEPT_XSETBV, INTERCEPT_RDPRU, INTERCEPT_INVLPGB, INTERCEPT_MCOMMIT,
+	INTERCEPT_TLBSYNC,
+};
+
+static void vmcb_init(struct vcpu *vcpu, struct vmcb *v)
+{
+	for (unsigned i = 0; i < ARRAY_COUNT(intercepts); i++)
+		svm_intercept_set(v, intercepts[i], true);
+	v->iopm_base = svm_iopm.v;
+	v->msrpm_base = svm_msrpm.v;
+	v->np_enable = VMCB_NP_ENABLE;
+	v->n_cr3 = gmem_root(&vcpu->vm->gmem).v;
+	v->vintr = VINTR_MASKING;
+	if (cpu_has(FEATURE_SVM_PAUSE_FILTER)) {
+		svm_intercept_set(v, INTERCEPT_PAUSE, true);
+		v->pause_count = 3000;
+		v->pause_threshold = cpu_has(FEATURE_SVM_PAUSE_THRESHOLD) ? 128 : 0;
+	}
+}
+
+int svm_vcpu_init(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = heap_alloc(sizeof(*s));
+	struct page *p = page_alloc(0, PAGE_ZEROED, NODE_ANY, &vcpu->vm->charge);
+	void *fpu = heap_alloc(MAX(fpu_area_size(), PAGE_SIZE));
+
+	if (!s || !p || !fpu) {
+		heap_free(s);
+		heap_free(fpu);
+		if (p)
+			page_put(p);
+		return -ENOMEM;
+	}
+	s->vmcb = page_virt(p);
+	s->vmcb_hpa = page_hpa(p);
+	s->fpu = fpu;
+	vcpu->arch = s;
+	vmcb_init(vcpu, s->vmcb);
+	return 0;
+}
+
+void svm_vcpu_fini(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+
+	if (!s)
+		return;
+	page_put(page_of(s->vmcb_hpa));
+	heap_free(s->fpu);
+	heap_free(s);
+	vcpu->arch = NULL;
+}
+
+static void reset_segments(struct vcpu *vcpu)
+{
+	static const struct segment data = { .limit = 0xffff, .attr = SEG_P | SEG_S | 3 };
+	static const struct segment code = { .base = 0xffff0000, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
+					     .selector = 0xf000 };
+	static const struct segment ldtr = { .limit = 0xffff, .attr = SEG_P | 2 };
+	static const struct segment tr = { .limit = 0xffff, .attr = SEG_P | 0xb };
+	static const struct segment table = { .limit = 0xffff };
+
+	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
+		svm_segment_set(vcpu, s, s == SEG_CS ? &code : &data);
+	svm_segment_set(vcpu, SEG_LDTR, &ldtr);
+	svm_segment_set(vcpu, SEG_TR, &tr);
+	svm_segment_set(vcpu, SEG_GDTR, &table);
+	svm_segment_set(vcpu, SEG_IDTR, &table);
+}
+
+void svm_vcpu_reset(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+	struct vmcb *v = s->vmcb;
+
+	/* The save area behind the segments holds plain registers only: 0 but for those named. */
+	memset(&v->efer, 0, sizeof(*v) - offsetof(struct vmcb, efer));
+	reset_segments(vcpu);
+	v->cpl = 0;
+	v->efer = EFER_SVME;
+	v->cr0 = CR0_ET | CR0_CD | CR0_NW;
+	v->dr6 = DR6_RESET;
+	v->dr7 = DR7_RESET;
+	v->g_pat = PAT_RESET;
+	v->interrupt_shadow = 0;
+	v->event_inject = 0;
+	v->exit_int_info = 0;
+	v->vintr = VINTR_MASKING;
+	svm_intercept_set(v, INTERCEPT_VINTR, false);
+	svm_intercept_set(v, INTERCEPT_IRET, false);
+	svm_intercept_set(v, INTERCEPT_CR_WRITE + 8, false);
+	s->xcr0 = XCR0_X87;
+	s->tsc_aux = 0;
+	s->nmi_iret_rip = ~0ul;
+	s->virq_in_flight = s->window = false;
+	memset(s->dr, 0, sizeof(s->dr));
+	fpu_area_init(s->fpu);
+	svm_flush_tlb(vcpu);
+}
+
+void svm_flush_tlb(struct vcpu *vcpu)
+{
+	svm_of(vcpu)->asid_generation = 0;
+}
+
+/*
+ * An ASID of this CPU that no translation was ever cached under. When they run out, a new generation begins: everything is
+ * flushed and every vCPU that comes by takes a new one.
+ */
+static void asid_assign(struct svm_vcpu *s, struct svm_cpu *c)
+{
+	struct vmcb *v = s->vmcb;
+
+	v->tlb_control = VMCB_TLB_NOTHING;
+	if (c->asid_next >= features.svm_asids) {
+		c->asid_generation++;
+		c->asid_next = 1;
+		v->tlb_control = VMCB_TLB_FLUSH_ALL;
+	}
+	v->asid = c->asid_next++;
+	s->asid_generation = c->asid_generation;
+	v->clean = 0;
+}
+
+static void load_state(struct vcpu *vcpu, struct svm_vcpu *s)
+{
+	/* An area that XRSTOR refuses came from a hostile record: the state after reset stands in for it. */
+	if (fpu_restore(s->fpu))
+		fpu_area_init(s->fpu);
+	if (fpu_xcr0())
+		(void)!cpu_xsetbv_safe(0, s->xcr0);
+	cpu_write_dr0(s->dr[0]);
+	cpu_write_dr1(s->dr[1]);
+	cpu_write_dr2(s->dr[2]);
+	cpu_write_dr3(s->dr[3]);
+	if (cpu_has(FEATURE_RDTSCP))
+		cpu_wrmsr(MSR_TSC_AUX, s->tsc_aux);
+	if (vcpu->cpu != cpu_index())
+		s->asid_generation = 0;
+	vcpu->cpu = (uint16_t)cpu_index();
+	s->loaded = true;
+}
+
+void svm_load(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+	struct svm_cpu *c = &this_cpu(svm_cpu);
+
+	if (!s->loaded)
+		load_state(vcpu, s);
+	if (s->asid_generation != c->asid_generation)
+		asid_assign(s, c);
+	else
+		s->vmcb->tlb_control = VMCB_TLB_NOTHING;
+}
+
+void svm_leave_cpu(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+
+	if (!s || !s->loaded)
+		return;
+	if (fpu_xcr0()) {
+		s->xcr0 = cpu_xgetbv(0);
+		(void)!cpu_xsetbv_safe(0, fpu_xcr0());
+	}
+	fpu_save(s->fpu);
+	s->dr[0] = cpu_read_dr0();
+	s->dr[1] = cpu_read_dr1();
+	s->dr[2] = cpu_read_dr2();
+	s->dr[3] = cpu_read_dr3();
+	s->loaded = false;
+}
