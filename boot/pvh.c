@@ -37,6 +37,16 @@ static enum boot_mem memory_type(uint32_t type)
 	return type < ARRAY_COUNT(types) ? types[type] : BOOT_MEM_RESERVED;
 }
 
+/* Nothing of what the loader made need be aligned. */
+static bool copy_from(void *to, uint64_t a, size_t n, gather_map_fn *map)
+{
+	const void *p = map(HPA(a), n);
+
+	if (p)
+		memcpy(to, p, n);
+	return p;
+}
+
 /* The string at `a`, at most STRING_MAX bytes of it; "" if there is none. */
 static const char *string_at(uint64_t a, gather_map_fn *map, size_t *length)
 {
@@ -49,18 +59,18 @@ static const char *string_at(uint64_t a, gather_map_fn *map, size_t *length)
 static int read_modules(const struct start_info *s, gather_map_fn *map)
 {
 	unsigned n = MIN(s->module_count, (uint32_t)BOOT_MODULE_MAX);
-	const struct start_module *m = n ? map(HPA(s->modules), n * sizeof(*m)) : NULL;
+	struct start_module m;
 	size_t length;
 	const char *name;
 
-	if (n && !m)
-		return -EINVAL;
 	for (unsigned i = 0; i < n; i++) {
-		gather_region(m[i].start, m[i].size, BOOT_MEM_MODULES);
-		if (cpio_gather(HPA(m[i].start), m[i].size, map))
+		if (!copy_from(&m, s->modules + i * sizeof(m), sizeof(m), map))
+			return -EINVAL;
+		gather_region(m.start, m.size, BOOT_MEM_MODULES);
+		if (cpio_gather(HPA(m.start), m.size, map))
 			continue;
-		name = string_at(m[i].cmdline, map, &length);
-		gather_module(m[i].start, m[i].size, name, length);
+		name = string_at(m.cmdline, map, &length);
+		gather_module(m.start, m.size, name, length);
 	}
 	return 0;
 }
@@ -68,15 +78,15 @@ static int read_modules(const struct start_info *s, gather_map_fn *map)
 static int read_memory_map(const struct start_info *s, gather_map_fn *map)
 {
 	unsigned n = MIN(s->memory_map_count, (uint32_t)BOOT_REGION_MAX);
-	const struct start_memory *m;
+	struct start_memory m;
 
-	if (s->version < 1)
+	if (s->version < 1 || !n)
 		return -EINVAL;
-	m = n ? map(HPA(s->memory_map), n * sizeof(*m)) : NULL;
-	if (!m)
-		return -EINVAL;
-	for (unsigned i = 0; i < n; i++)
-		gather_region(m[i].start, m[i].size, memory_type(m[i].type));
+	for (unsigned i = 0; i < n; i++) {
+		if (!copy_from(&m, s->memory_map + i * sizeof(m), sizeof(m), map))
+			return -EINVAL;
+		gather_region(m.start, m.size, memory_type(m.type));
+	}
 	return 0;
 }
 
@@ -92,18 +102,18 @@ static void read_rsdp(const struct start_info *s, gather_map_fn *map)
 
 int pvh_gather(hpa_t info, gather_map_fn *map)
 {
-	const struct start_info *s = map(info, sizeof(*s));
+	struct start_info s;
 	const char *cmdline;
 	size_t length;
 	int err;
 
-	if (!s || s->magic != PVH_LOADED)
+	if (!copy_from(&s, info.v, sizeof(s), map) || s.magic != PVH_LOADED)
 		return -EINVAL;
-	gather_region(info.v, sizeof(*s), BOOT_MEM_MODULES);
+	gather_region(info.v, sizeof(s), BOOT_MEM_MODULES);
 	gather_loader("PVH", 3);
-	cmdline = string_at(s->cmdline, map, &length);
+	cmdline = string_at(s.cmdline, map, &length);
 	gather_cmdline(cmdline, length);
-	read_rsdp(s, map);
-	err = read_modules(s, map);
-	return read_memory_map(s, map) ?: err;
+	read_rsdp(&s, map);
+	err = read_modules(&s, map);
+	return read_memory_map(&s, map) ?: err;
 }
