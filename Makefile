@@ -211,6 +211,8 @@ test: deps-test
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory system
 
+PYTEST_ARGS ?= -n 2
+
 system:
 	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(GUEST) $(GUEST_ELFS)
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)

@@ -91,6 +91,11 @@ class Keel:
         self.child.expect(pattern, timeout=timeout or self.patience)
         return clean(self.child.before + self.child.after)
 
+    def ended(self):
+        """Waits until the emulator has ended by itself; returns what was still printed."""
+        self.child.expect(pexpect.EOF, timeout=self.patience)
+        return clean(self.child.before)
+
     def boot(self):
         """Up to the first prompt; the boot log is kept in boot_log."""
         self.boot_log = self.expect(f"\n{PROMPT}")
@@ -150,8 +155,7 @@ class Keel:
         """By the command; the emulator must end by itself."""
         self.settle(0.05)
         self.send("poweroff\r")
-        self.child.expect(pexpect.EOF, timeout=self.patience)
-        return clean(self.child.before)
+        return self.ended()
 
 
 def clean(text):
