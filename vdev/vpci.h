@@ -18,6 +18,9 @@ enum { VPCI_PORTS, VPCI_ECAM };		/* regions: 8 ports at 0xcf8; 1 MiB (bus 0) of 
 #define VPCI_BARS		6
 #define VPCI_FUNCTIONS		256
 
+/* The I/O APIC pin of a function's INTA to INTD (`pin` 0 to 3), as dsdt.asl tells the guest. */
+#define VPCI_GSI(slot, pin)	(16 + ((slot) + (pin)) % 8)
+
 struct vpci_config {
 	uint16_t vendor, device;	/* of the host bridge; 0: 1b36:0008 */
 };

@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See vacpi.h. "ACPI Hardware Specification" (ACPI 6.5, chapter 4). Under the device's lock, the timer's callback too. */
+#include "vdev/vacpi.h"
+
+#include "include/bits.h"
+
+#define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 66030950515326656ul >> 64))	/* 3579545 * 2^64 / 1e9 */
+#define TICK_NS(t)	((uint64_t)((__uint128_t)(t) * 1199864031882ul >> 32) + 1)	/* 1e9 * 2^32 / 3579545, up */
+
+#define PM1_TIMER	BIT(0)
+#define PM1_GLOBAL	BIT(5)
+#define PM1_BUTTON	BIT(8)
+#define PM1_SLEEP_BUTTON BIT(9)
+#define PM1_RTC		BIT(10)
+#define PM1_WAKE	BIT(15)
+#define PM1_ENABLES	(PM1_TIMER | PM1_GLOBAL | PM1_BUTTON | PM1_SLEEP_BUTTON | PM1_RTC)
+
+#define CONTROL_SCI	BIT(0)
+#define CONTROL_TYPE(v)	((v) >> 10 & 7)
+#define CONTROL_SLEEP	BIT(13)
+#define CONTROL_KEPT	0x1c03
+
+/* A status register whose bits are cleared by writing 1, and its enables, 16 bits each. */
+struct block {
+	uint16_t status, enable;
+};
+
+struct vacpi {
+	struct vdev dev;
+	struct block event, gpe;
+	uint16_t control;
+	uint8_t smi[2];
+	uint64_t turns;		/* of the timer's bit 31, those that `event.status` knows of */
+};
+
+static struct vacpi *vacpi_of(struct vdev *d)
+{
+	return container_of(d, struct vacpi, dev);
+}
+
+/* The timer's status bit is set when its bit 31 changes; noticed when someone looks, or by a host timer if enabled. */
+static void update(struct vacpi *a)
+{
+	uint64_t turns = NS_TICKS(host_clock_ns(&a->dev)) >> 31;
+	bool due;
+
+	if (turns != a->turns)
+		a->event.status |= PM1_TIMER;
+	a->turns = turns;
+	due = (a->event.status & a->event.enable & PM1_ENABLES) || (a->gpe.status & a->gpe.enable);
+	host_line_set(&a->dev, VACPI_SCI, due && a->control & CONTROL_SCI);
+	if (a->event.enable & ~a->event.status & PM1_TIMER)
+		host_timer_set(&a->dev, 0, TICK_NS((turns + 1) << 31));
+	else
+		host_timer_cancel(&a->dev, 0);
+}
+
+static void vacpi_timer(struct vdev *d, unsigned timer)
+{
+	uint64_t flags = host_lock(d);
+
+	(void)timer;
+	update(vacpi_of(d));
+	host_unlock(d, flags);
+}
+
+bool vacpi_power_button(struct vdev *d)
+{
+	struct vacpi *a = vacpi_of(d);
+	uint64_t flags = host_lock(d);
+	bool noticed = a->control & CONTROL_SCI && a->event.enable & PM1_BUTTON;
+
+	a->event.status |= PM1_BUTTON;
+	update(a);
+	host_unlock(d, flags);
+	return noticed;
+}
+
+static uint64_t read_block(const struct block *b, uint64_t offset)
+{
+	return (b->status | (uint64_t)b->enable << 16) >> 8 * offset;
+}
+
+static void write_block(struct block *b, uint16_t enables, uint64_t offset, unsigned size, uint64_t value)
+{
+	uint64_t mask = bytes_mask(size) << 8 * offset;
+
+	value <<= 8 * offset;
+	b->status &= ~(value & mask);
+	mask >>= 16;
+	b->enable = (uint16_t)(((b->enable & ~mask) | (value >> 16 & mask)) & enables);
+}
+
+/* Does it ask for soft-off? Other sleeps are not offered. */
+static bool write_control(struct vacpi *a, uint64_t offset, unsigned size, uint64_t value)
+{
+	uint64_t mask = bytes_mask(size) << 8 * offset, v = (a->control & ~mask) | (value << 8 * offset & mask);
+
+	a->control = (uint16_t)((v & CONTROL_KEPT & ~CONTROL_SCI) | (a->control & CONTROL_SCI));
+	return v & CONTROL_SLEEP && CONTROL_TYPE(v) == VACPI_SLP_TYP_S5;
+}
+
+static void write_smi(struct vacpi *a, uint64_t offset, uint8_t v)
+{
+	a->smi[offset & 1] = v;
+	if (offset == 0 && v == VACPI_ENABLE)
+		a->control |= CONTROL_SCI;
+	else if (offset == 0 && v == VACPI_DISABLE)
+		a->control &= ~CONTROL_SCI;
+}
+
+static uint64_t vacpi_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size)
+{
+	struct vacpi *a = vacpi_of(d);
+	uint64_t flags, v = 0;
+
+	(void)size;
+	if (region == VACPI_TIMER)
+		return (NS_TICKS(host_clock_ns(d)) & 0xffffffff) >> 8 * offset;
+	flags = host_lock(d);
+	if (region == VACPI_EVENT) {
+		update(a);
+		v = read_block(&a->event, offset);
+	} else if (region == VACPI_CONTROL) {
+		v = a->control >> 8 * offset;
+	} else if (region == VACPI_GPE) {
+		v = read_block(&a->gpe, offset);
+	} else if (region == VACPI_SMI) {
+		v = (a->smi[0] | a->smi[1] << 8) >> 8 * offset;
+	}
+	host_unlock(d, flags);
+	return v;
+}
+
+static void vacpi_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+{
+	struct vacpi *a = vacpi_of(d);
+	uint64_t flags = host_lock(d);
+	bool off = false;
+
+	update(a);
+	if (region == VACPI_EVENT)
+		write_block(&a->event, PM1_ENABLES, offset, size, value);
+	else if (region == VACPI_CONTROL)
+		off = write_control(a, offset, size, value);
+	else if (region == VACPI_GPE)
+		write_block(&a->gpe, 0xffff, offset, size, value);
+	else if (region == VACPI_SMI)
+		write_smi(a, offset, (uint8_t)value);
+	update(a);
+	host_unlock(d, flags);
+	if (off)
+		host_machine_request(d, HOST_REQUEST_POWER_OFF, 0);
+}
+
+static void vacpi_reset(struct vdev *d)
+{
+	struct vacpi *a = vacpi_of(d);
+	uint64_t flags = host_lock(d);
+
+	a->event = a->gpe = (struct block){ 0 };
+	a->control = 0;
+	a->smi[0] = a->smi[1] = 0;
+	a->turns = NS_TICKS(host_clock_ns(d)) >> 31;
+	update(a);
+	host_unlock(d, flags);
+}
+
+static void vacpi_save(struct vdev *d, struct record_writer *w)
+{
+	struct vacpi *a = vacpi_of(d);
+	uint64_t flags = host_lock(d);
+
+	record_put_u16(w, a->event.status);
+	record_put_u16(w, a->event.enable);
+	record_put_u16(w, a->gpe.status);
+	record_put_u16(w, a->gpe.enable);
+	record_put_u16(w, a->control);
+	record_put(w, a->smi, sizeof(a->smi));
+	record_put_u64(w, a->turns);
+	host_unlock(d, flags);
+}
+
+static int vacpi_load(struct vdev *d, struct record_reader *r, uint32_t version)
+{
+	struct vacpi *a = vacpi_of(d), n;
+	uint64_t flags;
+
+	n.event.status = record_get_u16(r);
+	n.event.enable = record_get_u16(r);
+	n.gpe.status = record_get_u16(r);
+	n.gpe.enable = record_get_u16(r);
+	n.control = record_get_u16(r);
+	record_get(r, n.smi, sizeof(n.smi));
+	n.turns = record_get_u64(r);
+	if (version != d->ops->version || record_finish(r) || n.control & ~CONTROL_KEPT || n.event.enable & ~PM1_ENABLES)
+		return -EINVAL;
+	flags = host_lock(d);
+	a->event = n.event;
+	a->gpe = n.gpe;
+	a->control = n.control;
+	a->smi[0] = n.smi[0];
+	a->smi[1] = n.smi[1];
+	a->turns = n.turns;
+	update(a);
+	host_unlock(d, flags);
+	return 0;
+}
+
+static void vacpi_destroy(struct vdev *d)
+{
+	host_free(vacpi_of(d));
+}
+
+static const struct vdev_ops vacpi_ops = {
+	.name = "vacpi", .version = 1, .read = vacpi_read, .write = vacpi_write, .reset = vacpi_reset,
+	.save = vacpi_save, .load = vacpi_load, .destroy = vacpi_destroy, .timer = vacpi_timer,
+};
+
+int vacpi_create(struct vdev **out)
+{
+	struct vacpi *a = host_alloc(sizeof(*a));
+
+	if (!a)
+		return -ENOMEM;
+	a->dev.ops = &vacpi_ops;
+	*out = &a->dev;
+	return 0;
+}
