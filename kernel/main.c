@@ -27,6 +27,7 @@
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/thread.h"
+#include "kernel/selftest.h"
 #include "kernel/timer.h"
 #include "kernel/trap.h"
 #include "kernel/work.h"
@@ -119,6 +120,10 @@ static void provoke(void)
 
 	if (boot_option("provoke", what, sizeof(what)))
 		panic_provoke(what);
+	if (boot_option("selftest", what, sizeof(what))) {
+		selftest_run();
+		power_off();
+	}
 }
 
 /* On a stack with a guard page. */

@@ -420,23 +420,19 @@ void sched_yield(void)
 
 /* ---- waiting and waking -------------------------------------------------------------------------------------------- */
 
-/* Some of it, if nothing is due soon. Interrupts are on meanwhile. */
-static bool scrub(void)
+/* Nothing is due soon, so there is time to clean pages. */
+static bool may_scrub(void)
 {
-	bool more;
 	uint64_t due = timer_next_ns();
 
-	if (due != ~0ul && due < clock_ns() + SCRUB_MIN_NS)
-		return false;
-	cpu_irq_enable();
-	more = page_scrub_some();
-	cpu_irq_disable();
-	return more;
+	return due == ~0ul || due > clock_ns() + SCRUB_MIN_NS;
 }
 
 /* Until `t` is woken or the queue has something. Interrupts off. */
 static void idle_here(struct queue *q, struct thread *t)
 {
+	bool clean = false;
+
 	account(q, tsc_read());
 	WRITE_ONCE(q->idling, true);
 	__atomic_exchange_n(&t->state, THREAD_IDLING, __ATOMIC_SEQ_CST);
@@ -446,8 +442,15 @@ static void idle_here(struct queue *q, struct thread *t)
 		(void)__atomic_exchange_n(&this_cpu(sched_wanted_flag), false, __ATOMIC_SEQ_CST);
 		if (READ_ONCE(t->woken) || READ_ONCE(q->waiting) || steal(q))
 			break;
-		if (!scrub())
+		if (clean || !may_scrub()) {
 			cpu_halt();
+			clean = false;
+			continue;
+		}
+		/* An interrupt may have come in here: look again before halting. */
+		cpu_irq_enable();
+		clean = !page_scrub_some();
+		cpu_irq_disable();
 	}
 	WRITE_ONCE(q->claimable, false);
 	account(q, tsc_read());
@@ -470,14 +473,29 @@ void sched_wait(struct thread *t)
 		WRITE_ONCE(this_cpu(sched_wanted_flag), true);
 }
 
-/* A thread that has left its CPU: to a queue. Interrupts off. */
+/* Locks the queue that a thread's `cpu` names. */
+static struct queue *lock_queue_of(const struct thread *t)
+{
+	for (;;) {
+		unsigned cpu = READ_ONCE(t->cpu);
+		struct queue *q = &per_cpu(queue, cpu);
+
+		spin_lock(&q->lock);
+		if (t->cpu == cpu)
+			return q;
+		spin_unlock(&q->lock);
+	}
+}
+
+/*
+ * A thread that has left its CPU: to a queue. Interrupts off. A waker may be so late that the thread has run and waits again, elsewhere:
+ * then this is a wake-up for nothing, after which the thread finds `woken` unset and waits on.
+ */
 static void wake_waiting(struct thread *t)
 {
-	struct queue *q = &per_cpu(queue, READ_ONCE(t->cpu));
+	struct queue *q = lock_queue_of(t);
 	unsigned to;
 
-	/* A waiting thread's `cpu` stands still, and nobody else may wake it: `woken` was ours. */
-	spin_lock(&q->lock);
 	if (t->state != THREAD_WAITING) {
 		spin_unlock(&q->lock);
 		return;

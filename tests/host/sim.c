@@ -367,7 +367,14 @@ void kmap_stack_free(void *top)
 	free((char *)top - STACK_SIZE);
 }
 
+/* Takes a while, with interrupts on. */
 bool page_scrub_some(void)
 {
-	return false;
+	if (!host_irq_on) {
+		fprintf(stderr, "sim: scrubbing with interrupts off\n");
+		abort();
+	}
+	leave(host_tsc + sim_random(2000));
+	deliver();
+	return !sim_random(3);
 }
