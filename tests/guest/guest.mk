@@ -12,32 +12,33 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -nostdlib -mno-red-zone -m
 	-fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer \
 	-fno-strict-aliasing -fno-delete-null-pointer-checks -Wall -Wextra -Werror -Wno-array-bounds -I. -MMD -MP
 
-.PHONY: guests
-guests: $(GUEST_ELFS)
+.PHONY: guest-kernels
+guest-kernels: $(GUEST_ELFS)
 
 $(GUEST_OUT)/lib/%.o: tests/guest/lib/%.c tests/guest/guest.mk
-	@mkdir -p $(@D)
-	gcc $(GUEST_CFLAGS) -c -o $@ $<
+	@mkdir -p $(@D); $(call say,CC,$<)
+	$(Q)gcc $(GUEST_CFLAGS) -c -o $@ $<
 
 $(GUEST_OUT)/lib/%.asm.o: tests/guest/lib/%.asm tests/guest/guest.mk
-	@mkdir -p $(@D)
-	nasm -f elf64 -g -F dwarf -o $@ $<
+	@mkdir -p $(@D); $(call say,NASM,$<)
+	$(Q)nasm -f elf64 -g -F dwarf -o $@ $<
 
 $(GUEST_OUT)/%.o: tests/guest/%.c tests/guest/guest.mk
-	@mkdir -p $(@D)
-	gcc $(GUEST_CFLAGS) -c -o $@ $<
+	@mkdir -p $(@D); $(call say,CC,$<)
+	$(Q)gcc $(GUEST_CFLAGS) -c -o $@ $<
 
 $(GUEST_OUT)/%.asm.o: tests/guest/%.asm tests/guest/guest.mk
-	@mkdir -p $(@D)
-	nasm -f elf64 -g -F dwarf -o $@ $<
+	@mkdir -p $(@D); $(call say,NASM,$<)
+	$(Q)nasm -f elf64 -g -F dwarf -o $@ $<
 
 # Multiboot loaders want ELF32: the 64-bit program is linked as ELF64 and then put into 32-bit headers.
 define guest_rule
 $(GUEST_OUT)/$(1).elf: $(GUEST_OUT)/$(1).o $(if $(wildcard tests/guest/$(1).asm),$(GUEST_OUT)/$(1).asm.o) \
 		$(GUEST_LIB) tests/guest/lib/guest.ld
-	ld -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T tests/guest/lib/guest.ld \
+	@$$(call say,LD,$$@)
+	$$(Q)ld -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T tests/guest/lib/guest.ld \
 		-o $$@.64 $$(filter %.o,$$^)
-	objcopy -O elf32-i386 --strip-debug $$@.64 $$@
+	$$(Q)objcopy -O elf32-i386 --strip-debug $$@.64 $$@
 endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest_rule,$(name))))
 

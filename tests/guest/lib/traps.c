@@ -144,8 +144,11 @@ struct fault fault_call(call_fn *fn, void *arg)
 struct fault user_call_flags(call_fn *fn, void *arg, uint64_t rflags)
 {
 	uint8_t *top = user_stack + sizeof(user_stack);
+	char *rsp0 = (char *)&tss + offsetof(struct tss, rsp);
 
-	return user_call_asm(fn, arg, top, (char *)&tss + offsetof(struct tss, rsp), rflags) ? caught : (struct fault){ .vector = -1 };
+	if (user_call_asm(fn, arg, top, rsp0, rflags))
+		return caught;
+	return (struct fault){ .vector = -1 };
 }
 
 struct fault user_call(call_fn *fn, void *arg)
