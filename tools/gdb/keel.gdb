@@ -21,9 +21,8 @@ The CPUs that are up, and where their per-CPU variables are.
 end
 
 define keel-percpu
-    python v = gdb.parse_and_eval("$arg0")
-    python d = int(gdb.parse_and_eval("percpu_distance[$arg1]"))
-    python print(gdb.Value(int(v.address) + d).cast(v.type.pointer()).dereference())
+    python t = gdb.parse_and_eval("$arg0").type.pointer()
+    python print(gdb.parse_and_eval("(unsigned long)&$arg0 + percpu_distance[$arg1]").cast(t).dereference())
 end
 document keel-percpu
 keel-percpu VARIABLE CPU: that CPU's copy of a per-CPU variable.
