@@ -34,7 +34,7 @@ struct ap_start {
 	void *stack;
 	char *block;
 	void (*main)(void);
-	unsigned alive;
+	enum { AP_DEAD, AP_ALIVE, AP_READY } state;
 };
 
 extern const char trampoline_start[], trampoline_end[], trampoline_fields[];
@@ -97,10 +97,10 @@ static void wait_ns(uint64_t ns)
 		cpu_pause();
 }
 
-static bool wait_alive(uint64_t ns)
+static bool wait_state(unsigned state, uint64_t ns)
 {
 	for (uint64_t end = clock_ns() + ns; clock_ns() < end; cpu_pause())
-		if (__atomic_load_n(&smp_ap_start.alive, __ATOMIC_ACQUIRE))
+		if (__atomic_load_n(&smp_ap_start.state, __ATOMIC_ACQUIRE) >= state)
 			return true;
 	return false;
 }
@@ -112,10 +112,10 @@ static bool wake(uint32_t apic_id)
 	lapic_send(apic_id, ICR_INIT);
 	wait_ns(INIT_WAIT_NS);
 	lapic_send(apic_id, startup);
-	if (wait_alive(SIPI_WAIT_NS))
+	if (wait_state(AP_ALIVE, SIPI_WAIT_NS))
 		return true;
 	lapic_send(apic_id, startup);
-	return wait_alive(START_WAIT_NS);
+	return wait_state(AP_ALIVE, START_WAIT_NS);
 }
 
 int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
@@ -145,6 +145,8 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 	flags = cpu_irq_save();
 	tsc_skew_measure(cpu);
 	cpu_irq_restore(flags);
+	if (!wait_state(AP_READY, START_WAIT_NS))
+		return -ETIMEDOUT;
 	__atomic_store_n(&cpu_count, cpu + 1, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -164,15 +166,19 @@ int smp_trap_stacks_init(void)
 /* On the new CPU, from boot/trampoline.asm. */
 void smp_ap_main(void)
 {
-	unsigned me = cpu_index();
-	void (*main)(void) = smp_ap_start.main;
-
 	kmap_cpu_init();
 	gdt_cpu_init();
-	__atomic_store_n(&smp_ap_start.alive, 1, __ATOMIC_RELEASE);
+	__atomic_store_n(&smp_ap_start.state, AP_ALIVE, __ATOMIC_RELEASE);
 	tsc_skew_answer();
+	smp_ap_start.main();
+	cpu_stop();
+}
+
+void smp_ap_ready(void)
+{
+	unsigned me = cpu_index();
+
+	__atomic_store_n(&smp_ap_start.state, AP_READY, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&cpu_count, __ATOMIC_ACQUIRE) <= me)
 		cpu_pause();
-	main();
-	cpu_stop();
 }

@@ -176,5 +176,6 @@ void kernel_main_ap(void)
 	timer_cpu_init();
 	if (features_missing_here() != FEATURE_COUNT)
 		log_warn("smp: CPU %u lacks %s", cpu_index(), features_name(features_missing_here()));
+	smp_ap_ready();
 	sched_start_ap();
 }
