@@ -88,6 +88,7 @@ static char *make_block(unsigned cpu, int node)
 	percpu_distance[cpu] = (uintptr_t)block - (uintptr_t)percpu_start;
 	*(uintptr_t *)block = percpu_distance[cpu];
 	per_cpu(percpu_index, cpu) = cpu;
+	per_cpu(page_home, cpu) = node;
 	return block;
 }
 

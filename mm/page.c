@@ -60,6 +60,7 @@ static unsigned node_count;
 static struct { uint64_t start, end; } ranges[256];
 static unsigned range_count;
 static PERCPU struct page_cache page_cache;
+PERCPU int page_home = 0;
 
 static uint64_t frame_of(const struct page *p)
 {
@@ -282,7 +283,7 @@ static struct page *take_from(struct page_node *n, unsigned order, unsigned flag
 /* The preferred node first, then the others. */
 static struct page *take_any(unsigned order, unsigned flags, int node, enum page_contents *c)
 {
-	unsigned first = node == NODE_ANY || (unsigned)node >= node_count ? 0 : (unsigned)node;
+	unsigned wish = (unsigned)(node == NODE_ANY ? this_cpu(page_home) : node), first = wish < node_count ? wish : 0;
 	enum page_contents wanted = *c;
 
 	for (unsigned i = 0; i < node_count; i++) {

@@ -49,6 +49,8 @@ struct page {
 _Static_assert(sizeof(struct page) == 32, "the struct pages of 64 TiB fill LAYOUT_PAGES exactly");
 
 extern struct charge page_charge_kernel;
+/* PERCPU: the node that this CPU is on, and NODE_ANY begins with. */
+extern int page_home;
 
 /* 2^order contiguous frames with one reference, NULL when there are none (or the charge's limit is reached). */
 struct page *page_alloc(unsigned order, unsigned flags, int node, struct charge *charge) must_check;
