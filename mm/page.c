@@ -426,6 +426,8 @@ static bool scrub_node(struct page_node *n)
 
 bool page_scrub_some(void)
 {
+	/* Nobody waits for this: a sibling thread, or an emulator's next CPU, goes first. */
+	cpu_pause();
 	for (unsigned i = 0; i < node_count; i++)
 		if (READ_ONCE(nodes[i].frames[DIRTY]) && scrub_node(&nodes[i]))
 			return true;
