@@ -525,17 +525,33 @@ int gmem_init(struct gmem *g, const struct gmem_config *c)
 	return paging_init(&g->tables, c->format, c->max_leaf_level, c->charge);
 }
 
-/* Every guest can have all that it was promised, with Keel's reserve untouched. */
-static int promise(uint64_t frames)
+/* All that guests may be promised: what Keel neither uses nor keeps for itself. */
+static uint64_t promise_limit(void)
 {
 	struct page_stats s;
+	uint64_t own;
+
+	if (page_stats_get(NODE_ANY, &s))
+		return 0;
+	own = s.kernel + page_reserve;
+	return s.total > own ? s.total - own : 0;
+}
+
+uint64_t gmem_available(void)
+{
+	uint64_t limit = promise_limit(), now = gmem_promised();
+
+	return limit > now ? limit - now : 0;
+}
+
+static int promise(uint64_t frames)
+{
 	uint64_t now = __atomic_add_fetch(&promised, frames, __ATOMIC_RELAXED);
 
-	if (page_stats_get(NODE_ANY, &s) || now + s.kernel + page_reserve > s.total || now < frames) {
-		__atomic_sub_fetch(&promised, frames, __ATOMIC_RELAXED);
-		return -ENOMEM;
-	}
-	return 0;
+	if (now >= frames && now <= promise_limit())
+		return 0;
+	__atomic_sub_fetch(&promised, frames, __ATOMIC_RELAXED);
+	return -ENOMEM;
 }
 
 static uint64_t chunk_count(uint64_t base, uint64_t size)

@@ -85,5 +85,6 @@ bool gmem_is_ram(struct gmem *g, gpa_t a);
 /* Forgets the second-level tables (they are rebuilt by faults), flushes. Contents stay. */
 int gmem_drop_tables(struct gmem *g);
 hpa_t gmem_root(const struct gmem *g);		/* for EPTP / nCR3 */
-/* Frames promised to all guests together. */
+/* Frames promised to all guests together, and those that can still be. */
 uint64_t gmem_promised(void);
+uint64_t gmem_available(void);

@@ -389,6 +389,7 @@ static void promises_are_kept(void **state)
 	start();
 	ram(0, GIB + 512 * MIB);
 	assert_int_equal(gmem_init(&other, &config), 0);
+	assert_int_equal(gmem_add_ram(&other, GPA(0), (gmem_available() + 1) * PAGE_SIZE), -ENOMEM);
 	assert_int_equal(gmem_add_ram(&other, GPA(0), GIB), -ENOMEM);
 	assert_int_equal(gmem_add_ram(&other, GPA(0), 512 * MIB), 0);
 	gmem_destroy(&g);
