@@ -122,7 +122,7 @@ static uint8_t checksum(const void *data, size_t n)
 	return (uint8_t)-sum;
 }
 
-/* Where it was put; offset 0 when it does not fit, which is harmless to write to. */
+/* Where it was put; 0 when it does not fit. */
 static size_t append(struct build *b, const void *data, size_t n)
 {
 	size_t at = b->used;
@@ -339,7 +339,7 @@ long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, siz
 	struct build b = { .buf = buf, .size = size, .base = base.v };
 	struct rsdp rsdp = { 0 };
 	struct facs facs = { .signature = "FACS", .length = sizeof(facs), .version = 2 };
-	size_t facs_at, dsdt_at, rsdt_at;
+	size_t facs_at, dsdt_at, rsdt_at, xsdt_at;
 
 	if (!valid(config, base, size))
 		return -EINVAL;
@@ -351,6 +351,9 @@ long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, siz
 	build_madt(&b, config);
 	build_mcfg(&b, config->ecam);
 	rsdt_at = build_root(&b, "RSDT", 4);
-	write_rsdp(&b, rsdt_at, build_root(&b, "XSDT", 8));
-	return b.full ? -ENOSPC : (long)b.used;
+	xsdt_at = build_root(&b, "XSDT", 8);
+	if (b.full)
+		return -ENOSPC;
+	write_rsdp(&b, rsdt_at, xsdt_at);
+	return (long)b.used;
 }

@@ -1,0 +1,237 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See vdev_host.h. */
+#include "tests/host/vdev_host.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "include/bits.h"
+
+#define NEVER		(~0ul)
+#define CHECK(c)	do { if (!(c)) { fprintf(stderr, "vdev_host: %s:%d: %s\n", __func__, __LINE__, #c); abort(); } } while (0)
+
+void *host_alloc(size_t size)
+{
+	return calloc(1, size);
+}
+
+void host_free(void *p)
+{
+	free(p);
+}
+
+uint64_t host_lock(struct vdev *d)
+{
+	CHECK(d->host && !vdev_host_of(d)->locked);
+	vdev_host_of(d)->locked = true;
+	return 0x202;
+}
+
+void host_unlock(struct vdev *d, uint64_t flags)
+{
+	CHECK(flags == 0x202 && vdev_host_of(d)->locked);
+	vdev_host_of(d)->locked = false;
+}
+
+int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n)
+{
+	CHECK(!vdev_host_of(d)->locked);
+	if (!range_within(a.v, n, 0, VDEV_HOST_MEMORY))
+		return -EFAULT;
+	memcpy(dst, vdev_host_of(d)->memory + a.v, n);
+	return 0;
+}
+
+int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
+{
+	CHECK(!vdev_host_of(d)->locked);
+	if (!range_within(a.v, n, 0, VDEV_HOST_MEMORY))
+		return -EFAULT;
+	memcpy(vdev_host_of(d)->memory + a.v, src, n);
+	return 0;
+}
+
+uint64_t host_clock_ns(struct vdev *d)
+{
+	return vdev_host_of(d)->now;
+}
+
+void host_timer_set(struct vdev *d, unsigned timer, uint64_t deadline_ns)
+{
+	CHECK(timer < HOST_TIMER_MAX && d->ops->timer);
+	vdev_host_of(d)->deadline[timer] = deadline_ns;
+}
+
+void host_timer_cancel(struct vdev *d, unsigned timer)
+{
+	CHECK(timer < HOST_TIMER_MAX);
+	vdev_host_of(d)->deadline[timer] = NEVER;
+}
+
+uint64_t host_wall_clock(struct vdev *d)
+{
+	return vdev_host_of(d)->wall;
+}
+
+void host_line_set(struct vdev *d, unsigned line, bool level)
+{
+	struct vdev_host *h = d->host;
+
+	CHECK(line < HOST_LINE_MAX);
+	h->edges[line] += level && !h->line[line];
+	h->line[line] = level;
+}
+
+void host_msi(struct vdev *d, uint64_t address, uint32_t data)
+{
+	struct vdev_host *h = d->host;
+
+	if (h->message_count < VDEV_HOST_MESSAGES) {
+		h->message[h->message_count].address = address;
+		h->message[h->message_count].data = data;
+	}
+	h->message_count++;
+}
+
+int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base, uint64_t size, bool enabled)
+{
+	struct vdev_host *h = d->host;
+
+	CHECK(region < HOST_REGION_MAX && !h->locked);
+	h->region[region].space = space;
+	h->region[region].base = base;
+	h->region[region].size = size;
+	h->region[region].enabled = enabled;
+	h->region_calls++;
+	return 0;
+}
+
+size_t host_console_put(struct vdev *d, const void *data, size_t n)
+{
+	struct vdev_host *h = d->host;
+
+	n = MIN(n, h->accept);
+	h->accept -= n;
+	for (size_t i = 0; i < n; i++)
+		h->sent[h->sent_count++ % sizeof(h->sent)] = ((const char *)data)[i];
+	return n;
+}
+
+size_t host_console_get(struct vdev *d, void *data, size_t n)
+{
+	struct vdev_host *h = d->host;
+
+	n = MIN(n, h->input_count - h->input_taken);
+	memcpy(data, h->input + h->input_taken, n);
+	h->input_taken += n;
+	return n;
+}
+
+void host_machine_request(struct vdev *d, enum host_request request, uint32_t value)
+{
+	CHECK(!vdev_host_of(d)->locked);
+	vdev_host_of(d)->requests[request]++;
+	vdev_host_of(d)->request_value = value;
+}
+
+void host_work_queue(struct vdev *d)
+{
+	CHECK(d->ops->work);
+	vdev_host_of(d)->work_queued++;
+}
+
+void host_log(struct vdev *d, const char *fmt, ...)
+{
+	(void)fmt;
+	vdev_host_of(d)->logged++;
+}
+
+struct vdev_host *vdev_host_attach(struct vdev *d)
+{
+	struct vdev_host *h = calloc(1, sizeof(*h));
+
+	h->d = d;
+	h->now = 1000000000;
+	h->wall = 1700000000;
+	h->accept = NEVER;
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
+		h->deadline[i] = NEVER;
+	d->host = h;
+	d->ops->reset(d);
+	CHECK(!h->locked);
+	return h;
+}
+
+void vdev_host_detach(struct vdev_host *h)
+{
+	h->d->ops->destroy(h->d);
+	free(h);
+}
+
+void vdev_host_advance(struct vdev_host *h, uint64_t ns)
+{
+	uint64_t end = h->now + ns;
+
+	for (unsigned calls = 0;; calls++) {
+		unsigned first = 0;
+
+		for (unsigned i = 1; i < HOST_TIMER_MAX; i++)
+			if (h->deadline[i] < h->deadline[first])
+				first = i;
+		if (h->deadline[first] > end)
+			break;
+		CHECK(calls < 100000);
+		h->now = MAX(h->now, h->deadline[first]);
+		h->deadline[first] = NEVER;
+		h->timer_count++;
+		h->d->ops->timer(h->d, first);
+		CHECK(!h->locked);
+	}
+	h->now = end;
+}
+
+void vdev_host_type(struct vdev_host *h, const char *text)
+{
+	size_t n = MIN(strlen(text), sizeof(h->input) - h->input_count);
+
+	memcpy(h->input + h->input_count, text, n);
+	h->input_count += n;
+	h->d->ops->console_input(h->d);
+	CHECK(!h->locked);
+}
+
+uint64_t vdev_host_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size)
+{
+	uint64_t v = d->ops->read(d, region, offset, size);
+
+	CHECK(!vdev_host_of(d)->locked);
+	return v & bytes_mask(size);
+}
+
+void vdev_host_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+{
+	d->ops->write(d, region, offset, size, value);
+	CHECK(!vdev_host_of(d)->locked);
+}
+
+size_t vdev_host_save(struct vdev *d, void *buf, size_t size)
+{
+	struct record_writer w;
+
+	record_writer_init(&w, buf, size);
+	d->ops->save(d, &w);
+	CHECK(w.used <= size && !vdev_host_of(d)->locked);
+	return w.used;
+}
+
+int vdev_host_load(struct vdev *d, const void *buf, size_t size, uint32_t version)
+{
+	struct record_reader r;
+	int error;
+
+	record_reader_init(&r, buf, size);
+	error = d->ops->load(d, &r, version);
+	CHECK(!vdev_host_of(d)->locked);
+	return error;
+}

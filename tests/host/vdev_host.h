@@ -1,0 +1,49 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vdev/host.h for tests and fuzzing: one `struct vdev_host` per device with a clock that only tests advance, timers, lines,
+ * messages, guest memory and a console, all of which a test may look at. It asserts what the contract asks of a device:
+ * the lock is not taken twice, not left taken, and not held when memory is touched or regions move.
+ */
+#pragma once
+
+#include "vdev/host.h"
+
+#define VDEV_HOST_MEMORY	(64 * 1024)
+#define VDEV_HOST_MESSAGES	64
+
+struct vdev_host {
+	struct vdev *d;
+	bool locked;
+	uint64_t now, wall;
+	uint64_t deadline[HOST_TIMER_MAX];	/* ~0: not set */
+	uint64_t timer_count;			/* callbacks so far */
+	bool line[HOST_LINE_MAX];
+	unsigned edges[HOST_LINE_MAX];		/* rises so far */
+	struct { uint64_t address; uint32_t data; } message[VDEV_HOST_MESSAGES];
+	unsigned message_count;			/* those beyond VDEV_HOST_MESSAGES are only counted */
+	struct { enum host_space space; uint64_t base, size; bool enabled; } region[HOST_REGION_MAX];
+	unsigned region_calls;
+	uint8_t memory[VDEV_HOST_MEMORY];	/* guest RAM from 0 */
+	char sent[4096], input[4096];
+	size_t sent_count, input_count, input_taken, accept;	/* `accept`: how many bytes the host takes, ~0 all */
+	unsigned requests[HOST_REQUEST_DEBUG_EXIT + 1];
+	uint32_t request_value;
+	unsigned work_queued, logged;
+};
+
+/* Gives the device a host and resets it. */
+struct vdev_host *vdev_host_attach(struct vdev *d);
+/* Destroys the device too. */
+void vdev_host_detach(struct vdev_host *h);
+static inline struct vdev_host *vdev_host_of(struct vdev *d) { return d->host; }
+
+/* Lets time pass, with timers at their deadlines; at most 100000 callbacks, then it fails. */
+void vdev_host_advance(struct vdev_host *h, uint64_t ns);
+void vdev_host_type(struct vdev_host *h, const char *text);
+
+/* Accesses as the bus makes them: masked to size, the lock checked. */
+uint64_t vdev_host_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size);
+void vdev_host_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
+
+size_t vdev_host_save(struct vdev *d, void *buf, size_t size);
+int vdev_host_load(struct vdev *d, const void *buf, size_t size, uint32_t version);
