@@ -18,12 +18,10 @@ struct spin_held_list {
 };
 
 static struct spin_held_list held PERCPU;
+static bool in_interrupt PERCPU;
 
-#ifdef KEEL_DEBUG
-static const bool checked = true;
-#else
-static const bool checked = false;
-#endif
+enum { SEEN_OPEN = 1, SEEN_INTERRUPT = 2 };
+
 
 static void check_take(struct spinlock *l, bool trying)
 {
@@ -45,6 +43,12 @@ static void note_take(struct spinlock *l)
 	struct spin_held_list *h = &this_cpu(held);
 
 	h->lock[h->count++] = l;
+	if (this_cpu(in_interrupt))
+		l->seen |= SEEN_INTERRUPT;
+	else if (cpu_irq_enabled())
+		l->seen |= SEEN_OPEN;
+	if (l->seen == (SEEN_OPEN | SEEN_INTERRUPT))
+		panic("spinlock: %s is taken by interrupt handlers, and elsewhere with interrupts on", l->name);
 }
 
 /* Locks may be released in any order. */
@@ -77,11 +81,11 @@ static void take(struct spinlock *l)
 
 void spin_lock(struct spinlock *l)
 {
-	if (checked)
+	if (SPIN_CHECKED)
 		check_take(l, false);
 	take(l);
 	l->holder = (int16_t)cpu_index();
-	if (checked)
+	if (SPIN_CHECKED)
 		note_take(l);
 }
 
@@ -93,20 +97,20 @@ bool spin_try(struct spinlock *l)
 	/* next and owner lie side by side: free means equal, taken is one more in `next`. */
 	old = (uint32_t)owner << 16 | owner;
 	new = (uint32_t)owner << 16 | (uint16_t)(owner + 1);
-	if (checked)
+	if (SPIN_CHECKED)
 		check_take(l, true);
 	if (!__atomic_compare_exchange_n((uint32_t *)(void *)&l->next, &old, new, false,
 					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return false;
 	l->holder = (int16_t)cpu_index();
-	if (checked)
+	if (SPIN_CHECKED)
 		note_take(l);
 	return true;
 }
 
 void spin_unlock(struct spinlock *l)
 {
-	if (checked)
+	if (SPIN_CHECKED)
 		note_release(l);
 	l->holder = -1;
 	__atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
@@ -129,6 +133,16 @@ void spin_unlock_irq(struct spinlock *l, uint64_t flags)
 bool spin_held(const struct spinlock *l)
 {
 	return READ_ONCE(l->holder) == (int16_t)cpu_index();
+}
+
+void spin_enter_interrupt(void)
+{
+	this_cpu(in_interrupt) = true;
+}
+
+void spin_leave_interrupt(void)
+{
+	this_cpu(in_interrupt) = false;
 }
 
 unsigned spin_held_count(void)

@@ -8,6 +8,12 @@
 
 #include "include/compiler.h"
 
+#ifdef KEEL_DEBUG
+#define SPIN_CHECKED	true
+#else
+#define SPIN_CHECKED	false
+#endif
+
 /* Lower is taken first (outermost). Gaps leave room. */
 enum lock_level {
 	LOCK_MGMT = 10,		/* management tables */
@@ -30,6 +36,7 @@ enum lock_level {
 struct spinlock {
 	uint16_t next, owner;	/* tickets */
 	uint8_t level;		/* enum lock_level */
+	uint8_t seen;		/* debug builds: with interrupts open, in an interrupt; never both */
 	int16_t holder;		/* CPU index, -1 if free */
 	const char *name;
 };
@@ -44,6 +51,9 @@ void spin_unlock(struct spinlock *l);
 uint64_t spin_lock_irq(struct spinlock *l) must_check;
 void spin_unlock_irq(struct spinlock *l, uint64_t flags);
 bool spin_held(const struct spinlock *l);	/* by this CPU; for ASSERT */
+/* Around an interrupt handler: what it takes must be taken with interrupts off everywhere (checked in debug builds). */
+void spin_enter_interrupt(void);
+void spin_leave_interrupt(void);
 /* What this CPU holds (debug builds; else nothing), for panic. */
 unsigned spin_held_count(void);
 const struct spinlock *spin_held_get(unsigned i);

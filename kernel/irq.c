@@ -85,10 +85,14 @@ void irq_dispatch(unsigned vector)
 	uint64_t *count = &this_cpu(counts)[vector - IRQ_FIRST];
 
 	++*count;
+	if (SPIN_CHECKED)
+		spin_enter_interrupt();
 	if (likely(fn))
 		fn(r->arg);
 	else if (vector != IRQ_KICK && vector != IRQ_SPURIOUS && *count == 1)
 		log_warn("irq: vector %#x without a handler on CPU %u", vector, cpu_index());
+	if (SPIN_CHECKED)
+		spin_leave_interrupt();
 	if (likely(vector != IRQ_SPURIOUS))
 		lapic_eoi();
 }

@@ -37,8 +37,10 @@ bool mutex_try(struct mutex *m)
 void mutex_lock(struct mutex *m)
 {
 	struct waitq_entry e = { .thread = thread_current() };
-	uint64_t flags = spin_lock_irq(&m->lock);
+	uint64_t flags;
 
+	ASSERT(!spin_held_count());
+	flags = spin_lock_irq(&m->lock);
 	ASSERT(m->holder != e.thread);
 	if (!m->holder) {
 		m->holder = e.thread;

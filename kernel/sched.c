@@ -403,6 +403,7 @@ void sched_point(void)
 {
 	uint64_t flags;
 
+	ASSERT(!spin_held_count());
 	if (!sched_wanted())
 		return;
 	flags = cpu_irq_save();

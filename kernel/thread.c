@@ -9,6 +9,7 @@
 #include "kernel/thread.h"
 
 #include "cpu/cpu.h"
+#include "cpu/spinlock.h"
 #include "include/bits.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
@@ -156,6 +157,7 @@ bool thread_wait(uint64_t deadline_ns)
 	struct thread *t = thread_current();
 	uint64_t flags;
 
+	ASSERT(!spin_held_count());
 	if (READ_ONCE(t->woken))
 		return true;
 	flags = cpu_irq_save();

@@ -378,3 +378,17 @@ bool page_scrub_some(void)
 	deliver();
 	return !sim_random(3);
 }
+
+/* Not kept on the host. */
+unsigned spin_held_count(void)
+{
+	return 0;
+}
+
+void spin_enter_interrupt(void)
+{
+}
+
+void spin_leave_interrupt(void)
+{
+}
