@@ -8,9 +8,10 @@
  * adjacent; the fault path finds that and gives it one leaf. The entry's state is the seam for swapping and sharing: whoever
  * needs a frame goes through resident() and fill().
  *
- * Locking. g->lock guards entries, tables and counters; it is not held while pages are allocated or cleared, so a fill looks
- * again before it commits. gmem_peek reads entries without it: they go from absent to present in one store, and on
- * the way back the flush callback waits for the vCPU threads, the only ones that peek.
+ * Locking. g->lock (LOCK_GMEM; irq-safe, so that no interrupt handler finds it held below its own locks) guards entries, tables
+ * and counters. It is not held while pages are allocated or cleared, so a fill looks again before it commits. gmem_peek
+ * reads entries without it: they go from absent to present in one store, and on the way back the flush callback waits for the
+ * vCPU threads, the only ones that peek.
  */
 #include "vmm/gmem.h"
 
@@ -152,15 +153,16 @@ static uint64_t present(const struct page *p, uint64_t flags)
 /* 2^order frames become entry `e`, unless somebody was faster. */
 static void commit(struct gmem *g, uint64_t *e, struct page *p, uint64_t flags)
 {
+	uint64_t irq;
 	bool lost;
 
-	spin_lock(&g->lock);
+	irq = spin_lock_irq(&g->lock);
 	lost = *e;
 	if (!lost) {
 		g->present_pages += 1ul << p->order;
 		WRITE_ONCE(*e, present(p, flags));
 	}
-	spin_unlock(&g->lock);
+	spin_unlock_irq(&g->lock, irq);
 	if (lost)
 		page_put(p);
 }
@@ -176,7 +178,7 @@ static bool chunks_absent(const uint64_t *c)
 /* Only what is scrubbed already: clearing a GiB would stop the vCPU for long. */
 static bool fill_1g(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 {
-	uint64_t *c;
+	uint64_t *c, irq;
 	struct page *p;
 	bool won;
 
@@ -188,7 +190,7 @@ static bool fill_1g(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 	p = guest_page(g, PAGE_ORDER_1G, PAGE_ZEROED | PAGE_READY);
 	if (!p)
 		return false;
-	spin_lock(&g->lock);
+	irq = spin_lock_irq(&g->lock);
 	won = chunks_absent(c);
 	if (won) {
 		page_split_to(p, PAGE_ORDER_2M);
@@ -196,7 +198,7 @@ static bool fill_1g(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 			WRITE_ONCE(c[i], present(p + i * ENTRIES, 0));
 		g->present_pages += 1ul << PAGE_ORDER_1G;
 	}
-	spin_unlock(&g->lock);
+	spin_unlock_irq(&g->lock, irq);
 	if (!won)
 		page_put(p);
 	return true;
@@ -206,15 +208,16 @@ static bool fill_1g(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 static int make_leaf_table(struct gmem *g, uint64_t *c)
 {
 	struct page *t = page_alloc(0, PAGE_ZEROED, g->config.node, g->config.charge);
+	uint64_t irq;
 	bool lost;
 
 	if (!t)
 		return -ENOMEM;
-	spin_lock(&g->lock);
+	irq = spin_lock_irq(&g->lock);
 	lost = *c;
 	if (!lost)
 		WRITE_ONCE(*c, (uint64_t)page_virt(t) | ENTRY_TABLE);
-	spin_unlock(&g->lock);
+	spin_unlock_irq(&g->lock, irq);
 	if (lost)
 		page_put(t);
 	return 0;
@@ -253,38 +256,42 @@ static int fill(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 	return 0;
 }
 
-/* What fills when resident() finds nothing; the lock is not held on entry, and held on success. */
-static noinline void *acquire_slow(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access, int *err)
-{
-	for (;;) {
-		void *p;
+/* Under the lock on success: the byte at `a`, `irq` for the unlock. NULL without the lock: `err` says why. */
+struct held {
+	void *p;
+	uint64_t irq;
+	int err;
+};
 
-		*err = fill(g, s, a);
-		if (*err)
-			return NULL;
-		spin_lock(&g->lock);
-		p = resident(s, a, access);
-		if (p)
-			return p;
-		spin_unlock(&g->lock);
+/* What fills when resident() finds nothing; the lock is not held on entry. */
+static noinline struct held acquire_slow(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access)
+{
+	struct held h = { 0 };
+
+	for (;;) {
+		h.err = fill(g, s, a);
+		if (h.err)
+			return h;
+		h.irq = spin_lock_irq(&g->lock);
+		h.p = resident(s, a, access);
+		if (h.p)
+			return h;
+		spin_unlock_irq(&g->lock, h.irq);
 	}
 }
 
-/* Under the lock on success: the byte at `a`. NULL without it: *err says why. */
-static always_inline void *acquire(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access, int *err)
+static always_inline struct held acquire(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access)
 {
-	void *p;
+	struct held h = { .err = -EFAULT };
 
-	if (unlikely(!s)) {
-		*err = -EFAULT;
-		return NULL;
-	}
-	spin_lock(&g->lock);
-	p = resident(s, a, access);
-	if (likely(p))
-		return p;
-	spin_unlock(&g->lock);
-	return acquire_slow(g, s, a, access, err);
+	if (unlikely(!s))
+		return h;
+	h.irq = spin_lock_irq(&g->lock);
+	h.p = resident(s, a, access);
+	if (likely(h.p))
+		return h;
+	spin_unlock_irq(&g->lock, h.irq);
+	return acquire_slow(g, s, a, access);
 }
 
 /* ---- copying ------------------------------------------------------------------------------------------------------ */
@@ -309,26 +316,24 @@ static always_inline void copy(void *dst, const void *src, size_t n)
 static always_inline int read_piece(struct gmem *g, uint64_t a, void *dst, size_t n)
 {
 	const struct gmem_slot *s = slot_of(g, a);
-	const void *p;
+	struct held h = { 0 };
 
 	if (unlikely(!s))
 		return -EFAULT;
-	spin_lock(&g->lock);
-	p = resident(s, a, GMEM_READ);
-	if (likely(p)) {
-		copy(dst, p, n);
-	} else if (is_absent(s, a)) {
-		memset(dst, 0, n);
-	} else {
-		int err;
-
-		spin_unlock(&g->lock);
-		p = acquire_slow(g, s, a, GMEM_READ, &err);
-		if (!p)
-			return err;
-		memcpy(dst, p, n);
+	h.irq = spin_lock_irq(&g->lock);
+	h.p = resident(s, a, GMEM_READ);
+	if (unlikely(!h.p)) {
+		spin_unlock_irq(&g->lock, h.irq);
+		if (is_absent(s, a)) {
+			memset(dst, 0, n);
+			return 0;
+		}
+		h = acquire_slow(g, s, a, GMEM_READ);
+		if (!h.p)
+			return h.err;
 	}
-	spin_unlock(&g->lock);
+	copy(dst, h.p, n);
+	spin_unlock_irq(&g->lock, h.irq);
 	return 0;
 }
 
@@ -368,20 +373,19 @@ static bool write_whole(struct gmem *g, uint64_t a, const void *src)
 int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 {
 	size_t len;
-	int err;
 
 	for (const uint8_t *from = src; n; n -= len, from += len, a.v += len) {
-		void *p;
+		struct held h;
 
 		len = PAGE_2M;
 		if (unlikely(n >= PAGE_2M) && write_whole(g, a.v, from))
 			continue;
 		len = piece(a.v, n);
-		p = acquire(g, slot_of(g, a.v), a.v, GMEM_WRITE, &err);
-		if (!p)
-			return err;
-		copy(p, from, len);
-		spin_unlock(&g->lock);
+		h = acquire(g, slot_of(g, a.v), a.v, GMEM_WRITE);
+		if (!h.p)
+			return h.err;
+		copy(h.p, from, len);
+		spin_unlock_irq(&g->lock, h.irq);
 	}
 	return 0;
 }
@@ -389,21 +393,20 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 {
 	size_t len;
-	int err;
 
 	for (; n; n -= len, a.v += len) {
-		void *p;
+		struct held h;
 
 		const struct gmem_slot *s = slot_of(g, a.v);
 
 		len = piece(a.v, n);
 		if (s && !byte && is_absent(s, a.v))
 			continue;
-		p = acquire(g, s, a.v, GMEM_WRITE, &err);
-		if (!p)
-			return err;
-		memset(p, byte, len);
-		spin_unlock(&g->lock);
+		h = acquire(g, s, a.v, GMEM_WRITE);
+		if (!h.p)
+			return h.err;
+		memset(h.p, byte, len);
+		spin_unlock_irq(&g->lock, h.irq);
 	}
 	return 0;
 }
@@ -411,21 +414,20 @@ int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_mapping *out)
 {
 	const struct gmem_slot *s = slot_of(g, a.v);
+	struct held h = acquire(g, s, a.v, access);
 	uint64_t size;
-	int err;
-	void *p = acquire(g, s, a.v, access, &err);
 
-	if (!p)
-		return err;
+	if (!h.p)
+		return h.err;
 	*out = (struct gmem_mapping){
-		.ptr = p,
+		.ptr = h.p,
 		.len = piece(a.v, len),
 		.page = page_of_entry(*entry_of(s, a.v, &size)),
 		.gpa = a,
 		.access = access,
 	};
 	page_get(out->page);
-	spin_unlock(&g->lock);
+	spin_unlock_irq(&g->lock, h.irq);
 	return 0;
 }
 
@@ -433,9 +435,10 @@ void gmem_unmap(struct gmem *g, struct gmem_mapping *m)
 {
 	if (m->access & GMEM_WRITE) {
 		/* Again: what collects dirty marks may have cleared it meanwhile. */
-		spin_lock(&g->lock);
+		uint64_t irq = spin_lock_irq(&g->lock);
+
 		(void)resident(slot_of(g, m->gpa.v), m->gpa.v, GMEM_WRITE);
-		spin_unlock(&g->lock);
+		spin_unlock_irq(&g->lock, irq);
 	}
 	page_put(m->page);
 	m->ptr = NULL;
@@ -480,28 +483,31 @@ static int map_leaf(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 {
 	const struct gmem_slot *s = slot_of(g, a.v);
+	struct held h;
 	int err;
 
 	if (!s)
 		return -ENOENT;
-	if (!acquire(g, s, a.v, access, &err))
-		return err;
+	h = acquire(g, s, a.v, access);
+	if (!h.p)
+		return h.err;
 	err = map_leaf(g, s, a.v);
 	g->faults++;
-	spin_unlock(&g->lock);
+	spin_unlock_irq(&g->lock, h.irq);
 	return err;
 }
 
 int gmem_drop_tables(struct gmem *g)
 {
 	struct list tables;
+	uint64_t irq;
 	int r;
 
-	spin_lock(&g->lock);
+	irq = spin_lock_irq(&g->lock);
 	r = paging_unmap(&g->tables, 0, 1ul << g->config.gpa_bits);
 	paging_retired(&g->tables, &tables);
 	g->generation++;
-	spin_unlock(&g->lock);
+	spin_unlock_irq(&g->lock, irq);
 	if (g->config.flush)
 		g->config.flush(g->config.arg);
 	paging_free_retired(&tables);
