@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Consoles; see mgmt/console.h. The lock is a leaf: callbacks and the vm are called without it, from copies.
+ */
+#include "mgmt/console.h"
+
+#include "include/errno.h"
+#include "mm/heap.h"
+#include "vmm/vm.h"
+
+void console_init(struct console *c)
+{
+	*c = (struct console){ .dropped = 0 };
+	spin_init(&c->lock, "console", LOCK_LEAF);
+}
+
+int console_prepare(struct console *c)
+{
+	if (!c->output.data) {
+		void *buf = heap_alloc(CONSOLE_OUTPUT_SIZE);
+
+		if (!buf)
+			return -ENOMEM;
+		ring_init(&c->output, buf, CONSOLE_OUTPUT_SIZE);
+	}
+	if (!c->input.data) {
+		void *buf = heap_alloc(CONSOLE_INPUT_SIZE);
+
+		if (!buf)
+			return -ENOMEM;
+		ring_init(&c->input, buf, CONSOLE_INPUT_SIZE);
+	}
+	return 0;
+}
+
+static void notify(struct console *c)
+{
+	uint64_t flags = spin_lock_irq(&c->lock);
+	void (*fn)(void *) = c->attached ? c->notify : NULL;
+	void *arg = c->notify_arg;
+
+	spin_unlock_irq(&c->lock, flags);
+	if (fn)
+		fn(arg);
+}
+
+void console_bind(struct console *c, struct vm *vm)
+{
+	struct vm *old;
+	uint64_t flags;
+
+	if (vm)
+		vm_get(vm);
+	flags = spin_lock_irq(&c->lock);
+	old = c->vm;
+	c->vm = vm;
+	c->input.tail = c->input.head;	/* what was typed at another guest */
+	spin_unlock_irq(&c->lock, flags);
+	if (old)
+		vm_put(old);
+	notify(c);
+}
+
+size_t console_put(void *arg, const void *data, size_t n)
+{
+	struct console *c = arg;
+	const uint8_t *p = data;
+	uint64_t flags = spin_lock_irq(&c->lock);
+
+	if (ring_space(&c->output) < n)
+		c->dropped += n - ring_space(&c->output);
+	for (size_t i = 0; i < n; i++)
+		ring_put_over(&c->output, p[i]);
+	spin_unlock_irq(&c->lock, flags);
+	notify(c);
+	return n;
+}
+
+size_t console_get(void *arg, void *data, size_t n)
+{
+	struct console *c = arg;
+	uint64_t flags = spin_lock_irq(&c->lock);
+	uint32_t done = ring_read(&c->input, data, (uint32_t)MIN(n, (size_t)CONSOLE_INPUT_SIZE));
+
+	spin_unlock_irq(&c->lock, flags);
+	return done;
+}
+
+int console_attach(struct console *c, void (*fn)(void *arg), void *arg)
+{
+	uint64_t flags = spin_lock_irq(&c->lock);
+	int err = c->attached ? -EBUSY : 0;
+
+	if (!err) {
+		c->attached = true;
+		c->notify = fn;
+		c->notify_arg = arg;
+	}
+	spin_unlock_irq(&c->lock, flags);
+	return err;
+}
+
+void console_detach(struct console *c)
+{
+	uint64_t flags = spin_lock_irq(&c->lock);
+
+	c->attached = false;
+	spin_unlock_irq(&c->lock, flags);
+}
+
+size_t console_read(struct console *c, void *buf, size_t n, uint64_t *dropped)
+{
+	uint64_t flags = spin_lock_irq(&c->lock);
+	size_t done = ring_read(&c->output, buf, (uint32_t)MIN(n, (size_t)CONSOLE_OUTPUT_SIZE));
+
+	*dropped = c->dropped;
+	c->dropped = 0;
+	spin_unlock_irq(&c->lock, flags);
+	return done;
+}
+
+struct vm *console_vm(struct console *c)
+{
+	uint64_t flags = spin_lock_irq(&c->lock);
+	struct vm *vm = c->vm;
+
+	if (vm)
+		vm_get(vm);
+	spin_unlock_irq(&c->lock, flags);
+	return vm;
+}
+
+size_t console_write(struct console *c, const void *data, size_t n)
+{
+	uint64_t flags = spin_lock_irq(&c->lock);
+	size_t done = ring_write(&c->input, data, (uint32_t)MIN(n, (size_t)CONSOLE_INPUT_SIZE));
+	struct vm *vm;
+
+	spin_unlock_irq(&c->lock, flags);
+	vm = console_vm(c);
+	if (vm) {
+		if (done)
+			vm_console_input(vm);
+		vm_put(vm);
+	}
+	return done;
+}

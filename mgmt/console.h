@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The console of a domain: what its serial port says and is told. It outlives the vm, so that the last words of a dead guest can
+ * be read. Output goes into a ring; what nobody has read yet is kept, the oldest is dropped (and counted) when the ring is full, and
+ * the guest is never held up. Input waits in a ring until the guest reads it.
+ *
+ * Any context, never sleeps. Lock: console.lock (LOCK_LEAF, irq-safe).
+ */
+#pragma once
+
+#include "cpu/spinlock.h"
+#include "lib/ring.h"
+
+#define CONSOLE_OUTPUT_SIZE	(64u << 10)
+#define CONSOLE_INPUT_SIZE	(16u << 10)
+
+struct vm;
+
+struct console {
+	struct spinlock lock;
+	struct ring output, input;	/* buffers are made at the first start; NULL before */
+	uint64_t dropped;		/* bytes of output lost since the last read */
+	bool attached;
+	struct vm *vm;			/* whom to tell of input; a reference; NULL while there is none */
+	void (*notify)(void *arg);	/* there is output, or the vm has gone; any context, lock not held */
+	void *notify_arg;
+};
+
+void console_init(struct console *c);
+/* Buffers; 0 or -ENOMEM. Thread context, before the vm can use it. */
+int console_prepare(struct console *c) must_check;
+/* The vm that it belongs to from now on, or NULL. Takes a reference of its own. */
+void console_bind(struct console *c, struct vm *vm);
+/* That vm with a reference for the caller, or NULL. Any context. */
+struct vm *console_vm(struct console *c);
+
+/* --- the guest's side: struct vm_config's callbacks, `arg` is the console */
+size_t console_put(void *arg, const void *data, size_t n);
+size_t console_get(void *arg, void *data, size_t n);
+
+/* --- the terminal's side: one at a time */
+/* -EBUSY if another terminal has it. `fn` may still be called once shortly after the detach: `arg` outlives it. */
+int console_attach(struct console *c, void (*notify)(void *arg), void *arg) must_check;
+void console_detach(struct console *c);
+/* What the guest has said since the last read; *dropped gets the bytes lost before it. */
+size_t console_read(struct console *c, void *buf, size_t n, uint64_t *dropped);
+/* Takes as much as fits and tells the guest. */
+size_t console_write(struct console *c, const void *data, size_t n);

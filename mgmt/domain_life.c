@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The life of a domain: starts, ends, and what its configuration wants to follow an end. See mgmt/domain_struct.h for who runs what.
+ *
+ *	start -> vm ... vm ends itself -> NOTE_STOPPED -> policy: preserve, or domain_end_locked
+ *	domain_end_locked -> vm_destroy ... -> NOTE_GONE -> started again, or shut off
+ */
+#include "cpu/tsc.h"
+#include "include/bits.h"
+#include "kernel/log.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "mgmt/domain_struct.h"
+#include "mm/page.h"
+
+/* A guest that crashes again and again is left shut off: so many restarts in so long. */
+#define CRASH_RESTARTS_MAX	5
+#define CRASH_WINDOW_NS		(60ull * 1000000000)
+
+static int next_id = 1;
+
+/* --- the vm's side: any thread, no locks */
+
+static void vm_stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t code, const char *reason)
+{
+	struct domain *d = arg;
+
+	(void)vm;
+	d->stop.why = why;
+	d->stop.code = code;
+	str_copy(d->stop.reason, reason ? reason : "", sizeof(d->stop.reason));
+	mgmt_note(d, NOTE_STOPPED);
+}
+
+static void vm_gone(void *arg)
+{
+	mgmt_note(arg, NOTE_GONE);
+}
+
+static size_t put(void *arg, const void *data, size_t n)
+{
+	return console_put(&((struct domain *)arg)->console, data, n);
+}
+
+static size_t get(void *arg, void *data, size_t n)
+{
+	return console_get(&((struct domain *)arg)->console, data, n);
+}
+
+/* --- starting */
+
+/* Memory is filled on demand: what the active ones may still claim counts as taken. */
+static int check_memory(struct domain *d, struct mgmt_error *err)
+{
+	struct page_stats pages;
+	uint64_t owed = page_reserve * PAGE_SIZE, free;
+	struct domain *other;
+
+	if (page_stats_get(NODE_ANY, &pages))
+		return error_set(err, -ENOMEM, "the host's memory is unknown");
+	free = pages.free * PAGE_SIZE;
+	list_for_each(other, &domain_list, link) {
+		struct vm *vm = other == d ? NULL : console_vm(&other->console);
+		struct vm_stats s;
+
+		if (!vm)
+			continue;
+		vm_stats_get(vm, &s);
+		vm_put(vm);
+		owed += (s.ram_pages - MIN(s.ram_pages, s.present_pages)) * PAGE_SIZE;
+	}
+	if (free < owed || free - owed < d->config->memory)
+		return error_set(err, -ENOMEM, "domain '%s' needs %lu MiB and %lu MiB are left: end another one, "
+				 "or give it less in keel.conf", d->config->name, d->config->memory / MIB,
+				 free < owed ? 0 : (free - owed) / MIB);
+	return 0;
+}
+
+static int find_images(struct domain *d, struct vm_image *image, struct mgmt_error *err)
+{
+	const struct config_vm *c = d->config;
+
+	image->cmdline = c->cmdline;
+	if (!mgmt_module(c->kernel, &image->kernel, &image->kernel_size))
+		return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for its kernel: add it to the image",
+				 c->name, c->kernel);
+	if (c->initrd[0] && !mgmt_module(c->initrd, &image->initrd, &image->initrd_size))
+		return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for its initrd: add it to the image",
+				 c->name, c->initrd);
+	return 0;
+}
+
+static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
+{
+	const struct config_vm *c = d->config;
+	struct vm_config vc = {
+		.vcpus = c->vcpus, .memory = c->memory, .debug_exit = c->debug_exit, .arg = d, .stopped = vm_stopped,
+		.console_put = put, .console_get = get,
+	};
+	struct vm_image image = { 0 };
+	char why[192] = "";
+	int e = find_images(d, &image, err);
+
+	if (e)
+		return e;
+	if (console_prepare(&d->console))
+		return error_set(err, -ENOMEM, "domain '%s': no memory for its console: end another one", c->name);
+	str_copy(vc.name, c->name, sizeof(vc.name));
+	memcpy(vc.uuid, c->uuid, sizeof(vc.uuid));
+	e = vm_create(&vc, out);
+	if (e)
+		return error_set(err, e, "domain '%s': the virtual machine cannot be made (%s): %s", c->name,
+				 format_errno(e), e == -ENOMEM ? "end another one" : "see 'dmesg'");
+	e = vm_load_image(*out, &image, why, sizeof(why));
+	if (e)
+		error_set(err, e, "domain '%s': %s", c->name, why[0] ? why : "its kernel cannot be loaded: see 'dmesg'");
+	return e;
+}
+
+/* The vm goes, whatever it has come to; nobody waits for it. */
+static void drop_vm(struct domain *d, struct vm *vm)
+{
+	d->vm = NULL;
+	console_bind(&d->console, NULL);
+	vm_destroy(vm, NULL, NULL);
+	vm_put(vm);
+}
+
+int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt_error *err)
+{
+	struct vm *vm = NULL;
+	int e = mgmt_closing() ? error_set(err, -EPERM, "the host is being switched off: nothing starts any more") : 0;
+
+	if (!e)
+		e = check_memory(d, err);
+	if (!e)
+		e = make_vm(d, &vm, err);
+	if (e)
+		goto fail;
+	__atomic_store_n(&d->pending, 0, __ATOMIC_RELEASE);
+	d->vm = vm;
+	d->reboot_asked = d->halted = d->has_exit_code = false;
+	d->crash[0] = 0;
+	console_bind(&d->console, vm);
+	e = vm_start(vm);
+	if (e) {
+		error_set(err, e, "domain '%s' cannot be started (%s): see 'dmesg'", d->config->name, format_errno(e));
+		goto fail;
+	}
+	if (d->id < 0)
+		WRITE_ONCE(d->id, __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED));
+	domain_state_set(d, DOMAIN_RUNNING, reason);
+	domain_event(d, EVENT_STARTED, domain_reason_name(reason));
+	log_info("mgmt: domain '%s' started, id %d", d->config->name, d->id);
+	return 0;
+fail:
+	if (vm)
+		drop_vm(d, vm);
+	return e;
+}
+
+/* --- ending */
+
+void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason)
+{
+	d->restart = restart;
+	d->end_reason = reason;
+	if (!restart && d->state != DOMAIN_SHUTDOWN)
+		domain_state_set(d, DOMAIN_SHUTDOWN, REASON_USER);
+	if (d->ending)
+		return;
+	d->ending = true;
+	vm_destroy(d->vm, vm_gone, d);
+}
+
+static void shut_off(struct domain *d, enum domain_reason reason)
+{
+	domain_state_set(d, DOMAIN_SHUTOFF, reason);
+	log_info("mgmt: domain '%s' is shut off (%s)", d->config->name, domain_reason_name(reason));
+	domain_event(d, EVENT_STOPPED, domain_reason_name(reason));
+	WRITE_ONCE(d->id, -1);
+}
+
+static void gone(struct domain *d)
+{
+	struct mgmt_error err;
+	struct vm_stats s;
+	struct vm *vm = d->vm;
+
+	vm_stats_get(vm, &s);
+	d->last_run_ticks = s.run_ticks;
+	d->vm = NULL;
+	d->ending = false;
+	console_bind(&d->console, NULL);
+	vm_put(vm);
+	if (!d->restart || mgmt_closing()) {
+		shut_off(d, d->end_reason);
+	} else if (domain_start_locked(d, REASON_RESTARTED, &err)) {
+		log_error("mgmt: %s", err.message);
+		shut_off(d, REASON_FAILED);
+	} else {
+		domain_event(d, EVENT_REBOOTED, "restarted");
+	}
+}
+
+static bool crashes_too_often(struct domain *d)
+{
+	uint64_t now = clock_ns();
+
+	if (now - d->crash_window_ns > CRASH_WINDOW_NS) {
+		d->crash_window_ns = now;
+		d->crash_count = 0;
+	}
+	if (++d->crash_count <= CRASH_RESTARTS_MAX)
+		return false;
+	log_error("mgmt: domain '%s' crashed %u times within a minute and is not restarted: see its console",
+		  d->config->name, d->crash_count);
+	return true;
+}
+
+static void preserve(struct domain *d, enum vm_stop why)
+{
+	d->halted = true;
+	if (why == VM_STOP_CRASH)
+		domain_state_set(d, DOMAIN_CRASHED, REASON_PANICKED);
+	else
+		domain_state_set(d, DOMAIN_PAUSED, REASON_SHUTTING_DOWN);
+	log_info("mgmt: domain '%s' is preserved: 'destroy' ends it", d->config->name);
+}
+
+static enum config_action policy(const struct domain *d, enum vm_stop why)
+{
+	switch (why) {
+	case VM_STOP_CRASH:
+		return d->config->on_crash;
+	case VM_STOP_RESET:
+		return d->config->on_reboot;
+	case VM_STOP_POWER_OFF:
+	case VM_STOP_DEBUG_EXIT:
+		break;
+	}
+	return d->reboot_asked ? d->config->on_reboot : d->config->on_poweroff;
+}
+
+static void note_end(struct domain *d, enum vm_stop why)
+{
+	const char *name = d->config->name;
+
+	switch (why) {
+	case VM_STOP_POWER_OFF:
+		log_info("mgmt: domain '%s' has powered off", name);
+		break;
+	case VM_STOP_RESET:
+		log_info("mgmt: domain '%s' has reset itself", name);
+		break;
+	case VM_STOP_DEBUG_EXIT:
+		d->has_exit_code = true;
+		d->exit_code = d->stop.code;
+		log_info("mgmt: domain '%s' has exited with code %u", name, d->exit_code);
+		break;
+	case VM_STOP_CRASH:
+		str_copy(d->crash, d->stop.reason, sizeof(d->crash));
+		log_error("mgmt: domain '%s' has crashed: %s", name, d->crash);
+		domain_event(d, EVENT_CRASHED, "panicked");
+		break;
+	}
+}
+
+static void stopped(struct domain *d)
+{
+	enum vm_stop why = d->stop.why;
+	enum config_action action = policy(d, why);
+	enum domain_reason reason = why == VM_STOP_CRASH ? REASON_CRASHED : REASON_SHUTDOWN;
+
+	note_end(d, why);
+	if (d->ending)
+		return;
+	if (action == CONFIG_RESTART && why == VM_STOP_CRASH && crashes_too_often(d))
+		action = CONFIG_DESTROY;
+	if (action == CONFIG_PRESERVE)
+		preserve(d, why);
+	else
+		domain_end_locked(d, action == CONFIG_RESTART, reason);
+}
+
+void domain_work(struct domain *d)
+{
+	uint32_t notes;
+	struct mgmt_error err;
+
+	mutex_lock(&d->lock);
+	notes = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQ_REL);
+	if ((notes & NOTE_STOPPED) && d->vm)
+		stopped(d);
+	if ((notes & NOTE_GONE) && d->ending)
+		gone(d);
+	if ((notes & NOTE_START) && d->state == DOMAIN_SHUTOFF && !d->ending &&
+	    domain_start_locked(d, REASON_BOOTED, &err))
+		log_error("mgmt: %s", err.message);
+	mutex_unlock(&d->lock);
+}

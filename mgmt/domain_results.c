@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What can be asked of a domain: its description, its vCPUs, its statistics. See mgmt/domain.h.
+ */
+#include "cpu/tsc.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "mgmt/domain_struct.h"
+
+static void fill_usage(struct domain *d, struct domain_info *out)
+{
+	struct vm_stats s;
+
+	if (!d->vm) {
+		out->cpu_time_ns = tsc_to_ns(d->last_run_ticks);
+		return;
+	}
+	vm_stats_get(d->vm, &s);
+	out->cpu_time_ns = tsc_to_ns(s.run_ticks);
+	out->memory_used = s.present_pages * PAGE_SIZE;
+	if (s.charged_pages > s.present_pages)
+		out->overhead = (s.charged_pages - s.present_pages) * PAGE_SIZE;
+}
+
+void domain_info_get(struct domain *d, struct domain_info *out)
+{
+	const struct config_vm *c = d->config;
+
+	*out = (struct domain_info){
+		.vcpus = c->vcpus, .memory = c->memory, .autostart = c->autostart, .on_poweroff = c->on_poweroff,
+		.on_reboot = c->on_reboot, .on_crash = c->on_crash,
+	};
+	str_copy(out->name, c->name, sizeof(out->name));
+	memcpy(out->uuid, c->uuid, sizeof(out->uuid));
+	mutex_lock(&d->lock);
+	out->id = d->id;
+	out->state = d->state;
+	out->reason = d->reason;
+	out->busy = d->ending;
+	out->has_exit_code = d->has_exit_code;
+	out->exit_code = d->exit_code;
+	str_copy(out->crash, d->crash, sizeof(out->crash));
+	fill_usage(d, out);
+	mutex_unlock(&d->lock);
+}
+
+static enum domain_activity activity(const struct vcpu_info *i)
+{
+	switch (i->activity) {
+	case VCPU_RUNNABLE:
+		return ACTIVITY_RUNNING;
+	case VCPU_HALTED:
+		return ACTIVITY_HALTED;
+	case VCPU_WAIT_SIPI:
+		return ACTIVITY_WAITING;
+	case VCPU_SHUTDOWN:
+		break;
+	}
+	return ACTIVITY_OFFLINE;
+}
+
+int domain_vcpu_get(struct domain *d, unsigned id, struct domain_vcpu *out, struct mgmt_error *err)
+{
+	struct vcpu_info i;
+	int e = 0;
+
+	mutex_lock(&d->lock);
+	if (!d->vm)
+		e = error_set(err, -EPERM, "domain '%s' is shut off and has no vCPUs now: 'start' starts it",
+			      d->config->name);
+	else if (vm_vcpu_info(d->vm, id, &i))
+		e = error_set(err, -ENOENT, "domain '%s' has no vCPU %u", d->config->name, id);
+	if (!e)
+		*out = (struct domain_vcpu){
+			.activity = activity(&i), .cpu = i.cpu, .cpu_time_ns = tsc_to_ns(i.run_ticks), .rip = i.rip,
+		};
+	mutex_unlock(&d->lock);
+	return e;
+}
+
+/* --- statistics */
+
+struct emitter {
+	void (*emit)(void *arg, const struct domain_stat *s);
+	void *arg;
+	char prefix[48];
+};
+
+static void number(struct emitter *to, const char *name, uint64_t value)
+{
+	char key[112];
+	struct domain_stat s = { .key = key, .value = value };
+
+	format(key, sizeof(key), "%s%s", to->prefix, name);
+	to->emit(to->arg, &s);
+}
+
+/* libvirt's numbers of reasons, which mean what they mean by state. */
+static const uint8_t reason_numbers[REASON_COUNT] = {
+	[REASON_BOOTED] = 1, [REASON_UNPAUSED] = 5, [REASON_RESTARTED] = 1, [REASON_USER] = 1,
+	[REASON_SHUTTING_DOWN] = 7, [REASON_SHUTDOWN] = 1, [REASON_DESTROYED] = 2, [REASON_CRASHED] = 3,
+	[REASON_FAILED] = 6, [REASON_PANICKED] = 1,
+};
+
+static void emit_state(struct domain *d, struct emitter *to)
+{
+	number(to, "state.state", d->state);
+	number(to, "state.reason", reason_numbers[d->reason]);
+}
+
+static void emit_cpu(struct emitter *to, const struct vm_stats *s)
+{
+	number(to, "cpu.time", tsc_to_ns(s->run_ticks));
+	number(to, "cpu.wait", tsc_to_ns(s->wait_ticks));
+	number(to, "cpu.keel", tsc_to_ns(s->keel_ticks));
+}
+
+static void emit_balloon(struct domain *d, struct emitter *to, const struct vm_stats *s)
+{
+	number(to, "balloon.current", d->config->memory / KIB);
+	number(to, "balloon.maximum", d->config->memory / KIB);
+	number(to, "balloon.rss", s->charged_pages * (PAGE_SIZE / KIB));
+	number(to, "balloon.present", s->present_pages * (PAGE_SIZE / KIB));
+	number(to, "balloon.tables", s->table_pages * (PAGE_SIZE / KIB));
+}
+
+static unsigned vcpu_state_number(enum domain_activity a)
+{
+	return a == ACTIVITY_OFFLINE ? 0 : a == ACTIVITY_RUNNING ? 1 : 2;	/* offline, running, blocked */
+}
+
+static void emit_exit(struct emitter *to, const char *name, const struct exit_count *c)
+{
+	char key[64];
+
+	if (!c->count)
+		return;
+	format(key, sizeof(key), "exits.%s.count", name);
+	number(to, key, c->count);
+	format(key, sizeof(key), "exits.%s.mean", name);
+	number(to, key, c->ticks / c->count);
+}
+
+static void emit_vcpu(struct domain *d, struct emitter *to, unsigned id, bool exits)
+{
+	struct vcpu *vcpu = d->vm->vcpu[id];
+	struct vcpu_info i;
+
+	format(to->prefix, sizeof(to->prefix), "vcpu.%u.", id);
+	if (!vm_vcpu_info(d->vm, id, &i)) {
+		number(to, "state", vcpu_state_number(activity(&i)));
+		number(to, "time", tsc_to_ns(i.run_ticks));
+	}
+	for (unsigned row = 0; exits && vcpu && row < EXIT_ROW_MAX; row++) {
+		const char *name = vmm_ops->exit_name(row);
+
+		if (!name)
+			break;
+		emit_exit(to, name, &vcpu->exits[row]);
+	}
+	to->prefix[0] = 0;
+}
+
+/* Over all vCPUs, also those of the vm's whole life. */
+static void emit_exits(struct domain *d, struct emitter *to, const struct vm_stats *s)
+{
+	struct exit_count c;
+	const char *name;
+
+	number(to, "exits.total.count", s->exits);
+	number(to, "exits.total.ticks", s->keel_ticks);
+	for (unsigned row = 0; (name = vm_exit_stats(d->vm, row, &c)); row++)
+		emit_exit(to, name, &c);
+	number(to, "exits.unclaimed.ports", s->unclaimed_ports);
+	number(to, "exits.unclaimed.mmio", s->unclaimed_mmio);
+}
+
+static void emit_active(struct domain *d, unsigned groups, struct emitter *to)
+{
+	struct vm_stats s;
+
+	vm_stats_get(d->vm, &s);
+	if (groups & STATS_CPU)
+		emit_cpu(to, &s);
+	if (groups & STATS_BALLOON)
+		emit_balloon(d, to, &s);
+	if (groups & STATS_EXITS)
+		emit_exits(d, to, &s);
+	if (groups & STATS_VCPU) {
+		number(to, "vcpu.current", d->vm->vcpu_count);
+		number(to, "vcpu.maximum", d->config->vcpus);
+		for (unsigned id = 0; id < d->vm->vcpu_count; id++)
+			emit_vcpu(d, to, id, groups & STATS_EXITS);
+	}
+}
+
+void domain_stats(struct domain *d, unsigned groups, void (*emit)(void *arg, const struct domain_stat *s), void *arg)
+{
+	struct emitter to = { .emit = emit, .arg = arg };
+
+	mutex_lock(&d->lock);
+	if (groups & STATS_STATE)
+		emit_state(d, &to);
+	if (d->vm) {
+		emit_active(d, groups, &to);
+	} else {
+		if (groups & STATS_BALLOON)
+			number(&to, "balloon.maximum", d->config->memory / KIB);
+		if (groups & STATS_VCPU)
+			number(&to, "vcpu.maximum", d->config->vcpus);
+	}
+	mutex_unlock(&d->lock);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Errors of verbs; see mgmt/error.h.
+ */
+#include "mgmt/error.h"
+
+#include "lib/format.h"
+
+int error_set(struct mgmt_error *e, int code, const char *fmt, ...)
+{
+	va_list ap;
+
+	if (!e)
+		return code;
+	e->code = code;
+	va_start(ap, fmt);
+	format_v(e->message, sizeof(e->message), fmt, ap);
+	va_end(ap);
+	return code;
+}

@@ -1,0 +1,277 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The management thread and the host's own verbs; see mgmt/mgmt.h. Locks: none of its own; notes and `closing` are atomic, the
+ * thread takes one domain's mutex at a time.
+ */
+#include "mgmt/mgmt.h"
+
+#include "cpu/tsc.h"
+#include "include/bits.h"
+#include "kernel/log.h"
+#include "kernel/panic.h"
+#include "kernel/thread.h"
+#include "lib/string.h"
+#include "mgmt/domain_struct.h"
+#include "mm/heap.h"
+#include "mm/layout.h"
+#include "mm/page.h"
+#include "vmm/load.h"
+#include "vmm/ops.h"
+
+#define CONFIG_FILE	"keel.conf"
+
+static const struct mgmt_platform *platform;
+static const struct bootinfo *boot;
+static char hostname[CONFIG_NAME_MAX] = "keel";
+
+static struct waitq wake;
+static bool woken;			/* atomic */
+
+/* Switching off. */
+static bool closing;			/* atomic; set last */
+static enum mgmt_power closing_what;
+static uint64_t closing_deadline;	/* atomic */
+static bool closing_asked;		/* the thread's own */
+
+void mgmt_note(struct domain *d, enum domain_note note)
+{
+	__atomic_fetch_or(&d->pending, note, __ATOMIC_ACQ_REL);
+	__atomic_store_n(&woken, true, __ATOMIC_RELEASE);
+	waitq_wake_all(&wake);
+}
+
+bool mgmt_closing(void)
+{
+	return __atomic_load_n(&closing, __ATOMIC_ACQUIRE);
+}
+
+const char *mgmt_hostname(void)
+{
+	return hostname;
+}
+
+bool mgmt_cpu_virtual(unsigned cpu)
+{
+	return vmm_ops && (!platform->cpu_virtual || platform->cpu_virtual(cpu));
+}
+
+bool mgmt_module(const char *name, const void **data, size_t *size)
+{
+	for (unsigned i = 0; i < boot->module_count; i++) {
+		const struct boot_module *m = &boot->module[i];
+
+		if (!strcmp(m->name, name)) {
+			*data = (const void *)(LAYOUT_DIRECT + m->start.v);
+			*size = m->size;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* --- the thread */
+
+static bool any_active(void)
+{
+	struct domain *d;
+
+	list_for_each(d, &domain_list, link)
+		if (READ_ONCE(d->state) != DOMAIN_SHUTOFF)
+			return true;
+	return false;
+}
+
+static void ask_all(void)
+{
+	struct domain *d;
+
+	list_for_each(d, &domain_list, link)
+		if (READ_ONCE(d->state) == DOMAIN_RUNNING && !domain_shutdown(d, NULL))
+			log_info("mgmt: waiting for domain '%s' to shut down", d->config->name);
+}
+
+/* Those that do not listen: at once, or after their time. */
+static void destroy_all(bool listeners_too)
+{
+	struct domain *d;
+
+	list_for_each(d, &domain_list, link) {
+		enum domain_state s = READ_ONCE(d->state);
+
+		if (s != DOMAIN_SHUTOFF && (listeners_too || s == DOMAIN_PAUSED || s == DOMAIN_CRASHED))
+			(void)domain_destroy(d, NULL);
+	}
+}
+
+static void switch_off(void)
+{
+	log_info("mgmt: %s", closing_what == MGMT_POWER_OFF ? "switching off" : "starting again");
+	if (closing_what == MGMT_POWER_OFF)
+		platform->power_off();
+	platform->power_reboot();
+}
+
+static uint64_t close_round(void)
+{
+	uint64_t deadline = __atomic_load_n(&closing_deadline, __ATOMIC_ACQUIRE);
+	bool late = clock_ns() >= deadline;
+
+	if (!closing_asked && !late)
+		ask_all();
+	if (!closing_asked || late)
+		destroy_all(late);
+	closing_asked = true;
+	if (!any_active()) {
+		switch_off();
+		return THREAD_FOREVER;
+	}
+	return late ? clock_ns() + 100000000 : deadline;
+}
+
+uint64_t mgmt_round(void)
+{
+	struct domain *d;
+
+	__atomic_store_n(&woken, false, __ATOMIC_RELEASE);
+	list_for_each(d, &domain_list, link)
+		if (__atomic_load_n(&d->pending, __ATOMIC_ACQUIRE))
+			domain_work(d);
+	return mgmt_closing() ? close_round() : THREAD_FOREVER;
+}
+
+static void run(void *arg)
+{
+	uint64_t again = THREAD_FOREVER;
+
+	(void)arg;
+	for (;;) {
+		(void)WAITQ_WAIT(&wake, __atomic_load_n(&woken, __ATOMIC_ACQUIRE), again);
+		again = mgmt_round();
+	}
+}
+
+int mgmt_power(enum mgmt_power what, uint64_t grace_ns, struct mgmt_error *err)
+{
+	uint64_t deadline = clock_ns() + grace_ns;
+
+	if (mgmt_closing() && deadline >= __atomic_load_n(&closing_deadline, __ATOMIC_ACQUIRE))
+		return error_set(err, -EBUSY, "the host is going down already: wait, or force it");
+	closing_what = what;
+	__atomic_store_n(&closing_deadline, deadline, __ATOMIC_RELEASE);
+	__atomic_store_n(&closing, true, __ATOMIC_RELEASE);
+	__atomic_store_n(&woken, true, __ATOMIC_RELEASE);
+	waitq_wake_all(&wake);
+	return 0;
+}
+
+/* --- definition */
+
+static bool has_module(void *arg, const char *name)
+{
+	const void *data;
+	size_t size;
+
+	(void)arg;
+	return mgmt_module(name, &data, &size);
+}
+
+static int check_vm(void *arg, const struct config_vm *vm, char *why, size_t why_size)
+{
+	struct load_image image = { .cmdline = vm->cmdline };
+	const void *data = NULL;
+	const char *kind;
+
+	(void)arg;
+	(void)mgmt_module(vm->kernel, &data, &image.kernel_size);
+	image.kernel = data;
+	data = NULL;
+	if (vm->initrd[0])
+		(void)mgmt_module(vm->initrd, &data, &image.initrd_size);
+	image.initrd = data;
+	return load_check(&image, vm->memory, &kind, why, why_size);
+}
+
+static void log_config_errors(const struct config *c)
+{
+	for (unsigned i = 0; i < c->error_count && i < CONFIG_ERROR_MAX; i++) {
+		const struct config_error *e = &c->error[i];
+
+		if (e->line)
+			log_error(CONFIG_FILE ":%u: %s", e->line, e->text);
+		else
+			log_error(CONFIG_FILE ": %s", e->text);
+	}
+	if (c->error_count > CONFIG_ERROR_MAX)
+		log_error(CONFIG_FILE ": %u more errors", c->error_count - CONFIG_ERROR_MAX);
+}
+
+/* Takes the vms out of the configuration, which then frees only itself. */
+static unsigned define_all(struct config *c)
+{
+	struct mgmt_error err;
+	unsigned defined = 0;
+
+	for (unsigned i = 0; i < c->vm_count; i++) {
+		struct config_vm *vm = c->vm[i];
+
+		if (domain_define(vm, &err)) {
+			log_error("mgmt: %s", err.message);
+			continue;
+		}
+		c->vm[i] = NULL;
+		defined++;
+	}
+	return defined;
+}
+
+static void read_config(void)
+{
+	struct page_stats pages = { 0 };
+	struct config_limits limits = { .vcpus_max = VM_VCPU_MAX, .module = has_module, .check = check_vm };
+	struct config *c;
+	const void *text;
+	size_t size;
+
+	if (!mgmt_module(CONFIG_FILE, &text, &size)) {
+		log_warn("mgmt: there is no module " CONFIG_FILE ": no domain is defined");
+		return;
+	}
+	(void)!page_stats_get(NODE_ANY, &pages);
+	limits.memory_max = (pages.free - MIN(pages.free, page_reserve)) * PAGE_SIZE;
+	c = heap_alloc(sizeof(*c));
+	if (!c || config_parse(c, text, size, &limits)) {
+		log_error("mgmt: no memory to read " CONFIG_FILE);
+		heap_free(c);
+		return;
+	}
+	log_config_errors(c);
+	str_copy(hostname, c->hostname, sizeof(hostname));
+	log_info("mgmt: host '%s', %u domains defined", hostname, define_all(c));
+	config_fini(c);
+	heap_free(c);
+}
+
+void mgmt_init(const struct mgmt_platform *p, const struct bootinfo *b)
+{
+	struct thread_attr attr = { .name = "mgmt", .entry = run, .cpu = -1 };
+	struct thread *t;
+
+	platform = p;
+	boot = b;
+	waitq_init(&wake);
+	read_config();
+	t = thread_create(&attr);
+	if (!t)
+		panic("mgmt: no memory for the management thread");
+	thread_start(t);
+	thread_put(t);
+}
+
+void mgmt_autostart(void)
+{
+	struct domain *d;
+
+	list_for_each(d, &domain_list, link)
+		if (d->config->autostart)
+			mgmt_note(d, NOTE_START);
+}

@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine's numbers, gathered from the layers below; see mgmt/node.h.
+ */
+#include "mgmt/node.h"
+
+#include "boot/bootinfo.h"
+#include "cpu/errata.h"
+#include "cpu/features.h"
+#include "cpu/percpu.h"
+#include "cpu/tsc.h"
+#include "kernel/irq.h"
+#include "kernel/sched.h"
+#include "kernel/trace.h"
+#include "lib/string.h"
+#include "mgmt/mgmt.h"
+#include "mm/heap.h"
+#include "mm/page.h"
+#include "vmm/ops.h"
+
+#define VERSION "0.1"
+
+static unsigned count_virtual(void)
+{
+	unsigned n = 0;
+
+	for (unsigned cpu = 0; cpu < cpu_count; cpu++)
+		n += mgmt_cpu_virtual(cpu);
+	return n;
+}
+
+void node_info_get(struct node_info *out)
+{
+	struct page_stats pages = { 0 };
+
+	(void)!page_stats_get(NODE_ANY, &pages);
+	*out = (struct node_info){
+		.family = features.family, .model_number = features.model, .stepping = features.stepping,
+		.cpus = cpu_count, .cpus_virtual = count_virtual(), .nodes = page_node_count(),
+		.memory = pages.total * PAGE_SIZE, .mhz = (tsc_hz + 500000) / 1000000, .tsc_invariant = tsc_invariant,
+		.physical_bits = features.physical_bits, .linear_bits = features.linear_bits,
+	};
+	str_copy(out->model, features.brand[0] ? features.brand : features.vendor_name, sizeof(out->model));
+	str_copy(out->vendor, features.vendor_name, sizeof(out->vendor));
+	str_copy(out->back_end, vmm_ops ? vmm_ops->name : "none", sizeof(out->back_end));
+	if (vmm_ops)
+		vmm_ops->describe(out->abilities, sizeof(out->abilities));
+}
+
+const char *node_feature(unsigned i)
+{
+	for (enum feature f = 0; f < FEATURE_COUNT; f++)
+		if (cpu_has(f) && i-- == 0)
+			return features_name(f);
+	return NULL;
+}
+
+const char *node_erratum(unsigned i, const char **text)
+{
+	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
+		if (errata_has(e) && i-- == 0) {
+			*text = errata_text(e);
+			return errata_name(e);
+		}
+	return NULL;
+}
+
+int node_cpu_get(unsigned cpu, struct node_cpu *out)
+{
+	struct sched_cpu_stats s;
+
+	if (cpu >= cpu_count)
+		return -ENOENT;
+	sched_stats_get(cpu, &s);
+	*out = (struct node_cpu){
+		.virtual = mgmt_cpu_virtual(cpu), .tsc_skew = tsc_skew(cpu),
+		.busy_ns = tsc_to_ns(s.busy_ticks), .idle_ns = tsc_to_ns(s.idle_ticks),
+		.switches = s.switches, .steals = s.steals, .runnable = s.runnable,
+	};
+	return 0;
+}
+
+int node_memory_get(int node, struct node_memory *out)
+{
+	struct page_stats s;
+	struct heap_stats h;
+	int err = page_stats_get(node, &s);
+
+	if (err)
+		return err;
+	heap_stats_get(&h);
+	*out = (struct node_memory){
+		.total = s.total * PAGE_SIZE, .free = s.free * PAGE_SIZE, .dirty = s.dirty * PAGE_SIZE,
+		.keel = s.kernel * PAGE_SIZE, .heap = h.bytes,
+	};
+	return 0;
+}
+
+bool node_irq_next(unsigned from, struct node_irq *out)
+{
+	for (unsigned v = from; v < 256; v++) {
+		const char *name = irq_name(v);
+
+		if (name[0]) {
+			*out = (struct node_irq){ .name = name, .vector = v, .count = irq_count(v) };
+			return true;
+		}
+	}
+	return false;
+}
+
+void node_trace(unsigned count, void (*print)(const char *line))
+{
+	trace_dump(count, print);
+}
+
+uint64_t node_uptime_ns(void)
+{
+	return clock_ns();
+}
+
+const char *node_version(void)
+{
+	return VERSION;
+}
+
+const char *node_loader(void)
+{
+	return bootinfo.loader ?: "unknown";
+}
+
+const char *node_cmdline(void)
+{
+	return bootinfo.cmdline;
+}

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The terminal given to a guest: bytes pass both ways untouched, but for Ctrl-], which gives it back. Log lines wait
+ * meanwhile. The console's notifications, from whatever context, only wake the shell.
+ */
+#include "lib/string.h"
+#include "shell/commands.h"
+#include "shell/tty.h"
+
+#define LEAVE		TTY_CTRL(']')
+#define READ_AT_ONCE	256
+
+static void notify(void *arg)
+{
+	(void)arg;
+	tty_wake();
+}
+
+/* Prints what the guest has said; false if that was nothing. */
+static bool show(struct console *c)
+{
+	char buf[READ_AT_ONCE];
+	uint64_t dropped;
+	size_t n = console_read(c, buf, sizeof(buf), &dropped);
+
+	if (dropped)
+		tty_print("\n[%lu bytes of older output were dropped]\n", dropped);
+	tty_write(buf, n);
+	return n;
+}
+
+/* Passes on what was typed; false when it was the key to leave. A guest that does not read loses what has no room. */
+static bool type(struct console *c)
+{
+	char buf[64];
+	size_t n = 0;
+	int key = 0;
+
+	while (n < sizeof(buf) && (key = tty_get()) >= 0 && key != LEAVE)
+		buf[n++] = (char)key;
+	if (n && console_write(c, buf, n) < n)
+		tty_write("\a", 1);
+	return key != LEAVE;
+}
+
+static bool active(struct domain *d)
+{
+	return domain_state(d) != DOMAIN_SHUTOFF;
+}
+
+static void pass(struct domain *d, struct console *c)
+{
+	while (type(c)) {
+		if (show(c))
+			continue;
+		if (!active(d)) {
+			while (show(c))
+				;
+			tty_print("\nDomain '%s' is shut off", domain_name(d));
+			return;
+		}
+		tty_wait_some();
+	}
+}
+
+/* Its last words, and the advice. */
+static int shut_off(struct domain *d, struct console *c)
+{
+	bool said = false;
+
+	while (show(c))
+		said = true;
+	if (said)
+		tty_text("\n");
+	return command_error(-EPERM, "domain '%s' is shut off and its console is closed: 'start %s --console' starts it",
+			     domain_name(d), domain_name(d));
+}
+
+int console_command(struct domain *d)
+{
+	struct console *c = domain_console(d);
+
+	if (console_attach(c, notify, NULL))
+		return command_error(-EBUSY, "the console of domain '%s' is connected to another terminal: leave it there",
+				     domain_name(d));
+	tty_interruptible(false);
+	if (!active(d)) {
+		int e = shut_off(d, c);
+
+		console_detach(c);
+		return e;
+	}
+	tty_print("Connected to domain '%s'\nEscape character is ^] (Ctrl + ])\n", domain_name(d));
+	pass(d, c);
+	console_detach(c);
+	tty_text("\n");
+	tty_interruptible(true);
+	return 0;
+}

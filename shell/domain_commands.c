@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Commands that change a domain. Verbs return when they are accepted; a person wants to see the end, so destroy and reset
+ * wait for it (Ctrl-C stops the waiting, not the verb).
+ */
+#include "kernel/thread.h"
+#include "shell/commands.h"
+#include "shell/tty.h"
+
+struct domain *commands_domain(const struct command_args *a)
+{
+	struct mgmt_error err;
+	struct domain *d;
+
+	if (!domain_find(command_text(a, "domain"), &d, &err))
+		return d;
+	(void)command_fail(&err);
+	return NULL;
+}
+
+/* Until the domain's vm is neither going nor being started again. */
+static bool settled(struct domain *d)
+{
+	struct domain_info i;
+
+	for (;;) {
+		domain_info_get(d, &i);
+		if (!i.busy)
+			return true;
+		if (tty_interrupted()) {
+			tty_text("Not waiting any longer; it goes on in the background\n");
+			return false;
+		}
+		tty_wait_some();
+	}
+}
+
+static int apply(const struct command_args *a, int (*verb)(struct domain *d, struct mgmt_error *err), bool wait,
+		 const char *done)
+{
+	struct domain *d = commands_domain(a);
+	struct mgmt_error err;
+	int e;
+
+	if (!d)
+		return -ENOENT;
+	e = verb(d, &err);
+	if (e)
+		(void)command_fail(&err);
+	else if (!wait || settled(d))
+		tty_print("Domain '%s' %s\n", domain_name(d), done);
+	domain_put(d);
+	return e;
+}
+
+static int run_start(const struct command_args *a)
+{
+	int e = apply(a, domain_start, false, "started");
+	struct domain *d;
+
+	if (e || !command_flag(a, "console"))
+		return e;
+	d = commands_domain(a);
+	if (!d)
+		return -ENOENT;
+	e = console_command(d);
+	domain_put(d);
+	return e;
+}
+
+static int run_shutdown(const struct command_args *a)
+{
+	return apply(a, domain_shutdown, false, "is being shutdown");
+}
+
+static int run_reboot(const struct command_args *a)
+{
+	return apply(a, domain_reboot, false, "is being rebooted");
+}
+
+static int run_reset(const struct command_args *a)
+{
+	return apply(a, domain_reset, true, "was reset");
+}
+
+static int run_destroy(const struct command_args *a)
+{
+	return apply(a, domain_destroy, true, "destroyed");
+}
+
+static int run_suspend(const struct command_args *a)
+{
+	return apply(a, domain_suspend, false, "suspended");
+}
+
+static int run_resume(const struct command_args *a)
+{
+	return apply(a, domain_resume, false, "resumed");
+}
+
+static int run_inject_nmi(const struct command_args *a)
+{
+	return apply(a, domain_inject_nmi, false, "received an NMI");
+}
+
+static int run_console(const struct command_args *a)
+{
+	struct domain *d = commands_domain(a);
+	int e;
+
+	if (!d)
+		return -ENOENT;
+	e = console_command(d);
+	domain_put(d);
+	return e;
+}
+
+static const struct option active[] = { OPTION_DOMAIN(WHAT_ACTIVE), OPTION_LAST };
+static const struct option start_options[] = {
+	OPTION_DOMAIN(WHAT_INACTIVE),
+	{ "console", "attach to its console when it runs", OPTION_FLAG, WHAT_NOTHING, false, false },
+	OPTION_LAST
+};
+
+const struct command domain_commands[] = {
+	{ "console", "connect to the guest's serial console",
+	  "What it printed while nobody was connected is shown first. Ctrl-] leaves; the guest goes on.",
+	  active, run_console },
+	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, run_destroy },
+	{ "inject-nmi", "send an NMI to the guest", NULL, active, run_inject_nmi },
+	{ "reboot", "ask the guest to shut down, and start it again then",
+	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.", active, run_reboot },
+	{ "reset", "start a domain anew at once, as its reset button does", NULL, active, run_reset },
+	{ "resume", "let a suspended domain go on", NULL, active, run_resume },
+	{ "shutdown", "ask the guest to shut down",
+	  "Presses the power button. A guest that does not listen goes on: 'destroy' does not ask.",
+	  active, run_shutdown },
+	{ "start", "start a domain that is shut off", NULL, start_options, run_start },
+	{ "suspend", "hold a domain, with its memory and its clock", NULL, active, run_suspend },
+	{ 0 }
+};

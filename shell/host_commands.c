@@ -1,0 +1,219 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Commands that show the host, and switch it off.
+ */
+#include "include/addr.h"
+#include "kernel/log.h"
+#include "lib/string.h"
+#include "mgmt/mgmt.h"
+#include "mgmt/node.h"
+#include "shell/commands.h"
+#include "shell/table.h"
+#include "shell/tty.h"
+
+static void print_wrapped(const char *name, const char *const *words, unsigned count)
+{
+	unsigned column = 16;
+
+	tty_print("%-16s", name);
+	for (unsigned i = 0; i < count; i++) {
+		unsigned n = (unsigned)strlen(words[i]) + 1;
+
+		if (column + n > TTY_COLUMNS) {
+			tty_print("\n%-16s", "");
+			column = 16;
+		}
+		tty_print("%s ", words[i]);
+		column += n;
+	}
+	tty_text("\n");
+}
+
+static void print_features(void)
+{
+	const char *words[128];
+	unsigned n = 0;
+
+	while (n < 128 && (words[n] = node_feature(n)))
+		n++;
+	print_wrapped("Features:", words, n);
+}
+
+static void print_cpus(void)
+{
+	struct node_cpu c;
+
+	for (unsigned i = 0; !node_cpu_get(i, &c); i++) {
+		char name[16] = "CPU ";
+		char digits[] = { (char)('0' + i / 100 % 10), (char)('0' + i / 10 % 10), (char)('0' + i % 10), 0 };
+
+		str_copy(name + 4, digits + (i < 10 ? 2 : i < 100 ? 1 : 0), sizeof(name) - 4);
+		table_field(name, "%s, TSC skew %ld ticks", c.virtual ? "virtualisation on" : "virtualisation OFF",
+			    (long)c.tsc_skew);
+	}
+}
+
+static void print_errata(void)
+{
+	const char *name, *text;
+
+	for (unsigned i = 0; (name = node_erratum(i, &text)); i++)
+		tty_print("%s%s: %s\n", i ? "                " : "Quirks:         ", name, text);
+}
+
+static int run_nodeinfo(const struct command_args *a)
+{
+	struct node_info n;
+
+	(void)a;
+	node_info_get(&n);
+	table_field("CPU model", "%s", n.model);
+	table_field("CPU vendor", "%s, family %u, model %u, stepping %u", n.vendor, n.family, n.model_number, n.stepping);
+	table_field("CPU(s)", "%u", n.cpus);
+	table_field("CPU frequency", "%lu MHz", n.mhz);
+	table_field("NUMA cell(s)", "%u", n.nodes);
+	table_field("Memory size", "%lu KiB", n.memory / KIB);
+	table_field("Address sizes", "%u bits physical, %u bits virtual", n.physical_bits, n.linear_bits);
+	table_field("Virtualisation", "%s on %u of %u CPUs", n.back_end, n.cpus_virtual, n.cpus);
+	table_field("Abilities", "%s", n.abilities);
+	table_field("TSC", "%s", n.tsc_invariant ? "invariant" : "not invariant: it may stop or change its rate");
+	print_cpus();
+	print_features();
+	print_errata();
+	return 0;
+}
+
+static int run_nodememstats(const struct command_args *a)
+{
+	struct node_memory m;
+	int node = command_text(a, "cell") ? (int)(command_number(a, "cell", 0) & 0xffff) : NODE_ALL;
+
+	if (node_memory_get(node, &m))
+		return command_error(-ENOENT, "there is no memory node %d: 'nodeinfo' says how many there are", node);
+	tty_print("total  : %20lu KiB\n", m.total / KIB);
+	tty_print("free   : %20lu KiB\n", m.free / KIB);
+	tty_print("dirty  : %20lu KiB\n", m.dirty / KIB);
+	if (node == NODE_ALL) {
+		tty_print("keel   : %20lu KiB\n", m.keel / KIB);
+		tty_print("objects: %20lu KiB\n", m.heap / KIB);
+	}
+	return 0;
+}
+
+static int run_nodecpustats(const struct command_args *a)
+{
+	bool one = command_text(a, "cpu") != NULL;
+	unsigned first = (unsigned)(command_number(a, "cpu", 0) & 0xffffff);
+	struct node_cpu c, sum = { 0 };
+	unsigned i;
+
+	for (i = first; !node_cpu_get(i, &c); i++) {
+		sum.busy_ns += c.busy_ns;
+		sum.idle_ns += c.idle_ns;
+		sum.switches += c.switches;
+		sum.steals += c.steals;
+		sum.runnable += c.runnable;
+		if (one)
+			break;
+	}
+	if (one && node_cpu_get(first, &c))
+		return command_error(-ENOENT, "there is no CPU %u: 'nodeinfo' says how many there are", first);
+	tty_print("busy:     %20lu\n", sum.busy_ns);
+	tty_print("idle:     %20lu\n", sum.idle_ns);
+	tty_print("switches: %20lu\n", sum.switches);
+	tty_print("steals:   %20lu\n", sum.steals);
+	tty_print("runnable: %20u\n", sum.runnable);
+	return 0;
+}
+
+static int run_hostname(const struct command_args *a)
+{
+	(void)a;
+	tty_print("%s\n", mgmt_hostname());
+	return 0;
+}
+
+static int run_version(const struct command_args *a)
+{
+	(void)a;
+	tty_print("Keel %s, loaded by %s\n", node_version(), node_loader());
+	tty_print("Command line: %s\n", node_cmdline());
+	return 0;
+}
+
+static int run_capabilities(const struct command_args *a)
+{
+	struct node_info n;
+
+	(void)a;
+	node_info_get(&n);
+	tty_text("<capabilities>\n  <host>\n    <cpu>\n      <arch>x86_64</arch>\n");
+	tty_print("      <model>%s</model>\n      <vendor>%s</vendor>\n", n.model, n.vendor);
+	tty_print("      <topology cpus='%u' cells='%u'/>\n    </cpu>\n", n.cpus, n.nodes);
+	tty_print("    <memory unit='KiB'>%lu</memory>\n  </host>\n", n.memory / KIB);
+	tty_text("  <guest>\n    <os_type>hvm</os_type>\n    <arch name='x86_64'>\n");
+	tty_print("      <domain type='keel-%s'/>\n    </arch>\n", n.back_end[0] == 'S' ? "svm" : "vmx");
+	tty_text("    <features><acpi/><apic/></features>\n  </guest>\n</capabilities>\n");
+	return 0;
+}
+
+static int run_dmesg(const struct command_args *a)
+{
+	struct log_line line;
+	char buf[sizeof(line.text) + 40];
+	uint64_t from = 0;
+
+	while (log_read(from, &line) && !tty_interrupted()) {
+		from = line.sequence + 1;
+		log_format_line(&line, buf, sizeof(buf));
+		tty_text(buf);
+	}
+	(void)a;
+	return 0;
+}
+
+static int run_poweroff(const struct command_args *a)
+{
+	bool again = command_flag(a, "reboot");
+	struct mgmt_error err;
+	int e = mgmt_power(again ? MGMT_POWER_REBOOT : MGMT_POWER_OFF, command_flag(a, "force") ? 0 : MGMT_GRACE_NS, &err);
+
+	if (e)
+		return command_fail(&err);
+	tty_text(again ? "The host starts again when its guests are shut down\n" :
+			 "The host is switched off when its guests are shut down\n");
+	while (!tty_interrupted()) {
+		if (tty_log_waiting())
+			tty_log_print();
+		tty_wait_some();
+	}
+	tty_text("It goes on: 'poweroff --force' does not wait for the guests\n");
+	return 0;
+}
+
+static const struct option nodememstats_options[] = {
+	{ "cell", "a memory node; all if none is given", OPTION_NUMBER, WHAT_NOTHING, false, true }, OPTION_LAST
+};
+static const struct option nodecpustats_options[] = {
+	{ "cpu", "a CPU; the sum of all if none is given", OPTION_NUMBER, WHAT_NOTHING, false, true }, OPTION_LAST
+};
+static const struct option poweroff_options[] = {
+	{ "reboot", "start again instead", OPTION_FLAG, WHAT_NOTHING, false, false },
+	{ "force", "destroy the guests at once", OPTION_FLAG, WHAT_NOTHING, false, false },
+	OPTION_LAST
+};
+
+const struct command host_commands[] = {
+	{ "capabilities", "what this host can do, in libvirt's XML", NULL, NULL, run_capabilities },
+	{ "dmesg", "Keel's log", NULL, NULL, run_dmesg },
+	{ "hostname", "the host's name", NULL, NULL, run_hostname },
+	{ "nodecpustats", "what the CPUs did, in nanoseconds", NULL, nodecpustats_options, run_nodecpustats },
+	{ "nodeinfo", "the host's CPUs, memory, virtualisation and quirks", NULL, NULL, run_nodeinfo },
+	{ "nodememstats", "the host's memory",
+	  "dirty: free memory that is yet to be cleared; keel: what Keel itself uses; objects: of that, small ones.",
+	  nodememstats_options, run_nodememstats },
+	{ "poweroff", "shut the guests down and switch the host off",
+	  "Guests that do not shut down within 30 s are destroyed.", poweroff_options, run_poweroff },
+	{ "version", "Keel's version, boot loader and command line", NULL, NULL, run_version },
+	{ 0 }
+};

@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Tables; see shell/table.h.
+ */
+#include "shell/table.h"
+
+#include "include/bits.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "shell/tty.h"
+
+void table_begin(struct table *t, unsigned columns, const char *const *titles)
+{
+	*t = (struct table){ .columns = columns };
+	table_row(t, titles);
+}
+
+void table_row(struct table *t, const char *const *cells)
+{
+	size_t need = 0;
+
+	for (unsigned i = 0; i < t->columns; i++)
+		need += strlen(cells[i]) + 1;
+	if (t->used + need > TABLE_TEXT) {
+		t->lost++;
+		return;
+	}
+	for (unsigned i = 0; i < t->columns; i++) {
+		size_t n = strlen(cells[i]);
+
+		memcpy(t->text + t->used, cells[i], n + 1);
+		t->used += n + 1;
+		t->width[i] = MAX(t->width[i], (unsigned)n);
+	}
+	t->rows++;
+}
+
+static void print_rule(const struct table *t)
+{
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < t->columns; i++)
+		n += t->width[i] + 3;
+	while (n--)
+		tty_write("-", 1);
+	tty_text("\n");
+}
+
+void table_print(const struct table *t)
+{
+	const char *cell = t->text;
+
+	for (unsigned row = 0; row < t->rows; row++) {
+		for (unsigned i = 0; i < t->columns; i++) {
+			bool last = i == t->columns - 1;
+
+			tty_print(" %-*s%s", last ? 0 : (int)t->width[i], cell, last ? "\n" : "  ");
+			cell += strlen(cell) + 1;
+		}
+		if (!row)
+			print_rule(t);
+	}
+	if (t->lost)
+		tty_print(" (%u more rows)\n", t->lost);
+	tty_text("\n");
+}
+
+void table_field(const char *name, const char *fmt, ...)
+{
+	char value[512], label[64];
+	va_list ap;
+
+	va_start(ap, fmt);
+	format_v(value, sizeof(value), fmt, ap);
+	va_end(ap);
+	format(label, sizeof(label), "%s:", name);
+	tty_print("%-15s %s\n", label, value);
+}

@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Text in rows: "Name:   value" and virsh's tables, whose columns are as wide as their widest cell.
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+#define TABLE_COLUMNS	8
+#define TABLE_TEXT	8192
+
+struct table {
+	unsigned columns, rows;
+	unsigned width[TABLE_COLUMNS];
+	size_t used;
+	unsigned lost;			/* rows that found no room */
+	char text[TABLE_TEXT];		/* cells with their NULs, row by row */
+};
+
+/* The titles are the first row. */
+void table_begin(struct table *t, unsigned columns, const char *const *titles);
+void table_row(struct table *t, const char *const *cells);
+void table_print(const struct table *t);
+
+/* "Name:           value\n": the value begins in column 16. */
+void table_field(const char *name, const char *fmt, ...) printf_like(2, 3);
