@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vdev/vrtc.c lib/record.c tests/host/vdev_host.c */
+/*
+ * vdev/vrtc: dates against the C library, BCD and 12 hours, setting the time, update, alarm and periodic interrupts, polled
+ * flags, CMOS memory, saved form.
+ */
+#include "tests/host/vdev_test.h"
+
+#include <time.h>
+
+#include "include/bits.h"
+#include "vdev/vrtc.h"
+
+#define S	1000000000ul
+#define NOON	1700049600ul	/* 2023-11-15 12:00:00 */
+
+static struct vdev *d;
+static struct vdev_host *h;
+
+static int setup(void **state)
+{
+	struct vrtc_config c = { .ram_below_4g = 192 * MIB, .ram_above_4g = 5 * GIB };
+
+	(void)state;
+	assert_int_equal(vrtc_create(&c, &d), 0);
+	h = vdev_host_attach(d);
+	h->wall = NOON;
+	d->ops->reset(d);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	vdev_host_detach(h);
+	return 0;
+}
+
+static uint8_t get(uint8_t reg)
+{
+	out8(d, 0, 0, reg);
+	return in8(d, 0, 1);
+}
+
+static void put(uint8_t reg, uint8_t v)
+{
+	out8(d, 0, 0, reg | 0x80);
+	out8(d, 0, 1, v);
+}
+
+static void check_time(uint8_t hour, uint8_t minute, uint8_t second)
+{
+	assert_int_equal(get(4), hour);
+	assert_int_equal(get(2), minute);
+	assert_int_equal(get(0), second);
+}
+
+static void test_dates(void **state)
+{
+	(void)state;
+	for (uint64_t t = 0; t < 8000000000ul; t += 86400ul * 11 + 3607) {
+		time_t time = (time_t)t;
+		struct tm tm;
+
+		gmtime_r(&time, &tm);
+		h->wall = t;
+		d->ops->reset(d);
+		put(11, 0x06);			/* binary, 24 hours */
+		check_time((uint8_t)tm.tm_hour, (uint8_t)tm.tm_min, (uint8_t)tm.tm_sec);
+		assert_int_equal(get(7), tm.tm_mday);
+		assert_int_equal(get(8), tm.tm_mon + 1);
+		assert_int_equal(get(6), tm.tm_wday + 1);
+		assert_int_equal(get(9), tm.tm_year % 100);
+		assert_int_equal(get(0x32), tm.tm_year / 100 + 19);
+		put(11, 0x86);			/* and back: the same time is set */
+		put(11, 0x06);
+		assert_int_equal(get(7), tm.tm_mday);
+		assert_int_equal(get(4), tm.tm_hour);
+	}
+}
+
+static void test_formats(void **state)
+{
+	(void)state;
+	check_time(0x12, 0x00, 0x00);
+	vdev_host_advance(h, 47 * S);
+	assert_int_equal(get(0), 0x47);
+	put(11, 0x00);			/* 12 hours */
+	assert_int_equal(get(4), 0x92);
+	vdev_host_advance(h, 13 * 3600 * S);
+	assert_int_equal(get(4), 0x01);
+	put(11, 0x04);
+	put(4, 0x80 | 12);
+	put(11, 0x06);
+	assert_int_equal(get(4), 12);
+	assert_int_equal(in8(d, 0, 0), 4);
+}
+
+static void test_set(void **state)
+{
+	(void)state;
+	put(11, 0x82);
+	put(9, 0x30);
+	put(8, 0x02);
+	put(7, 0x28);
+	put(4, 0x23);
+	put(2, 0x59);
+	put(0, 0x58);
+	vdev_host_advance(h, 100 * S);
+	check_time(0x23, 0x59, 0x58);		/* stopped */
+	put(11, 0x02);
+	vdev_host_advance(h, 2 * S);
+	check_time(0, 0, 0);
+	assert_int_equal(get(7), 0x01);
+	assert_int_equal(get(8), 0x03);
+	put(4, 0x05);				/* while it runs */
+	assert_int_equal(get(4), 0x05);
+	put(10, 0x70);				/* divider reset: the first update comes after half a second */
+	put(10, 0x26);
+	vdev_host_advance(h, S / 2 - 1000000);
+	assert_int_equal(get(0), 0);
+	vdev_host_advance(h, 2000000);
+	assert_int_equal(get(0), 1);
+}
+
+/* The update is announced, and the time does not change under a reader who waits for the end of UIP. */
+static void test_update_in_progress(void **state)
+{
+	(void)state;
+	assert_int_equal(get(10), 0x26);
+	vdev_host_advance(h, S - 100000);
+	assert_int_equal(get(10), 0xa6);
+	assert_int_equal(get(0), 0);
+	vdev_host_advance(h, 100000);
+	assert_int_equal(get(10), 0x26);
+	assert_int_equal(get(0), 1);
+}
+
+static void test_update_interrupt(void **state)
+{
+	(void)state;
+	assert_int_equal(h->deadline[0], ~0ul);		/* idle: no timer */
+	get(12);
+	vdev_host_advance(h, 3 * S / 2);
+	assert_int_equal(get(12), 0x10 | 0x40);		/* flags come without interrupts too */
+	put(11, 0x12);
+	for (unsigned i = 0; i < 5; i++) {
+		assert_false(h->line[VRTC_IRQ]);
+		vdev_host_advance(h, S);
+		assert_true(h->line[VRTC_IRQ]);
+		assert_int_equal(get(12) & ~0x40, 0x90);
+	}
+	put(11, 0x02);
+	vdev_host_advance(h, 2 * S);
+	assert_int_equal(h->edges[VRTC_IRQ], 5);
+}
+
+static void test_alarm(void **state)
+{
+	(void)state;
+	put(1, 0x30);
+	put(3, 0x02);
+	put(5, 0x12);
+	put(11, 0x22);
+	h->timer_count = 0;
+	vdev_host_advance(h, 149 * S);
+	assert_false(h->line[VRTC_IRQ]);
+	assert_int_equal(h->timer_count, 0);
+	vdev_host_advance(h, 2 * S);
+	assert_true(h->line[VRTC_IRQ]);
+	assert_int_equal(get(12) & 0xa0, 0xa0);
+	vdev_host_advance(h, 86400 * S);		/* daily */
+	assert_true(h->line[VRTC_IRQ]);
+	get(12);
+	put(1, 0xc0);					/* any second, minute, hour */
+	put(3, 0xff);
+	put(5, 0xff);
+	vdev_host_advance(h, S);
+	assert_true(h->line[VRTC_IRQ]);
+	put(5, 0x77);					/* an hour that never comes */
+	get(12);
+	vdev_host_advance(h, 200000 * S);
+	assert_int_equal(get(12) & 0x20, 0);
+}
+
+static void test_periodic(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	put(11, 0x42);
+	for (unsigned ms = 0; ms < 1000; ms++) {	/* 1024 Hz, acknowledged each ms */
+		vdev_host_advance(h, 1000000);
+		n += get(12) >> 7;
+	}
+	assert_in_range(n, 999, 1000);
+	put(10, 0x2f);					/* 2 Hz */
+	get(12);
+	h->edges[0] = 0;
+	for (unsigned i = 0; i < 100; i++) {
+		vdev_host_advance(h, 100000000);
+		get(12);
+	}
+	assert_in_range(h->edges[0], 19, 20);
+	put(10, 0x20);					/* none */
+	get(12);
+	vdev_host_advance(h, S);
+	assert_false(h->line[VRTC_IRQ]);
+}
+
+static void test_memory(void **state)
+{
+	(void)state;
+	assert_int_equal(get(0x15) | get(0x16) << 8, 640);
+	assert_int_equal(get(0x17) | get(0x18) << 8, 0xfc00);
+	assert_int_equal(get(0x34) | get(0x35) << 8, (192 - 16) * 16);
+	assert_int_equal(get(0x5b) | get(0x5c) << 8 | get(0x5d) << 16, 5 * 16384);
+	assert_int_equal(get(13), 0x80);
+	put(13, 0);
+	put(12, 0xff);
+	assert_int_equal(get(13), 0x80);
+	put(15, 0x0a);
+	assert_int_equal(get(15), 0x0a);
+	put(0x7f, 0x55);
+	assert_int_equal(get(0x7f), 0x55);
+	vdev_host_write(d, 0, 0, 2, 0x66 << 8 | 0x7e);
+	assert_int_equal(get(0x7e), 0x66);
+}
+
+static void test_saved(void **state)
+{
+	struct vrtc_config c = { 0 };
+	struct vdev *fresh;
+	struct vdev_host *f;
+
+	(void)state;
+	assert_int_equal(vrtc_create(&c, &fresh), 0);
+	f = vdev_host_attach(fresh);
+	put(11, 0x72);
+	vdev_host_advance(h, 3 * S + S / 3);
+	check_save_load(d, fresh);
+	out8(fresh, 0, 0, 0);
+	assert_int_equal(in8(fresh, 0, 1), 0x03);
+	check_refused(d, 10, 0xa6);
+	check_refused(d, 12, 0x01);
+	check_refused(d, 13, 0);
+	check_refused(d, 128, 0x80);
+	check_refused(d, 129 + 7, 0xff);
+	check_refused(d, 137 + 7, 0xff);
+	check_refused(d, 145 + 7, 0xff);
+	put(11, 0x86);					/* the furthest date that can be set can be loaded */
+	put(0x32, 0xff);
+	put(9, 0xff);
+	put(11, 0x06);
+	check_save_load(d, fresh);
+	vdev_host_detach(f);
+}
+
+int main(void)
+{
+#define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		CASE(test_dates), CASE(test_formats), CASE(test_set), CASE(test_update_in_progress),
+		CASE(test_update_interrupt), CASE(test_alarm), CASE(test_periodic), CASE(test_memory), CASE(test_saved),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
