@@ -44,7 +44,7 @@ def guest_elf(name):
 class Keel:
     def __init__(self, bed, config="[host]\nhostname = keel0\n", modules=None, cmdline="", name="keel", cpus=1,
                  memory=None, patience=None, **options):
-        self.bed, self.name, self.cpus = bed, name, cpus
+        self.bed, self.name, self.cpus, self.count = bed, name, cpus, 0
         self.patience = patience or PATIENCE[bed]
         self.work = tempfile.TemporaryDirectory(prefix="keel-test-")
         self.transcript = f"{LOGS}/{name}.log"
@@ -118,11 +118,14 @@ class Keel:
 
     def command(self, line, timeout=None):
         """Types a line at the prompt; returns what it printed, without echo and prompt."""
-        self.settle(0.05)
-        self.send(line + "\r")
-        self.child.expect(re.escape(line[-40:]) + r"[^\n]*\n", timeout=timeout or self.patience)
-        self.child.expect(r"(?:^|\n|\r)" + PROMPT + r"(?:\x1b\[K)?$", timeout=timeout or self.patience)
-        return clean(self.child.before).strip("\r\n")
+        # A second command tells the first one's end: log lines and redrawn prompts may come at any time.
+        self.count += 1
+        mark = f"mark{self.count}end"
+        self.send(f"{line}\recho {mark}\r")
+        self.child.expect(rf"\n{mark}\r\n", timeout=timeout or self.patience)
+        text = clean(self.child.before)
+        text = text[:text.rindex("echo mark")]
+        return text[text.find("\n") + 1:text.rindex(PROMPT)].strip("\n")
 
     def wait_for(self, line, pattern, timeout=None):
         """Repeats a command until its output matches; returns the match."""
@@ -149,12 +152,11 @@ class Keel:
         yield self
         self.send("\x1d")
         self.expect(PROMPT)
-        self.settle()
 
-    def poweroff(self):
+    def poweroff(self, option="--force"):
         """By the command; the emulator must end by itself."""
         self.settle(0.05)
-        self.send("poweroff\r")
+        self.send(f"poweroff {option}\r")
         return self.ended()
 
 
