@@ -52,11 +52,16 @@ bool timer_armed(const struct timer *t)
 	return READ_ONCE(t->cpu) >= 0;
 }
 
+/*
+ * From now on, not from the clock's zero: the two conversions' roundings would add up to milliseconds in months, and a timer that
+ * fires that much early would fire again and again.
+ */
 static void program(struct timer_queue *q, uint64_t deadline_ns)
 {
+	uint64_t tsc = tsc_read(), now = tsc_to_ns(tsc - tsc_base);
+
 	q->programmed_ns = deadline_ns;
-	/* Rounded up: firing a tick early would mean firing twice. */
-	lapic_timer_set(tsc_base + tsc_from_ns(deadline_ns) + 1);
+	lapic_timer_set(tsc + (deadline_ns > now ? tsc_from_ns(deadline_ns - now) : 0) + 1);
 }
 
 static void insert(struct timer_queue *q, struct timer *t, uint64_t deadline_ns)
@@ -182,7 +187,9 @@ static void timer_interrupt(void *arg)
 
 void timer_poll(void)
 {
-	if (unlikely(timer_next_ns() + LATE_NS < clock_ns()))
+	uint64_t due = timer_next_ns(), now = clock_ns();
+
+	if (unlikely(due < now && now - due > LATE_NS))
 		timer_interrupt(NULL);
 }
 
