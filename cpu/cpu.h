@@ -256,6 +256,46 @@ static inline int must_check cpu_xsetbv_safe(uint32_t index, uint64_t v)
 	return err;
 }
 
+/* All states that XCR0 holds, in standard form; 64-byte aligned. */
+static inline void cpu_xsave(void *area)
+{
+	__asm__ volatile("xsave64 (%0)" :: "r"(area), "a"(~0u), "d"(~0u) : "memory");
+}
+
+static inline int must_check cpu_xrstor_safe(const void *area)
+{
+	int err = -EFAULT;
+
+	__asm__ volatile("1: xrstor64 (%[area])\n\t"
+			 "xorl %[err], %[err]\n\t"
+			 "2:\n\t"
+			 FIXUP(1b, 2b)
+			 : [err] "+&r"(err) : [area] "r"(area), "a"(~0u), "d"(~0u) : "memory");
+	return err;
+}
+
+static inline void cpu_fxsave(void *area)
+{
+	__asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory");
+}
+
+static inline int must_check cpu_fxrstor_safe(const void *area)
+{
+	int err = -EFAULT;
+
+	__asm__ volatile("1: fxrstor64 (%[area])\n\t"
+			 "xorl %[err], %[err]\n\t"
+			 "2:\n\t"
+			 FIXUP(1b, 2b)
+			 : [err] "+&r"(err) : [area] "r"(area) : "memory");
+	return err;
+}
+
+static inline void cpu_fninit(void)
+{
+	__asm__ volatile("fninit");
+}
+
 /* ---- descriptor tables and segments ---- */
 
 static inline void cpu_lgdt(const struct cpu_table *t)

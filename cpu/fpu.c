@@ -40,7 +40,7 @@ void fpu_cpu_init(void)
 		cpu_xsetbv(0, xcr0);
 		area_size = cpu_cpuid(0xd, 0).ebx;	/* for what XCR0 holds now */
 	}
-	__asm__ volatile("fninit");
+	cpu_fninit();
 }
 
 uint64_t fpu_xcr0(void)
@@ -63,28 +63,14 @@ void fpu_area_init(void *area)
 void fpu_save(void *area)
 {
 	if (xcr0)
-		__asm__ volatile("xsave64 (%0)" :: "r"(area), "a"(~0u), "d"(~0u) : "memory");
+		cpu_xsave(area);
 	else
-		__asm__ volatile("fxsave64 (%0)" :: "r"(area) : "memory");
+		cpu_fxsave(area);
 }
 
 static int restore(const void *area)
 {
-	int err = -EFAULT;
-
-	if (xcr0)
-		__asm__ volatile("1: xrstor64 (%[area])\n\t"
-				 "xorl %[err], %[err]\n\t"
-				 "2:\n\t"
-				 FIXUP(1b, 2b)
-				 : [err] "+&r"(err) : [area] "r"(area), "a"(~0u), "d"(~0u) : "memory");
-	else
-		__asm__ volatile("1: fxrstor64 (%[area])\n\t"
-				 "xorl %[err], %[err]\n\t"
-				 "2:\n\t"
-				 FIXUP(1b, 2b)
-				 : [err] "+&r"(err) : [area] "r"(area) : "memory");
-	return err;
+	return xcr0 ? cpu_xrstor_safe(area) : cpu_fxrstor_safe(area);
 }
 
 int fpu_restore(const void *area)
@@ -96,7 +82,7 @@ int fpu_restore(const void *area)
 	int err = restore(area);
 
 	if (err && restore(clean))
-		__asm__ volatile("fninit");
+		cpu_fninit();
 	return err;
 }
 

@@ -132,3 +132,9 @@ static inline int must_check cpu_xsetbv_safe(uint32_t i, uint64_t v)
 	host_xcr0 = v;
 	return i ? -EFAULT : 0;
 }
+
+static inline void cpu_xsave(void *area) { (void)area; }
+static inline void cpu_fxsave(void *area) { (void)area; }
+static inline int must_check cpu_xrstor_safe(const void *area) { (void)area; return 0; }
+static inline int must_check cpu_fxrstor_safe(const void *area) { (void)area; return 0; }
+static inline void cpu_fninit(void) { }

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * CPU features and errata from simulated CPUID: leaves above the highest are zeros, names are trimmed, beds are told apart.
+ */
+/* links: cpu/features.c cpu/errata.c cpu/fpu.c */
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "boot/bootinfo.h"
+#include "cpu/cpu.h"
+#include "cpu/errata.h"
+#include "cpu/features.h"
+#include "cpu/fpu.h"
+
+struct bootinfo bootinfo;
+
+struct leaf {
+	uint32_t leaf, subleaf;
+	struct cpuid_regs regs;
+};
+
+static const struct leaf *leaves;
+static unsigned leaf_count;
+
+/* An unknown leaf answers with all ones, as bad as a chip may be. */
+static struct cpuid_regs cpuid(uint32_t leaf, uint32_t subleaf)
+{
+	for (unsigned i = 0; i < leaf_count; i++)
+		if (leaves[i].leaf == leaf && leaves[i].subleaf == subleaf)
+			return leaves[i].regs;
+	return (struct cpuid_regs){ ~0u, ~0u, ~0u, ~0u };
+}
+
+#define PLAY(table) play(table, ARRAY_COUNT(table))
+
+static void play(const struct leaf *l, unsigned n)
+{
+	leaves = l;
+	leaf_count = n;
+	host_cpuid = cpuid;
+	memset(&features, 0, sizeof(features));
+	features_init();
+	errata_init();
+}
+
+static uint32_t word(const char *s)
+{
+	uint32_t v;
+
+	memcpy(&v, s, 4);
+	return v;
+}
+
+static void test_intel(void **state)
+{
+	const struct leaf l[] = {
+		{ 0, 0, { 1, word("Genu"), word("ntel"), word("ineI") } },
+		{ 1, 0, { 0x000506e3, 0, 1u << 5 | 1u << 21, 1u << 24 } },
+		{ 0x80000000, 0, { 0x80000004, 0, 0, 0 } },
+		{ 0x80000001, 0, { 0, 0, 0, 1u << 20 | 1u << 29 } },
+		{ 0x80000002, 0, { word("    "), word(" A c"), word("hip "), word("at 3") } },
+		{ 0x80000003, 0, { word(" GHz"), word("    "), word("    "), 0 } },
+		{ 0x80000004, 0, { 0, 0, 0, 0 } },
+	};
+
+	(void)state;
+	memcpy(bootinfo.rsdp + 9, "BOCHS ", 6);
+	bootinfo.rsdp_valid = false;
+	PLAY(l);
+	assert_int_equal(features.vendor, VENDOR_INTEL);
+	assert_string_equal(features.vendor_name, "GenuineIntel");
+	assert_string_equal(features.brand, "A chip at 3 GHz");
+	assert_int_equal(features.family, 6);
+	assert_int_equal(features.model, 0x5e);
+	assert_int_equal(features.stepping, 3);
+	assert_true(cpu_has(FEATURE_VMX));
+	assert_true(cpu_has(FEATURE_X2APIC));
+	assert_true(cpu_has(FEATURE_NX));
+	assert_false(cpu_has(FEATURE_SMEP));	/* leaf 7 is above the highest, though it would answer */
+	assert_false(cpu_has(FEATURE_NPT));
+	assert_int_equal(features.physical_bits, 36);
+	assert_int_equal(errata_bed(), BED_CHIP);
+	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
+		assert_false(errata_has(e));
+	assert_int_equal(features_missing_here(), FEATURE_COUNT);
+	bootinfo.rsdp_valid = true;
+	errata_init();
+	assert_int_equal(errata_bed(), BED_BOCHS);
+	assert_true(errata_has(ERRATUM_PREEMPT_BY_TIMER_ONLY));
+	assert_false(errata_has(ERRATUM_SVM_INJECT_BY_EVENTINJ));
+}
+
+static void test_tcg(void **state)
+{
+	const struct leaf l[] = {
+		{ 0, 0, { 7, word("Auth"), word("cAMD"), word("enti") } },
+		{ 1, 0, { 0x00800f11, 0, 1u << 31 | 1u << 26, 0 } },
+		{ 7, 0, { 0, 1u << 7, 0, 0 } },
+		{ 0x40000000, 0, { 0x40000001, word("TCGT"), word("CGTC"), word("GTCG") } },
+		{ 0x80000000, 0, { 0x8000000a, 0, 0, 0 } },
+		{ 0x80000001, 0, { 0, 0, 1u << 2, 0 } },
+		{ 0x80000002, 0, { 0, 0, 0, 0 } }, { 0x80000003, 0, { 0, 0, 0, 0 } }, { 0x80000004, 0, { 0, 0, 0, 0 } },
+		{ 0x80000008, 0, { 0x3028, 0, 0, 0 } },
+		{ 0x8000000a, 0, { 1, 16, 0, 1 } },
+	};
+
+	(void)state;
+	PLAY(l);
+	assert_int_equal(features.vendor, VENDOR_AMD);
+	assert_int_equal(features.family, 0x17);
+	assert_string_equal(features.brand, "");
+	assert_true(cpu_has(FEATURE_SVM) && cpu_has(FEATURE_NPT) && cpu_has(FEATURE_SMEP));
+	assert_false(cpu_has(FEATURE_SVM_NRIPS));
+	assert_false(cpu_has(FEATURE_XSAVEOPT));	/* leaf 0xd is above the highest */
+	assert_int_equal(features.svm_asids, 16);
+	assert_int_equal(features.physical_bits, 40);
+	assert_int_equal(errata_bed(), BED_QEMU_TCG);
+	assert_true(errata_has(ERRATUM_SVM_INJECT_BY_VIRQ));
+	assert_false(errata_has(ERRATUM_CPUID_TSC_WRONG));
+	errata_set(ERRATUM_CPUID_TSC_WRONG);
+	assert_true(errata_has(ERRATUM_CPUID_TSC_WRONG));
+}
+
+static void test_every_row_has_words(void **state)
+{
+	(void)state;
+	for (enum erratum e = 0; e < ERRATUM_COUNT; e++) {
+		assert_true(strlen(errata_name(e)) > 3);
+		assert_true(strlen(errata_text(e)) > 10 && strlen(errata_text(e)) < 100);
+	}
+	for (enum feature f = 0; f < FEATURE_COUNT; f++)
+		assert_true(strlen(features_name(f)) > 1);
+	assert_string_equal(features_name(FEATURE_COUNT), "");
+}
+
+static void test_another_core_lacks_something(void **state)
+{
+	struct leaf l[] = {
+		{ 0, 0, { 1, 0, 0, 0 } },
+		{ 1, 0, { 0, 0, 1u << 5, 1u << 24 } },
+		{ 0x80000000, 0, { 0, 0, 0, 0 } },
+	};
+
+	(void)state;
+	PLAY(l);
+	assert_int_equal(features_missing_here(), FEATURE_COUNT);
+	l[1].regs.ecx = 0;
+	assert_int_equal(features_missing_here(), FEATURE_VMX);
+}
+
+static void test_xcr0(void **state)
+{
+	const struct leaf l[] = {
+		{ 0, 0, { 0xd, 0, 0, 0 } },
+		{ 1, 0, { 0, 0, 1u << 26, 0 } },
+		{ 7, 0, { 0, 0, 0, 0 } }, { 6, 0, { 0, 0, 0, 0 } }, { 0xd, 1, { 0, 0, 0, 0 } },
+		{ 0xd, 0, { 0x2ff | 1u << 17, 2696, 2696, 0 } },	/* up to AVX-512 and PKRU, and AMX */
+		{ 0x80000000, 0, { 0, 0, 0, 0 } },
+	};
+
+	(void)state;
+	PLAY(l);
+	fpu_init();
+	assert_int_equal(fpu_xcr0(), 0x2e7);
+	assert_false(fpu_xcr0_valid(0));
+	assert_false(fpu_xcr0_valid(2));
+	assert_true(fpu_xcr0_valid(1));
+	assert_true(fpu_xcr0_valid(3));
+	assert_true(fpu_xcr0_valid(7));
+	assert_false(fpu_xcr0_valid(5));		/* AVX without SSE */
+	assert_true(fpu_xcr0_valid(0xe7));
+	assert_false(fpu_xcr0_valid(0x67));		/* a part of AVX-512 */
+	assert_false(fpu_xcr0_valid(0xe3));		/* AVX-512 without AVX */
+	assert_false(fpu_xcr0_valid(1 | 1u << 17));
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg), cmocka_unit_test(test_every_row_has_words),
+		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_xcr0),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
