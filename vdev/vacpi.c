@@ -171,6 +171,7 @@ static void vacpi_save(struct vdev *d, struct record_writer *w)
 	struct vacpi *a = vacpi_of(d);
 	uint64_t flags = host_lock(d);
 
+	update(a);	/* as a load would, so that both save the same */
 	record_put_u16(w, a->event.status);
 	record_put_u16(w, a->event.enable);
 	record_put_u16(w, a->gpe.status);

@@ -60,7 +60,7 @@ static void put(uint8_t *p, unsigned size, uint64_t v)
 void vpci_function_init(struct vpci_function *f, struct vdev *owner, uint16_t vendor, uint16_t device,
 	uint32_t class_revision, uint16_t subvendor, uint16_t subdevice)
 {
-	*f = (struct vpci_function){ .owner = owner };
+	*f = (struct vpci_function){ .owner = owner, .capability_end = PCI_HEADER_END };
 	put(f->config + PCI_VENDOR, 2, vendor);
 	put(f->config + PCI_DEVICE, 2, device);
 	put(f->config + PCI_REVISION, 4, class_revision);
@@ -85,21 +85,19 @@ void vpci_function_bar(struct vpci_function *f, unsigned bar, struct vpci_bar wh
 	put(f->writable + at, what.wide ? 8 : 4, mask);
 }
 
-/* The end of the last capability, each starting at a multiple of 4 and chained in order. */
+/* Capabilities lie and are chained in the order in which they were added. */
 unsigned vpci_function_capability(struct vpci_function *f, uint8_t id, unsigned size)
 {
-	unsigned at = PCI_HEADER_END, link = PCI_CAPABILITIES;
+	unsigned at = f->capability_end, link = PCI_CAPABILITIES;
 
-	for (unsigned i = PCI_HEADER_END; i < VPCI_CONFIG_SIZE; i++)
-		if (f->config[i] || f->writable[i] || f->clear[i])
-			at = ALIGN_UP(i + 1, 4u);
-	while (f->config[link])
-		link = f->config[link] + 1u;
 	if (size < 2 || at + size > VPCI_CONFIG_SIZE)
 		return 0;
+	while (f->config[link])
+		link = f->config[link] + 1u;
 	f->config[link] = (uint8_t)at;
 	f->config[at] = id;
 	f->config[PCI_STATUS] |= STATUS_CAPABLE;
+	f->capability_end = ALIGN_UP(at + size, 4u);
 	return at;
 }
 

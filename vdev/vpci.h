@@ -41,6 +41,7 @@ struct vpci_function {
 	uint8_t writable[VPCI_CONFIG_SIZE];	/* bits that a guest may change */
 	uint8_t clear[VPCI_CONFIG_SIZE];	/* bits that a guest clears by writing 1 */
 	struct vpci_bar bars[VPCI_BARS];
+	unsigned capability_end;		/* where the next capability goes */
 	bool moving;				/* someone is telling the host about the BARs */
 	/* Or NULL: a guest wrote there (after the change; no lock held). */
 	void (*written)(struct vpci_function *f, unsigned offset, unsigned size);
