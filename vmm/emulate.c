@@ -1,0 +1,322 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/emulate.h"
+
+#include "lib/format.h"
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "vmm/emulate_state.h"
+#include "vmm/fetch.h"
+#include "vmm/ops.h"
+#include "vmm/vm.h"
+
+#define SLOTS	64u
+
+/* A decoded instruction: valid wherever these bytes stand in this mode. */
+struct insn_slot {
+	uint64_t bytes[2], mask[2];
+	emulate_fn *run;		/* NULL: cannot be emulated */
+	struct insn insn;		/* mode 0: empty */
+};
+
+struct insn_cache {
+	struct insn_slot slot[SLOTS];
+};
+
+static inline uint64_t load64(const uint8_t *p)
+{
+	uint64_t v;
+
+	__builtin_memcpy(&v, p, 8);
+	return v;
+}
+
+static void deliver(struct vcpu *vcpu, int err, const struct event *fault, uint64_t linear)
+{
+	if (err == -EFAULT)
+		event_queue(vcpu, fault);
+	else if (err == -ENOMEM)
+		vm_crash(vcpu->vm, "no memory is left to emulate an instruction at 0x%lx", vcpu->rip);
+	else if (err == -ENODEV)
+		vm_crash(vcpu->vm, "code at 0x%lx (rip 0x%lx) is not in memory", linear, vcpu->rip);
+}
+
+static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *i)
+{
+	s->mask[0] = i->length >= 8 ? ~0ul : bytes_mask(i->length);
+	s->mask[1] = i->length > 8 ? bytes_mask(i->length - 8u) : 0;
+	s->bytes[0] = load64(p) & s->mask[0];
+	s->bytes[1] = load64(p + 8) & s->mask[1];
+	s->insn = *i;
+	s->run = emulate_find(i);
+}
+
+/* Another vCPU may be writing to these bytes: they are copied once, then decoded and kept from the copy. */
+static noinline int decode_into(struct insn_slot *s, const uint8_t *p, size_t n, unsigned bits)
+{
+	uint8_t copy[16];
+	struct insn i;
+	int err;
+
+	memcpy(copy, p, sizeof(copy));
+	err = decode(copy, n, bits, &i);
+	if (!err)
+		fill_slot(s, copy, &i);
+	return err;
+}
+
+/* 16 bytes may be read at p, `n` of them are the guest's. -EAGAIN: more are needed. */
+static always_inline int lookup(struct vcpu *vcpu, uint64_t linear, unsigned bits, const uint8_t *p, size_t n,
+				const struct insn_slot **out)
+{
+	struct insn_slot *s = &vcpu->insns->slot[(linear ^ linear >> 6) % SLOTS];
+
+	*out = s;
+	if (likely(!(((load64(p) & s->mask[0]) ^ s->bytes[0]) | ((load64(p + 8) & s->mask[1]) ^ s->bytes[1]) |
+		     (s->insn.mode ^ bits)) && s->insn.length <= n))
+		return 0;
+	return decode_into(s, p, n, bits);
+}
+
+/* An instruction near its page's end: byte by byte, and the next page only if the instruction reaches it. */
+static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, const uint8_t *p,
+			   const struct insn_slot **out, struct event *fault)
+{
+	size_t n = PAGE_SIZE - (linear & ~PAGE_MASK);
+	uint64_t second = m->bits == 64 ? linear + n : (uint32_t)(linear + n);
+	uint8_t bytes[16] = { 0 };
+	int err;
+
+	memcpy(bytes, p, n);
+	err = lookup(vcpu, linear, m->bits, bytes, MIN(n, (size_t)INSN_MAX), out);
+	if (err != -EAGAIN)
+		return err;
+	err = fetch_page(vcpu, m, second, &p, fault);
+	if (err)
+		return err;
+	memcpy(bytes + n, p, sizeof(bytes) - n);
+	return lookup(vcpu, linear, m->bits, bytes, INSN_MAX, out);
+}
+
+/* The instruction at RIP, or NULL when there is none: an event is queued, or the guest runs again. */
+static const struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_mode *m)
+{
+	uint64_t linear = fetch_linear(vcpu, m);
+	const uint8_t *p = fetch_hit(vcpu->fetch, m, linear);
+	const struct insn_slot *s;
+	struct event fault;
+	int err = p ? 0 : fetch_page(vcpu, m, linear, &p, &fault);
+
+	if (!err) {
+		if (likely((linear & ~PAGE_MASK) <= PAGE_SIZE - 16))
+			err = lookup(vcpu, linear, m->bits, p, INSN_MAX, &s);
+		else
+			err = lookup_crossing(vcpu, m, linear, p, &s, &fault);
+		if (likely(!err))
+			return s;
+	}
+	if (err == -EINVAL)
+		event_ud(vcpu);
+	else if (err == -E2BIG)
+		event_gp(vcpu);
+	else
+		deliver(vcpu, err, &fault, linear);
+	return NULL;
+}
+
+unsigned emulate_length(struct vcpu *vcpu)
+{
+	const struct insn_slot *s;
+	struct vcpu_mode m;
+
+	vmm_ops->mode(vcpu, &m);
+	s = fetch_insn(vcpu, &m);
+	return s ? s->insn.length : 0;
+}
+
+/* Is `i` the instruction that an exit says it is? */
+static bool insn_is(const struct insn *i, unsigned opcode)
+{
+	unsigned last = opcode & 0xff, map = opcode > 0xff;
+
+	if ((opcode & ~0xffu) == 0xf300)	/* PAUSE and the like */
+		return i->map == MAP_ONE && i->rep == 0xf3 && i->opcode == last;
+	if (opcode > 0xffff) {			/* 0F 01 and a ModRM byte that belongs to the opcode */
+		if (i->map != MAP_0F || i->opcode != (opcode >> 8 & 0xff) || i->memory || !i->has_modrm)
+			return false;
+		return (0xc0u | (i->reg & 7u) << 3 | (i->rm & 7u)) == last;
+	}
+	return i->map == map && i->opcode == last;
+}
+
+/* The bytes of an opcode that stands alone are compared as they are: no decoding. */
+static always_inline bool is_plain_at(const uint8_t *p, unsigned opcode, unsigned *length)
+{
+	uint32_t four;
+
+	__builtin_memcpy(&four, p, 4);
+	four = __builtin_bswap32(four);
+	if (opcode > 0xffff) {
+		*length = 3;
+		return four >> 8 == opcode && (opcode & 0xc0) == 0xc0;
+	}
+	if (opcode > 0xff) {
+		*length = 2;
+		return four >> 16 == opcode && (opcode >> 8 == 0xf3 || decode_is_plain(MAP_0F, (uint8_t)opcode));
+	}
+	*length = 1;
+	return four >> 24 == opcode && decode_is_plain(MAP_ONE, (uint8_t)opcode);
+}
+
+static noinline unsigned length_slowly(struct vcpu *vcpu, const struct vcpu_mode *m, unsigned opcode)
+{
+	const struct insn_slot *s = fetch_insn(vcpu, m);
+
+	return s && insn_is(&s->insn, opcode) ? s->insn.length : 0;
+}
+
+unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode)
+{
+	struct vcpu_mode m;
+	const uint8_t *p;
+	uint64_t linear;
+	unsigned length;
+
+	vmm_ops->mode(vcpu, &m);
+	linear = fetch_linear(vcpu, &m);
+	p = fetch_hit(vcpu->fetch, &m, linear);
+	if (likely(p && (linear & ~PAGE_MASK) <= PAGE_SIZE - 4 && is_plain_at(p, opcode, &length)))
+		return length;
+	return length_slowly(vcpu, &m, opcode);
+}
+
+unsigned emulate_decode_mov_cr(struct vcpu *vcpu, unsigned *cr, bool *write, enum gpr *r)
+{
+	const struct insn_slot *s;
+	struct vcpu_mode m;
+
+	vmm_ops->mode(vcpu, &m);
+	s = fetch_insn(vcpu, &m);
+	if (!s || s->insn.map != MAP_0F || (s->insn.opcode & ~2) != 0x20)
+		return 0;
+	/* LOCK is AMD's other way to name CR8. */
+	*cr = s->insn.reg | (s->insn.lock ? 8 : 0);
+	*write = s->insn.opcode & 2;
+	*r = s->insn.rm;
+	return s->insn.length;
+}
+
+unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15])
+{
+	struct event ignored;
+	struct vcpu_mode m;
+	const uint8_t *p;
+	uint64_t linear;
+	unsigned n = 0, room;
+
+	vmm_ops->mode(vcpu, &m);
+	linear = fetch_linear(vcpu, &m);
+	while (n < INSN_MAX && !fetch_page(vcpu, &m, linear + n, &p, &ignored)) {
+		room = (unsigned)MIN(PAGE_SIZE - ((linear + n) & ~PAGE_MASK), (uint64_t)INSN_MAX - n);
+		memcpy(bytes + n, p, room);
+		n += room;
+	}
+	return n;
+}
+
+static noinline void crash_unknown(struct vcpu *vcpu, gpa_t gpa, const struct insn *i)
+{
+	uint8_t bytes[INSN_MAX];
+	unsigned n = emulate_fetch_bytes(vcpu, bytes);
+	char hex[3 * INSN_MAX + 1] = "";
+
+	for (unsigned k = 0; k < n && k < i->length; k++)
+		format(hex + 3 * k, 4, "%02x ", bytes[k]);
+	vm_crash(vcpu->vm, "an access to device address 0x%lx by an instruction that is not emulated: %sat rip 0x%lx",
+		 gpa.v, hex, vcpu->rip);
+}
+
+static noinline void end_badly(struct emulation *e, int err)
+{
+	if (err == -ENOSYS)
+		crash_unknown(e->vcpu, e->gpa, e->insn);
+	else
+		deliver(e->vcpu, err, &e->fault, 0);
+}
+
+void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write)
+{
+	struct emulation e;
+	const struct insn_slot *s;
+	int err;
+
+	/* Not all of it is cleared: this is the hot path. */
+	e.vcpu = vcpu;
+	e.gpa = gpa;
+	e.hint = true;
+	e.hint_write = write;
+	vmm_ops->mode(vcpu, &e.mode);
+	s = fetch_insn(vcpu, &e.mode);
+	if (unlikely(!s))
+		return;
+	e.insn = &s->insn;
+	err = likely(s->run) ? s->run(&e) : -ENOSYS;
+	if (likely(!err))
+		vcpu_next(vcpu, s->insn.length);
+	else
+		end_badly(&e, err);
+}
+
+void emulate_string_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in)
+{
+	struct emulation e = { .vcpu = vcpu, .port = port };
+	const struct insn_slot *s;
+	int err;
+
+	(void)size;
+	vmm_ops->mode(vcpu, &e.mode);
+	s = fetch_insn(vcpu, &e.mode);
+	/* Other bytes than the exit tells of: somebody has changed them; run again. */
+	if (!s || s->insn.map != MAP_ONE || (s->insn.opcode & ~1) != (in ? 0x6c : 0x6e))
+		return;
+	e.insn = &s->insn;
+	err = s->run(&e);
+	if (!err)
+		vcpu_next(vcpu, s->insn.length);
+	else
+		end_badly(&e, err);
+}
+
+int emulate_translate(struct vcpu *vcpu, const struct vcpu_mode *mode, gva_t a, unsigned access,
+		      gpa_t *out, struct event *fault)
+{
+	struct gwalk w;
+	int err = gwalk(&vcpu->vm->gmem, mode, vcpu->rflags & RFLAGS_AC, a, access, &w, fault);
+
+	*out = w.gpa;
+	return err;
+}
+
+void emulate_flush(struct vcpu *vcpu)
+{
+	fetch_flush(vcpu->fetch);
+}
+
+int emulate_vcpu_init(struct vcpu *vcpu)
+{
+	vcpu->insns = heap_alloc(sizeof(*vcpu->insns));
+	vcpu->fetch = heap_alloc(sizeof(*vcpu->fetch));
+	if (!vcpu->insns || !vcpu->fetch) {
+		emulate_vcpu_fini(vcpu);
+		return -ENOMEM;
+	}
+	fetch_flush(vcpu->fetch);
+	return 0;
+}
+
+void emulate_vcpu_fini(struct vcpu *vcpu)
+{
+	heap_free(vcpu->insns);
+	heap_free(vcpu->fetch);
+	vcpu->insns = NULL;
+	vcpu->fetch = NULL;
+}

@@ -1,0 +1,88 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the emulator's files share: one instruction under way (emulate.c starts and ends it), its memory operands
+ * (emulate_memory.c), and the functions that execute (emulate_ops.c, emulate_string.c). An operand is prepared first: every fault
+ * comes there, before anything happens; what follows cannot fault. Registers are written last.
+ *
+ * Functions return 0 (done: NEXT), -EFAULT (e->fault is to be delivered), -EINTR (run the instruction again: abandoned, or a REP with
+ * more to do), -ENOMEM, -ENOSYS (not an instruction we know how to do).
+ */
+#pragma once
+
+#include "cpu/registers.h"
+#include "include/bits.h"
+#include "include/errno.h"
+#include "vmm/decode.h"
+#include "vmm/event.h"
+#include "vmm/gmem.h"
+#include "vmm/vcpu.h"
+
+struct emulation {
+	struct vcpu *vcpu;
+	const struct insn *insn;
+	struct vcpu_mode mode;
+	struct event fault;
+	/* The exit: the chip translated and allowed the access to gpa. Not used if `hint` is false. */
+	gpa_t gpa;
+	bool hint, hint_write;
+	uint16_t port;			/* INS, OUTS */
+	/* The pages that string instructions are on: source and destination. */
+	struct page_at {
+		uint64_t page;		/* linear; 1 when unknown */
+		gpa_t gpa;
+		uint8_t *host;		/* NULL: a device */
+	} at[2];
+};
+
+typedef int emulate_fn(struct emulation *e);
+
+/* A memory operand of 1 to 16 bytes, ready to be accessed; two parts when it crosses a page. */
+struct operand {
+	gpa_t gpa[2];
+	uint8_t *host[2];		/* NULL: a device */
+	uint8_t size, first;		/* bytes; of those, in the first part */
+};
+
+/* The function that does this instruction on memory; NULL if there is none. */
+emulate_fn *emulate_find(const struct insn *i);
+emulate_fn *emulate_find_string(const struct insn *i);
+/* Sets the flags as CMP a, b does. */
+void emulate_compare(struct emulation *e, uint64_t a, uint64_t b, unsigned size);
+
+/* ---- emulate_memory.c */
+/* Offset in its segment of the ModRM operand (or moffs). */
+uint64_t operand_offset(const struct emulation *e);
+/* `access` of GMEM_READ, or GMEM_WRITE for writing and for both. `which` of e->at, or -1. */
+int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigned size, unsigned access, int which,
+		       struct operand *o) must_check;
+int operand_prepare(struct emulation *e, unsigned size, unsigned access, struct operand *o) must_check;
+void operand_read_bytes(struct emulation *e, const struct operand *o, void *out);
+void operand_write_bytes(struct emulation *e, const struct operand *o, const void *in);
+uint64_t operand_read(struct emulation *e, const struct operand *o);
+void operand_write(struct emulation *e, const struct operand *o, uint64_t v);
+
+/* ---- registers by size */
+static inline uint64_t gpr_read(const struct emulation *e, unsigned r, unsigned size)
+{
+	const uint64_t *gpr = e->vcpu->gpr;
+
+	if (size == 1 && !e->insn->rex && r >= 4 && r < 8)	/* AH, CH, DH, BH */
+		return gpr[r - 4] >> 8 & 0xff;
+	return gpr[r] & bytes_mask(size);
+}
+
+static inline void gpr_write(struct emulation *e, unsigned r, unsigned size, uint64_t v)
+{
+	uint64_t *gpr = e->vcpu->gpr;
+
+	if (size == 8)
+		gpr[r] = v;
+	else if (size == 4)
+		gpr[r] = (uint32_t)v;
+	else if (size == 2)
+		gpr[r] = (gpr[r] & ~0xfffful) | (uint16_t)v;
+	else if (!e->insn->rex && r >= 4 && r < 8)
+		gpr[r - 4] = (gpr[r - 4] & ~0xff00ul) | (v & 0xff) << 8;
+	else
+		gpr[r] = (gpr[r] & ~0xfful) | (v & 0xff);
+}

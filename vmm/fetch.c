@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "vmm/fetch.h"
+
+#include "cpu/registers.h"
+#include "include/bits.h"
+#include "include/errno.h"
+#include "vmm/vm.h"
+
+static void forget(struct fetch_page *f)
+{
+	*f = (struct fetch_page){ .page = 1 };
+	for (unsigned i = 0; i < GWALK_LEVELS; i++)
+		f->entry[i] = &f->value[i];
+}
+
+void fetch_flush(struct fetch_cache *c)
+{
+	for (unsigned i = 0; i < FETCH_PAGES; i++)
+		forget(&c->page[i]);
+}
+
+static void remember(struct fetch_page *f, const struct vcpu_mode *m, uint64_t linear, const uint8_t *host,
+		     const struct gwalk *w)
+{
+	forget(f);
+	/* Entries of 4 bytes are not worth a case of their own in the comparison. */
+	if (w->levels && !w->wide)
+		return;
+	f->page = linear & PAGE_MASK;
+	f->cr0 = m->cr0;
+	f->cr3 = m->cr3;
+	f->cr4 = m->cr4;
+	f->efer = m->efer;
+	f->cpl = m->cpl;
+	f->host = (const uint8_t *)((uintptr_t)host & PAGE_MASK);
+	for (unsigned i = 0; i < w->levels; i++) {
+		f->entry[i] = w->entry[i];
+		f->value[i] = w->value[i];
+	}
+}
+
+int fetch_page(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, const uint8_t **out, struct event *fault)
+{
+	struct fetch_cache *c = vcpu->fetch;
+	struct gmem *g = &vcpu->vm->gmem;
+	struct gwalk w;
+	int err;
+
+	*out = fetch_hit(c, m, linear);
+	if (*out)
+		return 0;
+	err = gwalk(g, m, vcpu->rflags & RFLAGS_AC, GVA(linear), GMEM_EXEC, &w, fault);
+	if (err)
+		return err;
+	*out = gmem_peek(g, w.gpa, GMEM_READ);
+	if (!*out) {
+		err = gmem_fault(g, w.gpa, GMEM_READ);
+		if (err)
+			return err == -ENOENT ? -ENODEV : err;
+		*out = gmem_peek(g, w.gpa, GMEM_READ);
+	}
+	if (!*out)
+		return -EINTR;
+	remember(&c->page[linear >> PAGE_SHIFT & (FETCH_PAGES - 1)], m, linear, *out, &w);
+	return 0;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Walks the guest's own page tables as the chip would: none, 32-bit (with PSE), PAE, 4 levels, 5 levels. Rights are judged at the end,
+ * then accessed and dirty bits are set by compare-and-swap in the guest's tables; if another vCPU was quicker the walk begins again.
+ * The entries it read are handed out, so that a caller may later see by comparing whether the walk would still come out the same.
+ * vCPU thread. Sources: Intel SDM 3, "Paging"; AMD64 APM 2, "Page Translation and Protection".
+ */
+#pragma once
+
+#include "vmm/event.h"
+#include "vmm/gmem.h"
+#include "vmm/regs.h"
+
+#define GWALK_LEVELS	5
+
+struct gwalk {
+	gpa_t gpa;
+	unsigned levels;			/* entries read; 0 without paging */
+	bool wide;				/* they have 8 bytes, else 4 */
+	const uint64_t *entry[GWALK_LEVELS];	/* as of gmem_peek */
+	uint64_t value[GWALK_LEVELS];		/* what they hold after the walk */
+};
+
+/*
+ * `access` is one of GMEM_READ, GMEM_WRITE (which implies read), GMEM_EXEC; the privilege is mode->cpl; `ac` is RFLAGS.AC. 0;
+ * -EFAULT with the #PF in *fault; -EINTR; -ENOMEM. The linear address is canonical.
+ */
+int gwalk(struct gmem *g, const struct vcpu_mode *mode, bool ac, gva_t a, unsigned access,
+	  struct gwalk *out, struct event *fault) must_check;
