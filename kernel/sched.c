@@ -5,8 +5,9 @@
  * Design. Every CPU has a queue of the threads that could run there, ordered by virtual time: the TSC ticks a thread has run, times
  * 1024 / weight. The thread with the least runs until it is GRANULARITY ahead of the next, so N threads share a CPU in
  * proportion to their weights, in slices of about two granularities. The kernel is not preempted; whoever wants the CPU for
- * another thread sets sched_wanted_flag (and kicks the CPU if it is another), and the running thread comes to sched_point().
- * There is no tick: a timer is armed only while somebody waits in the queue, for the moment at which he is due.
+ * another thread sets sched_wanted_flag (and kicks the CPU if it is another), and the running thread comes to sched_point(). Who
+ * has just come stays for RUN_MIN in any case. There is no tick: a timer is armed only while somebody waits in the queue, for
+ * the moment at which he is due.
  *
  * A thread that slept returns with at most LEAD less virtual time than the queue's own clock (min_vtime, which never falls):
  * enough to run at once, not enough to starve others. Virtual time is relative to a queue and is translated when a thread moves.
@@ -44,7 +45,7 @@
 
 #define GRANULARITY_NS	1500000ul
 #define LEAD_NS		3000000ul
-#define SLICE_MIN_NS	50000ul
+#define RUN_MIN_NS	100000ul	/* so that who is woken for every byte comes for many */
 #define BALANCE_NS	100000000ul	/* between moves to a queue that is one shorter */
 #define SCRUB_MIN_NS	200000ul	/* idle for less than this is not spent scrubbing */
 #define VTIME_START	(1ul << 48)
@@ -60,6 +61,7 @@ struct queue {
 	bool claimable;			/* idle, and no waker has chosen this CPU yet */
 	uint64_t min_vtime;		/* the queue's clock */
 	uint64_t since;			/* TSC up to which time is accounted */
+	uint64_t switched;		/* TSC when `current` came */
 	struct timer slice;
 	uint64_t balanced_ns;
 
@@ -75,6 +77,7 @@ static PERCPU struct queue queue = {
 static PERCPU struct thread boot_thread;
 
 static uint64_t granularity, lead;	/* in virtual ticks */
+static uint64_t run_min;		/* in ticks */
 
 /* ---- virtual time -------------------------------------------------------------------------------------------------- */
 
@@ -179,14 +182,18 @@ static void slice_over(struct timer *t)
 	WRITE_ONCE(this_cpu(sched_wanted_flag), true);
 }
 
-/* For the moment when `t`, which runs or is about to, is a granularity ahead of the first that waits. */
+/* Ticks from now, to which q is accounted, until `t`, which runs or is about to, shall give way to the first that waits. */
+static uint64_t slice_left(const struct queue *q, const struct thread *t)
+{
+	uint64_t limit = tree_first(&q->tree)->key + granularity, run = q->since - q->switched;
+	uint64_t fair = limit > t->vtime ? (limit - t->vtime) * t->weight / THREAD_WEIGHT + 1 : 0;
+
+	return MAX(fair, run < run_min ? run_min - run : 0);
+}
+
 static void arm_slice(struct queue *q, const struct thread *t)
 {
-	uint64_t limit = tree_first(&q->tree)->key + granularity, ticks, ns;
-
-	ticks = limit > t->vtime ? (limit - t->vtime) * t->weight / THREAD_WEIGHT : 0;
-	ns = MAX(tsc_to_ns(ticks), SLICE_MIN_NS);
-	timer_set(&q->slice, clock_ns() + ns);
+	timer_set(&q->slice, clock_ns() + tsc_to_ns(slice_left(q, t)));
 }
 
 /* ---- switching ----------------------------------------------------------------------------------------------------- */
@@ -218,6 +225,7 @@ static void switch_to(struct queue *q, struct thread *next)
 	next->state = THREAD_RUNNING;
 	q->current = next;
 	q->switches++;
+	q->switched = q->since;
 	if (!tree_empty(&q->tree))
 		arm_slice(q, next);
 	trace(TRACE_SWITCH, cpu_index(), (uintptr_t)prev, (uintptr_t)next);
@@ -389,7 +397,7 @@ static void reconsider(bool yield)
 	account(q, tsc_read());
 	if (yield && t->vtime < next->vtime)
 		t->vtime = next->vtime;
-	if (yield || t->vtime >= next->vtime + granularity) {
+	if (yield || !slice_left(q, t)) {
 		dequeue(q, next);
 		enqueue(q, t);
 		switch_to(q, next);
@@ -597,6 +605,7 @@ void sched_init(void)
 
 	granularity = tsc_from_ns(GRANULARITY_NS);
 	lead = tsc_from_ns(LEAD_NS);
+	run_min = tsc_from_ns(RUN_MIN_NS);
 	start_cpu("main");
 	this_cpu(queue).idle_thread = thread_create(&attr);
 	if (!this_cpu(queue).idle_thread)
