@@ -6,8 +6,8 @@
  * only ever moved to an earlier time: what is cancelled or put off leaves it alone, and the interrupt that then finds
  * nothing due programs the next. That is one spare interrupt now and then against a write of the timer at each cancel.
  *
- * A tick can get lost (QEMU's multi-threaded TCG drops interrupts that meet a VMRUN): whoever idles asks timer_poll(), and with
- * timer_watch() every CPU looks four times a second whether its neighbour is late, and sends it the interrupt again.
+ * An interrupt can get lost (QEMU's multi-threaded TCG drops those that meet a VMRUN): whoever idles asks timer_poll(), and with
+ * timer_watch() every CPU sends its neighbour the timer's interrupt four times a second.
  *
  * Locking. queue->lock (LOCK_TIMER, irq-safe) guards one CPU's queue and the fields of the timers in it. timer->cpu names
  * the queue and changes under that queue's lock only, so who wants a timer locks the queue that `cpu` names and looks again.
@@ -199,15 +199,14 @@ void timer_cpu_init(void)
 		panic("timer: its vector is taken");
 }
 
-/* Reads the neighbour's queue without its lock: the worst that comes of it is a spare interrupt. */
+/*
+ * Whether its tick got lost or somebody's kick, which leaves no trace here: one more interrupt makes the neighbour's chip offer
+ * all that it still has, and its handler finds what is late.
+ */
 static void watch(struct timer *t)
 {
-	unsigned other = (cpu_index() + 1) % cpu_count;
-	uint64_t due = READ_ONCE(per_cpu(queue, other).programmed_ns), now = clock_ns();
-
-	if (due < now && now - due > LATE_NS)
-		ipi_send(other, IRQ_TIMER);
-	timer_set(t, now + WATCH_NS);
+	ipi_send((cpu_index() + 1) % cpu_count, IRQ_TIMER);
+	timer_set(t, clock_ns() + WATCH_NS);
 }
 
 static void watch_start(void *arg)

@@ -30,5 +30,5 @@ uint64_t timer_next_ns(void);
 void timer_poll(void);
 
 void timer_cpu_init(void);	/* each CPU, once its LAPIC is on */
-/* Where ticks are known to get lost, each CPU watches its neighbour's timers. Once, when all CPUs are up. */
+/* Where interrupts are known to get lost, each CPU watches over its neighbour. Once, when all CPUs are up. */
 void timer_watch(void);
