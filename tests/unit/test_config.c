@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: mgmt/config.c lib/format.c tests/host/heap.c */
+/* keel.conf as it should be, and in every way it should not: each error names its line, and only its VM is lost. */
+#include "mgmt/config.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "include/addr.h"
+#include "include/errno.h"
+
+extern unsigned host_heap_left;
+
+static struct config *c;
+
+static bool module(void *arg, const char *name)
+{
+	(void)arg;
+	return strcmp(name, "missing");
+}
+
+static int check(void *arg, const struct config_vm *vm, char *why, size_t size)
+{
+	(void)arg;
+	if (strcmp(vm->kernel, "broken"))
+		return 0;
+	snprintf(why, size, "is broken");
+	return -EINVAL;
+}
+
+static const struct config_limits limits = { .vcpus_max = 64, .memory_max = 4 * GIB, .module = module, .check = check };
+
+static int setup(void **state)
+{
+	(void)state;
+	c = calloc(1, sizeof(*c));
+	host_heap_left = ~0u;
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	(void)state;
+	config_fini(c);
+	free(c);
+	return 0;
+}
+
+static void parse_n(const char *text, size_t n)
+{
+	char *copy = malloc(n + !n);
+
+	memcpy(copy, text, n);
+	config_fini(c);
+	assert_int_equal(config_parse(c, copy, n, &limits), 0);
+	free(copy);
+}
+
+static void parse(const char *text)
+{
+	parse_n(text, strlen(text));
+}
+
+/* One error, on that line, with that word; and how many VMs are left. */
+static void one_error(const char *text, unsigned line, const char *word, unsigned vms)
+{
+	parse(text);
+	if (c->error_count != 1 || c->error[0].line != line || !strstr(c->error[0].text, word))
+		fail_msg("%s\n-> %u errors, first %u: %s", text, c->error_count, c->error[0].line, c->error[0].text);
+	assert_int_equal(c->vm_count, vms);
+}
+
+#define GOOD "[vm good]\nkernel = k\nmemory = 64M\n"
+
+static void all_keys(void **state)
+{
+	static const uint8_t uuid[16] = {
+		0x6b, 0x1c, 0x1f, 0x2e, 0x0d, 0x6a, 0x4c, 0x1e, 0x9f, 0x57, 0x0a, 0x52, 0xd6, 0xc3, 0xe8, 0x11
+	};
+	struct config_vm *v;
+
+	(void)state;
+	parse("; a comment\r\n# another\r\n\r\n[host]\r\nhostname = keel0\r\n[vm debian]   ; NAME\r\n"
+	      "uuid = 6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811 ; optional\r\nvcpus = 2\r\nmemory=192M\r\n"
+	      "\tkernel\t=\tvmlinuz\t# a module\r\ninitrd = initrd.img\r\ncmdline = console=ttyS0 a=b;c#d  quiet\r\n"
+	      "autostart = yes\r\non_poweroff = restart\r\non_reboot = preserve\r\non_crash = preserve\r\ndebug_exit = yes\r\n"
+	      "[ vm  two ]\nkernel=k\nmemory = 8388608 K");
+	assert_int_equal(c->error_count, 1);		/* 8 GiB */
+	assert_int_equal(c->error[0].line, 20);
+	assert_string_equal(c->hostname, "keel0");
+	assert_int_equal(c->vm_count, 1);
+	v = c->vm[0];
+	assert_string_equal(v->name, "debian");
+	assert_memory_equal(v->uuid, uuid, 16);
+	assert_int_equal(v->vcpus, 2);
+	assert_int_equal(v->memory, 192 * MIB);
+	assert_string_equal(v->kernel, "vmlinuz");
+	assert_string_equal(v->initrd, "initrd.img");
+	assert_string_equal(v->cmdline, "console=ttyS0 a=b;c#d  quiet");
+	assert_true(v->autostart && v->debug_exit);
+	assert_int_equal(v->on_poweroff, CONFIG_RESTART);
+	assert_int_equal(v->on_reboot, CONFIG_PRESERVE);
+	assert_int_equal(v->on_crash, CONFIG_PRESERVE);
+	assert_int_equal(v->line, 6);
+	assert_int_equal(v->kernel_line, 10);
+}
+
+static void defaults(void **state)
+{
+	uint8_t uuid[16];
+
+	(void)state;
+	parse(GOOD "[vm other]\nkernel = k\nmemory = 1g\n");
+	assert_int_equal(c->error_count, 0);
+	assert_int_equal(c->vm_count, 2);
+	assert_string_equal(c->hostname, "keel");
+	assert_int_equal(c->vm[0]->vcpus, 1);
+	assert_int_equal(c->vm[0]->on_poweroff, CONFIG_DESTROY);
+	assert_int_equal(c->vm[0]->on_reboot, CONFIG_RESTART);
+	assert_int_equal(c->vm[0]->on_crash, CONFIG_DESTROY);
+	assert_int_equal(c->vm[1]->memory, GIB);
+	assert_string_equal(config_action_name(CONFIG_PRESERVE), "preserve");
+	/* The made uuid depends on both names and on nothing else. */
+	memcpy(uuid, c->vm[0]->uuid, 16);
+	assert_memory_not_equal(uuid, c->vm[1]->uuid, 16);
+	assert_int_equal(uuid[6] >> 4, 8);
+	parse("# moved\n" GOOD);
+	assert_memory_equal(uuid, c->vm[0]->uuid, 16);
+	parse(GOOD "[host]\nhostname = else");
+	assert_memory_not_equal(uuid, c->vm[0]->uuid, 16);
+	parse("");
+	assert_int_equal(c->error_count + c->vm_count, 0);
+}
+
+static void bad_values(void **state)
+{
+	(void)state;
+	one_error(GOOD "vcpus = 0\n" "[vm b]\nkernel=k\nmemory=64M", 4, "1 to 64", 1);
+	one_error(GOOD "vcpus = 10000", 4, "1 to 64", 0);
+	one_error(GOOD "vcpus = -1", 4, "1 to 64", 0);
+	one_error(GOOD "vcpus = 99999999999999999999999", 4, "1 to 64", 0);
+	one_error(GOOD "vcpus =", 4, "1 to 64", 0);
+	one_error(GOOD "colour = red", 4, "unknown key 'colour': autostart, cmdline", 0);
+	one_error(GOOD "autostart = maybe", 4, "yes or no", 0);
+	one_error(GOOD "on_crash = explode", 4, "destroy, restart or preserve", 0);
+	one_error(GOOD "uuid = 123", 4, "32 hexadecimal digits", 0);
+	one_error(GOOD "uuid = 6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e81g", 4, "32 hexadecimal digits", 0);
+	one_error(GOOD "kernel = other", 4, "twice", 0);
+	one_error(GOOD "initrd = missing", 4, "there is no module 'missing'", 0);
+	one_error("[vm a]\nkernel = broken\nmemory = 4M", 2, "kernel 'broken': is broken", 0);
+	one_error("[vm a]\nkernel = k", 1, "no memory", 0);
+	one_error("[vm a]\nmemory = 4M\n" GOOD, 1, "no kernel", 1);
+	one_error("[vm a]\nkernel =\nmemory = 4M\n", 2, "no module", 0);
+	one_error("[vm a]\nkernel = k\nmemory = 64 G", 3, "not possible", 0);
+	one_error("[vm a]\nkernel = k\nmemory = 99999999999G", 3, "number with", 0);
+	one_error("[vm a]\nkernel = k\nmemory = 64T", 3, "number with", 0);
+	one_error("[vm a]\nkernel = k\nmemory = M", 3, "number with", 0);
+	one_error("[vm a]\nkernel = k\nmemory = 0", 3, "not possible", 0);
+	one_error("[vm a]\nkernel = k\nmemory = 4194305", 3, "4K", 0);
+	one_error("[host]\nhostname = a b\n" GOOD, 2, "hostname 'a b'", 1);
+	one_error("[host]\nname = a\n" GOOD, 2, "hostname is known", 1);
+}
+
+static void bad_sections(void **state)
+{
+	(void)state;
+	one_error("memory = 3\n" GOOD, 1, "before the first section", 1);
+	one_error("[disk x]\nsize = 3\n" GOOD, 1, "unknown section [disk x]", 1);
+	one_error("[vm]\nkernel = k\n" GOOD, 1, "name", 1);
+	one_error("[vm a b]\n" GOOD, 1, "name 'a b'", 1);
+	one_error("[vm a/b]\n" GOOD, 1, "name 'a/b'", 1);
+	one_error("[vm a\nkernel = k\n" GOOD, 1, "not closed", 1);
+	one_error("nonsense\n" GOOD, 1, "neither", 1);
+	one_error(GOOD "nonsense\n", 4, "neither", 0);
+	one_error(GOOD GOOD, 4, "a VM 'good' already", 1);
+	one_error("[host]\n[host]\n" GOOD, 2, "already", 1);
+	/* A wrong VM has its name all the same. */
+	parse("[vm a]\nvcpus = 0\nkernel = k\nmemory = 4M\n[vm a]\nkernel = k\nmemory = 4M");
+	assert_int_equal(c->error_count, 2);
+	assert_int_equal(c->vm_count, 0);
+	one_error("[vm a]\nkernel=k\nmemory=4M\nuuid=00000000000000000000000000000001\n"
+		  "[vm b]\nkernel=k\nmemory=4M\nuuid=00000000-0000-0000-0000-000000000001\n", 8, "another VM", 1);
+}
+
+static void strange_bytes(void **state)
+{
+	static char text[70000];
+	char name[CONFIG_NAME_MAX + 20];
+
+	(void)state;
+	one_error(GOOD "cmdline = a\033[2Jb", 4, "control character 0x1b", 0);
+	one_error(GOOD "\001\002 = 3", 4, "'\?\?'", 0);
+	parse_n("[vm a]\nker\0nel = k\nmemory = 4M", 30);
+	assert_int_equal(c->vm_count, 0);
+	parse_n("\0\0\0\n" GOOD, 4 + strlen(GOOD));
+	assert_int_equal(c->vm_count, 1);
+	assert_int_equal(c->error_count, 1);
+	/* a line of 64 KiB, as key, as value, as section */
+	for (unsigned i = 0; i < 3; i++) {
+		memset(text, 'x', sizeof(text));
+		strcpy(text, i == 0 ? GOOD : i == 1 ? GOOD "cmdline = " : "[vm ");
+		text[strlen(text)] = 'x';
+		if (i == 2)
+			text[65536] = ']';
+		memcpy(text + 65537, "\n[vm z]\nkernel = k\nmemory = 4M\n", 32);
+		parse_n(text, 65537 + 31);
+		assert_int_equal(c->error_count, 1);
+		assert_int_equal(c->error[0].line, i == 2 ? 1 : 4);
+		assert_int_equal(c->vm_count, 1);
+		assert_string_equal(c->vm[0]->name, "z");
+	}
+	memset(name, 'n', sizeof(name));
+	snprintf(text, sizeof(text), "[vm %.63s]\nkernel = k\nmemory = 4M\n[vm %.64s]\n", name, name);
+	one_error(text, 4, "name", 1);
+}
+
+static void many(void **state)
+{
+	static char text[100000];
+	size_t n = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < CONFIG_VM_MAX + 2; i++)
+		n += (size_t)sprintf(text + n, "[vm v%u]\nkernel = k\nmemory = 4M\n", i);
+	parse(text);
+	assert_int_equal(c->vm_count, CONFIG_VM_MAX);
+	assert_int_equal(c->error_count, 2);
+	n = 0;
+	for (unsigned i = 0; i < 1000; i++)
+		n += (size_t)sprintf(text + n, "x = %u\n", i);
+	parse(text);
+	assert_int_equal(c->error_count, 1000);
+	assert_int_equal(c->error[CONFIG_ERROR_MAX - 1].line, CONFIG_ERROR_MAX);
+}
+
+static void no_memory(void **state)
+{
+	(void)state;
+	for (unsigned left = 0; left < 3; left++) {
+		host_heap_left = left;
+		assert_int_equal(config_parse(c, GOOD "[vm b]\nkernel=k\nmemory=4M", strlen(GOOD) + 24, &limits), -ENOMEM);
+		config_fini(c);
+	}
+}
+
+/* The files that come with Keel have no error. */
+static void samples(void **state)
+{
+	static const char *const files[] = { "configs/demo.conf", "configs/autostart.conf", "configs/test-kernel.conf" };
+	static char text[20000];
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		FILE *f = fopen(files[i], "r");
+		size_t n;
+
+		if (!f)
+			continue;
+		n = fread(text, 1, sizeof(text), f);
+		fclose(f);
+		parse_n(text, n);
+		if (c->error_count)
+			fail_msg("%s:%u: %s", files[i], c->error[0].line, c->error[0].text);
+		assert_true(c->vm_count > 0);
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(all_keys), cmocka_unit_test(defaults), cmocka_unit_test(bad_values),
+		cmocka_unit_test(bad_sections), cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
+		cmocka_unit_test(no_memory), cmocka_unit_test(samples),
+	};
+	const struct CMUnitTest *t = tests;
+	struct CMUnitTest with[ARRAY_COUNT(tests)];
+
+	for (unsigned i = 0; i < ARRAY_COUNT(tests); i++, t++) {
+		with[i] = *t;
+		with[i].setup_func = setup;
+		with[i].teardown_func = teardown;
+	}
+	return cmocka_run_group_tests(with, NULL, NULL);
+}
