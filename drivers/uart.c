@@ -218,6 +218,11 @@ void uart_print(const char *text)
 	uart_text(text, strlen(text));
 }
 
+size_t uart_space(void)
+{
+	return TX_SIZE - (READ_ONCE(tx_head) - READ_ONCE(tx_tail));
+}
+
 size_t uart_read(void *buf, size_t n)
 {
 	uint8_t *p = buf;

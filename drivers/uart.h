@@ -23,6 +23,8 @@ void uart_write(const void *data, size_t n);
 /* Text, with \n sent as \r\n. */
 void uart_text(const char *text, size_t n);
 void uart_print(const char *text);
+/* Bytes that uart_write() takes without waiting for the line. */
+size_t uart_space(void);
 /* Takes what has arrived, up to n bytes; never waits. */
 size_t uart_read(void *buf, size_t n);
 /* Called from the interrupt after bytes have arrived, lock not held. */

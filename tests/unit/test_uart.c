@@ -160,7 +160,9 @@ static void test_interrupts(void **state)
 	interrupts();
 	assert_int_equal(told, 1);
 	assert_int_equal(uart_read(buf, sizeof(buf)), 3);
+	assert_int_equal(uart_space(), 16384);
 	uart_write("0123456789012345678901234567890123456789", 40);
+	assert_int_equal(uart_space(), 16384 - 40 + 16);
 	interrupts();
 	assert_int_equal(chip.sent_count, 40);
 	assert_int_equal(chip.ier & 2, 0);
