@@ -459,6 +459,7 @@ static void idle_here(struct queue *q, struct thread *t)
 		/* An interrupt may have come in here: look again before halting. */
 		cpu_irq_enable();
 		clean = !page_scrub_some();
+		cpu_pause();
 		cpu_irq_disable();
 	}
 	WRITE_ONCE(q->claimable, false);

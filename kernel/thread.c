@@ -65,6 +65,8 @@ void thread_start(struct thread *t)
 static void thread_free(struct thread *t)
 {
 	timer_cancel_sync(&t->timer);
+	if (!t->stack)
+		return;		/* began as boot code: neither it nor its stack came from here */
 	kmap_stack_free(t->stack);
 	heap_free(t);
 }

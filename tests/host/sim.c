@@ -224,6 +224,11 @@ void sim_cpu_begin(void)
 	sched_init();
 	host_irq_on = true;
 	sim_main();
+	sim_finish();
+}
+
+void sim_finish(void)
+{
 	sim_done = true;
 	for (;;)
 		leave(host_tsc + 1);

@@ -11,8 +11,10 @@
 
 #define SIM_CPUS	8
 
-/* Starts `cpus` CPUs; CPU 0 runs main_fn as the thread "main", and the call returns when that does. */
+/* Starts `cpus` CPUs; CPU 0 runs main_fn as the thread "main". Returns when that does, or a thread calls sim_finish. */
 void sim_run(unsigned cpus, unsigned seed, void (*main_fn)(void));
+
+void sim_finish(void);
 
 /* The current thread uses its CPU for so many ticks, coming to sched_point() whenever it is asked to. */
 void sim_burn(uint64_t ticks);

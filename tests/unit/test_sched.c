@@ -485,6 +485,21 @@ static void ends_main(void)
 	assert_int_equal(sim_heap_objects, objects);
 }
 
+static void last_word(void *arg)
+{
+	(void)arg;
+	thread_sleep_ns(20 * MS);
+	sim_finish();
+}
+
+/* The thread "main" may end like any other. */
+static void main_ends_main(void)
+{
+	work_start();
+	thread_put(spawn("last", last_word, NULL, -1, 0));
+	thread_exit();
+}
+
 /* ---- everything at once ---- */
 
 #define CROWD	20
@@ -573,6 +588,7 @@ SIM_TEST(sleepers, 1)
 SIM_TEST(long_sleep, 1)
 SIM_TEST(in_place, 2)
 SIM_TEST(deadlines, 1)
+SIM_TEST(main_ends, 2)
 
 /* On 1 to 8 CPUs with seeds of their own. */
 #define SIM_TEST_MANY(name, rounds) static void name(void **state)	\
@@ -602,6 +618,7 @@ int main(void)
 		cmocka_unit_test(long_sleep),
 		cmocka_unit_test(in_place),
 		cmocka_unit_test(deadlines),
+		cmocka_unit_test(main_ends),
 		cmocka_unit_test(pongs),
 		cmocka_unit_test(leave),
 		cmocka_unit_test(mutexes),
