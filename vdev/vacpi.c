@@ -81,7 +81,8 @@ static uint64_t read_block(const struct block *b, uint64_t offset)
 	return (b->status | (uint64_t)b->enable << 16) >> 8 * offset;
 }
 
-static void write_block(struct block *b, uint16_t enables, uint64_t offset, unsigned size, uint64_t value)
+static void write_block(struct block *b, uint16_t enables, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	uint64_t mask = bytes_mask(size) << 8 * offset;
 
@@ -94,7 +95,8 @@ static void write_block(struct block *b, uint16_t enables, uint64_t offset, unsi
 /* Does it ask for soft-off? Other sleeps are not offered. */
 static bool write_control(struct vacpi *a, uint64_t offset, unsigned size, uint64_t value)
 {
-	uint64_t mask = bytes_mask(size) << 8 * offset, v = (a->control & ~mask) | (value << 8 * offset & mask);
+	uint64_t mask = bytes_mask(size) << 8 * offset;
+	uint64_t v = (a->control & ~mask) | (value << 8 * offset & mask);
 
 	a->control = (uint16_t)((v & CONTROL_KEPT & ~CONTROL_SCI) | (a->control & CONTROL_SCI));
 	return v & CONTROL_SLEEP && CONTROL_TYPE(v) == VACPI_SLP_TYP_S5;
@@ -132,7 +134,8 @@ static uint64_t vacpi_read(struct vdev *d, unsigned region, uint64_t offset, uns
 	return v;
 }
 
-static void vacpi_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vacpi_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	struct vacpi *a = vacpi_of(d);
 	uint64_t flags = host_lock(d);
@@ -194,7 +197,8 @@ static int vacpi_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	n.control = record_get_u16(r);
 	record_get(r, n.smi, sizeof(n.smi));
 	n.turns = record_get_u64(r);
-	if (version != d->ops->version || record_finish(r) || n.control & ~CONTROL_KEPT || n.event.enable & ~PM1_ENABLES)
+	if (version != d->ops->version || record_finish(r) || n.control & ~CONTROL_KEPT ||
+		n.event.enable & ~PM1_ENABLES)
 		return -EINVAL;
 	flags = host_lock(d);
 	a->event = n.event;
@@ -214,7 +218,8 @@ static void vacpi_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vacpi_ops = {
-	.name = "vacpi", .version = 1, .read = vacpi_read, .write = vacpi_write, .reset = vacpi_reset,
+	.name = "vacpi", .version = 1, .read = vacpi_read, .write = vacpi_write,
+	.reset = vacpi_reset,
 	.save = vacpi_save, .load = vacpi_load, .destroy = vacpi_destroy, .timer = vacpi_timer,
 };
 

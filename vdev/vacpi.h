@@ -18,8 +18,8 @@ enum { VACPI_EVENT, VACPI_CONTROL, VACPI_TIMER, VACPI_GPE, VACPI_SMI };
 #define VACPI_SMI_PORT		0xb2	/* 2 */
 #define VACPI_SCI_IRQ		9
 
-#define VACPI_ENABLE		0xf1	/* to the SMI port: ACPI on, off */
-#define VACPI_DISABLE		0xf0
+#define VACPI_ENABLE		0x02	/* to the SMI port: ACPI on, off (as on q35) */
+#define VACPI_DISABLE		0x03
 #define VACPI_SLP_TYP_S5	5
 
 enum { VACPI_SCI };		/* lines: IRQ 9, level */

@@ -64,7 +64,8 @@ struct fadt {
 	uint32_t smi;
 	uint8_t acpi_enable, acpi_disable, s4bios, pstate;
 	uint32_t pm1a_event, pm1b_event, pm1a_control, pm1b_control, pm2_control, timer, gpe0, gpe1;
-	uint8_t pm1_event_size, pm1_control_size, pm2_control_size, timer_size, gpe0_size, gpe1_size, gpe1_base, cst;
+	uint8_t pm1_event_size, pm1_control_size, pm2_control_size, timer_size, gpe0_size,
+		gpe1_size, gpe1_base, cst;
 	uint16_t c2_latency, c3_latency, flush_size, flush_stride;
 	uint8_t duty_offset, duty_width, day_alarm, month_alarm, century;
 	uint16_t boot;
@@ -75,7 +76,8 @@ struct fadt {
 	uint16_t arm_boot;
 	uint8_t minor;
 	uint64_t x_facs, x_dsdt;
-	struct address x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control, x_pm2_control, x_timer, x_gpe0, x_gpe1;
+	struct address x_pm1a_event, x_pm1b_event, x_pm1a_control, x_pm1b_control, x_pm2_control,
+		x_timer, x_gpe0, x_gpe1;
 	struct address sleep_control, sleep_status;
 	uint64_t hypervisor;
 } packed;
@@ -93,11 +95,22 @@ struct madt_ioapic { uint8_t type, length, id, reserved; uint32_t base, gsi; } p
 struct madt_override { uint8_t type, length, bus, irq; uint32_t gsi; uint16_t flags; } packed;
 struct madt_nmi { uint8_t type, length, uid; uint16_t flags; uint8_t lint; } packed;
 struct madt_x2apic { uint8_t type, length; uint16_t reserved; uint32_t id, flags, uid; } packed;
-struct madt_x2nmi { uint8_t type, length; uint16_t flags; uint32_t uid; uint8_t lint, reserved[3]; } packed;
-struct mcfg { struct header head; uint64_t reserved, base; uint16_t segment; uint8_t first, last; uint32_t reserved1; }
-	packed;
+struct madt_x2nmi {
+	uint8_t type, length;
+	uint16_t flags;
+	uint32_t uid;
+	uint8_t lint, reserved[3];
+} packed;
+struct mcfg {
+	struct header head;
+	uint64_t reserved, base;
+	uint16_t segment;
+	uint8_t first, last;
+	uint32_t reserved1;
+} packed;
 
-_Static_assert(sizeof(struct rsdp) == 36 && sizeof(struct fadt) == 276 && sizeof(struct facs) == 64, "ACPI 6");
+_Static_assert(sizeof(struct rsdp) == 36 && sizeof(struct fadt) == 276 && sizeof(struct facs) == 64,
+	"ACPI 6");
 
 #define MADT_ENABLED	1u
 #define MADT_LEVEL_HIGH	0x0d
@@ -146,7 +159,8 @@ static void align(struct build *b, size_t to)
 static struct header header(const char *signature, uint8_t revision, size_t length)
 {
 	struct header h = {
-		.length = (uint32_t)length, .revision = revision, .oem = "KEEL  ", .oem_table = "KEELVM  ",
+		.length = (uint32_t)length, .revision = revision, .oem = "KEEL  ",
+		.oem_table = "KEELVM  ",
 		.oem_revision = 1, .creator = "KEEL", .creator_revision = 1,
 	};
 
@@ -209,7 +223,8 @@ static struct address port(unsigned bits, uint64_t at)
 	static const uint8_t access[] = { [1] = 1, [2] = 2, [4] = 3 };
 	unsigned bytes = bits / 8;
 
-	return (struct address){ .space = SPACE_PORT, .bits = (uint8_t)bits, .access = access[bytes], .address = at };
+	return (struct address){ .space = SPACE_PORT, .bits = (uint8_t)bits,
+		.access = access[bytes], .address = at };
 }
 
 static void fadt_registers(struct fadt *f)
@@ -240,7 +255,8 @@ static void build_fadt(struct build *b, size_t facs, size_t dsdt)
 		.smi = VACPI_SMI_PORT, .acpi_enable = VACPI_ENABLE, .acpi_disable = VACPI_DISABLE,
 		.c2_latency = 0xfff, .c3_latency = 0xfff, .century = CMOS_CENTURY,
 		.boot = BOOT_LEGACY | BOOT_NO_VGA, .minor = 3,
-		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_FIXED_RTC | FADT_TIMER_32 | FADT_RESET,
+		.flags = FADT_WBINVD | FADT_C1 | FADT_NO_SLEEP_BUTTON | FADT_NO_FIXED_RTC |
+		FADT_TIMER_32 | FADT_RESET,
 	};
 	size_t at;
 
@@ -269,7 +285,8 @@ static void build_madt(struct build *b, const struct vacpi_tables_config *c)
 	struct madt head = { header("APIC", 5, sizeof(head)), LAPIC_BASE, MADT_PCAT };
 	struct madt_ioapic ioapic = { 1, sizeof(ioapic), c->ioapic_id, 0, IOAPIC_BASE, 0 };
 	struct madt_override timer = { 2, sizeof(timer), 0, 0, 2, 0 };
-	struct madt_override sci = { 2, sizeof(sci), 0, VACPI_SCI_IRQ, VACPI_SCI_IRQ, MADT_LEVEL_HIGH };
+	struct madt_override sci = { 2, sizeof(sci), 0, VACPI_SCI_IRQ, VACPI_SCI_IRQ,
+		MADT_LEVEL_HIGH };
 	struct madt_nmi nmi = { 4, sizeof(nmi), 0xff, 0, 1 };
 	struct madt_x2nmi x2nmi = { 10, sizeof(x2nmi), 0, ~0u, 1, { 0 } };
 	size_t at = append(b, &head, sizeof(head));
@@ -317,7 +334,8 @@ static size_t build_root(struct build *b, const char *signature, unsigned entry)
 static void write_rsdp(struct build *b, size_t rsdt, size_t xsdt)
 {
 	struct rsdp r = {
-		.signature = { 'R', 'S', 'D', ' ', 'P', 'T', 'R', ' ' }, .oem = "KEEL  ", .revision = 2,
+		.signature = { 'R', 'S', 'D', ' ', 'P', 'T', 'R', ' ' }, .oem = "KEEL  ",
+		.revision = 2,
 		.rsdt = (uint32_t)(b->base + rsdt), .length = sizeof(r), .xsdt = b->base + xsdt,
 	};
 
@@ -334,7 +352,8 @@ static bool valid(const struct vacpi_tables_config *c, gpa_t base, size_t size)
 		c->pci_window64 + c->pci_window64_size >= c->pci_window64;
 }
 
-long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, size_t size, gpa_t base)
+long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, size_t size,
+	gpa_t base)
 {
 	struct build b = { .buf = buf, .size = size, .base = base.v };
 	struct rsdp rsdp = { 0 };

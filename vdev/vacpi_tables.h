@@ -13,7 +13,8 @@ struct vacpi_tables_config {
 	unsigned vcpus;			/* APIC IDs 0 to vcpus - 1 */
 	uint8_t ioapic_id;
 	uint64_t ecam;			/* base of bus 0's 1 MiB, or 0 */
-	uint32_t pci_window;		/* first byte of the 32-bit MMIO window; it ends below 0xfec00000 */
+	/* first byte of the 32-bit MMIO window; it ends below 0xfec00000 */
+	uint32_t pci_window;
 	uint64_t pci_window64, pci_window64_size;	/* or 0 */
 };
 
@@ -23,4 +24,5 @@ struct vacpi_tables_config {
  * Builds everything into `buf`, which becomes guest memory at `base` (below 4 GiB, a multiple of 64). The RSDP is at its
  * start. Gives the bytes used, -ENOSPC when `size` is too small, -EINVAL for a configuration that cannot be.
  */
-long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, size_t size, gpa_t base) must_check;
+long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, size_t size,
+	gpa_t base) must_check;

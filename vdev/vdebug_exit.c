@@ -8,7 +8,8 @@ static uint64_t vdebug_exit_read(struct vdev *d, unsigned region, uint64_t offse
 	return 0;
 }
 
-static void vdebug_exit_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vdebug_exit_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	(void)region, (void)offset;
 	if (size < 4)

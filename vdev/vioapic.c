@@ -31,7 +31,8 @@ struct vioapic {
 	uint64_t entry[VIOAPIC_PINS];
 	uint32_t lines;			/* pins that are high */
 	uint8_t id, select;
-	uint64_t vectors[4];		/* those of unmasked or unfinished level entries; read without the lock */
+	/* those of unmasked or unfinished level entries; read without the lock */
+	uint64_t vectors[4];
 	struct vioapic_config config;
 };
 
@@ -58,9 +59,9 @@ static void send(struct vioapic *a, uint64_t e)
 /* A level pin that is high, open and not waiting for its EOI sends. */
 static void service(struct vioapic *a, unsigned pin)
 {
-	uint64_t *e = &a->entry[pin];
+	uint64_t *e = &a->entry[pin], state = *e & (ENTRY_LEVEL | ENTRY_MASKED | ENTRY_REMOTE);
 
-	if (!(a->lines & BIT(pin)) || (*e & (ENTRY_LEVEL | ENTRY_MASKED | ENTRY_REMOTE)) != ENTRY_LEVEL)
+	if (!(a->lines & BIT(pin)) || state != ENTRY_LEVEL)
 		return;
 	*e |= ENTRY_REMOTE;
 	send(a, *e);
@@ -181,7 +182,8 @@ static bool write_register(struct vioapic *a, uint32_t value)
 	return collect(a);
 }
 
-static void vioapic_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vioapic_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	struct vioapic *a = vioapic_of(d);
 	bool changed = false;
@@ -271,7 +273,8 @@ static int vioapic_load(struct vdev *d, struct record_reader *r, uint32_t versio
 
 	for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
 		entry[pin] = record_get_u64(r);
-		if (entry[pin] & (~ENTRY_VALID | ENTRY_SENT) || (entry[pin] & ENTRY_REMOTE && !(entry[pin] & ENTRY_LEVEL)))
+		if (entry[pin] & (~ENTRY_VALID | ENTRY_SENT) ||
+		    (entry[pin] & (ENTRY_REMOTE | ENTRY_LEVEL)) == ENTRY_REMOTE)
 			return -EINVAL;
 	}
 	if (version != d->ops->version || record_finish(r))
@@ -294,7 +297,8 @@ static void vioapic_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vioapic_ops = {
-	.name = "vioapic", .version = 1, .read = vioapic_read, .write = vioapic_write, .reset = vioapic_reset,
+	.name = "vioapic", .version = 1, .read = vioapic_read, .write = vioapic_write,
+	.reset = vioapic_reset,
 	.save = vioapic_save, .load = vioapic_load, .destroy = vioapic_destroy,
 };
 

@@ -24,8 +24,10 @@
 #define RESEND		0xfe	/* what a device that is not there "says" */
 
 enum {
-	READ_RAM = 0x20, WRITE_RAM = 0x60, AUX_OFF = 0xa7, AUX_ON, AUX_TEST, SELF_TEST, KBD_TEST, KBD_OFF = 0xad, KBD_ON,
-	READ_INPUT = 0xc0, READ_OUTPUT = 0xd0, WRITE_OUTPUT, ECHO_KBD, ECHO_AUX, TO_AUX, PULSE = 0xf0,
+	READ_RAM = 0x20, WRITE_RAM = 0x60, AUX_OFF = 0xa7, AUX_ON, AUX_TEST, SELF_TEST, KBD_TEST,
+	KBD_OFF = 0xad, KBD_ON,
+	READ_INPUT = 0xc0, READ_OUTPUT = 0xd0, WRITE_OUTPUT, ECHO_KBD, ECHO_AUX, TO_AUX,
+	PULSE = 0xf0,
 };
 
 struct vkbd {
@@ -94,7 +96,8 @@ static bool write_command(struct vkbd *k, uint8_t v)
 	k->pending = 0;
 	if (v >= READ_RAM && v < READ_RAM + sizeof(k->ram))
 		answer(k, k->ram[v - READ_RAM], 0);
-	else if ((v >= WRITE_RAM && v < WRITE_RAM + sizeof(k->ram)) || (v >= WRITE_OUTPUT && v <= TO_AUX))
+	else if ((v >= WRITE_RAM && v < WRITE_RAM + sizeof(k->ram)) ||
+		 (v >= WRITE_OUTPUT && v <= TO_AUX))
 		k->pending = v;
 	switch (v) {
 	case AUX_OFF:
@@ -136,10 +139,12 @@ static bool write_port92(struct vkbd *k, uint8_t v)
 	return reset;
 }
 
-static void vkbd_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vkbd_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	static bool (*const writers[])(struct vkbd *k, uint8_t v) = {
-		[VKBD_DATA] = write_data, [VKBD_COMMAND] = write_command, [VKBD_PORT92] = write_port92,
+		[VKBD_DATA] = write_data, [VKBD_COMMAND] = write_command,
+		[VKBD_PORT92] = write_port92,
 	};
 	struct vkbd *k = vkbd_of(d);
 	uint64_t flags = host_lock(d);

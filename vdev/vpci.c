@@ -12,8 +12,10 @@
 #define RESET_KEPT	0x0e
 
 enum {
-	PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_REVISION = 0x08,
-	PCI_CACHE_LINE = 0x0c, PCI_HEADER_TYPE = 0x0e, PCI_BAR0 = 0x10, PCI_SUBVENDOR = 0x2c, PCI_SUBDEVICE = 0x2e,
+	PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06,
+	PCI_REVISION = 0x08,
+	PCI_CACHE_LINE = 0x0c, PCI_HEADER_TYPE = 0x0e, PCI_BAR0 = 0x10, PCI_SUBVENDOR = 0x2c,
+	PCI_SUBDEVICE = 0x2e,
 	PCI_CAPABILITIES = 0x34, PCI_INTERRUPT_LINE = 0x3c, PCI_HEADER_END = 0x40,
 };
 
@@ -57,8 +59,8 @@ static void put(uint8_t *p, unsigned size, uint64_t v)
 
 /* --- functions */
 
-void vpci_function_init(struct vpci_function *f, struct vdev *owner, uint16_t vendor, uint16_t device,
-	uint32_t class_revision, uint16_t subvendor, uint16_t subdevice)
+void vpci_function_init(struct vpci_function *f, struct vdev *owner, uint16_t vendor,
+	uint16_t device, uint32_t class_revision, uint16_t subvendor, uint16_t subdevice)
 {
 	*f = (struct vpci_function){ .owner = owner, .capability_end = PCI_HEADER_END };
 	put(f->config + PCI_VENDOR, 2, vendor);
@@ -126,7 +128,8 @@ static bool bar_wanted(const struct vpci_function *f, unsigned bar, uint64_t *ba
 	unsigned at = PCI_BAR0 + 4 * bar, bytes = b->wide ? 8 : 4;
 
 	*base = get(f->config + at, bytes) & get(f->writable + at, bytes);
-	return *base && f->config[PCI_COMMAND] & (b->space == HOST_PORT ? COMMAND_IO : COMMAND_MEMORY);
+	return *base &&
+		f->config[PCI_COMMAND] & (b->space == HOST_PORT ? COMMAND_IO : COMMAND_MEMORY);
 }
 
 /* The next BAR whose place the host does not know, noted as told; or -1. */
@@ -196,7 +199,8 @@ void vpci_function_save(struct vpci_function *f, struct record_writer *w)
 }
 
 /* What a guest cannot change must be what this function has, but for the INTx status; a saved BAR thus fits as well. */
-void vpci_function_read(struct vpci_function *f, struct record_reader *r, uint8_t config[VPCI_CONFIG_SIZE])
+void vpci_function_read(struct vpci_function *f, struct record_reader *r,
+	uint8_t config[VPCI_CONFIG_SIZE])
 {
 	record_get(r, config, VPCI_CONFIG_SIZE);
 	for (unsigned i = 0; i < VPCI_CONFIG_SIZE; i++) {
@@ -228,14 +232,16 @@ static uint64_t config_read(struct vpci *p, unsigned devfn, unsigned reg, unsign
 }
 
 /* The function that was written, so that the caller tells it without the lock. */
-static struct vpci_function *config_write(struct vpci *p, unsigned devfn, unsigned reg, unsigned size, uint64_t value)
+static struct vpci_function *config_write(struct vpci *p, unsigned devfn, unsigned reg,
+	unsigned size, uint64_t value)
 {
 	struct vpci_function *f = p->function[devfn];
 
 	if (!f || reg + size > VPCI_CONFIG_SIZE)
 		return NULL;
 	for (unsigned i = reg; i < reg + size; i++, value >>= 8) {
-		f->config[i] = (uint8_t)((f->config[i] & ~f->writable[i]) | (value & f->writable[i]));
+		f->config[i] = (uint8_t)((f->config[i] & ~f->writable[i]) |
+			(value & f->writable[i]));
 		f->config[i] &= ~(value & f->clear[i]);
 	}
 	return f;
@@ -289,7 +295,8 @@ static void write_ports(struct vdev *d, uint64_t offset, unsigned size, uint64_t
 		host_machine_request(d, HOST_REQUEST_RESET, 0);
 }
 
-static void vpci_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vpci_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	unsigned reg = offset & 0xfff;
 	struct vpci_function *f;
@@ -390,7 +397,8 @@ int vpci_create(const struct vpci_config *config, struct vdev **out)
 	if (!p)
 		return -ENOMEM;
 	p->dev.ops = &vpci_ops;
-	vpci_function_init(&p->bridge, &p->dev, given ? config->vendor : 0x1b36, given ? config->device : 0x0008,
+	vpci_function_init(&p->bridge, &p->dev, given ? config->vendor : 0x1b36,
+		given ? config->device : 0x0008,
 		0x06000000, 0x1af4, 0x1100);
 	vpci_attach(&p->dev, 0, 0, &p->bridge);
 	*out = &p->dev;

@@ -50,8 +50,8 @@ struct vpci_function {
 int vpci_create(const struct vpci_config *config, struct vdev **out);
 
 /* Fills in the identity and the usual masks. */
-void vpci_function_init(struct vpci_function *f, struct vdev *owner, uint16_t vendor, uint16_t device,
-	uint32_t class_revision, uint16_t subvendor, uint16_t subdevice);
+void vpci_function_init(struct vpci_function *f, struct vdev *owner, uint16_t vendor,
+	uint16_t device, uint32_t class_revision, uint16_t subvendor, uint16_t subdevice);
 /* Before the function is attached. */
 void vpci_function_bar(struct vpci_function *f, unsigned bar, struct vpci_bar what);
 /* A capability of `size` bytes with the header; its offset, or 0 when there is no room. Before it is attached. */
@@ -62,5 +62,6 @@ int vpci_attach(struct vdev *bus, unsigned slot, unsigned function, struct vpci_
 void vpci_function_reset(struct vpci_function *f);
 void vpci_function_save(struct vpci_function *f, struct record_writer *w);
 /* In two steps, so that an owner checks everything before it commits. */
-void vpci_function_read(struct vpci_function *f, struct record_reader *r, uint8_t config[VPCI_CONFIG_SIZE]);
+void vpci_function_read(struct vpci_function *f, struct record_reader *r,
+	uint8_t config[VPCI_CONFIG_SIZE]);
 void vpci_function_commit(struct vpci_function *f, const uint8_t config[VPCI_CONFIG_SIZE]);

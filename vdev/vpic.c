@@ -242,7 +242,8 @@ static void write_data(struct chip *c, uint8_t v)
 		c->step = READY;
 }
 
-static void vpic_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vpic_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	struct vpic *p = vpic_of(d);
 	struct chip *c = &p->chip[region & 1];
@@ -251,8 +252,8 @@ static void vpic_write(struct vdev *d, unsigned region, uint64_t offset, unsigne
 	uint64_t flags = host_lock(d);
 
 	if (region == VPIC_ELCR) {
-		for (unsigned i = 0; i < size && offset + i < 2; i++)
-			p->chip[offset + i].elcr = (uint8_t)(value >> 8 * i) & elcr_writable[offset + i];
+		for (unsigned i = 0; i < size && offset < 2; i++, offset++, value >>= 8)
+			p->chip[offset].elcr = (uint8_t)value & elcr_writable[offset];
 	} else if (offset == 1) {
 		write_data(c, v);
 	} else if (v & ICW1) {
@@ -295,21 +296,26 @@ static uint64_t vpic_read(struct vdev *d, unsigned region, uint64_t offset, unsi
 	struct vpic *p = vpic_of(d);
 	uint64_t flags = host_lock(d), v;
 
+	(void)size;
 	if (region == VPIC_ELCR)
-		v = offset ? p->chip[1].elcr : p->chip[0].elcr | (size > 1 ? p->chip[1].elcr << 8 : 0);
+		v = (p->chip[0].elcr | p->chip[1].elcr << 8) >> 8 * offset;
 	else
 		v = read_chip(p, region & 1, offset);
 	host_unlock(d, flags);
 	return v;
 }
 
+/* As a PC's firmware leaves them: all masked, vectors from 8 and 0x70 on. */
 static void vpic_reset(struct vdev *d)
 {
+	static const uint8_t bases[2] = { 0x08, 0x70 };
 	struct vpic *p = vpic_of(d);
 	uint64_t flags = host_lock(d);
 
 	for (unsigned i = 0; i < 2; i++)
-		p->chip[i] = (struct chip){ .lines = p->chip[i].lines, .lowest = 7, .masked = 0xff };
+		p->chip[i] = (struct chip){
+			.lines = p->chip[i].lines, .lowest = 7, .masked = 0xff, .base = bases[i],
+		};
 	p->intr = false;
 	host_line_set(d, VPIC_INTR, false);
 	host_unlock(d, flags);
@@ -317,8 +323,10 @@ static void vpic_reset(struct vdev *d)
 
 static void save_chip(const struct chip *c, struct record_writer *w)
 {
-	const uint8_t bytes[] = { c->lines, c->edges, c->elcr, c->masked, c->service, c->base, c->lowest, c->step, c->icw1 };
-	const bool bools[] = { c->aeoi, c->aeoi_rotate, c->nested, c->special_mask, c->read_service, c->poll };
+	const uint8_t bytes[] = { c->lines, c->edges, c->elcr, c->masked, c->service, c->base,
+		c->lowest, c->step, c->icw1 };
+	const bool bools[] = { c->aeoi, c->aeoi_rotate, c->nested, c->special_mask, c->read_service,
+		c->poll };
 
 	record_put(w, bytes, sizeof(bytes));
 	for (unsigned i = 0; i < ARRAY_COUNT(bools); i++)

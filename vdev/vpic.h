@@ -13,7 +13,8 @@ enum { VPIC_MASTER, VPIC_SLAVE, VPIC_ELCR };	/* regions of 2 ports each: 0x20, 0
 enum { VPIC_INTR };				/* lines */
 
 /* `acknowledged` (or NULL) is told, with no lock held, which input a guest's EOI ended. */
-int vpic_create(void (*acknowledged)(void *context, unsigned irq), void *context, struct vdev **out);
+int vpic_create(void (*acknowledged)(void *context, unsigned irq), void *context,
+	struct vdev **out);
 
 void vpic_line(struct vdev *d, unsigned irq, bool level);
 /* What a processor's INTA cycle does: the vector, the spurious one when nothing is due any more. */

@@ -224,7 +224,8 @@ static void latch_status(struct channel *c, uint64_t now)
 {
 	if (c->status_latched)
 		return;
-	c->status = (uint8_t)((c->control & 0x3f) | (output(c, now) ? STATUS_OUT : 0) | (c->loaded ? 0 : STATUS_NULL));
+	c->status = (uint8_t)((c->control & 0x3f) | (output(c, now) ? STATUS_OUT : 0) |
+		(c->loaded ? 0 : STATUS_NULL));
 	c->status_latched = true;
 }
 
@@ -326,7 +327,8 @@ static uint64_t vpit_read(struct vdev *d, unsigned region, uint64_t offset, unsi
 	return v;
 }
 
-static void vpit_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vpit_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	struct vpit *p = vpit_of(d);
 	uint64_t flags = host_lock(d);
@@ -350,7 +352,8 @@ static void vpit_reset(struct vdev *d)
 	uint64_t flags = host_lock(d);
 
 	for (unsigned i = 0; i < 3; i++)
-		p->channel[i] = (struct channel){ .control = ACCESS_BOTH << 4 | 3 << 1, .gate = i < 2 };
+		p->channel[i] = (struct channel){ .control = ACCESS_BOTH << 4 | 3 << 1,
+			.gate = i < 2 };
 	p->port61 = 0;
 	p->next_edge = 0;
 	host_timer_cancel(d, 0);

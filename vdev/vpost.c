@@ -27,7 +27,8 @@ static uint64_t vpost_read(struct vdev *d, unsigned region, uint64_t offset, uns
 	return v;
 }
 
-static void vpost_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vpost_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	if (region == VPOST_DELAY)
 		return;
@@ -62,7 +63,8 @@ static void vpost_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vpost_ops = {
-	.name = "vpost", .version = 1, .read = vpost_read, .write = vpost_write, .reset = vpost_reset,
+	.name = "vpost", .version = 1, .read = vpost_read, .write = vpost_write,
+	.reset = vpost_reset,
 	.save = vpost_save, .load = vpost_load, .destroy = vpost_destroy,
 };
 

@@ -17,7 +17,8 @@
 
 /* Registers. */
 enum {
-	SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKDAY, DAY_OF_MONTH, MONTH, YEAR,
+	SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKDAY, DAY_OF_MONTH,
+	MONTH, YEAR,
 	REG_A, REG_B, REG_C, REG_D, SHUTDOWN, EQUIPMENT = 0x14, CENTURY = 0x32,
 };
 
@@ -60,7 +61,8 @@ struct date {
 static uint64_t date_to_seconds(const struct date *t)
 {
 	uint64_t y = t->month <= 2 ? t->year - 1 : t->year, era = y / 400, yoe = y % 400;
-	uint64_t doy = (153 * (t->month > 2 ? t->month - 3ul : t->month + 9ul) + 2) / 5 + t->day - 1;
+	uint64_t month = t->month > 2 ? t->month - 3ul : t->month + 9ul;
+	uint64_t doy = (153 * month + 2) / 5 + t->day - 1;
 	uint64_t days = era * 146097 + yoe * 365 + yoe / 4 - yoe / 100 + doy;
 
 	return (days - 719468) * DAY + t->hour * 3600ul + t->minute * 60ul + t->second;
@@ -70,13 +72,15 @@ static struct date date_of(uint64_t seconds)
 {
 	uint64_t z = seconds / DAY + 719468, era = z / 146097, doe = z % 146097;
 	uint64_t yoe = (doe - doe / 1460 + doe / 36524 - doe / 146096) / 365;
-	unsigned doy = (unsigned)(doe - (365 * yoe + yoe / 4 - yoe / 100)), mp = (5 * doy + 2) / 153;
+	unsigned doy = (unsigned)(doe - (365 * yoe + yoe / 4 - yoe / 100)),
+		mp = (5 * doy + 2) / 153;
 	unsigned rest = (unsigned)(seconds % DAY), month = mp < 10 ? mp + 3 : mp - 9;
 
 	return (struct date){
 		.second = rest % 60, .minute = rest / 60 % 60, .hour = rest / 3600,
 		.day = doy - (153 * mp + 2) / 5 + 1, .month = month,
-		.year = (unsigned)(yoe + era * 400) + (month <= 2), .weekday = (unsigned)((seconds / DAY + 4) % 7) + 1,
+		.year = (unsigned)(yoe + era * 400) + (month <= 2),
+		.weekday = (unsigned)((seconds / DAY + 4) % 7) + 1,
 	};
 }
 
@@ -242,7 +246,8 @@ static void vrtc_timer(struct vdev *d, unsigned timer)
 
 static bool is_time(unsigned reg)
 {
-	return (reg <= YEAR && reg != SECONDS_ALARM && reg != MINUTES_ALARM && reg != HOURS_ALARM) || reg == CENTURY;
+	return (reg <= YEAR && reg != SECONDS_ALARM && reg != MINUTES_ALARM &&
+		reg != HOURS_ALARM) || reg == CENTURY;
 }
 
 static uint8_t read_register(struct vrtc *t, uint64_t now)
@@ -308,7 +313,8 @@ static uint64_t vrtc_read(struct vdev *d, unsigned region, uint64_t offset, unsi
 }
 
 /* Bit 7 of the index would mask NMIs; there are none. */
-static void vrtc_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vrtc_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	struct vrtc *t = vrtc_of(d);
 	uint64_t flags = host_lock(d);
@@ -384,7 +390,8 @@ static int vrtc_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	n.began = record_get_below(r, 8, CLOCK_MAX);
 	n.epoch = record_get_below(r, 8, SECONDS_MAX);
 	n.seen = record_get_below(r, 8, CLOCK_MAX);
-	if (version != d->ops->version || record_finish(r) || n.ram[REG_A] & A_UIP || n.ram[REG_C] & ~FLAGS ||
+	if (version != d->ops->version || record_finish(r) || n.ram[REG_A] & A_UIP ||
+		n.ram[REG_C] & ~FLAGS ||
 	    n.ram[REG_D] != D_VALID)
 		return -EINVAL;
 	flags = host_lock(d);

@@ -165,7 +165,8 @@ static void write_mcr(struct vuart *u, uint8_t v)
 
 	u->mcr = v & MCR_BITS;
 	if (v & MCR_LOOP)
-		wires = (v & MCR_RTS ? MSR_CTS : 0) | (v & MCR_DTR ? MSR_DSR : 0) | (v & MCR_OUT1 ? MSR_RI : 0) |
+		wires = (v & MCR_RTS ? MSR_CTS : 0) | (v & MCR_DTR ? MSR_DSR : 0) |
+			(v & MCR_OUT1 ? MSR_RI : 0) |
 			(v & MCR_OUT2 ? MSR_DCD : 0);
 	set_msr(u, wires);
 	fetch(u);
@@ -271,7 +272,8 @@ static uint64_t vuart_read(struct vdev *d, unsigned region, uint64_t offset, uns
 	return v;
 }
 
-static void vuart_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+static void vuart_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	struct vuart *u = vuart_of(d);
 	uint64_t flags = host_lock(d);
@@ -300,7 +302,8 @@ static void vuart_save(struct vdev *d, struct record_writer *w)
 {
 	struct vuart *u = vuart_of(d);
 	uint64_t flags = host_lock(d);
-	const uint8_t bytes[] = { u->ier, u->fcr, u->lcr, u->mcr, u->scratch, u->errors, u->msr, u->count };
+	const uint8_t bytes[] = { u->ier, u->fcr, u->lcr, u->mcr, u->scratch, u->errors, u->msr,
+		u->count };
 
 	record_put(w, bytes, sizeof(bytes));
 	for (unsigned i = 0; i < u->count; i++)
@@ -360,8 +363,10 @@ static void vuart_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vuart_ops = {
-	.name = "vuart", .version = 1, .read = vuart_read, .write = vuart_write, .reset = vuart_reset,
-	.save = vuart_save, .load = vuart_load, .destroy = vuart_destroy, .console_input = vuart_console_input,
+	.name = "vuart", .version = 1, .read = vuart_read, .write = vuart_write,
+	.reset = vuart_reset,
+	.save = vuart_save, .load = vuart_load, .destroy = vuart_destroy,
+	.console_input = vuart_console_input,
 };
 
 int vuart_create(struct vdev **out)

@@ -39,7 +39,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			uint32_t v;
 
 			memcpy(&v, data + i + 2, 4);
-			vdev_host_write(bus, VPCI_ECAM, 1 << 15 | (data[i] & ~(data[i + 1] & 3)), 1u << (data[i + 1] & 3), v);
+			vdev_host_write(bus, VPCI_ECAM, 1 << 15 | (data[i] & ~(data[i + 1] & 3)),
+				1u << (data[i + 1] & 3), v);
 		}
 	}
 	check_bars(t->dev.host, t->function.config);

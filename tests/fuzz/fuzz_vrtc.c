@@ -6,7 +6,8 @@ static const unsigned long fuzz_regions[] = { 2, 0 };
 
 static int fuzz_create(struct vdev **out)
 {
-	return vrtc_create(&(struct vrtc_config){ .ram_below_4g = 3ul << 30, .ram_above_4g = 1ul << 40 }, out);
+	return vrtc_create(&(struct vrtc_config){ .ram_below_4g = 3ul << 30,
+		.ram_above_4g = 1ul << 40 }, out);
 }
 
 #include "tests/fuzz/vdev_fuzz.h"

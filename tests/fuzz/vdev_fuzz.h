@@ -57,7 +57,8 @@ static void fuzz_access(struct vdev *d, struct fuzz_input *in, bool write)
 	region = (unsigned)fuzz_take(in, 1) % count;
 	size = sizes[fuzz_take(in, 1) % 4];
 	size = (unsigned)MIN((uint64_t)size, fuzz_regions[region] & -fuzz_regions[region]);
-	offset = fuzz_take(in, fuzz_regions[region] > 256 ? 4 : 1) % (fuzz_regions[region] - size + 1);
+	offset = fuzz_take(in,
+		fuzz_regions[region] > 256 ? 4 : 1) % (fuzz_regions[region] - size + 1);
 	if (write)
 		vdev_host_write(d, region, offset, size, fuzz_take(in, size));
 	else

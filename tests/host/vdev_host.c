@@ -9,7 +9,13 @@
 #include "include/bits.h"
 
 #define NEVER		(~0ul)
-#define CHECK(c)	do { if (!(c)) { fprintf(stderr, "vdev_host: %s:%d: %s\n", __func__, __LINE__, #c); abort(); } } while (0)
+#define CHECK(c)	((c) ? (void)0 : fail(__func__, __LINE__, #c))
+
+static void fail(const char *function, int line, const char *what)
+{
+	fprintf(stderr, "vdev_host: %s:%d: %s\n", function, line, what);
+	abort();
+}
 
 void *host_alloc(size_t size)
 {
@@ -94,7 +100,8 @@ void host_msi(struct vdev *d, uint64_t address, uint32_t data)
 	h->message_count++;
 }
 
-int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base, uint64_t size, bool enabled)
+int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
+	uint64_t size, bool enabled)
 {
 	struct vdev_host *h = d->host;
 
@@ -209,7 +216,8 @@ uint64_t vdev_host_read(struct vdev *d, unsigned region, uint64_t offset, unsign
 	return v & bytes_mask(size);
 }
 
-void vdev_host_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value)
+void vdev_host_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value)
 {
 	d->ops->write(d, region, offset, size, value);
 	CHECK(!vdev_host_of(d)->locked);

@@ -20,12 +20,18 @@ struct vdev_host {
 	bool line[HOST_LINE_MAX];
 	unsigned edges[HOST_LINE_MAX];		/* rises so far */
 	struct { uint64_t address; uint32_t data; } message[VDEV_HOST_MESSAGES];
-	unsigned message_count;			/* those beyond VDEV_HOST_MESSAGES are only counted */
-	struct { enum host_space space; uint64_t base, size; bool enabled; } region[HOST_REGION_MAX];
+	/* those beyond VDEV_HOST_MESSAGES are only counted */
+	unsigned message_count;
+	struct {
+		enum host_space space;
+		uint64_t base, size;
+		bool enabled;
+	} region[HOST_REGION_MAX];
 	unsigned region_calls;
 	uint8_t memory[VDEV_HOST_MEMORY];	/* guest RAM from 0 */
 	char sent[4096], input[4096];
-	size_t sent_count, input_count, input_taken, accept;	/* `accept`: how many bytes the host takes, ~0 all */
+	/* `accept`: how many bytes the host takes, ~0 all */
+	size_t sent_count, input_count, input_taken, accept;
 	unsigned requests[HOST_REQUEST_DEBUG_EXIT + 1];
 	uint32_t request_value;
 	unsigned work_queued, logged;
@@ -43,7 +49,8 @@ void vdev_host_type(struct vdev_host *h, const char *text);
 
 /* Accesses as the bus makes them: masked to size, the lock checked. */
 uint64_t vdev_host_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size);
-void vdev_host_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
+void vdev_host_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	uint64_t value);
 
 size_t vdev_host_save(struct vdev *d, void *buf, size_t size);
 int vdev_host_load(struct vdev *d, const void *buf, size_t size, uint32_t version);

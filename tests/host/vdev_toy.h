@@ -50,7 +50,8 @@ static void toy_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops toy_ops = {
-	.name = "toy", .version = 1, .reset = toy_reset, .save = toy_save, .load = toy_load, .destroy = toy_destroy,
+	.name = "toy", .version = 1, .reset = toy_reset, .save = toy_save, .load = toy_load,
+	.destroy = toy_destroy,
 };
 
 static struct toy *toy_create(void)
@@ -60,8 +61,10 @@ static struct toy *toy_create(void)
 
 	t->dev.ops = &toy_ops;
 	vpci_function_init(f, &t->dev, 0x1af4, 0x1042, 0x01800001, 0x1af4, 0x0042);
-	vpci_function_bar(f, 0, (struct vpci_bar){ .size = 0x1000, .space = HOST_MMIO, .region = 1 });
-	vpci_function_bar(f, 2, (struct vpci_bar){ .size = 8 * GIB, .space = HOST_MMIO, .wide = true, .prefetch = true,
+	vpci_function_bar(f, 0, (struct vpci_bar){ .size = 0x1000, .space = HOST_MMIO,
+		.region = 1 });
+	vpci_function_bar(f, 2, (struct vpci_bar){ .size = 8 * GIB, .space = HOST_MMIO,
+		.wide = true, .prefetch = true,
 		.region = 2 });
 	vpci_function_bar(f, 4, (struct vpci_bar){ .size = 32, .space = HOST_PORT, .region = 3 });
 	t->capability = vpci_function_capability(f, 9, 16);

@@ -145,7 +145,8 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_enable), CASE(test_button), CASE(test_timer), CASE(test_soft_off), CASE(test_gpe), CASE(test_saved),
+		CASE(test_enable), CASE(test_button), CASE(test_timer), CASE(test_soft_off),
+		CASE(test_gpe), CASE(test_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

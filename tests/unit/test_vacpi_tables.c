@@ -114,7 +114,8 @@ static void test_numbers(void **state)
 {
 	struct vacpi_tables_config c = { .vcpus = 2, .pci_window = 0xd0000000, .ecam = 0xc0000000,
 		.pci_window64 = 0x800000000, .pci_window64_size = 0x123000000 };
-	static const uint8_t pwin[] = "\x08PWIN\x0c\0\0\0\xd0", ecam[] = "\x08" "ECAM\x0c\0\0\0\xc0";
+	static const uint8_t pwin[] = "\x08PWIN\x0c\0\0\0\xd0",
+		ecam[] = "\x08" "ECAM\x0c\0\0\0\xc0";
 	const uint8_t *fadt, *dsdt, *mcfg;
 	size_t n;
 
@@ -164,7 +165,8 @@ static void disassemble(const uint8_t *t)
 	assert_non_null(f = fopen(path, "wb"));
 	assert_int_equal(fwrite(t, 1, get(t + 4, 4), f), get(t + 4, 4));
 	fclose(f);
-	snprintf(command, sizeof(command), "cd %s && iasl -d t.aml >out 2>&1 && ! grep -iE 'error|warning|invalid' out t.dsl",
+	snprintf(command, sizeof(command),
+		"cd %s && iasl -d t.aml >out 2>&1 && ! grep -iE 'error|warning|invalid' out t.dsl",
 		dir);
 	assert_int_equal(system(command), 0);
 	snprintf(command, sizeof(command), "rm -r %s", dir);
@@ -173,7 +175,8 @@ static void disassemble(const uint8_t *t)
 
 static void test_iasl(void **state)
 {
-	struct vacpi_tables_config c = { .vcpus = 300, .pci_window = 0xd0000000, .ecam = 0xc0000000 };
+	struct vacpi_tables_config c = { .vcpus = 300, .pci_window = 0xd0000000,
+		.ecam = 0xc0000000 };
 
 	(void)state;
 	if (system("iasl -v >/dev/null 2>&1"))
@@ -191,7 +194,8 @@ static void test_iasl(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_roots), cmocka_unit_test(test_madt), cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_roots), cmocka_unit_test(test_madt),
+		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_refused), cmocka_unit_test(test_iasl),
 	};
 

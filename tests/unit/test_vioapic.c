@@ -32,7 +32,8 @@ static void changed(void *context)
 
 static int setup(void **state)
 {
-	struct vioapic_config c = { .id = 3, .acknowledged = acknowledged, .vectors_changed = changed, .context = &d };
+	struct vioapic_config c = { .id = 3, .acknowledged = acknowledged,
+		.vectors_changed = changed, .context = &d };
 
 	(void)state;
 	assert_int_equal(vioapic_create(&c, &d), 0);
@@ -80,7 +81,8 @@ static void test_registers(void **state)
 	assert_int_equal(get(0x40), ~0u);
 	put(0x40, 0);
 	put(0x12, 0xfffff000 | MASKED);
-	assert_int_equal(get(0x12), MASKED | LEVEL | 1u << 13);		/* status bits are read-only */
+	/* status bits are read-only */
+	assert_int_equal(get(0x12), MASKED | LEVEL | 1u << 13);
 	assert_int_equal(vdev_host_read(d, 0, 0, 4), 0x12);
 	assert_int_equal(vdev_host_read(d, 0, 0x44, 4), 0);
 }
@@ -151,7 +153,8 @@ static void test_level_mask(void **state)
 	assert_int_equal(changes, 0);
 	put(0x10 + 40, 0xa0 | LEVEL);
 	assert_int_equal(h->message_count, 1);
-	put(0x10 + 40, 0xa0 | LEVEL | MASKED);		/* masked while it waits: its EOI still matters */
+	/* masked while it waits: its EOI still matters */
+	put(0x10 + 40, 0xa0 | LEVEL | MASKED);
 	vioapic_vectors(d, vectors);
 	assert_int_equal(vectors[2], 1ul << 32);
 	vioapic_eoi(d, 0xa0);
@@ -193,7 +196,8 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_registers), CASE(test_edge), CASE(test_level), CASE(test_level_mask), CASE(test_saved),
+		CASE(test_registers), CASE(test_edge), CASE(test_level), CASE(test_level_mask),
+		CASE(test_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

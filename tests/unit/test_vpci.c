@@ -137,7 +137,8 @@ static void test_bars(void **state)
 	put(3, 0x10, 4, 0xd0002000);			/* moves while it decodes */
 	assert_int_equal(toy_host->region[1].base, 0xd0002000);
 	put(3, 4, 2, 0);
-	assert_false(toy_host->region[1].enabled || toy_host->region[2].enabled || toy_host->region[3].enabled);
+	assert_false(toy_host->region[1].enabled || toy_host->region[2].enabled ||
+		toy_host->region[3].enabled);
 	put(3, 4, 2, 3);
 	vpci_function_reset(&toy->function);
 	assert_false(toy_host->region[1].enabled);
@@ -197,7 +198,8 @@ static void test_saved(void **state)
 	check_refused(&toy->dev, 0x34, 0x80);
 	check_refused(d, 3, 0x01);
 	check_refused(d, 4, 0x04);
-	assert_int_equal(vdev_host_load(different, saved, vdev_host_save(d, saved, sizeof(saved)), 1), -EINVAL);
+	assert_int_equal(vdev_host_load(different, saved, vdev_host_save(d, saved, sizeof(saved)),
+		1), -EINVAL);
 	vdev_host_detach(o);
 	vdev_host_detach(b);
 	vdev_host_detach(x);
@@ -207,7 +209,8 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_access), CASE(test_masks), CASE(test_bars), CASE(test_attach), CASE(test_reset_register),
+		CASE(test_access), CASE(test_masks), CASE(test_bars), CASE(test_attach),
+		CASE(test_reset_register),
 		CASE(test_saved),
 	};
 

@@ -225,8 +225,10 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_edge), CASE(test_mask_and_spurious), CASE(test_cascade), CASE(test_nested), CASE(test_level),
-		CASE(test_rotate), CASE(test_auto_eoi), CASE(test_special_mask), CASE(test_poll), CASE(test_saved),
+		CASE(test_edge), CASE(test_mask_and_spurious), CASE(test_cascade),
+		CASE(test_nested), CASE(test_level),
+		CASE(test_rotate), CASE(test_auto_eoi), CASE(test_special_mask), CASE(test_poll),
+		CASE(test_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,8 +237,10 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_periodic), CASE(test_fast_edges_merge), CASE(test_oneshot), CASE(test_counts),
-		CASE(test_access), CASE(test_read_back), CASE(test_port61), CASE(test_gate), CASE(test_saved),
+		CASE(test_periodic), CASE(test_fast_edges_merge), CASE(test_oneshot),
+		CASE(test_counts),
+		CASE(test_access), CASE(test_read_back), CASE(test_port61), CASE(test_gate),
+		CASE(test_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,7 +115,8 @@ static void test_set(void **state)
 	assert_int_equal(get(8), 0x03);
 	put(4, 0x05);				/* while it runs */
 	assert_int_equal(get(4), 0x05);
-	put(10, 0x70);				/* divider reset: the first update comes after half a second */
+	/* divider reset: the first update comes after half a second */
+	put(10, 0x70);
 	put(10, 0x26);
 	vdev_host_advance(h, S / 2 - 1000000);
 	assert_int_equal(get(0), 0);
@@ -248,7 +249,8 @@ static void test_saved(void **state)
 	check_refused(d, 129 + 7, 0xff);
 	check_refused(d, 137 + 7, 0xff);
 	check_refused(d, 145 + 7, 0xff);
-	put(11, 0x86);					/* the furthest date that can be set can be loaded */
+	/* the furthest date that can be set can be loaded */
+	put(11, 0x86);
 	put(0x32, 0xff);
 	put(9, 0xff);
 	put(11, 0x06);
@@ -261,7 +263,8 @@ int main(void)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_dates), CASE(test_formats), CASE(test_set), CASE(test_update_in_progress),
-		CASE(test_update_interrupt), CASE(test_alarm), CASE(test_periodic), CASE(test_memory), CASE(test_saved),
+		CASE(test_update_interrupt), CASE(test_alarm), CASE(test_periodic),
+		CASE(test_memory), CASE(test_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

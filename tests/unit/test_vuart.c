@@ -184,7 +184,8 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_identify), CASE(test_send), CASE(test_receive), CASE(test_long_input), CASE(test_loopback),
+		CASE(test_identify), CASE(test_send), CASE(test_receive), CASE(test_long_input),
+		CASE(test_loopback),
 		CASE(test_saved),
 	};
 
