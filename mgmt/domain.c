@@ -42,7 +42,8 @@ static const uint8_t legal[DOMAIN_STATE_COUNT] = {
 	[DOMAIN_SHUTOFF] = BIT(DOMAIN_RUNNING),
 	[DOMAIN_RUNNING] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) |
 			   BIT(DOMAIN_SHUTOFF) | BIT(DOMAIN_CRASHED),
-	[DOMAIN_PAUSED] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_SHUTDOWN) | BIT(DOMAIN_SHUTOFF),
+	[DOMAIN_PAUSED] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) |
+			  BIT(DOMAIN_SHUTOFF) | BIT(DOMAIN_CRASHED),
 	[DOMAIN_SHUTDOWN] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) |
 			    BIT(DOMAIN_SHUTOFF) | BIT(DOMAIN_CRASHED),
 	[DOMAIN_CRASHED] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_SHUTDOWN) | BIT(DOMAIN_SHUTOFF),
@@ -115,7 +116,7 @@ int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err)
 	if (!(mask & BIT(d->state)))
 		return error_set(err, -EPERM, "domain '%s' is %s: %s", d->config->name,
 				 domain_state_name(d->state), advice[d->state]);
-	if (d->halted && (mask & BIT(DOMAIN_SHUTOFF)) == 0 && d->state == DOMAIN_PAUSED)
+	if (d->halted && d->state == DOMAIN_PAUSED && !(mask & BIT(DOMAIN_CRASHED)))
 		return error_set(err, -EPERM, "domain '%s' has ended and is only preserved: "
 				 "'reset' starts it anew, 'destroy' ends it", d->config->name);
 	return 0;

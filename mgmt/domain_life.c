@@ -11,7 +11,6 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
-#include "mm/page.h"
 
 /* A guest that crashes again and again is left shut off: so many restarts in so long. */
 #define CRASH_RESTARTS_MAX	5
@@ -49,30 +48,14 @@ static size_t get(void *arg, void *data, size_t n)
 
 /* --- starting */
 
-/* Memory is filled on demand: what the active ones may still claim counts as taken. */
+/* Memory is filled on demand, but promised whole: what active domains may still claim counts as taken. */
 static int check_memory(struct domain *d, struct mgmt_error *err)
 {
-	struct page_stats pages;
-	uint64_t owed = page_reserve * PAGE_SIZE, free;
-	struct domain *other;
+	uint64_t left = gmem_available() * PAGE_SIZE;
 
-	if (page_stats_get(NODE_ANY, &pages))
-		return error_set(err, -ENOMEM, "the host's memory is unknown");
-	free = pages.free * PAGE_SIZE;
-	list_for_each(other, &domain_list, link) {
-		struct vm *vm = other == d ? NULL : console_vm(&other->console);
-		struct vm_stats s;
-
-		if (!vm)
-			continue;
-		vm_stats_get(vm, &s);
-		vm_put(vm);
-		owed += (s.ram_pages - MIN(s.ram_pages, s.present_pages)) * PAGE_SIZE;
-	}
-	if (free < owed || free - owed < d->config->memory)
+	if (d->config->memory > left)
 		return error_set(err, -ENOMEM, "domain '%s' needs %lu MiB and %lu MiB are left: end another one, "
-				 "or give it less in keel.conf", d->config->name, d->config->memory / MIB,
-				 free < owed ? 0 : (free - owed) / MIB);
+				 "or give it less in keel.conf", d->config->name, d->config->memory / MIB, left / MIB);
 	return 0;
 }
 

@@ -14,7 +14,6 @@
 #include "mgmt/domain_struct.h"
 #include "mm/heap.h"
 #include "mm/layout.h"
-#include "mm/page.h"
 #include "vmm/load.h"
 #include "vmm/ops.h"
 
@@ -226,7 +225,6 @@ static unsigned define_all(struct config *c)
 
 static void read_config(void)
 {
-	struct page_stats pages = { 0 };
 	struct config_limits limits = { .vcpus_max = VM_VCPU_MAX, .module = has_module, .check = check_vm };
 	struct config *c;
 	const void *text;
@@ -236,8 +234,7 @@ static void read_config(void)
 		log_warn("mgmt: there is no module " CONFIG_FILE ": no domain is defined");
 		return;
 	}
-	(void)!page_stats_get(NODE_ANY, &pages);
-	limits.memory_max = (pages.free - MIN(pages.free, page_reserve)) * PAGE_SIZE;
+	limits.memory_max = gmem_available() * PAGE_SIZE;
 	c = heap_alloc(sizeof(*c));
 	if (!c || config_parse(c, text, size, &limits)) {
 		log_error("mgmt: no memory to read " CONFIG_FILE);

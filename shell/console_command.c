@@ -50,12 +50,14 @@ static bool active(struct domain *d)
 
 static void pass(struct domain *d, struct console *c)
 {
-	while (type(c)) {
-		if (show(c))
+	for (;;) {
+		bool was_active = active(d), said = show(c);
+
+		if (!type(c))
+			return;
+		if (said)
 			continue;
-		if (!active(d)) {
-			while (show(c))
-				;
+		if (!was_active) {
 			tty_print("\nDomain '%s' is shut off", domain_name(d));
 			return;
 		}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * See fake_vm.h.
+ */
+#include "fake_vm.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "include/errno.h"
+#include "vmm/load.h"
+
+struct fake_vm fake;
+
+#define WAITING_MAX 64
+static struct { void (*done)(void *arg); void *arg; } waiting[WAITING_MAX];
+static unsigned waiting_count;
+
+static const char *exit_name(unsigned row)
+{
+	static const char *const names[] = { "cpuid", "hlt", "io" };
+
+	return row < 3 ? names[row] : NULL;
+}
+
+static void describe(char *buf, size_t size)
+{
+	snprintf(buf, size, "made of cardboard");
+}
+
+static const struct vmm_ops ops = { .name = "FAKE", .exit_name = exit_name, .describe = describe };
+const struct vmm_ops *vmm_ops = &ops;
+
+void fake_vm_reset(void)
+{
+	fake_vm_release();
+	fake = (struct fake_vm){ .available = 1 << 20 };
+}
+
+static int once(int *failure)
+{
+	int e = *failure;
+
+	*failure = 0;
+	return e;
+}
+
+int vm_create(const struct vm_config *config, struct vm **out)
+{
+	struct vm *vm;
+	int e = once(&fake.fail_create);
+
+	if (e)
+		return e;
+	vm = calloc(1, sizeof(*vm));
+	vm->config = *config;
+	vm->refs = 1;
+	vm->vcpu_count = config->vcpus;
+	for (unsigned i = 0; i < config->vcpus; i++) {
+		vm->vcpu[i] = calloc(1, sizeof(struct vcpu));
+		vm->vcpu[i]->exits[1] = (struct exit_count){ .count = 10, .ticks = 1234 };
+	}
+	fake.created++;
+	fake.alive++;
+	*out = fake.last = vm;
+	return 0;
+}
+
+int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t why_size)
+{
+	int e = once(&fake.fail_load);
+
+	(void)vm;
+	if (!image->kernel || e)
+		snprintf(why, why_size, "the kernel is no kernel");
+	return image->kernel ? e : -EINVAL;
+}
+
+int vm_start(struct vm *vm)
+{
+	int e = once(&fake.fail_start);
+
+	if (!e)
+		vm->state = VM_RUNNING;
+	return e;
+}
+
+int vm_pause(struct vm *vm)
+{
+	(void)vm;
+	fake.pauses++;
+	return once(&fake.fail_pause);
+}
+
+int vm_resume(struct vm *vm)
+{
+	(void)vm;
+	fake.resumes++;
+	return once(&fake.fail_resume);
+}
+
+void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg)
+{
+	vm->state = VM_DYING;
+	fake.destroyed++;
+	if (done) {
+		waiting[waiting_count].done = done;
+		waiting[waiting_count++].arg = arg;
+	}
+}
+
+void fake_vm_release(void)
+{
+	while (waiting_count) {
+		waiting_count--;
+		fake.released++;
+		waiting[waiting_count].done(waiting[waiting_count].arg);
+	}
+}
+
+void vm_get(struct vm *vm)
+{
+	vm->refs++;
+}
+
+void vm_put(struct vm *vm)
+{
+	if (--vm->refs)
+		return;
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		free(vm->vcpu[i]);
+	free(vm);
+	fake.alive--;
+}
+
+void fake_vm_stop(enum vm_stop why, uint32_t code, const char *reason)
+{
+	char text[64] = "";
+
+	if (reason)
+		snprintf(text, sizeof(text), "%s", reason);
+	fake.last->config.stopped(fake.last->config.arg, fake.last, why, code, text);
+	memset(text, 'x', sizeof(text));	/* who kept the pointer will show it */
+}
+
+void vm_power_button(struct vm *vm)
+{
+	(void)vm;
+	fake.buttons++;
+}
+
+void vm_console_input(struct vm *vm)
+{
+	(void)vm;
+	fake.inputs++;
+}
+
+void vm_nmi(struct vm *vm)
+{
+	(void)vm;
+	fake.nmis++;
+}
+
+void vm_stats_get(struct vm *vm, struct vm_stats *out)
+{
+	*out = (struct vm_stats){
+		.run_ticks = 5000000000, .exits = 30, .keel_ticks = 3702, .ram_pages = vm->config.memory / PAGE_SIZE,
+		.present_pages = 100, .charged_pages = 120, .table_pages = 8,
+	};
+}
+
+const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out)
+{
+	*out = (struct exit_count){ 0 };
+	for (unsigned i = 0; row < EXIT_ROW_MAX && i < vm->vcpu_count; i++) {
+		out->count += vm->vcpu[i]->exits[row].count;
+		out->ticks += vm->vcpu[i]->exits[row].ticks;
+	}
+	return exit_name(row);
+}
+
+int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
+{
+	*out = (struct vcpu_info){ .activity = VCPU_HALTED, .cpu = 1, .run_ticks = 2500000000, .rip = 0x1000 };
+	return id < vm->vcpu_count ? 0 : -ENOENT;
+}
+
+uint64_t gmem_available(void)
+{
+	return fake.available;
+}
+
+int load_check(const struct load_image *image, uint64_t memory, const char **kind, char *why, size_t why_size)
+{
+	(void)memory;
+	*kind = "fake";
+	if (!image->kernel_size)
+		snprintf(why, why_size, "the kernel is empty");
+	return image->kernel_size ? 0 : -EINVAL;
+}

@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A vm that does nothing but remember what was asked of it, so that mgmt/ is tested without a hypervisor. The test plays the guest:
+ * fake_vm_stop() ends it, fake_vm_release() lets a destroy come to its end.
+ */
+#pragma once
+
+#include "vmm/vm.h"
+
+struct fake_vm {
+	unsigned created, alive, destroyed, released;	/* alive: not yet freed by the last vm_put */
+	unsigned buttons, nmis, inputs, pauses, resumes;
+	struct vm *last;				/* created last */
+	uint64_t available;				/* pages for gmem_available */
+	/* The next calls fail with these, and 0 again afterwards. */
+	int fail_create, fail_load, fail_start, fail_pause, fail_resume;
+	bool module;					/* load_check accepts */
+};
+
+extern struct fake_vm fake;
+
+void fake_vm_reset(void);
+void fake_vm_stop(enum vm_stop why, uint32_t code, const char *reason);
+/* Calls `done` of every vm_destroy that still waits. */
+void fake_vm_release(void);

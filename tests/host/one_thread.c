@@ -1,0 +1,101 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Threads for tests that have none: everything runs in the test's own. A mutex taken twice is a deadlock and aborts; a wait runs
+ * host_wait (what the other threads would do meanwhile) and times out when that changes nothing.
+ */
+#include "kernel/mutex.h"
+#include "kernel/panic.h"
+#include "kernel/thread.h"
+
+void (*host_wait)(void);
+unsigned host_threads_started;
+
+static char me;
+
+struct thread *thread_current(void)
+{
+	return (struct thread *)&me;
+}
+
+struct thread *thread_create(const struct thread_attr *attr)
+{
+	(void)attr;
+	return (struct thread *)&me;
+}
+
+void thread_start(struct thread *t)
+{
+	(void)t;
+	host_threads_started++;
+}
+
+void thread_put(struct thread *t)
+{
+	(void)t;
+}
+
+void thread_prepare(void)
+{
+}
+
+bool thread_wait(uint64_t deadline_ns)
+{
+	(void)deadline_ns;
+	if (host_wait)
+		host_wait();
+	return false;
+}
+
+void thread_sleep_ns(uint64_t ns)
+{
+	(void)ns;
+	if (host_wait)
+		host_wait();
+}
+
+void mutex_init(struct mutex *m, const char *name)
+{
+	(void)name;
+	*m = (struct mutex){ .holder = NULL };
+}
+
+void mutex_lock(struct mutex *m)
+{
+	if (m->holder)
+		panic("a mutex is taken twice");
+	m->holder = thread_current();
+}
+
+void mutex_unlock(struct mutex *m)
+{
+	if (!m->holder)
+		panic("a mutex is released that nobody holds");
+	m->holder = NULL;
+}
+
+bool mutex_held(const struct mutex *m)
+{
+	return m->holder;
+}
+
+void waitq_init(struct waitq *q)
+{
+	(void)q;
+}
+
+void waitq_wake_all(struct waitq *q)
+{
+	(void)q;
+}
+
+void waitq_enter(struct waitq *q, struct waitq_entry *e)
+{
+	(void)q;
+	(void)e;
+}
+
+void waitq_leave(struct waitq *q, struct waitq_entry *e)
+{
+	(void)q;
+	(void)e;
+}

@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Domains over a vm that only remembers: every verb in every state, every end under every policy, errors, references.
+ */
+/* links: mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c mgmt/error.c mgmt/console.c
+ * lib/format.c tests/host/fake_vm.c tests/host/one_thread.c tests/host/heap.c tests/host/log.c tests/host/panic.c
+ * tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cpu/tsc.h"
+#include "fake_vm.h"
+#include "mgmt/domain_struct.h"
+
+extern unsigned host_heap_left;
+
+static bool closing;
+static bool kernel_missing;
+static struct domain *d;
+static struct event_subscriber subscriber;
+static struct domain_event events[32];
+static unsigned event_count;
+
+bool mgmt_closing(void)
+{
+	return closing;
+}
+
+bool mgmt_module(const char *name, const void **data, size_t *size)
+{
+	*data = "kernel";
+	*size = 6;
+	return !kernel_missing && strcmp(name, "nothere");
+}
+
+void mgmt_note(struct domain *domain, enum domain_note note)
+{
+	domain->pending |= note;
+}
+
+static void on_event(struct event_subscriber *s, const struct domain_event *e)
+{
+	assert_ptr_equal(s, &subscriber);
+	if (event_count < 32)
+		events[event_count++] = *e;
+}
+
+static struct domain *define(const char *name)
+{
+	struct config_vm *c = calloc(1, sizeof(*c));
+	struct domain *found;
+
+	strcpy(c->name, name);
+	strcpy(c->kernel, "vmlinuz");
+	c->vcpus = 2;
+	c->memory = 192 * MIB;
+	c->on_reboot = CONFIG_RESTART;
+	memset(c->uuid, (int)strlen(name), sizeof(c->uuid));
+	assert_int_equal(domain_define(c, NULL), 0);
+	assert_int_equal(domain_find(name, &found, NULL), 0);
+	return found;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_vm_reset();
+	closing = kernel_missing = false;
+	event_count = 0;
+	host_tsc = 1000000000;
+	d = define("debian");
+	subscriber.fn = on_event;
+	events_subscribe(&subscriber);
+	return 0;
+}
+
+static void settle(void)
+{
+	/* An end, its release and a new start each leave a note. */
+	for (unsigned round = 0; round < 4; round++) {
+		domain_work(d);
+		fake_vm_release();
+	}
+}
+
+static int teardown(void **state)
+{
+	struct domain *x, *tmp;
+
+	(void)state;
+	events_unsubscribe(&subscriber);
+	settle();
+	if (d->state != DOMAIN_SHUTOFF)
+		domain_destroy(d, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	assert_int_equal(fake.alive, 0);
+	domain_put(d);
+	list_for_each_safe(x, tmp, &domain_list, link) {
+		assert_int_equal(x->refs, 1);
+		list_remove(&x->link);
+		free(x->config);
+		free(x->console.output.data);
+		free(x->console.input.data);
+		free(x);
+	}
+	return 0;
+}
+
+/* --- states */
+
+enum place { SHUTOFF, RUNNING, PAUSED, IN_SHUTDOWN, CRASHED, PRESERVED, PLACES };
+
+static void go(enum place p)
+{
+	if (d->state != DOMAIN_SHUTOFF)
+		assert_int_equal(domain_destroy(d, NULL), 0);
+	settle();
+	d->config->on_crash = CONFIG_PRESERVE;
+	d->config->on_poweroff = p == PRESERVED ? CONFIG_PRESERVE : CONFIG_DESTROY;
+	if (p == SHUTOFF)
+		return;
+	assert_int_equal(domain_start(d, NULL), 0);
+	if (p == PAUSED)
+		assert_int_equal(domain_suspend(d, NULL), 0);
+	if (p == IN_SHUTDOWN)
+		assert_int_equal(domain_shutdown(d, NULL), 0);
+	if (p == CRASHED)
+		fake_vm_stop(VM_STOP_CRASH, 0, "triple fault");
+	if (p == PRESERVED)
+		fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	settle();
+}
+
+static const struct {
+	const char *name;
+	int (*verb)(struct domain *d, struct mgmt_error *err);
+	enum domain_state after[PLACES];	/* 0: refused */
+} verbs[] = {
+	{ "start", domain_start, { DOMAIN_RUNNING, 0, 0, 0, 0, 0 } },
+	{ "shutdown", domain_shutdown, { 0, DOMAIN_SHUTDOWN, 0, DOMAIN_SHUTDOWN, 0, 0 } },
+	{ "reboot", domain_reboot, { 0, DOMAIN_SHUTDOWN, 0, DOMAIN_SHUTDOWN, 0, 0 } },
+	{ "reset", domain_reset, { 0, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING } },
+	{ "destroy", domain_destroy, { 0, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF } },
+	{ "suspend", domain_suspend, { 0, DOMAIN_PAUSED, 0, 0, 0, 0 } },
+	{ "resume", domain_resume, { 0, 0, DOMAIN_RUNNING, 0, 0, 0 } },
+	{ "inject-nmi", domain_inject_nmi, { 0, DOMAIN_RUNNING, 0, DOMAIN_SHUTDOWN, 0, 0 } },
+};
+
+static void every_verb_in_every_state(void **state)
+{
+	static const enum domain_state places[PLACES] = {
+		DOMAIN_SHUTOFF, DOMAIN_RUNNING, DOMAIN_PAUSED, DOMAIN_SHUTDOWN, DOMAIN_CRASHED, DOMAIN_PAUSED,
+	};
+
+	(void)state;
+	for (unsigned v = 0; v < ARRAY_COUNT(verbs); v++)
+		for (enum place p = 0; p < PLACES; p++) {
+			struct mgmt_error err = { 0 };
+			int e;
+
+			go(p);
+			assert_int_equal(d->state, places[p]);
+			e = verbs[v].verb(d, &err);
+			settle();
+			if (verbs[v].after[p]) {
+				assert_int_equal(e, 0);
+				assert_int_equal(d->state, verbs[v].after[p]);
+			} else {
+				assert_int_equal(e, -EPERM);
+				assert_int_equal(err.code, e);
+				assert_non_null(strstr(err.message, "'debian'"));
+				assert_int_equal(d->state, places[p]);
+			}
+		}
+}
+
+static void advice_names_a_verb(void **state)
+{
+	struct mgmt_error err;
+
+	(void)state;
+	domain_suspend(d, &err);
+	assert_non_null(strstr(err.message, "is shut off: 'start'"));
+	go(RUNNING);
+	domain_start(d, &err);
+	assert_non_null(strstr(err.message, "is running: 'console'"));
+	go(PRESERVED);
+	domain_resume(d, &err);
+	assert_non_null(strstr(err.message, "only preserved: 'reset'"));
+}
+
+static void destroy_is_asynchronous(void **state)
+{
+	struct mgmt_error err;
+	struct domain_info i;
+
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	domain_info_get(d, &i);
+	assert_true(i.busy);
+	assert_int_equal(i.state, DOMAIN_SHUTDOWN);
+	assert_int_equal(domain_start(d, &err), -EBUSY);
+	assert_int_equal(domain_suspend(d, &err), -EBUSY);
+	assert_int_equal(domain_destroy(d, &err), 0);
+	assert_int_equal(fake.destroyed, 1);
+	settle();
+	domain_info_get(d, &i);
+	assert_false(i.busy);
+	assert_int_equal(i.state, DOMAIN_SHUTOFF);
+	assert_int_equal(i.reason, REASON_DESTROYED);
+	assert_int_equal(i.id, -1);
+	assert_int_equal(fake.alive, 0);
+}
+
+static void destroy_beats_a_restart(void **state)
+{
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_reset(d, NULL), 0);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	assert_int_equal(fake.created, 1);
+}
+
+/* --- ends and policies */
+
+static void policies(void **state)
+{
+	static const enum vm_stop ends[] = { VM_STOP_POWER_OFF, VM_STOP_RESET, VM_STOP_CRASH, VM_STOP_DEBUG_EXIT };
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(ends); i++)
+		for (enum config_action a = CONFIG_DESTROY; a <= CONFIG_PRESERVE; a++) {
+			int id;
+
+			go(RUNNING);
+			id = d->id;
+			d->config->on_poweroff = d->config->on_reboot = d->config->on_crash = a;
+			fake_vm_stop(ends[i], 7, "because");
+			settle();
+			assert_int_equal(d->state, a == CONFIG_DESTROY ? DOMAIN_SHUTOFF : a == CONFIG_RESTART ? DOMAIN_RUNNING :
+					 ends[i] == VM_STOP_CRASH ? DOMAIN_CRASHED : DOMAIN_PAUSED);
+			assert_int_equal(d->id, a == CONFIG_DESTROY ? -1 : id);
+		}
+}
+
+static void each_policy_looks_at_its_own_key(void **state)
+{
+	(void)state;
+	go(RUNNING);
+	d->config->on_poweroff = CONFIG_DESTROY;
+	d->config->on_reboot = CONFIG_RESTART;
+	d->config->on_crash = CONFIG_PRESERVE;
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+	assert_int_equal(d->reason, REASON_RESTARTED);
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	assert_int_equal(d->reason, REASON_SHUTDOWN);
+}
+
+static void reboot_starts_again_after_power_off(void **state)
+{
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_reboot(d, NULL), 0);
+	assert_int_equal(fake.buttons, 1);
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+	/* But the power-off after that is one. */
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+}
+
+static void shutdown_takes_a_reboot_back(void **state)
+{
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_reboot(d, NULL), 0);
+	assert_int_equal(domain_shutdown(d, NULL), 0);
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+}
+
+static void exit_code_and_crash_reason(void **state)
+{
+	struct domain_info i;
+
+	(void)state;
+	go(RUNNING);
+	fake_vm_stop(VM_STOP_DEBUG_EXIT, 33, NULL);
+	settle();
+	domain_info_get(d, &i);
+	assert_true(i.has_exit_code);
+	assert_int_equal(i.exit_code, 33);
+	assert_int_equal(domain_start(d, NULL), 0);
+	domain_info_get(d, &i);
+	assert_false(i.has_exit_code);
+	d->config->on_crash = CONFIG_DESTROY;
+	fake_vm_stop(VM_STOP_CRASH, 0, "triple fault at 0x1000");
+	settle();
+	domain_info_get(d, &i);
+	assert_string_equal(i.crash, "triple fault at 0x1000");
+	assert_int_equal(i.state, DOMAIN_SHUTOFF);
+	assert_int_equal(i.reason, REASON_CRASHED);
+}
+
+static void crashing_for_ever_ends(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	go(RUNNING);
+	d->config->on_crash = CONFIG_RESTART;
+	for (i = 0; i < 100 && d->state == DOMAIN_RUNNING; i++) {
+		fake_vm_stop(VM_STOP_CRASH, 0, "again");
+		settle();
+	}
+	assert_int_equal(i, 6);
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	/* Slowly it may. */
+	assert_int_equal(domain_start(d, NULL), 0);
+	for (i = 0; i < 20; i++) {
+		host_tsc += 61ull * 1000000000;
+		fake_vm_stop(VM_STOP_CRASH, 0, "again");
+		settle();
+		assert_int_equal(d->state, DOMAIN_RUNNING);
+	}
+}
+
+static void stop_and_destroy_cross(void **state)
+{
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	go(RUNNING);
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	/* A vm's end that is noted after suspend has taken its pause. */
+	go(PAUSED);
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	go(PAUSED);
+	fake_vm_stop(VM_STOP_CRASH, 0, "late");
+	settle();
+	assert_int_equal(d->state, DOMAIN_CRASHED);
+}
+
+/* --- failures */
+
+static void failed_starts_leave_nothing(void **state)
+{
+	struct mgmt_error err;
+	int *const failures[] = { &fake.fail_create, &fake.fail_load, &fake.fail_start };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		*failures[i] = -ENOMEM;
+		assert_int_equal(domain_start(d, &err), -ENOMEM);
+		assert_true(strlen(err.message) > 10);
+		assert_int_equal(d->state, DOMAIN_SHUTOFF);
+		assert_int_equal(fake.alive, 0);
+	}
+	fake.available = 100;
+	assert_int_equal(domain_start(d, &err), -ENOMEM);
+	assert_non_null(strstr(err.message, "needs 192 MiB and 0 MiB are left"));
+	fake.available = 1 << 20;
+	kernel_missing = true;
+	assert_int_equal(domain_start(d, &err), -ENOENT);
+	assert_non_null(strstr(err.message, "no module 'vmlinuz'"));
+	kernel_missing = false;
+	closing = true;
+	assert_int_equal(domain_start(d, &err), -EPERM);
+	closing = false;
+	assert_int_equal(domain_start(d, &err), 0);
+}
+
+static void heap_runs_out(void **state)
+{
+	struct mgmt_error err;
+
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		host_heap_left = i;
+		assert_int_equal(domain_start(d, &err), -ENOMEM);
+		host_heap_left = ~0u;
+	}
+	assert_int_equal(domain_start(d, &err), 0);
+}
+
+static void failed_restart_is_shut_off(void **state)
+{
+	(void)state;
+	go(RUNNING);
+	fake.fail_create = -ENOMEM;
+	assert_int_equal(domain_reset(d, NULL), 0);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	assert_int_equal(d->reason, REASON_FAILED);
+	assert_int_equal(d->id, -1);
+}
+
+static void failed_pause_changes_nothing(void **state)
+{
+	struct mgmt_error err;
+
+	(void)state;
+	go(RUNNING);
+	fake.fail_pause = -EINTR;
+	assert_int_equal(domain_suspend(d, &err), -EINTR);
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+	go(PAUSED);
+	fake.fail_resume = -EINTR;
+	assert_int_equal(domain_resume(d, &err), -EINTR);
+	assert_int_equal(d->state, DOMAIN_PAUSED);
+}
+
+static void closing_host_restarts_nothing(void **state)
+{
+	(void)state;
+	go(RUNNING);
+	closing = true;
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+}
+
+/* --- names, results, events */
+
+static void found_by_name_id_uuid(void **state)
+{
+	struct mgmt_error err;
+	struct domain *f;
+	char id[12];
+
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_find("06060606-0606-0606-0606-060606060606", &f, &err), 0);
+	assert_ptr_equal(f, d);
+	domain_put(f);
+	sprintf(id, "%d", d->id);
+	assert_int_equal(domain_find(id, &f, &err), 0);
+	assert_ptr_equal(f, d);
+	domain_put(f);
+	assert_int_equal(domain_find("", &f, &err), -ENOENT);
+	assert_int_equal(domain_find("-1", &f, &err), -ENOENT);
+	assert_int_equal(domain_find("99999999999999999999", &f, &err), -ENOENT);
+	assert_int_equal(domain_find("debian3", &f, &err), -ENOENT);
+	assert_non_null(strstr(err.message, "list --all"));
+}
+
+static void names_are_unique(void **state)
+{
+	struct config_vm c = { .name = "debian" };
+	struct mgmt_error err;
+
+	(void)state;
+	assert_int_equal(domain_define(&c, &err), -EEXIST);
+}
+
+static void walk(void **state)
+{
+	struct domain *second = define("other"), *x;
+
+	(void)state;
+	x = domain_next(NULL);
+	assert_ptr_equal(x, d);
+	x = domain_next(x);
+	assert_ptr_equal(x, second);
+	assert_null(domain_next(x));
+	domain_put(second);
+}
+
+static void ids_rise(void **state)
+{
+	int first;
+
+	(void)state;
+	go(RUNNING);
+	first = d->id;
+	assert_int_equal(domain_reset(d, NULL), 0);
+	settle();
+	assert_int_equal(d->id, first);
+	go(SHUTOFF);
+	go(RUNNING);
+	assert_int_equal(d->id, first + 1);
+}
+
+static void events_tell_the_story(void **state)
+{
+	static const enum event_kind story[] = {
+		EVENT_STARTED, EVENT_SUSPENDED, EVENT_RESUMED, EVENT_STARTED, EVENT_REBOOTED, EVENT_SHUTDOWN, EVENT_STOPPED,
+	};
+
+	(void)state;
+	domain_start(d, NULL);
+	domain_suspend(d, NULL);
+	domain_resume(d, NULL);
+	domain_reset(d, NULL);
+	settle();
+	domain_shutdown(d, NULL);
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	settle();
+	assert_int_equal(event_count, ARRAY_COUNT(story));
+	for (unsigned i = 0; i < event_count; i++) {
+		assert_int_equal(events[i].kind, story[i]);
+		assert_string_equal(events[i].name, "debian");
+		assert_true(events[i].id > 0);
+	}
+}
+
+static void vcpus(void **state)
+{
+	struct mgmt_error err;
+	struct domain_vcpu v;
+
+	(void)state;
+	assert_int_equal(domain_vcpu_get(d, 0, &v, &err), -EPERM);
+	go(RUNNING);
+	assert_int_equal(domain_vcpu_get(d, 1, &v, &err), 0);
+	assert_int_equal(v.activity, ACTIVITY_HALTED);
+	assert_int_equal(v.cpu_time_ns, 2500000000);
+	assert_int_equal(domain_vcpu_get(d, 2, &v, &err), -ENOENT);
+}
+
+struct find { const char *key; uint64_t value; unsigned found; };
+
+static void look(void *arg, const struct domain_stat *s)
+{
+	struct find *f = arg;
+
+	if (!strcmp(s->key, f->key)) {
+		f->value = s->value;
+		f->found++;
+	}
+}
+
+static uint64_t stat(unsigned groups, const char *key)
+{
+	struct find f = { .key = key };
+
+	domain_stats(d, groups, look, &f);
+	return f.found == 1 ? f.value : ~0ull;
+}
+
+static void statistics(void **state)
+{
+	(void)state;
+	assert_int_equal(stat(STATS_ALL, "state.state"), 5);
+	assert_int_equal(stat(STATS_ALL, "vcpu.maximum"), 2);
+	assert_int_equal(stat(STATS_ALL, "cpu.time"), ~0ull);
+	go(RUNNING);
+	assert_int_equal(stat(STATS_ALL, "state.state"), 1);
+	assert_int_equal(stat(STATS_ALL, "cpu.time"), 5000000000);
+	assert_int_equal(stat(STATS_ALL, "balloon.maximum"), 196608);
+	assert_int_equal(stat(STATS_ALL, "vcpu.0.time"), 2500000000);
+	assert_int_equal(stat(STATS_ALL, "vcpu.1.exits.hlt.count"), 10);
+	assert_int_equal(stat(STATS_ALL, "vcpu.1.exits.hlt.mean"), 123);
+	assert_int_equal(stat(STATS_ALL, "exits.hlt.count"), 20);
+	assert_int_equal(stat(STATS_ALL, "exits.total.count"), 30);
+	assert_int_equal(stat(STATS_ALL, "exits.total.ticks"), 3702);
+	assert_int_equal(stat(STATS_ALL, "exits.cpuid.count"), ~0ull);
+	assert_int_equal(stat(STATS_STATE, "cpu.time"), ~0ull);
+	assert_int_equal(stat(STATS_VCPU, "vcpu.0.exits.hlt.count"), ~0ull);
+	go(CRASHED);
+	assert_int_equal(stat(STATS_STATE, "state.state"), 6);
+}
+
+static void thousand_rounds(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++) {
+		assert_int_equal(domain_start(d, NULL), 0);
+		assert_int_equal(domain_destroy(d, NULL), 0);
+		settle();
+	}
+	assert_int_equal(fake.alive, 0);
+	assert_int_equal(fake.created, 1000);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(every_verb_in_every_state), TEST(advice_names_a_verb), TEST(destroy_is_asynchronous),
+		TEST(destroy_beats_a_restart), TEST(policies), TEST(each_policy_looks_at_its_own_key),
+		TEST(reboot_starts_again_after_power_off), TEST(shutdown_takes_a_reboot_back),
+		TEST(exit_code_and_crash_reason), TEST(crashing_for_ever_ends), TEST(stop_and_destroy_cross),
+		TEST(failed_starts_leave_nothing), TEST(heap_runs_out), TEST(failed_restart_is_shut_off),
+		TEST(failed_pause_changes_nothing), TEST(closing_host_restarts_nothing), TEST(found_by_name_id_uuid),
+		TEST(names_are_unique), TEST(walk), TEST(ids_rise), TEST(events_tell_the_story), TEST(vcpus),
+		TEST(statistics), TEST(thousand_rounds),
+	};
+
+	host_percpu_init(1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
