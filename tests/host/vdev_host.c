@@ -111,7 +111,9 @@ int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint
 	h->region[region].size = size;
 	h->region[region].enabled = enabled;
 	h->region_calls++;
-	return 0;
+	if (h->region_hook)
+		h->region_hook();
+	return h->region_error;
 }
 
 size_t host_console_put(struct vdev *d, const void *data, size_t n)

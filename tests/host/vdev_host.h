@@ -28,6 +28,8 @@ struct vdev_host {
 		bool enabled;
 	} region[HOST_REGION_MAX];
 	unsigned region_calls;
+	int region_error;			/* what host_region_set returns */
+	void (*region_hook)(void);		/* called in it: another vCPU at that moment */
 	uint8_t memory[VDEV_HOST_MEMORY];	/* guest RAM from 0 */
 	char sent[4096], input[4096];
 	/* `accept`: how many bytes the host takes, ~0 all */

@@ -146,6 +146,30 @@ static void test_bars(void **state)
 	assert_int_equal(get(3, 0x20, 4), 1);
 }
 
+/* Another vCPU moves the BAR again while the host hears of the first move, then switches it off. */
+static void move_again(void)
+{
+	if (toy_host->region_calls == 1)
+		put(3, 0x10, 4, 0xd0005000);
+	if (toy_host->region_calls == 2)
+		put(3, 4, 2, 0);
+}
+
+static void test_race(void **state)
+{
+	(void)state;
+	put(3, 4, 2, 2);
+	toy_host->region_hook = move_again;
+	put(3, 0x10, 4, 0xd0001000);
+	assert_int_equal(toy_host->region_calls, 3);
+	assert_false(toy_host->region[1].enabled);
+	toy_host->region_hook = NULL;
+	toy_host->region_error = -EBUSY;
+	put(3, 4, 2, 2);
+	assert_int_equal(toy_host->region[1].base, 0xd0005000);
+	assert_int_equal(toy_host->logged, 1);
+}
+
 static void test_attach(void **state)
 {
 	struct toy *other = toy_create();
@@ -209,7 +233,7 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_access), CASE(test_masks), CASE(test_bars), CASE(test_attach),
+		CASE(test_access), CASE(test_masks), CASE(test_bars), CASE(test_race), CASE(test_attach),
 		CASE(test_reset_register),
 		CASE(test_saved),
 	};
