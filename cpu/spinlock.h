@@ -20,6 +20,7 @@ enum lock_level {
 	LOCK_VM = 20,		/* one vm's state */
 	LOCK_VDEV = 30,		/* one virtual device */
 	LOCK_LINE = 40,		/* interrupt lines and routing */
+	LOCK_IRQCHIP = 44,	/* virtual 8259 and IOAPIC */
 	LOCK_VLAPIC = 50,
 	LOCK_GMEM = 60,		/* one VM's slots and second-level tables */
 	LOCK_KMAP = 64,

@@ -20,6 +20,7 @@
 #include "drivers/pci.h"
 #include "drivers/pm_timer.h"
 #include "drivers/power.h"
+#include "drivers/rtc.h"
 #include "drivers/uart.h"
 #include "include/bits.h"
 #include "kernel/irq.h"
@@ -34,6 +35,10 @@
 #include "mm/heap.h"
 #include "mm/kmap.h"
 #include "mm/page.h"
+#include "mgmt/mgmt.h"
+#include "shell/shell.h"
+#include "svm/svm_ops.h"
+#include "vmm/vmm.h"
 
 #define MEMORY_MIN	(32 * MIB)
 
@@ -99,6 +104,15 @@ static void init_uart(void)
 	ioapic_mask_isa(UART_IRQ, false);
 }
 
+static const struct vmm_ops *const backends[] = { &svm_ops };
+
+/* Every CPU that starts from here on goes the same way. */
+static void start_vmm(void)
+{
+	vmm_init(backends, ARRAY_COUNT(backends));
+	vmm_cpu_enable();
+}
+
 static void start_cpus(void)
 {
 	uint64_t limit = boot_option_number("cpus", CPU_MAX);
@@ -126,17 +140,34 @@ static void provoke(void)
 	}
 }
 
+static void start_management(void)
+{
+	static const struct mgmt_platform platform = {
+		.power_off = power_off, .power_reboot = power_reboot, .cpu_virtual = vmm_cpu_on,
+	};
+	static const struct shell_port port = {
+		.read = uart_read, .write = uart_write, .set_receive = uart_set_receive,
+		.can_wake = cpu_irq_enabled,
+	};
+
+	mgmt_init(&platform, &bootinfo);
+	log_info("keel: ready");
+	shell_start(&port);
+	mgmt_autostart();
+}
+
 /* On a stack with a guard page. */
 static noreturn void main_late(void)
 {
 	init_uart();
 	pci_init();
+	start_vmm();
 	start_cpus();
 	work_start();
 	if (errata_has(ERRATUM_INTERRUPT_MAY_GET_LOST))
 		timer_watch();
 	provoke();
-	log_info("keel: ready");
+	start_management();
 	for (;;) {
 		thread_prepare();
 		thread_wait(THREAD_FOREVER);
@@ -159,6 +190,7 @@ void kernel_main(void)
 	lapic_init();
 	lapic_cpu_init();
 	init_time();
+	rtc_init();
 	ipi_init();
 	timer_cpu_init();
 	sched_init();
@@ -174,6 +206,7 @@ void kernel_main_ap(void)
 	fpu_cpu_init();
 	lapic_cpu_init();
 	timer_cpu_init();
+	vmm_cpu_enable();
 	if (features_missing_here() != FEATURE_COUNT)
 		log_warn("smp: CPU %u lacks %s", cpu_index(), features_name(features_missing_here()));
 	smp_ap_ready();

@@ -151,3 +151,13 @@ char *strchr(const char *s, int c)
 			return NULL;
 	return (char *)s;
 }
+
+void *memchr(const void *p, int c, size_t n)
+{
+	const unsigned char *at = p;
+
+	for (size_t i = 0; i < n; i++)
+		if (at[i] == (unsigned char)c)
+			return (void *)(uintptr_t)(at + i);
+	return NULL;
+}

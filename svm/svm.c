@@ -9,6 +9,7 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
+#include "cpu/fpu.h"
 #include "include/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -68,7 +69,7 @@ static int svm_probe(char *why, size_t size)
 {
 	if (!cpu_has(FEATURE_SVM)) {
 		format(why, size, "the CPU has no SVM");
-		return -ENODEV;
+		return -ENOENT;
 	}
 	if (disabled_by_firmware()) {
 		format(why, size, "SVM is disabled by the firmware: enable \"SVM Mode\" (AMD-V) in its CPU settings");
@@ -134,6 +135,11 @@ static void svm_tsc_offset_set(struct vcpu *vcpu, uint64_t offset)
 	svm_of(vcpu)->vmcb->tsc_offset = offset;
 }
 
+static void *svm_fpu(struct vcpu *vcpu)
+{
+	return svm_of(vcpu)->fpu;
+}
+
 const struct vmm_ops svm_ops = {
 	.name = "SVM",
 	.second_level = &paging_npt,
@@ -156,6 +162,8 @@ const struct vmm_ops svm_ops = {
 	.segment_set = svm_segment_set,
 	.mode = svm_mode,
 	.segment_base = svm_segment_base,
+	.fpu = svm_fpu,
+	.fpu_size = fpu_area_size,
 	.tsc_offset_set = svm_tsc_offset_set,
 	.exit_name = svm_exit_name,
 	.audit = svm_audit,

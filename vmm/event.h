@@ -71,6 +71,11 @@ void event_nmi(struct vcpu *vcpu);
  */
 unsigned event_pick(struct vcpu *vcpu, struct event *out);
 
+/* Does a maskable interrupt wait, whatever RFLAGS.IF says? */
+bool event_interrupt_waiting(struct vcpu *vcpu);
+/* Is there something that ends HLT? */
+bool event_wakes(struct vcpu *vcpu);
+
 /* An exit interrupted this event's delivery: it is to be injected again, once, before anything else. */
 void event_requeue(struct vcpu *vcpu, const struct event *e);
 

@@ -18,7 +18,10 @@ struct vmm_ops {
 	const char *name;			/* "SVM", "VMX" */
 	const struct paging_format *second_level;
 
-	/* --- the machine, once on the boot CPU: is it there, is it usable? On refusal writes one clear line to `why`. */
+	/*
+	 * --- the machine, once on the boot CPU: is it there, is it usable? On refusal writes one clear line to `why`;
+	 * -ENOENT: the CPU has none of it, anything else: it has, but not so that Keel can use it.
+	 */
 	int (*probe)(char *why, size_t size);
 	/* Every CPU: switch it on and off. cpu_enable returns -Exxx when firmware has locked this CPU differently. */
 	int (*cpu_enable)(void);
@@ -52,6 +55,9 @@ struct vmm_ops {
 	void (*mode)(struct vcpu *vcpu, struct vcpu_mode *out);
 	/* base of FS or GS and the like, without the rest */
 	uint64_t (*segment_base)(struct vcpu *vcpu, enum seg s);
+	/* Extended state in the standard form of XSAVE, while the vCPU is parked. */
+	void *(*fpu)(struct vcpu *vcpu);
+	size_t (*fpu_size)(void);
 	/* The TSC the guest reads is the host's plus this. */
 	void (*tsc_offset_set)(struct vcpu *vcpu, uint64_t offset);
 

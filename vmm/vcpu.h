@@ -45,7 +45,7 @@ struct vcpu {
 	uint32_t requests;		/* (a) enum vcpu_request */
 	bool in_guest;			/* (a) between the last look at requests and the exit */
 	uint8_t activity;		/* (t) enum vcpu_activity */
-	bool advanced;			/* (t) */
+	bool sleeping;			/* (a) in thread_wait, or about to */
 	uint16_t cpu;			/* (t) where it entered last */
 	struct event_state event;	/* (t) */
 	struct vlapic vlapic;
@@ -63,12 +63,15 @@ struct vcpu {
 	uint64_t tsc_adjust;		/* (t) MSR_TSC_ADJUST */
 	uint64_t apic_base;		/* (t) MSR_APIC_BASE */
 	struct pvclock_vcpu {
-		uint64_t system_time_msr;	/* (t) KVM_SYSTEM_TIME */
+		uint64_t system_time_msr, wall_clock_msr;	/* (t) */
 		uint32_t version;
 	} pvclock;
-	uint64_t misc_msr[16];		/* (t) values of MSRs that only store, by row of vmm/msr.c */
+	uint64_t mtrr[28];		/* (t) variable, fixed, default: vmm/msr.c */
+	uint64_t msr_unknown;		/* (t) how often an unlisted MSR was touched */
 	uint32_t msr_logged[8];		/* (t) one bit per hashed unknown MSR: logged once */
 	uint8_t sipi_vector;		/* (a) */
+	uint64_t epoch;			/* (a) turns of its loop: vm_quiesce() watches it */
+	bool quiescing;			/* (a) it waits in vm_quiesce() itself */
 	bool parked;			/* (v) */
 	bool started;			/* (v) */
 };
@@ -107,6 +110,12 @@ static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
 
 /* NEXT: the instruction of `length` bytes is done. Advances RIP, ends the shadow, raises #DB if TF was set. */
 void vcpu_next(struct vcpu *vcpu, unsigned length);
+
+/* Registers and instruction bytes to the log. vCPU thread. */
+void vcpu_report(struct vcpu *vcpu);
+
+uint64_t vcpu_guest_tsc(const struct vcpu *vcpu);
+void vcpu_tsc_adjust(struct vcpu *vcpu, uint64_t value);	/* MSR_TSC_ADJUST */
 
 /* The low 32 bits zero-extended, as a 32-bit register write does. */
 static inline void vcpu_set_eax(struct vcpu *vcpu, enum gpr r, uint32_t v)

@@ -20,10 +20,9 @@ struct vlapic {
 	uint64_t irr[4];		/* atomic; bit = vector */
 	uint64_t isr[4];
 	uint64_t tmr[4];
-	uint64_t irr_summary;		/* atomic: 1 if irr may be non-empty */
 	uint32_t tpr, svr, ldr, dfr, esr, esr_shadow;
 	uint64_t icr;
-	uint32_t lvt[7];		/* CMCI, TIMER, THERMAL, PERF, LINT0, LINT1, ERROR */
+	uint32_t lvt[6];		/* TIMER, THERMAL, PERF, LINT0, LINT1, ERROR */
 	uint32_t timer_initial, timer_divide;
 	uint64_t timer_start_ns;	/* on vm_clock_ns */
 	uint64_t tsc_deadline;
@@ -34,6 +33,8 @@ struct vlapic {
 void vlapic_init(struct vcpu *vcpu);
 void vlapic_fini(struct vcpu *vcpu);
 void vlapic_reset(struct vcpu *vcpu);
+/* As a PC's firmware leaves it: enabled, LINT0 passing the 8259 on, LINT1 an NMI. */
+void vlapic_firmware_state(struct vcpu *vcpu);
 void vlapic_freeze(struct vcpu *vcpu);		/* the VM pauses: timer off */
 void vlapic_thaw(struct vcpu *vcpu);
 
@@ -42,6 +43,7 @@ void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value);
 /* x2APIC MSRs: 0, or -EINVAL for #GP. */
 int vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value) must_check;
 int vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value) must_check;
+void vlapic_deadline_write(struct vcpu *vcpu, uint64_t deadline);	/* MSR_TSC_DEADLINE */
 int vlapic_base_write(struct vcpu *vcpu, uint64_t value) must_check;
 
 /* An interrupt for this vCPU; any context. Kicks it if needed. */
@@ -55,6 +57,8 @@ int vlapic_pending(struct vcpu *vcpu);
 /* IRR to ISR: the vector is delivered now. */
 void vlapic_accept(struct vcpu *vcpu, unsigned vector);
 uint32_t vlapic_ppr(const struct vcpu *vcpu);
+/* Would the highest vector in IRR be deliverable with a task priority of 0? */
+bool vlapic_blocked_by_tpr(const struct vcpu *vcpu);
 /* Does LINT0 pass the 8259's INTR on? */
 bool vlapic_extint_open(const struct vcpu *vcpu);
 

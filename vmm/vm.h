@@ -9,6 +9,7 @@
 
 #include "include/list.h"
 #include "kernel/mutex.h"
+#include "kernel/work.h"
 #include "mm/page.h"
 #include "vmm/bus.h"
 #include "vmm/cpuid.h"
@@ -49,6 +50,15 @@ struct vm_image {			/* host pointers into modules, kept while the vm lives */
 	const char *cmdline;
 };
 
+/* Numbers for domstats. */
+struct vm_stats {
+	uint64_t run_ticks, wait_ticks;		/* of all vCPU threads, host TSC */
+	uint64_t keel_ticks;			/* of run_ticks, spent in Keel between exit and entry */
+	uint64_t exits;
+	uint64_t ram_pages, present_pages, charged_pages, table_pages;
+	uint64_t unclaimed_ports, unclaimed_mmio;
+};
+
 struct vm {
 	struct vm_config config;	/* (c) */
 	uint32_t refs;			/* (a) */
@@ -69,9 +79,18 @@ struct vm {
 	uint64_t tsc_offset;		/* guest TSC = host TSC + this (+ TSC_ADJUST) */
 	uint64_t start_tsc;		/* host TSC when it was started */
 
-	bool stop_told;
+	uint64_t clock_frozen_tsc;	/* guest TSC (without TSC_ADJUST) while the clock stands */
+	bool gmem_made;
+
+	bool stop_told, stopping;	/* (a) it ended itself: reason known; no vCPU enters any more */
+	enum vm_stop stop_why;
+	uint32_t stop_code;
+	struct work stopped_work, destroy_work;
+	struct vm_stats last_stats;	/* kept when the vCPUs are gone */
+	void (*destroy_done)(void *arg);
+	void *destroy_arg;
 	char reason[VM_REASON_MAX];	/* of a crash */
-	struct waitq parked_wait;
+	struct waitq parked_wait, resume_wait;
 	unsigned parked_count;
 };
 
@@ -96,16 +115,14 @@ void vm_console_input(struct vm *vm);		/* config.console_get has something new *
 void vm_nmi(struct vm *vm);
 
 uint64_t vm_clock_ns(const struct vm *vm);
+/* clock_ns() at which the VM's clock, if it goes on running, will show `ns`. */
+uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns);
+/* For vcpu.c: waits until the VM runs (true) or ends (false). */
+bool vm_park(struct vm *vm, struct vcpu *vcpu);
+/* Waits until no other vCPU is still in an exit that began before; for freeing what exits read without a lock. vCPU thread or none running. */
+void vm_quiesce(struct vm *vm);
 bool vm_running(const struct vm *vm);
 
-/* Numbers for domstats. */
-struct vm_stats {
-	uint64_t run_ticks, wait_ticks;		/* of all vCPU threads, host TSC */
-	uint64_t keel_ticks;			/* of run_ticks, spent in Keel between exit and entry */
-	uint64_t exits;
-	uint64_t ram_pages, present_pages, charged_pages, table_pages;
-	uint64_t unclaimed_ports, unclaimed_mmio;
-};
 void vm_stats_get(struct vm *vm, struct vm_stats *out);
 /* Sums a row of the exit table over the vCPUs; name NULL behind the last. */
 const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out);

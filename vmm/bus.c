@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The bus; see bus.h. Claims are replaced as a whole: a new array is published, the old one is kept on a list of the vm's
+ * until no vCPU can still look at it, which is known when the vm ends; regions move a few times in a guest's life, and a limit on
+ * claims bounds what a guest that moves them for ever can hold: a replaced array is freed once all vCPUs were seen outside.
+ */
+#include "vmm/bus.h"
+
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "vmm/vm.h"
+
+static struct bus_claims *claims_alloc(unsigned count)
+{
+	struct bus_claims *c = heap_alloc(sizeof(*c) + count * sizeof(c->claim[0]));
+
+	if (c)
+		c->count = count;
+	return c;
+}
+
+int bus_init(struct bus *b)
+{
+	b->space[HOST_PORT] = claims_alloc(0);
+	b->space[HOST_MMIO] = claims_alloc(0);
+	return b->space[HOST_PORT] && b->space[HOST_MMIO] ? 0 : -ENOMEM;
+}
+
+void bus_fini(struct bus *b)
+{
+	heap_free(b->space[HOST_PORT]);
+	heap_free(b->space[HOST_MMIO]);
+	b->space[HOST_PORT] = b->space[HOST_MMIO] = NULL;
+}
+
+static bool overlaps(const struct bus_claim *c, uint64_t base, uint64_t size)
+{
+	return base < c->base + c->size && c->base < base + size;
+}
+
+static bool is_same(const struct bus_claim *c, const struct vdev *d, unsigned region)
+{
+	return c->dev == d && c->region == region;
+}
+
+/* Copies the old claims but the replaced one, with the new one in its place by address. */
+static struct bus_claims *rebuild(const struct bus_claims *old, const struct bus_claim *add)
+{
+	struct bus_claims *new = claims_alloc(old->count + 1);
+	unsigned n = 0;
+	bool placed = add->size == 0;
+
+	if (!new)
+		return NULL;
+	for (unsigned i = 0; i < old->count; i++) {
+		if (is_same(&old->claim[i], add->dev, add->region))
+			continue;
+		if (!placed && add->base < old->claim[i].base) {
+			new->claim[n++] = *add;
+			placed = true;
+		}
+		new->claim[n++] = old->claim[i];
+	}
+	if (!placed)
+		new->claim[n++] = *add;
+	new->count = n;
+	return new;
+}
+
+int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base, uint64_t size)
+{
+	struct bus_claims *old = vm->bus.space[space], *new;
+	struct bus_claim add = { .base = base, .size = size, .dev = d, .region = (uint8_t)region };
+
+	if (base + size < base)
+		return -EINVAL;
+	for (unsigned i = 0; i < old->count; i++)
+		if (overlaps(&old->claim[i], base, size) && !is_same(&old->claim[i], d, region))
+			return -EEXIST;
+	new = rebuild(old, &add);
+	if (!new)
+		return -ENOMEM;
+	__atomic_store_n(&vm->bus.space[space], new, __ATOMIC_RELEASE);
+	vm_quiesce(vm);
+	heap_free(old);
+	return 0;
+}
+
+/* The claim that holds `address`, or NULL. */
+static const struct bus_claim *find(const struct bus_claims *c, uint64_t address)
+{
+	unsigned lo = 0, hi = c->count;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (c->claim[mid].base <= address)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	if (lo == 0 || address - c->claim[lo - 1].base >= c->claim[lo - 1].size)
+		return NULL;
+	return &c->claim[lo - 1];
+}
+
+static bool fits(const struct bus_claim *c, uint64_t address, unsigned size)
+{
+	return size <= c->size - (address - c->base);
+}
+
+uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsigned size)
+{
+	const struct bus_claim *c = find(READ_ONCE(vm->bus.space[space]), address);
+	uint64_t value = 0;
+
+	if (likely(c && fits(c, address, size)))
+		return c->dev->ops->read(c->dev, c->region, address - c->base, size) & bytes_mask(size);
+	if (size == 1) {
+		__atomic_add_fetch(&vm->bus.unclaimed[space], 1, __ATOMIC_RELAXED);
+		return 0xff;
+	}
+	for (unsigned i = 0; i < size; i++)
+		value |= bus_read(vm, space, address + i, 1) << (8 * i);
+	return value;
+}
+
+void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value)
+{
+	const struct bus_claim *c = find(READ_ONCE(vm->bus.space[space]), address);
+
+	if (likely(c && fits(c, address, size))) {
+		c->dev->ops->write(c->dev, c->region, address - c->base, size, value & bytes_mask(size));
+		return;
+	}
+	if (size == 1) {
+		__atomic_add_fetch(&vm->bus.unclaimed[space], 1, __ATOMIC_RELAXED);
+		return;
+	}
+	for (unsigned i = 0; i < size; i++)
+		bus_write(vm, space, address + i, 1, value >> (8 * i) & 0xff);
+}

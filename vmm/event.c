@@ -1,0 +1,211 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Choosing what is delivered to a guest and when; see event.h. The order is the manuals': what was interrupted first, then
+ * NMIs, then maskable interrupts from the local APIC, then the 8259's.
+ * Sources: Intel SDM 3, "Priority Among Concurrent Events", "Interrupt 8 - Double Fault Exception (#DF)".
+ */
+#include "vmm/event.h"
+
+#include "cpu/registers.h"
+#include "kernel/trace.h"
+#include "lib/record.h"
+#include "vmm/exit.h"
+#include "vmm/machine.h"
+#include "vmm/vcpu.h"
+#include "vmm/vm.h"
+
+#define NMI_PENDING_MAX	2
+
+enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
+
+static enum fault_class class_of(const struct event *e)
+{
+	if (e->type != EVENT_EXCEPTION)
+		return BENIGN;
+	switch (e->vector) {
+	case EXC_DE: case EXC_TS: case EXC_NP: case EXC_SS: case EXC_GP:
+		return CONTRIBUTORY;
+	case EXC_PF:
+		return PAGE_FAULT;
+	default:
+		return BENIGN;
+	}
+}
+
+/* A second exception while `first` is being delivered: does it make a double fault? */
+static bool doubles(const struct event *first, const struct event *second)
+{
+	enum fault_class a = class_of(first), b = class_of(second);
+
+	return (a == CONTRIBUTORY && b == CONTRIBUTORY) || (a == PAGE_FAULT && b != BENIGN);
+}
+
+void event_queue(struct vcpu *vcpu, const struct event *e)
+{
+	struct event *pending = &vcpu->event.pending;
+
+	if (pending->valid && pending->type == EVENT_EXCEPTION && e->type == EVENT_EXCEPTION) {
+		if (pending->vector == EXC_DF) {
+			exit_shutdown(vcpu);
+			return;
+		}
+		if (doubles(pending, e)) {
+			*pending = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DF,
+						   .has_error = true };
+			return;
+		}
+	}
+	*pending = *e;
+}
+
+void event_exception(struct vcpu *vcpu, unsigned vector)
+{
+	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector });
+}
+
+void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
+{
+	uint64_t cr0 = vmm_ops->reg_get(vcpu, REG_CR0);
+
+	/* In real mode no exception pushes an error code. */
+	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
+					   .has_error = cr0 & CR0_PE, .error = error });
+}
+
+void event_page_fault(struct vcpu *vcpu, uint64_t cr2, uint32_t error)
+{
+	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_PF,
+					   .has_error = true, .error = error, .payload = cr2 });
+}
+
+void event_debug(struct vcpu *vcpu, uint64_t dr6_bits)
+{
+	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DB,
+					   .payload = dr6_bits });
+}
+
+void event_requeue(struct vcpu *vcpu, const struct event *e)
+{
+	vcpu->event.pending = *e;
+	vcpu->event.look = true;
+}
+
+void event_nmi(struct vcpu *vcpu)
+{
+	uint8_t n = __atomic_load_n(&vcpu->event.nmi_pending, __ATOMIC_RELAXED);
+
+	while (n < NMI_PENDING_MAX &&
+	       !__atomic_compare_exchange_n(&vcpu->event.nmi_pending, &n, (uint8_t)(n + 1), false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED))
+		;
+	vcpu_request(vcpu, VCPU_REQ_EVENT);
+}
+
+static bool pick_nmi(struct vcpu *vcpu, struct event *out)
+{
+	struct event_state *s = &vcpu->event;
+
+	if (!READ_ONCE(s->nmi_pending) || s->nmi_masked || s->shadow)
+		return false;
+	__atomic_sub_fetch(&s->nmi_pending, 1, __ATOMIC_SEQ_CST);
+	s->nmi_masked = true;
+	*out = (struct event){ .valid = true, .type = EVENT_NMI, .vector = EXC_NMI };
+	return true;
+}
+
+static bool pick_interrupt(struct vcpu *vcpu, struct event *out)
+{
+	int vector;
+
+	if (!(vcpu->rflags & RFLAGS_IF) || vcpu->event.shadow)
+		return false;
+	vector = vlapic_pending(vcpu);
+	if (vector >= 0)
+		vlapic_accept(vcpu, (unsigned)vector);
+	else
+		vector = machine_extint_acknowledge(vcpu);
+	if (vector < 0)
+		return false;
+	*out = (struct event){ .valid = true, .type = EVENT_INTERRUPT, .vector = (uint8_t)vector };
+	return true;
+}
+
+bool event_interrupt_waiting(struct vcpu *vcpu)
+{
+	return vlapic_pending(vcpu) >= 0 || machine_extint_pending(vcpu);
+}
+
+unsigned event_pick(struct vcpu *vcpu, struct event *out)
+{
+	struct event_state *s = &vcpu->event;
+	unsigned blocked = 0;
+
+	out->valid = false;
+	if (s->pending.valid) {
+		*out = s->pending;
+		s->pending.valid = false;
+	} else if (!pick_nmi(vcpu, out)) {
+		pick_interrupt(vcpu, out);
+	}
+	if (READ_ONCE(s->nmi_pending))
+		blocked |= EVENT_BLOCKED_NMI;
+	if (event_interrupt_waiting(vcpu))
+		blocked |= EVENT_BLOCKED_IRQ;
+	else if (vlapic_blocked_by_tpr(vcpu))
+		blocked |= EVENT_BLOCKED_TPR;
+	s->look = blocked & (EVENT_BLOCKED_IRQ | EVENT_BLOCKED_NMI);
+	return blocked;
+}
+
+bool event_wakes(struct vcpu *vcpu)
+{
+	struct event_state *s = &vcpu->event;
+
+	if (s->pending.valid || (READ_ONCE(s->nmi_pending) && !s->nmi_masked))
+		return true;
+	return vcpu->rflags & RFLAGS_IF && event_interrupt_waiting(vcpu);
+}
+
+static void put_event(struct record_writer *w, const struct event *e)
+{
+	record_put_bool(w, e->valid);
+	record_put_u8(w, e->valid ? e->type : 0);
+	record_put_u8(w, e->valid ? e->vector : 0);
+	record_put_bool(w, e->valid && e->has_error);
+	record_put_u8(w, e->valid ? e->length : 0);
+	record_put_u32(w, e->valid ? e->error : 0);
+	record_put_u64(w, e->valid ? e->payload : 0);
+}
+
+static void get_event(struct record_reader *r, struct event *e)
+{
+	e->valid = record_get_bool(r);
+	e->type = (uint8_t)record_get_below(r, 1, EVENT_SOFT_EXCEPTION);
+	e->vector = record_get_u8(r);
+	e->has_error = record_get_bool(r);
+	e->length = (uint8_t)record_get_below(r, 1, 15);
+	e->error = record_get_u32(r);
+	e->payload = record_get_u64(r);
+	if (e->type == 1 || (e->type == EVENT_EXCEPTION && (e->vector > 31 || e->vector == EXC_NMI)) ||
+	    (e->type == EVENT_NMI && e->valid && e->vector != EXC_NMI))
+		r->error = -EINVAL;
+}
+
+/* An injected event is known to be delivered, or requeued, whenever the vCPU is parked: only `pending` is state. */
+void event_save(const struct event_state *s, struct record_writer *w)
+{
+	put_event(w, &s->pending);
+	record_put_u8(w, s->nmi_pending);
+	record_put_bool(w, s->nmi_masked);
+	record_put_u8(w, s->shadow);
+}
+
+void event_load(struct event_state *s, struct record_reader *r)
+{
+	get_event(r, &s->pending);
+	s->injected.valid = false;
+	s->nmi_pending = (uint8_t)record_get_below(r, 1, NMI_PENDING_MAX);
+	s->nmi_masked = record_get_bool(r);
+	s->shadow = (uint8_t)record_get_below(r, 1, EVENT_SHADOW_STI | EVENT_SHADOW_MOV_SS);
+	s->look = true;
+}

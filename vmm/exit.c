@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Vendor-neutral work of exits; see exit.h. Each function ends in NEXT, an event, or the VM's end, and changes nothing before
+ * it is sure of the instruction's length.
+ */
+#include "vmm/exit.h"
+
+#include "cpu/fpu.h"
+#include "cpu/registers.h"
+#include "include/errno.h"
+#include "kernel/log.h"
+#include "lib/format.h"
+#include "vmm/emulate.h"
+#include "vmm/msr.h"
+#include "vmm/vm.h"
+
+#define KVM_ENOSYS	1000
+#define KVM_EPERM	1
+
+#define OPCODE_CPUID	0x0fa2
+#define OPCODE_RDMSR	0x0f32
+#define OPCODE_WRMSR	0x0f30
+#define OPCODE_HLT	0xf4
+
+static inline unsigned length_or_decode(struct vcpu *vcpu, unsigned length, unsigned opcode)
+{
+	return length ? length : emulate_length_of(vcpu, opcode);
+}
+
+void exit_cpuid(struct vcpu *vcpu, unsigned length)
+{
+	struct cpuid_regs r;
+
+	length = length_or_decode(vcpu, length, OPCODE_CPUID);
+	if (!length)
+		return;
+	cpuid_query(vcpu, (uint32_t)vcpu->gpr[GPR_RAX], (uint32_t)vcpu->gpr[GPR_RCX], &r);
+	vcpu->gpr[GPR_RAX] = r.eax;
+	vcpu->gpr[GPR_RBX] = r.ebx;
+	vcpu->gpr[GPR_RCX] = r.ecx;
+	vcpu->gpr[GPR_RDX] = r.edx;
+	vcpu_next(vcpu, length);
+}
+
+/* KVM's convention: number in RAX, answer in RAX. None is offered yet. */
+void exit_hypercall(struct vcpu *vcpu, unsigned length)
+{
+	struct vcpu_mode mode;
+
+	/* VMCALL and VMMCALL are of one length; prefixes do not matter to the chip that says nothing. */
+	length = length ? length : emulate_length(vcpu);
+	if (!length)
+		return;
+	vmm_ops->mode(vcpu, &mode);
+	vcpu->gpr[GPR_RAX] = mode.cpl ? -(uint64_t)KVM_EPERM : -(uint64_t)KVM_ENOSYS;
+	vcpu_next(vcpu, length);
+}
+
+void exit_rdmsr(struct vcpu *vcpu, unsigned length)
+{
+	uint64_t value = 0;
+
+	length = length_or_decode(vcpu, length, OPCODE_RDMSR);
+	if (!length)
+		return;
+	if (unlikely(msr_read(vcpu, (uint32_t)vcpu->gpr[GPR_RCX], &value))) {
+		event_gp(vcpu);
+		return;
+	}
+	vcpu->gpr[GPR_RAX] = (uint32_t)value;
+	vcpu->gpr[GPR_RDX] = value >> 32;
+	vcpu_next(vcpu, length);
+}
+
+void exit_wrmsr(struct vcpu *vcpu, unsigned length)
+{
+	uint64_t value = (uint32_t)vcpu->gpr[GPR_RAX] | vcpu->gpr[GPR_RDX] << 32;
+
+	length = length_or_decode(vcpu, length, OPCODE_WRMSR);
+	if (!length)
+		return;
+	if (unlikely(msr_write(vcpu, (uint32_t)vcpu->gpr[GPR_RCX], value))) {
+		event_gp(vcpu);
+		return;
+	}
+	vcpu_next(vcpu, length);
+}
+
+void exit_io(struct vcpu *vcpu, const struct io_access *io)
+{
+	uint64_t *rax = &vcpu->gpr[GPR_RAX], value;
+	unsigned length;
+
+	if (unlikely(io->string)) {
+		emulate_string_io(vcpu, io->port, io->size, io->in);
+		return;
+	}
+	length = io->length ? io->length : emulate_length(vcpu);
+	if (!length)
+		return;
+	if (io->in) {
+		value = bus_read(vcpu->vm, HOST_PORT, io->port, io->size);
+		*rax = io->size == 4 ? value : (*rax & ~bytes_mask(io->size)) | value;
+	} else {
+		bus_write(vcpu->vm, HOST_PORT, io->port, io->size, *rax);
+	}
+	vcpu_next(vcpu, length);
+}
+
+/* ---- memory ---- */
+
+static bool in_vlapic(const struct vcpu *vcpu, gpa_t a)
+{
+	return (a.v & PAGE_MASK) == VLAPIC_BASE &&
+	       (vcpu->apic_base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE;
+}
+
+uint64_t exit_mmio_read(struct vcpu *vcpu, gpa_t a, unsigned size)
+{
+	unsigned offset = a.v & 0xfff, shift = 8 * (offset & 15);
+
+	if (!in_vlapic(vcpu, a))
+		return bus_read(vcpu->vm, HOST_MMIO, a.v, size);
+	/* Registers are 32 bits at multiples of 16; what lies between them reads 0. */
+	if (shift >= 32)
+		return 0;
+	return (uint64_t)vlapic_read(vcpu, offset & ~15u) >> shift & bytes_mask(size);
+}
+
+void exit_mmio_write(struct vcpu *vcpu, gpa_t a, unsigned size, uint64_t value)
+{
+	if (!in_vlapic(vcpu, a)) {
+		bus_write(vcpu->vm, HOST_MMIO, a.v, size, value);
+		return;
+	}
+	/* Only aligned 32-bit writes are defined (SDM 3, "Local APIC Register Address Map"). */
+	if (size >= 4 && !(a.v & 15))
+		vlapic_write(vcpu, a.v & 0xff0, (uint32_t)value);
+}
+
+static void device_access(struct vcpu *vcpu, gpa_t gpa, unsigned access)
+{
+	if (unlikely(vcpu->event.pending.valid)) {
+		vm_crash(vcpu->vm, "delivery of vector %u touched 0x%lx, which is no memory",
+			 vcpu->event.pending.vector, gpa.v);
+		return;
+	}
+	/* Nothing answers a fetch there: all ones are an undefined instruction. */
+	if (access & GMEM_EXEC)
+		event_ud(vcpu);
+	else
+		emulate_mmio(vcpu, gpa, access & GMEM_WRITE);
+}
+
+void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access)
+{
+	int err = -ENOENT;
+
+	if (!in_vlapic(vcpu, gpa))
+		err = gmem_fault(&vcpu->vm->gmem, gpa, access);
+	if (err == -ENOENT)
+		device_access(vcpu, gpa, access);
+	else if (unlikely(err && err != -EINTR))
+		vm_crash(vcpu->vm, "no memory for the guest page at 0x%lx: %s", gpa.v, format_errno(err));
+}
+
+/* ---- the CPU's own ---- */
+
+void exit_hlt(struct vcpu *vcpu, unsigned length)
+{
+	length = length_or_decode(vcpu, length, OPCODE_HLT);
+	if (!length)
+		return;
+	vcpu_next(vcpu, length);
+	if (!event_wakes(vcpu))
+		vcpu->activity = VCPU_HALTED;
+	vcpu->event.look = true;
+}
+
+void exit_pause(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	/* A spinning vCPU waits for another: let whoever is runnable here go first. */
+	sched_yield();
+}
+
+void exit_rdtsc(struct vcpu *vcpu, unsigned length, bool rdtscp)
+{
+	uint64_t tsc = vcpu_guest_tsc(vcpu);
+
+	/* On some chips RDTSCP comes as RDTSC: the length tells. */
+	length = length ? length : emulate_length(vcpu);
+	if (!length)
+		return;
+	vcpu->gpr[GPR_RAX] = (uint32_t)tsc;
+	vcpu->gpr[GPR_RDX] = tsc >> 32;
+	if (rdtscp || length >= 3)
+		vcpu->gpr[GPR_RCX] = vmm_ops->reg_get(vcpu, REG_TSC_AUX);
+	vcpu_next(vcpu, length);
+}
+
+void exit_xsetbv(struct vcpu *vcpu, unsigned length)
+{
+	uint64_t value = (uint32_t)vcpu->gpr[GPR_RAX] | vcpu->gpr[GPR_RDX] << 32;
+	struct vcpu_mode mode;
+
+	vmm_ops->mode(vcpu, &mode);
+	if (!(mode.cr4 & CR4_OSXSAVE)) {
+		event_ud(vcpu);
+		return;
+	}
+	if (mode.cpl || (uint32_t)vcpu->gpr[GPR_RCX] || value & ~vcpu->vm->cpuid->xcr0_allowed ||
+	    !fpu_xcr0_valid(value)) {
+		event_gp(vcpu);
+		return;
+	}
+	length = length ? length : emulate_length(vcpu);
+	if (!length)
+		return;
+	vmm_ops->reg_set(vcpu, REG_XCR0, value);
+	vcpu_next(vcpu, length);
+}
+
+void exit_wbinvd(struct vcpu *vcpu, unsigned length)
+{
+	/* Guest memory is write-back and coherent, no device of the guest's bypasses the caches: nothing to write back. */
+	length = length ? length : emulate_length(vcpu);
+	if (length)
+		vcpu_next(vcpu, length);
+}
+
+void exit_invlpg(struct vcpu *vcpu, unsigned length)
+{
+	length = length ? length : emulate_length(vcpu);
+	if (!length)
+		return;
+	vmm_ops->flush_tlb(vcpu);
+	vcpu_next(vcpu, length);
+}
+
+void exit_shutdown(struct vcpu *vcpu)
+{
+	vcpu_report(vcpu);
+	vm_crash(vcpu->vm, "triple fault at rip 0x%lx", vcpu->rip);
+	vcpu->activity = VCPU_SHUTDOWN;
+}
+
+void exit_undefined(struct vcpu *vcpu)
+{
+	event_ud(vcpu);
+}
+
+void exit_task_switch(struct vcpu *vcpu)
+{
+	vcpu_report(vcpu);
+	vm_crash(vcpu->vm, "hardware task switch at rip 0x%lx, which is not supported", vcpu->rip);
+}
+
+void exit_exception(struct vcpu *vcpu, const struct event *e)
+{
+	event_queue(vcpu, e);
+}
+
+void exit_cr8(struct vcpu *vcpu, bool write, enum gpr r, unsigned length)
+{
+	uint64_t value = vcpu->gpr[r];
+
+	if (!write) {
+		vcpu->gpr[r] = vmm_ops->reg_get(vcpu, REG_CR8);
+	} else if (value > 15) {
+		event_gp(vcpu);
+		return;
+	} else {
+		vmm_ops->reg_set(vcpu, REG_CR8, value);
+		vcpu->event.look = true;
+	}
+	vcpu_next(vcpu, length);
+}
+
+void exit_unexpected(struct vcpu *vcpu, const char *what, uint64_t code, uint64_t info1, uint64_t info2)
+{
+	vcpu_report(vcpu);
+	vm_crash(vcpu->vm, "unexpected %s 0x%lx (0x%lx, 0x%lx) at rip 0x%lx", what, code, info1, info2, vcpu->rip);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The machine around the vCPUs: which devices a VM has, where they answer, and how interrupt lines run. Implements
+ * vdev/host.h for them. A line (GSI) is the OR of its sources; it drives the IOAPIC's pin and, below 16, the 8259's input.
+ *
+ * GSI routing is that of a PC: ISA interrupt n is GSI n, but the timer (ISA 0) is GSI 2; SCI is GSI 9, level.
+ */
+#pragma once
+
+#include "include/addr.h"
+
+struct vm;
+struct vcpu;
+struct record_writer;
+struct record_reader;
+struct vdev_line;
+
+/* Guest physical layout. RAM lies below 640K, from 768K to at most 3G, and above 4G. */
+#define MACHINE_HOLE_START	0xa0000ul
+#define MACHINE_HOLE_END	0xc0000ul
+#define MACHINE_ACPI		0xe0000ul	/* RSDP first, then the tables; up to 1M */
+#define MACHINE_ACPI_SIZE	0x20000ul
+#define MACHINE_LOW_MAX		0xc0000000ul
+#define MACHINE_HIGH		0x100000000ul
+
+int machine_create(struct vm *vm) must_check;
+void machine_destroy(struct vm *vm);		/* no vCPU runs; frees what machine_create did, partly or wholly */
+int machine_load_tables(struct vm *vm) must_check;	/* ACPI tables into guest memory */
+
+/* The VM's clock stops and goes on: device timers with it. */
+void machine_freeze(struct vm *vm);
+void machine_thaw(struct vm *vm);
+
+/* A device's line changes; any context. */
+void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level);
+/* The 8259's INTR as this vCPU's LINT0 sees it. */
+bool machine_extint_pending(struct vcpu *vcpu);
+int machine_extint_acknowledge(struct vcpu *vcpu);	/* the vector, or -1 */
+/* A level-triggered vector was acknowledged in a local APIC. */
+void machine_eoi(struct vm *vm, unsigned vector);
+
+/* Real time (UTC, ns since 1970) at which the VM's clock was 0. */
+uint64_t machine_boot_wall_ns(struct vm *vm);
+
+void machine_power_button(struct vm *vm);
+void machine_console_input(struct vm *vm);
+
+void machine_save(struct vm *vm, struct record_writer *w);
+/* One record of a device: -ENOENT if no device of that name and instance exists. */
+int machine_load(struct vm *vm, const char *name, uint32_t instance, uint32_t version,
+		 struct record_reader *r) must_check;

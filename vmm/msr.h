@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The model-specific registers that a guest has: a sorted allow-list. What is not listed raises #GP, is counted, and logged
+ * once per register and vCPU.
+ */
+#pragma once
+
+#include "include/compiler.h"
+
+struct vcpu;
+struct record_writer;
+struct record_reader;
+
+/* 0, or -EINVAL for #GP. */
+int msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value) must_check;
+int msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value) must_check;
+
+/* Stored values as firmware leaves them: memory types. */
+void msr_reset(struct vcpu *vcpu);
+void msr_save(const struct vcpu *vcpu, struct record_writer *w);
+void msr_load(struct vcpu *vcpu, struct record_reader *r);

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * KVM's paravirtual clock; see pvclock.h. Time = system_time + ((tsc - tsc_timestamp) << shift) * mult >> 32, with the VM's clock as
+ * system time. The version is odd while the page is being written.
+ */
+#include "vmm/pvclock.h"
+
+#include "cpu/tsc.h"
+#include "include/bits.h"
+#include "include/errno.h"
+#include "vmm/machine.h"
+#include "vmm/vm.h"
+
+#define SYSTEM_TIME_ENABLE	BIT(0)
+#define FLAG_TSC_STABLE		1
+
+struct pvclock_page {
+	uint32_t version, pad;
+	uint64_t tsc_timestamp, system_time;
+	uint32_t mult;
+	int8_t shift;
+	uint8_t flags, pad2[2];
+} packed;
+
+struct wall_clock {
+	uint32_t version, seconds, nanoseconds;
+} packed;
+
+/* The scale of the TSC: mult in [2^31, 2^32) where the rate allows. */
+static void scale(uint64_t hz, uint32_t *mult, int8_t *shift)
+{
+	uint64_t rate = hz;
+	int8_t s = 0;
+
+	while (rate > 2000000000ul) {
+		rate >>= 1;
+		s--;
+	}
+	while (rate <= 1000000000ul) {
+		rate <<= 1;
+		s++;
+	}
+	/* rate is in (1e9, 2e9]: mult = 2^32 * 1e9 / rate fits 32 bits. */
+	*mult = (uint32_t)((1000000000ul << 32) / rate);
+	*shift = s;
+}
+
+void pvclock_update(struct vcpu *vcpu)
+{
+	struct vm *vm = vcpu->vm;
+	gpa_t page = GPA(vcpu->pvclock.system_time_msr & ~SYSTEM_TIME_ENABLE);
+	struct pvclock_page p = { .flags = tsc_invariant || vm->vcpu_count == 1 ? FLAG_TSC_STABLE : 0 };
+	uint32_t version, mult;
+
+	if (!(vcpu->pvclock.system_time_msr & SYSTEM_TIME_ENABLE))
+		return;
+	version = (vcpu->pvclock.version += 2);
+	p.version = version - 1;
+	p.tsc_timestamp = vcpu_guest_tsc(vcpu);
+	p.system_time = vm_clock_ns(vm);
+	scale(tsc_hz, &mult, &p.shift);
+	p.mult = mult;
+	/* A page that is no RAM (any more) is the guest's loss alone. */
+	if (gmem_write(&vm->gmem, page, &p, sizeof(p)))
+		return;
+	barrier();
+	(void)!gmem_write(&vm->gmem, page, &version, sizeof(version));
+}
+
+int pvclock_system_write(struct vcpu *vcpu, uint64_t value)
+{
+	uint64_t a = value & ~SYSTEM_TIME_ENABLE;
+
+	if (a & 3)
+		return -EINVAL;
+	vcpu->pvclock.system_time_msr = value;
+	pvclock_update(vcpu);
+	return 0;
+}
+
+int pvclock_wall_write(struct vcpu *vcpu, uint64_t gpa)
+{
+	uint64_t boot_ns = machine_boot_wall_ns(vcpu->vm);
+	struct wall_clock w = {
+		.version = 2,
+		.seconds = (uint32_t)(boot_ns / 1000000000ul),
+		.nanoseconds = (uint32_t)(boot_ns % 1000000000ul),
+	};
+
+	if (gpa & 3)
+		return -EINVAL;
+	vcpu->pvclock.wall_clock_msr = gpa;
+	(void)!gmem_write(&vcpu->vm->gmem, GPA(gpa), &w, sizeof(w));
+	return 0;
+}

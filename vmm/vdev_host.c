@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * vdev/host.h for devices that live in the kernel: each call finds the device's struct vdev_host and does the real thing.
+ * Timers follow the VM's clock: while it stands they are not armed, and thawing arms them again.
+ */
+#include "vmm/vdev_host.h"
+
+#include <stdarg.h>
+
+#include "cpu/tsc.h"
+#include "include/bits.h"
+#include "kernel/log.h"
+#include "lib/format.h"
+#include "mm/heap.h"
+#include "vmm/machine.h"
+#include "vmm/vlapic.h"
+#include "vmm/vm.h"
+
+#define LOG_PER_SECOND	4
+
+static struct vdev_host *host_of(struct vdev *d)
+{
+	return d->host;
+}
+
+void *host_alloc(size_t size)
+{
+	return heap_alloc(size);
+}
+
+void host_free(void *p)
+{
+	heap_free(p);
+}
+
+uint64_t host_lock(struct vdev *d)
+{
+	return spin_lock_irq(&host_of(d)->lock);
+}
+
+void host_unlock(struct vdev *d, uint64_t flags)
+{
+	spin_unlock_irq(&host_of(d)->lock, flags);
+}
+
+int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n)
+{
+	return gmem_read(&host_of(d)->vm->gmem, a, dst, n);
+}
+
+int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
+{
+	return gmem_write(&host_of(d)->vm->gmem, a, src, n);
+}
+
+/* ---- time ---- */
+
+uint64_t host_clock_ns(struct vdev *d)
+{
+	return vm_clock_ns(host_of(d)->vm);
+}
+
+uint64_t host_wall_clock(struct vdev *d)
+{
+	struct vm *vm = host_of(d)->vm;
+
+	return (machine_boot_wall_ns(vm) + vm_clock_ns(vm)) / 1000000000ul;
+}
+
+static void timer_fired(struct timer *t)
+{
+	struct vdev_timer *vt = container_of(t, struct vdev_timer, timer);
+	struct vdev_host *h = vt->host;
+
+	if (!__atomic_exchange_n(&vt->armed, false, __ATOMIC_SEQ_CST))
+		return;
+	h->dev->ops->timer(h->dev, (unsigned)(vt - h->timer));
+}
+
+static void timer_arm(struct vdev_timer *vt)
+{
+	if (vt->host->vm->clock_running)
+		timer_set(&vt->timer, vm_clock_to_host(vt->host->vm, vt->deadline_ns));
+}
+
+void host_timer_set(struct vdev *d, unsigned timer, uint64_t deadline_ns)
+{
+	struct vdev_timer *vt = &host_of(d)->timer[timer];
+
+	vt->deadline_ns = deadline_ns;
+	__atomic_store_n(&vt->armed, true, __ATOMIC_SEQ_CST);
+	timer_arm(vt);
+}
+
+void host_timer_cancel(struct vdev *d, unsigned timer)
+{
+	struct vdev_timer *vt = &host_of(d)->timer[timer];
+
+	__atomic_store_n(&vt->armed, false, __ATOMIC_SEQ_CST);
+	timer_cancel(&vt->timer);
+}
+
+void vdev_host_freeze(struct vdev_host *h)
+{
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
+		timer_cancel_sync(&h->timer[i].timer);
+}
+
+void vdev_host_thaw(struct vdev_host *h)
+{
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
+		if (h->timer[i].armed)
+			timer_arm(&h->timer[i]);
+}
+
+/* ---- interrupts ---- */
+
+void host_line_set(struct vdev *d, unsigned line, bool level)
+{
+	struct vdev_host *h = host_of(d);
+
+	machine_line_set(h->vm, &h->line[line], level);
+}
+
+void host_msi(struct vdev *d, uint64_t address, uint32_t data)
+{
+	vlapic_message(host_of(d)->vm, address, data);
+}
+
+/* ---- regions, console, machine ---- */
+
+int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base, uint64_t size, bool enabled)
+{
+	return bus_claim(host_of(d)->vm, space, d, region, base, enabled ? size : 0);
+}
+
+size_t host_console_put(struct vdev *d, const void *data, size_t n)
+{
+	const struct vm_config *c = &host_of(d)->vm->config;
+
+	return c->console_put ? c->console_put(c->arg, data, n) : n;
+}
+
+size_t host_console_get(struct vdev *d, void *data, size_t n)
+{
+	const struct vm_config *c = &host_of(d)->vm->config;
+
+	return c->console_get ? c->console_get(c->arg, data, n) : 0;
+}
+
+void host_machine_request(struct vdev *d, enum host_request request, uint32_t value)
+{
+	static const enum vm_stop stop[] = {
+		[HOST_REQUEST_POWER_OFF] = VM_STOP_POWER_OFF,
+		[HOST_REQUEST_RESET] = VM_STOP_RESET,
+		[HOST_REQUEST_DEBUG_EXIT] = VM_STOP_DEBUG_EXIT,
+	};
+
+	vm_stop_self(host_of(d)->vm, stop[request], value);
+}
+
+/* ---- work and log ---- */
+
+static void run_work(struct work *w)
+{
+	struct vdev_host *h = container_of(w, struct vdev_host, work);
+
+	h->dev->ops->work(h->dev);
+}
+
+void host_work_queue(struct vdev *d)
+{
+	work_queue(&host_of(d)->work);
+}
+
+void host_log(struct vdev *d, const char *fmt, ...)
+{
+	struct vdev_host *h = host_of(d);
+	uint64_t second = clock_ns() / 1000000000ul;
+	char text[160];
+	va_list ap;
+
+	if (h->log_window != second) {
+		h->log_window = second;
+		h->log_count = 0;
+	}
+	if (h->log_count++ >= LOG_PER_SECOND)
+		return;
+	va_start(ap, fmt);
+	format_v(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	log_debug("%s: %s: %s", h->vm->config.name, d->ops->name, text);
+}
+
+/* ---- life ---- */
+
+int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struct vdev_host **out)
+{
+	struct vdev_host *h = heap_alloc(sizeof(*h));
+
+	if (!h) {
+		d->ops->destroy(d);
+		return -ENOMEM;
+	}
+	h->vm = vm;
+	h->dev = d;
+	d->host = h;
+	spin_init(&h->lock, d->ops->name, level);
+	work_init(&h->work, run_work);
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++) {
+		h->timer[i].host = h;
+		timer_init(&h->timer[i].timer, timer_fired);
+	}
+	*out = h;
+	return 0;
+}
+
+void vdev_host_detach(struct vdev_host *h)
+{
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++) {
+		h->timer[i].armed = false;
+		timer_cancel_sync(&h->timer[i].timer);
+	}
+	work_cancel_sync(&h->work);
+	h->dev->ops->destroy(h->dev);
+	heap_free(h);
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Choosing the back end; see vmm.h. */
+#include "vmm/vmm.h"
+
+#include "cpu/percpu.h"
+#include "include/errno.h"
+#include "kernel/log.h"
+#include "kernel/panic.h"
+#include "lib/format.h"
+#include "lib/string.h"
+
+#define WHY_MAX	160
+
+const struct vmm_ops *vmm_ops;
+
+static bool cpu_on PERCPU;
+
+void vmm_init(const struct vmm_ops *const *backends, unsigned count)
+{
+	char why[WHY_MAX], best[WHY_MAX] = "the CPU has neither SVM nor VMX";
+	int err;
+
+	for (unsigned i = 0; i < count; i++) {
+		err = backends[i]->probe(why, sizeof(why));
+		if (!err) {
+			vmm_ops = backends[i];
+			vmm_ops->describe(why, sizeof(why));
+			log_info("vmm: %s: %s", vmm_ops->name, why);
+			return;
+		}
+		/* What is there but not usable is worth more words than what is not there. */
+		if (err != -ENOENT)
+			str_copy(best, why, sizeof(best));
+	}
+	fatal_boot("%s", best);
+}
+
+void vmm_cpu_enable(void)
+{
+	int err = vmm_ops->cpu_enable();
+
+	this_cpu(cpu_on) = !err;
+	if (err)
+		log_error("vmm: CPU %u: %s cannot be switched on: %s", cpu_index(), vmm_ops->name, format_errno(err));
+}
+
+void vmm_cpu_disable(void)
+{
+	if (this_cpu(cpu_on))
+		vmm_ops->cpu_disable();
+	this_cpu(cpu_on) = false;
+}
+
+bool vmm_cpu_on(unsigned cpu)
+{
+	return per_cpu(cpu_on, cpu);
+}
