@@ -227,6 +227,7 @@ static void walk_segment(uint16_t segment, uint8_t first_bus)
 
 void pci_init(void)
 {
+	device_count = 0;
 	walk_segment(0, 0);
 	for (unsigned i = 0; i < acpi_info.ecam_count; i++)
 		if (acpi_info.ecam[i].segment)
