@@ -45,7 +45,7 @@ static void scroll(struct editor *e)
 
 	if (e->cursor < e->start + (e->start > 0))
 		e->start = e->cursor > w - keep ? e->cursor - (w - keep) : 0;
-	if (e->cursor > e->start + w - 1)
+	if (e->cursor > e->start + w - 1 - (e->length > e->start + w))
 		e->start = e->cursor - keep;
 }
 

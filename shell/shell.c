@@ -41,6 +41,7 @@ static void complete(void)
 {
 	static struct completion c;
 
+	editor_draw(&editor);
 	complete_find(editor.text, editor.cursor, &c);
 	if (!c.count) {
 		tty_write("\a", 1);

@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A host for the shell's tests: mgmt/mgmt.h and mgmt/node.h with made-up numbers. Notes are worked off by fake_host_settle().
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu/tsc.h"
+#include "fake_vm.h"
+#include "mgmt/domain_struct.h"
+#include "mgmt/mgmt.h"
+#include "mgmt/node.h"
+
+unsigned fake_host_power;	/* calls of mgmt_power */
+
+bool mgmt_closing(void)
+{
+	return false;
+}
+
+bool mgmt_module(const char *name, const void **data, size_t *size)
+{
+	(void)name;
+	*data = "kernel";
+	*size = 6;
+	return true;
+}
+
+void mgmt_note(struct domain *d, enum domain_note note)
+{
+	d->pending |= note;
+}
+
+/* What the management thread and dying vms would do meanwhile; false when there is nothing. */
+bool fake_host_settle(void)
+{
+	unsigned before = fake.released;
+	struct domain *d;
+	bool any = false;
+
+	fake_vm_release();
+	list_for_each(d, &domain_list, link)
+		if (d->pending) {
+			domain_work(d);
+			any = true;
+		}
+	return any || fake.released != before;
+}
+
+const char *mgmt_hostname(void)
+{
+	return "keel0";
+}
+
+int mgmt_power(enum mgmt_power what, uint64_t grace_ns, struct mgmt_error *err)
+{
+	(void)what;
+	(void)grace_ns;
+	if (!fake_host_power++)
+		return 0;
+	return error_set(err, -EBUSY, "the host is going down already: wait, or force it");
+}
+
+void node_info_get(struct node_info *out)
+{
+	*out = (struct node_info){
+		.model = "Cardboard CPU", .vendor = "Cardboard", .back_end = "SVM", .abilities = "NPT", .cpus = 2,
+		.cpus_virtual = 2, .nodes = 1, .memory = 2 * GIB, .mhz = 1000,
+	};
+}
+
+const char *node_feature(unsigned i)
+{
+	return i < 100 ? "feature" : NULL;
+}
+
+const char *node_erratum(unsigned i, const char **text)
+{
+	*text = "it is made of cardboard";
+	return i < 2 ? "cardboard" : NULL;
+}
+
+int node_cpu_get(unsigned cpu, struct node_cpu *out)
+{
+	*out = (struct node_cpu){ .virtual = true, .busy_ns = 1, .idle_ns = 2 };
+	return cpu < 2 ? 0 : -ENOENT;
+}
+
+int node_memory_get(int node, struct node_memory *out)
+{
+	*out = (struct node_memory){ .total = 2 * GIB, .free = GIB };
+	return node < 1 ? 0 : -ENOENT;
+}
+
+bool node_irq_next(unsigned from, struct node_irq *out)
+{
+	*out = (struct node_irq){ "timer", 0xe0, 12345 };
+	return from <= 0xe0;
+}
+
+void node_trace(unsigned count, void (*print)(const char *line))
+{
+	while (count--)
+		print("trace");
+}
+
+uint64_t node_uptime_ns(void)
+{
+	return clock_ns();
+}
+
+const char *node_version(void)
+{
+	return "0";
+}
+
+const char *node_loader(void)
+{
+	return "host";
+}
+
+const char *node_cmdline(void)
+{
+	return "";
+}

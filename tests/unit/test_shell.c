@@ -1,0 +1,465 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The whole shell over the real domains and a vm that only remembers: a test types, the shell's own thread function runs until
+ * it waits with nothing left to do, and what it printed is compared.
+ */
+/* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c shell/complete.c shell/table.c
+ * shell/domain_commands.c shell/console_command.c shell/monitor_commands.c shell/host_commands.c
+ * shell/diagnose_commands.c shell/shell_commands.c
+ * mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c mgmt/error.c mgmt/console.c
+ * mgmt/config.c kernel/log.c lib/format.c tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c
+ * tests/host/heap.c tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include <cmocka.h>
+
+#include "cpu/tsc.h"
+#include "fake_vm.h"
+#include "kernel/log.h"
+#include "mgmt/domain_struct.h"
+#include "shell/shell.h"
+
+extern void (*host_wait)(void), (*host_thread_entry)(void *arg);
+extern unsigned fake_host_power;
+bool fake_host_settle(void);
+
+static const char *input;
+static size_t input_left;
+static char output[1 << 20];
+static size_t output_length;
+/* The test and the shell take turns, each on its own stack. */
+static ucontext_t test_context, shell_context;
+
+static size_t port_read(void *buf, size_t n)
+{
+	size_t part = n < input_left ? n : input_left;
+
+	memcpy(buf, input, part);
+	input += part;
+	input_left -= part;
+	return part;
+}
+
+static void port_write(const void *data, size_t n)
+{
+	assert_true(output_length + n < sizeof(output));
+	memcpy(output + output_length, data, n);
+	output_length += n;
+	output[output_length] = 0;
+}
+
+static void set_receive(void (*fn)(void))
+{
+	(void)fn;
+}
+
+static void on_wait(void)
+{
+	host_tsc += 1000000;
+	if (!fake_host_settle() && !input_left)
+		swapcontext(&shell_context, &test_context);
+}
+
+static void shell_thread(void)
+{
+	host_thread_entry(NULL);
+}
+
+static void start_thread(void)
+{
+	static char stack[256 << 10];
+
+	getcontext(&shell_context);
+	shell_context.uc_stack.ss_sp = stack;
+	shell_context.uc_stack.ss_size = sizeof(stack);
+	makecontext(&shell_context, shell_thread, 0);
+}
+
+/* Types and runs the shell until it has nothing to do; its output, which the next call overwrites. */
+static const char *type_bytes(const char *keys, size_t n)
+{
+	output_length = 0;
+	output[0] = 0;
+	input = keys;
+	input_left = n;
+	swapcontext(&test_context, &shell_context);
+	return output;
+}
+
+static const char *type(const char *keys)
+{
+	return type_bytes(keys, strlen(keys));
+}
+
+/* Of a command without its echo, lines of the log and the next prompt, in a buffer of its own. */
+static const char *run(const char *line)
+{
+	static char text[65536], keys[4096];
+	const char *out, *start, *end;
+	char *log;
+
+	snprintf(keys, sizeof(keys), "%s\r", line);
+	out = type(keys);
+	start = strstr(out, "\r\n");
+	assert_non_null(start);
+	start += 2;
+	end = out + strlen(out) - strlen("keel> ");
+	assert_string_equal(end, "keel> ");
+	snprintf(text, sizeof(text), "%.*s", (int)(end - start), start);
+	while ((log = strstr(text, "[    ")))
+		memmove(log, strchr(log, '\n') + 1, strlen(strchr(log, '\n')));
+	return text;
+}
+
+static void define(const char *name)
+{
+	struct config_vm *c = calloc(1, sizeof(*c));
+
+	strcpy(c->name, name);
+	c->vcpus = 1;
+	c->memory = 192 * MIB;
+	c->on_reboot = CONFIG_RESTART;
+	assert_int_equal(domain_define(c, NULL), 0);
+}
+
+static int setup_all(void **state)
+{
+	static const struct shell_port port = { .read = port_read, .write = port_write, .set_receive = set_receive };
+
+	(void)state;
+	host_percpu_init(1);
+	fake_vm_reset();
+	host_wait = on_wait;
+	define("debian");
+	define("debian2");
+	define("zebra");
+	shell_start(&port);
+	start_thread();
+	type("");
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	static char text[256];
+
+	(void)state;
+	type("\x03");
+	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
+		snprintf(text, sizeof(text), "destroy %s", d->config->name);
+		run(text);
+		assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	}
+	return 0;
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no '%s' in:\n%s", part, text);
+}
+
+static void prompt_and_echo(void **state)
+{
+	(void)state;
+	assert_string_equal(type("\r"), "\r\nkeel> ");
+	assert_string_equal(type("echo  hello   'two  words'"), "echo  hello   'two  words'");
+	assert_string_equal(type("\r"), "\r\nhello two  words\r\nkeel> ");
+	assert_string_equal(run("echo a; echo b # echo c"), "a\r\nb\r\n");
+	assert_string_equal(run(";;; ;"), "");
+}
+
+static void table(void **state)
+{
+	(void)state;
+	assert_string_equal(run("list"), " Id   Name   State\r\n--------------------\r\n\r\n");
+	assert_string_equal(run("start debian"), "Domain 'debian' started\r\n");
+	has(run("list --all"), "   debian    running\r\n -    debian2   shut off\r\n -    zebra     shut off\r\n\r\n");
+	assert_string_equal(run("list --name"), "debian\r\n");
+	assert_string_equal(run("list --inactive --name"), "debian2\r\nzebra\r\n");
+}
+
+static void life(void **state)
+{
+	(void)state;
+	assert_string_equal(run("domstate debian"), "shut off\r\n");
+	assert_string_equal(run("start debian; suspend debian; domstate debian --reason"),
+			    "Domain 'debian' started\r\nDomain 'debian' suspended\r\npaused (user)\r\n");
+	assert_string_equal(run("resume debian; reset debian; destroy debian; domstate debian"),
+			    "Domain 'debian' resumed\r\nDomain 'debian' was reset\r\nDomain 'debian' destroyed\r\nshut off\r\n");
+	assert_int_equal(fake.alive, 0);
+}
+
+static void fields(void **state)
+{
+	const char *out;
+
+	(void)state;
+	run("start debian");
+	fake_vm_stop(VM_STOP_DEBUG_EXIT, 33, NULL);
+	type("");
+	out = run("dominfo debian");
+	has(out, "Id:             -\r\n");
+	has(out, "Name:           debian\r\n");
+	has(out, "State:          shut off\r\n");
+	has(out, "Max memory:     196608 KiB\r\n");
+	has(out, "Exit code:      33\r\n");
+	run("start debian");
+	out = run("domstats debian");
+	has(out, "Domain: 'debian'\r\n  state.state=1\r\n");
+	has(out, "  cpu.time=5000000000\r\n");
+	has(out, "  exits.hlt.count=10\r\n");
+	out = run("domstats --state");
+	has(out, "'zebra'");
+	assert_null(strstr(out, "cpu.time"));
+	has(run("vcpuinfo debian"), "State:          blocked");
+	has(run("nodeinfo"), "CPU(s):         2\r\n");
+	has(run("nodeinfo"), "SVM on 2 of 2 CPUs");
+	has(run("nodememstats"), "free   :              1048576 KiB\r\n");
+	has(run("irqs"), "timer");
+	assert_string_equal(run("hostname"), "keel0\r\n");
+	has(run("help start"), "start <domain> [--console]");
+	has(run("help"), "nodememstats");
+	has(type("dmesg\r"), "domain 'debian' started");
+	has(run("trace 3"), "trace\r\ntrace\r\ntrace\r\n");
+}
+
+static void mistakes(void **state)
+{
+	static const struct { const char *line, *says; } rows[] = {
+		{ "nonsense", "unknown command: 'nonsense': 'help' lists" },
+		{ "start", "requires <domain>: 'help start'" },
+		{ "start nobody", "'nobody': 'list --all'" },
+		{ "start debian extra words", "unexpected word 'extra'" },
+		{ "start --frobnicate debian", "doesn't support option --frobnicate" },
+		{ "console debian", "'start debian --console' starts it" },
+		{ "destroy debian", "is shut off: 'start' starts it" },
+		{ "suspend debian", "is shut off" },
+		{ "dominfo", "requires <domain>" },
+		{ "vcpuinfo debian", "is shut off" },
+		{ "help nonsense", "no command 'nonsense'" },
+		{ "start \"debian", "a quote is open" },
+		{ "start \\", "a \\ ends the line" },
+		{ "list --nothing", "doesn't support" },
+		{ "list --all=1", "takes no value" },
+		{ "list --all --all", "" },
+		{ "trace many", "wants a number" },
+		{ "trace 99999999999999999999", "wants a number" },
+		{ "nodememstats 7", "no memory node 7" },
+		{ "nodecpustats 9", "no CPU 9" },
+		{ "start --domain", "wants a value" },
+		{ "start --domain debian --domain debian", "given twice" },
+		{ "quit", "'poweroff' switches" },
+		{ "%s%n%s%n", "unknown command: '%s%n%s%n'" },
+		{ "start -- --console", "'--console'" },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		const char *out = run(rows[i].line);
+
+		if (rows[i].says[0]) {
+			assert_int_equal(strncmp(out, "error: ", 7), 0);
+			has(out, rows[i].says);
+		}
+	}
+	has(run("start debian; start debian"), "error: domain 'debian' is running: 'console'");
+	fake.fail_load = -EINVAL;
+	has(run("start zebra"), "error: domain 'zebra': the kernel is no kernel");
+	assert_string_equal(run("echo fine"), "fine\r\n");
+}
+
+static void long_line(void **state)
+{
+	static char keys[65536 + 2];
+
+	(void)state;
+	memset(keys, 'x', 65536);
+	keys[65536] = '\r';
+	has(type(keys), "error: the line is longer than 1023 characters");
+	assert_string_equal(run("echo fine"), "fine\r\n");
+}
+
+static void completion(void **state)
+{
+	const char *out;
+
+	(void)state;
+	assert_string_equal(type("hostn\t"), "hostname ");
+	assert_string_equal(type("\r") + 2, "keel0\r\nkeel> ");
+	assert_string_equal(type("start z\t"), "start zebra ");
+	assert_string_equal(type("--c\t"), "--console ");
+	type("\x03");
+	assert_string_equal(type("start de\t"), "start debian");
+	out = type("\t");
+	has(out, "debian   debian2");
+	has(out, "keel> start debian");
+	type("\x03");
+	assert_string_equal(type("resume de\t"), "resume de\a");
+	type("\x03");
+	assert_string_equal(type("list; dominfo --dom\t"), "list; dominfo --domain ");
+	assert_string_equal(type("zeb\t"), "zebra ");
+	type("\x03");
+	assert_string_equal(type("help nodem\t"), "help nodememstats ");
+	type("\x03");
+	has(type("\t"), "domstats");
+	type("\x03");
+	assert_string_equal(type("nonsense x\t"), "nonsense x\a");
+	assert_string_equal(type("'\t"), "'\a");
+	type("\x03");
+}
+
+static void log_lines_go_above(void **state)
+{
+	(void)state;
+	type("half");
+	log_info("area: news");
+	has(type(""), "\r\x1b[K[    ");
+	has(output, "area: news\r\nkeel> half");
+	log_debug("area: hidden");
+	assert_null(strstr(type(""), "hidden"));
+	assert_string_equal(type("\x03"), "^C\r\nkeel> ");
+}
+
+static void say(const char *text)
+{
+	fake.last->config.console_put(fake.last->config.arg, text, strlen(text));
+}
+
+static void console(void **state)
+{
+	const char *out;
+	char got[64] = "";
+
+	(void)state;
+	run("start debian");
+	say("booting\r\n");
+	out = type("console debian\r");
+	has(out, "Connected to domain 'debian'\r\nEscape character is ^] (Ctrl + ])\r\nbooting\r\n");
+	log_info("area: not now");
+	out = type("ls\x03\x1b[A");
+	assert_string_equal(out, "");
+	assert_int_equal(fake.last->config.console_get(fake.last->config.arg, got, sizeof(got)), 6);
+	assert_memory_equal(got, "ls\x03\x1b[A", 6);
+	assert_true(fake.inputs > 0);
+	say("bin etc\r\n# ");
+	assert_string_equal(type(""), "bin etc\r\n# ");
+	out = type("\x1d");
+	has(out, "\r\n");
+	has(out, "area: not now\r\nkeel> ");
+	/* Kept while detached, and shown once. */
+	say("later");
+	has(type("console debian\r"), "later");
+	type("\x1d");
+	assert_null(strstr(type("console debian\r"), "later"));
+	type("\x1d");
+	assert_string_equal(run("echo fine"), "fine\r\n");
+}
+
+static void console_of_a_guest_that_ends(void **state)
+{
+	const char *out;
+
+	(void)state;
+	out = type("start debian --console\r");
+	has(out, "Connected");
+	say("bye\r\n");
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	out = type("");
+	has(out, "bye\r\n\r\nDomain 'debian' is shut off\r\n");
+	has(out, "keel> ");
+	/* And the last words of one that nobody listened to. */
+	run("start debian");
+	say("last words");
+	fake_vm_stop(VM_STOP_CRASH, 0, "why");
+	type("");
+	out = run("console debian");
+	has(out, "last words\r\nerror: domain 'debian' is shut off");
+	has(type("\x1d"), "keel> ");
+}
+
+static void console_through_a_restart(void **state)
+{
+	(void)state;
+	type("start debian --console\r");
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	type("");
+	say("again");
+	has(type(""), "again");
+	has(type("\x1d"), "keel> ");
+}
+
+static void console_drops_the_oldest(void **state)
+{
+	const char *out;
+
+	(void)state;
+	run("start debian");
+	for (unsigned i = 0; i < 70000 / 10; i++)
+		say("0123456789");
+	say("end");
+	out = type("console debian\r");
+	has(out, "[4467 bytes of older output were dropped]");
+	has(out, "0123456789end");
+	type("\x1d");
+}
+
+static void interrupt(void **state)
+{
+	(void)state;
+	type("event --loop\r");
+	has(type("\x03"), "events received: 0\r\nkeel> ");
+	type("poweroff\r");
+	assert_int_equal(fake_host_power, 1);
+	has(type("\x03"), "It goes on");
+	has(run("poweroff"), "error: the host is going down already");
+}
+
+static void diagnosis_by_one_key(void **state)
+{
+	const char *out;
+
+	(void)state;
+	type("half");
+	out = type("\x14");
+	has(out, "up ");
+	has(out, "runnable");
+	has(out, "keel> half");
+}
+
+static void noise(void **state)
+{
+	static char keys[4096];
+
+	(void)state;
+	srand(2);
+	for (unsigned round = 0; round < 200; round++) {
+		for (unsigned i = 0; i < sizeof(keys); i++) {
+			keys[i] = (char)rand();
+			if (keys[i] == '\r' || keys[i] == '\n' || keys[i] == '\t')
+				keys[i] = 'x';
+		}
+		type_bytes(keys, sizeof(keys));
+	}
+	type("\x03\r");
+	assert_string_equal(run("echo fine"), "fine\r\n");
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_teardown(f, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes), TEST(long_line), TEST(completion),
+		TEST(log_lines_go_above), TEST(console), TEST(console_of_a_guest_that_ends), TEST(console_through_a_restart),
+		TEST(console_drops_the_oldest), TEST(interrupt), TEST(diagnosis_by_one_key), TEST(noise),
+	};
+
+	return cmocka_run_group_tests(tests, setup_all, NULL);
+}
