@@ -146,7 +146,7 @@ static void start_management(void)
 		.power_off = power_off, .power_reboot = power_reboot, .cpu_virtual = vmm_cpu_on,
 	};
 	static const struct shell_port port = {
-		.read = uart_read, .write = uart_write, .set_receive = uart_set_receive,
+		.read = uart_read, .write = uart_write, .space = uart_space, .set_receive = uart_set_receive,
 		.can_wake = cpu_irq_enabled,
 	};
 

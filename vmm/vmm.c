@@ -17,7 +17,8 @@ static bool cpu_on PERCPU;
 
 void vmm_init(const struct vmm_ops *const *backends, unsigned count)
 {
-	char why[WHY_MAX], best[WHY_MAX] = "the CPU has neither SVM nor VMX";
+	char why[WHY_MAX], best[WHY_MAX] =
+		"this CPU shows neither VMX nor SVM: enable VT-x or SVM in the firmware's settings, or use a CPU that has it";
 	int err;
 
 	for (unsigned i = 0; i < count; i++) {
