@@ -12,7 +12,6 @@
 #define KEEL_LEAF	0x40000200
 
 uint32_t boot_magic, boot_info;
-void traps_init(void);
 void main64(void);
 
 static unsigned passed, failed, skipped;

@@ -63,6 +63,7 @@ void trap_set(unsigned vector, trap_fn *handler);
 void trap_count_set(unsigned vector, unsigned *count);	/* handler that counts, and EOIs when vector >= 32 */
 void trap_ist_set(unsigned vector, unsigned ist);
 void trap_entry_set(unsigned vector, void (*entry)(void));	/* raw gate, past the runtime */
+void traps_init(void);			/* again, to take back trap_entry_set */
 extern uint64_t trap_last_rip;
 
 /* Calls fn(arg), catching a fault; user_call does it in ring 3, user_call_flags with these RFLAGS. */

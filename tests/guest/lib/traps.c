@@ -28,7 +28,6 @@ extern char trap_stubs[], fault_resume[], user_return[];
 int fault_call_asm(call_fn *fn, void *arg);
 int user_call_asm(call_fn *fn, void *arg, void *user_stack, void *rsp0, uint64_t rflags);
 void trap(struct frame *frame);
-void traps_init(void);
 
 uint64_t fault_rsp;			/* the innermost saved stack, 0 when none */
 uint64_t trap_last_rip;

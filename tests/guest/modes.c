@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The older modes of the processor, each with exits of every kind: 32-bit code with no paging, two-level and PAE paging; real mode
+ * with its vector table and the 8259s. modes.asm has the code.
+ */
+#include "tests/guest/lib/apic.h"
+#include "tests/guest/lib/pages.h"
+
+#define SEL_APIC	0x50
+#define DONE		0xd09e
+
+extern uint32_t modes_result[64], legacy_cr3, legacy_cr4, legacy_paging;
+extern char body_32[], body_real[];
+void legacy_run(const char *fn);
+
+static uint32_t directory[1024] aligned(4096);
+static uint64_t pae_root[4] aligned(4096);
+
+static const char *name_of(const char *mode, const char *what)
+{
+	static char text[64];
+	unsigned n = 0;
+
+	while (*mode)
+		text[n++] = *mode++;
+	while (*what && n + 1 < sizeof(text))
+		text[n++] = *what++;
+	text[n] = 0;
+	return text;
+}
+
+static void run_32(const char *mode, uint32_t cr3, uint32_t cr4, bool paging)
+{
+	static const struct { unsigned index; uint32_t want; const char *name; } wanted[] = {
+		{ 3, 0x112233ff, "in_byte" }, { 4, 0x1122ffff, "in_word" }, { 5, 0xffffffff, "in_long" },
+		{ 6, 0xfe, "out" }, { 7, 0x10055, "mmio_moffs" }, { 8, 0x10057, "mmio_or" },
+		{ 9, 0x10057, "mmio_segment_base" }, { 10, 0x10011, "mmio_rep_stos" }, { 11, 0xffffffff, "rep_insb" },
+		{ 15, 0x5a5a, "stack" }, { 16, DONE, "end" },
+	};
+
+	print("TRY %s\n", mode);
+	fill(modes_result, 0, sizeof(modes_result));
+	legacy_cr3 = cr3;
+	legacy_cr4 = cr4;
+	legacy_paging = paging;
+	legacy_run(body_32);
+	for (unsigned i = 0; i < 3; i++)
+		check_equal(modes_result[i], cpuid(0).ebx, name_of(mode, "cpuid"));
+	for (unsigned i = 0; i < ARRAY_COUNT(wanted); i++)
+		check_equal(modes_result[wanted[i].index], wanted[i].want, name_of(mode, wanted[i].name));
+	check(!(modes_result[12] & (EFER_LMA | EFER_LME)), name_of(mode, "efer"), "%x", modes_result[12]);
+	check_equal(modes_result[13] >> 31, paging, name_of(mode, "cr0_pg"));
+}
+
+static void real_mode(void)
+{
+	print("TRY real mode\n");
+	pic_init(0x30);
+	pic_mask(0xfffe);
+	apic_write(APIC_LVT_LINT0, 0x700);
+	outb(0x43, 0x34);
+	outb(0x40, 0xa9);
+	outb(0x40, 0x04);			/* 1 kHz */
+	fill(modes_result, 0, sizeof(modes_result));
+	legacy_cr3 = 0;
+	legacy_cr4 = 0;
+	legacy_paging = 0;
+	legacy_run(body_real);
+	pic_mask(0xffff);
+	check_equal(modes_result[0], cpuid(0).ebx, "real_cpuid");
+	check_equal(modes_result[1], cpuid(0).ebx, "real_cpuid_66");
+	check_equal(modes_result[2], 0x1122ffff, "real_in_word");
+	check_equal(modes_result[3], 0xffffffff, "real_in_long");
+	check_equal(modes_result[4], 7, "real_rep_insb_di");
+	check_equal(modes_result[5], 0x00ffffff, "real_rep_insb");
+	check_equal(modes_result[6], 7, "real_int_ud_de");
+	check_equal(modes_result[7], 3, "real_hlt_interrupts");
+	check_equal(modes_result[8] & 0x80000001, 0, "real_cr0");
+	check_equal(modes_result[10], DONE, "real_end");
+}
+
+void test_main(void)
+{
+	apic_init(APIC_XAPIC);
+	gdt[SEL_APIC / 8] = 0xfecf93e00000ffff;	/* base 0xfee00000, 4 GiB */
+	for (uint32_t i = 0; i < 1024; i++)
+		directory[i] = i << 22 | PTE_PS | PTE_P | PTE_W;
+	for (unsigned i = 0; i < 4; i++)
+		pae_root[i] = (uint64_t)(boot_pd + i * 512) | PTE_P;
+	run_32("flat_", 0, 0, false);
+	run_32("two_level_", (uint32_t)(uint64_t)directory, CR4_PSE, true);
+	run_32("pae_", (uint32_t)(uint64_t)pae_root, CR4_PAE, true);
+	real_mode();
+	check_equal(cpuid(0).ebx, modes_result[0], "long_again");
+}
