@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+#include "tests/host/guest.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "cpu/registers.h"
+#include "include/errno.h"
+
+uint8_t guest_ram[GUEST_RAM] aligned(4096);
+uint8_t guest_device[GUEST_DEVICE_SIZE];
+struct vm guest_vm;
+struct vcpu guest_vcpu;
+struct vcpu_mode guest_mode;
+struct segment guest_segment[SEG_COUNT];
+struct guest_log guest_log;
+
+/* ---- guest memory */
+
+bool gmem_is_ram(struct gmem *g, gpa_t a)
+{
+	(void)g;
+	return a.v < GUEST_RAM;
+}
+
+void *gmem_peek(struct gmem *g, gpa_t a, unsigned access)
+{
+	(void)access;
+	return gmem_is_ram(g, a) ? guest_ram + a.v : NULL;
+}
+
+int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
+{
+	(void)access;
+	return gmem_is_ram(g, a) ? 0 : -ENOENT;
+}
+
+/* ---- the device and the ports: what lies beyond reads ones */
+
+static void log_access(unsigned size)
+{
+	unsigned n = guest_log.reads + guest_log.writes;
+
+	if (n < ARRAY_COUNT(guest_log.sizes))
+		guest_log.sizes[n] = size;
+}
+
+uint64_t exit_mmio_read(struct vcpu *vcpu, gpa_t a, unsigned size)
+{
+	uint64_t v = ~0ul;
+
+	(void)vcpu;
+	log_access(size);
+	guest_log.reads++;
+	if (range_within(a.v, size, GUEST_DEVICE, GUEST_DEVICE_SIZE)) {
+		v = 0xdead000000000000;		/* the emulator must not look above `size` */
+		memcpy(&v, guest_device + (a.v - GUEST_DEVICE), size);
+	}
+	return v;
+}
+
+void exit_mmio_write(struct vcpu *vcpu, gpa_t a, unsigned size, uint64_t value)
+{
+	(void)vcpu;
+	log_access(size);
+	guest_log.writes++;
+	if (range_within(a.v, size, GUEST_DEVICE, GUEST_DEVICE_SIZE))
+		memcpy(guest_device + (a.v - GUEST_DEVICE), &value, size);
+}
+
+/* A port counts how often it was read. */
+uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsigned size)
+{
+	(void)vm;
+	(void)space;
+	(void)size;
+	return address + guest_log.ports++;
+}
+
+void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value)
+{
+	(void)vm;
+	(void)space;
+	(void)size;
+	(void)address;
+	guest_log.ports++;
+	memcpy(guest_device + (guest_log.ports * size) % 4096, &value, size);
+}
+
+/* ---- the vCPU */
+
+void event_queue(struct vcpu *vcpu, const struct event *e)
+{
+	(void)vcpu;
+	guest_log.event = *e;
+	guest_log.events++;
+}
+
+void event_exception(struct vcpu *vcpu, unsigned vector)
+{
+	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector });
+}
+
+void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
+{
+	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
+					   .has_error = true, .error = error });
+}
+
+void vcpu_next(struct vcpu *vcpu, unsigned length)
+{
+	vcpu->rip += length;
+	guest_log.length = length;
+	guest_log.nexts++;
+}
+
+void vm_crash(struct vm *vm, const char *fmt, ...)
+{
+	va_list ap;
+
+	(void)vm;
+	va_start(ap, fmt);
+	vsnprintf(guest_log.crash, sizeof(guest_log.crash), fmt, ap);
+	va_end(ap);
+	guest_log.crashes++;
+}
+
+PERCPU bool sched_wanted_flag;
+
+/* ---- the back end */
+
+static void mode(struct vcpu *vcpu, struct vcpu_mode *out)
+{
+	(void)vcpu;
+	*out = guest_mode;
+}
+
+static void segment_get(struct vcpu *vcpu, enum seg s, struct segment *out)
+{
+	(void)vcpu;
+	*out = guest_segment[s];
+}
+
+static uint64_t segment_base(struct vcpu *vcpu, enum seg s)
+{
+	(void)vcpu;
+	return guest_segment[s].base;
+}
+
+static const struct vmm_ops ops = { .mode = mode, .segment_get = segment_get, .segment_base = segment_base };
+const struct vmm_ops *vmm_ops = &ops;
+
+/* ---- setting up */
+
+static void entry(uint64_t table, unsigned index, uint64_t v)
+{
+	memcpy(guest_ram + table + index * 8, &v, 8);
+}
+
+/* Tables at 2M: RAM on itself by 2M pages, the device by 4K pages. */
+static void map(void)
+{
+	const uint64_t t = 2 * MIB;
+
+	entry(t, 0, (t + 0x1000) | 7);
+	entry(t + 0x1000, 0, (t + 0x2000) | 7);
+	entry(t + 0x2000, 0, 0x83);
+	entry(t + 0x2000, 1, 0x83 | 2 * MIB);
+	entry(t + 0x1000, 1, (t + 0x3000) | 7);
+	entry(t + 0x3000, 0, (t + 0x4000) | 7);
+	entry(t + 0x4000, 0, GUEST_DEVICE | 7);
+	entry(t + 0x4000, 1, (GUEST_DEVICE + 4096) | 7);
+	entry(t + 0x4000, 2, 0x300000 | 7);
+	guest_mode.cr3 = t;
+}
+
+void guest_reset(void)
+{
+	if (!percpu_distance[0])
+		host_percpu_init(1);
+	emulate_vcpu_fini(&guest_vcpu);
+	memset(guest_ram, 0, sizeof(guest_ram));
+	memset(guest_device, 0, sizeof(guest_device));
+	memset(&guest_vcpu, 0, sizeof(guest_vcpu));
+	memset(&guest_log, 0, sizeof(guest_log));
+	memset(guest_segment, 0, sizeof(guest_segment));
+	guest_vcpu.vm = &guest_vm;
+	guest_vcpu.rflags = RFLAGS_ONE;
+	guest_vcpu.rip = 0x1000;
+	guest_vm.gmem.config.gpa_bits = 40;
+	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr4 = CR4_PAE, .bits = 64, .long_mode = true,
+					 .efer = EFER_LME | EFER_LMA | EFER_NXE };
+	map();
+	if (emulate_vcpu_init(&guest_vcpu))
+		__builtin_trap();
+}
+
+void guest_flat(unsigned bits)
+{
+	guest_mode = (struct vcpu_mode){ .cr0 = bits == 16 ? 0 : CR0_PE, .bits = (uint8_t)bits };
+	for (unsigned s = 0; s < SEG_COUNT; s++)
+		guest_segment[s] = bits == 16 ?
+			(struct segment){ .limit = 0xffff, .attr = SEG_P | SEG_S | 3 } :
+			(struct segment){ .limit = 0xffffffff,
+					  .attr = SEG_P | SEG_S | SEG_DB | SEG_G | (s == SEG_CS ? 11 : 3) };
+}
+
+void guest_code(const void *bytes, size_t n)
+{
+	memcpy(guest_ram + 0x1000, bytes, n);
+	guest_vcpu.rip = 0x1000;
+}
