@@ -41,7 +41,7 @@ static struct vacpi *vacpi_of(struct vdev *d)
 /* The timer's status bit is set when its bit 31 changes; noticed when someone looks, or by a host timer if enabled. */
 static void update(struct vacpi *a)
 {
-	uint64_t turns = NS_TICKS(host_clock_ns(&a->dev)) >> 31;
+	uint64_t now = host_clock_ns(&a->dev), turns = NS_TICKS(now) >> 31;
 	bool due;
 
 	if (turns != a->turns)
@@ -50,7 +50,7 @@ static void update(struct vacpi *a)
 	due = (a->event.status & a->event.enable & PM1_ENABLES) || (a->gpe.status & a->gpe.enable);
 	host_line_set(&a->dev, VACPI_SCI, due && a->control & CONTROL_SCI);
 	if (a->event.enable & ~a->event.status & PM1_TIMER)
-		host_timer_set(&a->dev, 0, TICK_NS((turns + 1) << 31));
+		host_timer_set(&a->dev, 0, MAX(TICK_NS((turns + 1) << 31), now + TICK_NS(1)));
 	else
 		host_timer_cancel(&a->dev, 0);
 }

@@ -4,7 +4,7 @@
 
 #include "include/bits.h"
 
-#define TICK_NS(t)	(((__uint128_t)(t) * 3599591090044ul >> 32) + 1)	/* 1e9 * 2^32 / 1193182, rounded up */
+#define TICK_NS(t)	((uint64_t)((__uint128_t)(t) * 3599591090044ul >> 32) + 1)	/* 1e9 * 2^32 / 1193182, rounded up */
 #define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 22010322987356910ul >> 64))	/* 1193182 * 2^64 / 1e9 */
 #define EDGE_GAP_NS	100000
 #define REFRESH_TICKS	18
@@ -135,13 +135,15 @@ static void pulse(struct vpit *p)
 	host_line_set(&p->dev, VPIT_OUT0, true);
 }
 
+/* Never sooner than a tick from now: after months NS_TICKS is a little short, and the callback would find nothing. */
 static void arm(struct vpit *p)
 {
 	const struct channel *c = &p->channel[0];
 	uint64_t past = c->before, ticks = p->next_edge > past ? p->next_edge - past : 0;
+	uint64_t soonest = host_clock_ns(&p->dev) + TICK_NS(1);
 
 	if (p->next_edge && c->running)
-		host_timer_set(&p->dev, 0, c->start + TICK_NS(ticks));
+		host_timer_set(&p->dev, 0, MAX(c->start + TICK_NS(ticks), soonest));
 	else
 		host_timer_cancel(&p->dev, 0);
 }

@@ -181,14 +181,15 @@ static unsigned period_shift(const struct vrtc *t)
 	return rate < 3 ? rate + 6 : rate - 1;
 }
 
+/* Whole cycles of 32768 Hz, and the first ns at which there are `n` of them. Both exact: 64 cycles are 1953125 ns. */
 static uint64_t cycles(uint64_t ns)
 {
-	return (uint64_t)((__uint128_t)ns * 604462909807314ul >> 64);	/* 32768 * 2^64 / 1e9 */
+	return ns / 1953125 * 64 + ns % 1953125 * 64 / 1953125;
 }
 
 static uint64_t cycles_ns(uint64_t n)
 {
-	return (uint64_t)(((__uint128_t)n * 1953125 + 63) >> 6) + 1;
+	return n / 64 * 1953125 + (n % 64 * 1953125 + 63) / 64;
 }
 
 /* Brings C's flags up to date. */

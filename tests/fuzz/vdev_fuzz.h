@@ -113,7 +113,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			vdev_host_advance(d->host, fuzz_take(&in, 4) % 20000000);
 			break;
 		case 8:
-			vdev_host_of(d)->now += fuzz_take(&in, 7);
+			vdev_host_of(d)->now = MIN(vdev_host_of(d)->now + fuzz_take(&in, 7),
+				BIT(60));
 			break;
 		case 9:
 			if (d->ops->console_input)
