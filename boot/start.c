@@ -4,6 +4,7 @@
  * traps and the serial line work, gathers the boot information, and hands over to kernel_main().
  */
 #include "boot/gather.h"
+#include "cpu/features.h"
 #include "cpu/gdt.h"
 #include "cpu/percpu.h"
 #include "drivers/uart.h"
@@ -46,6 +47,7 @@ void boot_main(uint32_t magic, uint64_t info, uint64_t image)
 	int err;
 
 	percpu_init();
+	features_init();
 	for (enum gdt_ist i = GDT_IST_NMI; i < GDT_IST_COUNT; i++)
 		gdt_set_stack(i, early_trap_stack + sizeof(early_trap_stack));
 	gdt_cpu_init();

@@ -177,7 +177,6 @@ static noreturn void main_late(void)
 void kernel_main(void)
 {
 	log_set_early(uart_text);
-	features_init();
 	errata_init();
 	fpu_init();
 	fpu_cpu_init();

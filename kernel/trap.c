@@ -8,6 +8,7 @@
 #include "kernel/trap.h"
 
 #include "cpu/cpu.h"
+#include "cpu/features.h"
 #include "cpu/gdt.h"
 #include "cpu/percpu.h"
 #include "kernel/irq.h"
@@ -76,11 +77,28 @@ void trap_init(void)
 	}
 }
 
+/* Every bank reports; what firmware left in them is old. Without CR4.MCE a machine check would be a silent reset. */
+static void enable_machine_checks(void)
+{
+	uint64_t cap;
+
+	if (!cpu_has(FEATURE_MCE) || !cpu_has(FEATURE_MCA) || cpu_rdmsr_safe(MSR_MCG_CAP, &cap))
+		return;
+	if (cap & MCG_CAP_CTL)
+		(void)!cpu_wrmsr_safe(MSR_MCG_CTL, ~0ul);
+	for (unsigned i = 0; i < FIELD(cap, 7, 0); i++) {
+		(void)!cpu_wrmsr_safe(MSR_MC0_CTL + 4 * i, ~0ul);
+		(void)!cpu_wrmsr_safe(MSR_MC0_STATUS + 4 * i, 0);
+	}
+	cpu_write_cr4(cpu_read_cr4() | CR4_MCE);
+}
+
 void trap_cpu_init(void)
 {
 	struct cpu_table pointer = { sizeof(idt) - 1, (uint64_t)idt };
 
 	cpu_lidt(&pointer);
+	enable_machine_checks();
 }
 
 uint64_t trap_idt_base(void)
