@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Busy guests share cores fairly, by Keel's own accounting, where the clock counts instructions."""
+import re
+
+import pytest
+
+from keel import guest_elf, vm
+
+SPIN = {"spin.elf": guest_elf("spin")}
+
+
+def spinner(name):
+    return vm(name, memory="16M", kernel="spin.elf", initrd=None, cmdline="quiet")
+
+
+def cpu_time(keel, name):
+    return int(re.search(r"cpu\.time=(\d+)", keel.command(f"domstats {name}")).group(1))
+
+
+def shares(keel, names, seconds):
+    """The cpu time of each over at least so many of the host's seconds in all."""
+    before = {n: cpu_time(keel, n) for n in names}
+    while True:
+        ran = {n: cpu_time(keel, n) - before[n] for n in names}
+        if sum(ran.values()) >= seconds * 1e9:
+            return ran
+        keel.settle(2)
+
+
+def spin(start, bed, names, **more):
+    if bed == "svm":
+        more["icount"] = True
+    keel = start(bed, config="".join(map(spinner, names)), modules=SPIN, patience=240, **more).boot()
+    for name in names:
+        keel.command(f"start {name}")
+    return keel
+
+
+def check_even(ran, tolerance):
+    mean = sum(ran.values()) / len(ran)
+    for ns in ran.values():
+        assert abs(ns - mean) < tolerance * mean, ran
+
+
+@pytest.mark.cost(40)
+def test_two_guests_share_a_core(start, bed):
+    """Each within 5% of half of the core over 2 s; they have interrupts off and never exit by themselves."""
+    ran = shares(spin(start, bed, "ab"), "ab", 2)
+    check_even(ran, 0.05)
+
+
+@pytest.mark.cost(40)
+def test_three_guests_share_two_cores(start):
+    """They take turns at sharing a core."""
+    ran = shares(spin(start, "svm", "abc", cpus=2), "abc", 6)
+    check_even(ran, 0.15)
