@@ -370,8 +370,3 @@ int decode(const uint8_t *bytes, size_t n, unsigned mode, struct insn *out)
 	*out = i;
 	return 0;
 }
-
-bool decode_is_plain(enum insn_map map, uint8_t opcode)
-{
-	return map == MAP_ONE ? one_byte[opcode] == '.' : map == MAP_0F && two_byte[opcode] == '.';
-}

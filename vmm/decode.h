@@ -43,6 +43,3 @@ struct insn {
  * or 64. The bytes behind `n` are not touched.
  */
 int decode(const uint8_t *bytes, size_t n, unsigned mode, struct insn *out) must_check;
-
-/* Does this opcode of maps 0 or 1 stand alone: no ModRM, no immediate? */
-bool decode_is_plain(enum insn_map map, uint8_t opcode);

@@ -101,7 +101,7 @@ static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_
 static const struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_mode *m)
 {
 	uint64_t linear = fetch_linear(vcpu, m);
-	const uint8_t *p = fetch_hit(vcpu->fetch, m, linear);
+	const uint8_t *p = likely(m->bits == 64) ? fetch_hit(vcpu->fetch, m->cr3, m->cr4, linear) : NULL;
 	const struct insn_slot *s;
 	struct event fault;
 	int err = p ? 0 : fetch_page(vcpu, m, linear, &p, &fault);
@@ -148,25 +148,6 @@ static bool insn_is(const struct insn *i, unsigned opcode)
 	return i->map == map && i->opcode == last;
 }
 
-/* The bytes of an opcode that stands alone are compared as they are: no decoding. */
-static always_inline bool is_plain_at(const uint8_t *p, unsigned opcode, unsigned *length)
-{
-	uint32_t four;
-
-	__builtin_memcpy(&four, p, 4);
-	four = __builtin_bswap32(four);
-	if (opcode > 0xffff) {
-		*length = 3;
-		return four >> 8 == opcode && (opcode & 0xc0) == 0xc0;
-	}
-	if (opcode > 0xff) {
-		*length = 2;
-		return four >> 16 == opcode && (opcode >> 8 == 0xf3 || decode_is_plain(MAP_0F, (uint8_t)opcode));
-	}
-	*length = 1;
-	return four >> 24 == opcode && decode_is_plain(MAP_ONE, (uint8_t)opcode);
-}
-
 static noinline unsigned length_slowly(struct vcpu *vcpu, const struct vcpu_mode *m, unsigned opcode)
 {
 	const struct insn_slot *s = fetch_insn(vcpu, m);
@@ -178,14 +159,19 @@ unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode)
 {
 	struct vcpu_mode m;
 	const uint8_t *p;
-	uint64_t linear;
-	unsigned length;
 
 	vmm_ops->mode(vcpu, &m);
-	linear = fetch_linear(vcpu, &m);
-	p = fetch_hit(vcpu->fetch, &m, linear);
-	if (likely(p && (linear & ~PAGE_MASK) <= PAGE_SIZE - 4 && is_plain_at(p, opcode, &length)))
-		return length;
+	if (likely(m.bits == 64)) {
+		p = fetch_hit(vcpu->fetch, m.cr3, m.cr4, vcpu->rip);
+		if (likely(p && (vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 4)) {
+			if (likely(fetch_matches(p, opcode, 2)))
+				return 2;
+			if (fetch_matches(p, opcode, 1))
+				return 1;
+			if (fetch_matches(p, opcode, 3))
+				return 3;
+		}
+	}
 	return length_slowly(vcpu, &m, opcode);
 }
 

@@ -18,8 +18,8 @@
  */
 unsigned emulate_length(struct vcpu *vcpu);
 /*
- * The length of the instruction at RIP, which this exit says is `opcode` (e.g. 0x0fa2 CPUID, 0x0f32 RDMSR, 0xf4 HLT); fast when
- * no prefix stands before it. 0 as above, also if the bytes there do not hold that instruction (changed meanwhile: run again).
+ * The length of the instruction at RIP, which this exit says is `opcode`: a whole instruction but for prefixes (e.g. 0x0fa2 CPUID,
+ * 0x0f01d9 VMMCALL, 0xf390 PAUSE, 0xf4 HLT); fast when no prefix stands before it. 0 as above, also if the bytes there do not hold that instruction (changed meanwhile: run again).
  */
 unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode);
 

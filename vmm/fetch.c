@@ -23,15 +23,13 @@ static void remember(struct fetch_page *f, const struct vcpu_mode *m, uint64_t l
 		     const struct gwalk *w)
 {
 	forget(f);
-	/* Entries of 4 bytes are not worth a case of their own in the comparison. */
-	if (w->levels && !w->wide)
+	/* Other modes are not worth a case of their own. */
+	if (m->bits != 64)
 		return;
 	f->page = linear & PAGE_MASK;
-	f->cr0 = m->cr0;
 	f->cr3 = m->cr3;
 	f->cr4 = m->cr4;
-	f->efer = m->efer;
-	f->cpl = m->cpl;
+	f->deep = w->levels > FETCH_SHALLOW;
 	f->host = (const uint8_t *)((uintptr_t)host & PAGE_MASK);
 	for (unsigned i = 0; i < w->levels; i++) {
 		f->entry[i] = w->entry[i];
@@ -46,7 +44,7 @@ int fetch_page(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, co
 	struct gwalk w;
 	int err;
 
-	*out = fetch_hit(c, m, linear);
+	*out = m->bits == 64 ? fetch_hit(c, m->cr3, m->cr4, linear) : NULL;
 	if (*out)
 		return 0;
 	err = gwalk(g, m, vcpu->rflags & RFLAGS_AC, GVA(linear), GMEM_EXEC, &w, fault);
