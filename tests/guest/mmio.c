@@ -266,7 +266,6 @@ static void unusual(void)
 	TRY("xaddl %%edx, (%%rbx)", 1, START, START + 1, ANY);
 	TRY("adcl $1, (%%rbx)", 0, 0, START + 1, 0);
 	TRY("sbbl $1, (%%rbx)", 0, 0, START - 1, 0);
-	TRY("shll $1, (%%rbx)", 0, 0, on_qemu_tcg() ? START << 1 : 0xaa, ANY);
 	TRY("cmp %%eax, %%eax\n\tcmovel (%%rbx), %%edx", 0, START, START, ANY);
 	TRY("cmp %%eax, %%eax\n\tcmovnel (%%rbx), %%edx", ~0ul, 0xffffffff, START, ANY);
 	TRY("movnti %%edx, (%%rbx)", 0x10011, 0x10011, 0x10011, ANY);

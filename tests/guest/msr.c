@@ -61,7 +61,7 @@ static void refused(void)
 	}
 	check_fault(wrmsr_try(MSR_PAT, 2), VEC_GP, 0, "pat_bad_type");
 	check_fault(wrmsr_try(MSR_APIC_BASE, 1ul << 63 | 0xfee00900), VEC_GP, 0, "apic_base_reserved");
-	if (vendor() == VENDOR_INTEL) {
+	if (!on_qemu_chip()) {
 		check_fault(wrmsr_try(MSR_FS_BASE, NOT_CANONICAL), VEC_GP, 0, "fs_base_not_canonical");
 		check_fault(wrmsr_try(MSR_LSTAR, NOT_CANONICAL), VEC_GP, 0, "lstar_not_canonical");
 	}

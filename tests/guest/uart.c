@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A 16550 at 0x2f8 or 0x3f8, in loopback so that nothing is heard of it: registers, FIFO, interrupts, modem lines.
+ * A 16550 at 0x2f8 or 0x3f8, in loopback so that nothing is heard of it: registers, FIFO, cause of interrupt, modem lines.
+ * (In loopback OUT2 is inactive, so no interrupt comes through; pic.c has one without.)
  */
 #include "tests/guest/lib/apic.h"
 
 #define COM	0x3f8
-#define VEC	0x74
-
-static unsigned count;
 
 static void drain(void)
 {
@@ -19,7 +17,7 @@ static void drain(void)
 
 /* Results are told after the loop is open again: what is printed inside would come back. */
 static uint8_t got[16], lsr_empty, lsr_full, msr, iir, scratch, divisor, ier, iir_fifo;
-static unsigned received, irqs;
+static unsigned received;
 
 static void loopback(void)
 {
@@ -44,8 +42,6 @@ static void loopback(void)
 	lsr_full = inb(COM + 5);
 	outb(COM + 1, 1);
 	wait_ticks(2000000);
-	irq_window();
-	irqs = count;
 	iir = inb(COM + 2);
 	while (received < 16 && (inb(COM + 5) & 1))
 		got[received++] = inb(COM);
@@ -57,10 +53,7 @@ static void loopback(void)
 void test_main(void)
 {
 	apic_init(APIC_XAPIC);
-	trap_count_set(VEC, &count);
-	ioapic_route(4, (uint64_t)(cpuid(1).ebx >> 24) << 56 | VEC);
 	loopback();
-	ioapic_route(4, LVT_MASKED);
 	check_equal(scratch, 0x5a, "uart_scratch");
 	check(divisor != 0, "uart_divisor", "%x", divisor);
 	check_equal(ier, 0x0f, "uart_ier");
@@ -69,6 +62,5 @@ void test_main(void)
 	check((msr & 0xf0) == 0xb0, "uart_loopback_modem", "%x", msr);
 	check(lsr_full & 1, "uart_lsr_data", "%x", lsr_full);
 	check((iir & 0xf) == 4 || (iir & 0xf) == 0xc, "uart_iir_data", "%x", iir);
-	check(irqs >= 1, "uart_interrupt", "%u", irqs);
 	check(received == 8 && compare(got, "ABCDEFGH", 8) == 0, "uart_loopback", "%u bytes, first %x", received, got[0]);
 }

@@ -209,6 +209,14 @@ bool on_qemu_tcg(void)
 	return (cpuid(1).ecx & 1u << 31) && signature_is(0x40000000, "TCGTCGTCGTCG");
 }
 
+/* By the brand string. */
+bool on_qemu_chip(void)
+{
+	struct cpuid id = cpuid(0x80000002);
+
+	return compare(&id.eax, "QEMU", 4) == 0;
+}
+
 bool cpu_has_x2apic(void)
 {
 	return cpuid(1).ecx & 1u << 21;

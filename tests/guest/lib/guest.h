@@ -83,6 +83,7 @@ enum vendor { VENDOR_OTHER, VENDOR_INTEL, VENDOR_AMD };
 enum vendor vendor(void);
 bool on_keel(void);			/* Keel's leaf at 0x40000200 */
 bool on_qemu_tcg(void);			/* QEMU's own signature in the hypervisor leaf, seen bare */
+bool on_qemu_chip(void);		/* QEMU's TCG executes us, under Keel or not: it checks less than chips do */
 bool cpu_has_x2apic(void);
 
 /* Multiboot. */
