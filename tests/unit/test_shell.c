@@ -193,7 +193,8 @@ static void life(void **state)
 	assert_string_equal(run("start debian; suspend debian; domstate debian --reason"),
 			    "Domain 'debian' started\r\nDomain 'debian' suspended\r\npaused (user)\r\n");
 	assert_string_equal(run("resume debian; reset debian; destroy debian; domstate debian"),
-			    "Domain 'debian' resumed\r\nDomain 'debian' was reset\r\nDomain 'debian' destroyed\r\nshut off\r\n");
+			    "Domain 'debian' resumed\r\nDomain 'debian' was reset\r\n"
+			    "Domain 'debian' destroyed\r\nshut off\r\n");
 	assert_int_equal(fake.alive, 0);
 }
 
