@@ -55,7 +55,7 @@ static void pass(struct domain *d, struct console *c)
 
 		if (!type(c))
 			return;
-		if (said)
+		if (said || tty_typed())
 			continue;
 		if (!was_active) {
 			tty_print("\nDomain '%s' is shut off", domain_name(d));

@@ -103,7 +103,8 @@ static void run(void *arg)
 			tty_log_print();
 		}
 		editor_draw(&editor);
-		tty_wait_some();
+		if (!tty_typed())
+			tty_wait_some();
 		while (!tty_log_waiting() && (key = tty_get()) >= 0)
 			take_key((uint8_t)key);
 	}

@@ -9,6 +9,7 @@
 #include "include/bits.h"
 #include "kernel/log.h"
 #include "kernel/mutex.h"
+#include "kernel/sched.h"
 #include "kernel/thread.h"
 #include "lib/format.h"
 #include "lib/ring.h"
@@ -101,17 +102,20 @@ bool tty_interrupted(void)
 	return interrupted;
 }
 
-static bool something(void)
+bool tty_typed(void)
 {
-	return __atomic_exchange_n(&woken, false, __ATOMIC_ACQ_REL) || ring_count(&input);
+	return ring_count(&input);
 }
 
+/* What was typed before and is not for the caller to take does not end the wait: it would become a spin. */
 void tty_wait(uint64_t deadline_ns)
 {
 	uint64_t tick = node_uptime_ns() + (port->set_receive ? TICK_NS : POLL_NS);
+	uint32_t before = ring_count(&input);
 
 	pull();
-	(void)WAITQ_WAIT(&wake, something(), MIN(deadline_ns, tick));
+	if (ring_count(&input) == before)
+		(void)WAITQ_WAIT(&wake, __atomic_exchange_n(&woken, false, __ATOMIC_ACQ_REL), MIN(deadline_ns, tick));
 }
 
 void tty_wait_some(void)
@@ -138,6 +142,7 @@ void tty_write(const void *data, size_t n)
 			thread_sleep_ns(PACE_NS);
 		}
 	}
+	sched_point();
 }
 
 void tty_text(const char *text)

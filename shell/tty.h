@@ -15,7 +15,8 @@ void tty_wake(void);			/* any context: something that the shell may wait for has
 
 /* A byte that was typed, or -1. */
 int tty_get(void);
-/* Waits for tty_wake, input or the deadline. */
+bool tty_typed(void);			/* has tty_get something, as far as was looked? */
+/* Waits for tty_wake, new input or the deadline. */
 void tty_wait(uint64_t deadline_ns);
 void tty_wait_some(void);		/* at most a tick of the tty, for loops that look at something else too */
 

@@ -34,6 +34,7 @@ static const char *input;
 static size_t input_left;
 static char output[1 << 20];
 static size_t output_length;
+static unsigned waits;
 /* The test and the shell take turns, each on its own stack. */
 static ucontext_t test_context, shell_context;
 
@@ -63,6 +64,7 @@ static void set_receive(void (*fn)(void))
 static void on_wait(void)
 {
 	host_tsc += 1000000;
+	waits++;
 	if (!fake_host_settle() && !input_left)
 		swapcontext(&shell_context, &test_context);
 }
@@ -423,6 +425,19 @@ static void interrupt(void **state)
 	has(run("poweroff"), "error: the host is going down already");
 }
 
+/* A command that waits sleeps, whatever is typed meanwhile, and what is typed is not lost. */
+static void typing_ahead(void **state)
+{
+	unsigned before;
+
+	(void)state;
+	type("start debian\r");
+	before = waits;
+	has(type("destroy debian\recho mark1\recho mark2\r"), "Domain 'debian' destroyed\r\n");
+	has(output, "keel> echo mark1\r\nmark1\r\nkeel> echo mark2\r\nmark2\r\n");
+	assert_in_range(waits - before, 1, 20);
+}
+
 static void diagnosis_by_one_key(void **state)
 {
 	const char *out;
@@ -459,7 +474,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes), TEST(long_line), TEST(completion),
 		TEST(log_lines_go_above), TEST(console), TEST(console_of_a_guest_that_ends), TEST(console_through_a_restart),
-		TEST(console_drops_the_oldest), TEST(interrupt), TEST(diagnosis_by_one_key), TEST(noise),
+		TEST(console_drops_the_oldest), TEST(interrupt), TEST(typing_ahead), TEST(diagnosis_by_one_key), TEST(noise),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);
