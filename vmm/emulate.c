@@ -11,10 +11,15 @@
 
 #define SLOTS	64u
 
+/* What is done without further ado: moves between memory and a whole register (or its zero-extended part) in 64-bit code. */
+enum quick { QUICK_NO, QUICK_LOAD, QUICK_STORE, QUICK_IMMEDIATE };
+
 /* A decoded instruction: valid wherever these bytes stand in this mode. */
 struct insn_slot {
 	uint64_t bytes[2], mask[2];
 	emulate_fn *run;		/* NULL: cannot be emulated */
+	uint64_t value_mask;		/* of the quick move's bytes */
+	uint8_t quick, size;
 	struct insn insn;		/* mode 0: empty */
 };
 
@@ -40,6 +45,26 @@ static void deliver(struct vcpu *vcpu, int err, const struct event *fault, uint6
 		vm_crash(vcpu->vm, "code at 0x%lx (rip 0x%lx) is not in memory", linear, vcpu->rip);
 }
 
+static enum quick quick_of(const struct insn *i, uint8_t *size)
+{
+	bool flat = i->mode == 64 && i->address == 8 && i->segment != SEG_FS && i->segment != SEG_GS;
+	bool whole_byte = i->rex || i->reg < 4;		/* not AH and its like */
+
+	if (!flat || !i->memory || !i->has_modrm || i->encoding)
+		return QUICK_NO;
+	*size = i->opcode & 1 ? i->operand : 1;
+	if (i->map == MAP_ONE && (i->opcode == 0x89 || (i->opcode == 0x88 && whole_byte)))
+		return QUICK_STORE;
+	if (i->map == MAP_ONE && (i->opcode & 0xfe) == 0xc6 && !(i->reg & 7))
+		return QUICK_IMMEDIATE;
+	if (i->map == MAP_ONE && i->opcode == 0x8b && i->operand >= 4)
+		return QUICK_LOAD;
+	if (i->map != MAP_0F || (i->opcode & 0xfe) != 0xb6 || i->operand < 4)
+		return QUICK_NO;
+	*size = i->opcode & 1 ? 2 : 1;			/* MOVZX */
+	return QUICK_LOAD;
+}
+
 static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *i)
 {
 	s->mask[0] = i->length >= 8 ? ~0ul : bytes_mask(i->length);
@@ -48,6 +73,8 @@ static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *
 	s->bytes[1] = load64(p + 8) & s->mask[1];
 	s->insn = *i;
 	s->run = emulate_find(i);
+	s->quick = quick_of(i, &s->size);
+	s->value_mask = s->quick ? bytes_mask(s->size) : 0;
 }
 
 /* Another vCPU may be writing to these bytes: they are copied once, then decoded and kept from the copy. */
@@ -64,17 +91,25 @@ static noinline int decode_into(struct insn_slot *s, const uint8_t *p, size_t n,
 	return err;
 }
 
-/* 16 bytes may be read at p, `n` of them are the guest's. -EAGAIN: more are needed. */
-static always_inline int lookup(struct vcpu *vcpu, uint64_t linear, unsigned bits, const uint8_t *p, size_t n,
-				const struct insn_slot **out)
+static always_inline struct insn_slot *slot_of(struct vcpu *vcpu, uint64_t linear)
 {
-	struct insn_slot *s = &vcpu->insns->slot[(linear ^ linear >> 6) % SLOTS];
+	return &vcpu->insns->slot[(linear ^ linear >> 6) % SLOTS];
+}
+
+static always_inline bool slot_holds(const struct insn_slot *s, const uint8_t *p, unsigned bits)
+{
+	return likely(!(((load64(p) & s->mask[0]) ^ s->bytes[0]) | ((load64(p + 8) & s->mask[1]) ^ s->bytes[1]) |
+			(s->insn.mode ^ bits)));
+}
+
+/* 16 bytes may be read at p, `n` of them are the guest's. -EAGAIN: more are needed. */
+static int lookup(struct vcpu *vcpu, uint64_t linear, unsigned bits, const uint8_t *p, size_t n,
+		  const struct insn_slot **out)
+{
+	struct insn_slot *s = slot_of(vcpu, linear);
 
 	*out = s;
-	if (likely(!(((load64(p) & s->mask[0]) ^ s->bytes[0]) | ((load64(p + 8) & s->mask[1]) ^ s->bytes[1]) |
-		     (s->insn.mode ^ bits)) && s->insn.length <= n))
-		return 0;
-	return decode_into(s, p, n, bits);
+	return slot_holds(s, p, bits) && s->insn.length <= n ? 0 : decode_into(s, p, n, bits);
 }
 
 /* An instruction near its page's end: byte by byte, and the next page only if the instruction reaches it. */
@@ -97,14 +132,13 @@ static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_
 	return lookup(vcpu, linear, m->bits, bytes, INSN_MAX, out);
 }
 
-/* The instruction at RIP, or NULL when there is none: an event is queued, or the guest runs again. */
-static const struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_mode *m)
+static noinline const struct insn_slot *fetch_insn_slowly(struct vcpu *vcpu, const struct vcpu_mode *m)
 {
 	uint64_t linear = fetch_linear(vcpu, m);
-	const uint8_t *p = likely(m->bits == 64) ? fetch_hit(vcpu->fetch, m->cr3, m->cr4, linear) : NULL;
 	const struct insn_slot *s;
 	struct event fault;
-	int err = p ? 0 : fetch_page(vcpu, m, linear, &p, &fault);
+	const uint8_t *p;
+	int err = fetch_page(vcpu, m, linear, &p, &fault);
 
 	if (!err) {
 		if (likely((linear & ~PAGE_MASK) <= PAGE_SIZE - 16))
@@ -121,6 +155,21 @@ static const struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_m
 	else
 		deliver(vcpu, err, &fault, linear);
 	return NULL;
+}
+
+/* The instruction at RIP, or NULL when there is none: an event is queued, or the guest runs again. */
+static always_inline const struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_mode *m)
+{
+	const struct insn_slot *s;
+	const uint8_t *p;
+
+	if (likely(m->bits == 64)) {
+		p = fetch_hit(vcpu->fetch, m->cr3, m->cr4, vcpu->rip);
+		s = slot_of(vcpu, vcpu->rip);
+		if (likely(p && (vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 16 && slot_holds(s, p, 64)))
+			return s;
+	}
+	return fetch_insn_slowly(vcpu, m);
 }
 
 unsigned emulate_length(struct vcpu *vcpu)
@@ -229,27 +278,55 @@ static noinline void end_badly(struct emulation *e, int err)
 		deliver(e->vcpu, err, &e->fault, 0);
 }
 
-void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write)
+static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s, const struct vcpu_mode *m, gpa_t gpa,
+				 bool write)
 {
-	struct emulation e;
-	const struct insn_slot *s;
-	int err;
+	struct emulation e = { .vcpu = vcpu, .insn = &s->insn, .mode = *m, .gpa = gpa, .hint = true, .hint_write = write };
+	int err = s->run ? s->run(&e) : -ENOSYS;
 
-	/* Not all of it is cleared: this is the hot path. */
-	e.vcpu = vcpu;
-	e.gpa = gpa;
-	e.hint = true;
-	e.hint_write = write;
-	vmm_ops->mode(vcpu, &e.mode);
-	s = fetch_insn(vcpu, &e.mode);
-	if (unlikely(!s))
-		return;
-	e.insn = &s->insn;
-	err = likely(s->run) ? s->run(&e) : -ENOSYS;
 	if (likely(!err))
 		vcpu_next(vcpu, s->insn.length);
 	else
 		end_badly(&e, err);
+}
+
+/*
+ * Is the quick move's operand what the exit was about: all of it on one page, at the exit's address? The chip has done its walk then
+ * and found it allowed.
+ */
+static always_inline bool quick_operand(const struct vcpu *vcpu, const struct insn_slot *s, gpa_t gpa)
+{
+	const struct insn *i = &s->insn;
+	uint64_t a = (uint64_t)i->disp;
+
+	if (likely(i->base < GPR_COUNT))
+		a += vcpu->gpr[i->base];
+	else if (i->base == INSN_RIP)
+		a += vcpu->rip + i->length;
+	if (i->index != INSN_NO_REG)
+		a += vcpu->gpr[i->index] << i->shift;
+	return likely(!((a ^ gpa.v) & ~PAGE_MASK) && (gpa.v & ~PAGE_MASK) + s->size <= PAGE_SIZE);
+}
+
+void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write)
+{
+	const struct insn_slot *s;
+	struct vcpu_mode m;
+
+	vmm_ops->mode(vcpu, &m);
+	s = fetch_insn(vcpu, &m);
+	if (unlikely(!s))
+		return;
+	if (unlikely(!s->quick || (s->quick == QUICK_LOAD) == write || !quick_operand(vcpu, s, gpa))) {
+		emulate_any(vcpu, s, &m, gpa, write);
+		return;
+	}
+	if (s->quick == QUICK_LOAD)
+		vcpu->gpr[s->insn.reg] = exit_mmio_read(vcpu, gpa, s->size) & s->value_mask;
+	else
+		exit_mmio_write(vcpu, gpa, s->size,
+				(s->quick == QUICK_STORE ? vcpu->gpr[s->insn.reg] : s->insn.imm) & s->value_mask);
+	vcpu_next(vcpu, s->insn.length);
 }
 
 void emulate_string_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in)

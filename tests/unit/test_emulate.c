@@ -105,7 +105,7 @@ static void compare(const uint8_t *code, size_t n, uint64_t ignore, unsigned off
 
 	guest_code(code, n);
 	guest_log = (struct guest_log){ 0 };
-	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + offset), true);
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + offset), random64() & 1);
 	if (guest_log.nexts != 1 || guest_log.length != n || guest_log.events || guest_log.crashes)
 		fail_with("did not end as it should", code, n);
 	if (memcmp(guest_device, native_memory, sizeof(native_memory)))
