@@ -64,11 +64,12 @@ static uint64_t reserved_bits(const struct walk *w, uint64_t e)
 
 	if (!w->wide)
 		return w->level == 2 && is_leaf(w, e) ? BIT(21) : 0;
+	/* These were checked when CR3 was loaded; chips that read them at each walk set accessed bits where Intel's reserve them. */
+	if (is_pdpte(w))
+		return high;
 	mask = high | (w->mode->efer & EFER_NXE ? 0 : ENTRY_NX);
 	if (w->pae)
 		mask |= BITS(62, 52);
-	if (is_pdpte(w))
-		return mask | ENTRY_NX | BITS(2, 1) | BITS(8, 5);
 	if (w->level > 3)
 		return mask | ENTRY_PS;
 	return w->level > 1 && is_leaf(w, e) ? mask | BITS(12 + 9 * (w->level - 1) - 1, 13) : mask;
