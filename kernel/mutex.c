@@ -9,6 +9,7 @@
 #include "kernel/mutex.h"
 
 #include "kernel/panic.h"
+#include "kernel/sched.h"
 #include "kernel/thread.h"
 
 void mutex_init(struct mutex *m, const char *name)
@@ -93,9 +94,13 @@ void waitq_wake_all(struct waitq *q)
 	spin_unlock_irq(&q->lock, flags);
 }
 
+/* Gives way first: WAITQ_WAIT in a loop, on what is true already, must not keep the CPU. */
 void waitq_enter(struct waitq *q, struct waitq_entry *e)
 {
-	uint64_t flags = spin_lock_irq(&q->lock);
+	uint64_t flags;
+
+	sched_point();
+	flags = spin_lock_irq(&q->lock);
 
 	e->thread = thread_current();
 	list_push_back(&q->waiters, &e->link);

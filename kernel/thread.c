@@ -160,8 +160,10 @@ bool thread_wait(uint64_t deadline_ns)
 	uint64_t flags;
 
 	ASSERT(!spin_held_count());
-	if (READ_ONCE(t->woken))
+	if (READ_ONCE(t->woken)) {
+		sched_point();		/* every wait gives way, else a loop of waits may never */
 		return true;
+	}
 	flags = cpu_irq_save();
 	if (deadline_ns == THREAD_FOREVER)
 		sched_wait(t);

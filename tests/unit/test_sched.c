@@ -291,6 +291,36 @@ static void in_place_main(void)
 	assert_true(after.idle_ticks - before.idle_ticks >= 100 * 1000);
 }
 
+static bool passed_by;
+
+static void passer_by(void *arg)
+{
+	(void)arg;
+	passed_by = true;
+}
+
+/* Waiting for what is there already still lets others run. */
+static void true_already_main(void)
+{
+	struct waitq q;
+	struct thread *t;
+
+	waitq_init(&q);
+	t = spawn("passer-by", passer_by, NULL, 0, 0);
+	for (unsigned i = 0; !passed_by; i++) {
+		host_tsc += 1000;
+		assert_true(i < 10000);
+		if (i & 1) {
+			assert_true(WAITQ_WAIT(&q, true, THREAD_FOREVER));
+		} else {
+			thread_prepare();
+			thread_wake(thread_current());
+			assert_true(thread_wait(THREAD_FOREVER));
+		}
+	}
+	thread_join(t);
+}
+
 static void deadlines_main(void)
 {
 	uint64_t start = clock_ns();
@@ -588,6 +618,7 @@ SIM_TEST(sleepers, 1)
 SIM_TEST(long_sleep, 1)
 SIM_TEST(in_place, 2)
 SIM_TEST(deadlines, 1)
+SIM_TEST(true_already, 1)
 SIM_TEST(main_ends, 2)
 
 /* On 1 to 8 CPUs with seeds of their own. */
@@ -618,6 +649,7 @@ int main(void)
 		cmocka_unit_test(long_sleep),
 		cmocka_unit_test(in_place),
 		cmocka_unit_test(deadlines),
+		cmocka_unit_test(true_already),
 		cmocka_unit_test(main_ends),
 		cmocka_unit_test(pongs),
 		cmocka_unit_test(leave),
