@@ -28,8 +28,8 @@
 
 #define IOAPIC_BASE	0xfec00000ul
 #define IOAPIC_ID	0
-#define ECAM_BASE	0xe0000000ul
-#define PCI_WINDOW	0xc0000000u
+#define ECAM_BASE	0xc0000000ul
+#define PCI_WINDOW	0xd0000000u	/* behind the room for 256 buses of ECAM */
 
 #define NO_PIC		0xff
 #define DEVICES_MAX	16
