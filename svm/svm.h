@@ -71,9 +71,26 @@ void svm_inject(struct vcpu *vcpu);		/* GIF clear, last thing before entry */
 void svm_delivered(struct vcpu *vcpu);		/* after an exit: what became of the injected event */
 void svm_window_opened(struct vcpu *vcpu);
 
-/* svm_exit.c */
-unsigned svm_exit_row(uint64_t code);
-void svm_exit(struct vcpu *vcpu, unsigned row);
+/* svm_exit.c: a row for each exit code up to 0xaf, and three more. */
+enum { SVM_ROW_DIRECT_LAST = 0xaf, SVM_ROW_NPF, SVM_ROW_INVALID, SVM_ROW_OTHER, SVM_ROW_COUNT };
+
+struct svm_exit {
+	const char *name;
+	void (*handler)(struct vcpu *vcpu, struct vmcb *v);
+};
+
+extern const struct svm_exit svm_exits[SVM_ROW_COUNT];
+
+static inline unsigned svm_exit_row(uint64_t code)
+{
+	if (likely(code <= SVM_ROW_DIRECT_LAST))
+		return (unsigned)code;
+	if (code == SVM_EXIT_NPF)
+		return SVM_ROW_NPF;
+	return (uint32_t)code == SVM_EXIT_INVALID ? SVM_ROW_INVALID : SVM_ROW_OTHER;
+}
+
+void svm_exit_unknown(struct vcpu *vcpu, struct vmcb *v);
 const char *svm_exit_name(unsigned row);
 
 /* svm_audit.c */

@@ -9,24 +9,38 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/registers.h"
+#include "lib/string.h"
 #include "vmm/emulate.h"
 #include "vmm/exit.h"
+#include "vmm/fetch.h"
 #include "vmm/gmem.h"
 #include "vmm/vm.h"
 
-enum { ROW_DIRECT_LAST = 0xaf, ROW_NPF = 0xb0, ROW_INVALID = 0xb1, ROW_OTHER = 0xb2, ROW_COUNT };
-
-_Static_assert(ROW_COUNT <= EXIT_ROW_MAX, "exit rows");
-
-struct exit_row {
-	const char *name;
-	void (*handler)(struct vcpu *vcpu, struct vmcb *v);
-};
+_Static_assert(SVM_ROW_COUNT <= EXIT_ROW_MAX, "exit rows");
 
 /* 0: the chip does not tell. */
 static unsigned length_of(const struct vmcb *v)
 {
 	return cpu_has(FEATURE_SVM_NRIPS) && v->next_rip > v->rip ? (unsigned)(v->next_rip - v->rip) : 0;
+}
+
+/*
+ * For instructions without operands, `code` as it lies in memory: `n` if exactly they stand at RIP in 64-bit code whose page
+ * is at hand; else as length_of.
+ */
+static always_inline unsigned length_of_plain(const struct vcpu *vcpu, const struct vmcb *v, uint32_t code, unsigned n)
+{
+	uint64_t rip = v->rip;
+	const uint8_t *p;
+	uint32_t bytes;
+
+	if (!(v->cs.attr & SEG_L >> 4) || (rip & ~PAGE_MASK) > PAGE_SIZE - sizeof(bytes))
+		return length_of(v);
+	p = fetch_hit_state(vcpu->fetch, rip, v->cr0, v->cr3, v->cr4, v->efer ^ EFER_SVME, v->cpl);
+	if (unlikely(!p))
+		return length_of(v);
+	memcpy(&bytes, p, sizeof(bytes));
+	return likely((bytes & bytes_mask(n)) == code) ? n : length_of(v);
 }
 
 static void exit_nothing(struct vcpu *vcpu, struct vmcb *v)
@@ -64,12 +78,12 @@ static void alignment_check(struct vcpu *vcpu, struct vmcb *v)
 
 static void cpuid(struct vcpu *vcpu, struct vmcb *v)
 {
-	exit_cpuid(vcpu, length_of(v));
+	exit_cpuid(vcpu, length_of_plain(vcpu, v, 0xa20f, 2));
 }
 
 static void hlt(struct vcpu *vcpu, struct vmcb *v)
 {
-	exit_hlt(vcpu, length_of(v));
+	exit_hlt(vcpu, length_of_plain(vcpu, v, 0xf4, 1));
 }
 
 static void pause_loop(struct vcpu *vcpu, struct vmcb *v)
@@ -95,15 +109,15 @@ static void rdtsc(struct vcpu *vcpu, struct vmcb *v)
 
 static void hypercall(struct vcpu *vcpu, struct vmcb *v)
 {
-	exit_hypercall(vcpu, length_of(v));
+	exit_hypercall(vcpu, length_of_plain(vcpu, v, 0xd9010f, 3));
 }
 
 static void msr(struct vcpu *vcpu, struct vmcb *v)
 {
 	if (v->exit_info_1 & 1)
-		exit_wrmsr(vcpu, length_of(v));
+		exit_wrmsr(vcpu, length_of_plain(vcpu, v, 0x300f, 2));
 	else
-		exit_rdmsr(vcpu, length_of(v));
+		exit_rdmsr(vcpu, length_of_plain(vcpu, v, 0x320f, 2));
 }
 
 static void ioio(struct vcpu *vcpu, struct vmcb *v)
@@ -184,7 +198,7 @@ static void invalid(struct vcpu *vcpu, struct vmcb *v)
 
 #define CR_WRITE_ROW(n)	[SVM_EXIT_CR_WRITE + (n)] = { "cr" #n "_write", protection }
 
-static const struct exit_row rows[ROW_COUNT] = {
+const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	/* A chip's answer to reserved bits on some beds; the architecture's answer is #GP. */
 	CR_WRITE_ROW(0), CR_WRITE_ROW(3), CR_WRITE_ROW(4),
 	[SVM_EXIT_CR_WRITE + 8] = { "cr8_write", cr8_write },
@@ -226,33 +240,19 @@ static const struct exit_row rows[ROW_COUNT] = {
 	[SVM_EXIT_INVLPGB] = { "invlpgb", undefined },
 	[SVM_EXIT_MCOMMIT] = { "mcommit", undefined },
 	[SVM_EXIT_TLBSYNC] = { "tlbsync", undefined },
-	[ROW_NPF] = { "memory", nested_fault },
-	[ROW_INVALID] = { "entry_failed", invalid },
-	[ROW_OTHER] = { "unknown", NULL },
+	[SVM_ROW_NPF] = { "memory", nested_fault },
+	[SVM_ROW_INVALID] = { "entry_failed", invalid },
+	[SVM_ROW_OTHER] = { "unknown", NULL },
 };
 
-unsigned svm_exit_row(uint64_t code)
+void svm_exit_unknown(struct vcpu *vcpu, struct vmcb *v)
 {
-	if (likely(code <= ROW_DIRECT_LAST))
-		return (unsigned)code;
-	if (code == SVM_EXIT_NPF)
-		return ROW_NPF;
-	return (uint32_t)code == SVM_EXIT_INVALID ? ROW_INVALID : ROW_OTHER;
-}
-
-void svm_exit(struct vcpu *vcpu, unsigned row)
-{
-	struct vmcb *v = svm_of(vcpu)->vmcb;
-
-	if (likely(rows[row].handler))
-		rows[row].handler(vcpu, v);
-	else
-		exit_unexpected(vcpu, "exit", v->exit_code, v->exit_info_1, v->exit_info_2);
+	exit_unexpected(vcpu, "exit", v->exit_code, v->exit_info_1, v->exit_info_2);
 }
 
 const char *svm_exit_name(unsigned row)
 {
-	if (row >= ROW_COUNT)
+	if (row >= SVM_ROW_COUNT)
 		return NULL;
-	return rows[row].name ?: "";
+	return svm_exits[row].name ?: "";
 }

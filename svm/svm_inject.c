@@ -67,6 +67,7 @@ void svm_inject(struct vcpu *vcpu)
 	unsigned blocked;
 
 	nmi_unmask(vcpu, s);
+	s->vmcb->vintr = (s->vmcb->vintr & ~VINTR_TPR) | vcpu->vlapic.tpr >> 4;
 	blocked = event_pick(vcpu, &e);
 	if (e.valid)
 		inject(vcpu, s, &e);

@@ -86,6 +86,7 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 		break;
 	case REG_CR8:
 		vcpu->vlapic.tpr = (uint32_t)(value & 15) << 4;
+		vcpu->event.look = true;	/* V_TPR follows at the next entry */
 		break;
 	case REG_XCR0:
 		s->xcr0 = value;

@@ -29,7 +29,6 @@ static inline void registers_to_vmcb(const struct vcpu *vcpu, struct vmcb *v)
 	v->rsp = vcpu->gpr[GPR_RSP];
 	v->rip = vcpu->rip;
 	v->rflags = vcpu->rflags;
-	v->vintr = (v->vintr & ~VINTR_TPR) | vcpu->vlapic.tpr >> 4;
 	v->interrupt_shadow = vcpu->event.shadow != 0;
 }
 
@@ -70,7 +69,8 @@ void svm_run(struct vcpu *vcpu)
 		gif_set();
 		return;
 	}
-	svm_load(vcpu);
+	if (unlikely(!s->loaded || s->asid_generation != this_cpu(svm_cpu).asid_generation))
+		svm_load(vcpu);
 	if (unlikely(vcpu->event.look || vcpu->event.pending.valid))
 		svm_inject(vcpu);
 	registers_to_vmcb(vcpu, v);
@@ -78,13 +78,17 @@ void svm_run(struct vcpu *vcpu)
 	svm_enter(vcpu->gpr, s->vmcb_hpa, this_cpu(svm_cpu).host_vmcb);
 	row = svm_exit_row(v->exit_code);
 	vcpu_account_exit(vcpu, row);
+	v->tlb_control = VMCB_TLB_NOTHING;
 	WRITE_ONCE(vcpu->in_guest, false);
 	registers_from_vmcb(vcpu, v);
 	gif_set();
 
 	if (unlikely(vcpu->event.injected.valid || v->exit_int_info & VMCB_EVENT_VALID))
 		svm_delivered(vcpu);
-	svm_exit(vcpu, row);
+	if (likely(svm_exits[row].handler))
+		svm_exits[row].handler(vcpu, v);
+	else
+		svm_exit_unknown(vcpu, v);
 	if (unlikely(vcpu->event.shadow))
 		finish_shadowed_hlt(vcpu);
 }

@@ -142,7 +142,6 @@ static void asid_assign(struct svm_vcpu *s, struct svm_cpu *c)
 {
 	struct vmcb *v = s->vmcb;
 
-	v->tlb_control = VMCB_TLB_NOTHING;
 	if (c->asid_next >= features.svm_asids) {
 		c->asid_generation++;
 		c->asid_next = 1;
@@ -181,8 +180,6 @@ void svm_load(struct vcpu *vcpu)
 		load_state(vcpu, s);
 	if (s->asid_generation != c->asid_generation)
 		asid_assign(s, c);
-	else
-		s->vmcb->tlb_control = VMCB_TLB_NOTHING;
 }
 
 void svm_leave_cpu(struct vcpu *vcpu)

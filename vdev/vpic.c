@@ -70,8 +70,13 @@ static unsigned input_at(const struct chip *c, unsigned place)
 /* The input that the chip wants to have served now, or -1. */
 static int due(const struct chip *c, uint8_t asked, bool master)
 {
-	unsigned place = foremost(c, asked & ~c->masked);
 	uint8_t blocking = c->service;
+	unsigned place;
+
+	asked &= ~c->masked;
+	if (!asked)
+		return -1;
+	place = foremost(c, asked);
 
 	if (c->special_mask)
 		blocking &= ~c->masked;

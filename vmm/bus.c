@@ -10,6 +10,9 @@
 #include "mm/heap.h"
 #include "vmm/vm.h"
 
+#define PORTS		0x10000
+#define PORT_CELL	8	/* ports that share a cell of the index */
+
 static struct bus_claims *claims_alloc(unsigned count)
 {
 	struct bus_claims *c = heap_alloc(sizeof(*c) + count * sizeof(c->claim[0]));
@@ -19,17 +22,42 @@ static struct bus_claims *claims_alloc(unsigned count)
 	return c;
 }
 
+/* For each cell of ports the first claim that ends behind its start. */
+static int index_ports(struct bus_claims *c)
+{
+	unsigned next = 0;
+
+	c->port_index = heap_alloc(PORTS / PORT_CELL * sizeof(c->port_index[0]));
+	if (!c->port_index)
+		return -ENOMEM;
+	for (unsigned cell = 0; cell < PORTS / PORT_CELL; cell++) {
+		while (next < c->count && c->claim[next].base + c->claim[next].size <= cell * PORT_CELL)
+			next++;
+		c->port_index[cell] = (uint8_t)next;
+	}
+	return 0;
+}
+
+static void claims_free(struct bus_claims *c)
+{
+	if (c)
+		heap_free(c->port_index);
+	heap_free(c);
+}
+
 int bus_init(struct bus *b)
 {
 	b->space[HOST_PORT] = claims_alloc(0);
 	b->space[HOST_MMIO] = claims_alloc(0);
-	return b->space[HOST_PORT] && b->space[HOST_MMIO] ? 0 : -ENOMEM;
+	if (!b->space[HOST_PORT] || !b->space[HOST_MMIO])
+		return -ENOMEM;
+	return index_ports(b->space[HOST_PORT]);
 }
 
 void bus_fini(struct bus *b)
 {
-	heap_free(b->space[HOST_PORT]);
-	heap_free(b->space[HOST_MMIO]);
+	claims_free(b->space[HOST_PORT]);
+	claims_free(b->space[HOST_MMIO]);
 	b->space[HOST_PORT] = b->space[HOST_MMIO] = NULL;
 }
 
@@ -72,22 +100,35 @@ int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned reg
 	struct bus_claims *old = vm->bus.space[space], *new;
 	struct bus_claim add = { .base = base, .size = size, .dev = d, .region = (uint8_t)region };
 
-	if (base + size < base)
+	if (base + size < base || (space == HOST_PORT && base + size > PORTS))
 		return -EINVAL;
 	for (unsigned i = 0; i < old->count; i++)
 		if (overlaps(&old->claim[i], base, size) && !is_same(&old->claim[i], d, region))
 			return -EEXIST;
+	if (old->count >= BUS_CLAIM_MAX)
+		return -ENOSPC;
 	new = rebuild(old, &add);
-	if (!new)
+	if (!new || (space == HOST_PORT && index_ports(new))) {
+		heap_free(new);
 		return -ENOMEM;
+	}
 	__atomic_store_n(&vm->bus.space[space], new, __ATOMIC_RELEASE);
 	vm_quiesce(vm);
-	heap_free(old);
+	claims_free(old);
 	return 0;
 }
 
+static const struct bus_claim *find_port(const struct bus_claims *c, uint64_t port)
+{
+	const struct bus_claim *at = &c->claim[c->port_index[(port & (PORTS - 1)) / PORT_CELL]], *end = &c->claim[c->count];
+
+	while (at < end && at->base + at->size <= port)
+		at++;
+	return at < end && at->base <= port ? at : NULL;
+}
+
 /* The claim that holds `address`, or NULL. */
-static const struct bus_claim *find(const struct bus_claims *c, uint64_t address)
+static const struct bus_claim *find_address(const struct bus_claims *c, uint64_t address)
 {
 	unsigned lo = 0, hi = c->count;
 
@@ -104,18 +145,23 @@ static const struct bus_claim *find(const struct bus_claims *c, uint64_t address
 	return &c->claim[lo - 1];
 }
 
-static bool fits(const struct bus_claim *c, uint64_t address, unsigned size)
+static inline const struct bus_claim *find(const struct vm *vm, enum host_space space, uint64_t address)
+{
+	const struct bus_claims *c = READ_ONCE(vm->bus.space[space]);
+
+	return space == HOST_PORT ? find_port(c, address) : find_address(c, address);
+}
+
+static inline bool fits(const struct bus_claim *c, uint64_t address, unsigned size)
 {
 	return size <= c->size - (address - c->base);
 }
 
-uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsigned size)
+/* What no claim holds as a whole, byte by byte; what none holds at all reads as ones. */
+static noinline uint64_t read_bytes(struct vm *vm, enum host_space space, uint64_t address, unsigned size)
 {
-	const struct bus_claim *c = find(READ_ONCE(vm->bus.space[space]), address);
 	uint64_t value = 0;
 
-	if (likely(c && fits(c, address, size)))
-		return c->dev->ops->read(c->dev, c->region, address - c->base, size) & bytes_mask(size);
 	if (size == 1) {
 		__atomic_add_fetch(&vm->bus.unclaimed[space], 1, __ATOMIC_RELAXED);
 		return 0xff;
@@ -125,18 +171,31 @@ uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsign
 	return value;
 }
 
-void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value)
+uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsigned size)
 {
-	const struct bus_claim *c = find(READ_ONCE(vm->bus.space[space]), address);
+	const struct bus_claim *c = find(vm, space, address);
 
-	if (likely(c && fits(c, address, size))) {
-		c->dev->ops->write(c->dev, c->region, address - c->base, size, value & bytes_mask(size));
-		return;
-	}
+	if (unlikely(!c || !fits(c, address, size)))
+		return read_bytes(vm, space, address, size);
+	return c->dev->ops->read(c->dev, c->region, address - c->base, size) & bytes_mask(size);
+}
+
+static noinline void write_bytes(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value)
+{
 	if (size == 1) {
 		__atomic_add_fetch(&vm->bus.unclaimed[space], 1, __ATOMIC_RELAXED);
 		return;
 	}
 	for (unsigned i = 0; i < size; i++)
 		bus_write(vm, space, address + i, 1, value >> (8 * i) & 0xff);
+}
+
+void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value)
+{
+	const struct bus_claim *c = find(vm, space, address);
+
+	if (unlikely(!c || !fits(c, address, size)))
+		write_bytes(vm, space, address, size, value);
+	else
+		c->dev->ops->write(c->dev, c->region, address - c->base, size, value & bytes_mask(size));
 }

@@ -15,8 +15,11 @@ struct bus_claim {
 	uint8_t region;
 };
 
+#define BUS_CLAIM_MAX	250	/* per space */
+
 struct bus_claims {
 	unsigned count;
+	uint8_t *port_index;		/* ports only */
 	struct bus_claim claim[];
 };
 

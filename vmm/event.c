@@ -135,10 +135,20 @@ bool event_interrupt_waiting(struct vcpu *vcpu)
 	return vlapic_pending(vcpu) >= 0 || machine_extint_pending(vcpu);
 }
 
+/* What keeps an interrupt that waits from being picked. */
+static unsigned interrupts_blocked(struct vcpu *vcpu)
+{
+	if (!vlapic_irr_any(&vcpu->vlapic))
+		return machine_extint_pending(vcpu) ? EVENT_BLOCKED_IRQ : 0;
+	if (event_interrupt_waiting(vcpu))
+		return EVENT_BLOCKED_IRQ;
+	return vlapic_blocked_by_tpr(vcpu) ? EVENT_BLOCKED_TPR : 0;
+}
+
 unsigned event_pick(struct vcpu *vcpu, struct event *out)
 {
 	struct event_state *s = &vcpu->event;
-	unsigned blocked = 0;
+	unsigned blocked;
 
 	out->valid = false;
 	if (s->pending.valid) {
@@ -147,12 +157,7 @@ unsigned event_pick(struct vcpu *vcpu, struct event *out)
 	} else if (!pick_nmi(vcpu, out)) {
 		pick_interrupt(vcpu, out);
 	}
-	if (READ_ONCE(s->nmi_pending))
-		blocked |= EVENT_BLOCKED_NMI;
-	if (event_interrupt_waiting(vcpu))
-		blocked |= EVENT_BLOCKED_IRQ;
-	else if (vlapic_blocked_by_tpr(vcpu))
-		blocked |= EVENT_BLOCKED_TPR;
+	blocked = interrupts_blocked(vcpu) | (READ_ONCE(s->nmi_pending) ? EVENT_BLOCKED_NMI : 0);
 	s->look = blocked & (EVENT_BLOCKED_IRQ | EVENT_BLOCKED_NMI);
 	return blocked;
 }

@@ -86,23 +86,25 @@ void exit_wrmsr(struct vcpu *vcpu, unsigned length)
 	vcpu_next(vcpu, length);
 }
 
-void exit_io(struct vcpu *vcpu, const struct io_access *io)
+void exit_io_string(struct vcpu *vcpu, const struct io_access *io)
+{
+	emulate_string_io(vcpu, io->port, io->size, io->in);
+}
+
+void exit_io_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length)
 {
 	uint64_t *rax = &vcpu->gpr[GPR_RAX], value;
-	unsigned length;
 
-	if (unlikely(io->string)) {
-		emulate_string_io(vcpu, io->port, io->size, io->in);
-		return;
+	if (unlikely(!length)) {
+		length = emulate_length(vcpu);
+		if (!length)
+			return;
 	}
-	length = io->length ? io->length : emulate_length(vcpu);
-	if (!length)
-		return;
-	if (io->in) {
-		value = bus_read(vcpu->vm, HOST_PORT, io->port, io->size);
-		*rax = io->size == 4 ? value : (*rax & ~bytes_mask(io->size)) | value;
+	if (in) {
+		value = bus_read(vcpu->vm, HOST_PORT, port, size);
+		*rax = size == 4 ? value : (*rax & ~bytes_mask(size)) | value;
 	} else {
-		bus_write(vcpu->vm, HOST_PORT, io->port, io->size, *rax);
+		bus_write(vcpu->vm, HOST_PORT, port, size, *rax);
 	}
 	vcpu_next(vcpu, length);
 }

@@ -20,7 +20,17 @@ void exit_cpuid(struct vcpu *vcpu, unsigned length);
 void exit_hypercall(struct vcpu *vcpu, unsigned length);
 void exit_rdmsr(struct vcpu *vcpu, unsigned length);
 void exit_wrmsr(struct vcpu *vcpu, unsigned length);
-void exit_io(struct vcpu *vcpu, const struct io_access *io);
+void exit_io_string(struct vcpu *vcpu, const struct io_access *io);
+void exit_io_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
+
+static inline void exit_io(struct vcpu *vcpu, const struct io_access *io)
+{
+	if (unlikely(io->string))
+		exit_io_string(vcpu, io);
+	else
+		exit_io_plain(vcpu, io->port, io->size, io->in, io->length);
+}
+
 /* Second-level fault: RAM is filled, a device access is emulated, anything else reads ones. `access` is of enum gmem_access. */
 void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access);
 void exit_hlt(struct vcpu *vcpu, unsigned length);

@@ -48,7 +48,6 @@ struct machine {
 	struct vdev *vpic, *vioapic, *vuart, *vacpi;
 	struct spinlock lines;
 	struct line line[VIOAPIC_PINS];
-	bool intr;		/* the 8259's output */
 	uint64_t boot_wall_ns;
 };
 
@@ -69,7 +68,7 @@ void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level)
 	uint64_t flags, old, bit;
 
 	if (l->is_intr) {
-		WRITE_ONCE(m->intr, level);
+		WRITE_ONCE(vm->intr, level);
 		if (level)
 			vcpu_request(vm->vcpu[0], VCPU_REQ_EVENT);
 		return;
@@ -114,11 +113,6 @@ static void wire(struct machine *m, struct vdev_host *h, unsigned line, unsigned
 	h->line[line] = (struct vdev_line){ .gsi = (uint8_t)gsi, .source = l->source_count, .wired = true };
 	l->host[l->source_count] = h;
 	l->host_line[l->source_count++] = (uint8_t)line;
-}
-
-bool machine_extint_pending(struct vcpu *vcpu)
-{
-	return vcpu->id == 0 && READ_ONCE(vcpu->vm->machine->intr) && vlapic_extint_open(vcpu);
 }
 
 int machine_extint_acknowledge(struct vcpu *vcpu)

@@ -7,7 +7,7 @@
  */
 #pragma once
 
-#include "include/addr.h"
+#include "vmm/vm.h"
 
 struct vm;
 struct vcpu;
@@ -34,7 +34,11 @@ void machine_thaw(struct vm *vm);
 /* A device's line changes; any context. */
 void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level);
 /* The 8259's INTR as this vCPU's LINT0 sees it. */
-bool machine_extint_pending(struct vcpu *vcpu);
+static inline bool machine_extint_pending(struct vcpu *vcpu)
+{
+	return unlikely(READ_ONCE(vcpu->vm->intr)) && vcpu->id == 0 && vlapic_extint_open(vcpu);
+}
+
 int machine_extint_acknowledge(struct vcpu *vcpu);	/* the vector, or -1 */
 /* A level-triggered vector was acknowledged in a local APIC. */
 void machine_eoi(struct vm *vm, unsigned vector);

@@ -339,7 +339,6 @@ static const struct msr_row rows[] = {
 	{ ONE(MSR_PAT), reg_get, pat_set, REG_PAT },
 	{ ONE(MSR_MTRR_DEF_TYPE), mtrr_get, mtrr_set, 0 },
 	{ ONE(MSR_TSC_DEADLINE), deadline_get, deadline_set, 0 },
-	{ MSR_X2APIC_BASE, MSR_X2APIC_LAST, vlapic_msr_read, vlapic_msr_write, 0 },
 	{ MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, clock_get, clock_set, 0 },
 	{ ONE(MSR_EFER), reg_get, efer_set, REG_EFER },
 	{ ONE(MSR_STAR), reg_get, reg_set, REG_STAR },
@@ -359,9 +358,15 @@ static const struct msr_row rows[] = {
 	{ ONE(MSR_DE_CFG), de_cfg_get, amd_ignored_set, 0 },
 };
 
+/* By far the busiest: looked at first. */
+static const struct msr_row x2apic_row = { MSR_X2APIC_BASE, MSR_X2APIC_LAST, vlapic_msr_read, vlapic_msr_write, 0 };
+
 static const struct msr_row *row_of(uint32_t msr)
 {
 	unsigned lo = 0, hi = ARRAY_COUNT(rows);
+
+	if (likely(msr - MSR_X2APIC_BASE < 0x100))
+		return &x2apic_row;
 
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;

@@ -248,16 +248,12 @@ static uint64_t wrap_rip(struct vcpu *vcpu, uint64_t rip)
 	return mode.bits == 64 ? rip : (uint32_t)rip;
 }
 
-void vcpu_next(struct vcpu *vcpu, unsigned length)
+void vcpu_next_slowly(struct vcpu *vcpu, uint64_t rip)
 {
-	uint64_t rip = vcpu->rip + length;
-
-	if (unlikely((rip ^ vcpu->rip) >> 32))
-		rip = wrap_rip(vcpu, rip);
-	vcpu->rip = rip;
+	vcpu->rip = wrap_rip(vcpu, rip);
 	vcpu->event.shadow = 0;
 	vcpu->rflags &= ~RFLAGS_RF;
-	if (unlikely(vcpu->rflags & RFLAGS_TF))
+	if (vcpu->rflags & RFLAGS_TF)
 		event_debug(vcpu, DR6_BS);
 }
 

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "cpu/percpu.h"
+#include "cpu/registers.h"
 #include "cpu/tsc.h"
 #include "include/bits.h"
 #include "kernel/sched.h"
@@ -108,8 +109,22 @@ static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
 	vcpu->exits[row].count++;
 }
 
+/* For vcpu_next: what is rare. */
+void vcpu_next_slowly(struct vcpu *vcpu, uint64_t rip);
+
 /* NEXT: the instruction of `length` bytes is done. Advances RIP, ends the shadow, raises #DB if TF was set. */
-void vcpu_next(struct vcpu *vcpu, unsigned length);
+static inline void vcpu_next(struct vcpu *vcpu, unsigned length)
+{
+	uint64_t rip = vcpu->rip + length;
+
+	if (unlikely((rip ^ vcpu->rip) >> 32 || vcpu->rflags & RFLAGS_TF)) {
+		vcpu_next_slowly(vcpu, rip);
+		return;
+	}
+	vcpu->rip = rip;
+	vcpu->event.shadow = 0;
+	vcpu->rflags &= ~RFLAGS_RF;
+}
 
 /* Registers and instruction bytes to the log. vCPU thread. */
 void vcpu_report(struct vcpu *vcpu);

@@ -141,7 +141,8 @@ static void eoi(struct vcpu *vcpu)
 	map_set(l->isr, v, false);
 	next = highest(l->isr);
 	l->highest_isr = next < 0 ? 0 : (uint8_t)next;
-	vcpu->event.look = true;
+	if (vlapic_irr_any(l))
+		vcpu->event.look = true;
 	if (READ_ONCE(l->tmr[v / 64]) & BIT(v % 64))
 		machine_eoi(vcpu->vm, v);
 }

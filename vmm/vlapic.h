@@ -52,6 +52,11 @@ void vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level);
 void vlapic_message(struct vm *vm, uint64_t address, uint32_t data);
 void vlapic_ipi(struct vcpu *from, uint64_t icr);
 
+static inline bool vlapic_irr_any(const struct vlapic *l)
+{
+	return READ_ONCE(l->irr[0]) | READ_ONCE(l->irr[1]) | READ_ONCE(l->irr[2]) | READ_ONCE(l->irr[3]);
+}
+
 /* Highest vector in IRR above the processor priority, or -1. */
 int vlapic_pending(struct vcpu *vcpu);
 /* IRR to ISR: the vector is delivered now. */

@@ -71,6 +71,7 @@ struct vm {
 	struct vcpu *vcpu[VM_VCPU_MAX];
 	unsigned vcpu_count;
 	void *arch;			/* the back end's own */
+	bool intr;			/* (a) the output of its 8259 */
 	struct machine *machine;	/* devices and their wiring: vmm/machine.c */
 
 	/* clock: vm_clock_ns = clock_ns() - clock_offset_ns while it runs, else frozen */
