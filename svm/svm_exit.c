@@ -123,16 +123,13 @@ static void msr(struct vcpu *vcpu, struct vmcb *v)
 static void ioio(struct vcpu *vcpu, struct vmcb *v)
 {
 	uint64_t info = v->exit_info_1;
-	struct io_access io = {
-		.port = (uint16_t)(info >> IOIO_PORT_SHIFT),
-		.size = FIELD(info, 6, 4),
-		.in = info & IOIO_IN,
-		.string = info & IOIO_STRING,
-		.rep = info & IOIO_REP,
-		.length = (uint8_t)(v->exit_info_2 - v->rip),
-	};
+	uint16_t port = (uint16_t)(info >> IOIO_PORT_SHIFT);
+	unsigned size = FIELD(info, 6, 4);
 
-	exit_io(vcpu, &io);
+	if (unlikely(info & IOIO_STRING))
+		exit_io_string(vcpu, port, size, info & IOIO_IN);
+	else
+		exit_io(vcpu, port, size, info & IOIO_IN, (unsigned)(v->exit_info_2 - v->rip));
 }
 
 static void nested_fault(struct vcpu *vcpu, struct vmcb *v)

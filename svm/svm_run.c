@@ -56,7 +56,7 @@ static void finish_shadowed_hlt(struct vcpu *vcpu)
 		exit_hlt(vcpu, 1);
 }
 
-void svm_run(struct vcpu *vcpu)
+bool svm_run(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
 	struct vmcb *v = s->vmcb;
@@ -67,15 +67,15 @@ void svm_run(struct vcpu *vcpu)
 	if (vcpu_must_stop(vcpu)) {
 		vcpu->in_guest = false;
 		gif_set();
-		return;
+		return false;
 	}
-	if (unlikely(!s->loaded || s->asid_generation != this_cpu(svm_cpu).asid_generation))
+	if (unlikely(!s->ready))
 		svm_load(vcpu);
-	if (unlikely(vcpu->event.look || vcpu->event.pending.valid))
+	if (unlikely(vcpu->event.look))
 		svm_inject(vcpu);
 	registers_to_vmcb(vcpu, v);
 	vcpu_account_entry(vcpu);
-	svm_enter(vcpu->gpr, s->vmcb_hpa, this_cpu(svm_cpu).host_vmcb);
+	svm_enter(vcpu->gpr, s->vmcb_hpa, s->host_vmcb);
 	row = svm_exit_row(v->exit_code);
 	vcpu_account_exit(vcpu, row);
 	v->tlb_control = VMCB_TLB_NOTHING;
@@ -91,4 +91,5 @@ void svm_run(struct vcpu *vcpu)
 		svm_exit_unknown(vcpu, v);
 	if (unlikely(vcpu->event.shadow))
 		finish_shadowed_hlt(vcpu);
+	return true;
 }

@@ -132,6 +132,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 void svm_flush_tlb(struct vcpu *vcpu)
 {
 	svm_of(vcpu)->asid_generation = 0;
+	svm_of(vcpu)->ready = false;
 }
 
 /*
@@ -180,6 +181,8 @@ void svm_load(struct vcpu *vcpu)
 		load_state(vcpu, s);
 	if (s->asid_generation != c->asid_generation)
 		asid_assign(s, c);
+	s->host_vmcb = c->host_vmcb;
+	s->ready = true;
 }
 
 void svm_leave_cpu(struct vcpu *vcpu)
@@ -197,5 +200,5 @@ void svm_leave_cpu(struct vcpu *vcpu)
 	s->dr[1] = cpu_read_dr1();
 	s->dr[2] = cpu_read_dr2();
 	s->dr[3] = cpu_read_dr3();
-	s->loaded = false;
+	s->loaded = s->ready = false;
 }

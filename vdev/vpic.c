@@ -247,6 +247,15 @@ static void write_data(struct chip *c, uint8_t v)
 		c->step = READY;
 }
 
+/* OCW1 while no input asks for anything: INTR stays low whatever is masked. The one write that systems do often. */
+static bool mask_quietly(struct vpic *p, struct chip *c, uint8_t v)
+{
+	if (c->step != READY || p->intr || requests(&p->chip[0]) || requests(&p->chip[1]))
+		return false;
+	c->masked = v;
+	return true;
+}
+
 static void vpic_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
 	uint64_t value)
 {
@@ -256,6 +265,10 @@ static void vpic_write(struct vdev *d, unsigned region, uint64_t offset, unsigne
 	int ended = -1;
 	uint64_t flags = host_lock(d);
 
+	if (offset == 1 && region != VPIC_ELCR && mask_quietly(p, c, v)) {
+		host_unlock(d, flags);
+		return;
+	}
 	if (region == VPIC_ELCR) {
 		for (unsigned i = 0; i < size && offset < 2; i++, offset++, value >>= 8)
 			p->chip[offset].elcr = (uint8_t)value & elcr_writable[offset];
@@ -299,9 +312,13 @@ static uint64_t read_chip(struct vpic *p, unsigned chip, uint64_t offset)
 static uint64_t vpic_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size)
 {
 	struct vpic *p = vpic_of(d);
-	uint64_t flags = host_lock(d), v;
+	uint64_t flags, v;
 
 	(void)size;
+	/* The mask is one byte that only vCPUs write: no lock. */
+	if (offset == 1 && region != VPIC_ELCR && !p->chip[region].poll)
+		return p->chip[region].masked;
+	flags = host_lock(d);
 	if (region == VPIC_ELCR)
 		v = (p->chip[0].elcr | p->chip[1].elcr << 8) >> 8 * offset;
 	else

@@ -13,12 +13,19 @@
 #define PORTS		0x10000
 #define PORT_CELL	8	/* ports that share a cell of the index */
 
+/* The row behind the last ends every search. */
+static void claims_end(struct bus_claims *c, unsigned count)
+{
+	c->count = count;
+	c->claim[count] = (struct bus_claim){ .base = ~0ul, .end = ~0ul };
+}
+
 static struct bus_claims *claims_alloc(unsigned count)
 {
-	struct bus_claims *c = heap_alloc(sizeof(*c) + count * sizeof(c->claim[0]));
+	struct bus_claims *c = heap_alloc(sizeof(*c) + (count + 1) * sizeof(c->claim[0]));
 
 	if (c)
-		c->count = count;
+		claims_end(c, count);
 	return c;
 }
 
@@ -31,7 +38,7 @@ static int index_ports(struct bus_claims *c)
 	if (!c->port_index)
 		return -ENOMEM;
 	for (unsigned cell = 0; cell < PORTS / PORT_CELL; cell++) {
-		while (next < c->count && c->claim[next].base + c->claim[next].size <= cell * PORT_CELL)
+		while (next < c->count && c->claim[next].end <= cell * PORT_CELL)
 			next++;
 		c->port_index[cell] = (uint8_t)next;
 	}
@@ -63,7 +70,7 @@ void bus_fini(struct bus *b)
 
 static bool overlaps(const struct bus_claim *c, uint64_t base, uint64_t size)
 {
-	return base < c->base + c->size && c->base < base + size;
+	return base < c->end && c->base < base + size;
 }
 
 static bool is_same(const struct bus_claim *c, const struct vdev *d, unsigned region)
@@ -76,7 +83,7 @@ static struct bus_claims *rebuild(const struct bus_claims *old, const struct bus
 {
 	struct bus_claims *new = claims_alloc(old->count + 1);
 	unsigned n = 0;
-	bool placed = add->size == 0;
+	bool placed = add->base == add->end;
 
 	if (!new)
 		return NULL;
@@ -91,14 +98,14 @@ static struct bus_claims *rebuild(const struct bus_claims *old, const struct bus
 	}
 	if (!placed)
 		new->claim[n++] = *add;
-	new->count = n;
+	claims_end(new, n);
 	return new;
 }
 
 int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base, uint64_t size)
 {
 	struct bus_claims *old = vm->bus.space[space], *new;
-	struct bus_claim add = { .base = base, .size = size, .dev = d, .region = (uint8_t)region };
+	struct bus_claim add = { .base = base, .end = base + size, .dev = d, .region = (uint8_t)region };
 
 	if (base + size < base || (space == HOST_PORT && base + size > PORTS))
 		return -EINVAL;
@@ -120,11 +127,11 @@ int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned reg
 
 static const struct bus_claim *find_port(const struct bus_claims *c, uint64_t port)
 {
-	const struct bus_claim *at = &c->claim[c->port_index[(port & (PORTS - 1)) / PORT_CELL]], *end = &c->claim[c->count];
+	const struct bus_claim *at = &c->claim[c->port_index[(port & (PORTS - 1)) / PORT_CELL]];
 
-	while (at < end && at->base + at->size <= port)
+	while (at->end <= port)
 		at++;
-	return at < end && at->base <= port ? at : NULL;
+	return at->base <= port ? at : NULL;
 }
 
 /* The claim that holds `address`, or NULL. */
@@ -140,7 +147,7 @@ static const struct bus_claim *find_address(const struct bus_claims *c, uint64_t
 		else
 			hi = mid;
 	}
-	if (lo == 0 || address - c->claim[lo - 1].base >= c->claim[lo - 1].size)
+	if (lo == 0 || address >= c->claim[lo - 1].end)
 		return NULL;
 	return &c->claim[lo - 1];
 }
@@ -154,7 +161,7 @@ static inline const struct bus_claim *find(const struct vm *vm, enum host_space 
 
 static inline bool fits(const struct bus_claim *c, uint64_t address, unsigned size)
 {
-	return size <= c->size - (address - c->base);
+	return size <= c->end - address;
 }
 
 /* What no claim holds as a whole, byte by byte; what none holds at all reads as ones. */

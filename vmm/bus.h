@@ -10,7 +10,7 @@
 struct vm;
 
 struct bus_claim {
-	uint64_t base, size;
+	uint64_t base, end;		/* end: the first address behind */
 	struct vdev *dev;
 	uint8_t region;
 };
@@ -20,7 +20,7 @@ struct bus_claim {
 struct bus_claims {
 	unsigned count;
 	uint8_t *port_index;		/* ports only */
-	struct bus_claim claim[];
+	struct bus_claim claim[];	/* and one behind the last that ends every search */
 };
 
 struct bus {

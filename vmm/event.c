@@ -44,6 +44,7 @@ void event_queue(struct vcpu *vcpu, const struct event *e)
 {
 	struct event *pending = &vcpu->event.pending;
 
+	vcpu->event.look = true;
 	if (pending->valid && pending->type == EVENT_EXCEPTION && e->type == EVENT_EXCEPTION) {
 		if (pending->vector == EXC_DF) {
 			exit_shutdown(vcpu);

@@ -36,7 +36,7 @@ struct event_state {
 	uint8_t nmi_pending;	/* atomic, 0 to 2 */
 	bool nmi_masked;	/* an NMI is being handled, until IRET */
 	uint8_t shadow;		/* EVENT_SHADOW_* in force at the next instruction */
-	bool look;		/* something may be deliverable: event_pick() at the next entry */
+	bool look;		/* something may be deliverable, `pending` at least: event_pick() at the next entry */
 };
 
 /* What event_pick() could not deliver now; the back end asks the chip to exit when that changes. */

@@ -86,12 +86,12 @@ void exit_wrmsr(struct vcpu *vcpu, unsigned length)
 	vcpu_next(vcpu, length);
 }
 
-void exit_io_string(struct vcpu *vcpu, const struct io_access *io)
+void exit_io_string(struct vcpu *vcpu, uint16_t port, unsigned size, bool in)
 {
-	emulate_string_io(vcpu, io->port, io->size, io->in);
+	emulate_string_io(vcpu, port, size, in);
 }
 
-void exit_io_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length)
+void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length)
 {
 	uint64_t *rax = &vcpu->gpr[GPR_RAX], value;
 

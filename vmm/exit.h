@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Vendor-neutral work of exits, on normal forms. The back end's handler fills the form, calls one of these, and nothing more.
+ * Vendor-neutral work of exits, on normal forms. The back end's handler brings its exit into one, calls it, and nothing more.
  * `length` 0 means that the chip did not tell the instruction's length: the decoder finds it.
  * All run on the vCPU's thread with interrupts on; each ends in vcpu_next, an event, or vm_crash.
  */
@@ -8,29 +8,13 @@
 
 #include "vmm/vcpu.h"
 
-struct io_access {
-	uint16_t port;
-	uint8_t size;		/* 1, 2, 4 */
-	bool in;
-	bool string, rep;	/* INS/OUTS: the decoder finds the rest */
-	uint8_t length;
-};
-
 void exit_cpuid(struct vcpu *vcpu, unsigned length);
 void exit_hypercall(struct vcpu *vcpu, unsigned length);
 void exit_rdmsr(struct vcpu *vcpu, unsigned length);
 void exit_wrmsr(struct vcpu *vcpu, unsigned length);
-void exit_io_string(struct vcpu *vcpu, const struct io_access *io);
-void exit_io_plain(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
-
-static inline void exit_io(struct vcpu *vcpu, const struct io_access *io)
-{
-	if (unlikely(io->string))
-		exit_io_string(vcpu, io);
-	else
-		exit_io_plain(vcpu, io->port, io->size, io->in, io->length);
-}
-
+/* IN and OUT with `size` 1, 2 or 4; INS and OUTS, with or without REP: the decoder finds the rest. */
+void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
+void exit_io_string(struct vcpu *vcpu, uint16_t port, unsigned size, bool in);
 /* Second-level fault: RAM is filled, a device access is emulated, anything else reads ones. `access` is of enum gmem_access. */
 void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access);
 void exit_hlt(struct vcpu *vcpu, unsigned length);

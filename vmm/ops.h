@@ -38,9 +38,9 @@ struct vmm_ops {
 
 	/*
 	 * Enters the guest and handles one exit. Called with interrupts on; switches them off, looks at vcpu_must_stop() once
-	 * more and returns without entering when it says so.
+	 * more and returns false without entering when it says so.
 	 */
-	void (*run)(struct vcpu *vcpu);
+	bool (*run)(struct vcpu *vcpu);
 	/* Puts what lives only in this CPU back to memory; interrupts off (struct thread_attr.leave_cpu). */
 	void (*leave_cpu)(struct vcpu *vcpu);
 	/* At the next entry, forget every translation of this vCPU. */

@@ -148,14 +148,13 @@ static void vcpu_main(void *arg)
 
 	account_resume(vcpu);
 	for (;;) {
-		vcpu->epoch++;
-		if (unlikely(READ_ONCE(vcpu->requests)) && !serve(vcpu))
+		while (likely(vcpu->activity == VCPU_RUNNABLE) && vmm_ops->run(vcpu))
+			;
+		if (READ_ONCE(vcpu->requests) && !serve(vcpu))
 			break;
-		if (likely(vcpu->activity == VCPU_RUNNABLE))
-			vmm_ops->run(vcpu);
-		else
+		if (vcpu->activity != VCPU_RUNNABLE)
 			sleep(vcpu);
-		if (unlikely(sched_wanted()))
+		if (sched_wanted())
 			give_way(vcpu);
 	}
 	put_state(vcpu);
@@ -179,6 +178,7 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 		return -ENOMEM;
 	vcpu->vm = vm;
 	vcpu->id = id;
+	vcpu->exit_now = &vcpu->exits[0];
 	vlapic_init(vcpu);
 	format(name, sizeof(name), "%.24s/%u", vm->config.name, id);
 	err = emulate_vcpu_init(vcpu);

@@ -57,8 +57,8 @@ struct vcpu {
 	struct insn_cache *insns;	/* (t) */
 	struct fetch_cache *fetch;	/* (t) */
 
-	uint64_t exit_tsc;		/* (t) TSC at the last exit */
-	unsigned exit_row;		/* (t) its row */
+	uint64_t exit_tsc;		/* (a) TSC at the last exit; vm_quiesce() watches it change */
+	struct exit_count *exit_now;	/* (t) its row */
 	struct exit_count exits[EXIT_ROW_MAX];	/* (t) */
 
 	uint64_t tsc_adjust;		/* (t) MSR_TSC_ADJUST */
@@ -71,7 +71,6 @@ struct vcpu {
 	uint64_t msr_unknown;		/* (t) how often an unlisted MSR was touched */
 	uint32_t msr_logged[8];		/* (t) one bit per hashed unknown MSR: logged once */
 	uint8_t sipi_vector;		/* (a) */
-	uint64_t epoch;			/* (a) turns of its loop: vm_quiesce() watches it */
 	bool quiescing;			/* (a) it waits in vm_quiesce() itself */
 	bool parked;			/* (v) */
 	bool started;			/* (v) */
@@ -99,14 +98,14 @@ static inline bool vcpu_must_stop(const struct vcpu *vcpu)
  */
 static inline void vcpu_account_entry(struct vcpu *vcpu)
 {
-	vcpu->exits[vcpu->exit_row].ticks += tsc_read() - vcpu->exit_tsc;
+	vcpu->exit_now->ticks += tsc_read() - vcpu->exit_tsc;
 }
 
 static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
 {
 	vcpu->exit_tsc = tsc_read();
-	vcpu->exit_row = row;
-	vcpu->exits[row].count++;
+	vcpu->exit_now = &vcpu->exits[row];
+	vcpu->exit_now->count++;
 }
 
 /* For vcpu_next: what is rare. */

@@ -68,10 +68,10 @@ static void wait_parked(struct vm *vm)
 	mutex_lock(&vm->lock);
 }
 
-/* A vCPU that turned its loop, sleeps, or waits here itself holds nothing from before. */
-static bool is_quiet(struct vcpu *vcpu, uint64_t epoch)
+/* A vCPU that had another exit, sleeps, or waits here itself holds nothing from before. */
+static bool is_quiet(struct vcpu *vcpu, uint64_t exit_tsc)
 {
-	return READ_ONCE(vcpu->epoch) != epoch || READ_ONCE(vcpu->sleeping) || READ_ONCE(vcpu->parked) ||
+	return READ_ONCE(vcpu->exit_tsc) != exit_tsc || READ_ONCE(vcpu->sleeping) || READ_ONCE(vcpu->parked) ||
 	       READ_ONCE(vcpu->quiescing) || !READ_ONCE(vcpu->started);
 }
 
@@ -86,12 +86,12 @@ void vm_quiesce(struct vm *vm)
 		WRITE_ONCE(self->quiescing, true);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *v = vm->vcpu[i];
-		uint64_t epoch = READ_ONCE(v->epoch);
+		uint64_t exit_tsc = READ_ONCE(v->exit_tsc);
 
 		if (v == self)
 			continue;
 		vcpu_request(v, VCPU_REQ_EVENT);
-		while (!is_quiet(v, epoch))
+		while (!is_quiet(v, exit_tsc))
 			thread_sleep_ns(20000);
 	}
 	if (self)
