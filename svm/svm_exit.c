@@ -9,7 +9,6 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/registers.h"
-#include "lib/string.h"
 #include "vmm/emulate.h"
 #include "vmm/exit.h"
 #include "vmm/fetch.h"
@@ -24,23 +23,12 @@ static unsigned length_of(const struct vmcb *v)
 	return cpu_has(FEATURE_SVM_NRIPS) && v->next_rip > v->rip ? (unsigned)(v->next_rip - v->rip) : 0;
 }
 
-/*
- * For instructions without operands, `code` as it lies in memory: `n` if exactly they stand at RIP in 64-bit code whose page
- * is at hand; else as length_of.
- */
-static always_inline unsigned length_of_plain(const struct vcpu *vcpu, const struct vmcb *v, uint32_t code, unsigned n)
+/* For an instruction without operands: `n` if its bare `opcode` stands at RIP in 64-bit code; else as length_of. */
+static always_inline unsigned length_of_plain(const struct vcpu *vcpu, const struct vmcb *v, uint32_t opcode, unsigned n)
 {
-	uint64_t rip = v->rip;
-	const uint8_t *p;
-	uint32_t bytes;
-
-	if (!(v->cs.attr & SEG_L >> 4) || (rip & ~PAGE_MASK) > PAGE_SIZE - sizeof(bytes))
-		return length_of(v);
-	p = fetch_hit_state(vcpu->fetch, rip, v->cr0, v->cr3, v->cr4, v->efer ^ EFER_SVME, v->cpl);
-	if (unlikely(!p))
-		return length_of(v);
-	memcpy(&bytes, p, sizeof(bytes));
-	return likely((bytes & bytes_mask(n)) == code) ? n : length_of(v);
+	if (v->cs.attr & SEG_L >> 4 && fetch_is_at_rip(vcpu, v->cr3, v->cr4, opcode, n))
+		return n;
+	return length_of(v);
 }
 
 static void exit_nothing(struct vcpu *vcpu, struct vmcb *v)
@@ -78,7 +66,7 @@ static void alignment_check(struct vcpu *vcpu, struct vmcb *v)
 
 static void cpuid(struct vcpu *vcpu, struct vmcb *v)
 {
-	exit_cpuid(vcpu, length_of_plain(vcpu, v, 0xa20f, 2));
+	exit_cpuid(vcpu, length_of_plain(vcpu, v, 0x0fa2, 2));
 }
 
 static void hlt(struct vcpu *vcpu, struct vmcb *v)
@@ -109,15 +97,15 @@ static void rdtsc(struct vcpu *vcpu, struct vmcb *v)
 
 static void hypercall(struct vcpu *vcpu, struct vmcb *v)
 {
-	exit_hypercall(vcpu, length_of_plain(vcpu, v, 0xd9010f, 3));
+	exit_hypercall(vcpu, length_of_plain(vcpu, v, 0x0f01d9, 3));
 }
 
 static void msr(struct vcpu *vcpu, struct vmcb *v)
 {
 	if (v->exit_info_1 & 1)
-		exit_wrmsr(vcpu, length_of_plain(vcpu, v, 0x300f, 2));
+		exit_wrmsr(vcpu, length_of_plain(vcpu, v, 0x0f30, 2));
 	else
-		exit_rdmsr(vcpu, length_of_plain(vcpu, v, 0x320f, 2));
+		exit_rdmsr(vcpu, length_of_plain(vcpu, v, 0x0f32, 2));
 }
 
 static void ioio(struct vcpu *vcpu, struct vmcb *v)
