@@ -108,23 +108,6 @@ static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
 	vcpu->exit_now->count++;
 }
 
-/* For vcpu_next: what is rare. */
-void vcpu_next_slowly(struct vcpu *vcpu, uint64_t rip);
-
-/* NEXT: the instruction of `length` bytes is done. Advances RIP, ends the shadow, raises #DB if TF was set. */
-static inline void vcpu_next(struct vcpu *vcpu, unsigned length)
-{
-	uint64_t rip = vcpu->rip + length;
-
-	if (unlikely((rip ^ vcpu->rip) >> 32 || vcpu->rflags & RFLAGS_TF)) {
-		vcpu_next_slowly(vcpu, rip);
-		return;
-	}
-	vcpu->rip = rip;
-	vcpu->event.shadow = 0;
-	vcpu->rflags &= ~RFLAGS_RF;
-}
-
 /* Registers and instruction bytes to the log. vCPU thread. */
 void vcpu_report(struct vcpu *vcpu);
 
@@ -140,3 +123,5 @@ static inline void vcpu_set_eax(struct vcpu *vcpu, enum gpr r, uint32_t v)
 /* All canonical state as records; loading treats the input as hostile. The vCPU is parked. */
 void vcpu_save(struct vcpu *vcpu, struct record_writer *w);
 int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version) must_check;
+
+#include "vmm/next.h"

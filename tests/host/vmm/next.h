@@ -1,0 +1,7 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* Stand-in for vmm/next.h: tests/host/guest.c counts. */
+#pragma once
+
+struct vcpu;
+
+void vcpu_next(struct vcpu *vcpu, unsigned length);
