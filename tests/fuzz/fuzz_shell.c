@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Whatever is typed: keys through the editor, its lines through splitting, parsing and the commands themselves, over domains whose
+ * vm only remembers. A command that waits is interrupted, a console is left.
+ */
+/* links: shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c shell/complete.c shell/table.c
+ * shell/domain_commands.c shell/console_command.c shell/monitor_commands.c shell/host_commands.c
+ * shell/diagnose_commands.c shell/shell_commands.c
+ * mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c mgmt/error.c mgmt/console.c
+ * mgmt/config.c kernel/log.c lib/format.c tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c
+ * tests/host/heap.c tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
+#include <stdlib.h>
+#include <string.h>
+
+#include "cpu/percpu.h"
+#include "cpu/tsc.h"
+#include "fake_vm.h"
+#include "mgmt/domain_struct.h"
+#include "shell/command.h"
+#include "shell/complete.h"
+#include "shell/tty.h"
+
+extern void (*host_wait)(void);
+bool fake_host_settle(void);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static bool impatient;		/* a command waits: type what ends it */
+static struct editor editor;
+static struct history history;
+
+static size_t port_read(void *buf, size_t n)
+{
+	static const char keys[] = { 0x03, 0x1d };
+
+	if (!impatient || n < sizeof(keys))
+		return 0;
+	impatient = false;
+	memcpy(buf, keys, sizeof(keys));
+	return sizeof(keys);
+}
+
+static void port_write(const void *data, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (((const uint8_t *)data)[i] >= 0x7f)
+			abort();
+}
+
+static void on_wait(void)
+{
+	host_tsc += 1000000;
+	impatient = !fake_host_settle();
+}
+
+static void define(const char *name)
+{
+	struct config_vm *c = calloc(1, sizeof(*c));
+
+	strcpy(c->name, name);
+	c->vcpus = 1;
+	c->memory = 1 << 20;
+	if (domain_define(c, NULL))
+		abort();
+}
+
+static void start(void)
+{
+	static const struct shell_port port = { .read = port_read, .write = port_write };
+
+	host_percpu_init(1);
+	fake_vm_reset();
+	host_wait = on_wait;
+	define("a");
+	define("debian");
+	tty_init(&port);
+}
+
+static void key(uint8_t k)
+{
+	static struct completion c;
+	static char line[EDITOR_LINE_MAX + 1];
+
+	switch (editor_key(&editor, k)) {
+	case EDITOR_LINE:
+		strcpy(line, editor.text);
+		history_add(&history, line);
+		command_line(line);
+		editor_begin(&editor);
+		break;
+	case EDITOR_TOO_LONG:
+	case EDITOR_CANCEL:
+		editor_begin(&editor);
+		break;
+	case EDITOR_COMPLETE:
+		complete_find(editor.text, editor.cursor, &c);
+		if (c.count)
+			editor_insert(&editor, c.name[0] + c.typed, c.common - c.typed);
+		break;
+	case EDITOR_MORE:
+	case EDITOR_DIAGNOSE:
+		break;
+	}
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static bool started;
+
+	if (!started)
+		start();
+	started = true;
+	memset(&history, 0, sizeof(history));
+	editor_init(&editor, "keel> ", &history, tty_write);
+	for (size_t i = 0; i < size; i++) {
+		key(data[i]);
+		if (i % 3 == 0)
+			editor_draw(&editor);
+	}
+	key('\r');
+	command_line("destroy a; destroy debian");
+	while (fake_host_settle())
+		;
+	if (fake.alive)
+		abort();
+	return 0;
+}

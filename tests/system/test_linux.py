@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Debian's own kernel as a guest: to its shell, typing in it, power-off, reboot, two at once."""
+import os
+import re
+import subprocess
+
+import pytest
+from keel import INITRD, KERNEL, LINUX, clean, vm
+
+SHELL = r"\w+:/# "
+
+
+def ready(keel, name):
+    """In the guest's console: waits for the guest's prompt."""
+    keel.expect(r"READY [\d.]+")
+    keel.expect(rf"{name}:/# ")
+
+
+@pytest.mark.cost(60)
+def test_debian(start, bed):
+    """The demo: start, work in the shell, leave and come back, power off."""
+    keel = start(bed, config=vm("debian"), modules=LINUX).boot()
+    with keel.console("debian", "start debian --console"):
+        ready(keel, "debian")
+        keel.send("echo $((6 * 7)) $(hostname)\r")
+        keel.expect(r"42 debian")
+        keel.expect(SHELL)
+        keel.send("cat /proc/cpuinfo | grep -c ^processor; echo done\r")
+        keel.expect(r"1\s+done")
+    assert "running" in keel.command("domstate debian")
+    # What comes while nobody looks is kept.
+    with keel.console("debian"):
+        keel.send("(sleep 2; echo was$((1 + 1))late) &\r")
+        keel.expect(SHELL)
+    keel.wait_for("domstats debian", r"\d")
+    keel.settle(4 if bed == "svm" else 8)
+    with keel.console("debian"):
+        keel.expect("was2late")
+        keel.send("\rpoweroff\r")
+        keel.expect("Power down")
+    keel.wait_state("debian", "shut off")
+    keel.poweroff()
+
+
+@pytest.mark.cost(50)
+def test_debian_reboot_inside(start, bed):
+    keel = start(bed, config=vm("debian", on_reboot="restart"), modules=LINUX).boot()
+    with keel.console("debian", "start debian --console"):
+        ready(keel, "debian")
+        keel.send("reboot\r")
+        ready(keel, "debian")
+        keel.send("echo back $((40 + 2))\r")
+        keel.expect("back 42")
+    keel.command("destroy debian")
+    keel.wait_state("debian", "shut off")
+    keel.poweroff()
+
+
+@pytest.mark.cost(40)
+def test_debian_shutdown_from_keel(start, bed):
+    """`shutdown` presses the ACPI power button; the guest powers itself down."""
+    keel = start(bed, config=vm("debian"), modules=LINUX).boot()
+    with keel.console("debian", "start debian --console"):
+        ready(keel, "debian")
+        keel.send("cat /proc/bus/input/devices\r")
+        keel.expect("Power Button")
+    keel.command("shutdown debian")
+    keel.wait_state("debian", "shut off")
+    keel.poweroff()
+
+
+@pytest.mark.cost(80)
+def test_two_guests(start, bed):
+    """Two guests side by side: each has its own memory, console and name; one's death leaves the other alone."""
+    keel = start(bed, config=vm("debian") + vm("debian2"), modules=LINUX).boot()
+    keel.command("start debian")
+    keel.command("start debian2")
+    for name in ("debian", "debian2"):
+        with keel.console(name):
+            ready(keel, name)
+            keel.send(f"echo {name} > /tmp/me; cat /tmp/me /etc/hostname; hostname\r")
+            keel.expect(rf"{name}\r\n")
+            keel.expect(SHELL)
+    keel.command("suspend debian2")
+    assert "paused" in keel.command("domstate debian2")
+    with keel.console("debian"):
+        keel.send("cat /tmp/me; echo $((20 + 22))\r")
+        keel.expect(r"debian\s+42")
+    keel.command("resume debian2")
+    keel.command("destroy debian")
+    keel.wait_state("debian", "shut off")
+    with keel.console("debian2"):
+        keel.send("cat /tmp/me; echo $((20 + 22))\r")
+        keel.expect(r"debian2\s+42")
+        keel.send("poweroff\r")
+        keel.expect("Power down")
+    keel.wait_state("debian2", "shut off")
+    keel.poweroff()
+
+
+def normal(text):
+    """Kernel messages of warning level and above, without what differs between two boots."""
+    out = set()
+    for line in re.findall(r"<[0-4]>\[[^\]]*\] ([^\r\n]*)", text):
+        out.add(re.sub(r"0x[0-9a-f]+|[0-9a-f]{8,}|\d+", "#", line))
+    return out
+
+
+@pytest.fixture(scope="session")
+def plain_warnings():
+    """What the same kernel warns of on plain QEMU."""
+    out = subprocess.run(
+        ["timeout", "100", "qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-machine", "q35", "-m", "192",
+         "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", KERNEL, "-initrd", INITRD,
+         "-append", "console=ttyS0 quiet run=dmesg_-r&&poweroff"],
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False).stdout.decode("latin-1")
+    assert "READY" in out and "Power down" in out, out[-2000:]
+    return normal(clean(out))
+
+
+@pytest.mark.cost(45)
+def test_debian_warns_of_nothing_new(start, bed, plain_warnings):
+    keel = start(bed, config=vm("debian", cmdline="console=ttyS0 quiet run=dmesg_-r&&poweroff"), modules=LINUX).boot()
+    with keel.console("debian", "start debian --console"):
+        text = keel.expect("Power down")
+    new = normal(text) - plain_warnings
+    assert not new, "\n".join(sorted(new))
+    keel.poweroff()
+
+
+@pytest.mark.cost(30)
+def test_demo_iso(start, bed):
+    """What `make run` starts: both Debian guests defined, not started."""
+    with open(os.path.join(os.path.dirname(__file__), "../../configs/demo.conf"), encoding="utf-8") as f:
+        keel = start(bed, config=f.read(), modules=LINUX).boot()
+    out = keel.command("list --all")
+    assert re.search(r"debian\s+shut off", out) and re.search(r"debian2\s+shut off", out)
+    assert "debian" not in keel.command("list")
+    keel.poweroff()
