@@ -121,15 +121,27 @@ static void deliver(void)
 	}
 }
 
+/* Until something happens to this CPU; returns how many ticks are left. */
+static uint64_t burn_some(uint64_t ticks)
+{
+	uint64_t start = host_tsc;
+
+	leave(start + ticks);
+	ticks -= host_tsc - start < ticks ? host_tsc - start : ticks;
+	deliver();
+	return ticks;
+}
+
+void sim_spin(uint64_t ticks)
+{
+	while (ticks)
+		ticks = burn_some(ticks);
+}
+
 void sim_burn(uint64_t ticks)
 {
-	uint64_t start;
-
 	while (ticks) {
-		start = host_tsc;
-		leave(start + ticks);
-		ticks -= host_tsc - start < ticks ? host_tsc - start : ticks;
-		deliver();
+		ticks = burn_some(ticks);
 		sched_point();
 	}
 }

@@ -18,6 +18,8 @@ void sim_finish(void);
 
 /* The current thread uses its CPU for so many ticks, coming to sched_point() whenever it is asked to. */
 void sim_burn(uint64_t ticks);
+/* Likewise, but does not give way. */
+void sim_spin(uint64_t ticks);
 uint32_t sim_random(uint32_t limit);
 /* Simulated time after which the test fails: something was lost. */
 extern uint64_t sim_deadline;

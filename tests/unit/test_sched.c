@@ -308,7 +308,7 @@ static void true_already_main(void)
 	waitq_init(&q);
 	t = spawn("passer-by", passer_by, NULL, 0, 0);
 	for (unsigned i = 0; !passed_by; i++) {
-		host_tsc += 1000;
+		sim_spin(1000);
 		assert_true(i < 10000);
 		if (i & 1) {
 			assert_true(WAITQ_WAIT(&q, true, THREAD_FOREVER));
