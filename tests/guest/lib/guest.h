@@ -62,6 +62,7 @@ typedef void trap_fn(struct frame *frame);
 void trap_set(unsigned vector, trap_fn *handler);
 void trap_count_set(unsigned vector, unsigned *count);	/* handler that counts, and EOIs when vector >= 32 */
 void trap_ist_set(unsigned vector, unsigned ist);
+uint64_t trap_ist_top(unsigned ist);	/* 1 to 3: the end of that stack */
 void trap_entry_set(unsigned vector, void (*entry)(void));	/* raw gate, past the runtime */
 void traps_init(void);			/* again, to take back trap_entry_set */
 extern uint64_t trap_last_rip;

@@ -88,6 +88,11 @@ void trap_ist_set(unsigned vector, unsigned ist)
 	idt[vector].ist = (uint8_t)ist;
 }
 
+uint64_t trap_ist_top(unsigned ist)
+{
+	return (uint64_t)ist_stacks[ist - 1] + STACK_SIZE;
+}
+
 void trap_entry_set(unsigned vector, void (*entry)(void))
 {
 	gate_set(vector, (uint64_t)entry, GATE_INTERRUPT);
