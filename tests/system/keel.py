@@ -24,6 +24,9 @@ ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x07")
 KERNEL, INITRD = f"{BUILD}/guest/vmlinuz", f"{BUILD}/guest/initrd.img"
 LINUX = {"vmlinuz": KERNEL, "initrd.img": INITRD}
 
+# A back end that is not there is not tested.
+BEDS = [bed for bed in ("svm", "vmx") if os.path.isdir(f"{ROOT}/{bed}")]
+
 # Wall-clock seconds that something may take before it counts as hung.
 PATIENCE = {"svm": 120, "vmx": 240}
 

@@ -71,10 +71,10 @@ def test_ryzen_smoke(start):
 
 
 REFUSALS = {
-    "no virtualisation": ("svm", {"cpu_model": "max,-svm"}, r"SVM|VT-x|VMX"),
-    "no EPT": ("vmx", {"cpu_model": "core2_penryn"}, r"EPT"),
-    "no unrestricted guest": ("vmx", {"cpu_model": "corei5_lynnfield_750"}, r"unrestricted"),
-    "no NPT": ("svm", {"cpu_model": "max,+svm,-npt"}, r"NPT|nested pag"),
+    "svm without SVM": ("svm", {"cpu_model": "max,-svm"}, r"SVM|VT-x|VMX"),
+    "vmx without EPT": ("vmx", {"cpu_model": "core2_penryn"}, r"EPT"),
+    "vmx without unrestricted guest": ("vmx", {"cpu_model": "corei5_lynnfield_750"}, r"unrestricted"),
+    "svm without NPT": ("svm", {"cpu_model": "max,+svm,-npt"}, r"NPT|nested pag"),
     "too little memory": ("svm", {"memory": 16}, r"memory"),
 }
 
