@@ -71,6 +71,7 @@ bool svm_run(struct vcpu *vcpu);
 /* svm_inject.c */
 void svm_inject(struct vcpu *vcpu);		/* GIF clear, last thing before entry */
 void svm_delivered(struct vcpu *vcpu);		/* after an exit: what became of the injected event */
+void svm_nmi_unmask(struct vcpu *vcpu);
 void svm_window_opened(struct vcpu *vcpu);
 
 /* svm_exit.c: a row for each exit code up to 0xaf, and three more. */

@@ -71,6 +71,7 @@ static void cpuid(struct vcpu *vcpu, struct vmcb *v)
 
 static void hlt(struct vcpu *vcpu, struct vmcb *v)
 {
+	svm_nmi_unmask(vcpu);		/* what may end the halt is judged now */
 	exit_hlt(vcpu, length_of_plain(vcpu, v, 0xf4, 1));
 }
 

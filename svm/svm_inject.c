@@ -2,7 +2,7 @@
 /*
  * Events into the VMCB and back. What to inject is vmm/event.c's choice; here it is written down: exceptions and NMIs by
  * EVENTINJ, maskable interrupts by EVENTINJ or, on chips that want it, by V_IRQ, which otherwise asks for the
- * interrupt window. NMIs are masked until IRET, which is intercepted while another one waits.
+ * interrupt window. NMIs are masked until IRET, which is intercepted as long as they are.
  * Source: AMD64 APM 2, "Event Injection", "Virtual Interrupts", "EXITINTINFO".
  */
 #include "svm/svm.h"
@@ -52,8 +52,10 @@ static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
 }
 
 /* The IRET of the NMI handler was seen and has been executed: the guest stands elsewhere now. */
-static void nmi_unmask(struct vcpu *vcpu, struct svm_vcpu *s)
+void svm_nmi_unmask(struct vcpu *vcpu)
 {
+	struct svm_vcpu *s = svm_of(vcpu);
+
 	if (s->nmi_iret_rip != ~0ul && vcpu->rip != s->nmi_iret_rip) {
 		vcpu->event.nmi_masked = false;
 		s->nmi_iret_rip = ~0ul;
@@ -66,7 +68,7 @@ void svm_inject(struct vcpu *vcpu)
 	struct event e;
 	unsigned blocked;
 
-	nmi_unmask(vcpu, s);
+	svm_nmi_unmask(vcpu);
 	s->vmcb->vintr = (s->vmcb->vintr & ~VINTR_TPR) | vcpu->vlapic.tpr >> 4;
 	blocked = event_pick(vcpu, &e);
 	if (e.valid)
@@ -79,7 +81,9 @@ void svm_inject(struct vcpu *vcpu)
 			s->window = true;
 		}
 	}
-	svm_intercept_set(s->vmcb, INTERCEPT_IRET, blocked & EVENT_BLOCKED_NMI && s->nmi_iret_rip == ~0ul);
+	svm_intercept_set(s->vmcb, INTERCEPT_IRET, vcpu->event.nmi_masked && s->nmi_iret_rip == ~0ul);
+	if (s->nmi_iret_rip != ~0ul)
+		vcpu->event.look = true;	/* until the IRET is seen to be done */
 	svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8, blocked & EVENT_BLOCKED_TPR || s->vmcb->vintr & VINTR_IRQ);
 	s->vmcb->clean = 0;
 }
