@@ -22,11 +22,6 @@ static bool is_tcg(void)
 	return bed == BED_QEMU_TCG;
 }
 
-static bool is_bochs(void)
-{
-	return bed == BED_BOCHS;
-}
-
 static bool is_bochs_svm(void)
 {
 	return bed == BED_BOCHS && cpu_has(FEATURE_SVM);
@@ -58,12 +53,14 @@ static struct row rows[ERRATUM_COUNT] = {
 		"task switches and INIT are not intercepted", is_tcg },
 	[ERRATUM_SVM_NO_VM_CR] = { "svm_no_vm_cr",
 		"the MSRs VM_CR and SVM_KEY are missing", is_bochs_svm },
+	[ERRATUM_SVM_NO_PREEMPTION] = { "svm_no_preemption",
+		"interrupts do not leave a guest with IF=0: it keeps its core until its next exit", is_bochs_svm },
 	[ERRATUM_XSETBV_NOT_INTERCEPTED] = { "xsetbv_not_intercepted",
 		"a guest writes the real XCR0: it is read back after each exit", is_tcg },
 	[ERRATUM_INTERRUPT_MAY_GET_LOST] = { "interrupt_may_get_lost",
 		"a physical interrupt can vanish between parallel cores: waits are bounded", is_tcg },
-	[ERRATUM_PREEMPT_BY_TIMER_ONLY] = { "preempt_by_timer_only",
-		"interrupts do not leave a guest with IF=0: a preemption timer is always armed", is_bochs },
+	[ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY] = { "vmx_preempt_by_timer_only",
+		"interrupts do not leave a guest with IF=0: the preemption timer is always armed", is_bochs_vmx },
 	[ERRATUM_VMX_NO_MTF] = { "vmx_no_mtf",
 		"the monitor trap flag, if offered, does nothing", is_bochs_vmx },
 	[ERRATUM_CPUID_TSC_WRONG] = { "cpuid_tsc_wrong",

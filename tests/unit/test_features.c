@@ -90,7 +90,7 @@ static void test_intel(void **state)
 	bootinfo.rsdp_valid = true;
 	errata_init();
 	assert_int_equal(errata_bed(), BED_BOCHS);
-	assert_true(errata_has(ERRATUM_PREEMPT_BY_TIMER_ONLY));
+	assert_true(errata_has(ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY));
 	assert_false(errata_has(ERRATUM_SVM_INJECT_BY_EVENTINJ));
 }
 
