@@ -4,6 +4,7 @@
  */
 #include "include/addr.h"
 #include "kernel/log.h"
+#include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/mgmt.h"
 #include "mgmt/node.h"
@@ -11,32 +12,49 @@
 #include "shell/table.h"
 #include "shell/tty.h"
 
-static void print_wrapped(const char *name, const char *const *words, unsigned count)
+#define VALUE_COLUMN 16
+
+/* Words behind a label, in rows of their own under the first. */
+struct paragraph {
+	unsigned column;
+};
+
+static void begin_paragraph(struct paragraph *p, const char *label)
 {
-	unsigned column = 16;
+	tty_print("%-16s", label);
+	p->column = VALUE_COLUMN;
+}
 
-	tty_print("%-16s", name);
-	for (unsigned i = 0; i < count; i++) {
-		unsigned n = (unsigned)strlen(words[i]) + 1;
-
-		if (column + n > TTY_COLUMNS) {
-			tty_print("\n%-16s", "");
-			column = 16;
-		}
-		tty_print("%s ", words[i]);
-		column += n;
+static void add_word(struct paragraph *p, const char *word, size_t n)
+{
+	if (p->column > VALUE_COLUMN && p->column + n + 1 > TTY_COLUMNS) {
+		tty_print("\n%-16s", "");
+		p->column = VALUE_COLUMN;
 	}
-	tty_text("\n");
+	tty_print("%s%.*s", p->column > VALUE_COLUMN ? " " : "", (int)n, word);
+	p->column += (unsigned)n + (p->column > VALUE_COLUMN);
+}
+
+static void add_words(struct paragraph *p, const char *text)
+{
+	while (*text) {
+		const char *end = strchr(text, ' ');
+		size_t n = end ? (size_t)(end - text) : strlen(text);
+
+		add_word(p, text, n);
+		text += n + (end != NULL);
+	}
 }
 
 static void print_features(void)
 {
-	const char *words[128];
-	unsigned n = 0;
+	struct paragraph p;
+	const char *name;
 
-	while (n < 128 && (words[n] = node_feature(n)))
-		n++;
-	print_wrapped("Features:", words, n);
+	begin_paragraph(&p, "Features:");
+	for (unsigned i = 0; (name = node_feature(i)); i++)
+		add_word(&p, name, strlen(name));
+	tty_text("\n");
 }
 
 static void print_cpus(void)
@@ -44,10 +62,9 @@ static void print_cpus(void)
 	struct node_cpu c;
 
 	for (unsigned i = 0; !node_cpu_get(i, &c); i++) {
-		char name[16] = "CPU ";
-		char digits[] = { (char)('0' + i / 100 % 10), (char)('0' + i / 10 % 10), (char)('0' + i % 10), 0 };
+		char name[16];
 
-		str_copy(name + 4, digits + (i < 10 ? 2 : i < 100 ? 1 : 0), sizeof(name) - 4);
+		format(name, sizeof(name), "CPU %u", i);
 		table_field(name, "%s, TSC skew %ld ticks", c.virtual ? "virtualisation on" : "virtualisation OFF",
 			    (long)c.tsc_skew);
 	}
@@ -55,10 +72,16 @@ static void print_cpus(void)
 
 static void print_errata(void)
 {
+	struct paragraph p;
 	const char *name, *text;
 
-	for (unsigned i = 0; (name = node_erratum(i, &text)); i++)
-		tty_print("%s%s: %s\n", i ? "                " : "Quirks:         ", name, text);
+	for (unsigned i = 0; (name = node_erratum(i, &text)); i++) {
+		begin_paragraph(&p, i ? "" : "Quirks:");
+		add_words(&p, name);
+		add_words(&p, "-");
+		add_words(&p, text);
+		tty_text("\n");
+	}
 }
 
 static int run_nodeinfo(const struct command_args *a)

@@ -6,6 +6,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/events.h"
+#include "mgmt/node.h"
 #include "shell/commands.h"
 #include "shell/table.h"
 #include "shell/tty.h"
@@ -279,6 +280,7 @@ static bool print_event(void)
 
 static int run_event(const struct command_args *a)
 {
+	uint64_t seconds = command_number(a, "timeout", ~0ull), begin = node_uptime_ns();
 	unsigned count = 0;
 
 	seen.head = seen.tail = 0;
@@ -287,6 +289,8 @@ static int run_event(const struct command_args *a)
 	while (!tty_interrupted() && (!count || command_flag(a, "loop"))) {
 		if (print_event())
 			count++;
+		else if ((node_uptime_ns() - begin) / 1000000000 >= seconds)
+			break;
 		else
 			tty_wait_some();
 	}
@@ -320,6 +324,7 @@ static const struct option domstats_options[] = {
 };
 static const struct option event_options[] = {
 	{ "loop", "go on until Ctrl-C, not only to the first", OPTION_FLAG, WHAT_NOTHING, false, false },
+	{ "timeout", "seconds to wait at most", OPTION_NUMBER, WHAT_NOTHING, false, false },
 	OPTION_LAST
 };
 
