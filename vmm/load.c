@@ -50,6 +50,8 @@ unsigned load_map(const struct load_machine *m, struct load_region map[LOAD_MAP_
 		if (after < m->ram_low_end)
 			map[n++] = (struct load_region){ after, m->ram_low_end - after, LOAD_RAM };
 	}
+	if (m->ecam_size)
+		map[n++] = (struct load_region){ m->ecam.v, m->ecam_size, LOAD_RESERVED };
 	if (m->ram_high_size)
 		map[n++] = (struct load_region){ 4 * GIB, m->ram_high_size, LOAD_RAM };
 	return n;

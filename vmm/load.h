@@ -26,6 +26,8 @@ struct load_machine {
 	gpa_t rsdp;
 	gpa_t acpi;			/* tables: reserved in the memory map */
 	uint64_t acpi_size;
+	gpa_t ecam;			/* PCI's configuration space, between RAM and 4G: told as reserved; size 0: none */
+	uint64_t ecam_size;
 };
 
 enum load_start { LOAD_START_LINUX64, LOAD_START_PROTECTED32 };

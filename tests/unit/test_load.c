@@ -180,13 +180,17 @@ static void linux_below_acpi(void **state)
 	machine.acpi = GPA(RAM - 64 * KIB);
 	machine.acpi_size = 32 * KIB;
 	machine.ram_high_size = GIB;
+	machine.ecam = GPA(0xe0000000);
+	machine.ecam_size = MIB;
 	assert_int_equal(load(), 0);
 	assert_int_equal(get(entry.rsi + 0x218, 4), RAM - 64 * KIB - 8192);
-	assert_int_equal(get(entry.rsi + 0x1e8, 1), 6);
+	assert_int_equal(get(entry.rsi + 0x1e8, 1), 7);
 	assert_int_equal(get(entry.rsi + 0x2d0 + 60, 8), RAM - 64 * KIB);
 	assert_int_equal(get(entry.rsi + 0x2d0 + 76, 4), 3);
-	assert_int_equal(get(entry.rsi + 0x2d0 + 100, 8), 4 * GIB);
-	assert_int_equal(get(entry.rsi + 0x2d0 + 108, 8), GIB);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 100, 8), 0xe0000000);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 116, 4), 2);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 120, 8), 4 * GIB);
+	assert_int_equal(get(entry.rsi + 0x2d0 + 128, 8), GIB);
 }
 
 /* An ELF file with one segment to load at 1M (linked at `vaddr`) and a note behind it. */
