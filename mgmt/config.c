@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Design. The text is cut into lines, a line into key and value, each handled by its section's table of keys: a row knows the key's name,
- * how its value is read, and into which field. A row seen twice in a section is an error. Whatever is quoted in an error is cut and made
- * printable first, since the text may be anything.
+ * Design. The text is cut into lines, a line into key and value, each handled by its section's
+ * table of keys: a row knows the key's name, how its value is read, and into which field. A row
+ * seen twice in a section is an error. Whatever is quoted in an error is cut and made printable
+ * first, since the text may be anything.
  */
 #include "mgmt/config.h"
 
@@ -102,8 +103,10 @@ static bool equals(struct piece v, const char *word)
 
 static bool digit(char c, unsigned base, unsigned *out)
 {
-	*out = c >= '0' && c <= '9' ? (unsigned)(c - '0') : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10) :
-	       c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10) : 16;
+	*out = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+	       : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+	       : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10)
+				      : 16;
 	return *out < base;
 }
 
@@ -116,7 +119,8 @@ static bool read_number(struct piece v, uint64_t *out)
 	if (!v.n)
 		return false;
 	for (size_t i = 0; i < v.n; i++)
-		if (!digit(v.s[i], 10, &d) || __builtin_mul_overflow(*out, 10ul, out) || __builtin_add_overflow(*out, d, out))
+		if (!digit(v.s[i], 10, &d) || __builtin_mul_overflow(*out, 10ul, out) ||
+		    __builtin_add_overflow(*out, d, out))
 			return false;
 	return true;
 }
@@ -135,8 +139,8 @@ static bool name_is_right(struct piece v)
 	for (size_t i = 0; i < v.n; i++) {
 		char c = v.s[i];
 
-		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-		      c == '_' || c == '-'))
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '.' || c == '_' || c == '-'))
 			return false;
 	}
 	return true;
@@ -151,8 +155,10 @@ static void copy_piece(char *dst, struct piece v)
 static bool read_hostname(struct parser *p, const struct key *k, struct piece v)
 {
 	if (!name_is_right(v)) {
-		add_error(p, p->line, "%s '%s' is not right: 1 to %d letters, digits, '.', '_', '-' are allowed",
-			  k->name, quote(v).s, CONFIG_NAME_MAX - 1);
+		add_error(
+			p, p->line,
+			"%s '%s' is not right: 1 to %d letters, digits, '.', '_', '-' are allowed",
+			k->name, quote(v).s, CONFIG_NAME_MAX - 1);
 		return false;
 	}
 	copy_piece(field_of(p, k), v);
@@ -162,12 +168,14 @@ static bool read_hostname(struct parser *p, const struct key *k, struct piece v)
 static bool read_text(struct parser *p, const struct key *k, struct piece v)
 {
 	if (v.n >= k->size) {
-		add_error(p, p->line, "%s has %zu characters, at most %zu are allowed", k->name, v.n, k->size - 1);
+		add_error(p, p->line, "%s has %zu characters, at most %zu are allowed", k->name,
+			  v.n, k->size - 1);
 		return false;
 	}
 	for (size_t i = 0; i < v.n; i++) {
 		if ((uint8_t)v.s[i] < ' ' || v.s[i] == 0x7f) {
-			add_error(p, p->line, "%s contains the control character 0x%02x", k->name, (uint8_t)v.s[i]);
+			add_error(p, p->line, "%s contains the control character 0x%02x", k->name,
+				  (uint8_t)v.s[i]);
 			return false;
 		}
 	}
@@ -179,7 +187,8 @@ static bool read_module(struct parser *p, const struct key *k, struct piece v)
 {
 	const struct config_limits *l = p->limits;
 
-	*(k->field == offsetof(struct config_vm, kernel) ? &p->vm->kernel_line : &p->vm->initrd_line) = p->line;
+	*(k->field == offsetof(struct config_vm, kernel) ? &p->vm->kernel_line
+							 : &p->vm->initrd_line) = p->line;
 	if (!v.n) {
 		add_error(p, p->line, "%s names no module", k->name);
 		return false;
@@ -187,7 +196,8 @@ static bool read_module(struct parser *p, const struct key *k, struct piece v)
 	if (!read_text(p, k, v))
 		return false;
 	if (l->module && !l->module(l->arg, field_of(p, k))) {
-		add_error(p, p->line, "%s: there is no module '%s': give it to GRUB (tools/mkiso NAME=FILE)",
+		add_error(p, p->line,
+			  "%s: there is no module '%s': give it to GRUB (tools/mkiso NAME=FILE)",
 			  k->name, quote(v).s);
 		return false;
 	}
@@ -199,7 +209,8 @@ static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
 	uint64_t n;
 
 	if (!read_number(v, &n) || n < 1 || n > p->limits->vcpus_max) {
-		add_error(p, p->line, "%s = %s is not right: 1 to %u are allowed", k->name, quote(v).s, p->limits->vcpus_max);
+		add_error(p, p->line, "%s = %s is not right: 1 to %u are allowed", k->name,
+			  quote(v).s, p->limits->vcpus_max);
 		return false;
 	}
 	*(unsigned *)field_of(p, k) = (unsigned)n;
@@ -214,15 +225,17 @@ static bool read_memory(struct parser *p, const struct key *k, struct piece v)
 	unsigned shift = suffix && *suffix ? (unsigned)(suffix - suffixes + 1) * 10 : 0;
 	uint64_t n;
 
-	if (!read_number(trim((struct piece){ v.s, v.n - (shift ? 1 : 0) }), &n) || n > ~0ul >> shift) {
-		add_error(p, p->line, "%s = %s is not right: a number with K, M or G is wanted, as in 192M",
+	if (!read_number(trim((struct piece){ v.s, v.n - (shift ? 1 : 0) }), &n) ||
+	    n > ~0ul >> shift) {
+		add_error(p, p->line,
+			  "%s = %s is not right: a number with K, M or G is wanted, as in 192M",
 			  k->name, quote(v).s);
 		return false;
 	}
 	n <<= shift;
 	if (n < MEMORY_MIN || n > p->limits->memory_max) {
-		add_error(p, p->line, "%s = %s is not possible: %luM to %luM are allowed", k->name, quote(v).s,
-			  MEMORY_MIN / MIB, p->limits->memory_max / MIB);
+		add_error(p, p->line, "%s = %s is not possible: %luM to %luM are allowed", k->name,
+			  quote(v).s, MEMORY_MIN / MIB, p->limits->memory_max / MIB);
 		return false;
 	}
 	if (!IS_ALIGNED(n, PAGE_SIZE)) {
@@ -236,7 +249,8 @@ static bool read_memory(struct parser *p, const struct key *k, struct piece v)
 static bool read_bool(struct parser *p, const struct key *k, struct piece v)
 {
 	if (!equals(v, "yes") && !equals(v, "no")) {
-		add_error(p, p->line, "%s = %s is not right: yes or no is allowed", k->name, quote(v).s);
+		add_error(p, p->line, "%s = %s is not right: yes or no is allowed", k->name,
+			  quote(v).s);
 		return false;
 	}
 	*(bool *)field_of(p, k) = equals(v, "yes");
@@ -258,7 +272,8 @@ static bool read_action(struct parser *p, const struct key *k, struct piece v)
 			return true;
 		}
 	}
-	add_error(p, p->line, "%s = %s is not right: destroy, restart or preserve is allowed", k->name, quote(v).s);
+	add_error(p, p->line, "%s = %s is not right: destroy, restart or preserve is allowed",
+		  k->name, quote(v).s);
 	return false;
 }
 
@@ -281,8 +296,10 @@ static bool read_uuid(struct parser *p, const struct key *k, struct piece v)
 		}
 	}
 	if (!right)
-		add_error(p, p->line, "%s = %s is not right: 32 hexadecimal digits are wanted, as in "
-			  "6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811", k->name, quote(v).s);
+		add_error(p, p->line,
+			  "%s = %s is not right: 32 hexadecimal digits are wanted, as in "
+			  "6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811",
+			  k->name, quote(v).s);
 	p->uuid_line = p->line;
 	return right;
 }
@@ -327,7 +344,8 @@ static void list_keys(const struct key *keys, unsigned count, char *out, size_t 
 		n += (size_t)format(out + n, size - n, "%s%s", i ? ", " : "", keys[i].name);
 }
 
-static void handle_key(struct parser *p, const struct key *keys, unsigned count, struct piece name, struct piece v)
+static void handle_key(struct parser *p, const struct key *keys, unsigned count, struct piece name,
+		       struct piece v)
 {
 	char known[128];
 
@@ -342,7 +360,8 @@ static void handle_key(struct parser *p, const struct key *keys, unsigned count,
 		return;
 	}
 	list_keys(keys, count, known, sizeof(known));
-	add_error(p, p->line, "unknown key '%s': %s %s", quote(name).s, known, count > 1 ? "are known" : "is known");
+	add_error(p, p->line, "unknown key '%s': %s %s", quote(name).s, known,
+		  count > 1 ? "are known" : "is known");
 }
 
 /* ---- sections */
@@ -423,8 +442,10 @@ static bool name_is_taken(const struct parser *p, struct piece name)
 static int begin_vm(struct parser *p, struct piece name)
 {
 	if (!name_is_right(name)) {
-		add_error(p, p->line, "the VM's name '%s' is not right: 1 to %d letters, digits, '.', '_', '-' are allowed",
-			  quote(name).s, CONFIG_NAME_MAX - 1);
+		add_error(
+			p, p->line,
+			"the VM's name '%s' is not right: 1 to %d letters, digits, '.', '_', '-' are allowed",
+			quote(name).s, CONFIG_NAME_MAX - 1);
 		return 0;
 	}
 	if (name_is_taken(p, name)) {
@@ -448,7 +469,8 @@ static int begin_vm(struct parser *p, struct piece name)
 	return 0;
 }
 
-/* "[host]" or "[vm NAME]"; `v` lies between the brackets. Keys below a section that is wrong are passed over. */
+/* "[host]" or "[vm NAME]"; `v` lies between the brackets. Keys below a section that is wrong are
+ * passed over. */
 static int begin_section(struct parser *p, struct piece v)
 {
 	end_section(p);
@@ -535,7 +557,8 @@ static void fill_uuids(struct config *c)
 			make_uuid(c->hostname, c->vm[i]->name, c->vm[i]->uuid);
 }
 
-int config_parse(struct config *out, const char *text, size_t size, const struct config_limits *limits)
+int config_parse(struct config *out, const char *text, size_t size,
+		 const struct config_limits *limits)
 {
 	struct parser *p = heap_alloc(sizeof(*p));
 	int err;

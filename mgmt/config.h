@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * keel.conf: an INI file that defines the host's name and the virtual machines. The parser takes any bytes; it touches nothing but
- * its result, and asks through callbacks what modules there are. Every error names the line, what is wrong and what is allowed. A VM
- * with an error is not defined; the others are. Thread context (it allocates); no locks.
+ * keel.conf: an INI file that defines the host's name and the virtual machines. The parser takes
+ * any bytes; it touches nothing but its result, and asks through callbacks what modules there are.
+ * Every error names the line, what is wrong and what is allowed. A VM with an error is not defined;
+ * the others are. Thread context (it allocates); no locks.
  */
 #pragma once
 
@@ -26,7 +27,8 @@ struct config_vm {
 	char initrd[CONFIG_MODULE_MAX];	/* "" if none */
 	char cmdline[CONFIG_CMDLINE_MAX];
 	bool autostart;
-	enum config_action on_poweroff, on_reboot, on_crash;	/* destroy, restart, destroy if not given */
+	/* destroy, restart, destroy if not given */
+	enum config_action on_poweroff, on_reboot, on_crash;
 	bool debug_exit;
 	unsigned line;			/* of its section */
 	unsigned kernel_line, initrd_line;
@@ -52,12 +54,15 @@ struct config_limits {
 	void *arg;
 	/* Is there a module of that name? NULL: every name is taken. */
 	bool (*module)(void *arg, const char *name);
-	/* A last look at a VM that is right so far (is the kernel one that can be loaded?). 0, or an error with one line in `why`. NULL: none. */
+	/* A last look at a VM that is right so far (is the kernel one that can be loaded?). 0, or
+	 * an error with one line in `why`. NULL: none. */
 	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
 };
 
-/* Fills `out` (about 15 KiB: not for a stack) from any bytes. 0 even when there are errors in the text; -ENOMEM. */
-int config_parse(struct config *out, const char *text, size_t size, const struct config_limits *limits) must_check;
+/* Fills `out` (about 15 KiB: not for a stack) from any bytes. 0 even when there are errors in the
+ * text; -ENOMEM. */
+int config_parse(struct config *out, const char *text, size_t size,
+		 const struct config_limits *limits) must_check;
 /* Frees what config_parse allocated. */
 void config_fini(struct config *c);
 

@@ -7,9 +7,9 @@
  * What follows an opcode, one letter for each:
  *	.  nothing		M  ModRM		C  ModRM, always a register
  *	b  imm8			B  ModRM, imm8		w  imm16		e  imm16, imm8
- *	z  imm16/32		Z  ModRM, imm16/32	v  imm16/32/64		j  imm16/32, a branch
- *	o  moffs		f  far pointer		-  #UD
- *	p  a prefix		E  escape		F  ModRM, imm8 in /0 /1	G  ModRM, imm16/32 in /0 /1
+ *	z  imm16/32		Z  ModRM, imm16/32	v  imm16/32/64		j  a branch's
+ *	o  moffs		f  far pointer		-  #UD			p  a prefix
+ *	E  escape		F  ModRM, imm8 in /0 /1			G  likewise imm16/32
  * and in 64-bit mode invalid:
  *	x  nothing		y  imm8			Y  ModRM, imm8		X  far pointer
  *	V  VEX, EVEX, or (not in 64-bit mode) ModRM;  O  XOP or ModRM
@@ -58,7 +58,8 @@ static int64_t take_signed(struct cursor *c, unsigned size)
 	return size ? (int64_t)(v << (64 - 8 * size)) >> (64 - 8 * size) : 0;
 }
 
-/* Legacy prefixes in any order, then at most one REX, which counts only right before the opcode. Returns the opcode's first byte. */
+/* Legacy prefixes in any order, then at most one REX, which counts only right before the opcode.
+ * Returns the opcode's first byte. */
 static uint8_t take_prefixes(struct cursor *c, struct insn *i, bool *address67)
 {
 	static const uint8_t legacy_segment[] = { SEG_ES, SEG_CS, SEG_SS, SEG_DS };
@@ -167,7 +168,8 @@ static void take_modrm(struct cursor *c, struct insn *i, bool always_register)
 		take_memory(c, i, mod, m & 7);
 }
 
-/* VEX (2 or 3 bytes), EVEX and XOP behind their first byte; the rest reads like a legacy instruction of the map. */
+/* VEX (2 or 3 bytes), EVEX and XOP behind their first byte; the rest reads like a legacy
+ * instruction of the map. */
 static char take_vex(struct cursor *c, struct insn *i, uint8_t first)
 {
 	uint8_t a = next(c), b;
@@ -195,7 +197,9 @@ static char take_vex(struct cursor *c, struct insn *i, uint8_t first)
 		return map == 8 ? 'B' : map == 9 ? 'M' : map == 10 ? 'Z' : '-';
 	switch (map) {
 	case MAP_0F:
-		return two_byte[i->opcode] == 'B' ? 'B' : i->opcode == 0x77 && first != 0x62 ? '.' : 'M';
+		return two_byte[i->opcode] == 'B'	    ? 'B'
+		       : i->opcode == 0x77 && first != 0x62 ? '.'
+							    : 'M';
 	case MAP_0F38:
 	case 5:
 	case 6:
@@ -207,7 +211,8 @@ static char take_vex(struct cursor *c, struct insn *i, uint8_t first)
 	}
 }
 
-/* C4, C5 and 62 are LES, LDS and BOUND outside 64-bit mode, unless ModRM would name a register; 8F with a map below 8 is POP. */
+/* C4, C5 and 62 are LES, LDS and BOUND outside 64-bit mode, unless ModRM would name a register; 8F
+ * with a map below 8 is POP. */
 static bool is_vex(const struct cursor *c, const struct insn *i, uint8_t b)
 {
 	if (c->at >= c->n)
@@ -264,8 +269,10 @@ static bool take_operands(struct cursor *c, struct insn *i, char what)
 		if ((what == 'F' || what == 'G') && (i->reg & 7) > 1)
 			return true;
 		/* An XOP immediate is 4 bytes whatever the prefix. */
-		i->imm_size = (uint8_t)(what == 'B' || what == 'Y' || what == 'F' ? 1 : what == 'W' ? 2 :
-					what == 'Z' || what == 'G' ? (i->encoding ? 4 : z) : 0);
+		i->imm_size = (uint8_t)(what == 'B' || what == 'Y' || what == 'F' ? 1
+					: what == 'W'				  ? 2
+					: what == 'Z' || what == 'G' ? (i->encoding ? 4 : z)
+								     : 0);
 		break;
 	case 'b':
 	case 'y':
@@ -346,7 +353,10 @@ static bool lock_is_right(const struct insn *i)
 int decode(const uint8_t *bytes, size_t n, unsigned mode, struct insn *out)
 {
 	struct cursor c = { .bytes = bytes, .n = n };
-	struct insn i = { .mode = (uint8_t)mode, .segment = INSN_NO_REG, .base = INSN_NO_REG, .index = INSN_NO_REG };
+	struct insn i = { .mode = (uint8_t)mode,
+			  .segment = INSN_NO_REG,
+			  .base = INSN_NO_REG,
+			  .index = INSN_NO_REG };
 	bool address67 = false;
 	uint8_t b = take_prefixes(&c, &i, &address67);
 	char what;

@@ -11,7 +11,8 @@
 
 #define SLOTS	64u
 
-/* What is done without further ado: moves between memory and a whole register (or its zero-extended part) in 64-bit code. */
+/* What is done without further ado: moves between memory and a whole register (or its zero-extended
+ * part) in 64-bit code. */
 enum quick { QUICK_NO, QUICK_LOAD, QUICK_STORE, QUICK_IMMEDIATE };
 
 /* A decoded instruction: valid wherever these bytes stand in this mode. */
@@ -40,14 +41,16 @@ static void deliver(struct vcpu *vcpu, int err, const struct event *fault, uint6
 	if (err == -EFAULT)
 		event_queue(vcpu, fault);
 	else if (err == -ENOMEM)
-		vm_crash(vcpu->vm, "no memory is left to emulate an instruction at 0x%lx", vcpu->rip);
+		vm_crash(vcpu->vm, "no memory is left to emulate an instruction at 0x%lx",
+			 vcpu->rip);
 	else if (err == -ENODEV)
 		vm_crash(vcpu->vm, "code at 0x%lx (rip 0x%lx) is not in memory", linear, vcpu->rip);
 }
 
 static enum quick quick_of(const struct insn *i, uint8_t *size)
 {
-	bool flat = i->mode == 64 && i->address == 8 && i->segment != SEG_FS && i->segment != SEG_GS;
+	bool flat =
+		i->mode == 64 && i->address == 8 && i->segment != SEG_FS && i->segment != SEG_GS;
 	bool whole_byte = i->rex || i->reg < 4;		/* not AH and its like */
 
 	if (!flat || !i->memory || !i->has_modrm || i->encoding)
@@ -77,7 +80,8 @@ static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *
 	s->value_mask = s->quick ? bytes_mask(s->size) : 0;
 }
 
-/* Another vCPU may be writing to these bytes: they are copied once, then decoded and kept from the copy. */
+/* Another vCPU may be writing to these bytes: they are copied once, then decoded and kept from the
+ * copy. */
 static noinline int decode_into(struct insn_slot *s, const uint8_t *p, size_t n, unsigned bits)
 {
 	uint8_t copy[16];
@@ -98,8 +102,8 @@ static always_inline struct insn_slot *slot_of(struct vcpu *vcpu, uint64_t linea
 
 static always_inline bool slot_holds(const struct insn_slot *s, const uint8_t *p, unsigned bits)
 {
-	return likely(!(((load64(p) & s->mask[0]) ^ s->bytes[0]) | ((load64(p + 8) & s->mask[1]) ^ s->bytes[1]) |
-			(s->insn.mode ^ bits)));
+	return likely(!(((load64(p) & s->mask[0]) ^ s->bytes[0]) |
+			((load64(p + 8) & s->mask[1]) ^ s->bytes[1]) | (s->insn.mode ^ bits)));
 }
 
 /* 16 bytes may be read at p, `n` of them are the guest's. -EAGAIN: more are needed. */
@@ -112,9 +116,10 @@ static int lookup(struct vcpu *vcpu, uint64_t linear, unsigned bits, const uint8
 	return slot_holds(s, p, bits) && s->insn.length <= n ? 0 : decode_into(s, p, n, bits);
 }
 
-/* An instruction near its page's end: byte by byte, and the next page only if the instruction reaches it. */
-static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, const uint8_t *p,
-			   const struct insn_slot **out, struct event *fault)
+/* An instruction near its page's end: byte by byte, and the next page only if the instruction
+ * reaches it. */
+static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear,
+			   const uint8_t *p, const struct insn_slot **out, struct event *fault)
 {
 	size_t n = PAGE_SIZE - (linear & ~PAGE_MASK);
 	uint64_t second = m->bits == 64 ? linear + n : (uint32_t)(linear + n);
@@ -132,7 +137,8 @@ static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_
 	return lookup(vcpu, linear, m->bits, bytes, INSN_MAX, out);
 }
 
-static noinline const struct insn_slot *fetch_insn_slowly(struct vcpu *vcpu, const struct vcpu_mode *m)
+static noinline const struct insn_slot *fetch_insn_slowly(struct vcpu *vcpu,
+							  const struct vcpu_mode *m)
 {
 	uint64_t linear = fetch_linear(vcpu, m);
 	const struct insn_slot *s;
@@ -157,8 +163,10 @@ static noinline const struct insn_slot *fetch_insn_slowly(struct vcpu *vcpu, con
 	return NULL;
 }
 
-/* The instruction at RIP, or NULL when there is none: an event is queued, or the guest runs again. */
-static always_inline const struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_mode *m)
+/* The instruction at RIP, or NULL when there is none: an event is queued, or the guest runs again.
+ */
+static always_inline const struct insn_slot *fetch_insn(struct vcpu *vcpu,
+							const struct vcpu_mode *m)
 {
 	const struct insn_slot *s;
 	const uint8_t *p;
@@ -189,15 +197,17 @@ static bool insn_is(const struct insn *i, unsigned opcode)
 
 	if ((opcode & ~0xffu) == 0xf300)	/* PAUSE and the like */
 		return i->map == MAP_ONE && i->rep == 0xf3 && i->opcode == last;
-	if (opcode > 0xffff) {			/* 0F 01 and a ModRM byte that belongs to the opcode */
-		if (i->map != MAP_0F || i->opcode != (opcode >> 8 & 0xff) || i->memory || !i->has_modrm)
+	if (opcode > 0xffff) { /* 0F 01 and a ModRM byte that belongs to the opcode */
+		if (i->map != MAP_0F || i->opcode != (opcode >> 8 & 0xff) || i->memory ||
+		    !i->has_modrm)
 			return false;
 		return (0xc0u | (i->reg & 7u) << 3 | (i->rm & 7u)) == last;
 	}
 	return i->map == map && i->opcode == last;
 }
 
-static noinline unsigned length_slowly(struct vcpu *vcpu, const struct vcpu_mode *m, unsigned opcode)
+static noinline unsigned length_slowly(struct vcpu *vcpu, const struct vcpu_mode *m,
+				       unsigned opcode)
 {
 	const struct insn_slot *s = fetch_insn(vcpu, m);
 
@@ -251,7 +261,8 @@ unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15])
 	vmm_ops->mode(vcpu, &m);
 	linear = fetch_linear(vcpu, &m);
 	while (n < INSN_MAX && !fetch_page(vcpu, &m, linear + n, &p, &ignored)) {
-		room = (unsigned)MIN(PAGE_SIZE - ((linear + n) & ~PAGE_MASK), (uint64_t)INSN_MAX - n);
+		room = (unsigned)MIN(PAGE_SIZE - ((linear + n) & ~PAGE_MASK),
+				     (uint64_t)INSN_MAX - n);
 		memcpy(bytes + n, p, room);
 		n += room;
 	}
@@ -266,8 +277,10 @@ static noinline void crash_unknown(struct vcpu *vcpu, gpa_t gpa, const struct in
 
 	for (unsigned k = 0; k < n && k < i->length; k++)
 		format(hex + 3 * k, 4, "%02x ", bytes[k]);
-	vm_crash(vcpu->vm, "an access to device address 0x%lx by an instruction that is not emulated: %sat rip 0x%lx",
-		 gpa.v, hex, vcpu->rip);
+	vm_crash(
+		vcpu->vm,
+		"an access to device address 0x%lx by an instruction that is not emulated: %sat rip 0x%lx",
+		gpa.v, hex, vcpu->rip);
 }
 
 static noinline void end_badly(struct emulation *e, int err)
@@ -278,10 +291,15 @@ static noinline void end_badly(struct emulation *e, int err)
 		deliver(e->vcpu, err, &e->fault, 0);
 }
 
-static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s, const struct vcpu_mode *m, gpa_t gpa,
-				 bool write)
+static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s,
+				 const struct vcpu_mode *m, gpa_t gpa, bool write)
 {
-	struct emulation e = { .vcpu = vcpu, .insn = &s->insn, .mode = *m, .gpa = gpa, .hint = true, .hint_write = write };
+	struct emulation e = { .vcpu = vcpu,
+			       .insn = &s->insn,
+			       .mode = *m,
+			       .gpa = gpa,
+			       .hint = true,
+			       .hint_write = write };
 	int err = s->run ? s->run(&e) : -ENOSYS;
 
 	if (likely(!err))
@@ -291,10 +309,11 @@ static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s, c
 }
 
 /*
- * Is the quick move's operand what the exit was about: all of it on one page, at the exit's address? The chip has done its walk then
- * and found it allowed.
+ * Is the quick move's operand what the exit was about: all of it on one page, at the exit's
+ * address? The chip has done its walk then and found it allowed.
  */
-static always_inline bool quick_operand(const struct vcpu *vcpu, const struct insn_slot *s, gpa_t gpa)
+static always_inline bool quick_operand(const struct vcpu *vcpu, const struct insn_slot *s,
+					gpa_t gpa)
 {
 	const struct insn *i = &s->insn;
 	uint64_t a = (uint64_t)i->disp;
@@ -317,7 +336,8 @@ void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write)
 	s = fetch_insn(vcpu, &m);
 	if (unlikely(!s))
 		return;
-	if (unlikely(!s->quick || (s->quick == QUICK_LOAD) == write || !quick_operand(vcpu, s, gpa))) {
+	if (unlikely(!s->quick || (s->quick == QUICK_LOAD) == write ||
+		     !quick_operand(vcpu, s, gpa))) {
 		emulate_any(vcpu, s, &m, gpa, write);
 		return;
 	}
@@ -325,7 +345,8 @@ void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write)
 		vcpu->gpr[s->insn.reg] = exit_mmio_read(vcpu, gpa, s->size) & s->value_mask;
 	else
 		exit_mmio_write(vcpu, gpa, s->size,
-				(s->quick == QUICK_STORE ? vcpu->gpr[s->insn.reg] : s->insn.imm) & s->value_mask);
+				(s->quick == QUICK_STORE ? vcpu->gpr[s->insn.reg] : s->insn.imm) &
+					s->value_mask);
 	vcpu_next(vcpu, s->insn.length);
 }
 

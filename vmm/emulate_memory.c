@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory operands. The usual one is the very access that the chip refused: its guest physical address is known and its page
- * walk has been done, so nothing is checked twice. Everything else goes segment, walk, then RAM or a device.
- * Source: Intel SDM 3, "Protection": "Limit Checking", "Type Checking"; SDM 1, "Operand Addressing".
+ * Memory operands. The usual one is the very access that the chip refused: its guest physical
+ * address is known and its page walk has been done, so nothing is checked twice. Everything else
+ * goes segment, walk, then RAM or a device.
+ * Source: Intel SDM 3, "Protection": "Limit Checking",
+ * "Type Checking"; SDM 1, "Operand Addressing".
  */
 #include "vmm/emulate_state.h"
 
@@ -64,7 +66,8 @@ static bool within_limit(const struct segment *s, uint64_t offset, unsigned size
 }
 
 /* The linear address of an operand, or a fault. */
-static int linearize(struct emulation *e, enum seg s, uint64_t offset, unsigned size, unsigned access, uint64_t *out)
+static int linearize(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
+		     unsigned access, uint64_t *out)
 {
 	unsigned unused = e->mode.cr4 & CR4_LA57 ? 7 : 16;
 	struct segment seg;
@@ -87,7 +90,8 @@ static int linearize(struct emulation *e, enum seg s, uint64_t offset, unsigned 
 }
 
 /* Where a linear address leads: RAM's host address, filled, or NULL for a device. */
-static int resolve(struct emulation *e, uint64_t linear, unsigned access, gpa_t *gpa, uint8_t **host)
+static int resolve(struct emulation *e, uint64_t linear, unsigned access, gpa_t *gpa,
+		   uint8_t **host)
 {
 	struct gmem *g = &e->vcpu->vm->gmem;
 	int err = emulate_translate(e->vcpu, &e->mode, GVA(linear), access, gpa, &e->fault);
@@ -106,7 +110,8 @@ static int resolve(struct emulation *e, uint64_t linear, unsigned access, gpa_t 
 }
 
 /* As resolve, remembering the page while one instruction goes on. */
-static int resolve_at(struct emulation *e, uint64_t linear, unsigned access, int which, gpa_t *gpa, uint8_t **host)
+static int resolve_at(struct emulation *e, uint64_t linear, unsigned access, int which, gpa_t *gpa,
+		      uint8_t **host)
 {
 	struct page_at *at = which < 0 ? NULL : &e->at[which];
 	uint64_t offset = linear & ~PAGE_MASK;
@@ -119,12 +124,13 @@ static int resolve_at(struct emulation *e, uint64_t linear, unsigned access, int
 	}
 	err = resolve(e, linear, access, gpa, host);
 	if (!err && at)
-		*at = (struct page_at){ linear & PAGE_MASK, GPA(gpa->v - offset), *host ? *host - offset : NULL };
+		*at = (struct page_at){ linear & PAGE_MASK, GPA(gpa->v - offset),
+					*host ? *host - offset : NULL };
 	return err;
 }
 
-static int prepare_slowly(struct emulation *e, uint64_t linear, unsigned size, unsigned access, int which,
-			  struct operand *o)
+static int prepare_slowly(struct emulation *e, uint64_t linear, unsigned size, unsigned access,
+			  int which, struct operand *o)
 {
 	unsigned room = (unsigned)(PAGE_SIZE - (linear & ~PAGE_MASK));
 	uint64_t next = linear + room;
@@ -133,12 +139,13 @@ static int prepare_slowly(struct emulation *e, uint64_t linear, unsigned size, u
 	o->size = (uint8_t)size;
 	o->first = (uint8_t)MIN(room, size);
 	if (!err && size > room)
-		err = resolve(e, e->mode.bits == 64 ? next : (uint32_t)next, access, &o->gpa[1], &o->host[1]);
+		err = resolve(e, e->mode.bits == 64 ? next : (uint32_t)next, access, &o->gpa[1],
+			      &o->host[1]);
 	return err;
 }
 
-int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigned size, unsigned access, int which,
-		       struct operand *o)
+int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
+		       unsigned access, int which, struct operand *o)
 {
 	uint64_t linear;
 	int err = linearize(e, s, offset, size, access, &linear);
@@ -147,8 +154,9 @@ int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigne
 }
 
 /*
- * Is the operand what the exit was about? The exit's address is one of its bytes then, and if the operand does not leave the page,
- * the chip has checked all of it, but a write only if it exited for a write.
+ * Is the operand what the exit was about? The exit's address is one of its bytes then, and if the
+ * operand does not leave the page, the chip has checked all of it, but a write only if it exited
+ * for a write.
  */
 int operand_prepare(struct emulation *e, unsigned size, unsigned access, struct operand *o)
 {
@@ -156,8 +164,8 @@ int operand_prepare(struct emulation *e, unsigned size, unsigned access, struct 
 	uint64_t offset = operand_offset(e);
 	uint64_t in_page = (segment_base(e, s) + offset) & ~PAGE_MASK;
 
-	if (unlikely(!e->hint || ((access & GMEM_WRITE) && !e->hint_write) || in_page + size > PAGE_SIZE ||
-		     (e->gpa.v & ~PAGE_MASK) - in_page >= size))
+	if (unlikely(!e->hint || ((access & GMEM_WRITE) && !e->hint_write) ||
+		     in_page + size > PAGE_SIZE || (e->gpa.v & ~PAGE_MASK) - in_page >= size))
 		return operand_prepare_at(e, s, offset, size, access, -1, o);
 	o->gpa[0] = GPA((e->gpa.v & PAGE_MASK) | in_page);
 	o->host[0] = NULL;
@@ -165,7 +173,8 @@ int operand_prepare(struct emulation *e, unsigned size, unsigned access, struct 
 	return 0;
 }
 
-/* A device sees aligned powers of two when an access is no power of two: the halves of one that crosses a page. */
+/* A device sees aligned powers of two when an access is no power of two: the halves of one that
+ * crosses a page. */
 static unsigned device_unit(uint64_t a, unsigned left)
 {
 	unsigned unit = left >= 8 ? 8 : left >= 4 ? 4 : left >= 2 ? 2 : 1;
@@ -216,7 +225,8 @@ void operand_write_bytes(struct emulation *e, const struct operand *o, const voi
 {
 	write_part(e, o->gpa[0], o->host[0], in, o->first);
 	if (o->size > o->first)
-		write_part(e, o->gpa[1], o->host[1], (const uint8_t *)in + o->first, o->size - o->first);
+		write_part(e, o->gpa[1], o->host[1], (const uint8_t *)in + o->first,
+			   o->size - o->first);
 }
 
 uint64_t operand_read(struct emulation *e, const struct operand *o)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instructions that compute on one memory operand. Each prepares the operand, computes, writes memory, then registers and flags.
- * Flags that the manuals leave undefined keep what chips commonly do.
+ * Instructions that compute on one memory operand. Each prepares the operand, computes, writes
+ * memory, then registers and flags. Flags that the manuals leave undefined keep what chips commonly
+ * do.
  * Source: Intel SDM 2, "Instruction Set Reference"; SDM 1, "EFLAGS Cross-Reference".
  */
 #include "vmm/emulate_state.h"
@@ -403,7 +404,8 @@ static int cmpxchg_pair(struct emulation *e)
 	return 0;
 }
 
-/* ---- bits: BT, BTS, BTR, BTC in the order of their encoding. A register's offset reaches beyond the operand. */
+/* ---- bits: BT, BTS, BTR, BTC in the order of their encoding. A register's offset reaches beyond
+ * the operand. */
 
 static int bit_test(struct emulation *e, unsigned op, unsigned bit, struct operand *o)
 {
@@ -430,8 +432,8 @@ static int bit_register(struct emulation *e)
 	int64_t bit = (int64_t)(gpr_read(e, e->insn->reg, size) << unused) >> unused;
 	uint64_t offset = operand_offset(e) + (uint64_t)((bit & ~(int64_t)(8 * size - 1)) / 8);
 	struct operand o;
-	int err = operand_prepare_at(e, e->insn->segment, offset & bytes_mask(e->insn->address), size,
-				     op ? GMEM_WRITE : GMEM_READ, -1, &o);
+	int err = operand_prepare_at(e, e->insn->segment, offset & bytes_mask(e->insn->address),
+				     size, op ? GMEM_WRITE : GMEM_READ, -1, &o);
 
 	return err ?: bit_test(e, op, (unsigned)bit & (8 * size - 1), &o);
 }
@@ -456,7 +458,8 @@ static unsigned stack_size(const struct emulation *e)
 static int push_memory(struct emulation *e)
 {
 	unsigned size = stack_size(e);
-	uint64_t mask = stack_mask(e), sp = e->vcpu->gpr[GPR_RSP], new = (sp & ~mask) | ((sp - size) & mask);
+	uint64_t mask = stack_mask(e), sp = e->vcpu->gpr[GPR_RSP],
+		 new = (sp & ~mask) | ((sp - size) & mask);
 	struct operand from, to;
 	int err;
 
@@ -498,7 +501,9 @@ static emulate_fn *find_one(const struct insn *i)
 	unsigned group = i->reg & 7;
 
 	if (i->opcode < 0x40)
-		return (i->opcode & 7) < 2 ? alu_register : (i->opcode & 7) < 4 ? alu_from_memory : NULL;
+		return (i->opcode & 7) < 2   ? alu_register
+		       : (i->opcode & 7) < 4 ? alu_from_memory
+					     : NULL;
 	switch (i->opcode) {
 	case 0x63: return mov_extend;
 	case 0x80: case 0x81: case 0x82: case 0x83: return alu_immediate;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the emulator's files share: one instruction under way (emulate.c starts and ends it), its memory operands
- * (emulate_memory.c), and the functions that execute (emulate_ops.c, emulate_string.c). An operand is prepared first: every fault
- * comes there, before anything happens; what follows cannot fault. Registers are written last.
+ * What the emulator's files share: one instruction under way (emulate.c starts and ends it), its
+ * memory operands (emulate_memory.c), and the functions that execute (emulate_ops.c,
+ * emulate_string.c). An operand is prepared first: every fault comes there, before anything
+ * happens; what follows cannot fault. Registers are written last.
  *
- * Functions return 0 (done: NEXT), -EFAULT (e->fault is to be delivered), -EINTR (run the instruction again: abandoned, or a REP with
- * more to do), -ENOMEM, -ENOSYS (not an instruction we know how to do).
+ * Functions return 0 (done: NEXT), -EFAULT (e->fault is to be delivered), -EINTR (run the
+ * instruction again: abandoned, or a REP with more to do), -ENOMEM, -ENOSYS (not an instruction we
+ * know how to do).
  */
 #pragma once
 
@@ -22,7 +24,7 @@ struct emulation {
 	const struct insn *insn;
 	struct vcpu_mode mode;
 	struct event fault;
-	/* The exit: the chip translated and allowed the access to gpa. Not used if `hint` is false. */
+	/* The exit: the chip translated and allowed the access to gpa. Unused if `hint` is false. */
 	gpa_t gpa;
 	bool hint, hint_write;
 	uint16_t port;			/* INS, OUTS */
@@ -53,9 +55,10 @@ void emulate_compare(struct emulation *e, uint64_t a, uint64_t b, unsigned size)
 /* Offset in its segment of the ModRM operand (or moffs). */
 uint64_t operand_offset(const struct emulation *e);
 /* `access` of GMEM_READ, or GMEM_WRITE for writing and for both. `which` of e->at, or -1. */
-int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigned size, unsigned access, int which,
-		       struct operand *o) must_check;
-int operand_prepare(struct emulation *e, unsigned size, unsigned access, struct operand *o) must_check;
+int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
+		       unsigned access, int which, struct operand *o) must_check;
+int operand_prepare(struct emulation *e, unsigned size, unsigned access,
+		    struct operand *o) must_check;
 void operand_read_bytes(struct emulation *e, const struct operand *o, void *out);
 void operand_write_bytes(struct emulation *e, const struct operand *o, const void *in);
 uint64_t operand_read(struct emulation *e, const struct operand *o);

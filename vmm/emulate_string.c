@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * String instructions: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS, with REP and in both directions. Each iteration prepares its operands,
- * acts, and commits its registers; a fault or an interruption in the middle leaves an instruction that goes on where it stopped.
- * Source: Intel SDM 1, "String Instructions"; SDM 2, "REP/REPE/REPZ/REPNE/REPNZ".
+ * String instructions: MOVS, CMPS, STOS, LODS, SCAS, INS, OUTS, with REP and in both directions.
+ * Each iteration prepares its operands, acts, and commits its registers; a fault or an interruption
+ * in the middle leaves an instruction that goes on where it stopped.
+ * Source: Intel SDM 1, "String
+ * Instructions"; SDM 2, "REP/REPE/REPZ/REPNE/REPNZ".
  */
 #include "vmm/emulate_state.h"
 
@@ -27,7 +29,9 @@ static void counter_set(struct emulation *e, enum gpr r, uint64_t v)
 {
 	uint64_t *p = &e->vcpu->gpr[r];
 
-	*p = e->insn->address == 8 ? v : e->insn->address == 4 ? (uint32_t)v : (*p & ~0xfffful) | (uint16_t)v;
+	*p = e->insn->address == 8   ? v
+	     : e->insn->address == 4 ? (uint32_t)v
+				     : (*p & ~0xfffful) | (uint16_t)v;
 }
 
 static void advance(struct emulation *e, enum gpr r)
@@ -39,7 +43,8 @@ static void advance(struct emulation *e, enum gpr r)
 
 static int source(struct emulation *e, struct operand *o)
 {
-	return operand_prepare_at(e, e->insn->segment, counter(e, GPR_RSI), size_of(e->insn), GMEM_READ, 0, o);
+	return operand_prepare_at(e, e->insn->segment, counter(e, GPR_RSI), size_of(e->insn),
+				  GMEM_READ, 0, o);
 }
 
 /* ES always, whatever the prefixes say. */
@@ -111,7 +116,8 @@ static int scas(struct emulation *e)
 
 	if (err)
 		return err;
-	emulate_compare(e, gpr_read(e, GPR_RAX, size_of(e->insn)), operand_read(e, &b), size_of(e->insn));
+	emulate_compare(e, gpr_read(e, GPR_RAX, size_of(e->insn)), operand_read(e, &b),
+			size_of(e->insn));
 	advance(e, GPR_RDI);
 	return 0;
 }
@@ -126,7 +132,8 @@ static int ins(struct emulation *e)
 	if (err)
 		return err;
 	operand_write(e, &to, bus_read(e->vcpu->vm, HOST_PORT, e->port, size));
-	counter_set(e, GPR_RDI, counter(e, GPR_RDI) + (e->vcpu->rflags & RFLAGS_DF ? -(uint64_t)size : size));
+	counter_set(e, GPR_RDI,
+		    counter(e, GPR_RDI) + (e->vcpu->rflags & RFLAGS_DF ? -(uint64_t)size : size));
 	return 0;
 }
 
@@ -134,12 +141,14 @@ static int outs(struct emulation *e)
 {
 	unsigned size = MIN(size_of(e->insn), 4u);
 	struct operand from;
-	int err = operand_prepare_at(e, e->insn->segment, counter(e, GPR_RSI), size, GMEM_READ, 0, &from);
+	int err = operand_prepare_at(e, e->insn->segment, counter(e, GPR_RSI), size, GMEM_READ, 0,
+				     &from);
 
 	if (err)
 		return err;
 	bus_write(e->vcpu->vm, HOST_PORT, e->port, size, operand_read(e, &from));
-	counter_set(e, GPR_RSI, counter(e, GPR_RSI) + (e->vcpu->rflags & RFLAGS_DF ? -(uint64_t)size : size));
+	counter_set(e, GPR_RSI,
+		    counter(e, GPR_RSI) + (e->vcpu->rflags & RFLAGS_DF ? -(uint64_t)size : size));
 	return 0;
 }
 
@@ -163,7 +172,8 @@ static bool found(const struct emulation *e)
 {
 	unsigned op = e->insn->opcode & ~1u;
 
-	return (op == 0xa6 || op == 0xae) && !(e->vcpu->rflags & RFLAGS_ZF) == (e->insn->rep == 0xf3);
+	return (op == 0xa6 || op == 0xae) &&
+	       !(e->vcpu->rflags & RFLAGS_ZF) == (e->insn->rep == 0xf3);
 }
 
 static int run(struct emulation *e)

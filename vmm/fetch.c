@@ -19,8 +19,8 @@ void fetch_flush(struct fetch_cache *c)
 		forget(&c->page[i]);
 }
 
-static void remember(struct fetch_page *f, const struct vcpu_mode *m, uint64_t linear, const uint8_t *host,
-		     const struct gwalk *w)
+static void remember(struct fetch_page *f, const struct vcpu_mode *m, uint64_t linear,
+		     const uint8_t *host, const struct gwalk *w)
 {
 	forget(f);
 	/* Other modes are not worth a case of their own. */
@@ -37,7 +37,8 @@ static void remember(struct fetch_page *f, const struct vcpu_mode *m, uint64_t l
 	}
 }
 
-int fetch_page(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, const uint8_t **out, struct event *fault)
+int fetch_page(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, const uint8_t **out,
+	       struct event *fault)
 {
 	struct fetch_cache *c = vcpu->fetch;
 	struct gmem *g = &vcpu->vm->gmem;

@@ -64,7 +64,8 @@ static uint64_t reserved_bits(const struct walk *w, uint64_t e)
 
 	if (!w->wide)
 		return w->level == 2 && is_leaf(w, e) ? BIT(21) : 0;
-	/* These were checked when CR3 was loaded; chips that read them at each walk set accessed bits where Intel's reserve them. */
+	/* These were checked when CR3 was loaded; chips that read them at each walk set accessed
+	 * bits where Intel's reserve them. */
 	if (is_pdpte(w))
 		return high;
 	mask = high | (w->mode->efer & EFER_NXE ? 0 : ENTRY_NX);
@@ -146,8 +147,9 @@ static int mark(struct walk *w)
 		err = reach(w->g, w->at[i], GMEM_WRITE, &p);
 		if (err)
 			return err;
-		if (!(w->wide ? __sync_bool_compare_and_swap((uint64_t *)p, old, new) :
-				__sync_bool_compare_and_swap((uint32_t *)p, (uint32_t)old, (uint32_t)new)))
+		if (!(w->wide ? __sync_bool_compare_and_swap((uint64_t *)p, old, new)
+			      : __sync_bool_compare_and_swap((uint32_t *)p, (uint32_t)old,
+							     (uint32_t) new)))
 			return -EAGAIN;
 		o->entry[i] = p;
 		o->value[i] = new;
@@ -157,7 +159,10 @@ static int mark(struct walk *w)
 
 static int attempt(struct walk *w)
 {
-	uint64_t table = w->mode->cr3 & (w->pae ? BITS(31, 5) : w->wide ? ENTRY_ADDRESS : BITS(31, 12)), e;
+	uint64_t table = w->mode->cr3 & (w->pae	   ? BITS(31, 5)
+					 : w->wide ? ENTRY_ADDRESS
+						   : BITS(31, 12)),
+		 e;
 	int err;
 
 	w->rights = ~0ul;
@@ -179,12 +184,17 @@ static int attempt(struct walk *w)
 
 static void page_fault(const struct walk *w, struct event *fault)
 {
-	bool fetch = (w->access & GMEM_EXEC) && ((w->wide && (w->mode->efer & EFER_NXE)) || (w->mode->cr4 & CR4_SMEP));
+	bool fetch = (w->access & GMEM_EXEC) &&
+		     ((w->wide && (w->mode->efer & EFER_NXE)) || (w->mode->cr4 & CR4_SMEP));
 
 	*fault = (struct event){
-		.valid = true, .type = EVENT_EXCEPTION, .vector = EXC_PF, .has_error = true, .payload = w->a,
-		.error = w->error | (w->access & GMEM_WRITE ? PF_WRITE : 0) | (w->mode->cpl == 3 ? PF_USER : 0) |
-			 (fetch ? PF_FETCH : 0),
+		.valid = true,
+		.type = EVENT_EXCEPTION,
+		.vector = EXC_PF,
+		.has_error = true,
+		.payload = w->a,
+		.error = w->error | (w->access & GMEM_WRITE ? PF_WRITE : 0) |
+			 (w->mode->cpl == 3 ? PF_USER : 0) | (fetch ? PF_FETCH : 0),
 	};
 }
 

@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Walks the guest's own page tables as the chip would: none, 32-bit (with PSE), PAE, 4 levels, 5 levels. Rights are judged at the end,
- * then accessed and dirty bits are set by compare-and-swap in the guest's tables; if another vCPU was quicker the walk begins again.
- * The entries it read are handed out, so that a caller may later see by comparing whether the walk would still come out the same.
- * vCPU thread. Sources: Intel SDM 3, "Paging"; AMD64 APM 2, "Page Translation and Protection".
+ * Walks the guest's own page tables as the chip would: none, 32-bit (with PSE), PAE, 4 levels, 5
+ * levels. Rights are judged at the end, then accessed and dirty bits are set by compare-and-swap in
+ * the guest's tables; if another vCPU was quicker the walk begins again. The entries it read are
+ * handed out, so that a caller may later see by comparing whether the walk would still come out the
+ * same. vCPU thread.
+ * Sources: Intel SDM 3, "Paging"; AMD64 APM 2, "Page Translation and
+ * Protection".
  */
 #pragma once
 
@@ -22,8 +25,9 @@ struct gwalk {
 };
 
 /*
- * `access` is one of GMEM_READ, GMEM_WRITE (which implies read), GMEM_EXEC; the privilege is mode->cpl; `ac` is RFLAGS.AC. 0;
- * -EFAULT with the #PF in *fault; -EINTR; -ENOMEM. The linear address is canonical.
+ * `access` is one of GMEM_READ, GMEM_WRITE (which implies read), GMEM_EXEC; the privilege is
+ * mode->cpl; `ac` is RFLAGS.AC. 0; -EFAULT with the #PF in *fault; -EINTR; -ENOMEM. The linear
+ * address is canonical.
  */
 int gwalk(struct gmem *g, const struct vcpu_mode *mode, bool ac, gva_t a, unsigned access,
 	  struct gwalk *out, struct event *fault) must_check;

@@ -42,7 +42,8 @@ unsigned load_map(const struct load_machine *m, struct load_region map[LOAD_MAP_
 	uint64_t end = load_ram_end(m), after;
 
 	map[n++] = (struct load_region){ 0, LOAD_LOW_END, LOAD_RAM };
-	map[n++] = (struct load_region){ LOAD_LOW_END, LOAD_HIGH_START - LOAD_LOW_END, LOAD_RESERVED };
+	map[n++] =
+		(struct load_region){ LOAD_LOW_END, LOAD_HIGH_START - LOAD_LOW_END, LOAD_RESERVED };
 	map[n++] = (struct load_region){ LOAD_HIGH_START, end - LOAD_HIGH_START, LOAD_RAM };
 	if (acpi_in_ram(m)) {
 		after = MIN(m->acpi.v + m->acpi_size, m->ram_low_end);
@@ -63,13 +64,17 @@ bool load_is_ram(const struct load_machine *m, uint64_t at, uint64_t size)
 	       range_within(at, size, LOAD_HIGH_START, load_ram_end(m) - LOAD_HIGH_START);
 }
 
-int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size, uint64_t size)
+int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size,
+	     uint64_t size)
 {
 	if (p->segment_count == LOAD_SEGMENT_MAX)
-		return load_refuse(p, -EINVAL, "the kernel has more than %d segments to load", LOAD_SEGMENT_MAX);
+		return load_refuse(p, -EINVAL, "the kernel has more than %d segments to load",
+				   LOAD_SEGMENT_MAX);
 	if (!load_is_ram(p->machine, at, size))
-		return load_refuse(p, -E2BIG, "the kernel wants memory at 0x%lx to 0x%lx; there is RAM from 0x%lx to 0x%lx",
-				   at, at + size - 1, LOAD_HIGH_START, load_ram_end(p->machine) - 1);
+		return load_refuse(
+			p, -E2BIG,
+			"the kernel wants memory at 0x%lx to 0x%lx; there is RAM from 0x%lx to 0x%lx",
+			at, at + size - 1, LOAD_HIGH_START, load_ram_end(p->machine) - 1);
 	p->segment[p->segment_count++] = (struct load_segment){ at, data, file_size, size };
 	p->end = MAX(p->end, at + size);
 	return 0;
@@ -84,16 +89,18 @@ int load_place_initrd(struct load_plan *p, uint64_t limit, bool high)
 	if (!p->image->initrd)
 		return 0;
 	if (to < from || to - from < size)
-		return load_refuse(p, -E2BIG,
-				   "the initrd of %zu bytes does not fit: %lu bytes are left beside the kernel",
-				   p->image->initrd_size, to < from ? 0 : to - from);
+		return load_refuse(
+			p, -E2BIG,
+			"the initrd of %zu bytes does not fit: %lu bytes are left beside the kernel",
+			p->image->initrd_size, to < from ? 0 : to - from);
 	p->initrd = high ? to - size : from;
 	return 0;
 }
 
 int load_write_cmdline(const struct load_plan *p, uint64_t at)
 {
-	return gmem_write(p->machine->gmem, GPA(at), p->image->cmdline, strlen(p->image->cmdline) + 1);
+	return gmem_write(p->machine->gmem, GPA(at), p->image->cmdline,
+			  strlen(p->image->cmdline) + 1);
 }
 
 static int plan(struct load_plan *p, const struct load_kind **kind)
@@ -103,15 +110,17 @@ static int plan(struct load_plan *p, const struct load_kind **kind)
 	if (p->machine->ram_low_end < 2 * MIB)
 		return load_refuse(p, -E2BIG, "a guest needs 2 MiB of memory at least");
 	if (length >= LOAD_CMDLINE_MAX)
-		return load_refuse(p, -E2BIG, "the command line has %zu characters, %lu are allowed",
-				   length, LOAD_CMDLINE_MAX - 1);
+		return load_refuse(p, -E2BIG,
+				   "the command line has %zu characters, %lu are allowed", length,
+				   LOAD_CMDLINE_MAX - 1);
 	for (unsigned i = 0; i < ARRAY_COUNT(kinds); i++) {
 		*kind = kinds[i];
 		if (kinds[i]->is(p->image))
 			return kinds[i]->plan(p);
 	}
-	return load_refuse(p, -EINVAL,
-			   "not a kernel Keel can load: Linux bzImage, PVH ELF and multiboot 1 are known");
+	return load_refuse(
+		p, -EINVAL,
+		"not a kernel Keel can load: Linux bzImage, PVH ELF and multiboot 1 are known");
 }
 
 static int commit(const struct load_plan *p)
@@ -120,7 +129,8 @@ static int commit(const struct load_plan *p)
 	int err = 0;
 
 	for (unsigned i = 0; i < p->segment_count && !err; i++)
-		err = gmem_write(g, GPA(p->segment[i].at), p->segment[i].data, p->segment[i].file_size);
+		err = gmem_write(g, GPA(p->segment[i].at), p->segment[i].data,
+				 p->segment[i].file_size);
 	if (!err && p->image->initrd)
 		err = gmem_write(g, GPA(p->initrd), p->image->initrd, p->image->initrd_size);
 	return err;
@@ -144,7 +154,8 @@ int load_image(const struct load_image *image, const struct load_machine *m, str
 	return err;
 }
 
-int load_check(const struct load_image *image, uint64_t memory, const char **kind, char *why, size_t why_size)
+int load_check(const struct load_image *image, uint64_t memory, const char **kind, char *why,
+	       size_t why_size)
 {
 	struct load_machine m = { .ram_low_end = MIN(memory, 3 * GIB) };
 	struct load_plan p = { .image = image, .machine = &m, .why = why, .why_size = why_size };

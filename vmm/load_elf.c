@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ELF files of either class for x86: loadable segments, entry point, Xen's notes. The file is hostile: every offset is
- * checked where it is used, and nothing is believed twice.
- * Source: Tool Interface Standard, "Executable and Linking Format"; "System V ABI, AMD64 supplement".
+ * ELF files of either class for x86: loadable segments, entry point, Xen's notes. The file is
+ * hostile: every offset is checked where it is used, and nothing is believed twice.
+ * Source: Tool
+ * Interface Standard, "Executable and Linking Format"; "System V ABI, AMD64 supplement".
  */
 #include "vmm/load_plan.h"
 
@@ -57,15 +58,20 @@ static bool read_header(const struct load_image *image, struct header64 *out)
 	if (!load_bytes(image, 0, &id, sizeof(id)))
 		return false;
 	if (id.class == ELF_CLASS64)
-		return load_bytes(image, 0, out, sizeof(*out)) && out->phentsize >= sizeof(struct segment64);
+		return load_bytes(image, 0, out, sizeof(*out)) &&
+		       out->phentsize >= sizeof(struct segment64);
 	if (!load_bytes(image, 0, &h, sizeof(h)) || h.phentsize < sizeof(struct segment32))
 		return false;
-	*out = (struct header64){ .ident = h.ident, .entry = h.entry, .phoff = h.phoff, .phentsize = h.phentsize,
+	*out = (struct header64){ .ident = h.ident,
+				  .entry = h.entry,
+				  .phoff = h.phoff,
+				  .phentsize = h.phentsize,
 				  .phnum = h.phnum };
 	return true;
 }
 
-static bool read_segment(const struct load_image *image, const struct header64 *h, unsigned i, struct segment64 *out)
+static bool read_segment(const struct load_image *image, const struct header64 *h, unsigned i,
+			 struct segment64 *out)
 {
 	uint64_t skip = (uint64_t)i * h->phentsize, at = h->phoff + skip;
 	struct segment32 s;
@@ -76,7 +82,8 @@ static bool read_segment(const struct load_image *image, const struct header64 *
 		return load_bytes(image, at, out, sizeof(*out));
 	if (!load_bytes(image, at, &s, sizeof(s)))
 		return false;
-	*out = (struct segment64){ s.type, s.flags, s.offset, s.vaddr, s.paddr, s.filesz, s.memsz, s.align };
+	*out = (struct segment64){ s.type,  s.flags,  s.offset, s.vaddr,
+				   s.paddr, s.filesz, s.memsz,	s.align };
 	return true;
 }
 
@@ -99,11 +106,16 @@ int elf_plan(struct load_plan *p)
 		return load_refuse(p, -EINVAL, "the kernel's ELF header is cut or malformed");
 	for (unsigned i = 0; i < h.phnum; i++) {
 		if (!read_segment(p->image, &h, i, &s))
-			return load_refuse(p, -EINVAL, "the kernel's ELF program header %u lies outside the file", i);
+			return load_refuse(
+				p, -EINVAL,
+				"the kernel's ELF program header %u lies outside the file", i);
 		if (s.type != PT_LOAD || !s.memsz)
 			continue;
-		if (s.filesz > s.memsz || !range_within(s.offset, s.filesz, 0, p->image->kernel_size))
-			return load_refuse(p, -EINVAL, "the kernel's ELF segment %u lies outside the file: truncated?", i);
+		if (s.filesz > s.memsz ||
+		    !range_within(s.offset, s.filesz, 0, p->image->kernel_size))
+			return load_refuse(
+				p, -EINVAL,
+				"the kernel's ELF segment %u lies outside the file: truncated?", i);
 		err = load_add(p, s.paddr, p->image->kernel + s.offset, s.filesz, s.memsz);
 		if (err)
 			return err;
@@ -132,7 +144,8 @@ int elf_entry(struct load_plan *p, uint64_t *out)
 }
 
 /* The notes of one segment; sizes are padded to `align`. */
-static bool note_find(const struct load_image *image, uint64_t at, uint64_t end, unsigned align, uint32_t type, uint64_t *out)
+static bool note_find(const struct load_image *image, uint64_t at, uint64_t end, unsigned align,
+		      uint32_t type, uint64_t *out)
 {
 	struct note n;
 	uint64_t value, next;
@@ -141,8 +154,9 @@ static bool note_find(const struct load_image *image, uint64_t at, uint64_t end,
 	while (at < end && load_bytes(image, at, &n, sizeof(n))) {
 		value = at + sizeof(n) + ALIGN_UP((uint64_t)n.name_size, align);
 		next = value + ALIGN_UP((uint64_t)n.value_size, align);
-		if (n.type == type && n.name_size == 4 && load_bytes(image, at + sizeof(n), name, 4) &&
-		    !memcmp(name, "Xen", 4) && (n.value_size == 4 || n.value_size == 8)) {
+		if (n.type == type && n.name_size == 4 &&
+		    load_bytes(image, at + sizeof(n), name, 4) && !memcmp(name, "Xen", 4) &&
+		    (n.value_size == 4 || n.value_size == 8)) {
 			*out = 0;
 			return load_bytes(image, value, out, n.value_size);
 		}
@@ -161,7 +175,8 @@ bool elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out)
 	for (unsigned i = 0; i < h.phnum && read_segment(image, &h, i, &s); i++) {
 		if (s.type != PT_NOTE || !range_within(s.offset, s.filesz, 0, image->kernel_size))
 			continue;
-		if (note_find(image, s.offset, s.offset + s.filesz, s.align == 8 ? 8 : 4, type, out))
+		if (note_find(image, s.offset, s.offset + s.filesz, s.align == 8 ? 8 : 4, type,
+			      out))
 			return true;
 	}
 	return false;

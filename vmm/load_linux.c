@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Linux's bzImage by the 64-bit boot protocol: the kernel proper goes to its preferred address, the zero page (boot_params) with the
- * setup header, memory map, initrd and command line to low memory; the vCPU starts in long mode, identity-mapped, at +0x200 with RSI
- * at the zero page. Source: Linux, "The Linux/x86 Boot Protocol"; "Zero Page".
+ * Linux's bzImage by the 64-bit boot protocol: the kernel proper goes to its preferred address, the
+ * zero page (boot_params) with the setup header, memory map, initrd and command line to low memory;
+ * the vCPU starts in long mode, identity-mapped, at +0x200 with RSI at the zero page. Source:
+ * Linux, "The Linux/x86 Boot Protocol"; "Zero Page".
  */
 #include "vmm/load_plan.h"
 
@@ -43,8 +44,10 @@ struct setup_header {
 	uint32_t init_size, handover_offset, kernel_info_offset;
 } packed;
 
-_Static_assert(HEADER + offsetof(struct setup_header, magic) == 0x202, "the boot protocol's offset");
-_Static_assert(HEADER + offsetof(struct setup_header, init_size) == 0x260, "the boot protocol's offset");
+_Static_assert(HEADER + offsetof(struct setup_header, magic) == 0x202,
+	       "the boot protocol's offset");
+_Static_assert(HEADER + offsetof(struct setup_header, init_size) == 0x260,
+	       "the boot protocol's offset");
 
 struct e820_entry {
 	uint64_t base, size;
@@ -71,7 +74,8 @@ static bool linux_is(const struct load_image *image)
 {
 	struct setup_header h;
 
-	return load_bytes(image, HEADER, &h, sizeof(h)) && h.boot_flag == 0xaa55 && h.magic == HEADER_MAGIC;
+	return load_bytes(image, HEADER, &h, sizeof(h)) && h.boot_flag == 0xaa55 &&
+	       h.magic == HEADER_MAGIC;
 }
 
 static int check_header(struct load_plan *p, const struct setup_header *h)
@@ -79,12 +83,14 @@ static int check_header(struct load_plan *p, const struct setup_header *h)
 	size_t length = strlen(p->image->cmdline);
 
 	if (h->version < VERSION_64 || !(h->xloadflags & XLF_KERNEL_64))
-		return load_refuse(p, -EINVAL, "the Linux kernel is not a 64-bit one (boot protocol %u.%02u)",
+		return load_refuse(p, -EINVAL,
+				   "the Linux kernel is not a 64-bit one (boot protocol %u.%02u)",
 				   h->version >> 8, h->version & 0xff);
 	if (!(h->loadflags & LOADED_HIGH))
 		return load_refuse(p, -EINVAL, "the Linux kernel is a zImage, not a bzImage");
 	if (length > h->cmdline_size)
-		return load_refuse(p, -E2BIG, "the command line has %zu characters, this kernel takes %u",
+		return load_refuse(p, -E2BIG,
+				   "the command line has %zu characters, this kernel takes %u",
 				   length, h->cmdline_size);
 	return 0;
 }
@@ -104,12 +110,14 @@ static int linux_plan(struct load_plan *p)
 	size = h.syssize * 16ul;
 	/* The last 16 bytes may be a part. */
 	if (p->image->kernel_size <= setup || p->image->kernel_size - setup + 15 < size)
-		return load_refuse(p, -EINVAL, "the Linux kernel is truncated: %zu bytes of %lu are there",
+		return load_refuse(p, -EINVAL,
+				   "the Linux kernel is truncated: %zu bytes of %lu are there",
 				   p->image->kernel_size, setup + size);
 	size = MIN(size, p->image->kernel_size - setup);
 	if (size <= ENTRY_64)
 		return load_refuse(p, -EINVAL, "the Linux kernel is empty");
-	err = load_add(p, h.pref_address, p->image->kernel + setup, size, MAX(size, (uint64_t)h.init_size));
+	err = load_add(p, h.pref_address, p->image->kernel + setup, size,
+		       MAX(size, (uint64_t)h.init_size));
 	if (err)
 		return err;
 	p->entry = h.pref_address + ENTRY_64;
@@ -122,7 +130,8 @@ static void fill_params(const struct load_plan *p, struct boot_params *b)
 	unsigned n = load_map(p->machine, map);
 	size_t known = 0x202 - HEADER + p->image->kernel[0x201];
 
-	/* Only what the header says is header; what a newer kernel adds behind is taken too, as far as it is known. */
+	/* Only what the header says is header; what a newer kernel adds behind is taken too, as far
+	 * as it is known. */
 	memcpy(&b->header, p->image->kernel + HEADER, MIN(known, sizeof(b->header)));
 	b->header.type_of_loader = LOADER_UNKNOWN;
 	b->header.cmd_line_ptr = LOAD_CMDLINE;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the loaders share (load.c, load_elf.c, load_linux.c, load_pvh.c, load_multiboot.c): a plan says what goes where in guest
- * memory and is made without touching it; only the commit writes. Everything read from an image goes through load_bytes.
+ * What the loaders share (load.c, load_elf.c, load_linux.c, load_pvh.c, load_multiboot.c): a plan
+ * says what goes where in guest memory and is made without touching it; only the commit writes.
+ * Everything read from an image goes through load_bytes.
  */
 #pragma once
 
@@ -15,7 +16,7 @@
 
 /* Where the loaders put their own blocks in low memory. */
 #define LOAD_GDT		0x1000ul
-#define LOAD_INFO		0x2000ul	/* boot_params, start info or multiboot info: one page */
+#define LOAD_INFO 0x2000ul /* boot_params, start info or multiboot info: one page */
 #define LOAD_CMDLINE		0x3000ul
 #define LOAD_CMDLINE_MAX	0x4000ul
 #define LOAD_TABLES		0x9000ul	/* page tables: 6 pages */
@@ -69,8 +70,10 @@ bool load_is_ram(const struct load_machine *m, uint64_t at, uint64_t size);
 /* End of that RAM below 4G: of RAM, or of what lies below the ACPI tables. */
 uint64_t load_ram_end(const struct load_machine *m);
 /* Adds what goes to `at`; refuses what is not RAM. */
-int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size, uint64_t size) must_check;
-/* Puts the initrd on page boundaries: as high as it goes below `limit`, or right behind the kernel. */
+int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size,
+	     uint64_t size) must_check;
+/* Puts the initrd on page boundaries: as high as it goes below `limit`, or right behind the kernel.
+ */
 int load_place_initrd(struct load_plan *p, uint64_t limit, bool high) must_check;
 /* Writes the command line to `at`. */
 int load_write_cmdline(const struct load_plan *p, uint64_t at) must_check;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PVH: an ELF kernel whose note names a 32-bit entry point; EBX tells it hvm_start_info, version 1, with memory map and RSDP.
+ * PVH: an ELF kernel whose note names a 32-bit entry point; EBX tells it hvm_start_info, version 1,
+ * with memory map and RSDP.
  * Source: Xen, "x86/HVM direct boot ABI".
  */
 #include "vmm/load_plan.h"
@@ -48,8 +49,10 @@ static int pvh_plan(struct load_plan *p)
 		if (p->segment[i].at < LOAD_BLOCKS_END)
 			return load_refuse(p, -EINVAL, "the PVH kernel wants memory below 0x%lx",
 					   LOAD_BLOCKS_END);
-	if (!elf_xen_note(p->image, NOTE_PHYS32_ENTRY, &p->entry) || !load_is_ram(p->machine, p->entry, 1))
-		return load_refuse(p, -EINVAL, "the PVH kernel's entry point 0x%lx is not in memory", p->entry);
+	if (!elf_xen_note(p->image, NOTE_PHYS32_ENTRY, &p->entry) ||
+	    !load_is_ram(p->machine, p->entry, 1))
+		return load_refuse(p, -EINVAL,
+				   "the PVH kernel's entry point 0x%lx is not in memory", p->entry);
 	return load_place_initrd(p, 4 * GIB, true);
 }
 
@@ -57,15 +60,20 @@ static int pvh_commit(const struct load_plan *p, struct load_entry *out)
 {
 	struct load_region map[LOAD_MAP_MAX];
 	struct block b = { .info = {
-		.magic = START_MAGIC, .version = 1, .cmdline = LOAD_CMDLINE, .rsdp = p->machine->rsdp.v,
-		.map = LOAD_INFO + offsetof(struct block, map), .map_count = load_map(p->machine, map),
-	} };
+				   .magic = START_MAGIC,
+				   .version = 1,
+				   .cmdline = LOAD_CMDLINE,
+				   .rsdp = p->machine->rsdp.v,
+				   .map = LOAD_INFO + offsetof(struct block, map),
+				   .map_count = load_map(p->machine, map),
+			   } };
 	int err;
 
 	if (p->image->initrd) {
 		b.info.module_count = 1;
 		b.info.modules = LOAD_INFO + offsetof(struct block, module);
-		b.module = (struct start_module){ .start = p->initrd, .size = p->image->initrd_size };
+		b.module =
+			(struct start_module){ .start = p->initrd, .size = p->image->initrd_size };
 	}
 	for (unsigned i = 0; i < b.info.map_count; i++)
 		b.map[i] = (struct start_region){ map[i].base, map[i].size, map[i].type, 0 };

@@ -2,8 +2,9 @@
 /* links: vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c
  * lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
 /*
- * Any instruction in any mode with any registers: the emulator touches nothing but RAM and device, and does one of four things: the next
- * instruction, an event, a crash of the VM, or the same instruction again.
+ * Any instruction in any mode with any registers: the emulator touches nothing but RAM and device,
+ * and does one of four things: the next instruction, an event, a crash of the VM, or the same
+ * instruction again.
  */
 #include "tests/host/guest.h"
 
@@ -14,7 +15,9 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const uint64_t places[] = { 0, GUEST_MMIO, GUEST_MMIO + 4090, GUEST_MMIO + 0x2ff8, 0x300000, 2 * MIB, ~0ul };
+	static const uint64_t places[] = {
+		0, GUEST_MMIO, GUEST_MMIO + 4090, GUEST_MMIO + 0x2ff8, 0x300000, 2 * MIB, ~0ul
+	};
 	uint8_t head[8] = { 0 };
 	static bool ready;
 
@@ -31,11 +34,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest_mode.cr0 = head[0] & 8 ? CR0_PE : CR0_PE | CR0_PG | CR0_WP;
 	guest_mode.long_mode = guest_mode.bits == 64 || (head[0] & 16);
 	guest_mode.cr4 = (head[1] & 1 ? CR4_SMEP : 0) | (head[1] & 2 ? CR4_SMAP : 0) |
-			 (guest_mode.long_mode || (head[1] & 4) ? CR4_PAE : 0) | (head[1] & 8 ? CR4_PSE : 0);
-	guest_vcpu.rflags = RFLAGS_ONE | (head[2] & 1 ? RFLAGS_DF : 0) | (head[2] & 2 ? RFLAGS_TF : 0) |
-			    (head[2] & 4 ? RFLAGS_AC : 0) | (head[2] & 0xd0);
+			 (guest_mode.long_mode || (head[1] & 4) ? CR4_PAE : 0) |
+			 (head[1] & 8 ? CR4_PSE : 0);
+	guest_vcpu.rflags = RFLAGS_ONE | (head[2] & 1 ? RFLAGS_DF : 0) |
+			    (head[2] & 2 ? RFLAGS_TF : 0) | (head[2] & 4 ? RFLAGS_AC : 0) |
+			    (head[2] & 0xd0);
 	for (unsigned i = 0; i < GPR_COUNT; i++)
-		guest_vcpu.gpr[i] = places[(head[3] + i * head[4]) % ARRAY_COUNT(places)] + head[5] % (i + 1);
+		guest_vcpu.gpr[i] =
+			places[(head[3] + i * head[4]) % ARRAY_COUNT(places)] + head[5] % (i + 1);
 	guest_vcpu.gpr[GPR_RCX] = head[6];
 	for (unsigned s = 0; s < SEG_COUNT; s++)
 		guest_segment[s] = (struct segment){ .limit = head[7] & 1 ? 0xffff : ~0u,

@@ -78,7 +78,8 @@ uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsign
 	return address + guest_log.ports++;
 }
 
-void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value)
+void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size,
+	       uint64_t value)
 {
 	(void)vm;
 	(void)space;
@@ -99,13 +100,18 @@ void event_queue(struct vcpu *vcpu, const struct event *e)
 
 void event_exception(struct vcpu *vcpu, unsigned vector)
 {
-	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector });
+	event_queue(vcpu, &(struct event){ .valid = true,
+					   .type = EVENT_EXCEPTION,
+					   .vector = (uint8_t)vector });
 }
 
 void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
 {
-	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
-					   .has_error = true, .error = error });
+	event_queue(vcpu, &(struct event){ .valid = true,
+					   .type = EVENT_EXCEPTION,
+					   .vector = (uint8_t)vector,
+					   .has_error = true,
+					   .error = error });
 }
 
 void vcpu_next(struct vcpu *vcpu, unsigned length)
@@ -148,7 +154,9 @@ static uint64_t segment_base(struct vcpu *vcpu, enum seg s)
 	return guest_segment[s].base;
 }
 
-static const struct vmm_ops ops = { .mode = mode, .segment_get = segment_get, .segment_base = segment_base };
+static const struct vmm_ops ops = { .mode = mode,
+				    .segment_get = segment_get,
+				    .segment_base = segment_base };
 const struct vmm_ops *vmm_ops = &ops;
 
 /* ---- setting up */
@@ -189,7 +197,10 @@ void guest_reset(void)
 	guest_vcpu.rflags = RFLAGS_ONE;
 	guest_vcpu.rip = 0x1000;
 	guest_vm.gmem.config.gpa_bits = 40;
-	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr4 = CR4_PAE, .bits = 64, .long_mode = true,
+	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP,
+					 .cr4 = CR4_PAE,
+					 .bits = 64,
+					 .long_mode = true,
 					 .efer = EFER_LME | EFER_LMA | EFER_NXE };
 	map();
 	if (emulate_vcpu_init(&guest_vcpu))
@@ -200,10 +211,11 @@ void guest_flat(unsigned bits)
 {
 	guest_mode = (struct vcpu_mode){ .cr0 = bits == 16 ? 0 : CR0_PE, .bits = (uint8_t)bits };
 	for (unsigned s = 0; s < SEG_COUNT; s++)
-		guest_segment[s] = bits == 16 ?
-			(struct segment){ .limit = 0xffff, .attr = SEG_P | SEG_S | 3 } :
-			(struct segment){ .limit = 0xffffffff,
-					  .attr = SEG_P | SEG_S | SEG_DB | SEG_G | (s == SEG_CS ? 11 : 3) };
+		guest_segment[s] =
+			bits == 16 ? (struct segment){ .limit = 0xffff, .attr = SEG_P | SEG_S | 3 }
+				   : (struct segment){ .limit = 0xffffffff,
+						       .attr = SEG_P | SEG_S | SEG_DB | SEG_G |
+							       (s == SEG_CS ? 11 : 3) };
 }
 
 void guest_code(const void *bytes, size_t n)

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest for tests of the emulator: one vCPU, RAM in an array, one device whose registers are bytes in another, and a back end that
- * keeps its state in plain fields. What the emulator tells the vCPU is recorded.
+ * A guest for tests of the emulator: one vCPU, RAM in an array, one device whose registers are
+ * bytes in another, and a back end that keeps its state in plain fields. What the emulator tells
+ * the vCPU is recorded.
  */
 #pragma once
 
@@ -14,7 +15,8 @@
 #define GUEST_DEVICE_SIZE 8192u
 
 /* Linear addresses that guest_long_mode maps, besides RAM on itself (supervisor, writable). */
-#define GUEST_MMIO	0x40000000ul	/* the device's two pages, then a page of RAM at 0x300000, then nothing */
+#define GUEST_MMIO                                                                                 \
+	0x40000000ul /* the device's two pages, then a page of RAM at 0x300000, then nothing */
 
 extern uint8_t guest_ram[GUEST_RAM], guest_device[GUEST_DEVICE_SIZE];
 extern struct vm guest_vm;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: mgmt/config.c lib/format.c tests/host/heap.c */
-/* keel.conf as it should be, and in every way it should not: each error names its line, and only its VM is lost. */
+/* keel.conf as it should be, and in every way it should not: each error names its line, and only
+ * its VM is lost. */
 #include "mgmt/config.h"
 
 #include <setjmp.h>
@@ -32,7 +33,9 @@ static int check(void *arg, const struct config_vm *vm, char *why, size_t size)
 	return -EINVAL;
 }
 
-static const struct config_limits limits = { .vcpus_max = 64, .memory_max = 4 * GIB, .module = module, .check = check };
+static const struct config_limits limits = {
+	.vcpus_max = 64, .memory_max = 4 * GIB, .module = module, .check = check
+};
 
 static int setup(void **state)
 {
@@ -70,7 +73,8 @@ static void one_error(const char *text, unsigned line, const char *word, unsigne
 {
 	parse(text);
 	if (c->error_count != 1 || c->error[0].line != line || !strstr(c->error[0].text, word))
-		fail_msg("%s\n-> %u errors, first %u: %s", text, c->error_count, c->error[0].line, c->error[0].text);
+		fail_msg("%s\n-> %u errors, first %u: %s", text, c->error_count, c->error[0].line,
+			 c->error[0].text);
 	assert_int_equal(c->vm_count, vms);
 }
 
@@ -78,9 +82,8 @@ static void one_error(const char *text, unsigned line, const char *word, unsigne
 
 static void all_keys(void **state)
 {
-	static const uint8_t uuid[16] = {
-		0x6b, 0x1c, 0x1f, 0x2e, 0x0d, 0x6a, 0x4c, 0x1e, 0x9f, 0x57, 0x0a, 0x52, 0xd6, 0xc3, 0xe8, 0x11
-	};
+	static const uint8_t uuid[16] = { 0x6b, 0x1c, 0x1f, 0x2e, 0x0d, 0x6a, 0x4c, 0x1e,
+					  0x9f, 0x57, 0x0a, 0x52, 0xd6, 0xc3, 0xe8, 0x11 };
 	struct config_vm *v;
 
 	(void)state;
@@ -148,7 +151,8 @@ static void bad_values(void **state)
 	one_error(GOOD "autostart = maybe", 4, "yes or no", 0);
 	one_error(GOOD "on_crash = explode", 4, "destroy, restart or preserve", 0);
 	one_error(GOOD "uuid = 123", 4, "32 hexadecimal digits", 0);
-	one_error(GOOD "uuid = 6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e81g", 4, "32 hexadecimal digits", 0);
+	one_error(GOOD "uuid = 6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e81g", 4, "32 hexadecimal digits",
+		  0);
 	one_error(GOOD "kernel = other", 4, "twice", 0);
 	one_error(GOOD "initrd = missing", 4, "there is no module 'missing'", 0);
 	one_error("[vm a]\nkernel = broken\nmemory = 4M", 2, "kernel 'broken': is broken", 0);
@@ -183,7 +187,8 @@ static void bad_sections(void **state)
 	assert_int_equal(c->error_count, 2);
 	assert_int_equal(c->vm_count, 0);
 	one_error("[vm a]\nkernel=k\nmemory=4M\nuuid=00000000000000000000000000000001\n"
-		  "[vm b]\nkernel=k\nmemory=4M\nuuid=00000000-0000-0000-0000-000000000001\n", 8, "another VM", 1);
+		  "[vm b]\nkernel=k\nmemory=4M\nuuid=00000000-0000-0000-0000-000000000001\n",
+		  8, "another VM", 1);
 }
 
 static void strange_bytes(void **state)
@@ -214,7 +219,8 @@ static void strange_bytes(void **state)
 		assert_string_equal(c->vm[0]->name, "z");
 	}
 	memset(name, 'n', sizeof(name));
-	snprintf(text, sizeof(text), "[vm %.63s]\nkernel = k\nmemory = 4M\n[vm %.64s]\n", name, name);
+	snprintf(text, sizeof(text), "[vm %.63s]\nkernel = k\nmemory = 4M\n[vm %.64s]\n", name,
+		 name);
 	one_error(text, 4, "name", 1);
 }
 
@@ -242,7 +248,9 @@ static void no_memory(void **state)
 	(void)state;
 	for (unsigned left = 0; left < 3; left++) {
 		host_heap_left = left;
-		assert_int_equal(config_parse(c, GOOD "[vm b]\nkernel=k\nmemory=4M", strlen(GOOD) + 24, &limits), -ENOMEM);
+		assert_int_equal(config_parse(c, GOOD "[vm b]\nkernel=k\nmemory=4M",
+					      strlen(GOOD) + 24, &limits),
+				 -ENOMEM);
 		config_fini(c);
 	}
 }
@@ -250,7 +258,8 @@ static void no_memory(void **state)
 /* The files that come with Keel have no error. */
 static void samples(void **state)
 {
-	static const char *const files[] = { "configs/demo.conf", "configs/autostart.conf", "configs/test-kernel.conf" };
+	static const char *const files[] = { "configs/demo.conf", "configs/autostart.conf",
+					     "configs/test-kernel.conf" };
 	static char text[20000];
 
 	(void)state;
@@ -272,9 +281,10 @@ static void samples(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_keys), cmocka_unit_test(defaults), cmocka_unit_test(bad_values),
-		cmocka_unit_test(bad_sections), cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
-		cmocka_unit_test(no_memory), cmocka_unit_test(samples),
+		cmocka_unit_test(all_keys),	 cmocka_unit_test(defaults),
+		cmocka_unit_test(bad_values),	 cmocka_unit_test(bad_sections),
+		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
+		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 	};
 	const struct CMUnitTest *t = tests;
 	struct CMUnitTest with[ARRAY_COUNT(tests)];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/decode.c */
 /*
- * The decoder against a table of hand-picked instructions, and against objdump: every instruction of programs at hand must have
- * the length that objdump gives it, and must be told incomplete one byte earlier.
+ * The decoder against a table of hand-picked instructions, and against objdump: every instruction
+ * of programs at hand must have the length that objdump gives it, and must be told incomplete one
+ * byte earlier.
  */
 #include "vmm/decode.h"
 
@@ -88,7 +89,8 @@ static void lengths(void **state)
 		int err = run(table[i].mode, table[i].hex);
 
 		if (err || insn.length != table[i].length)
-			fail_msg("%s: error %d, length %u, not %u", table[i].hex, err, insn.length, table[i].length);
+			fail_msg("%s: error %d, length %u, not %u", table[i].hex, err, insn.length,
+				 table[i].length);
 	}
 }
 
@@ -138,12 +140,12 @@ static void operands(void **state)
 	assert_int_equal(insn.base, INSN_RIP);
 	assert_int_equal(insn.disp, -4);
 	assert_int_equal(insn.segment, SEG_GS);
-	assert_int_equal(run(64, "2e 8b 45 00"), 0);		/* CS counts for nothing: RBP's SS stays */
+	assert_int_equal(run(64, "2e 8b 45 00"), 0); /* CS counts for nothing: RBP's SS stays */
 	assert_int_equal(insn.segment, SEG_SS);
 	assert_int_equal(run(64, "41 8b 45 00"), 0);
 	assert_int_equal(insn.base, GPR_R13);
 	assert_int_equal(insn.segment, SEG_DS);
-	assert_int_equal(run(64, "42 8b 04 25 00 00 00 f0"), 0);	/* REX.X makes R12 of "no index" */
+	assert_int_equal(run(64, "42 8b 04 25 00 00 00 f0"), 0); /* REX.X makes R12 of "no index" */
 	assert_int_equal(insn.index, GPR_R12);
 	assert_int_equal(insn.base, INSN_NO_REG);
 	assert_int_equal(insn.disp, -0x10000000);
@@ -158,7 +160,8 @@ static void operands(void **state)
 	assert_int_equal(run(64, "41 0f 22 c3"), 0);
 	assert_int_equal(insn.rm, GPR_R11);
 	assert_false(insn.memory);
-	assert_int_equal(run(64, "48 66 89 00"), 0);		/* REX not right before the opcode is nothing */
+	assert_int_equal(run(64, "48 66 89 00"),
+			 0); /* REX not right before the opcode is nothing */
 	assert_int_equal(insn.operand, 2);
 	assert_int_equal(run(32, "67 8b 07"), 0);
 	assert_int_equal(insn.address, 2);
@@ -185,15 +188,18 @@ static unsigned compare(const char *file, unsigned *wrong)
 			continue;
 		*text = 0;
 		n = parse(hex + 1, bytes, sizeof(bytes));
-		/* A lone prefix that objdump shows as an instruction of its own; FWAIT, which it joins to the next. */
-		if (n == 1 && (strstr(text + 1, "rex") == text + 1 || bytes[0] == 0x66 || (bytes[0] & 0xfc) == 0x64))
+		/* A lone prefix that objdump shows as an instruction of its own; FWAIT, which it
+		 * joins to the next. */
+		if (n == 1 && (strstr(text + 1, "rex") == text + 1 || bytes[0] == 0x66 ||
+			       (bytes[0] & 0xfc) == 0x64))
 			continue;
 		if (bytes[0] == 0x9b && n > 1)
 			continue;
 		count++;
 		err = decode(bytes, n, 64, &insn);
 		if ((err || insn.length != n) && (*wrong)++ < 20)
-			print_error("%s%s\t%s: error %d, length %u\n", line, hex, text + 1, err, insn.length);
+			print_error("%s%s\t%s: error %d, length %u\n", line, hex, text + 1, err,
+				    insn.length);
 		if (n > 1 && decode(bytes, n - 1, 64, &insn) != -EAGAIN && (*wrong)++ < 20)
 			print_error("%s%s\t%s: not told incomplete\n", line, hex, text + 1);
 	}
@@ -203,9 +209,9 @@ static unsigned compare(const char *file, unsigned *wrong)
 
 static void against_objdump(void **state)
 {
-	static const char *const files[] = {
-		"build/keel.elf", "/bin/busybox", "/lib/x86_64-linux-gnu/libc.so.6", "/lib/x86_64-linux-gnu/libm.so.6"
-	};
+	static const char *const files[] = { "build/keel.elf", "/bin/busybox",
+					     "/lib/x86_64-linux-gnu/libc.so.6",
+					     "/lib/x86_64-linux-gnu/libm.so.6" };
 	unsigned wrong = 0, count = 0;
 
 	(void)state;

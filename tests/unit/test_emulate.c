@@ -2,8 +2,9 @@
 /* links: vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c
  * lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
 /*
- * The emulator against the processor that the test runs on: each instruction is executed natively on a buffer and by the emulator on a
- * device with the same contents; registers, flags and memory must agree. Then faults, modes and odd places by hand.
+ * The emulator against the processor that the test runs on: each instruction is executed natively
+ * on a buffer and by the emulator on a device with the same contents; registers, flags and memory
+ * must agree. Then faults, modes and odd places by hand.
  */
 #include "tests/host/guest.h"
 
@@ -47,7 +48,8 @@ static uint64_t seed = 0x1234567;
 
 static uint64_t random64(void)
 {
-	static const uint64_t special[] = { 0, 1, 0x7f, 0x80, 0xff, 0x7fff, 0x8000, 0x7fffffff, 0x80000000, ~0ul, 1ul << 63 };
+	static const uint64_t special[] = { 0,	    1,		0x7f,	    0x80, 0xff,	    0x7fff,
+					    0x8000, 0x7fffffff, 0x80000000, ~0ul, 1ul << 63 };
 
 	seed ^= seed << 13;
 	seed ^= seed >> 7;
@@ -72,10 +74,11 @@ static void fail_with(const char *what, const uint8_t *code, size_t n)
 }
 
 /*
- * One instruction, its memory operand at (%rbx). `ignore`: flags that are undefined. `offset`: RBX in the device. `hint` is what the
- * exit said: the address given, or one that does not help.
+ * One instruction, its memory operand at (%rbx). `ignore`: flags that are undefined. `offset`: RBX
+ * in the device. `hint` is what the exit said: the address given, or one that does not help.
  */
-static void compare(const uint8_t *code, size_t n, uint64_t ignore, unsigned offset, const uint64_t *fixed)
+static void compare(const uint8_t *code, size_t n, uint64_t ignore, unsigned offset,
+		    const uint64_t *fixed)
 {
 	struct native nat;
 
@@ -118,9 +121,10 @@ static void compare(const uint8_t *code, size_t n, uint64_t ignore, unsigned off
 		fail_with("flags differ", code, n);
 }
 
-/* All operand sizes and registers of one opcode of the kind `op /r (%rbx)`; `imm` 1: a byte, 4: a word. */
-static void sweep(const char *opcode, size_t opcode_size, unsigned imm, uint64_t ignore, bool group, unsigned g,
-		  unsigned offset)
+/* All operand sizes and registers of one opcode of the kind `op /r (%rbx)`; `imm` 1: a byte, 4: a
+ * word. */
+static void sweep(const char *opcode, size_t opcode_size, unsigned imm, uint64_t ignore, bool group,
+		  unsigned g, unsigned offset)
 {
 	uint8_t code[16];
 
@@ -140,7 +144,8 @@ static void sweep(const char *opcode, size_t opcode_size, unsigned imm, uint64_t
 		}
 		if (rex)
 			code[n++] = (uint8_t)rex;
-		/* RSP is not compared, and RBX (BH) differs by nature. Without REX number 4 is AH. */
+		/* RSP is not compared, and RBX (BH) differs by nature. Without REX number 4 is AH.
+		 */
 		high_byte = !rex && opcode_size == 1 && !(opcode[0] & 1);
 		if (!group && (reg == GPR_RBX || (reg == GPR_RSP && !high_byte) ||
 			       (reg == 7 && !rex && !(opcode[opcode_size - 1] & 1))))
@@ -219,9 +224,12 @@ static void across_pages(void **state)
 
 static void special_ones(void **state)
 {
-	static const uint8_t cmpxchg8b[] = { 0xf0, 0x0f, 0xc7, 0x0e }, cmpxchg16b[] = { 0x48, 0x0f, 0xc7, 0x0e };
-	static const uint8_t movnti[] = { 0x0f, 0xc3, 0x0b }, movnti64[] = { 0x48, 0x0f, 0xc3, 0x0b };
-	static const uint8_t movbe[][5] = { { 0x0f, 0x38, 0xf0, 0x0b }, { 0x48, 0x0f, 0x38, 0xf1, 0x0b } };
+	static const uint8_t cmpxchg8b[] = { 0xf0, 0x0f, 0xc7, 0x0e },
+			     cmpxchg16b[] = { 0x48, 0x0f, 0xc7, 0x0e };
+	static const uint8_t movnti[] = { 0x0f, 0xc3, 0x0b },
+			     movnti64[] = { 0x48, 0x0f, 0xc3, 0x0b };
+	static const uint8_t movbe[][5] = { { 0x0f, 0x38, 0xf0, 0x0b },
+					    { 0x48, 0x0f, 0x38, 0xf1, 0x0b } };
 	static const uint8_t lock_add[] = { 0xf0, 0x01, 0x0b }, mov_disp[] = { 0x89, 0x4b, 0x10 };
 
 	unsigned a = 1, b, leaf1, d;
@@ -268,7 +276,8 @@ static void bits_far_away(void **state)
 }
 
 /* One string instruction natively on two buffers and emulated on the device (and RAM behind it). */
-static void compare_string(const uint8_t *code, size_t n, unsigned count, bool down, bool source_is_device)
+static void compare_string(const uint8_t *code, size_t n, unsigned count, bool down,
+			   bool source_is_device)
 {
 	static uint8_t first[1024], second[1024];
 	uint8_t *ram = guest_ram + 0x300000 + 512, *device = guest_device + 512;
@@ -539,7 +548,8 @@ static void ports(void **state)
 	guest_log = (struct guest_log){ 0 };
 	guest_code("\x90", 1);
 	emulate_string_io(&guest_vcpu, 0x1f0, 4, true);
-	assert_int_equal(guest_log.events + guest_log.nexts + guest_log.ports + guest_log.crashes, 0);
+	assert_int_equal(guest_log.events + guest_log.nexts + guest_log.ports + guest_log.crashes,
+			 0);
 }
 
 static void long_repeats_give_way(void **state)
@@ -626,8 +636,10 @@ static void lengths(void **state)
 	assert_int_equal(length_of("\x0f\xa2\xf4", 3, 0x0fa2), 2);
 	assert_true(fetch_is_at_rip(&guest_vcpu, guest_mode.cr3, guest_mode.cr4, 0x0fa2, 2));
 	assert_false(fetch_is_at_rip(&guest_vcpu, guest_mode.cr3, guest_mode.cr4, 0x0f32, 2));
-	assert_false(fetch_is_at_rip(&guest_vcpu, guest_mode.cr3 + 4096, guest_mode.cr4, 0x0fa2, 2));
-	assert_false(fetch_is_at_rip(&guest_vcpu, guest_mode.cr3, guest_mode.cr4 | CR4_LA57, 0x0fa2, 2));
+	assert_false(
+		fetch_is_at_rip(&guest_vcpu, guest_mode.cr3 + 4096, guest_mode.cr4, 0x0fa2, 2));
+	assert_false(
+		fetch_is_at_rip(&guest_vcpu, guest_mode.cr3, guest_mode.cr4 | CR4_LA57, 0x0fa2, 2));
 	guest_code("\x44\x0f\x22\xc1", 4);
 	assert_int_equal(emulate_decode_mov_cr(&guest_vcpu, &cr, &write, &r), 4);
 	assert_int_equal(cr, 8);
@@ -692,16 +704,25 @@ static void tables_change(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(like_the_processor, setup), cmocka_unit_test_setup(across_pages, setup),
-		cmocka_unit_test_setup(special_ones, setup), cmocka_unit_test_setup(bits_far_away, setup),
-		cmocka_unit_test_setup(strings, setup), cmocka_unit_test_setup(one_access_of_the_right_size, setup),
-		cmocka_unit_test_setup(faults_come_first, setup), cmocka_unit_test_setup(stack, setup),
-		cmocka_unit_test_setup(real_mode, setup), cmocka_unit_test_setup(protected_mode, setup),
-		cmocka_unit_test_setup(ports, setup), cmocka_unit_test_setup(long_repeats_give_way, setup),
-		cmocka_unit_test_setup(what_is_not_emulated, setup), cmocka_unit_test_setup(lengths, setup),
-		cmocka_unit_test_setup(at_the_page_end, setup), cmocka_unit_test_setup(tables_change, setup),
+		cmocka_unit_test_setup(like_the_processor, setup),
+		cmocka_unit_test_setup(across_pages, setup),
+		cmocka_unit_test_setup(special_ones, setup),
+		cmocka_unit_test_setup(bits_far_away, setup),
+		cmocka_unit_test_setup(strings, setup),
+		cmocka_unit_test_setup(one_access_of_the_right_size, setup),
+		cmocka_unit_test_setup(faults_come_first, setup),
+		cmocka_unit_test_setup(stack, setup),
+		cmocka_unit_test_setup(real_mode, setup),
+		cmocka_unit_test_setup(protected_mode, setup),
+		cmocka_unit_test_setup(ports, setup),
+		cmocka_unit_test_setup(long_repeats_give_way, setup),
+		cmocka_unit_test_setup(what_is_not_emulated, setup),
+		cmocka_unit_test_setup(lengths, setup),
+		cmocka_unit_test_setup(at_the_page_end, setup),
+		cmocka_unit_test_setup(tables_change, setup),
 	};
 
-	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
+		    0);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,8 +2,8 @@
 /* links: vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c
  * lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
 /*
- * Walks of guest page tables: every format and page size, every combination of rights against a plain statement of the rules, reserved
- * bits, accessed and dirty bits.
+ * Walks of guest page tables: every format and page size, every combination of rights against a
+ * plain statement of the rules, reserved bits, accessed and dirty bits.
  */
 #include "vmm/gwalk.h"
 
@@ -85,7 +85,8 @@ static void no_paging(void **state)
 static void two_levels(void **state)
 {
 	(void)state;
-	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = 0x10018, .bits = 32 };
+	guest_mode =
+		(struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr3 = 0x10018, .bits = 32 };
 	put(0x10000 + 0x301 * 4, 0x11000 | ALL, 4);
 	put(0x11000 + 0x045 * 4, 0xabcde000 | ALL, 4);
 	leads_to(0xc0445678, 0xabcde678, 2);
@@ -110,9 +111,12 @@ static void two_levels(void **state)
 static void pae(void **state)
 {
 	(void)state;
-	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP, .cr4 = CR4_PAE, .cr3 = 0x10020, .bits = 32,
+	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP,
+					 .cr4 = CR4_PAE,
+					 .cr3 = 0x10020,
+					 .bits = 32,
 					 .efer = EFER_NXE };
-	put(0x10020 + 3 * 8, 0x11000 | P, 8);		/* no rights there, they count for nothing */
+	put(0x10020 + 3 * 8, 0x11000 | P, 8); /* no rights there, they count for nothing */
 	put(0x11000 + 2 * 8, 0x12000 | ALL, 8);
 	put(0x12000 + 5 * 8, 0xf12345000 | ALL, 8);
 	leads_to(0xc0405678, 0xf12345678, 3);
@@ -147,7 +151,8 @@ static void four_and_five_levels(void **state)
 	leads_to(a, 0x33333ab123, 3);
 	put(0x11000 + 0x0d1 * 8, 0x3340000000 | ALL | PS, 8);
 	leads_to(a, 0x33567ab123, 2);
-	/* reserved: bits within a large page's offset (but PAT), PS at the top, above the guest's addresses, NX without NXE */
+	/* reserved: bits within a large page's offset (but PAT), PS at the top, above the guest's
+	 * addresses, NX without NXE */
 	put(0x11000 + 0x0d1 * 8, 0x3340000000 | ALL | PS | 1ul << 12, 8);
 	assert_int_equal(walk(a, GMEM_READ), 0);
 	put(0x11000 + 0x0d1 * 8, 0x3340000000 | ALL | PS | 1ul << 13, 8);
@@ -176,7 +181,8 @@ static void four_and_five_levels(void **state)
 /* What the manuals say, said once more. */
 static bool rights(uint64_t top, uint64_t leaf, unsigned access, bool ac)
 {
-	bool user = guest_mode.cpl == 3, page_user = top & leaf & U, writable = top & leaf & W, nx = (top | leaf) & NX;
+	bool user = guest_mode.cpl == 3, page_user = top & leaf & U, writable = top & leaf & W,
+	     nx = (top | leaf) & NX;
 
 	if (user && !page_user)
 		return false;
@@ -203,7 +209,8 @@ static void all_rights(void **state)
 
 		guest_mode.cpl = bits & 512 ? 3 : 0;
 		guest_mode.cr0 = CR0_PE | CR0_PG | (bits & 1024 ? CR0_WP : 0);
-		guest_mode.cr4 = CR4_PAE | (bits & 2048 ? CR4_SMEP : 0) | (bits & 4096 ? CR4_SMAP : 0);
+		guest_mode.cr4 =
+			CR4_PAE | (bits & 2048 ? CR4_SMEP : 0) | (bits & 4096 ? CR4_SMAP : 0);
 		put(0x10000, 0x11000 | top, 8);
 		put(0x11000, 0x12000 | ALL, 8);
 		put(0x12000, 0x13000 | ALL, 8);
@@ -212,18 +219,23 @@ static void all_rights(void **state)
 		err = gwalk(&guest_vm.gmem, &guest_mode, ac, GVA(0x123), access, &out, &fault);
 		assert_int_equal(err, want ? 0 : -EFAULT);
 		/* a refused access leaves no trace */
-		assert_int_equal(get(0x13000, 8) & (A | D), want ? (access == GMEM_WRITE ? A | D : A) : 0);
+		assert_int_equal(get(0x13000, 8) & (A | D),
+				 want ? (access == GMEM_WRITE ? A | D : A) : 0);
 		if (!want)
-			assert_int_equal(fault.error, PF_PRESENT | (access == GMEM_WRITE ? PF_WRITE : 0) |
-					 (guest_mode.cpl ? PF_USER : 0) | (access == GMEM_EXEC ? PF_FETCH : 0));
+			assert_int_equal(fault.error,
+					 PF_PRESENT | (access == GMEM_WRITE ? PF_WRITE : 0) |
+						 (guest_mode.cpl ? PF_USER : 0) |
+						 (access == GMEM_EXEC ? PF_FETCH : 0));
 	}
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(no_paging, setup), cmocka_unit_test_setup(two_levels, setup),
-		cmocka_unit_test_setup(pae, setup), cmocka_unit_test_setup(four_and_five_levels, setup),
+		cmocka_unit_test_setup(no_paging, setup),
+		cmocka_unit_test_setup(two_levels, setup),
+		cmocka_unit_test_setup(pae, setup),
+		cmocka_unit_test_setup(four_and_five_levels, setup),
 		cmocka_unit_test_setup(all_rights, setup),
 	};
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/format.c */
 /*
- * Kernels of each kind made by hand, loaded into an array; then cut, bent and placed where no memory is.
+ * Kernels of each kind made by hand, loaded into an array; then cut, bent and placed where no
+ * memory is.
  */
 #include "vmm/load.h"
 
@@ -38,8 +39,12 @@ static int setup(void **state)
 	memset(ram, 0, RAM);
 	memset(file, 0, sizeof(file));
 	memset(initrd, 0x77, sizeof(initrd));
-	image = (struct load_image){ .kernel = file, .kernel_size = sizeof(file), .cmdline = "console=ttyS0 x=y" };
-	machine = (struct load_machine){ .ram_low_end = RAM, .rsdp = GPA(0xe0000), .acpi = GPA(0xe0000), .acpi_size = 0x10000 };
+	image = (struct load_image){ .kernel = file,
+				     .kernel_size = sizeof(file),
+				     .cmdline = "console=ttyS0 x=y" };
+	machine = (struct load_machine){
+		.ram_low_end = RAM, .rsdp = GPA(0xe0000), .acpi = GPA(0xe0000), .acpi_size = 0x10000
+	};
 	entry = (struct load_entry){ 0 };
 	why[0] = 0;
 	return 0;
@@ -207,7 +212,8 @@ static void make_elf(bool wide, uint64_t vaddr, uint64_t start)
 	put(wide ? 54 : 42, size, 2);
 	put(wide ? 56 : 44, 2, 2);
 	for (unsigned i = 0; i < 2; i++, p += size) {
-		uint64_t offset = i ? 0x3000 : 0x1000, paddr = MIB, bytes = i ? 24 : 0x2000, memory = i ? 24 : 0x8000;
+		uint64_t offset = i ? 0x3000 : 0x1000, paddr = MIB, bytes = i ? 24 : 0x2000,
+			 memory = i ? 24 : 0x8000;
 
 		put(p, i ? 4 : 1, 4);
 		put(p + (wide ? 8 : 4), offset, wide ? 8 : 4);
@@ -403,11 +409,16 @@ static void linux_real(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(linux_loads, setup), cmocka_unit_test_setup(linux_refused, setup),
-		cmocka_unit_test_setup(linux_below_acpi, setup), cmocka_unit_test_setup(pvh_loads, setup),
-		cmocka_unit_test_setup(elf_refused, setup), cmocka_unit_test_setup(multiboot_loads, setup),
-		cmocka_unit_test_setup(multiboot_addresses, setup), cmocka_unit_test_setup(multiboot_refused, setup),
-		cmocka_unit_test_setup(multiboot_low, setup), cmocka_unit_test_setup(linux_real, setup),
+		cmocka_unit_test_setup(linux_loads, setup),
+		cmocka_unit_test_setup(linux_refused, setup),
+		cmocka_unit_test_setup(linux_below_acpi, setup),
+		cmocka_unit_test_setup(pvh_loads, setup),
+		cmocka_unit_test_setup(elf_refused, setup),
+		cmocka_unit_test_setup(multiboot_loads, setup),
+		cmocka_unit_test_setup(multiboot_addresses, setup),
+		cmocka_unit_test_setup(multiboot_refused, setup),
+		cmocka_unit_test_setup(multiboot_low, setup),
+		cmocka_unit_test_setup(linux_real, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
