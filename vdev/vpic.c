@@ -77,7 +77,6 @@ static int due(const struct chip *c, uint8_t asked, bool master)
 	if (!asked)
 		return -1;
 	place = foremost(c, asked);
-
 	if (c->special_mask)
 		blocking &= ~c->masked;
 	if (c->nested && master)
@@ -100,7 +99,7 @@ static int master_due(const struct vpic *p)
 
 static void update(struct vpic *p)
 {
-	bool intr = master_due(p) >= 0;
+	bool intr = (requests(&p->chip[0]) | requests(&p->chip[1])) && master_due(p) >= 0;
 
 	if (intr == p->intr)
 		return;
@@ -224,12 +223,9 @@ static void write_ocw3(struct chip *c, uint8_t v)
 		c->special_mask = v & OCW3_MASK_ON;
 }
 
-static void write_data(struct chip *c, uint8_t v)
+static void write_init(struct chip *c, uint8_t v)
 {
 	switch (c->step) {
-	case READY:
-		c->masked = v;
-		return;
 	case WANT_ICW2:
 		c->base = v & 0xf8;
 		c->step = c->icw1 & ICW1_SINGLE ? WANT_ICW4 : WANT_ICW3;
@@ -247,44 +243,58 @@ static void write_data(struct chip *c, uint8_t v)
 		c->step = READY;
 }
 
-/* OCW1 while no input asks for anything: INTR stays low whatever is masked. The one write that systems do often. */
-static bool mask_quietly(struct vpic *p, struct chip *c, uint8_t v)
+/* Each way to a register locks for itself, so that the mask, which is written most, costs least. */
+static void write_odd_port(struct vpic *p, struct chip *c, uint8_t v)
 {
-	if (c->step != READY || p->intr || requests(&p->chip[0]) || requests(&p->chip[1]))
-		return false;
-	c->masked = v;
-	return true;
+	uint64_t flags = host_lock(&p->dev);
+
+	if (likely(c->step == READY))
+		c->masked = v;
+	else
+		write_init(c, v);
+	update(p);
+	host_unlock(&p->dev, flags);
+}
+
+static void write_even_port(struct vpic *p, unsigned chip, uint8_t v)
+{
+	struct chip *c = &p->chip[chip];
+	int ended = -1;
+	uint64_t flags = host_lock(&p->dev);
+
+	if (v & ICW1)
+		initialize(c, v);
+	else if (v & OCW3)
+		write_ocw3(c, v);
+	else
+		ended = write_ocw2(c, v);
+	update(p);
+	host_unlock(&p->dev, flags);
+	if (ended >= 0 && p->acknowledged)
+		p->acknowledged(p->context, (unsigned)ended + 8 * chip);
+}
+
+static void write_elcr(struct vpic *p, uint64_t offset, unsigned size, uint64_t value)
+{
+	uint64_t flags = host_lock(&p->dev);
+
+	for (unsigned i = 0; i < size && offset < 2; i++, offset++, value >>= 8)
+		p->chip[offset].elcr = (uint8_t)value & elcr_writable[offset];
+	update(p);
+	host_unlock(&p->dev, flags);
 }
 
 static void vpic_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
 	uint64_t value)
 {
 	struct vpic *p = vpic_of(d);
-	struct chip *c = &p->chip[region & 1];
-	uint8_t v = (uint8_t)value;
-	int ended = -1;
-	uint64_t flags = host_lock(d);
 
-	if (offset == 1 && region != VPIC_ELCR && mask_quietly(p, c, v)) {
-		host_unlock(d, flags);
-		return;
-	}
-	if (region == VPIC_ELCR) {
-		for (unsigned i = 0; i < size && offset < 2; i++, offset++, value >>= 8)
-			p->chip[offset].elcr = (uint8_t)value & elcr_writable[offset];
-	} else if (offset == 1) {
-		write_data(c, v);
-	} else if (v & ICW1) {
-		initialize(c, v);
-	} else if (v & OCW3) {
-		write_ocw3(c, v);
-	} else {
-		ended = write_ocw2(c, v);
-	}
-	update(p);
-	host_unlock(d, flags);
-	if (ended >= 0 && p->acknowledged)
-		p->acknowledged(p->context, (unsigned)ended + 8 * region);
+	if (region == VPIC_ELCR)
+		write_elcr(p, offset, size, value);
+	else if (offset == 1)
+		write_odd_port(p, &p->chip[region & 1], (uint8_t)value);
+	else
+		write_even_port(p, region & 1, (uint8_t)value);
 }
 
 static uint64_t poll(struct vpic *p, unsigned chip)
@@ -309,22 +319,28 @@ static uint64_t read_chip(struct vpic *p, unsigned chip, uint64_t offset)
 	return requests(c) | (!chip && slave_due(p) >= 0 ? BIT(CASCADE) : 0);
 }
 
-static uint64_t vpic_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size)
+static noinline uint64_t read_locked(struct vpic *p, unsigned region, uint64_t offset)
 {
-	struct vpic *p = vpic_of(d);
-	uint64_t flags, v;
+	uint64_t flags = host_lock(&p->dev), v;
 
-	(void)size;
-	/* The mask is one byte that only vCPUs write: no lock. */
-	if (offset == 1 && region != VPIC_ELCR && !p->chip[region].poll)
-		return p->chip[region].masked;
-	flags = host_lock(d);
 	if (region == VPIC_ELCR)
 		v = (p->chip[0].elcr | p->chip[1].elcr << 8) >> 8 * offset;
 	else
 		v = read_chip(p, region & 1, offset);
-	host_unlock(d, flags);
+	host_unlock(&p->dev, flags);
 	return v;
+}
+
+/* The mask, which kernels read most, is one byte and needs no lock. */
+static uint64_t vpic_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size)
+{
+	struct vpic *p = vpic_of(d);
+	const struct chip *c = &p->chip[region & 1];
+
+	(void)size;
+	if (offset == 1 && region != VPIC_ELCR && !READ_ONCE(c->poll))
+		return READ_ONCE(c->masked);
+	return read_locked(p, region, offset);
 }
 
 /* As a PC's firmware leaves them: all masked, vectors from 8 and 0x70 on. */
