@@ -97,14 +97,21 @@ static int master_due(const struct vpic *p)
 	return due(&p->chip[0], asked | (slave_due(p) >= 0 ? BIT(CASCADE) : 0), true);
 }
 
-static void update(struct vpic *p)
+static noinline void update_intr(struct vpic *p)
 {
-	bool intr = (requests(&p->chip[0]) | requests(&p->chip[1])) && master_due(p) >= 0;
+	bool intr = master_due(p) >= 0;
 
 	if (intr == p->intr)
 		return;
 	WRITE_ONCE(p->intr, intr);
 	host_line_set(&p->dev, VPIC_INTR, intr);
+}
+
+/* Most often nothing asks for anything, and INTR is low. */
+static inline void update(struct vpic *p)
+{
+	if (p->intr || requests(&p->chip[0]) || requests(&p->chip[1]))
+		update_intr(p);
 }
 
 void vpic_line(struct vdev *d, unsigned irq, bool level)
@@ -244,7 +251,7 @@ static void write_init(struct chip *c, uint8_t v)
 }
 
 /* Each way to a register locks for itself, so that the mask, which is written most, costs least. */
-static void write_odd_port(struct vpic *p, struct chip *c, uint8_t v)
+static noinline void write_odd_port(struct vpic *p, struct chip *c, uint8_t v)
 {
 	uint64_t flags = host_lock(&p->dev);
 
@@ -256,7 +263,7 @@ static void write_odd_port(struct vpic *p, struct chip *c, uint8_t v)
 	host_unlock(&p->dev, flags);
 }
 
-static void write_even_port(struct vpic *p, unsigned chip, uint8_t v)
+static noinline void write_even_port(struct vpic *p, unsigned chip, uint8_t v)
 {
 	struct chip *c = &p->chip[chip];
 	int ended = -1;
@@ -274,7 +281,7 @@ static void write_even_port(struct vpic *p, unsigned chip, uint8_t v)
 		p->acknowledged(p->context, (unsigned)ended + 8 * chip);
 }
 
-static void write_elcr(struct vpic *p, uint64_t offset, unsigned size, uint64_t value)
+static noinline void write_elcr(struct vpic *p, uint64_t offset, unsigned size, uint64_t value)
 {
 	uint64_t flags = host_lock(&p->dev);
 

@@ -75,10 +75,13 @@ static uint32_t to_bcd(uint32_t v)
 	return v % 10 | (v / 10 % 10) << 4 | (v / 100 % 10) << 8 | (v / 1000 % 10) << 12;
 }
 
+/* Never 0, whatever is written meanwhile. */
 static uint32_t period(const struct channel *c)
 {
-	uint32_t n = c->control & 1 ? from_bcd(c->count) % 10000 : c->count;
+	uint32_t n = READ_ONCE(c->count);
 
+	if (c->control & 1)
+		n = from_bcd(n) % 10000;
 	return n ? n : modulus(c);
 }
 
@@ -315,16 +318,19 @@ static uint8_t read_port61(const struct vpit *p, uint64_t now)
 	return v;
 }
 
+/* Port 0x61 is polled and changes nothing: no lock. A guest that sets channel 2 meanwhile may read either state. */
 static uint64_t vpit_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size)
 {
 	struct vpit *p = vpit_of(d);
-	uint64_t flags = host_lock(d), now = host_clock_ns(d), v;
+	uint64_t now = host_clock_ns(d), flags, v;
 
 	(void)size;
 	if (region == VPIT_PORT61)
-		v = read_port61(p, now);
-	else
-		v = offset < 3 ? read_count(&p->channel[offset], now) : 0xff;
+		return read_port61(p, now);
+	if (offset > 2)
+		return 0xff;
+	flags = host_lock(d);
+	v = read_count(&p->channel[offset], now);
 	host_unlock(d, flags);
 	return v;
 }
