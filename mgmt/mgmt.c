@@ -18,6 +18,7 @@
 #include "vmm/ops.h"
 
 #define CONFIG_FILE	"keel.conf"
+#define LAST_WORDS_NS	50000000
 
 static const struct mgmt_platform *platform;
 static const struct bootinfo *boot;
@@ -105,6 +106,7 @@ static void destroy_all(bool listeners_too)
 static void switch_off(void)
 {
 	log_info("mgmt: %s", closing_what == MGMT_POWER_OFF ? "switching off" : "starting again");
+	thread_sleep_ns(LAST_WORDS_NS);		/* for who prints that */
 	if (closing_what == MGMT_POWER_OFF)
 		platform->power_off();
 	platform->power_reboot();

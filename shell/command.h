@@ -38,7 +38,7 @@ struct command_args {
 
 struct command {
 	const char *name;
-	const char *summary;		/* one line */
+	const char *summary;		/* one line; NULL: what people type out of habit, neither listed nor completed */
 	const char *detail;		/* more, or NULL */
 	const struct option *options;	/* ends with OPTION_END; NULL: none */
 	int (*run)(const struct command_args *a);	/* 0, or -Exxx after it has said why */

@@ -27,7 +27,8 @@ static void offer_commands(struct completion *c, const char *typed)
 {
 	for (const struct command_group *g = command_groups; g->title; g++)
 		for (const struct command *row = g->commands; row->name; row++)
-			offer(c, row->name, typed);
+			if (row->summary)
+				offer(c, row->name, typed);
 }
 
 static void offer_domains(struct completion *c, const char *typed, enum option_what what)

@@ -49,7 +49,7 @@ static int help_on(const char *name)
 {
 	const struct command *c = command_find(name);
 
-	if (!c)
+	if (!c || !c->summary)
 		return command_error(-ENOENT, "there is no command '%.64s': 'help' lists all there are", name);
 	tty_print("  NAME\n    %s - %s\n\n  SYNOPSIS\n", c->name, c->summary);
 	print_synopsis(c);
@@ -66,7 +66,8 @@ static int run_help(const struct command_args *a)
 	for (const struct command_group *g = command_groups; g->title; g++) {
 		tty_print(" %s:\n", g->title);
 		for (const struct command *c = g->commands; c->name; c++)
-			tty_print("    %-16s %s\n", c->name, c->summary);
+			if (c->summary)
+				tty_print("    %-16s %s\n", c->name, c->summary);
 		tty_text("\n");
 	}
 	tty_text(" 'help COMMAND' says more. Tab completes, the arrow keys recall and edit, ';' separates\n"
@@ -97,8 +98,8 @@ static const struct option echo_options[] = {
 
 const struct command shell_commands[] = {
 	{ "echo", "print words", NULL, echo_options, run_echo },
-	{ "exit", "not possible here", NULL, NULL, run_quit },
+	{ "exit", NULL, NULL, NULL, run_quit },
 	{ "help", "list the commands, or explain one", NULL, help_options, run_help },
-	{ "quit", "not possible here", NULL, NULL, run_quit },
+	{ "quit", NULL, NULL, NULL, run_quit },
 	{ 0 }
 };
