@@ -4,4 +4,5 @@
 
 struct vcpu;
 
+void vcpu_next_slowly(struct vcpu *vcpu, uint64_t rip);
 void vcpu_next(struct vcpu *vcpu, unsigned length);

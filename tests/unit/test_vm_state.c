@@ -1,0 +1,544 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vmm/vm.c vmm/vcpu.c vmm/vlapic.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c
+ * vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
+ * vmm/gwalk.c vmm/decode.c vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c lib/format.c
+ * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c
+ * vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c
+ * tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
+ * tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+/*
+ * A whole vm on a back end without a chip: its saved form (save, load, save is byte-identical; hostile input is refused and harms
+ * nothing), the local APIC, MSR and CPUID policies, events, the bus, the clock.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cpu/features.h"
+#include "cpu/tsc.h"
+#include "lib/record.h"
+#include "tests/host/fake_ops.h"
+#include "tests/host/memory.h"
+#include "vmm/exit.h"
+#include "vmm/machine.h"
+#include "vmm/msr.h"
+#include "vmm/pvclock.h"
+#include "vmm/vlapic_bits.h"
+
+#define STATE_MAX	(256 * 1024)
+
+static unsigned stops;
+static enum vm_stop stop_why;
+static uint32_t stop_code;
+
+static void stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t code, const char *reason)
+{
+	(void)arg;
+	(void)vm;
+	(void)reason;
+	stops++;
+	stop_why = why;
+	stop_code = code;
+}
+
+static struct vm *make_vm(void)
+{
+	struct vm_config c = { .name = "test", .vcpus = 1, .memory = 16 * MIB, .debug_exit = true, .stopped = stopped };
+	struct vm *vm = NULL;
+
+	features.physical_bits = 40;
+	features.vendor = VENDOR_AMD;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	return vm;
+}
+
+/* As vm_start does it, but for the threads. */
+static void run_clock(struct vm *vm)
+{
+	assert_int_equal(vm_start(vm), 0);
+	vm->vcpu[0]->started = false;
+}
+
+static void fake_pause(struct vm *vm)
+{
+	vm->parked_count = vm->vcpu_count;
+	if (vm->state == VM_CREATED)
+		run_clock(vm);
+	assert_int_equal(vm_pause(vm), 0);
+}
+
+static size_t save(struct vm *vm, uint8_t *buf)
+{
+	struct record_writer w;
+
+	record_writer_init(&w, buf, STATE_MAX);
+	assert_int_equal(vm_save_state(vm, &w), 0);
+	assert_true(w.used <= w.size);
+	return w.used;
+}
+
+static int load(struct vm *vm, const uint8_t *buf, size_t n)
+{
+	struct record_reader r;
+
+	record_reader_init(&r, buf, n);
+	return vm_load_state(vm, &r);
+}
+
+/* Something other than the power-up state everywhere. */
+static void stir(struct vm *vm)
+{
+	struct vcpu *v = vm->vcpu[0];
+
+	host_tsc += 123456789;
+	for (unsigned i = 0; i < GPR_COUNT; i++)
+		v->gpr[i] = 0x1111111111111111ul * i;
+	v->rip = 0xffffffff81000000ul;
+	v->rflags = RFLAGS_ONE | RFLAGS_IF;
+	fake_ops.reg_set(v, REG_CR0, CR0_PE | CR0_PG | CR0_WP | CR0_ET | CR0_NE);
+	fake_ops.reg_set(v, REG_CR4, CR4_PAE | CR4_PGE);
+	fake_ops.reg_set(v, REG_EFER, EFER_LME | EFER_LMA | EFER_SCE);
+	fake_ops.reg_set(v, REG_CR3, 0x1234000);
+	fake_ops.reg_set(v, REG_LSTAR, 0xffffffff81800000ul);
+	fake_ops.segment_set(v, SEG_FS, &(struct segment){ .base = 0x7fff12345678ul, .limit = ~0u, .attr = 0xc093, .selector = 5 });
+	memset(fake_ops.fpu(v), 0, fake_ops.fpu_size());
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0xec);
+	vlapic_write(v, REG_TIMER_DIVIDE, 11);
+	vlapic_write(v, REG_TIMER_INITIAL, 1000000);
+	vlapic_set_irr(v, 0x31, false);
+	vlapic_set_irr(v, 0x99, true);
+	event_page_fault(v, 0xdeadbeef, 2);
+	event_nmi(v);
+	vcpu_tsc_adjust(v, 77777);
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xfb);
+	bus_write(vm, HOST_PORT, 0x43, 1, 0x34);
+	bus_write(vm, HOST_PORT, 0x40, 1, 0x9b);
+	bus_write(vm, HOST_PORT, 0x40, 1, 0x2e);
+	bus_write(vm, HOST_PORT, 0x3f9, 1, 1);
+	bus_write(vm, HOST_PORT, 0x70, 1, 0x20);
+	bus_write(vm, HOST_PORT, 0xcf8, 4, 0x80000004);
+	bus_write(vm, HOST_MMIO, 0xfec00000, 4, 0x14);
+	bus_write(vm, HOST_MMIO, 0xfec00010, 4, 0x31);
+}
+
+static void save_load_save(void **state)
+{
+	static uint8_t a[STATE_MAX], b[STATE_MAX];
+	struct vm *one = make_vm(), *two = make_vm();
+	size_t n, m;
+
+	(void)state;
+	run_clock(one);
+	stir(one);
+	fake_pause(one);
+	n = save(one, a);
+	host_tsc += 1000000;
+	assert_int_equal(load(two, a, n), 0);
+	two->state = VM_PAUSED;
+	two->parked_count = two->vcpu_count;
+	m = save(two, b);
+	assert_int_equal(n, m);
+	assert_memory_equal(a, b, n);
+	/* And once more after both have run for the same time. */
+	assert_int_equal(vm_resume(one), 0);
+	assert_int_equal(vm_resume(two), 0);
+	host_tsc += 300;
+	fake_pause(one);
+	fake_pause(two);
+	m = save(one, a);
+	assert_int_equal(save(two, b), m);
+	assert_memory_equal(a, b, m);
+	vm_put(one);
+	vm_put(two);
+}
+
+/* Each cut and a hundred thousand bent bytes: an error or a state that saves again; never a fault (ASan watches). */
+static void hostile_state(void **state)
+{
+	static uint8_t a[STATE_MAX], bent[STATE_MAX], out[STATE_MAX];
+	struct vm *one = make_vm(), *two = make_vm();
+	unsigned refused = 0;
+	size_t n;
+
+	(void)state;
+	run_clock(one);
+	stir(one);
+	fake_pause(one);
+	n = save(one, a);
+	fake_pause(two);
+	for (size_t cut = 1; cut < n; cut += 1 + cut / 7)
+		(void)!load(two, a, n - cut);
+	srand(7);
+	for (unsigned i = 0; i < 3000; i++) {
+		memcpy(bent, a, n);
+		for (unsigned k = 0; k < 1 + i % 4; k++)
+			bent[(size_t)rand() % n] = (uint8_t)rand();
+		refused += load(two, bent, n) != 0;
+		save(two, out);
+	}
+	assert_true(refused > 100);
+	assert_int_equal(load(two, a, n), 0);
+	assert_int_equal(save(two, out), n);
+	assert_memory_equal(a, out, n);
+	vm_put(one);
+	vm_put(two);
+}
+
+static void wrong_shape(void **state)
+{
+	static uint8_t a[STATE_MAX];
+	struct vm *one = make_vm(), *two = make_vm();
+	struct vm_config c = { .name = "other", .vcpus = 2, .memory = 16 * MIB };
+	struct vm *other = NULL;
+	size_t n;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &other), 0);
+	fake_pause(one);
+	n = save(one, a);
+	assert_int_equal(load(other, a, n), -EINVAL);
+	two->cpuid->row[1].regs.ecx ^= 1;
+	assert_int_equal(load(two, a, n), -EINVAL);
+	vm_put(one);
+	vm_put(two);
+	vm_put(other);
+}
+
+/* ---- local APIC ---- */
+
+static void priorities(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	vlapic_set_irr(v, 0x40, false);
+	assert_int_equal(vlapic_pending(v), -1);	/* software-disabled: not taken at all */
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_set_irr(v, 0x40, false);
+	vlapic_set_irr(v, 0x85, false);
+	vlapic_set_irr(v, 0x05, false);			/* below 16: illegal */
+	assert_int_equal(vlapic_pending(v), 0x85);
+	vlapic_write(v, REG_TPR, 0x80);
+	assert_int_equal(vlapic_pending(v), -1);
+	assert_true(vlapic_blocked_by_tpr(v));
+	vlapic_write(v, REG_TPR, 0x70);
+	assert_int_equal(vlapic_pending(v), 0x85);
+	vlapic_accept(v, 0x85);
+	assert_int_equal(vlapic_ppr(v), 0x80);
+	assert_int_equal(vlapic_pending(v), -1);
+	vlapic_set_irr(v, 0x8f, false);			/* same class: waits */
+	assert_int_equal(vlapic_pending(v), -1);
+	vlapic_set_irr(v, 0x90, false);
+	assert_int_equal(vlapic_pending(v), 0x90);
+	vlapic_accept(v, 0x90);
+	vlapic_write(v, REG_EOI, 0);
+	vlapic_write(v, REG_EOI, 0);
+	assert_int_equal(vlapic_pending(v), 0x8f);
+	vlapic_write(v, REG_TPR, 0);
+	vlapic_accept(v, 0x8f);
+	vlapic_write(v, REG_EOI, 0);
+	assert_int_equal(vlapic_pending(v), 0x40);
+	vm_put(vm);
+}
+
+static void x2apic_rules(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	uint64_t value;
+
+	(void)state;
+	run_clock(vm);
+	assert_int_equal(msr_read(v, MSR_X2APIC_ID, &value), -EINVAL);	/* xAPIC mode */
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_X2APIC), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, 0x12345000 | APIC_BASE_ENABLE), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_ENABLE | APIC_BASE_X2APIC), 0);
+	assert_int_equal(msr_read(v, MSR_X2APIC_ID, &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(msr_write(v, MSR_X2APIC_ID, 0), -EINVAL);	/* read-only */
+	assert_int_equal(msr_read(v, MSR_X2APIC_EOI, &value), -EINVAL);	/* write-only */
+	assert_int_equal(msr_write(v, MSR_X2APIC_EOI, 1), -EINVAL);
+	assert_int_equal(msr_write(v, 0x831, 0), -EINVAL);		/* ICR is one register here */
+	assert_int_equal(msr_write(v, MSR_X2APIC_SVR, SVR_ENABLE | 0xff), 0);
+	assert_int_equal(msr_write(v, MSR_X2APIC_SELF_IPI, 0x55), 0);
+	assert_int_equal(vlapic_pending(v), 0x55);
+	assert_int_equal(msr_write(v, MSR_X2APIC_ICR, 0x66), 0);	/* physical, to id 0 */
+	assert_int_equal(vlapic_pending(v), 0x66);
+	/* Back to xAPIC only through "disabled". */
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_ENABLE), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE), 0);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_ENABLE), 0);
+	vm_put(vm);
+}
+
+static void apic_timer(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0x40);
+	vlapic_write(v, REG_TIMER_DIVIDE, 11);		/* by 1 */
+	vlapic_write(v, REG_TIMER_INITIAL, 1000);
+	host_tsc += 400;
+	fake_timers_run();
+	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 600);
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 600;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x40);
+	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 0);
+	vlapic_accept(v, 0x40);
+	vlapic_write(v, REG_EOI, 0);
+	/* Periodic, then paused: the VM's clock stands, and so does the count. */
+	vlapic_write(v, REG_LVT_TIMER, 0x41 | TIMER_PERIODIC << 17);
+	vlapic_write(v, REG_TIMER_INITIAL, 100000);
+	host_tsc += 30000;
+	fake_pause(vm);
+	host_tsc += 5000000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), -1);
+	assert_int_equal(vm_resume(vm), 0);
+	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 70000);
+	host_tsc += 70000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x41);
+	/* By deadline on the guest's TSC. */
+	vlapic_accept(v, 0x41);
+	vlapic_write(v, REG_EOI, 0);
+	vlapic_write(v, REG_LVT_TIMER, 0x42 | TIMER_DEADLINE << 17);
+	assert_int_equal(msr_write(v, MSR_TSC_DEADLINE, vcpu_guest_tsc(v) + 500), 0);
+	host_tsc += 499;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 1;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x42);
+	vm_put(vm);
+}
+
+/* ---- MSRs and CPUID ---- */
+
+static void every_msr(void **state)
+{
+	static const struct { uint32_t first, last; } ranges[] = {
+		{ 0, 0x2fff }, { 0x40000000, 0x400000ff }, { 0x4b564cf0, 0x4b564d20 },
+		{ 0xc0000000, 0xc0001fff }, { 0xc0010000, 0xc0011fff },
+	};
+	static const uint64_t values[] = { 0, 1, ~0ul, 0x8000000000000000ul, 0x0606060606060606ul };
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	uint64_t value;
+
+	(void)state;
+	run_clock(vm);
+	for (unsigned i = 0; i < ARRAY_COUNT(ranges); i++) {
+		for (uint32_t m = ranges[i].first; m <= ranges[i].last; m++) {
+			(void)!msr_read(v, m, &value);
+			for (unsigned k = 0; k < ARRAY_COUNT(values); k++)
+				(void)!msr_write(v, m, values[k]);
+		}
+	}
+	assert_int_equal(stops, 0);
+	assert_int_equal(msr_read(v, MSR_VM_HSAVE_PA, &value), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_EFER, EFER_SVME), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_PAT, 0x0202020202020202ul), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_LSTAR, 0x1000000000000000ul), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_TSC_ADJUST, 1000), 0);
+	assert_int_equal(msr_read(v, MSR_TSC, &value), 0);
+	assert_int_equal(value, vcpu_guest_tsc(v));
+	assert_int_equal(msr_write(v, MSR_TSC, 5), 0);
+	assert_int_equal(vcpu_guest_tsc(v), 5);
+	vm_put(vm);
+}
+
+static void cpuid_leaves(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	struct cpuid_regs r;
+
+	(void)state;
+	cpuid_query(v, 1, 0, &r);
+	assert_false(r.ecx & 1u << 5);		/* no VMX */
+	assert_true(r.ecx & 1u << 31);
+	assert_true(r.ecx & 1u << 21);
+	assert_false(r.ecx & 1u << 27);		/* OSXSAVE follows CR4 */
+	fake_ops.reg_set(v, REG_CR4, CR4_OSXSAVE);
+	cpuid_query(v, 1, 0, &r);
+	assert_true(r.ecx & 1u << 27);
+	cpuid_query(v, 0x80000001, 0, &r);
+	assert_false(r.ecx & 1u << 2);		/* no SVM */
+	cpuid_query(v, 0x40000000, 0, &r);
+	assert_int_equal(r.ebx, 0x4b4d564b);
+	assert_int_equal(r.eax, 0x40000001);
+	cpuid_query(v, 0x40000200, 0, &r);
+	assert_int_equal(r.ebx, 0x6c65654b);
+	cpuid_query(v, 0x40000100, 0, &r);
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	cpuid_query(v, 0x12345678, 0, &r);
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	cpuid_query(v, 0xffffffff, 0xffffffff, &r);
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	for (uint32_t leaf = 0; leaf < 0x40; leaf++)
+		for (uint32_t sub = 0; sub < 70; sub++)
+			cpuid_query(v, leaf, sub, &r);
+	vm_put(vm);
+}
+
+/* ---- events ---- */
+
+static void double_and_triple(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	struct event e;
+
+	(void)state;
+	run_clock(vm);
+	stops = 0;
+	fake_ops.reg_set(v, REG_CR0, CR0_PE);
+	event_page_fault(v, 0x1000, 0);
+	event_gp(v);			/* while the #PF is on its way */
+	assert_int_equal(v->event.pending.vector, EXC_DF);
+	assert_true(v->event.pending.has_error);
+	event_pick(v, &e);
+	assert_int_equal(e.vector, EXC_DF);
+	event_requeue(v, &e);
+	event_gp(v);
+	fake_work_run();
+	assert_int_equal(stops, 1);
+	assert_int_equal(stop_why, VM_STOP_CRASH);
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	vm_put(vm);
+}
+
+static void picks_in_order(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	struct event e;
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	v->rflags = RFLAGS_ONE;
+	vlapic_set_irr(v, 0x50, false);
+	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ);
+	assert_false(e.valid);
+	v->rflags |= RFLAGS_IF;
+	v->event.shadow = EVENT_SHADOW_STI;
+	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ);
+	v->event.shadow = 0;
+	event_nmi(v);
+	event_nmi(v);
+	event_nmi(v);			/* a third is lost: two are latched */
+	event_ud(v);
+	event_pick(v, &e);
+	assert_int_equal(e.vector, EXC_UD);
+	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ | EVENT_BLOCKED_NMI);
+	assert_int_equal(e.type, EVENT_NMI);
+	assert_true(v->event.nmi_masked);
+	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_NMI);
+	assert_int_equal(e.vector, 0x50);
+	v->event.nmi_masked = false;
+	assert_int_equal(event_pick(v, &e), 0);
+	assert_int_equal(e.type, EVENT_NMI);
+	assert_false(v->event.look);
+	vm_put(vm);
+}
+
+/* ---- bus and machine ---- */
+
+static void bus_rules(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x3fc, 8), -EEXIST);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0xfffc, 8), -EINVAL);
+	assert_int_equal(bus_claim(vm, HOST_MMIO, pic, 7, ~0ul - 4, 8), -EINVAL);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0xfff8, 8), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x1000, 8), 0);	/* moves */
+	before = vm->bus.unclaimed[HOST_PORT];
+	assert_int_equal(bus_read(vm, HOST_PORT, 0xfff8, 4), 0xffffffff);
+	assert_int_equal(vm->bus.unclaimed[HOST_PORT], before + 4);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0, 0), 0);
+	assert_int_equal(bus_read(vm, HOST_PORT, 0x1000, 1), 0xff);
+	/* Half in, half out: each byte goes where it belongs. */
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xa5);
+	assert_int_equal(bus_read(vm, HOST_PORT, 0x21, 2), 0xffa5);
+	for (unsigned port = 0; port < 0x10000; port++)
+		bus_read(vm, HOST_PORT, port, 1);
+	vm_put(vm);
+}
+
+static void debug_exit_and_reset(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	stops = 0;
+	run_clock(vm);
+	vm->parked_count = 1;
+	bus_write(vm, HOST_PORT, 0xf4, 4, 0x21);
+	bus_write(vm, HOST_PORT, 0xcf9, 1, 6);		/* the first reason counts */
+	fake_work_run();
+	assert_int_equal(stops, 1);
+	assert_int_equal(stop_why, VM_STOP_DEBUG_EXIT);
+	assert_int_equal(stop_code, 0x43);
+	assert_int_equal(vm->state, VM_STOPPED);
+	vm_destroy(vm, NULL, NULL);
+	vm_destroy(vm, NULL, NULL);			/* twice is once */
+	fake_work_run();
+	vm_put(vm);
+}
+
+static void bad_configurations(void **state)
+{
+	struct vm_config c = { .name = "x", .vcpus = 0, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), -EINVAL);
+	c.vcpus = 10000;
+	assert_int_equal(vm_create(&c, &vm), -EINVAL);
+	c.vcpus = 1;
+	c.memory = 1ul << 46;
+	assert_int_not_equal(vm_create(&c, &vm), 0);
+	c.memory = 4097;
+	assert_int_equal(vm_create(&c, &vm), -EINVAL);
+	assert_null(vm);
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memory_init(256 * MIB);
+	host_tsc = 1000000;
+	return 0;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(save_load_save), cmocka_unit_test(hostile_state), cmocka_unit_test(wrong_shape),
+		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules), cmocka_unit_test(apic_timer),
+		cmocka_unit_test(every_msr), cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
+		cmocka_unit_test(picks_in_order), cmocka_unit_test(bus_rules), cmocka_unit_test(debug_exit_and_reset),
+		cmocka_unit_test(bad_configurations),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
