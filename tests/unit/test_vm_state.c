@@ -103,7 +103,8 @@ static void stir(struct vm *vm)
 	fake_ops.reg_set(v, REG_EFER, EFER_LME | EFER_LMA | EFER_SCE);
 	fake_ops.reg_set(v, REG_CR3, 0x1234000);
 	fake_ops.reg_set(v, REG_LSTAR, 0xffffffff81800000ul);
-	fake_ops.segment_set(v, SEG_FS, &(struct segment){ .base = 0x7fff12345678ul, .limit = ~0u, .attr = 0xc093, .selector = 5 });
+	fake_ops.segment_set(v, SEG_FS, &(struct segment){ .base = 0x7fff12345678ul, .limit = ~0u, .attr = 0xc093,
+							   .selector = 5 });
 	memset(fake_ops.fpu(v), 0, fake_ops.fpu_size());
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	vlapic_write(v, REG_LVT_TIMER, 0xec);
