@@ -55,8 +55,6 @@ static struct row rows[ERRATUM_COUNT] = {
 		"the MSRs VM_CR and SVM_KEY are missing", is_bochs_svm },
 	[ERRATUM_SVM_NO_PREEMPTION] = { "svm_no_preemption",
 		"interrupts do not leave a guest with IF=0: it keeps its core until its next exit", is_bochs_svm },
-	[ERRATUM_SVM_DB_INTERCEPT_ABORTS] = { "svm_db_intercept_aborts",
-		"intercepting #DB can end the emulator, and its delivery cannot loop there: it is not intercepted", is_tcg },
 	[ERRATUM_XSETBV_NOT_INTERCEPTED] = { "xsetbv_not_intercepted",
 		"a guest writes the real XCR0: it is read back after each exit", is_tcg },
 	[ERRATUM_INTERRUPT_MAY_GET_LOST] = { "interrupt_may_get_lost",

@@ -37,8 +37,6 @@ static void vmcb_init(struct vcpu *vcpu, struct vmcb *v)
 {
 	for (unsigned i = 0; i < ARRAY_COUNT(intercepts); i++)
 		svm_intercept_set(v, intercepts[i], true);
-	if (errata_has(ERRATUM_SVM_DB_INTERCEPT_ABORTS))
-		svm_intercept_set(v, INTERCEPT_EXCEPTION + EXC_DB, false);
 	v->iopm_base = svm_iopm.v;
 	v->msrpm_base = svm_msrpm.v;
 	v->np_enable = VMCB_NP_ENABLE;
