@@ -179,7 +179,7 @@ static bool found(const struct emulation *e)
 static int run(struct emulation *e)
 {
 	emulate_fn *once = iteration(e->insn);
-	uint64_t left;
+	uint64_t left, generation = ~0ul;
 	int err;
 
 	e->at[0].page = e->at[1].page = 1;
@@ -188,6 +188,11 @@ static int run(struct emulation *e)
 	for (unsigned n = 0; (left = counter(e, GPR_RCX)) != 0; n++) {
 		if (n == ITERATIONS_MAX || (n && vcpu_must_stop(e->vcpu)))
 			return -EINTR;
+		/* A write to a device may have moved memory about. */
+		if (READ_ONCE(e->vcpu->vm->gmem.generation) != generation) {
+			generation = READ_ONCE(e->vcpu->vm->gmem.generation);
+			e->at[0].page = e->at[1].page = 1;
+		}
 		err = once(e);
 		if (err)
 			return err;

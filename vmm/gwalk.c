@@ -12,6 +12,7 @@
 #define ENTRY_D		BIT(6)
 #define ENTRY_PS	BIT(7)
 #define ENTRY_NX	BIT(63)
+#define ATTEMPTS	16
 #define ENTRY_ADDRESS	BITS(51, 12)
 
 /* One walk under way. */
@@ -211,10 +212,13 @@ int gwalk(struct gmem *g, const struct vcpu_mode *m, bool ac, gva_t a, unsigned 
 		return 0;
 	w.pae = w.wide && !m->long_mode;
 	w.levels = m->long_mode ? (m->cr4 & CR4_LA57 ? 5 : 4) : w.pae ? 3 : 2;
-	do
+	for (unsigned i = 0; i < ATTEMPTS; i++) {
 		err = attempt(&w);
-	while (err == -EAGAIN);
-	if (err == -EFAULT)
-		page_fault(&w, fault);
-	return err;
+		if (err == -EFAULT)
+			page_fault(&w, fault);
+		if (err != -EAGAIN)
+			return err;
+	}
+	/* Another vCPU does nothing but change this entry: the instruction may try again. */
+	return -EINTR;
 }
