@@ -42,7 +42,7 @@
 #define LVT_TSC_DEADLINE	0x40000
 #define ICR_PENDING		BIT(12)
 #define DIVIDE_BY_1		0xb
-#define CALIBRATION_NS		2000000
+#define CALIBRATION_NS		1000000
 
 static volatile uint32_t *registers;	/* NULL in x2APIC mode, and before lapic_init() */
 static bool x2apic, ready, deadline_mode;

@@ -17,8 +17,9 @@
 
 #define REFERENCE_MAX	4
 #define TRIES		8
-#define WINDOW_CHIP_NS	50000000	/* 20 ppm with a reference that takes half a microsecond to read */
-#define WINDOW_BED_NS	10000000	/* emulated references are exact, and instructions count */
+#define WINDOW_MIN_US	2000		/* the window grows until it is 50,000 times (20 ppm) what the */
+#define WINDOW_MAX_US	64000		/* readings leave open, or as long as this */
+#define WINDOW_FACTOR	50000
 #define SKEW_ROUNDS	8
 #define SKEW_WARN_NS	1000
 
@@ -74,41 +75,56 @@ static uint64_t multiply_divide(uint64_t a, uint64_t b, uint64_t c)
 
 struct moment {
 	uint64_t tsc, reference;
+	uint64_t width;		/* TSC ticks that the reading took */
 };
 
 static struct moment take_moment(const struct tsc_reference *r)
 {
-	struct moment best = { 0, 0 };
-	uint64_t best_width = ~0ul;
+	struct moment best = { 0, 0, ~0ul };
 
 	for (unsigned i = 0; i < TRIES; i++) {
 		uint64_t before = tsc_read();
 		uint64_t reference = r->read();
 		uint64_t width = tsc_read() - before;
 
-		if (width < best_width) {
-			best = (struct moment){ before + width / 2, reference };
-			best_width = width;
-		}
+		if (width < best.width)
+			best = (struct moment){ before + width / 2, reference, width };
 	}
 	return best;
+}
+
+/* Until the reference has gone on by `ticks` since `start`; false if it stands still. */
+static bool wait_reference(const struct tsc_reference *r, uint64_t start, uint64_t ticks)
+{
+	uint64_t patience = tsc_read() + 20000000000ul;
+
+	while (((r->read() - start) & r->mask) < ticks) {
+		if (tsc_read() > patience)
+			return false;
+		cpu_pause();
+	}
+	return true;
 }
 
 /* 0 if the reference stands still. */
 static uint64_t measure(const struct tsc_reference *r)
 {
-	uint64_t window = (errata_bed() == BED_CHIP ? WINDOW_CHIP_NS : WINDOW_BED_NS) / 1000 * r->hz / 1000000;
-	uint64_t patience = tsc_read() + 20000000000ul;
 	struct moment start = take_moment(r), end;
+	uint64_t tsc, ticks;
 
-	window = MIN(window, r->mask / 2);
-	while (((r->read() - start.reference) & r->mask) < window) {
-		if (tsc_read() > patience)
+	for (uint64_t us = WINDOW_MIN_US;; us *= 2) {
+		uint64_t window = MIN(us * r->hz / 1000000, r->mask / 4 * 3);
+
+		if (!wait_reference(r, start.reference, window))
 			return 0;
-		cpu_pause();
+		end = take_moment(r);
+		tsc = end.tsc - start.tsc;
+		ticks = (end.reference - start.reference) & r->mask;
+		/* Half of both readings, and one tick of the reference. */
+		if (((start.width + end.width) / 2 + tsc / ticks) * WINDOW_FACTOR <= tsc || us >= WINDOW_MAX_US ||
+		    window < us * r->hz / 1000000)
+			return multiply_divide(tsc, r->hz, ticks);
 	}
-	end = take_moment(r);
-	return multiply_divide(end.tsc - start.tsc, r->hz, (end.reference - start.reference) & r->mask);
 }
 
 /* What CPUID says of the TSC's rate; 0 if nothing. */
