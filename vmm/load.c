@@ -64,6 +64,17 @@ bool load_is_ram(const struct load_machine *m, uint64_t at, uint64_t size)
 	       range_within(at, size, LOAD_HIGH_START, load_ram_end(m) - LOAD_HIGH_START);
 }
 
+static int refuse_place(struct load_plan *p, uint64_t at, uint64_t size)
+{
+	uint64_t end = load_ram_end(p->machine);
+
+	if (at >= LOAD_HIGH_START && at < 4 * GIB && size < 4 * GIB)
+		return load_refuse(p, -E2BIG, "the kernel needs %lu MiB of memory, the VM has %lu",
+				   DIV_UP(at + size, MIB), end / MIB);
+	return load_refuse(p, -E2BIG,
+			   "the kernel wants %#lx bytes at 0x%lx, where there is no memory", size, at);
+}
+
 int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size,
 	     uint64_t size)
 {
@@ -71,10 +82,7 @@ int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t fil
 		return load_refuse(p, -EINVAL, "the kernel has more than %d segments to load",
 				   LOAD_SEGMENT_MAX);
 	if (!load_is_ram(p->machine, at, size))
-		return load_refuse(
-			p, -E2BIG,
-			"the kernel wants memory at 0x%lx to 0x%lx; there is RAM from 0x%lx to 0x%lx",
-			at, at + size - 1, LOAD_HIGH_START, load_ram_end(p->machine) - 1);
+		return refuse_place(p, at, size);
 	p->segment[p->segment_count++] = (struct load_segment){ at, data, file_size, size };
 	p->end = MAX(p->end, at + size);
 	return 0;

@@ -161,9 +161,9 @@ static void linux_refused(void **state)
 	line[2047] = 0;
 	assert_int_equal(load(), 0);
 	put(0x260, 0xffffffff, 4);
-	refused(-E2BIG, "RAM");
+	refused(-E2BIG, "memory");
 	put(0x258, ~0xffful, 8);
-	refused(-E2BIG, "RAM");
+	refused(-E2BIG, "memory");
 	put(0x258, 16 * MIB, 8);
 	put(0x260, MIB, 4);
 	image.initrd = initrd;
@@ -281,9 +281,9 @@ static void elf_refused(void **state)
 	refused(-EINVAL, "truncated");
 	put(64 + 8, 0x1000, 8);
 	put(64 + 24, RAM - 0x1000, 8);
-	refused(-E2BIG, "RAM");
+	refused(-E2BIG, "memory");
 	put(64 + 24, 0x9f000, 8);
-	refused(-E2BIG, "RAM");
+	refused(-E2BIG, "memory");
 	put(64 + 24, 0x2000, 8);
 	refused(-EINVAL, "wants memory");
 	put(64 + 24, MIB, 8);
