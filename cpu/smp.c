@@ -19,6 +19,7 @@
 
 #define ICR_INIT	0x4500	/* level, assert */
 #define ICR_STARTUP	0x4600
+#define XAPIC_BROADCAST	0xff	/* an id has eight bits there */
 #define INIT_WAIT_NS	200000
 #define SIPI_WAIT_NS	10000000	/* then once more */
 #define START_WAIT_NS	1000000000
@@ -129,6 +130,8 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 		return 0;
 	if (cpu == CPU_MAX)
 		return -ENOSPC;
+	if (apic_id >= XAPIC_BROADCAST && !lapic_is_x2apic())
+		return -ERANGE;
 	err = prepare_trampoline();
 	if (err)
 		return err;

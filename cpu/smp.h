@@ -10,7 +10,8 @@
 /*
  * Brings up the CPU with this APIC id (the boot CPU's own is passed over) with its block and stacks on `node`. It gets the
  * next index, runs `main` on its own stack with interrupts off, and is counted in cpu_count when that calls smp_ap_ready().
- * -ENOSPC past CPU_MAX or without a low page, -ENOMEM, -ETIMEDOUT when it does not answer.
+ * -ENOSPC past CPU_MAX or without a low page, -ERANGE for an id that only x2APIC can name, -ENOMEM, -ETIMEDOUT when it
+ * does not answer.
  */
 int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void)) must_check;
 
