@@ -28,7 +28,6 @@
 
 #define IOAPIC_BASE	0xfec00000ul
 #define IOAPIC_ID	0
-#define ECAM_BASE	0xc0000000ul
 #define PCI_WINDOW	0xd0000000u	/* behind the room for 256 buses of ECAM */
 
 #define NO_PIC		0xff
@@ -50,6 +49,8 @@ struct machine {
 	struct line line[VIOAPIC_PINS];
 	uint64_t boot_wall_ns;
 };
+
+_Static_assert(MACHINE_ECAM_SIZE == VPCI_ECAM_SIZE, "ECAM");
 
 /* ---- lines ---- */
 
@@ -230,7 +231,7 @@ static const struct device_row devices[] = {
 	{ make_vacpi, { { VACPI_EVENT, HOST_PORT, VACPI_EVENT_PORT, 4 }, { VACPI_CONTROL, HOST_PORT, VACPI_CONTROL_PORT, 2 },
 			{ VACPI_TIMER, HOST_PORT, VACPI_TIMER_PORT, 4 }, { VACPI_GPE, HOST_PORT, VACPI_GPE_PORT, 4 },
 			{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } }, { { VACPI_SCI, VACPI_SCI_IRQ } } },
-	{ make_vpci, { { VPCI_PORTS, HOST_PORT, 0xcf8, 8 }, { VPCI_ECAM, HOST_MMIO, ECAM_BASE, VPCI_ECAM_SIZE } },
+	{ make_vpci, { { VPCI_PORTS, HOST_PORT, 0xcf8, 8 }, { VPCI_ECAM, HOST_MMIO, MACHINE_ECAM, MACHINE_ECAM_SIZE } },
 	  { { 0 } } },
 	{ make_vpost, { { VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } }, { { 0 } } },
 	{ make_vdebug_exit, { { VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } }, { { 0 } } },
@@ -309,7 +310,7 @@ void machine_destroy(struct vm *vm)
 int machine_load_tables(struct vm *vm)
 {
 	struct vacpi_tables_config c = {
-		.vcpus = vm->config.vcpus, .ioapic_id = IOAPIC_ID, .ecam = ECAM_BASE, .pci_window = PCI_WINDOW,
+		.vcpus = vm->config.vcpus, .ioapic_id = IOAPIC_ID, .ecam = MACHINE_ECAM, .pci_window = PCI_WINDOW,
 	};
 	void *buf = heap_alloc(MACHINE_ACPI_SIZE);
 	long size;

@@ -21,6 +21,8 @@ struct vdev_line;
 #define MACHINE_ACPI		0xe0000ul	/* RSDP first, then the tables; up to 1M */
 #define MACHINE_ACPI_SIZE	0x20000ul
 #define MACHINE_LOW_MAX		0xc0000000ul
+#define MACHINE_ECAM		MACHINE_LOW_MAX	/* PCI configuration space of bus 0 */
+#define MACHINE_ECAM_SIZE	0x100000ul
 #define MACHINE_HIGH		0x100000000ul
 
 int machine_create(struct vm *vm) must_check;

@@ -306,6 +306,7 @@ int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t
 	struct load_machine m = {
 		.gmem = &vm->gmem, .ram_low_end = low, .ram_high_size = vm->config.memory - low,
 		.rsdp = GPA(MACHINE_ACPI), .acpi = GPA(MACHINE_ACPI), .acpi_size = MACHINE_ACPI_SIZE,
+		.ecam = GPA(MACHINE_ECAM), .ecam_size = MACHINE_ECAM_SIZE,
 	};
 	struct load_entry entry = { 0 };
 	int err = machine_load_tables(vm);
