@@ -9,6 +9,7 @@
 
 #define LEAVE		TTY_CTRL(']')
 #define READ_AT_ONCE	256
+#define PLAIN		"\x1b[m"	/* whatever colour the guest has left */
 
 static void notify(void *arg)
 {
@@ -81,21 +82,20 @@ static int shut_off(struct domain *d, struct console *c)
 int console_command(struct domain *d)
 {
 	struct console *c = domain_console(d);
+	int e = 0;
 
 	if (console_attach(c, notify, NULL))
 		return command_error(-EBUSY, "the console of domain '%s' is connected to another terminal: leave it there",
 				     domain_name(d));
 	tty_interruptible(false);
-	if (!active(d)) {
-		int e = shut_off(d, c);
-
-		console_detach(c);
-		return e;
+	if (active(d)) {
+		tty_print("Connected to domain '%s'\nEscape character is ^] (Ctrl + ])\n", domain_name(d));
+		pass(d, c);
+		tty_text(PLAIN "\n");
+	} else {
+		e = shut_off(d, c);
 	}
-	tty_print("Connected to domain '%s'\nEscape character is ^] (Ctrl + ])\n", domain_name(d));
-	pass(d, c);
 	console_detach(c);
-	tty_text("\n");
 	tty_interruptible(true);
-	return 0;
+	return e;
 }

@@ -34,7 +34,8 @@ static const char *input;
 static size_t input_left;
 static char output[1 << 20];
 static size_t output_length;
-static unsigned waits;
+static size_t budget = ~0ul;	/* what the line takes until the next wait */
+static unsigned waits, interrupt_at, fast_after;
 /* The test and the shell take turns, each on its own stack. */
 static ucontext_t test_context, shell_context;
 
@@ -51,9 +52,16 @@ static size_t port_read(void *buf, size_t n)
 static void port_write(const void *data, size_t n)
 {
 	assert_true(output_length + n < sizeof(output));
+	assert_true(n <= budget);
+	budget -= budget == ~0ul ? 0 : n;
 	memcpy(output + output_length, data, n);
 	output_length += n;
 	output[output_length] = 0;
+}
+
+static size_t port_space(void)
+{
+	return budget;
 }
 
 static void set_receive(void (*fn)(void))
@@ -65,6 +73,14 @@ static void on_wait(void)
 {
 	host_tsc += 1000000;
 	waits++;
+	if (budget != ~0ul) {
+		budget = waits < fast_after ? 23 : ~0ul;
+		if (waits == interrupt_at) {
+			input = "\x03";
+			input_left = 1;
+		}
+		return;
+	}
 	if (!fake_host_settle() && !input_left)
 		swapcontext(&shell_context, &test_context);
 }
@@ -133,7 +149,7 @@ static void define(const char *name)
 
 static int setup_all(void **state)
 {
-	static const struct shell_port port = { .read = port_read, .write = port_write, .set_receive = set_receive };
+	static const struct shell_port port = { .read = port_read, .write = port_write, .space = port_space, .set_receive = set_receive };
 
 	(void)state;
 	host_percpu_init(1);
@@ -376,7 +392,7 @@ static void console_of_a_guest_that_ends(void **state)
 	say("bye\r\n");
 	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
 	out = type("");
-	has(out, "bye\r\n\r\nDomain 'debian' is shut off\r\n");
+	has(out, "bye\r\n\r\nDomain 'debian' is shut off\x1b[m\r\n");
 	has(out, "keel> ");
 	/* And the last words of one that nobody listened to. */
 	run("start debian");
@@ -438,6 +454,24 @@ static void typing_ahead(void **state)
 	assert_in_range(waits - before, 1, 20);
 }
 
+/* A slow line is never given more than it takes, and Ctrl-C stops a long output. */
+static void slow_line(void **state)
+{
+	(void)state;
+	waits = interrupt_at = 0;
+	budget = 0;
+	fast_after = 400;
+	has(type("help\r"), "Ctrl-T shows what Keel is doing.\r\nkeel> ");
+	waits = 0;
+	interrupt_at = 100;
+	budget = 0;
+	fast_after = 1000;
+	type("trace 100000\r");
+	assert_in_range(output_length, 100, 10000);
+	interrupt_at = 0;
+	budget = ~0ul;
+}
+
 static void diagnosis_by_one_key(void **state)
 {
 	const char *out;
@@ -474,7 +508,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes), TEST(long_line), TEST(completion),
 		TEST(log_lines_go_above), TEST(console), TEST(console_of_a_guest_that_ends), TEST(console_through_a_restart),
-		TEST(console_drops_the_oldest), TEST(interrupt), TEST(typing_ahead), TEST(diagnosis_by_one_key), TEST(noise),
+		TEST(console_drops_the_oldest),
+		TEST(interrupt), TEST(typing_ahead), TEST(slow_line), TEST(diagnosis_by_one_key), TEST(noise),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);
