@@ -16,6 +16,7 @@ struct svm_vcpu {
 	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID, which is how a flush is done */
 	hpa_t host_vmcb;		/* that CPU's */
 	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if none was seen */
+	int cpu;			/* whose ASID it has; -1: none's */
 	bool loaded;			/* FPU, XCR0, DR0-3, TSC_AUX are in the CPU */
 	bool ready;			/* loaded, and with an ASID that holds: svm_load() has nothing to do */
 	bool virq_in_flight;		/* V_IRQ carries event.injected, it is no window request */

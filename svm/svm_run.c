@@ -63,6 +63,8 @@ bool svm_run(struct vcpu *vcpu)
 	unsigned row;
 
 	gif_clear();
+	if (unlikely(!s->ready))
+		vcpu->cpu = (uint16_t)cpu_index();	/* a kick goes there from here on */
 	(void)__atomic_exchange_n(&vcpu->in_guest, true, __ATOMIC_SEQ_CST);
 	if (vcpu_must_stop(vcpu)) {
 		vcpu->in_guest = false;

@@ -65,6 +65,7 @@ int svm_vcpu_init(struct vcpu *vcpu)
 	s->vmcb = page_virt(p);
 	s->vmcb_hpa = page_hpa(p);
 	s->fpu = fpu;
+	s->cpu = -1;
 	vcpu->arch = s;
 	vmcb_init(vcpu, s->vmcb);
 	return 0;
@@ -153,7 +154,7 @@ static void asid_assign(struct svm_vcpu *s, struct svm_cpu *c)
 	v->clean = 0;
 }
 
-static void load_state(struct vcpu *vcpu, struct svm_vcpu *s)
+static void load_state(struct svm_vcpu *s)
 {
 	/* An area that XRSTOR refuses came from a hostile record: the state after reset stands in for it. */
 	if (fpu_restore(s->fpu))
@@ -166,9 +167,9 @@ static void load_state(struct vcpu *vcpu, struct svm_vcpu *s)
 	cpu_write_dr3(s->dr[3]);
 	if (cpu_has(FEATURE_RDTSCP))
 		cpu_wrmsr(MSR_TSC_AUX, s->tsc_aux);
-	if (vcpu->cpu != cpu_index())
+	if (s->cpu != (int)cpu_index())
 		s->asid_generation = 0;
-	vcpu->cpu = (uint16_t)cpu_index();
+	s->cpu = (int)cpu_index();
 	s->loaded = true;
 }
 
@@ -178,7 +179,7 @@ void svm_load(struct vcpu *vcpu)
 	struct svm_cpu *c = &this_cpu(svm_cpu);
 
 	if (!s->loaded)
-		load_state(vcpu, s);
+		load_state(s);
 	if (s->asid_generation != c->asid_generation)
 		asid_assign(s, c);
 	s->host_vmcb = c->host_vmcb;
