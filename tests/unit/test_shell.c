@@ -149,7 +149,9 @@ static void define(const char *name)
 
 static int setup_all(void **state)
 {
-	static const struct shell_port port = { .read = port_read, .write = port_write, .space = port_space, .set_receive = set_receive };
+	static const struct shell_port port = {
+		.read = port_read, .write = port_write, .space = port_space, .set_receive = set_receive,
+	};
 
 	(void)state;
 	host_percpu_init(1);
