@@ -39,6 +39,7 @@
 #include "shell/shell.h"
 #include "svm/svm_ops.h"
 #include "vmm/vmm.h"
+#include "vmx/vmx_ops.h"
 
 #define MEMORY_MIN	(32 * MIB)
 
@@ -104,7 +105,7 @@ static void init_uart(void)
 	ioapic_mask_isa(UART_IRQ, false);
 }
 
-static const struct vmm_ops *const backends[] = { &svm_ops };
+static const struct vmm_ops *const backends[] = { &svm_ops, &vmx_ops };
 
 /* Every CPU that starts from here on goes the same way. */
 static void start_vmm(void)

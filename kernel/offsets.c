@@ -9,6 +9,7 @@
 #include "include/compiler.h"
 #include "mm/layout.h"
 #include "vmm/regs.h"
+#include "vmx/vmcs.h"
 
 #define CONSTANT(name, value)	__asm__ volatile("->" #name " %0" : : "i"(value));
 #define OFFSET(name, type, field) CONSTANT(name, offsetof(type, field))
@@ -37,4 +38,5 @@ void offsets(void)
 	CONSTANT(GPR_R13, GPR_R13)
 	CONSTANT(GPR_R14, GPR_R14)
 	CONSTANT(GPR_R15, GPR_R15)
+	CONSTANT(VMCS_HOST_RSP, VMCS_HOST_RSP)
 }

@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A guest's control registers. Bits that a guest may change freely are its own; the others are Keel's, the guest reads them from
+ * a shadow and a write that differs exits to here. CR0: PE and PG, for long mode follows them; CD and NW, for the caches
+ * are the host's; NE, which VMX fixes. CR4: what the guest's CPUID does not show, and VMXE: setting one of these is #GP.
+ * Source: Intel SDM 3, "Guest/Host Masks and Read Shadows for CR0 and CR4"; "Initializing IA-32e Mode"; "PAE Paging".
+ */
+#include "vmx/vmx.h"
+
+#include "cpu/registers.h"
+#include "vmm/cpuid.h"
+#include "vmm/exit.h"
+#include "vmm/gmem.h"
+#include "vmm/vm.h"
+#include "vmx/vmx_insn.h"
+
+#define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+
+/* Every CPU with VMX has these. */
+#define CR4_ALWAYS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | \
+		    CR4_OSXMMEXCPT)
+
+/* Of a PAE page-directory-pointer entry, below the address; the bits above it follow the guest's address width. */
+#define PDPTE_RESERVED	(BITS(2, 1) | BITS(8, 5))
+
+uint64_t vmx_cr4_guest(const struct vcpu *vcpu)
+{
+	static const struct {
+		uint32_t leaf;
+		uint8_t reg, bit;
+		uint64_t cr4;
+	} rows[] = {
+		{ 7, 2, 2, CR4_UMIP }, { 7, 1, 0, CR4_FSGSBASE }, { 1, 2, 17, CR4_PCIDE }, { 1, 2, 26, CR4_OSXSAVE },
+		{ 7, 1, 7, CR4_SMEP }, { 7, 1, 20, CR4_SMAP }, { 7, 2, 3, CR4_PKE },
+	};
+	uint64_t guest = CR4_ALWAYS;
+
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
+		if (cpuid_has(vcpu->vm->cpuid, rows[i].leaf, rows[i].reg, rows[i].bit))
+			guest |= rows[i].cr4;
+	return guest & ~vmx_cr4_fixed;
+}
+
+/* The four entries of a PAE table as MOV to CR0 or CR3 loads them. 0, -EINVAL for #GP, or the error of gmem. */
+static int load_pdptes(struct vcpu *vcpu, uint64_t cr3)
+{
+	uint64_t high = ~(BIT(vcpu->vm->cpuid->phys_bits) - 1), e[4];
+	int err = gmem_read(&vcpu->vm->gmem, GPA(cr3 & 0xffffffe0), e, sizeof(e));
+
+	if (err)
+		return err == -EFAULT ? -EINVAL : err;
+	for (unsigned i = 0; i < 4; i++)
+		if (e[i] & 1 && e[i] & (PDPTE_RESERVED | high))
+			return -EINVAL;
+	for (unsigned i = 0; i < 4; i++)
+		vmx_reg_set(vcpu, REG_PDPTE0 + i, e[i]);
+	return 0;
+}
+
+/* Paging goes on. */
+static int enable_paging(struct vcpu *vcpu, uint64_t cr4)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+	uint32_t tr;
+
+	if (!(s->efer & EFER_LME))
+		return cr4 & CR4_PAE ? load_pdptes(vcpu, vmcs_read(VMCS_GUEST_CR3)) : 0;
+	if (!(cr4 & CR4_PAE) || vmcs_read(VMCS_GUEST_CS_ACCESS) & SEG_L)
+		return -EINVAL;
+	/* A 16-bit task is no task of long mode's; on a chip of its own nobody would look before the next LTR. */
+	tr = (uint32_t)vmcs_read(VMCS_GUEST_TR_ACCESS);
+	if ((tr & SEG_TYPE) != 0xb)
+		vmcs_write(VMCS_GUEST_TR_ACCESS, (tr & ~SEG_TYPE) | 0xb);
+	vmx_reg_set(vcpu, REG_EFER, s->efer | EFER_LMA);
+	return 0;
+}
+
+static int disable_paging(struct vcpu *vcpu, uint64_t cr4)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	if (s->efer & EFER_LMA) {
+		if (cr4 & CR4_PCIDE || vmcs_read(VMCS_GUEST_CS_ACCESS) & SEG_L)
+			return -EINVAL;
+		vmx_reg_set(vcpu, REG_EFER, s->efer & ~EFER_LMA);
+	}
+	return 0;
+}
+
+static int cr0_write(struct vcpu *vcpu, uint64_t value)
+{
+	uint64_t old = vmx_reg_get(vcpu, REG_CR0), cr4 = vmx_reg_get(vcpu, REG_CR4);
+	int err = 0;
+
+	if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) || (value & CR0_NW && !(value & CR0_CD)))
+		return -EINVAL;
+	value = (value & CR0_DEFINED) | CR0_ET;
+	if (value & ~old & CR0_PG)
+		err = enable_paging(vcpu, cr4);
+	else if (old & ~value & CR0_PG)
+		err = disable_paging(vcpu, cr4);
+	if (err)
+		return err;
+	vmx_reg_set(vcpu, REG_CR0, value);
+	if ((value ^ old) & (CR0_PG | CR0_PE))
+		vmx_flush_tlb(vcpu);
+	return 0;
+}
+
+/* LMSW moves the low four bits and can set PE, but not clear it. */
+static uint64_t lmsw(struct vcpu *vcpu, uint64_t source)
+{
+	uint64_t cr0 = vmx_reg_get(vcpu, REG_CR0);
+
+	return (cr0 & ~(CR0_MP | CR0_EM | CR0_TS)) | (source & (CR0_PE | CR0_MP | CR0_EM | CR0_TS));
+}
+
+static uint64_t gpr_value(struct vcpu *vcpu, unsigned r)
+{
+	return vmx_of(vcpu)->efer & EFER_LMA && vmcs_read(VMCS_GUEST_CS_ACCESS) & SEG_L ? vcpu->gpr[r] :
+	       (uint32_t)vcpu->gpr[r];
+}
+
+void vmx_exit_cr(struct vcpu *vcpu)
+{
+	uint64_t q = vmcs_read(VMCS_QUALIFICATION);
+	unsigned length = (unsigned)vmcs_read(VMCS_EXIT_LENGTH), number = q & CR_NUMBER, how = FIELD(q, 5, 4);
+	int err = -EINVAL;
+
+	if (number == 0 && how == CR_MOV_TO)
+		err = cr0_write(vcpu, gpr_value(vcpu, FIELD(q, 11, 8)));
+	else if (number == 0 && how == CR_LMSW)
+		err = cr0_write(vcpu, lmsw(vcpu, q >> CR_LMSW_SOURCE_SHIFT));
+	else if (number == 8 && how <= CR_MOV_FROM) {
+		exit_cr8(vcpu, how == CR_MOV_TO, FIELD(q, 11, 8), length);
+		return;
+	}
+	/* CR4 comes here only with a bit that the guest does not have. */
+	if (err == -EINVAL)
+		event_gp(vcpu);
+	else if (err && err != -EINTR)
+		vm_crash(vcpu->vm, "no memory for the guest's page tables");
+	else if (!err)
+		vcpu_next(vcpu, length);
+}

@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The vCPU's registers and segments by name: where each one lives in the VMCS or in struct vmx_vcpu. Called on the vCPU's
+ * thread, or while that thread is parked.
+ */
+#include "vmx/vmx.h"
+
+#include "cpu/cpu.h"
+#include "cpu/features.h"
+
+#define SEG_VALID	(SEG_TYPE | SEG_S | SEG_DPL | SEG_P | SEG_AVL | SEG_L | SEG_DB | SEG_G | SEG_UNUSABLE)
+
+/* Field of a plain register in the VMCS; 0: it is not there or needs more than a move. */
+static const uint16_t reg_at[REG_COUNT] = {
+	[REG_CR3] = VMCS_GUEST_CR3, [REG_DR7] = VMCS_GUEST_DR7,
+	[REG_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS, [REG_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
+	[REG_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP, [REG_PAT] = VMCS_GUEST_PAT, [REG_DEBUGCTL] = VMCS_GUEST_DEBUGCTL,
+	[REG_PDPTE0] = VMCS_GUEST_PDPTE0, [REG_PDPTE1] = VMCS_GUEST_PDPTE0 + 2,
+	[REG_PDPTE2] = VMCS_GUEST_PDPTE0 + 4, [REG_PDPTE3] = VMCS_GUEST_PDPTE0 + 6,
+};
+
+static const struct {
+	uint8_t index;
+	uint32_t msr;
+} switched[REG_COUNT] = {
+	[REG_STAR] = { VMX_STAR, MSR_STAR }, [REG_LSTAR] = { VMX_LSTAR, MSR_LSTAR },
+	[REG_CSTAR] = { VMX_CSTAR, MSR_CSTAR }, [REG_SFMASK] = { VMX_SFMASK, MSR_SFMASK },
+	[REG_KERNEL_GS_BASE] = { VMX_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE },
+};
+
+static uint64_t dr_get(struct vmx_vcpu *s, unsigned n)
+{
+	if (!s->loaded)
+		return s->dr[n];
+	switch (n) {
+	case 0: return cpu_read_dr0();
+	case 1: return cpu_read_dr1();
+	case 2: return cpu_read_dr2();
+	default: return cpu_read_dr3();
+	}
+}
+
+static void dr_set(struct vmx_vcpu *s, unsigned n, uint64_t value)
+{
+	s->dr[n] = value;
+	if (!s->loaded)
+		return;
+	switch (n) {
+	case 0: cpu_write_dr0(value); break;
+	case 1: cpu_write_dr1(value); break;
+	case 2: cpu_write_dr2(value); break;
+	default: cpu_write_dr3(value); break;
+	}
+}
+
+/* What the guest reads: its own bits from the register, the others from the shadow. */
+static uint64_t cr_get(struct vmx_vcpu *s, enum vmcs_field real, enum vmcs_field shadow, uint64_t guest)
+{
+	return (vmx_field_get(s, real) & guest) | (vmx_field_get(s, shadow) & ~guest);
+}
+
+uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg r)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	if (reg_at[r])
+		return vmx_field_get(s, reg_at[r]);
+	if (switched[r].msr)
+		return s->loaded ? cpu_rdmsr(switched[r].msr) : s->msr[switched[r].index];
+	switch (r) {
+	case REG_CR0: return cr_get(s, VMCS_GUEST_CR0, VMCS_CR0_SHADOW, VMX_CR0_GUEST);
+	case REG_CR4: return cr_get(s, VMCS_GUEST_CR4, VMCS_CR4_SHADOW, vmx_cr4_guest(vcpu));
+	case REG_CR2: return s->loaded ? cpu_read_cr2() : s->cr2;
+	case REG_CR8: return vcpu->vlapic.tpr >> 4;
+	case REG_EFER: return s->efer;
+	case REG_XCR0: return s->xcr0;
+	case REG_TSC_AUX: return s->tsc_aux;
+	case REG_DR0 ... REG_DR3: return dr_get(s, r - REG_DR0);
+	case REG_DR6: return s->loaded ? cpu_read_dr6() : s->dr6;
+	default: return 0;
+	}
+}
+
+/* The chip wants to hear of long mode in three places. */
+static void efer_set(struct vmx_vcpu *s, uint64_t value)
+{
+	uint32_t entry = vmx_controls.value[VMX_ENTRY];
+
+	s->efer = value;
+	vmx_field_set(s, VMCS_GUEST_EFER, value);
+	vmx_field_set(s, VMCS_ENTRY_CONTROLS, value & EFER_LMA ? entry | ENTRY_IA32E : entry & ~(uint32_t)ENTRY_IA32E);
+}
+
+static void msr_set(struct vmx_vcpu *s, enum reg r, uint64_t value)
+{
+	s->msr[switched[r].index] = value;
+	if (s->loaded)
+		(void)!cpu_wrmsr_safe(switched[r].msr, value);
+}
+
+void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	if (reg_at[r]) {
+		vmx_field_set(s, reg_at[r], value);
+		return;
+	}
+	if (switched[r].msr) {
+		msr_set(s, r, value);
+		return;
+	}
+	switch (r) {
+	case REG_CR0:
+		/* The caches are the host's matter: the guest's CD and NW are only shown to it. */
+		vmx_field_set(s, VMCS_GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) | vmx_cr0_fixed | CR0_ET);
+		vmx_field_set(s, VMCS_CR0_SHADOW, value);
+		break;
+	case REG_CR4:
+		vmx_field_set(s, VMCS_GUEST_CR4, value | vmx_cr4_fixed | CR4_VMXE);
+		vmx_field_set(s, VMCS_CR4_SHADOW, value);
+		break;
+	case REG_CR2:
+		s->cr2 = value;
+		if (s->loaded)
+			cpu_write_cr2(value);
+		break;
+	case REG_CR8:
+		vcpu->vlapic.tpr = (uint32_t)(value & 15) << 4;
+		vcpu->event.look = true;	/* the virtual-APIC page follows at the next entry */
+		break;
+	case REG_EFER:
+		efer_set(s, value);
+		break;
+	case REG_XCR0:
+		s->xcr0 = value;
+		if (s->loaded)
+			(void)!cpu_xsetbv_safe(0, value);
+		break;
+	case REG_TSC_AUX:
+		s->tsc_aux = value;
+		if (s->loaded && cpu_has(FEATURE_RDTSCP))
+			cpu_wrmsr(MSR_TSC_AUX, value);
+		break;
+	case REG_DR0 ... REG_DR3:
+		dr_set(s, r - REG_DR0, value);
+		break;
+	case REG_DR6:
+		s->dr6 = value;
+		if (s->loaded)
+			cpu_write_dr6(value);
+		break;
+	default:
+		break;
+	}
+}
+
+void vmx_segment_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+	bool table = seg == SEG_GDTR || seg == SEG_IDTR;
+
+	*out = (struct segment){
+		.base = vmx_field_get(s, VMCS_GUEST_ES_BASE + 2 * seg),
+		.limit = (uint32_t)vmx_field_get(s, VMCS_GUEST_ES_LIMIT + 2 * seg),
+	};
+	if (table)
+		return;
+	out->selector = (uint16_t)vmx_field_get(s, VMCS_GUEST_ES_SELECTOR + 2 * seg);
+	out->attr = (uint32_t)vmx_field_get(s, VMCS_GUEST_ES_ACCESS + 2 * seg) & SEG_VALID;
+}
+
+/*
+ * The chip takes only what a load of a segment register leaves behind: accessed, the task busy, granularity as the limit
+ * has it. Loaders and records need not know.
+ */
+static uint32_t attr_as_loaded(enum seg seg, const struct segment *in)
+{
+	uint32_t attr = in->attr & SEG_VALID;
+
+	if (seg == SEG_TR)
+		attr = (attr & ~SEG_UNUSABLE) | SEG_P | 3 | (attr & 8);
+	if (!(attr & SEG_P))
+		attr |= SEG_UNUSABLE;
+	if (seg <= SEG_GS && !(attr & SEG_UNUSABLE))
+		attr |= 1;
+	if (in->limit >> 20)
+		attr |= SEG_G;
+	else if ((in->limit & 0xfff) != 0xfff)
+		attr &= ~SEG_G;
+	return attr;
+}
+
+void vmx_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	vmx_field_set(s, VMCS_GUEST_ES_BASE + 2 * seg, in->base);
+	vmx_field_set(s, VMCS_GUEST_ES_LIMIT + 2 * seg, in->limit);
+	if (seg == SEG_GDTR || seg == SEG_IDTR)
+		return;
+	vmx_field_set(s, VMCS_GUEST_ES_SELECTOR + 2 * seg, in->selector);
+	vmx_field_set(s, VMCS_GUEST_ES_ACCESS + 2 * seg, attr_as_loaded(seg, in));
+}
+
+uint64_t vmx_segment_base(struct vcpu *vcpu, enum seg seg)
+{
+	return vmx_field_get(vmx_of(vcpu), VMCS_GUEST_ES_BASE + 2 * seg);
+}
+
+void vmx_mode(struct vcpu *vcpu, struct vcpu_mode *out)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+	uint32_t cs = (uint32_t)vmx_field_get(s, VMCS_GUEST_CS_ACCESS);
+	bool lma = s->efer & EFER_LMA;
+
+	out->cr0 = vmx_reg_get(vcpu, REG_CR0);
+	out->cr3 = vmx_field_get(s, VMCS_GUEST_CR3);
+	out->cr4 = vmx_reg_get(vcpu, REG_CR4);
+	out->efer = s->efer;
+	out->cs_base = vmx_field_get(s, VMCS_GUEST_CS_BASE);
+	out->cpl = (uint8_t)((vmx_field_get(s, VMCS_GUEST_SS_ACCESS) & SEG_DPL) >> SEG_DPL_SHIFT);
+	out->long_mode = lma;
+	out->bits = lma && cs & SEG_L ? 64 : cs & SEG_DB ? 32 : 16;
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * One turn in the guest: last look at requests, injection, world switch, what became of the injected event, dispatch.
+ * Interrupts are off from the last look until the registers are back: one that comes meanwhile ends guest mode at once and
+ * is taken when they are on again.
+ * Source: Intel SDM 3, "VM Entries", "VM Exits".
+ */
+#include "vmx/vmx.h"
+
+#include "cpu/cpu.h"
+#include "cpu/tsc.h"
+#include "kernel/trap.h"
+#include "vmx/vmx_insn.h"
+
+/* Handlers change these seldom: only what differs from the VMCS is written. */
+static inline void registers_to_vmcs(const struct vcpu *vcpu, struct vmx_vcpu *s)
+{
+	if (vcpu->rip != s->rip)
+		vmcs_write(VMCS_GUEST_RIP, vcpu->rip);
+	if (vcpu->gpr[GPR_RSP] != s->rsp)
+		vmcs_write(VMCS_GUEST_RSP, vcpu->gpr[GPR_RSP]);
+	if (vcpu->rflags != s->rflags)
+		vmcs_write(VMCS_GUEST_RFLAGS, vcpu->rflags);
+}
+
+/* The shadow or the NMI mask changed. A shadow that emulation ended took the single-step trap with it: vcpu_next() raises it. */
+static inline void blocking_to_vmcs(const struct vcpu *vcpu, struct vmx_vcpu *s)
+{
+	uint32_t blocking = vcpu->event.shadow | (vcpu->event.nmi_masked ? BLOCKED_BY_NMI : 0);
+
+	if (vcpu->event.injected.valid && vcpu->event.injected.type == EVENT_NMI)
+		blocking &= ~(uint32_t)BLOCKED_BY_NMI;
+	if (likely(blocking == s->interruptibility))
+		return;
+	if (s->interruptibility & ~blocking & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
+		vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
+}
+
+static inline void state_from_vmcs(struct vcpu *vcpu, struct vmx_vcpu *s)
+{
+	uint32_t tpr = *s->vtpr;
+
+	s->rip = vcpu->rip = vmcs_read(VMCS_GUEST_RIP);
+	s->rsp = vcpu->gpr[GPR_RSP] = vmcs_read(VMCS_GUEST_RSP);
+	s->rflags = vcpu->rflags = vmcs_read(VMCS_GUEST_RFLAGS);
+	s->interruptibility = (uint32_t)vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+	vcpu->event.shadow = s->interruptibility & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
+	vcpu->event.nmi_masked = s->interruptibility & BLOCKED_BY_NMI;
+	if (unlikely((tpr ^ vcpu->vlapic.tpr) & 0xf0)) {
+		vcpu->vlapic.tpr = tpr & 0xf0;
+		vcpu->event.look = true;
+	}
+}
+
+/* The host's NMIs and machine checks go to their handlers before anything else runs here. */
+static inline void host_exceptions(uint32_t reason)
+{
+	uint64_t info;
+
+	if (reason == VMX_EXIT_MACHINE_CHECK)
+		trap_machine_check();
+	if (reason != VMX_EXIT_EXCEPTION_NMI)
+		return;
+	info = vmcs_read(VMCS_EXIT_EVENT);
+	if (FIELD(info, 10, 8) == EVENT_NMI)
+		trap_nmi();
+	else if ((info & VMCS_EVENT_VECTOR) == EXC_MC)
+		trap_machine_check();
+}
+
+bool vmx_run(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+	uint32_t reason, vectoring;
+	unsigned row, refused;
+
+	cpu_irq_disable();
+	if (unlikely(!s->ready))
+		vcpu->cpu = (uint16_t)cpu_index();	/* a kick goes there from here on */
+	(void)__atomic_exchange_n(&vcpu->in_guest, true, __ATOMIC_SEQ_CST);
+	if (vcpu_must_stop(vcpu)) {
+		vcpu->in_guest = false;
+		cpu_irq_enable();
+		return false;
+	}
+	if (unlikely(!s->ready))
+		vmx_load(vcpu);
+	if (unlikely(vcpu->event.look))
+		vmx_inject(vcpu);
+	registers_to_vmcs(vcpu, s);
+	blocking_to_vmcs(vcpu, s);
+	vcpu_account_entry(vcpu);
+	refused = vmx_enter(vcpu->gpr, s->launched);
+	reason = (uint32_t)vmcs_read(VMCS_EXIT_REASON);
+	row = likely(!refused) ? vmx_exit_row(reason) : VMX_ROW_REFUSED;
+	vcpu_account_exit(vcpu, row);
+	WRITE_ONCE(vcpu->in_guest, false);
+	vcpu->event.injected.valid = false;
+	vectoring = 0;
+	if (likely(!refused && !(reason & EXIT_REASON_ENTRY_FAILED))) {
+		s->launched = true;
+		state_from_vmcs(vcpu, s);
+		vectoring = (uint32_t)vmcs_read(VMCS_VECTORING);
+	}
+	host_exceptions(reason);
+	cpu_irq_enable();
+
+	if (unlikely(vectoring & VMCS_EVENT_VALID))
+		vmx_delivered(vcpu, vectoring);
+	if (likely(vmx_exits[row].handler))
+		vmx_exits[row].handler(vcpu);
+	else
+		vmx_exit_unknown(vcpu);
+	return true;
+}

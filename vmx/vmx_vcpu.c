@@ -1,0 +1,345 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A vCPU's VMCS from birth to end: controls, power-up state, and what must be loaded into the CPU before a guest runs there and
+ * saved before another thread does: extended state, XCR0, CR2, debug registers, TSC_AUX, the MSRs of SYSCALL. Whatever a
+ * guest can load into the CPU without an exit stands here or in the VMCS. A VMCS is current on a CPU only while its
+ * vCPU is loaded there: leaving is a VMCLEAR, so that it can go anywhere.
+ * Source: Intel SDM 3, "Virtual Machine Control Structures"; "Processor State after Reset"; "Caching Translation Information" of VMX.
+ */
+#include "vmx/vmx.h"
+
+#include "cpu/cpu.h"
+#include "cpu/features.h"
+#include "cpu/fpu.h"
+#include "cpu/gdt.h"
+#include "include/errno.h"
+#include "kernel/trap.h"
+#include "lib/string.h"
+#include "mm/heap.h"
+#include "mm/page.h"
+#include "vmm/cpuid.h"
+#include "vmm/vm.h"
+#include "vmx/vmx_insn.h"
+
+#define VPID_MAX	0xffff
+
+/* Ticks of a PAUSE loop's gap and length after which it exits. */
+#define PLE_GAP		128
+#define PLE_WINDOW	4096
+
+/* The guest is left after so long where only the preemption timer does it. */
+#define PREEMPT_NS	250000
+
+static const uint32_t switched_msrs[VMX_MSR_COUNT] = {
+	[VMX_STAR] = MSR_STAR, [VMX_LSTAR] = MSR_LSTAR, [VMX_CSTAR] = MSR_CSTAR, [VMX_SFMASK] = MSR_SFMASK,
+	[VMX_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
+};
+
+static void make_current(struct vmx_cpu *c, hpa_t vmcs)
+{
+	if (vmcs.v)
+		vmx_vmptrld(vmcs);
+	c->current = vmcs;
+}
+
+uint64_t vmx_field_get(struct vmx_vcpu *s, enum vmcs_field field)
+{
+	struct vmx_cpu *c;
+	uint64_t flags, value;
+	hpa_t before;
+
+	if (likely(s->loaded))
+		return vmcs_read(field);
+	flags = cpu_irq_save();
+	c = &this_cpu(vmx_cpu);
+	before = c->current;
+	make_current(c, s->vmcs);
+	value = vmcs_read(field);
+	vmx_vmclear(s->vmcs);
+	make_current(c, before);
+	cpu_irq_restore(flags);
+	return value;
+}
+
+void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value)
+{
+	struct vmx_cpu *c;
+	uint64_t flags;
+	hpa_t before;
+
+	if (likely(s->loaded)) {
+		vmcs_write(field, value);
+		return;
+	}
+	flags = cpu_irq_save();
+	c = &this_cpu(vmx_cpu);
+	before = c->current;
+	make_current(c, s->vmcs);
+	vmcs_write(field, value);
+	vmx_vmclear(s->vmcs);
+	make_current(c, before);
+	cpu_irq_restore(flags);
+}
+
+/* #AC and #DB, because their delivery can loop for ever inside the chip; #MC, because it is the host's. */
+static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
+{
+	const uint32_t *value = vmx_controls.value;
+	uint32_t proc2 = value[VMX_PROC2];
+
+	if (!cpuid_has(vcpu->vm->cpuid, 7, 1, 10))
+		proc2 &= ~(uint32_t)PROC2_INVPCID;
+	s->proc = value[VMX_PROC];
+	vmcs_write(VMCS_PIN_CONTROLS, value[VMX_PIN]);
+	vmcs_write(VMCS_PROC_CONTROLS, value[VMX_PROC]);
+	vmcs_write(VMCS_PROC2_CONTROLS, proc2);
+	vmcs_write(VMCS_EXIT_CONTROLS, value[VMX_EXIT]);
+	vmcs_write(VMCS_ENTRY_CONTROLS, value[VMX_ENTRY]);
+	vmcs_write(VMCS_EXCEPTION_BITMAP, 1u << EXC_DB | 1u << EXC_AC | 1u << EXC_MC);
+	vmcs_write(VMCS_PF_MASK, 0);
+	vmcs_write(VMCS_PF_MATCH, 0);
+	vmcs_write(VMCS_CR3_TARGET_COUNT, 0);
+	vmcs_write(VMCS_EXIT_MSR_STORE_COUNT, 0);
+	vmcs_write(VMCS_EXIT_MSR_LOAD_COUNT, 0);
+	vmcs_write(VMCS_ENTRY_MSR_LOAD_COUNT, 0);
+	vmcs_write(VMCS_MSR_BITMAP, vmx_msr_bitmap.v);
+	vmcs_write(VMCS_VIRTUAL_APIC, page_hpa(s->vapic_page).v);
+	vmcs_write(VMCS_TPR_THRESHOLD, 0);
+	vmcs_write(VMCS_EPTP, gmem_root(&vcpu->vm->gmem).v | EPTP_WB | EPTP_FOUR_LEVELS);
+	vmcs_write(VMCS_CR0_MASK, ~VMX_CR0_GUEST);
+	vmcs_write(VMCS_CR4_MASK, ~vmx_cr4_guest(vcpu));
+	vmcs_write(VMCS_LINK_POINTER, ~0ul);
+	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_PAUSE_LOOP)) {
+		vmcs_write(VMCS_PLE_GAP, PLE_GAP);
+		vmcs_write(VMCS_PLE_WINDOW, PLE_WINDOW);
+	}
+	if (vmx_control_has(&vmx_controls, VMX_PIN, PIN_PREEMPTION_TIMER))
+		vmcs_write(VMCS_PREEMPTION_TIMER,
+			   (tsc_hz / (1000000000 / PREEMPT_NS) >> (vmx_misc & VMX_MISC_TIMER_SHIFT)) + 1);
+}
+
+/* What is the same on every CPU and for ever. */
+static void host_init(void)
+{
+	vmcs_write(VMCS_HOST_ES_SELECTOR, 0);
+	vmcs_write(VMCS_HOST_CS_SELECTOR, GDT_KERNEL_CODE);
+	vmcs_write(VMCS_HOST_SS_SELECTOR, GDT_KERNEL_DATA);
+	vmcs_write(VMCS_HOST_DS_SELECTOR, 0);
+	vmcs_write(VMCS_HOST_FS_SELECTOR, 0);
+	vmcs_write(VMCS_HOST_GS_SELECTOR, 0);
+	vmcs_write(VMCS_HOST_TR_SELECTOR, GDT_TSS);
+	vmcs_write(VMCS_HOST_SYSENTER_CS, 0);
+	vmcs_write(VMCS_HOST_SYSENTER_ESP, 0);
+	vmcs_write(VMCS_HOST_SYSENTER_EIP, 0);
+	vmcs_write(VMCS_HOST_RIP, (uint64_t)vmx_exited);
+}
+
+int vmx_vcpu_init(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *s = heap_alloc(sizeof(*s));
+	struct page *vmcs = page_alloc(0, PAGE_ZEROED, NODE_ANY, &vcpu->vm->charge);
+	struct page *vapic = page_alloc(0, PAGE_ZEROED, NODE_ANY, &vcpu->vm->charge);
+	void *fpu = heap_alloc(MAX(fpu_area_size(), PAGE_SIZE));
+	uint64_t flags;
+
+	if (!s || !vmcs || !vapic || !fpu) {
+		heap_free(s);
+		heap_free(fpu);
+		if (vmcs)
+			page_put(vmcs);
+		if (vapic)
+			page_put(vapic);
+		return -ENOMEM;
+	}
+	s->vmcs_page = vmcs;
+	s->vapic_page = vapic;
+	s->vmcs = page_hpa(vmcs);
+	s->vtpr = (volatile uint32_t *)((char *)page_virt(vapic) + VAPIC_TPR);
+	s->fpu = fpu;
+	s->cpu = -1;
+	vcpu->arch = s;
+	*(uint32_t *)page_virt(vmcs) = vmx_revision;
+	flags = cpu_irq_save();
+	vmx_vmclear(s->vmcs);
+	vmx_vmptrld(s->vmcs);
+	controls_init(vcpu, s);
+	host_init();
+	vmx_vmclear(s->vmcs);
+	make_current(&this_cpu(vmx_cpu), this_cpu(vmx_cpu).current);
+	cpu_irq_restore(flags);
+	return 0;
+}
+
+/* Its thread has ended and left its CPU: the VMCS is nowhere current. */
+void vmx_vcpu_fini(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	if (!s)
+		return;
+	page_put(s->vmcs_page);
+	page_put(s->vapic_page);
+	heap_free(s->fpu);
+	heap_free(s);
+	vcpu->arch = NULL;
+}
+
+static void reset_segments(struct vcpu *vcpu)
+{
+	static const struct segment data = { .limit = 0xffff, .attr = SEG_P | SEG_S | 3 };
+	static const struct segment code = { .base = 0xffff0000, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
+					     .selector = 0xf000 };
+	static const struct segment ldtr = { .limit = 0xffff, .attr = SEG_P | 2 };
+	static const struct segment tr = { .limit = 0xffff, .attr = SEG_P | 0xb };
+	static const struct segment table = { .limit = 0xffff };
+
+	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
+		vmx_segment_set(vcpu, s, s == SEG_CS ? &code : &data);
+	vmx_segment_set(vcpu, SEG_LDTR, &ldtr);
+	vmx_segment_set(vcpu, SEG_TR, &tr);
+	vmx_segment_set(vcpu, SEG_GDTR, &table);
+	vmx_segment_set(vcpu, SEG_IDTR, &table);
+}
+
+static void reset_fields(struct vmx_vcpu *s)
+{
+	static const struct {
+		enum vmcs_field field;
+		uint64_t value;
+	} rows[] = {
+		{ VMCS_GUEST_CR3, 0 }, { VMCS_GUEST_DR7, DR7_RESET }, { VMCS_GUEST_DEBUGCTL, 0 },
+		{ VMCS_GUEST_PAT, PAT_RESET }, { VMCS_GUEST_PENDING_DEBUG, 0 }, { VMCS_GUEST_ACTIVITY, 0 },
+		{ VMCS_GUEST_INTERRUPTIBILITY, 0 }, { VMCS_GUEST_SYSENTER_CS, 0 }, { VMCS_GUEST_SYSENTER_ESP, 0 },
+		{ VMCS_GUEST_SYSENTER_EIP, 0 }, { VMCS_ENTRY_EVENT, 0 }, { VMCS_TPR_THRESHOLD, 0 },
+		{ VMCS_GUEST_PDPTE0, 0 }, { VMCS_GUEST_PDPTE0 + 2, 0 }, { VMCS_GUEST_PDPTE0 + 4, 0 },
+		{ VMCS_GUEST_PDPTE0 + 6, 0 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
+		vmx_field_set(s, rows[i].field, rows[i].value);
+	s->proc &= ~(uint32_t)(PROC_INTERRUPT_WINDOW | PROC_NMI_WINDOW);
+	vmx_field_set(s, VMCS_PROC_CONTROLS, s->proc);
+	s->interruptibility = s->threshold = 0;
+}
+
+void vmx_vcpu_reset(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	reset_segments(vcpu);
+	reset_fields(s);
+	vmx_reg_set(vcpu, REG_EFER, 0);
+	vmx_reg_set(vcpu, REG_CR0, CR0_ET | CR0_CD | CR0_NW);
+	vmx_reg_set(vcpu, REG_CR4, 0);
+	for (enum reg r = REG_DR0; r <= REG_DR6; r++)
+		vmx_reg_set(vcpu, r, r == REG_DR6 ? DR6_RESET : 0);
+	for (enum reg r = REG_STAR; r <= REG_TSC_AUX; r++)
+		vmx_reg_set(vcpu, r, 0);
+	vmx_reg_set(vcpu, REG_CR2, 0);
+	vmx_reg_set(vcpu, REG_XCR0, XCR0_X87);
+	*s->vtpr = 0;
+	s->rip = s->rsp = s->rflags = ~0ul;
+	fpu_area_init(s->fpu);
+	vmx_flush_tlb(vcpu);
+}
+
+void vmx_flush_tlb(struct vcpu *vcpu)
+{
+	vmx_of(vcpu)->flush = true;
+	vmx_of(vcpu)->ready = false;
+}
+
+/*
+ * A VPID of this CPU that no translation was ever cached under. When they run out, a new generation begins: everything is
+ * flushed and every vCPU that comes by takes a new one.
+ */
+static void vpid_assign(struct vmx_vcpu *s, struct vmx_cpu *c)
+{
+	if (c->vpid_next > VPID_MAX) {
+		c->vpid_generation++;
+		c->vpid_next = 1;
+		vmx_invvpid_all();
+	}
+	vmcs_write(VMCS_VPID, c->vpid_next++);
+	s->vpid_generation = c->vpid_generation;
+}
+
+/* What this CPU comes back to, and no translation that was cached when this vCPU, or one before it, ran here earlier. */
+static void adopt_cpu(struct vmx_vcpu *s)
+{
+	vmcs_write(VMCS_HOST_CR0, cpu_read_cr0());
+	vmcs_write(VMCS_HOST_CR4, cpu_read_cr4());
+	vmcs_write(VMCS_HOST_FS_BASE, 0);
+	vmcs_write(VMCS_HOST_GS_BASE, cpu_rdmsr(MSR_GS_BASE));
+	vmcs_write(VMCS_HOST_TR_BASE, gdt_tss_base());
+	vmcs_write(VMCS_HOST_GDTR_BASE, gdt_base());
+	vmcs_write(VMCS_HOST_IDTR_BASE, trap_idt_base());
+	vmcs_write(VMCS_HOST_PAT, cpu_rdmsr(MSR_PAT));
+	vmcs_write(VMCS_HOST_EFER, cpu_rdmsr(MSR_EFER));
+	s->vpid_generation = 0;
+	s->flush = true;
+	s->cpu = (int)cpu_index();
+}
+
+static void load_state(struct vmx_vcpu *s)
+{
+	/* An area that XRSTOR refuses came from a hostile record: the state after reset stands in for it. */
+	if (fpu_restore(s->fpu))
+		fpu_area_init(s->fpu);
+	if (fpu_xcr0())
+		(void)!cpu_xsetbv_safe(0, s->xcr0);
+	cpu_write_cr2(s->cr2);
+	cpu_write_dr0(s->dr[0]);
+	cpu_write_dr1(s->dr[1]);
+	cpu_write_dr2(s->dr[2]);
+	cpu_write_dr3(s->dr[3]);
+	cpu_write_dr6(s->dr6);
+	if (cpu_has(FEATURE_RDTSCP))
+		cpu_wrmsr(MSR_TSC_AUX, s->tsc_aux);
+	for (unsigned i = 0; i < VMX_MSR_COUNT; i++)
+		(void)!cpu_wrmsr_safe(switched_msrs[i], s->msr[i]);
+	make_current(&this_cpu(vmx_cpu), s->vmcs);
+	if (s->cpu != (int)cpu_index())
+		adopt_cpu(s);
+	vmcs_write(VMCS_HOST_CR3, cpu_read_cr3());
+	s->launched = false;
+	s->loaded = true;
+}
+
+void vmx_load(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+	struct vmx_cpu *c = &this_cpu(vmx_cpu);
+
+	if (!s->loaded)
+		load_state(s);
+	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_VPID) && s->vpid_generation != c->vpid_generation)
+		vpid_assign(s, c);
+	if (s->flush) {
+		vmx_invept(vmx_ept_cap & EPT_CAP_INVEPT_ONE ? INVEPT_ONE : INVEPT_ALL, vmcs_read(VMCS_EPTP));
+		s->flush = false;
+	}
+	s->ready = true;
+}
+
+void vmx_leave_cpu(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	if (!s || !s->loaded)
+		return;
+	if (fpu_xcr0())
+		(void)!cpu_xsetbv_safe(0, fpu_xcr0());
+	fpu_save(s->fpu);
+	s->cr2 = cpu_read_cr2();
+	s->dr[0] = cpu_read_dr0();
+	s->dr[1] = cpu_read_dr1();
+	s->dr[2] = cpu_read_dr2();
+	s->dr[3] = cpu_read_dr3();
+	s->dr6 = cpu_read_dr6();
+	for (unsigned i = 0; i < VMX_MSR_COUNT; i++)
+		s->msr[i] = cpu_rdmsr(switched_msrs[i]);
+	vmx_vmclear(s->vmcs);
+	this_cpu(vmx_cpu).current = HPA(0);
+	s->loaded = s->ready = s->launched = false;
+}
