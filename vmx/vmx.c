@@ -152,7 +152,7 @@ static const char *yes_no(enum vmx_control_word w, uint32_t bit)
 
 static void vmx_describe(char *buf, size_t size)
 {
-	format(buf, size, "EPT with %s pages, unrestricted guest, TPR shadow, VPID %s, PAUSE-loop exiting %s, preemption timer %s",
+	format(buf, size, "EPT with %s pages, unrestricted, TPR shadow, VPID %s, PAUSE-loop exits %s, preemption timer %s",
 	       vmx_ept_cap & EPT_CAP_1G ? "1G" : "2M", yes_no(VMX_PROC2, PROC2_VPID),
 	       yes_no(VMX_PROC2, PROC2_PAUSE_LOOP), yes_no(VMX_PIN, PIN_PREEMPTION_TIMER));
 }
