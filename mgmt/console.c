@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Consoles; see mgmt/console.h. The lock is a leaf: callbacks and the vm are called without it, from copies.
+ * Consoles; see mgmt/console.h. The lock is a leaf: callbacks and the vm are called without it,
+ * from copies.
  */
 #include "mgmt/console.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console of a domain: what its serial port says and is told. It outlives the vm, so that the last words of a dead guest can
- * be read. Output goes into a ring; what nobody has read yet is kept, the oldest is dropped (and counted) when the ring is full, and
- * the guest is never held up. Input waits in a ring until the guest reads it.
+ * The console of a domain: what its serial port says and is told. It outlives the vm, so that the
+ * last words of a dead guest can be read. Output goes into a ring; what nobody has read yet is
+ * kept, the oldest is dropped (and counted) when the ring is full, and the guest is never held up.
+ * Input waits in a ring until the guest reads it.
  *
  * Any context, never sleeps. Lock: console.lock (LOCK_LEAF, irq-safe).
  */
@@ -21,8 +22,9 @@ struct console {
 	struct ring output, input;	/* buffers are made at the first start; NULL before */
 	uint64_t dropped;		/* bytes of output lost since the last read */
 	bool attached;
-	struct vm *vm;			/* whom to tell of input; a reference; NULL while there is none */
-	void (*notify)(void *arg);	/* there is output, or the vm has gone; any context, lock not held */
+	struct vm *vm;			/* whom to tell of input; a reference, or NULL */
+	/* There is output, or the vm has gone; any context, lock not held. */
+	void (*notify)(void *arg);
 	void *notify_arg;
 };
 
@@ -39,7 +41,10 @@ size_t console_put(void *arg, const void *data, size_t n);
 size_t console_get(void *arg, void *data, size_t n);
 
 /* --- the terminal's side: one at a time */
-/* -EBUSY if another terminal has it. `fn` may still be called once shortly after the detach: `arg` outlives it. */
+/*
+ * -EBUSY if another terminal has it. `fn` may still be called once shortly after the detach: `arg`
+ * outlives it.
+ */
 int console_attach(struct console *c, void (*notify)(void *arg), void *arg) must_check;
 void console_detach(struct console *c);
 /* What the guest has said since the last read; *dropped gets the bytes lost before it. */

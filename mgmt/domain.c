@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of domains, and the state of one: names, legal transitions, the one setter. See mgmt/domain.h.
- * The list only grows, while one CPU runs mgmt_init; references keep a domain, so it is walked without a lock.
+ * The table of domains, and the state of one: names, legal transitions, the one setter. See
+ * mgmt/domain.h. The list only grows, while one CPU runs mgmt_init; references keep a domain, so it
+ * is walked without a lock.
  */
 #include "mgmt/domain.h"
 
@@ -137,7 +138,9 @@ int domain_define(struct config_vm *config, struct mgmt_error *err)
 	struct domain *d;
 
 	if (find_name(config->name))
-		return error_set(err, -EEXIST, "domain '%s' is defined already: choose another name", config->name);
+		return error_set(err, -EEXIST,
+				 "domain '%s' is defined already: choose another name",
+				 config->name);
 	d = heap_alloc(sizeof(*d));
 	if (!d)
 		return error_set(err, -ENOMEM, "domain '%s': no memory to define it", config->name);

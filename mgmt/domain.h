@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Domains: what the configuration defines, running or not. The verbs of virsh on them, with structured arguments and
- * results: nothing here parses or prints, so that the shell and a network API stand on the same calls.
+ * Domains: what the configuration defines, running or not. The verbs of virsh on them, with
+ * structured arguments and results: nothing here parses or prints, so that the shell and a network
+ * API stand on the same calls.
  *
- * Thread context. A verb returns when it is accepted; what takes long (the end of a guest) is told by an event. A domain got from
- * domain_find or domain_next is a reference: domain_put it.
+ * Thread context. A verb returns when it is accepted; what takes long (the end of a guest) is told
+ * by an event. A domain got from domain_find or domain_next is a reference: domain_put it.
  */
 #pragma once
 
@@ -14,7 +15,10 @@
 
 struct domain;
 
-/* libvirt's numbers. CRASHED is a dead guest that on_crash=preserve keeps; otherwise it is SHUTOFF for that reason. */
+/*
+ * libvirt's numbers. CRASHED is a dead guest that on_crash=preserve keeps; otherwise it is SHUTOFF
+ * for that reason.
+ */
 enum domain_state {
 	DOMAIN_RUNNING = 1,
 	DOMAIN_PAUSED = 3,
@@ -39,12 +43,17 @@ const char *domain_reason_name(enum domain_reason r);	/* "booted" ... */
 #define DOMAIN_UUID_TEXT	37
 void domain_uuid_format(const uint8_t uuid[16], char text[DOMAIN_UUID_TEXT]);
 
-/* Defines it, shut off; takes over `config`, which was allocated with heap_alloc. -EEXIST, -ENOMEM. */
+/*
+ * Defines it, shut off; takes over `config`, which was allocated with heap_alloc. -EEXIST, -ENOMEM.
+ */
 int domain_define(struct config_vm *config, struct mgmt_error *err) must_check;
 
 /* By name, id of an active one, or UUID. -ENOENT. */
 int domain_find(const char *which, struct domain **out, struct mgmt_error *err) must_check;
-/* Behind `after` (whose reference is dropped) or the first (NULL), in order of definition; NULL at the end. */
+/*
+ * Behind `after` (whose reference is dropped) or the first (NULL), in order of definition; NULL at
+ * the end.
+ */
 struct domain *domain_next(struct domain *after);
 void domain_get(struct domain *d);
 void domain_put(struct domain *d);
@@ -55,7 +64,7 @@ int domain_shutdown(struct domain *d, struct mgmt_error *err);	/* presses the po
 /* The button, and a new start when the guest has powered off, as virsh does without an agent. */
 int domain_reboot(struct domain *d, struct mgmt_error *err);
 int domain_reset(struct domain *d, struct mgmt_error *err);	/* at once */
-int domain_destroy(struct domain *d, struct mgmt_error *err);	/* at once; EVENT_STOPPED tells its end */
+int domain_destroy(struct domain *d, struct mgmt_error *err);	/* EVENT_STOPPED: its end */
 int domain_suspend(struct domain *d, struct mgmt_error *err);
 int domain_resume(struct domain *d, struct mgmt_error *err);
 int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
@@ -100,7 +109,10 @@ struct domain_vcpu {
 /* -ENOENT behind the last; -EPERM when the domain is not active. */
 int domain_vcpu_get(struct domain *d, unsigned id, struct domain_vcpu *out, struct mgmt_error *err);
 
-/* Statistics under virsh's keys and, for exits, Keel's own: "vcpu.0.exits.cpuid.count". Means are in TSC ticks. */
+/*
+ * Statistics under virsh's keys and, for exits, Keel's own: "vcpu.0.exits.cpuid.count". Means are
+ * in TSC ticks.
+ */
 struct domain_stat {
 	const char *key;
 	const char *text;		/* NULL: a number */
@@ -108,7 +120,13 @@ struct domain_stat {
 };
 
 enum domain_stat_group {
-	STATS_STATE = 1, STATS_CPU = 2, STATS_BALLOON = 4, STATS_VCPU = 8, STATS_EXITS = 16, STATS_ALL = 31,
+	STATS_STATE = 1,
+	STATS_CPU = 2,
+	STATS_BALLOON = 4,
+	STATS_VCPU = 8,
+	STATS_EXITS = 16,
+	STATS_ALL = 31,
 };
 
-void domain_stats(struct domain *d, unsigned groups, void (*emit)(void *arg, const struct domain_stat *s), void *arg);
+void domain_stats(struct domain *d, unsigned groups,
+		  void (*emit)(void *arg, const struct domain_stat *s), void *arg);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of a domain: starts, ends, and what its configuration wants to follow an end. See mgmt/domain_struct.h for who runs what.
+ * The life of a domain: starts, ends, and what its configuration wants to follow an end. See
+ * mgmt/domain_struct.h for who runs what.
  *
  *	start -> vm ... vm ends itself -> NOTE_STOPPED -> policy: preserve, or domain_end_locked
  *	domain_end_locked -> vm_destroy ... -> NOTE_GONE -> started again, or shut off
@@ -20,7 +21,8 @@ static int next_id = 1;
 
 /* --- the vm's side: any thread, no locks */
 
-static void vm_stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t code, const char *reason)
+static void vm_stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t code,
+		       const char *reason)
 {
 	struct domain *d = arg;
 
@@ -48,14 +50,19 @@ static size_t get(void *arg, void *data, size_t n)
 
 /* --- starting */
 
-/* Memory is filled on demand, but promised whole: what active domains may still claim counts as taken. */
+/*
+ * Memory is filled on demand, but promised whole: what active domains may still claim counts as
+ * taken.
+ */
 static int check_memory(struct domain *d, struct mgmt_error *err)
 {
 	uint64_t left = gmem_available() * PAGE_SIZE;
 
 	if (d->config->memory > left)
-		return error_set(err, -ENOMEM, "domain '%s' needs %lu MiB and %lu MiB are left: end another one, "
-				 "or give it less in keel.conf", d->config->name, d->config->memory / MIB, left / MIB);
+		return error_set(err, -ENOMEM,
+				 "domain '%s' needs %lu MiB and %lu MiB are left: end another one, "
+				 "or give it less in keel.conf",
+				 d->config->name, d->config->memory / MIB, left / MIB);
 	return 0;
 }
 
@@ -65,11 +72,15 @@ static int find_images(struct domain *d, struct vm_image *image, struct mgmt_err
 
 	image->cmdline = c->cmdline;
 	if (!mgmt_module(c->kernel, &image->kernel, &image->kernel_size))
-		return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for its kernel: add it to the image",
-				 c->name, c->kernel);
+		return error_set(
+			err, -ENOENT,
+			"domain '%s': there is no module '%s' for its kernel: add it to the image",
+			c->name, c->kernel);
 	if (c->initrd[0] && !mgmt_module(c->initrd, &image->initrd, &image->initrd_size))
-		return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for its initrd: add it to the image",
-				 c->name, c->initrd);
+		return error_set(
+			err, -ENOENT,
+			"domain '%s': there is no module '%s' for its initrd: add it to the image",
+			c->name, c->initrd);
 	return 0;
 }
 
@@ -77,8 +88,8 @@ static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
 {
 	const struct config_vm *c = d->config;
 	struct vm_config vc = {
-		.vcpus = c->vcpus, .memory = c->memory, .debug_exit = c->debug_exit, .arg = d, .stopped = vm_stopped,
-		.console_put = put, .console_get = get,
+		.vcpus = c->vcpus, .memory = c->memory, .debug_exit = c->debug_exit,
+		.arg = d, .stopped = vm_stopped, .console_put = put, .console_get = get,
 	};
 	struct vm_image image = { 0 };
 	char why[192] = "";
@@ -87,16 +98,20 @@ static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
 	if (e)
 		return e;
 	if (console_prepare(&d->console))
-		return error_set(err, -ENOMEM, "domain '%s': no memory for its console: end another one", c->name);
+		return error_set(err, -ENOMEM,
+				 "domain '%s': no memory for its console: end another one",
+				 c->name);
 	str_copy(vc.name, c->name, sizeof(vc.name));
 	memcpy(vc.uuid, c->uuid, sizeof(vc.uuid));
 	e = vm_create(&vc, out);
 	if (e)
-		return error_set(err, e, "domain '%s': the virtual machine cannot be made (%s): %s", c->name,
-				 format_errno(e), e == -ENOMEM ? "end another one" : "see 'dmesg'");
+		return error_set(err, e, "domain '%s': the virtual machine cannot be made (%s): %s",
+				 c->name, format_errno(e),
+				 e == -ENOMEM ? "end another one" : "see 'dmesg'");
 	e = vm_load_image(*out, &image, why, sizeof(why));
 	if (e)
-		error_set(err, e, "domain '%s': %s", c->name, why[0] ? why : "its kernel cannot be loaded: see 'dmesg'");
+		error_set(err, e, "domain '%s': %s", c->name,
+			  why[0] ? why : "its kernel cannot be loaded: see 'dmesg'");
 	return e;
 }
 
@@ -112,8 +127,11 @@ static void drop_vm(struct domain *d, struct vm *vm)
 int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt_error *err)
 {
 	struct vm *vm = NULL;
-	int e = mgmt_closing() ? error_set(err, -EPERM, "the host is being switched off: nothing starts any more") : 0;
+	int e = 0;
 
+	if (mgmt_closing())
+		e = error_set(err, -EPERM,
+			      "the host is being switched off: nothing starts any more");
 	if (!e)
 		e = check_memory(d, err);
 	if (!e)
@@ -127,7 +145,8 @@ int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt
 	console_bind(&d->console, vm);
 	e = vm_start(vm);
 	if (e) {
-		error_set(err, e, "domain '%s' cannot be started (%s): see 'dmesg'", d->config->name, format_errno(e));
+		error_set(err, e, "domain '%s' cannot be started (%s): see 'dmesg'",
+			  d->config->name, format_errno(e));
 		goto fail;
 	}
 	if (d->id < 0)
@@ -196,8 +215,9 @@ static bool crashes_too_often(struct domain *d)
 	}
 	if (++d->crash_count <= CRASH_RESTARTS_MAX)
 		return false;
-	log_error("mgmt: domain '%s' crashed %u times within a minute and is not restarted: see its console",
-		  d->config->name, d->crash_count);
+	log_error(
+		"mgmt: domain '%s' crashed %u times within a minute and stays down: see its console",
+		d->config->name, d->crash_count);
 	return true;
 }
 

@@ -27,8 +27,8 @@ void domain_info_get(struct domain *d, struct domain_info *out)
 	const struct config_vm *c = d->config;
 
 	*out = (struct domain_info){
-		.vcpus = c->vcpus, .memory = c->memory, .autostart = c->autostart, .on_poweroff = c->on_poweroff,
-		.on_reboot = c->on_reboot, .on_crash = c->on_crash,
+		.vcpus = c->vcpus, .memory = c->memory, .autostart = c->autostart,
+		.on_poweroff = c->on_poweroff, .on_reboot = c->on_reboot, .on_crash = c->on_crash,
 	};
 	str_copy(out->name, c->name, sizeof(out->name));
 	memcpy(out->uuid, c->uuid, sizeof(out->uuid));
@@ -66,13 +66,15 @@ int domain_vcpu_get(struct domain *d, unsigned id, struct domain_vcpu *out, stru
 
 	mutex_lock(&d->lock);
 	if (!d->vm)
-		e = error_set(err, -EPERM, "domain '%s' is shut off and has no vCPUs now: 'start' starts it",
+		e = error_set(err, -EPERM,
+			      "domain '%s' is shut off and has no vCPUs now: 'start' starts it",
 			      d->config->name);
 	else if (vm_vcpu_info(d->vm, id, &i))
 		e = error_set(err, -ENOENT, "domain '%s' has no vCPU %u", d->config->name, id);
 	if (!e)
 		*out = (struct domain_vcpu){
-			.activity = activity(&i), .cpu = i.cpu, .cpu_time_ns = tsc_to_ns(i.run_ticks), .rip = i.rip,
+			.activity = activity(&i), .cpu = i.cpu,
+			.cpu_time_ns = tsc_to_ns(i.run_ticks), .rip = i.rip,
 		};
 	mutex_unlock(&d->lock);
 	return e;
@@ -98,8 +100,8 @@ static void number(struct emitter *to, const char *name, uint64_t value)
 /* libvirt's numbers of reasons, which mean what they mean by state. */
 static const uint8_t reason_numbers[REASON_COUNT] = {
 	[REASON_BOOTED] = 1, [REASON_UNPAUSED] = 5, [REASON_RESTARTED] = 1, [REASON_USER] = 1,
-	[REASON_SHUTTING_DOWN] = 7, [REASON_SHUTDOWN] = 1, [REASON_DESTROYED] = 2, [REASON_CRASHED] = 3,
-	[REASON_FAILED] = 6, [REASON_PANICKED] = 1,
+	[REASON_SHUTTING_DOWN] = 7, [REASON_SHUTDOWN] = 1, [REASON_DESTROYED] = 2,
+	[REASON_CRASHED] = 3, [REASON_FAILED] = 6, [REASON_PANICKED] = 1,
 };
 
 static void emit_state(struct domain *d, struct emitter *to)
@@ -124,9 +126,10 @@ static void emit_balloon(struct domain *d, struct emitter *to, const struct vm_s
 	number(to, "balloon.tables", s->table_pages * (PAGE_SIZE / KIB));
 }
 
+/* libvirt's: offline, running, blocked. */
 static unsigned vcpu_state_number(enum domain_activity a)
 {
-	return a == ACTIVITY_OFFLINE ? 0 : a == ACTIVITY_RUNNING ? 1 : 2;	/* offline, running, blocked */
+	return a == ACTIVITY_OFFLINE ? 0 : a == ACTIVITY_RUNNING ? 1 : 2;
 }
 
 static void emit_exit(struct emitter *to, const char *name, const struct exit_count *c)
@@ -194,7 +197,8 @@ static void emit_active(struct domain *d, unsigned groups, struct emitter *to)
 	}
 }
 
-void domain_stats(struct domain *d, unsigned groups, void (*emit)(void *arg, const struct domain_stat *s), void *arg)
+void domain_stats(struct domain *d, unsigned groups,
+		  void (*emit)(void *arg, const struct domain_stat *s), void *arg)
 {
 	struct emitter to = { .emit = emit, .arg = arg };
 

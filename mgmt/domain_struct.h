@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a domain is, for the files mgmt/domain*.c and mgmt.c alone; everyone else sees mgmt/domain.h.
+ * What a domain is, for the files mgmt/domain*.c and mgmt.c alone; everyone else sees
+ * mgmt/domain.h.
  *
- * A vm tells its end in a vCPU's thread, its last release in another: both only leave a note in `pending` and wake the management
- * thread, which takes the domain's mutex and acts. So no verb is ever waited for by a vCPU.
+ * A vm tells its end in a vCPU's thread, its last release in another: both only leave a note in
+ * `pending` and wake the management thread, which takes the domain's mutex and acts. So no verb is
+ * ever waited for by a vCPU.
  *
  *	d->lock		mutex; state, vm, and all fields not marked. Held across vm_* calls that wait.
  *	(a) atomic, (c) constant after definition, (n) written by the vm before its note, read by the thread after
@@ -59,11 +61,14 @@ extern struct list domain_list;		/* grows only, in mgmt_init */
 /* The one setter of `state`; d->lock held. */
 void domain_state_set(struct domain *d, enum domain_state state, enum domain_reason reason);
 void domain_event(struct domain *d, enum event_kind kind, const char *detail);
-/* -EPERM with advice, unless the state is one of `mask` (bits by enum domain_state). d->lock held. */
+/*
+ * -EPERM with advice, unless the state is one of `mask` (bits by enum domain_state). d->lock held.
+ */
 int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err) must_check;
 
 /* --- domain_life.c */
-int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt_error *err) must_check;
+int domain_start_locked(struct domain *d, enum domain_reason reason,
+			struct mgmt_error *err) must_check;
 void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason);
 /* The management thread: acts on the notes of one domain. */
 void domain_work(struct domain *d);

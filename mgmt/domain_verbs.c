@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The verbs on domains: each locks, asks whether the state allows it, acts, tells. See mgmt/domain.h.
+ * The verbs on domains: each locks, asks whether the state allows it, acts, tells. See
+ * mgmt/domain.h.
  */
 #include "include/bits.h"
 #include "kernel/log.h"
 #include "lib/format.h"
 #include "mgmt/domain_struct.h"
 
-#define ACTIVE	(BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) | BIT(DOMAIN_CRASHED))
+#define ACTIVE	(BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) | \
+		 BIT(DOMAIN_CRASHED))
 
 int domain_start(struct domain *d, struct mgmt_error *err)
 {

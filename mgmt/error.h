@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a verb fails: a code for programs and one line for people that says what is wrong and what to do. Verbs return the code
- * too. Every `struct mgmt_error *` may be NULL.
+ * How a verb fails: a code for programs and one line for people that says what is wrong and what to
+ * do. Verbs return the code too. Every `struct mgmt_error *` may be NULL.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events; see mgmt/events.h. Lock: `lock` (LOCK_MGMT, spinlock) around the list of subscribers, held while they are called.
+ * Events; see mgmt/events.h. Lock: `lock` (LOCK_MGMT, spinlock) around the list of subscribers,
+ * held while they are called.
  */
 #include "mgmt/events.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What happens to domains, told to whoever subscribed: the shell's waits now, a network API later. Verbs that take long return
- * at once; their end is an event. Callbacks run in thread context under the list's spinlock (LOCK_MGMT): they copy and wake,
- * and call no verb.
+ * What happens to domains, told to whoever subscribed: the shell's waits now, a network API later.
+ * Verbs that take long return at once; their end is an event. Callbacks run in thread context under
+ * the list's spinlock (LOCK_MGMT): they copy and wake, and call no verb.
  */
 #pragma once
 

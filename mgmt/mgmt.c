@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The management thread and the host's own verbs; see mgmt/mgmt.h. Locks: none of its own; notes and `closing` are atomic, the
- * thread takes one domain's mutex at a time.
+ * The management thread and the host's own verbs; see mgmt/mgmt.h. Locks: none of its own; notes
+ * and `closing` are atomic, the thread takes one domain's mutex at a time.
  */
 #include "mgmt/mgmt.h"
 
@@ -98,7 +98,8 @@ static void destroy_all(bool listeners_too)
 	list_for_each(d, &domain_list, link) {
 		enum domain_state s = READ_ONCE(d->state);
 
-		if (s != DOMAIN_SHUTOFF && (listeners_too || s == DOMAIN_PAUSED || s == DOMAIN_CRASHED))
+		if (s != DOMAIN_SHUTOFF &&
+		    (listeners_too || s == DOMAIN_PAUSED || s == DOMAIN_CRASHED))
 			(void)domain_destroy(d, NULL);
 	}
 }
@@ -227,7 +228,9 @@ static unsigned define_all(struct config *c)
 
 static void read_config(void)
 {
-	struct config_limits limits = { .vcpus_max = VM_VCPU_MAX, .module = has_module, .check = check_vm };
+	struct config_limits limits = {
+		.vcpus_max = VM_VCPU_MAX, .module = has_module, .check = check_vm,
+	};
 	struct config *c;
 	const void *text;
 	size_t size;

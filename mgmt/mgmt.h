@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Management as a whole: reads keel.conf and defines its domains, runs the thread that acts on their ends, and
- * switches the host off in order. kernel/main.c brings it up; shell/ and a network API use the rest of mgmt/.
+ * Management as a whole: reads keel.conf and defines its domains, runs the thread that acts on
+ * their ends, and switches the host off in order. kernel/main.c brings it up; shell/ and a network
+ * API use the rest of mgmt/.
  */
 #pragma once
 
@@ -15,7 +16,10 @@ struct mgmt_platform {
 	bool (*cpu_virtual)(unsigned cpu);	/* is SVM or VMX on there? NULL: on every CPU */
 };
 
-/* Boot CPU, thread context, when vmm_ops is chosen and all CPUs are up. Errors in keel.conf are logged, none is fatal. */
+/*
+ * Boot CPU, thread context, when vmm_ops is chosen and all CPUs are up. Errors in keel.conf are
+ * logged, none is fatal.
+ */
 void mgmt_init(const struct mgmt_platform *platform, const struct bootinfo *boot);
 /* Starts the domains that ask for it, in the background. */
 void mgmt_autostart(void);
@@ -25,11 +29,15 @@ bool mgmt_cpu_virtual(unsigned cpu);	/* SVM or VMX is on there */
 enum mgmt_power { MGMT_POWER_OFF, MGMT_POWER_REBOOT };
 
 /*
- * Returns at once. Running guests are asked to shut down and have `grace_ns`; what is left then is destroyed, and the
- * machine goes off or starts again. 0: all are destroyed at once; a second call may shorten the first one's grace.
+ * Returns at once. Running guests are asked to shut down and have `grace_ns`; what is left then is
+ * destroyed, and the machine goes off or starts again. 0: all are destroyed at once; a second call
+ * may shorten the first one's grace.
  */
 int mgmt_power(enum mgmt_power what, uint64_t grace_ns, struct mgmt_error *err);
 #define MGMT_GRACE_NS	(30ull * 1000000000)
 
-/* One round of the management thread; when it wants to be called again at the latest. For host tests. */
+/*
+ * One round of the management thread; when it wants to be called again at the latest. For host
+ * tests.
+ */
 uint64_t mgmt_round(void);

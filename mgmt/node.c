@@ -35,12 +35,15 @@ void node_info_get(struct node_info *out)
 
 	(void)!page_stats_get(NODE_ANY, &pages);
 	*out = (struct node_info){
-		.family = features.family, .model_number = features.model, .stepping = features.stepping,
+		.family = features.family, .model_number = features.model,
+		.stepping = features.stepping,
 		.cpus = cpu_count, .cpus_virtual = count_virtual(), .nodes = page_node_count(),
-		.memory = pages.total * PAGE_SIZE, .mhz = (tsc_hz + 500000) / 1000000, .tsc_invariant = tsc_invariant,
+		.memory = pages.total * PAGE_SIZE, .mhz = (tsc_hz + 500000) / 1000000,
+		.tsc_invariant = tsc_invariant,
 		.physical_bits = features.physical_bits, .linear_bits = features.linear_bits,
 	};
-	str_copy(out->model, features.brand[0] ? features.brand : features.vendor_name, sizeof(out->model));
+	str_copy(out->model, features.brand[0] ? features.brand : features.vendor_name,
+		 sizeof(out->model));
 	str_copy(out->vendor, features.vendor_name, sizeof(out->vendor));
 	str_copy(out->back_end, vmm_ops ? vmm_ops->name : "none", sizeof(out->back_end));
 	if (vmm_ops)
@@ -90,8 +93,8 @@ int node_memory_get(int node, struct node_memory *out)
 		return err;
 	heap_stats_get(&h);
 	*out = (struct node_memory){
-		.total = s.total * PAGE_SIZE, .free = s.free * PAGE_SIZE, .dirty = s.dirty * PAGE_SIZE,
-		.keel = s.kernel * PAGE_SIZE, .heap = h.bytes,
+		.total = s.total * PAGE_SIZE, .free = s.free * PAGE_SIZE,
+		.dirty = s.dirty * PAGE_SIZE, .keel = s.kernel * PAGE_SIZE, .heap = h.bytes,
 	};
 	return 0;
 }
@@ -102,7 +105,7 @@ bool node_irq_next(unsigned from, struct node_irq *out)
 		const char *name = irq_name(v);
 
 		if (name[0]) {
-			*out = (struct node_irq){ .name = name, .vector = v, .count = irq_count(v) };
+			*out = (struct node_irq){ name, v, irq_count(v) };
 			return true;
 		}
 	}

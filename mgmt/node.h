@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What can be asked of the machine itself: its CPUs, memory, interrupts, quirks, log. Results only. Thread context.
+ * What can be asked of the machine itself: its CPUs, memory, interrupts, quirks, log. Results only.
+ * Thread context.
  */
 #pragma once
 

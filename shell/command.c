@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * From a line to a verb: splits, finds the command's row, fits words to its options, runs it. See shell/command.h.
+ * From a line to a verb: splits, finds the command's row, fits words to its options, runs it. See
+ * shell/command.h.
  */
 #include "shell/command.h"
 
@@ -106,8 +107,8 @@ static int set_value(struct command_args *a, const struct option *o, const char 
 	uint64_t v;
 
 	if (*value_of(a, o))
-		return command_error(-EINVAL, "'--%s' is given twice: 'help %s' shows the options", o->name,
-				     a->command->name);
+		return command_error(-EINVAL, "'--%s' is given twice: 'help %s' shows the options",
+				     o->name, a->command->name);
 	if (o->kind == OPTION_NUMBER && !parse_number(text, &v))
 		return command_error(-EINVAL, "'--%s' wants a number, not '%.64s'", o->name, text);
 	*value_of(a, o) = text;
@@ -118,11 +119,14 @@ static int set_value(struct command_args *a, const struct option *o, const char 
 static int take_option(struct command_args *a, const struct words *w, unsigned *i)
 {
 	const char *name = w->word[*i] + 2, *equals = strchr(name, '=');
-	const struct option *o = command_option(a->command, name, equals ? (size_t)(equals - name) : strlen(name));
+	const struct option *o =
+		command_option(a->command, name, equals ? (size_t)(equals - name) : strlen(name));
 
 	if (!o || o->kind == OPTION_REST)
-		return command_error(-EINVAL, "command '%s' doesn't support option --%.64s: 'help %s' shows those it has",
-				     a->command->name, name, a->command->name);
+		return command_error(
+			-EINVAL,
+			"command '%s' doesn't support option --%.64s: 'help %s' shows those it has",
+			a->command->name, name, a->command->name);
 	if (o->kind == OPTION_FLAG) {
 		if (equals)
 			return command_error(-EINVAL, "'--%s' takes no value", o->name);
@@ -141,8 +145,9 @@ static int take_positional(struct command_args *a, const struct words *w, unsign
 	const struct option *o = command_next_positional(a);
 
 	if (!o)
-		return command_error(-EINVAL, "unexpected word '%.64s': 'help %s' shows what the command takes",
-				     w->word[*i], a->command->name);
+		return command_error(
+			-EINVAL, "unexpected word '%.64s': 'help %s' shows what the command takes",
+			w->word[*i], a->command->name);
 	if (o->kind != OPTION_REST)
 		return set_value(a, o, w->word[*i]);
 	*value_of(a, o) = "";
@@ -164,15 +169,18 @@ static int fit(struct command_args *a, const struct words *w)
 			only_words = true;
 			continue;
 		}
-		err = !only_words && !w->quoted[i] && !strncmp(text, "--", 2) ? take_option(a, w, &i) :
-									       take_positional(a, w, &i);
+		err = !only_words && !w->quoted[i] && !strncmp(text, "--", 2)
+			      ? take_option(a, w, &i)
+			      : take_positional(a, w, &i);
 		if (err)
 			return err;
 	}
 	for (const struct option *o = a->command->options; o && o->kind != OPTION_END; o++)
 		if (o->required && !*value_of(a, o))
-			return command_error(-EINVAL, "command '%s' requires <%s>: 'help %s' shows what it takes",
-					     a->command->name, o->name, a->command->name);
+			return command_error(
+				-EINVAL,
+				"command '%s' requires <%s>: 'help %s' shows what it takes",
+				a->command->name, o->name, a->command->name);
 	return 0;
 }
 
@@ -181,7 +189,8 @@ static void run(const struct words *w)
 	struct command_args a = { .command = command_find(w->word[0]) };
 
 	if (!a.command)
-		(void)command_error(-ENOENT, "unknown command: '%.64s': 'help' lists all there are", w->word[0]);
+		(void)command_error(-ENOENT, "unknown command: '%.64s': 'help' lists all there are",
+				    w->word[0]);
 	else if (!fit(&a, w))
 		(void)a.command->run(&a);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands as rows of tables, one table per noun: name, options, help and function in one place. Parsing, help and completion
- * all work from the rows.
+ * Commands as rows of tables, one table per noun: name, options, help and function in one place.
+ * Parsing, help and completion all work from the rows.
  */
 #pragma once
 
@@ -38,7 +38,7 @@ struct command_args {
 
 struct command {
 	const char *name;
-	const char *summary;		/* one line; NULL: what people type out of habit, neither listed nor completed */
+	const char *summary;		/* one line; NULL: typed out of habit only, not listed */
 	const char *detail;		/* more, or NULL */
 	const struct option *options;	/* ends with OPTION_END; NULL: none */
 	int (*run)(const struct command_args *a);	/* 0, or -Exxx after it has said why */
@@ -65,6 +65,9 @@ struct mgmt_error;
 int command_fail(const struct mgmt_error *e);
 int command_error(int code, const char *fmt, ...) printf_like(2, 3);
 
-/* The option that a word which is not an option would be, given those that have a value; NULL: none is left. */
+/*
+ * The option that a word which is not an option would be, given those that have a value; NULL: none
+ * is left.
+ */
 const struct option *command_next_positional(const struct command_args *a);
 const struct option *command_option(const struct command *c, const char *name, size_t length);

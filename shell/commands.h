@@ -7,14 +7,20 @@
 #include "mgmt/domain.h"
 #include "shell/command.h"
 
-extern const struct command domain_commands[], monitor_commands[], host_commands[], diagnose_commands[], shell_commands[];
+extern const struct command domain_commands[], monitor_commands[], host_commands[],
+	diagnose_commands[], shell_commands[];
 
 /* The domain that the option "domain" names, a reference; NULL after it has said why not. */
 struct domain *commands_domain(const struct command_args *a);
-/* console_command.c: 0 when the terminal was given back, -Exxx after it has said why it could not attach. */
+/*
+ * console_command.c: 0 when the terminal was given back, -Exxx after it has said why it could not
+ * attach.
+ */
 int console_command(struct domain *d);
 
 #define OPTION_DOMAIN(w) { "domain", "name, id or UUID of the domain", OPTION_TEXT, w, true, true }
+#define OPTION_SWITCH(n, h) { n, h, OPTION_FLAG, WHAT_NOTHING, false, false }
+#define OPTION_COUNT(n, h) { n, h, OPTION_NUMBER, WHAT_NOTHING, false, true }
 #define OPTION_LAST { .kind = OPTION_END }
 
 /* The overview that Ctrl-T prints. */

@@ -61,7 +61,10 @@ static void offer_values(struct completion *c, const char *typed, const struct o
 		offer_domains(c, typed, o->what);
 }
 
-/* Marks what the words before the last have given; returns the option that waits for its value, if one does. */
+/*
+ * Marks what the words before the last have given; returns the option that waits for its value, if
+ * one does.
+ */
 static const struct option *given(struct command_args *a, const struct words *w, unsigned last)
 {
 	for (unsigned i = 1; i < last; i++) {
@@ -80,7 +83,8 @@ static const struct option *given(struct command_args *a, const struct words *w,
 	return NULL;
 }
 
-static void complete_argument(struct completion *c, const struct words *w, unsigned last, const char *typed)
+static void complete_argument(struct completion *c, const struct words *w, unsigned last,
+			      const char *typed)
 {
 	struct command_args a = { .command = command_find(w->word[0]) };
 	const struct option *waits;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What Tab offers: commands at the begin of a command, then its options and the names that the next option takes.
+ * What Tab offers: commands at the begin of a command, then its options and the names that the next
+ * option takes.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The terminal given to a guest: bytes pass both ways untouched, but for Ctrl-], which gives it back. Log lines wait
- * meanwhile. The console's notifications, from whatever context, only wake the shell.
+ * The terminal given to a guest: bytes pass both ways untouched, but for Ctrl-], which gives it
+ * back. Log lines wait meanwhile. The console's notifications, from whatever context, only wake the
+ * shell.
  */
 #include "lib/string.h"
 #include "shell/commands.h"
@@ -30,7 +31,10 @@ static bool show(struct console *c)
 	return n;
 }
 
-/* Passes on what was typed; false when it was the key to leave. A guest that does not read loses what has no room. */
+/*
+ * Passes on what was typed; false when it was the key to leave. A guest that does not read loses
+ * what has no room.
+ */
 static bool type(struct console *c)
 {
 	char buf[64];
@@ -75,8 +79,10 @@ static int shut_off(struct domain *d, struct console *c)
 		said = true;
 	if (said)
 		tty_text("\n");
-	return command_error(-EPERM, "domain '%s' is shut off and its console is closed: 'start %s --console' starts it",
-			     domain_name(d), domain_name(d));
+	return command_error(
+		-EPERM,
+		"domain '%s' is shut off and its console is closed: 'start %s --console' starts it",
+		domain_name(d), domain_name(d));
 }
 
 int console_command(struct domain *d)
@@ -85,11 +91,14 @@ int console_command(struct domain *d)
 	int e = 0;
 
 	if (console_attach(c, notify, NULL))
-		return command_error(-EBUSY, "the console of domain '%s' is connected to another terminal: leave it there",
-				     domain_name(d));
+		return command_error(
+			-EBUSY,
+			"the console of domain '%s' is connected to another terminal: leave it there",
+			domain_name(d));
 	tty_interruptible(false);
 	if (active(d)) {
-		tty_print("Connected to domain '%s'\nEscape character is ^] (Ctrl + ])\n", domain_name(d));
+		tty_print("Connected to domain '%s'\nEscape character is ^] (Ctrl + ])\n",
+			  domain_name(d));
 		pass(d, c);
 		tty_text(PLAIN "\n");
 	} else {

@@ -36,10 +36,11 @@ static void print_cpus(void)
 {
 	struct node_cpu c;
 
-	tty_print(" %3s %14s %14s %12s %10s %8s\n", "CPU", "busy ms", "idle ms", "switches", "steals", "runnable");
+	tty_print(" %3s %14s %14s %12s %10s %8s\n", "CPU", "busy ms", "idle ms", "switches",
+		  "steals", "runnable");
 	for (unsigned i = 0; !node_cpu_get(i, &c); i++)
-		tty_print(" %3u %14lu %14lu %12lu %10lu %8u\n", i, c.busy_ns / 1000000, c.idle_ns / 1000000, c.switches,
-			  c.steals, c.runnable);
+		tty_print(" %3u %14lu %14lu %12lu %10lu %8u\n", i, c.busy_ns / 1000000,
+			  c.idle_ns / 1000000, c.switches, c.steals, c.runnable);
 }
 
 static int run_cpus(const struct command_args *a)
@@ -56,9 +57,11 @@ static void print_domains(void)
 
 	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
 		domain_info_get(d, &i);
-		for (unsigned id = 0; i.state != DOMAIN_SHUTOFF && !domain_vcpu_get(d, id, &v, NULL); id++)
+		for (unsigned id = 0;
+		     i.state != DOMAIN_SHUTOFF && !domain_vcpu_get(d, id, &v, NULL); id++)
 			tty_print(" %s vcpu %u: %s, on CPU %d, %lu ms, rip %#lx\n", i.name, id,
-				  v.activity == ACTIVITY_RUNNING ? "runs" : "waits", v.cpu, v.cpu_time_ns / 1000000, v.rip);
+				  v.activity == ACTIVITY_RUNNING ? "runs" : "waits", v.cpu,
+				  v.cpu_time_ns / 1000000, v.rip);
 	}
 }
 
@@ -83,13 +86,15 @@ static int run_overview(const struct command_args *a)
 }
 
 static const struct option trace_options[] = {
-	{ "count", "how many records, 32 if not given", OPTION_NUMBER, WHAT_NOTHING, false, true }, OPTION_LAST
+	OPTION_COUNT("count", "how many records, 32 if not given"),
+	OPTION_LAST
 };
 
 const struct command diagnose_commands[] = {
 	{ "cpus", "what each CPU of the host has done", NULL, NULL, run_cpus },
 	{ "irqs", "interrupts of the host by vector", NULL, NULL, run_irqs },
-	{ "overview", "time, memory, CPUs and vCPUs at a glance", "Ctrl-T at the prompt does the same.", NULL, run_overview },
+	{ "overview", "time, memory, CPUs and vCPUs at a glance",
+	  "Ctrl-T at the prompt does the same.", NULL, run_overview },
 	{ "trace", "the newest records of the trace of all CPUs", NULL, trace_options, run_trace },
 	{ 0 }
 };

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Commands that change a domain. Verbs return when they are accepted; a person wants to see the end, so destroy and reset
- * wait for it (Ctrl-C stops the waiting, not the verb).
+ * Commands that change a domain. Verbs return when they are accepted; a person wants to see the
+ * end, so destroy and reset wait for it (Ctrl-C stops the waiting, not the verb).
  */
 #include "kernel/thread.h"
 #include "shell/commands.h"
@@ -35,8 +35,8 @@ static bool settled(struct domain *d)
 	}
 }
 
-static int apply(const struct command_args *a, int (*verb)(struct domain *d, struct mgmt_error *err), bool wait,
-		 const char *done)
+static int apply(const struct command_args *a,
+		 int (*verb)(struct domain *d, struct mgmt_error *err), bool wait, const char *done)
 {
 	struct domain *d = commands_domain(a);
 	struct mgmt_error err;
@@ -118,19 +118,21 @@ static int run_console(const struct command_args *a)
 static const struct option active[] = { OPTION_DOMAIN(WHAT_ACTIVE), OPTION_LAST };
 static const struct option start_options[] = {
 	OPTION_DOMAIN(WHAT_INACTIVE),
-	{ "console", "attach to its console when it runs", OPTION_FLAG, WHAT_NOTHING, false, false },
+	OPTION_SWITCH("console", "attach to its console when it runs"),
 	OPTION_LAST
 };
 
 const struct command domain_commands[] = {
 	{ "console", "connect to the guest's serial console",
-	  "What it printed while nobody was connected is shown first. Ctrl-] leaves; the guest goes on.",
+	  "What it printed while nobody was connected comes first. Ctrl-] leaves; it goes on.",
 	  active, run_console },
 	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, run_destroy },
 	{ "inject-nmi", "send an NMI to the guest", NULL, active, run_inject_nmi },
 	{ "reboot", "ask the guest to shut down, and start it again then",
-	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.", active, run_reboot },
-	{ "reset", "start a domain anew at once, as its reset button does", NULL, active, run_reset },
+	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.",
+	  active, run_reboot },
+	{ "reset", "start a domain anew at once, as its reset button does", NULL,
+	  active, run_reset },
 	{ "resume", "let a suspended domain go on", NULL, active, run_resume },
 	{ "shutdown", "ask the guest to shut down",
 	  "Presses the power button. A guest that does not listen goes on: 'destroy' does not ask.",

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The line editor; see shell/editor.h. The window shows WINDOW characters from `start`; when the cursor would leave it, it jumps by a
- * third, with '<' and '>' where text is hidden.
+ * The line editor; see shell/editor.h. The window shows WINDOW characters from `start`; when the
+ * cursor would leave it, it jumps by a third, with '<' and '>' where text is hidden.
  */
 #include "shell/editor.h"
 
@@ -15,7 +15,8 @@
 
 enum escape_state { ESCAPE_NONE, ESCAPE_START, ESCAPE_CSI, ESCAPE_SS3 };
 
-void editor_init(struct editor *e, const char *prompt, struct history *h, void (*out)(const void *data, size_t n))
+void editor_init(struct editor *e, const char *prompt, struct history *h,
+		 void (*out)(const void *data, size_t n))
 {
 	*e = (struct editor){ .prompt = prompt, .history = h, .out = out };
 	editor_begin(e);
@@ -96,12 +97,13 @@ void editor_draw(struct editor *e)
 	column = e->cursor - e->start;
 	while (common < n && common < e->shown_length && row[common] == e->shown[common])
 		common++;
-	if (!e->shown_prompt || common < e->shown_length || (n > common && e->shown_cursor != common))
+	if (!e->shown_prompt || common < e->shown_length ||
+	    (n > common && e->shown_cursor != common))
 		draw_whole(e, row, n);
 	else if (n > common)
 		e->out(row + common, n - common);
 	else if (column <= e->shown_cursor)
-		n = e->shown_cursor;		/* no text to send: only the cursor moves, from where it is */
+		n = e->shown_cursor;	/* no text to send: the cursor moves, from where it is */
 	else
 		e->out(row + e->shown_cursor, column - e->shown_cursor), n = column;
 	move_left(e, n - column);
@@ -298,7 +300,7 @@ static void control_key(struct editor *e, uint8_t key)
 	case CTRL('U'): erase(e, 0, e->cursor, true); break;
 	case CTRL('W'): erase(e, word_left(e), e->cursor, true); break;
 	case CTRL('Y'): editor_insert(e, e->killed, strlen(e->killed)); break;
-	case CTRL(']'): editor_hide(e); break;		/* out of a console that has closed: shows the prompt again */
+	case CTRL(']'): editor_hide(e); break;	/* out of a closed console: the prompt again */
 	}
 }
 

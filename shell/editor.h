@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A line being typed: one row of a bare terminal, scrolled sideways when the text is longer. Keys change the text; drawing is a step
- * of its own that sends the least that makes the row right, so a pasted screenful costs one drawing. Knows VT100 as far
- * as \r, ESC [ K and ESC [ n D. No locks; no context but its owner's.
+ * A line being typed: one row of a bare terminal, scrolled sideways when the text is longer. Keys
+ * change the text; drawing is a step of its own that sends the least that makes the row right, so a
+ * pasted screenful costs one drawing. Knows VT100 as far as \r, ESC [ K and ESC [ n D. No locks; no
+ * context but its owner's.
  */
 #pragma once
 
 #include "shell/history.h"
 
-#define EDITOR_LINE_MAX	1023	/* characters; what is typed beyond is dropped and the line refused */
+#define EDITOR_LINE_MAX	1023	/* characters; a longer line is refused */
 #define EDITOR_COLUMNS	80
 
 enum editor_result {
@@ -45,7 +46,8 @@ struct editor {
 	bool after_return;
 };
 
-void editor_init(struct editor *e, const char *prompt, struct history *h, void (*out)(const void *data, size_t n));
+void editor_init(struct editor *e, const char *prompt, struct history *h,
+		 void (*out)(const void *data, size_t n));
 /* An empty line, the cursor being in column 0 of an empty row. */
 void editor_begin(struct editor *e);
 enum editor_result editor_key(struct editor *e, uint8_t key);

@@ -65,7 +65,8 @@ static void print_cpus(void)
 		char name[16];
 
 		format(name, sizeof(name), "CPU %u", i);
-		table_field(name, "%s, TSC skew %ld ticks", c.virtual ? "virtualisation on" : "virtualisation OFF",
+		table_field(name, "%s, TSC skew %ld ticks",
+			    c.virtual ? "virtualisation on" : "virtualisation OFF",
 			    (long)c.tsc_skew);
 	}
 }
@@ -91,15 +92,19 @@ static int run_nodeinfo(const struct command_args *a)
 	(void)a;
 	node_info_get(&n);
 	table_field("CPU model", "%s", n.model);
-	table_field("CPU vendor", "%s, family %u, model %u, stepping %u", n.vendor, n.family, n.model_number, n.stepping);
+	table_field("CPU vendor", "%s, family %u, model %u, stepping %u", n.vendor, n.family,
+		    n.model_number, n.stepping);
 	table_field("CPU(s)", "%u", n.cpus);
 	table_field("CPU frequency", "%lu MHz", n.mhz);
 	table_field("NUMA cell(s)", "%u", n.nodes);
 	table_field("Memory size", "%lu KiB", n.memory / KIB);
-	table_field("Address sizes", "%u bits physical, %u bits virtual", n.physical_bits, n.linear_bits);
+	table_field("Address sizes", "%u bits physical, %u bits virtual", n.physical_bits,
+		    n.linear_bits);
 	table_field("Virtualisation", "%s on %u of %u CPUs", n.back_end, n.cpus_virtual, n.cpus);
 	table_field("Abilities", "%s", n.abilities);
-	table_field("TSC", "%s", n.tsc_invariant ? "invariant" : "not invariant: it may stop or change its rate");
+	table_field("TSC", "%s",
+		    n.tsc_invariant ? "invariant"
+				    : "not invariant: it may stop or change its rate");
 	print_cpus();
 	print_features();
 	print_errata();
@@ -109,10 +114,13 @@ static int run_nodeinfo(const struct command_args *a)
 static int run_nodememstats(const struct command_args *a)
 {
 	struct node_memory m;
-	int node = command_text(a, "cell") ? (int)(command_number(a, "cell", 0) & 0xffff) : NODE_ALL;
+	int node = command_text(a, "cell") ? (int)(command_number(a, "cell", 0) & 0xffff)
+					   : NODE_ALL;
 
 	if (node_memory_get(node, &m))
-		return command_error(-ENOENT, "there is no memory node %d: 'nodeinfo' says how many there are", node);
+		return command_error(
+			-ENOENT, "there is no memory node %d: 'nodeinfo' says how many there are",
+			node);
 	tty_print("total  : %20lu KiB\n", m.total / KIB);
 	tty_print("free   : %20lu KiB\n", m.free / KIB);
 	tty_print("dirty  : %20lu KiB\n", m.dirty / KIB);
@@ -140,7 +148,8 @@ static int run_nodecpustats(const struct command_args *a)
 			break;
 	}
 	if (one && node_cpu_get(first, &c))
-		return command_error(-ENOENT, "there is no CPU %u: 'nodeinfo' says how many there are", first);
+		return command_error(
+			-ENOENT, "there is no CPU %u: 'nodeinfo' says how many there are", first);
 	tty_print("busy:     %20lu\n", sum.busy_ns);
 	tty_print("idle:     %20lu\n", sum.idle_ns);
 	tty_print("switches: %20lu\n", sum.switches);
@@ -175,7 +184,8 @@ static int run_capabilities(const struct command_args *a)
 	tty_print("      <topology cpus='%u' cells='%u'/>\n    </cpu>\n", n.cpus, n.nodes);
 	tty_print("    <memory unit='KiB'>%lu</memory>\n  </host>\n", n.memory / KIB);
 	tty_text("  <guest>\n    <os_type>hvm</os_type>\n    <arch name='x86_64'>\n");
-	tty_print("      <domain type='keel-%s'/>\n    </arch>\n", n.back_end[0] == 'S' ? "svm" : "vmx");
+	tty_print("      <domain type='keel-%s'/>\n    </arch>\n",
+		  n.back_end[0] == 'S' ? "svm" : "vmx");
 	tty_text("    <features><acpi/><apic/></features>\n  </guest>\n</capabilities>\n");
 	return 0;
 }
@@ -199,7 +209,8 @@ static int run_poweroff(const struct command_args *a)
 {
 	bool again = command_flag(a, "reboot");
 	struct mgmt_error err;
-	int e = mgmt_power(again ? MGMT_POWER_REBOOT : MGMT_POWER_OFF, command_flag(a, "force") ? 0 : MGMT_GRACE_NS, &err);
+	int e = mgmt_power(again ? MGMT_POWER_REBOOT : MGMT_POWER_OFF,
+			   command_flag(a, "force") ? 0 : MGMT_GRACE_NS, &err);
 
 	if (e)
 		return command_fail(&err);
@@ -215,14 +226,16 @@ static int run_poweroff(const struct command_args *a)
 }
 
 static const struct option nodememstats_options[] = {
-	{ "cell", "a memory node; all if none is given", OPTION_NUMBER, WHAT_NOTHING, false, true }, OPTION_LAST
+	OPTION_COUNT("cell", "a memory node; all if none is given"),
+	OPTION_LAST
 };
 static const struct option nodecpustats_options[] = {
-	{ "cpu", "a CPU; the sum of all if none is given", OPTION_NUMBER, WHAT_NOTHING, false, true }, OPTION_LAST
+	OPTION_COUNT("cpu", "a CPU; the sum of all if none is given"),
+	OPTION_LAST
 };
 static const struct option poweroff_options[] = {
-	{ "reboot", "start again instead", OPTION_FLAG, WHAT_NOTHING, false, false },
-	{ "force", "destroy the guests at once", OPTION_FLAG, WHAT_NOTHING, false, false },
+	OPTION_SWITCH("reboot", "start again instead"),
+	OPTION_SWITCH("force", "destroy the guests at once"),
 	OPTION_LAST
 };
 
@@ -230,13 +243,16 @@ const struct command host_commands[] = {
 	{ "capabilities", "what this host can do, in libvirt's XML", NULL, NULL, run_capabilities },
 	{ "dmesg", "Keel's log", NULL, NULL, run_dmesg },
 	{ "hostname", "the host's name", NULL, NULL, run_hostname },
-	{ "nodecpustats", "what the CPUs did, in nanoseconds", NULL, nodecpustats_options, run_nodecpustats },
-	{ "nodeinfo", "the host's CPUs, memory, virtualisation and quirks", NULL, NULL, run_nodeinfo },
+	{ "nodecpustats", "what the CPUs did, in nanoseconds",
+	  NULL, nodecpustats_options, run_nodecpustats },
+	{ "nodeinfo", "the host's CPUs, memory, virtualisation and quirks",
+	  NULL, NULL, run_nodeinfo },
 	{ "nodememstats", "the host's memory",
-	  "dirty: free memory that is yet to be cleared; keel: what Keel itself uses; objects: of that, small ones.",
+	  "dirty: free but not yet cleared; keel: what Keel itself uses; objects: of that.",
 	  nodememstats_options, run_nodememstats },
 	{ "poweroff", "shut the guests down and switch the host off",
-	  "Guests that do not shut down within 30 s are destroyed.", poweroff_options, run_poweroff },
+	  "Guests that do not shut down within 30 s are destroyed.",
+	  poweroff_options, run_poweroff },
 	{ "version", "Keel's version, boot loader and command line", NULL, NULL, run_version },
 	{ 0 }
 };

@@ -201,8 +201,8 @@ static int run_vcpuinfo(const struct command_args *a)
 /* --- domstats */
 
 static const struct { const char *option; enum domain_stat_group group; } groups[] = {
-	{ "state", STATS_STATE }, { "cpu-total", STATS_CPU }, { "balloon", STATS_BALLOON }, { "vcpu", STATS_VCPU },
-	{ "exits", STATS_EXITS },
+	{ "state", STATS_STATE }, { "cpu-total", STATS_CPU }, { "balloon", STATS_BALLOON },
+	{ "vcpu", STATS_VCPU }, { "exits", STATS_EXITS },
 };
 
 static void print_stat(void *arg, const struct domain_stat *s)
@@ -273,7 +273,8 @@ static bool print_event(void)
 
 	if (__atomic_load_n(&seen.head, __ATOMIC_ACQUIRE) == seen.tail)
 		return false;
-	tty_print("event 'lifecycle' for domain '%s': %s %s\n", e->name, events_name(e->kind), e->detail);
+	tty_print("event 'lifecycle' for domain '%s': %s %s\n", e->name, events_name(e->kind),
+		  e->detail);
 	__atomic_store_n(&seen.tail, seen.tail + 1, __ATOMIC_RELEASE);
 	return true;
 }
@@ -300,30 +301,31 @@ static int run_event(const struct command_args *a)
 }
 
 static const struct option list_options[] = {
-	{ "all", "also those that are shut off", OPTION_FLAG, WHAT_NOTHING, false, false },
-	{ "inactive", "only those that are shut off", OPTION_FLAG, WHAT_NOTHING, false, false },
-	{ "name", "names only", OPTION_FLAG, WHAT_NOTHING, false, false },
-	{ "uuid", "UUIDs only", OPTION_FLAG, WHAT_NOTHING, false, false },
+	OPTION_SWITCH("all", "also those that are shut off"),
+	OPTION_SWITCH("inactive", "only those that are shut off"),
+	OPTION_SWITCH("name", "names only"),
+	OPTION_SWITCH("uuid", "UUIDs only"),
 	OPTION_LAST
 };
 static const struct option domain_only[] = { OPTION_DOMAIN(WHAT_DOMAIN), OPTION_LAST };
 static const struct option vcpuinfo_options[] = { OPTION_DOMAIN(WHAT_ACTIVE), OPTION_LAST };
 static const struct option domstate_options[] = {
 	OPTION_DOMAIN(WHAT_DOMAIN),
-	{ "reason", "also say why", OPTION_FLAG, WHAT_NOTHING, false, false },
+	OPTION_SWITCH("reason", "also say why"),
 	OPTION_LAST
 };
 static const struct option domstats_options[] = {
-	{ "domain", "name, id or UUID; all domains if none is given", OPTION_TEXT, WHAT_DOMAIN, false, true },
-	{ "state", "its state", OPTION_FLAG, WHAT_NOTHING, false, false },
-	{ "cpu-total", "CPU time", OPTION_FLAG, WHAT_NOTHING, false, false },
-	{ "balloon", "memory", OPTION_FLAG, WHAT_NOTHING, false, false },
-	{ "vcpu", "each vCPU", OPTION_FLAG, WHAT_NOTHING, false, false },
-	{ "exits", "exits by reason: how many, and their mean cost in TSC ticks", OPTION_FLAG, WHAT_NOTHING, false, false },
+	{ "domain", "name, id or UUID; all domains if none is given", OPTION_TEXT, WHAT_DOMAIN,
+	  false, true },
+	OPTION_SWITCH("state", "its state"),
+	OPTION_SWITCH("cpu-total", "CPU time"),
+	OPTION_SWITCH("balloon", "memory"),
+	OPTION_SWITCH("vcpu", "each vCPU"),
+	OPTION_SWITCH("exits", "exits by reason: how many, and their mean cost in TSC ticks"),
 	OPTION_LAST
 };
 static const struct option event_options[] = {
-	{ "loop", "go on until Ctrl-C, not only to the first", OPTION_FLAG, WHAT_NOTHING, false, false },
+	OPTION_SWITCH("loop", "go on until Ctrl-C, not only to the first"),
 	{ "timeout", "seconds to wait at most", OPTION_NUMBER, WHAT_NOTHING, false, false },
 	OPTION_LAST
 };
@@ -336,8 +338,10 @@ const struct command monitor_commands[] = {
 	{ "domstats", "statistics of one domain or all", "Without an option, all groups are shown.",
 	  domstats_options, run_domstats },
 	{ "domuuid", "a domain's UUID", NULL, domain_only, run_domuuid },
-	{ "event", "wait for a domain to start, stop, crash ...", "Ctrl-C ends the waiting.", event_options, run_event },
-	{ "list", "list domains", "Without an option: those that are not shut off.", list_options, run_list },
+	{ "event", "wait for a domain to start, stop, crash ...", "Ctrl-C ends the waiting.",
+	  event_options, run_event },
+	{ "list", "list domains", "Without an option: those that are not shut off.",
+	  list_options, run_list },
 	{ "vcpuinfo", "the virtual CPUs of a domain", NULL, vcpuinfo_options, run_vcpuinfo },
 	{ 0 }
 };

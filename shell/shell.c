@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The shell's thread: keys to the editor, lines to commands, log lines above the prompt. See shell/shell.h.
+ * The shell's thread: keys to the editor, lines to commands, log lines above the prompt. See
+ * shell/shell.h.
  */
 #include "shell/shell.h"
 
@@ -73,8 +74,9 @@ static void take_key(uint8_t key)
 		take_line();
 		break;
 	case EDITOR_TOO_LONG:
-		(void)command_error(-E2BIG, "the line is longer than %u characters and was not run: type less",
-				    EDITOR_LINE_MAX);
+		(void)command_error(
+			-E2BIG, "the line is longer than %u characters and was not run: type less",
+			EDITOR_LINE_MAX);
 		editor_begin(&editor);
 		break;
 	case EDITOR_CANCEL:

@@ -24,9 +24,11 @@ static void print_synopsis(const struct command *c)
 		else if (o->kind == OPTION_REST)
 			tty_print(" [<%s>]...", o->name);
 		else if (o->required)
-			o->positional ? tty_print(" <%s>", o->name) : tty_print(" --%s <value>", o->name);
+			o->positional ? tty_print(" <%s>", o->name)
+				      : tty_print(" --%s <value>", o->name);
 		else
-			o->positional ? tty_print(" [<%s>]", o->name) : tty_print(" [--%s <value>]", o->name);
+			o->positional ? tty_print(" [<%s>]", o->name)
+				      : tty_print(" [--%s <value>]", o->name);
 	}
 	tty_text("\n");
 }
@@ -37,11 +39,15 @@ static void print_options(const struct command *c)
 		return;
 	tty_text("\n  OPTIONS\n");
 	for (const struct option *o = c->options; o->kind != OPTION_END; o++) {
-		const char *value = o->kind == OPTION_NUMBER ? " <number>" : o->kind == OPTION_TEXT ? " <string>" : "";
+		const char *value = o->kind == OPTION_NUMBER ? " <number>"
+				    : o->kind == OPTION_TEXT ? " <string>"
+							     : "";
 		int width = 22 - (int)strlen(value) - 2 - (o->positional ? 2 : 0);
 
-		tty_print("    %s--%s%s%s%*s %s\n", o->positional ? "[" : "", o->name, o->positional ? "]" : "", value,
-			  width > (int)strlen(o->name) ? width - (int)strlen(o->name) : 0, "", o->help);
+		tty_print("    %s--%s%s%s%*s %s\n", o->positional ? "[" : "", o->name,
+			  o->positional ? "]" : "", value,
+			  width > (int)strlen(o->name) ? width - (int)strlen(o->name) : 0, "",
+			  o->help);
 	}
 }
 
@@ -50,7 +56,8 @@ static int help_on(const char *name)
 	const struct command *c = command_find(name);
 
 	if (!c || !c->summary)
-		return command_error(-ENOENT, "there is no command '%.64s': 'help' lists all there are", name);
+		return command_error(
+			-ENOENT, "there is no command '%.64s': 'help' lists all there are", name);
 	tty_print("  NAME\n    %s - %s\n\n  SYNOPSIS\n", c->name, c->summary);
 	print_synopsis(c);
 	if (c->detail)
@@ -70,8 +77,9 @@ static int run_help(const struct command_args *a)
 				tty_print("    %-16s %s\n", c->name, c->summary);
 		tty_text("\n");
 	}
-	tty_text(" 'help COMMAND' says more. Tab completes, the arrow keys recall and edit, ';' separates\n"
-		 " commands, Ctrl-C interrupts, Ctrl-T shows what Keel is doing.\n");
+	tty_text(
+		" 'help COMMAND' says more. Tab completes, the arrow keys recall and edit, ';' separates\n"
+		" commands, Ctrl-C interrupts, Ctrl-T shows what Keel is doing.\n");
 	return 0;
 }
 
@@ -85,8 +93,10 @@ static int run_echo(const struct command_args *a)
 
 static int run_quit(const struct command_args *a)
 {
-	return command_error(-EPERM, "there is nothing behind this console to '%s' to: 'poweroff' switches the host off",
-			     a->command->name);
+	return command_error(
+		-EPERM,
+		"there is nothing behind this console to '%s' to: 'poweroff' switches the host off",
+		a->command->name);
 }
 
 static const struct option help_options[] = {

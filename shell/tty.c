@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The terminal; see shell/tty.h. Log lines are not printed where they are made: the sink only wakes the shell, which prints what
- * log_read() has beyond the last line that it printed. A context that may not wake (an interrupt, a scheduler's lock) is
- * served by the next tick of the wait.
+ * The terminal; see shell/tty.h. Log lines are not printed where they are made: the sink only wakes
+ * the shell, which prints what log_read() has beyond the last line that it printed. A context that
+ * may not wake (an interrupt, a scheduler's lock) is served by the next tick of the wait.
  */
 #include "shell/tty.h"
 
@@ -107,7 +107,10 @@ bool tty_typed(void)
 	return ring_count(&input);
 }
 
-/* What was typed before and is not for the caller to take does not end the wait: it would become a spin. */
+/*
+ * What was typed before and is not for the caller to take does not end the wait: it would become a
+ * spin.
+ */
 void tty_wait(uint64_t deadline_ns)
 {
 	uint64_t tick = node_uptime_ns() + (port->set_receive ? TICK_NS : POLL_NS);
@@ -115,7 +118,8 @@ void tty_wait(uint64_t deadline_ns)
 
 	pull();
 	if (ring_count(&input) == before)
-		(void)WAITQ_WAIT(&wake, __atomic_exchange_n(&woken, false, __ATOMIC_ACQ_REL), MIN(deadline_ns, tick));
+		(void)WAITQ_WAIT(&wake, __atomic_exchange_n(&woken, false, __ATOMIC_ACQ_REL),
+				 MIN(deadline_ns, tick));
 }
 
 void tty_wait_some(void)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A line as words: blanks separate, '...' and "..." and \ quote, ; ends a command, # begins a remark. No state.
+ * A line as words: blanks separate, '...' and "..." and \ quote, ; ends a command, # begins a
+ * remark. No state.
  */
 #pragma once
 
@@ -16,6 +17,7 @@ struct words {
 };
 
 /*
- * The next command of *line, which moves behind it (to the NUL at the end). NULL, or what is wrong; then *line has moved too.
+ * The next command of *line, which moves behind it (to the NUL at the end). NULL, or what is wrong;
+ * then *line has moved too.
  */
 const char *words_split(const char **line, struct words *out);
