@@ -137,3 +137,27 @@ def test_demo_iso(start, bed):
     assert re.search(r"debian\s+shut off", out) and re.search(r"debian2\s+shut off", out)
     assert "debian" not in keel.command("list")
     keel.poweroff()
+
+
+ELSEWHERE = {
+    "uefi": ("svm", {"uefi": True}), "pvh": ("svm", {"pvh": True}), "2 cores": ("svm", {"cpus": 2}),
+    "4 parallel cores": ("svm", {"cpus": 4, "thread": "multi"}), "4 GiB": ("svm", {"memory": "5G"}),
+    "vmx 2 cores": ("vmx", {"cpus": 2}), "ryzen": ("vmx", {"cpu_model": "ryzen"}),
+}
+
+
+@pytest.mark.cost(70)
+@pytest.mark.parametrize("where", ELSEWHERE)
+def test_debian_elsewhere(start, where):
+    """The guest does not mind how Keel was started, nor on what."""
+    bed, options = ELSEWHERE[where]
+    keel = start(bed, config=vm("debian") + vm("debian2"), modules=LINUX, **options).boot()
+    keel.command("start debian2")
+    with keel.console("debian", "start debian --console"):
+        ready(keel, "debian")
+        keel.send("echo $((6 * 7)) && poweroff\r")
+        keel.expect("42")
+        keel.expect("Power down")
+    keel.wait_state("debian", "shut off")
+    assert keel.state("debian2") == "running"
+    keel.poweroff()
