@@ -87,6 +87,7 @@ static void print_errata(void)
 
 static int run_nodeinfo(const struct command_args *a)
 {
+	struct paragraph p;
 	struct node_info n;
 
 	(void)a;
@@ -101,7 +102,9 @@ static int run_nodeinfo(const struct command_args *a)
 	table_field("Address sizes", "%u bits physical, %u bits virtual", n.physical_bits,
 		    n.linear_bits);
 	table_field("Virtualisation", "%s on %u of %u CPUs", n.back_end, n.cpus_virtual, n.cpus);
-	table_field("Abilities", "%s", n.abilities);
+	begin_paragraph(&p, "Abilities:");
+	add_words(&p, n.abilities);
+	tty_text("\n");
 	table_field("TSC", "%s",
 		    n.tsc_invariant ? "invariant"
 				    : "not invariant: it may stop or change its rate");
