@@ -10,7 +10,8 @@
  * timer_watch() every CPU sends its neighbour the timer's interrupt four times a second.
  *
  * Locking. queue->lock (LOCK_TIMER, irq-safe) guards one CPU's queue and the fields of the timers in it. timer->cpu names
- * the queue and changes under that queue's lock only, so who wants a timer locks the queue that `cpu` names and looks again.
+ * the queue and changes under that queue's lock only (from none, by compare and exchange), so who wants a timer locks the queue that
+ * `cpu` names and looks again.
  * Callbacks run without the lock; `running` tells cancel_sync which.
  */
 #include "kernel/timer.h"
@@ -93,18 +94,33 @@ static bool take_out(struct timer *t)
 	return false;
 }
 
+/*
+ * Makes this CPU's queue, which is locked, the timer's; false if it is in another's. From none to one it goes atomically:
+ * a callback that arms its timer again and the timer's owner on another CPU may both try.
+ */
+static bool adopt(struct timer_queue *q, struct timer *t, int cpu)
+{
+	int none = -1;
+
+	if (READ_ONCE(t->cpu) == cpu) {
+		tree_remove(&q->tree, &t->node);
+		return true;
+	}
+	return __atomic_compare_exchange_n(&t->cpu, &none, cpu, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
 void timer_set(struct timer *t, uint64_t deadline_ns)
 {
 	uint64_t flags = cpu_irq_save();
 	struct timer_queue *q = &this_cpu(queue);
 	int cpu = (int)cpu_index();
 
-	if (t->cpu >= 0 && t->cpu != cpu)
-		take_out(t);
 	spin_lock(&q->lock);
-	if (t->cpu == cpu)
-		tree_remove(&q->tree, &t->node);
-	WRITE_ONCE(t->cpu, cpu);
+	while (unlikely(!adopt(q, t, cpu))) {
+		spin_unlock(&q->lock);
+		take_out(t);
+		spin_lock(&q->lock);
+	}
 	insert(q, t, deadline_ns);
 	spin_unlock(&q->lock);
 	cpu_irq_restore(flags);

@@ -213,6 +213,48 @@ static void races_main(void)
 	assert_true(callbacks > 200);
 }
 
+/* One timer that threads on two CPUs and its own callback arm at the same time, as a guest can have it: it is in one queue. */
+static struct timer contested;
+static bool contest_over;
+
+static void contested_fire(struct timer *t)
+{
+	assert_false(contest_over);
+	callbacks++;
+	timer_set(t, clock_ns() + 1 + sim_random(500));
+}
+
+static void contender(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 2000; i++) {
+		timer_set(&contested, clock_ns() + sim_random(1000));
+		sim_burn(sim_random(300));
+	}
+}
+
+static void contest_main(void)
+{
+	struct thread *t[2];
+
+	sim_deadline = 5000 * MS;
+	callbacks = 0;
+	contest_over = false;
+	timer_init(&contested, contested_fire);
+	for (int i = 0; i < 2; i++) {
+		struct thread_attr attr = { .name = "contender", .entry = contender, .cpu = i };
+
+		t[i] = thread_create(&attr);
+		thread_start(t[i]);
+	}
+	for (unsigned i = 0; i < 2; i++)
+		thread_join(t[i]);
+	timer_cancel_sync(&contested);
+	contest_over = true;
+	sim_burn(MS);
+	assert_true(callbacks > 200);
+}
+
 /* The chip forgets the programmed time; whoever looks at the queue finds what is late. */
 static void lost_main(void)
 {
@@ -255,6 +297,7 @@ SIM_TEST(order, 1)
 SIM_TEST(moves, 1)
 SIM_TEST(rearmed, 1)
 SIM_TEST(races, 1 + i % SIM_CPUS)
+SIM_TEST(contest, 2)
 SIM_TEST(lost, 1)
 SIM_TEST(watched, 2)
 
@@ -266,6 +309,7 @@ int main(void)
 		cmocka_unit_test(moves),
 		cmocka_unit_test(rearmed),
 		cmocka_unit_test(races),
+		cmocka_unit_test(contest),
 		cmocka_unit_test(lost),
 		cmocka_unit_test(watched),
 	};
