@@ -12,6 +12,7 @@
 void console_init(struct console *c)
 {
 	*c = (struct console){ .dropped = 0 };
+	mutex_init(&c->bound, "console");
 	spin_init(&c->lock, "console", LOCK_LEAF);
 }
 
@@ -52,11 +53,13 @@ void console_bind(struct console *c, struct vm *vm)
 
 	if (vm)
 		vm_get(vm);
-	flags = spin_lock_irq(&c->lock);
+	mutex_lock(&c->bound);
 	old = c->vm;
 	c->vm = vm;
+	flags = spin_lock_irq(&c->lock);
 	c->input.tail = c->input.head;	/* what was typed at another guest */
 	spin_unlock_irq(&c->lock, flags);
+	mutex_unlock(&c->bound);
 	if (old)
 		vm_put(old);
 	notify(c);
@@ -124,29 +127,17 @@ size_t console_read(struct console *c, void *buf, size_t n, uint64_t *dropped)
 	return done;
 }
 
-struct vm *console_vm(struct console *c)
-{
-	uint64_t flags = spin_lock_irq(&c->lock);
-	struct vm *vm = c->vm;
-
-	if (vm)
-		vm_get(vm);
-	spin_unlock_irq(&c->lock, flags);
-	return vm;
-}
-
 size_t console_write(struct console *c, const void *data, size_t n)
 {
-	uint64_t flags = spin_lock_irq(&c->lock);
-	size_t done = ring_write(&c->input, data, (uint32_t)MIN(n, (size_t)CONSOLE_INPUT_SIZE));
-	struct vm *vm;
+	uint64_t flags;
+	size_t done;
 
+	mutex_lock(&c->bound);
+	flags = spin_lock_irq(&c->lock);
+	done = ring_write(&c->input, data, (uint32_t)MIN(n, (size_t)CONSOLE_INPUT_SIZE));
 	spin_unlock_irq(&c->lock, flags);
-	vm = console_vm(c);
-	if (vm) {
-		if (done)
-			vm_console_input(vm);
-		vm_put(vm);
-	}
+	if (c->vm && done)
+		vm_console_input(c->vm);
+	mutex_unlock(&c->bound);
 	return done;
 }

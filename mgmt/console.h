@@ -5,11 +5,12 @@
  * kept, the oldest is dropped (and counted) when the ring is full, and the guest is never held up.
  * Input waits in a ring until the guest reads it.
  *
- * Any context, never sleeps. Lock: console.lock (LOCK_LEAF, irq-safe).
+ * Any context, never sleeps. Locks: console.lock (LOCK_LEAF, irq-safe); console.bound,
+ * a mutex that only bind and write take, in thread context.
  */
 #pragma once
 
-#include "cpu/spinlock.h"
+#include "kernel/mutex.h"
 #include "lib/ring.h"
 
 #define CONSOLE_OUTPUT_SIZE	(64u << 10)
@@ -18,7 +19,8 @@
 struct vm;
 
 struct console {
-	struct spinlock lock;
+	struct mutex bound;		/* `vm`, and calls into it */
+	struct spinlock lock;		/* all else */
 	struct ring output, input;	/* buffers are made at the first start; NULL before */
 	uint64_t dropped;		/* bytes of output lost since the last read */
 	bool attached;
@@ -31,10 +33,11 @@ struct console {
 void console_init(struct console *c);
 /* Buffers; 0 or -ENOMEM. Thread context, before the vm can use it. */
 int console_prepare(struct console *c) must_check;
-/* The vm that it belongs to from now on, or NULL. Takes a reference of its own. */
+/*
+ * The vm that it belongs to from now on, or NULL: before the vm is destroyed. When it returns, nothing
+ * of the console is inside the former one any more. Takes a reference of its own. Thread context.
+ */
 void console_bind(struct console *c, struct vm *vm);
-/* That vm with a reference for the caller, or NULL. Any context. */
-struct vm *console_vm(struct console *c);
 
 /* --- the guest's side: struct vm_config's callbacks, `arg` is the console */
 size_t console_put(void *arg, const void *data, size_t n);

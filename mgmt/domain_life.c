@@ -165,13 +165,19 @@ fail:
 
 void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason)
 {
+	struct vm_stats s;
+
 	d->restart = restart;
 	d->end_reason = reason;
 	if (!restart && d->state != DOMAIN_SHUTDOWN)
 		domain_state_set(d, DOMAIN_SHUTDOWN, REASON_USER);
 	if (d->ending)
 		return;
+	/* From here on the vm is being taken apart: nobody looks into it any more. */
 	d->ending = true;
+	vm_stats_get(d->vm, &s);
+	d->last_run_ticks = s.run_ticks;
+	console_bind(&d->console, NULL);
 	vm_destroy(d->vm, vm_gone, d);
 }
 
@@ -186,15 +192,10 @@ static void shut_off(struct domain *d, enum domain_reason reason)
 static void gone(struct domain *d)
 {
 	struct mgmt_error err;
-	struct vm_stats s;
-	struct vm *vm = d->vm;
 
-	vm_stats_get(vm, &s);
-	d->last_run_ticks = s.run_ticks;
+	vm_put(d->vm);
 	d->vm = NULL;
 	d->ending = false;
-	console_bind(&d->console, NULL);
-	vm_put(vm);
 	if (!d->restart || mgmt_closing()) {
 		shut_off(d, d->end_reason);
 	} else if (domain_start_locked(d, REASON_RESTARTED, &err)) {

@@ -11,7 +11,7 @@ static void fill_usage(struct domain *d, struct domain_info *out)
 {
 	struct vm_stats s;
 
-	if (!d->vm) {
+	if (!domain_has_vm(d)) {
 		out->cpu_time_ns = tsc_to_ns(d->last_run_ticks);
 		return;
 	}
@@ -65,7 +65,7 @@ int domain_vcpu_get(struct domain *d, unsigned id, struct domain_vcpu *out, stru
 	int e = 0;
 
 	mutex_lock(&d->lock);
-	if (!d->vm)
+	if (!domain_has_vm(d))
 		e = error_set(err, -EPERM,
 			      "domain '%s' is shut off and has no vCPUs now: 'start' starts it",
 			      d->config->name);
@@ -205,7 +205,7 @@ void domain_stats(struct domain *d, unsigned groups,
 	mutex_lock(&d->lock);
 	if (groups & STATS_STATE)
 		emit_state(d, &to);
-	if (d->vm) {
+	if (domain_has_vm(d)) {
 		emit_active(d, groups, &to);
 	} else {
 		if (groups & STATS_BALLOON)

@@ -58,6 +58,12 @@ struct domain {
 extern struct list domain_list;		/* grows only, in mgmt_init */
 
 /* --- domain.c */
+/* May its vm be looked into? Not while it is being taken apart. d->lock held. */
+static inline bool domain_has_vm(const struct domain *d)
+{
+	return d->vm && !d->ending;
+}
+
 /* The one setter of `state`; d->lock held. */
 void domain_state_set(struct domain *d, enum domain_state state, enum domain_reason reason);
 void domain_event(struct domain *d, enum event_kind kind, const char *detail);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "include/errno.h"
+#include "kernel/panic.h"
 #include "vmm/load.h"
 
 struct fake_vm fake;
@@ -144,26 +145,34 @@ void fake_vm_stop(enum vm_stop why, uint32_t code, const char *reason)
 	memset(text, 'x', sizeof(text));	/* who kept the pointer will show it */
 }
 
+/* Once vm_destroy was called, its parts are freed on another CPU: nobody may look into it. */
+static void intact(const struct vm *vm)
+{
+	if (vm->state == VM_DYING)
+		panic("a vm is used that is being taken apart");
+}
+
 void vm_power_button(struct vm *vm)
 {
-	(void)vm;
+	intact(vm);
 	fake.buttons++;
 }
 
 void vm_console_input(struct vm *vm)
 {
-	(void)vm;
+	intact(vm);
 	fake.inputs++;
 }
 
 void vm_nmi(struct vm *vm)
 {
-	(void)vm;
+	intact(vm);
 	fake.nmis++;
 }
 
 void vm_stats_get(struct vm *vm, struct vm_stats *out)
 {
+	intact(vm);
 	*out = (struct vm_stats){
 		.run_ticks = 5000000000, .exits = 30, .keel_ticks = 3702, .ram_pages = vm->config.memory / PAGE_SIZE,
 		.present_pages = 100, .charged_pages = 120, .table_pages = 8,
@@ -172,6 +181,7 @@ void vm_stats_get(struct vm *vm, struct vm_stats *out)
 
 const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out)
 {
+	intact(vm);
 	*out = (struct exit_count){ 0 };
 	for (unsigned i = 0; row < EXIT_ROW_MAX && i < vm->vcpu_count; i++) {
 		out->count += vm->vcpu[i]->exits[row].count;
@@ -182,6 +192,7 @@ const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out)
 
 int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 {
+	intact(vm);
 	*out = (struct vcpu_info){ .activity = VCPU_HALTED, .cpu = 1, .run_ticks = 2500000000, .rip = 0x1000 };
 	return id < vm->vcpu_count ? 0 : -ENOENT;
 }

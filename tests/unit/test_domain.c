@@ -197,10 +197,31 @@ static void advice_names_a_verb(void **state)
 	assert_non_null(strstr(err.message, "only preserved: 'reset'"));
 }
 
+struct find { const char *key; uint64_t value; unsigned found; };
+
+static void look(void *arg, const struct domain_stat *s)
+{
+	struct find *f = arg;
+
+	if (!strcmp(s->key, f->key)) {
+		f->value = s->value;
+		f->found++;
+	}
+}
+
+static uint64_t stat(unsigned groups, const char *key)
+{
+	struct find f = { .key = key };
+
+	domain_stats(d, groups, look, &f);
+	return f.found == 1 ? f.value : ~0ull;
+}
+
 static void destroy_is_asynchronous(void **state)
 {
 	struct mgmt_error err;
 	struct domain_info i;
+	struct domain_vcpu v;
 
 	(void)state;
 	go(RUNNING);
@@ -212,6 +233,12 @@ static void destroy_is_asynchronous(void **state)
 	assert_int_equal(domain_suspend(d, &err), -EBUSY);
 	assert_int_equal(domain_destroy(d, &err), 0);
 	assert_int_equal(fake.destroyed, 1);
+	/* Meanwhile all can be asked, and typed, but the vm is left alone. */
+	assert_int_equal(domain_vcpu_get(d, 0, &v, &err), -EPERM);
+	assert_int_equal(stat(STATS_ALL, "state.state"), DOMAIN_SHUTDOWN);
+	assert_int_equal(stat(STATS_ALL, "cpu.time"), ~0ull);
+	assert_int_equal(console_write(domain_console(d), "x", 1), 1);
+	assert_int_equal(i.cpu_time_ns, 5000000000);
 	settle();
 	domain_info_get(d, &i);
 	assert_false(i.busy);
@@ -542,26 +569,6 @@ static void vcpus(void **state)
 	assert_int_equal(v.activity, ACTIVITY_HALTED);
 	assert_int_equal(v.cpu_time_ns, 2500000000);
 	assert_int_equal(domain_vcpu_get(d, 2, &v, &err), -ENOENT);
-}
-
-struct find { const char *key; uint64_t value; unsigned found; };
-
-static void look(void *arg, const struct domain_stat *s)
-{
-	struct find *f = arg;
-
-	if (!strcmp(s->key, f->key)) {
-		f->value = s->value;
-		f->found++;
-	}
-}
-
-static uint64_t stat(unsigned groups, const char *key)
-{
-	struct find f = { .key = key };
-
-	domain_stats(d, groups, look, &f);
-	return f.found == 1 ? f.value : ~0ull;
 }
 
 static void statistics(void **state)
