@@ -7,6 +7,7 @@
  */
 #include "svm/svm.h"
 
+#include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/registers.h"
 #include "kernel/trace.h"
@@ -41,8 +42,10 @@ static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
 		s->virq_in_flight = true;
 		return;
 	}
-	if (e->type == EVENT_EXCEPTION && e->vector == EXC_PF)
+	if (e->type == EVENT_EXCEPTION && e->vector == EXC_PF) {
 		v->cr2 = e->payload;
+		cpu_write_cr2(e->payload);	/* see load_state() */
+	}
 	if (e->type == EVENT_EXCEPTION && e->vector == EXC_DB && e->payload)
 		v->dr6 = (v->dr6 & ~0xful) | e->payload;
 	if (e->type == EVENT_NMI)

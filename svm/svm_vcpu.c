@@ -161,6 +161,8 @@ static void load_state(struct svm_vcpu *s)
 		fpu_area_init(s->fpu);
 	if (fpu_xcr0())
 		(void)!cpu_xsetbv_safe(0, s->xcr0);
+	/* VMRUN loads CR2 from the VMCB, but not on every bed; exits leave the guest's in the CPU. */
+	cpu_write_cr2(s->vmcb->cr2);
 	cpu_write_dr0(s->dr[0]);
 	cpu_write_dr1(s->dr[1]);
 	cpu_write_dr2(s->dr[2]);

@@ -1,0 +1,319 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c vmm/event.c lib/record.c lib/format.c tests/host/percpu.c
+ * tests/host/panic.c tests/host/log.c */
+/*
+ * The SVM back end without a chip: every register and segment comes back as it was set (so a saved vCPU is the one that ran), the auditor
+ * names each field that VMRUN would refuse, and events are written down and read back as the manual has it.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cpu/errata.h"
+#include "cpu/features.h"
+#include "cpu/registers.h"
+#include "kernel/trace.h"
+#include "svm/svm.h"
+#include "vmm/machine.h"
+
+static struct vmcb vmcb;
+static struct svm_vcpu arch;
+static struct vm vm;
+static struct vcpu vcpu;
+static bool by_virq;
+static int pending_vector, extint = -1;
+
+struct features features;
+struct trace_ring trace_ring PERCPU;
+const struct vmm_ops *vmm_ops;
+PERCPU bool sched_wanted_flag;
+
+bool errata_has(enum erratum e)
+{
+	return e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq;
+}
+
+int vlapic_pending(struct vcpu *v)
+{
+	(void)v;
+	return pending_vector;
+}
+
+void vlapic_accept(struct vcpu *v, unsigned vector)
+{
+	assert_int_equal((int)vector, pending_vector);
+	pending_vector = -1;
+	v->vlapic.irr[0] = 0;
+}
+
+bool vlapic_blocked_by_tpr(const struct vcpu *v)
+{
+	return v->vlapic.tpr;
+}
+
+bool vlapic_extint_open(const struct vcpu *v)
+{
+	(void)v;
+	return true;
+}
+
+int machine_extint_acknowledge(struct vcpu *v)
+{
+	(void)v;
+	return extint;
+}
+
+void exit_shutdown(struct vcpu *v)
+{
+	(void)v;
+	fail();
+}
+
+void vcpu_request(struct vcpu *v, uint32_t request)
+{
+	v->requests |= request;
+}
+
+/* As VMRUN wants it: 64-bit code with paging. */
+static int setup(void **state)
+{
+	(void)state;
+	memset(&vmcb, 0, sizeof(vmcb));
+	memset(&arch, 0, sizeof(arch));
+	memset(&vcpu, 0, sizeof(vcpu));
+	arch.vmcb = &vmcb;
+	arch.nmi_iret_rip = ~0ul;
+	vcpu.arch = &arch;
+	vcpu.vm = &vm;
+	vmcb.efer = EFER_SVME | EFER_LME | EFER_LMA;
+	vmcb.cr0 = CR0_PE | CR0_PG | CR0_ET;
+	vmcb.cr4 = CR4_PAE;
+	vmcb.asid = 1;
+	vmcb.n_cr3 = 0x1000;
+	svm_intercept_set(&vmcb, INTERCEPT_VMRUN, true);
+	by_virq = false;
+	pending_vector = extint = -1;
+	vcpu.rflags = RFLAGS_ONE | RFLAGS_IF;
+	return 0;
+}
+
+static void registers_round_trip(void **state)
+{
+	uint64_t v[REG_COUNT];
+
+	(void)state;
+	for (enum reg r = 0; r < REG_COUNT; r++) {
+		v[r] = 0x0101010101010101ul * (r + 1);
+		if (r == REG_CR8)
+			v[r] = 9;
+		if (r == REG_EFER)
+			v[r] = EFER_LME | EFER_LMA | EFER_NXE;
+		svm_reg_set(&vcpu, r, v[r]);
+	}
+	/* SVM reads PAE's entries from memory. */
+	for (enum reg r = 0; r < REG_PDPTE0; r++)
+		assert_int_equal(svm_reg_get(&vcpu, r), v[r]);
+	assert_true(vmcb.efer & EFER_SVME);
+}
+
+static void segments_round_trip(void **state)
+{
+	static const uint32_t attrs[] = { 0xa09b, 0xc093, 0x808b, 0x0082, 0x50f3 };
+	struct segment in, out;
+
+	(void)state;
+	for (enum seg s = 0; s < SEG_COUNT; s++) {
+		for (unsigned i = 0; i < ARRAY_COUNT(attrs); i++) {
+			in = (struct segment){ .base = 0xffff800000001000ul + s, .limit = 0xfffff + i, .attr = attrs[i],
+					       .selector = (uint16_t)(8 * s) };
+			if (s >= SEG_GDTR)
+				in.attr = 0;
+			svm_segment_set(&vcpu, s, &in);
+			svm_segment_get(&vcpu, s, &out);
+			assert_int_equal(in.base, out.base);
+			assert_int_equal(in.limit, out.limit);
+			assert_int_equal(in.attr, out.attr);
+			assert_int_equal(in.selector, out.selector);
+			assert_int_equal(svm_segment_base(&vcpu, s), in.base);
+		}
+	}
+	svm_segment_set(&vcpu, SEG_ES, &(struct segment){ .attr = SEG_UNUSABLE });
+	svm_segment_get(&vcpu, SEG_ES, &out);
+	assert_true(out.attr & SEG_UNUSABLE);
+}
+
+static void mode_follows_cs(void **state)
+{
+	struct vcpu_mode m;
+
+	(void)state;
+	svm_segment_set(&vcpu, SEG_CS, &(struct segment){ .attr = 0xa09b });
+	svm_segment_set(&vcpu, SEG_SS, &(struct segment){ .attr = 0xc0f3 });
+	svm_mode(&vcpu, &m);
+	assert_int_equal(m.bits, 64);
+	assert_int_equal(m.cpl, 3);
+	assert_false(m.efer & EFER_SVME);
+	svm_segment_set(&vcpu, SEG_CS, &(struct segment){ .attr = 0xc09b });
+	svm_mode(&vcpu, &m);
+	assert_int_equal(m.bits, 32);
+	svm_segment_set(&vcpu, SEG_CS, &(struct segment){ .attr = 0x809b });
+	svm_mode(&vcpu, &m);
+	assert_int_equal(m.bits, 16);
+}
+
+static void audit_names(const char *what)
+{
+	char why[96] = "";
+
+	assert_true(svm_audit(&vcpu, why, sizeof(why)));
+	assert_non_null(strstr(why, what));
+	setup(NULL);
+}
+
+static void auditor(void **state)
+{
+	char why[96];
+
+	(void)state;
+	assert_false(svm_audit(&vcpu, why, sizeof(why)));
+	vmcb.efer &= ~EFER_SVME;
+	audit_names("EFER.SVME");
+	vmcb.cr0 |= CR0_NW;
+	audit_names("CR0.NW");
+	vmcb.cr0 |= BIT(40);
+	audit_names("CR0 has");
+	vmcb.cr3 = BIT(55);
+	audit_names("CR3");
+	vmcb.cr4 |= CR4_VMXE;
+	audit_names("CR4");
+	vmcb.dr7 = BIT(33);
+	audit_names("DR7");
+	vmcb.cr4 = 0;
+	audit_names("CR4.PAE");
+	vmcb.cr0 = CR0_PG;
+	audit_names("CR0.PE");
+	vmcb.cs.attr = (SEG_L | SEG_DB) >> 4;
+	audit_names("L and D");
+	svm_intercept_set(&vmcb, INTERCEPT_VMRUN, false);
+	audit_names("VMRUN");
+	vmcb.asid = 0;
+	audit_names("ASID");
+	vmcb.event_inject = VMCB_EVENT_VALID | 1 << VMCB_EVENT_TYPE_SHIFT;
+	audit_names("EVENTINJ");
+	vmcb.event_inject = VMCB_EVENT_VALID | EVENT_EXCEPTION << VMCB_EVENT_TYPE_SHIFT | 40;
+	audit_names("EVENTINJ");
+	vmcb.n_cr3 = 0x1001;
+	audit_names("nCR3");
+}
+
+static void inject_exception(void **state)
+{
+	(void)state;
+	event_page_fault(&vcpu, 0xdead000, 6);
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.cr2, 0xdead000);
+	assert_int_equal(vmcb.event_inject, 6ul << 32 | VMCB_EVENT_VALID | VMCB_EVENT_ERROR | 3 << 8 | EXC_PF);
+	assert_false(vcpu.event.look);
+	/* Its delivery was interrupted: it is queued again, once. */
+	vmcb.exit_int_info = vmcb.event_inject;
+	svm_delivered(&vcpu);
+	assert_true(vcpu.event.pending.valid);
+	assert_int_equal(vcpu.event.pending.payload, 0xdead000);
+	assert_int_equal(vmcb.event_inject, 0);
+	/* INT n runs again instead. */
+	vcpu.event.pending.valid = false;
+	vmcb.exit_int_info = VMCB_EVENT_VALID | EVENT_SOFT_INTERRUPT << 8 | 0x80;
+	svm_delivered(&vcpu);
+	assert_false(vcpu.event.pending.valid);
+}
+
+static void inject_interrupt(void **state)
+{
+	(void)state;
+	for (unsigned virq = 0; virq < 2; virq++) {
+		setup(NULL);
+		by_virq = virq;
+		vcpu.vlapic.irr[0] = BIT(50);
+		pending_vector = 50;
+		svm_inject(&vcpu);
+		if (!virq) {
+			assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | 50);
+			continue;
+		}
+		assert_int_equal(vmcb.event_inject, 0);
+		assert_true(vmcb.vintr & VINTR_IRQ);
+		assert_int_equal(FIELD(vmcb.vintr, 39, 32), 50);
+		/* Not taken before the exit: again. */
+		svm_delivered(&vcpu);
+		assert_true(vcpu.event.pending.valid);
+		svm_inject(&vcpu);
+		vmcb.vintr &= ~VINTR_IRQ;		/* the chip took it */
+		vmcb.exit_int_info = VMCB_EVENT_VALID | EVENT_EXCEPTION << 8 | 50;	/* QEMU's way to say so */
+		svm_delivered(&vcpu);
+		assert_false(vcpu.event.pending.valid);
+		assert_false(arch.virq_in_flight);
+	}
+}
+
+static void windows(void **state)
+{
+	(void)state;
+	vcpu.rflags = RFLAGS_ONE;
+	vcpu.vlapic.irr[0] = BIT(50);
+	pending_vector = 50;
+	vcpu.event.look = true;
+	svm_inject(&vcpu);
+	assert_true(arch.window);
+	assert_true(vmcb.intercept[3] & BIT(INTERCEPT_VINTR % 32));
+	assert_true(vcpu.event.look);
+	vcpu.rflags |= RFLAGS_IF;
+	svm_window_opened(&vcpu);
+	assert_false(vmcb.intercept[3] & BIT(INTERCEPT_VINTR % 32));
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | 50);
+	/* By the task priority alone: CR8 writes exit. */
+	vmcb.event_inject = 0;
+	vcpu.vlapic.irr[0] = BIT(40);
+	vcpu.vlapic.tpr = 0x30;
+	pending_vector = -1;
+	svm_inject(&vcpu);
+	assert_true(vmcb.intercept[0] & BIT(16 + 8));
+	assert_int_equal(vmcb.vintr & VINTR_TPR, 3);
+}
+
+static void nmi_until_iret(void **state)
+{
+	(void)state;
+	event_nmi(&vcpu);
+	event_nmi(&vcpu);
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI);
+	assert_true(vmcb.intercept[3] & BIT(INTERCEPT_IRET % 32));
+	vmcb.event_inject = 0;
+	vcpu.event.injected.valid = false;
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, 0);
+	/* The IRET at 0x100 exits, then is done. */
+	vcpu.rip = 0x100;
+	arch.nmi_iret_rip = 0x100;
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, 0);
+	assert_true(vcpu.event.look);
+	vcpu.rip = 0x200;
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(registers_round_trip, setup), cmocka_unit_test_setup(segments_round_trip, setup),
+		cmocka_unit_test_setup(mode_follows_cs, setup), cmocka_unit_test_setup(auditor, setup),
+		cmocka_unit_test_setup(inject_exception, setup), cmocka_unit_test_setup(inject_interrupt, setup),
+		cmocka_unit_test_setup(windows, setup), cmocka_unit_test_setup(nmi_until_iret, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
