@@ -146,21 +146,17 @@ static void emit_exit(struct emitter *to, const char *name, const struct exit_co
 
 static void emit_vcpu(struct domain *d, struct emitter *to, unsigned id, bool exits)
 {
-	struct vcpu *vcpu = d->vm->vcpu[id];
 	struct vcpu_info i;
+	struct exit_count c;
+	const char *name;
 
 	format(to->prefix, sizeof(to->prefix), "vcpu.%u.", id);
 	if (!vm_vcpu_info(d->vm, id, &i)) {
 		number(to, "state", vcpu_state_number(activity(&i)));
 		number(to, "time", tsc_to_ns(i.run_ticks));
 	}
-	for (unsigned row = 0; exits && vcpu && row < EXIT_ROW_MAX; row++) {
-		const char *name = vmm_ops->exit_name(row);
-
-		if (!name)
-			break;
-		emit_exit(to, name, &vcpu->exits[row]);
-	}
+	for (unsigned row = 0; exits && (name = vm_vcpu_exit_stats(d->vm, id, row, &c)); row++)
+		emit_exit(to, name, &c);
 	to->prefix[0] = 0;
 }
 

@@ -73,6 +73,7 @@ struct vcpu {
 	uint8_t sipi_vector;		/* (a) */
 	bool quiescing;			/* (a) it waits in vm_quiesce() itself */
 	bool parked;			/* (v) */
+	bool left;			/* (a) its thread has passed its last exit, for the vm is dying */
 	bool started;			/* (v) */
 };
 

@@ -50,7 +50,10 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu)
 		vm->parked_count--;
 	}
 	alive = vm->state != VM_DYING;
+	WRITE_ONCE(vcpu->left, !alive);
 	mutex_unlock(&vm->lock);
+	if (!alive)
+		waitq_wake_all(&vm->parked_wait);
 	return alive;
 }
 
@@ -59,20 +62,34 @@ static bool all_parked(struct vm *vm)
 	return READ_ONCE(vm->parked_count) == vm->vcpu_count;
 }
 
-/* Under the lock, which is given up meanwhile: the state has been changed so that no vCPU runs on. */
-static void wait_parked(struct vm *vm)
+/*
+ * Under the lock, which is given up meanwhile: no vCPU runs on in `state`. False if it was no longer the vm's state before all
+ * were parked.
+ */
+static bool wait_parked(struct vm *vm, enum vm_state state)
 {
+	vm->state = state;
 	request_all(vm, VCPU_REQ_STOP);
 	mutex_unlock(&vm->lock);
-	WAITQ_WAIT(&vm->parked_wait, all_parked(vm) || READ_ONCE(vm->state) == VM_DYING, THREAD_FOREVER);
+	WAITQ_WAIT(&vm->parked_wait, all_parked(vm) || READ_ONCE(vm->state) != state, THREAD_FOREVER);
 	mutex_lock(&vm->lock);
+	return vm->state == state;
 }
 
-/* A vCPU that had another exit, sleeps, or waits here itself holds nothing from before. */
+/* No vCPU's thread will touch the vm or another vCPU any more. */
+static bool all_left(const struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		if (vm->vcpu[i]->started && !READ_ONCE(vm->vcpu[i]->left))
+			return false;
+	return true;
+}
+
+/* A vCPU that had another exit, sleeps, waits here itself or has ended holds nothing from before. */
 static bool is_quiet(struct vcpu *vcpu, uint64_t exit_tsc)
 {
 	return READ_ONCE(vcpu->exit_tsc) != exit_tsc || READ_ONCE(vcpu->sleeping) || READ_ONCE(vcpu->parked) ||
-	       READ_ONCE(vcpu->quiescing) || !READ_ONCE(vcpu->started);
+	       READ_ONCE(vcpu->quiescing) || READ_ONCE(vcpu->left) || !READ_ONCE(vcpu->started);
 }
 
 void vm_quiesce(struct vm *vm)
@@ -196,23 +213,41 @@ static int build(struct vm *vm)
 	return err;
 }
 
-/* No vCPU's thread runs any more, or none was started. */
-static void release(struct vm *vm)
+static struct vm_stats stats_of(const struct vm *vm);
+
+/* From outside, what exits and timers use is there to be asked until here; vm->lock says so. */
+static void release_machine(struct vm *vm)
 {
 	if (vm->vcpu_count)
-		vm_stats_get(vm, &vm->last_stats);
-	clock_stop(vm);
+		vm->last_stats = stats_of(vm);
+	machine_destroy(vm);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_destroy(vm->vcpu[i]);
 	vm->vcpu_count = 0;
-	machine_destroy(vm);
+}
+
+/*
+ * In this order: the vCPUs leave, since each may touch any other and the devices; then the timers, which touch both; then the
+ * work that either may have queued; then nobody is left but who asks from outside, under the lock.
+ */
+static void release(struct vm *vm)
+{
+	if (vm->released)
+		return;
+	vm->released = true;
+	WAITQ_WAIT(&vm->parked_wait, all_left(vm), THREAD_FOREVER);
+	mutex_lock(&vm->lock);
+	clock_stop(vm);
+	mutex_unlock(&vm->lock);
+	work_cancel_sync(&vm->stopped_work);
+	mutex_lock(&vm->lock);
+	release_machine(vm);
+	mutex_unlock(&vm->lock);
 	vmm_ops->vm_fini(vm);
 	heap_free(vm->cpuid);
-	vm->cpuid = NULL;
 	bus_fini(&vm->bus);
 	if (vm->gmem_made)
 		gmem_destroy(&vm->gmem);
-	vm->gmem_made = false;
 }
 
 static void stopped_work(struct work *w);
@@ -353,11 +388,10 @@ int vm_pause(struct vm *vm)
 	mutex_lock(&vm->lock);
 	if (vm->state != VM_RUNNING) {
 		err = -EINVAL;
+	} else if (wait_parked(vm, VM_PAUSED)) {
+		clock_stop(vm);
 	} else {
-		vm->state = VM_PAUSED;
-		wait_parked(vm);
-		if (vm->state == VM_PAUSED)
-			clock_stop(vm);
+		err = -EINVAL;		/* it stopped itself, or was destroyed */
 	}
 	mutex_unlock(&vm->lock);
 	return err;
@@ -389,19 +423,15 @@ bool vm_running(const struct vm *vm)
 static void stopped_work(struct work *w)
 {
 	struct vm *vm = container_of(w, struct vm, stopped_work);
-	bool told;
+	bool dying;
 
 	mutex_lock(&vm->lock);
-	told = vm->state == VM_DYING;
-	if (!told) {
-		vm->state = vm->stop_why == VM_STOP_CRASH ? VM_CRASHED : VM_STOPPED;
-		wait_parked(vm);
+	dying = vm->state == VM_DYING;
+	if (!dying && wait_parked(vm, vm->stop_why == VM_STOP_CRASH ? VM_CRASHED : VM_STOPPED))
 		clock_stop(vm);
-	}
 	mutex_unlock(&vm->lock);
-	if (!told && vm->config.stopped)
+	if (!dying && vm->config.stopped)
 		vm->config.stopped(vm->config.arg, vm, vm->stop_why, vm->stop_code, vm->reason);
-	vm_put(vm);
 }
 
 /* The first reason counts; any context. */
@@ -414,7 +444,6 @@ static void stop_begin(struct vm *vm, enum vm_stop why, uint32_t code)
 {
 	vm->stop_why = why;
 	vm->stop_code = code;
-	vm_get(vm);
 	__atomic_store_n(&vm->stopping, true, __ATOMIC_SEQ_CST);
 	request_all(vm, VCPU_REQ_STOP);
 	work_queue(&vm->stopped_work);
@@ -448,7 +477,6 @@ static void destroy_work(struct work *w)
 	void (*done)(void *arg) = vm->destroy_done;
 	void *arg = vm->destroy_arg;
 
-	work_cancel_sync(&vm->stopped_work);
 	release(vm);
 	vm_put(vm);
 	if (done)
@@ -475,45 +503,63 @@ void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg)
 		work_queue(&vm->destroy_work);
 }
 
-/* ---- what mgmt asks for ---- */
+/* ---- what mgmt asks for, at any time before its reference goes ---- */
 
 void vm_power_button(struct vm *vm)
 {
+	mutex_lock(&vm->lock);
 	machine_power_button(vm);
+	mutex_unlock(&vm->lock);
 }
 
 void vm_console_input(struct vm *vm)
 {
+	mutex_lock(&vm->lock);
 	machine_console_input(vm);
+	mutex_unlock(&vm->lock);
 }
 
 void vm_nmi(struct vm *vm)
 {
+	mutex_lock(&vm->lock);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		event_nmi(vm->vcpu[i]);
+	mutex_unlock(&vm->lock);
 }
 
-void vm_stats_get(struct vm *vm, struct vm_stats *out)
+static void add_exits(const struct vcpu *v, unsigned row, struct exit_count *sum)
 {
-	if (!vm->vcpu_count) {
-		*out = vm->last_stats;
-		return;
-	}
-	*out = (struct vm_stats){
+	sum->count += READ_ONCE(v->exits[row].count);
+	sum->ticks += READ_ONCE(v->exits[row].ticks);
+}
+
+static struct vm_stats stats_of(const struct vm *vm)
+{
+	struct vm_stats s = {
 		.ram_pages = vm->gmem.ram_pages, .present_pages = vm->gmem.present_pages,
 		.charged_pages = READ_ONCE(vm->charge.pages), .table_pages = vm->gmem.tables.table_pages,
 		.unclaimed_ports = vm->bus.unclaimed[HOST_PORT], .unclaimed_mmio = vm->bus.unclaimed[HOST_MMIO],
 	};
+	struct exit_count sum = { 0 };
+
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		const struct vcpu *v = vm->vcpu[i];
 
-		out->run_ticks += thread_run_ticks(v->thread);
-		out->wait_ticks += thread_wait_ticks(v->thread);
-		for (unsigned row = 0; row < EXIT_ROW_MAX; row++) {
-			out->exits += v->exits[row].count;
-			out->keel_ticks += v->exits[row].ticks;
-		}
+		s.run_ticks += thread_run_ticks(v->thread);
+		s.wait_ticks += thread_wait_ticks(v->thread);
+		for (unsigned row = 0; row < EXIT_ROW_MAX; row++)
+			add_exits(v, row, &sum);
 	}
+	s.exits = sum.count;
+	s.keel_ticks = sum.ticks;
+	return s;
+}
+
+void vm_stats_get(struct vm *vm, struct vm_stats *out)
+{
+	mutex_lock(&vm->lock);
+	*out = vm->vcpu_count ? stats_of(vm) : vm->last_stats;
+	mutex_unlock(&vm->lock);
 }
 
 const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out)
@@ -521,25 +567,41 @@ const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out)
 	const char *name = row < EXIT_ROW_MAX ? vmm_ops->exit_name(row) : NULL;
 
 	*out = (struct exit_count){ 0 };
-	for (unsigned i = 0; name && i < vm->vcpu_count; i++) {
-		out->count += vm->vcpu[i]->exits[row].count;
-		out->ticks += vm->vcpu[i]->exits[row].ticks;
-	}
+	mutex_lock(&vm->lock);
+	for (unsigned i = 0; name && i < vm->vcpu_count; i++)
+		add_exits(vm->vcpu[i], row, out);
+	mutex_unlock(&vm->lock);
+	return name;
+}
+
+const char *vm_vcpu_exit_stats(struct vm *vm, unsigned id, unsigned row, struct exit_count *out)
+{
+	const char *name = row < EXIT_ROW_MAX ? vmm_ops->exit_name(row) : NULL;
+
+	*out = (struct exit_count){ 0 };
+	mutex_lock(&vm->lock);
+	if (name && id < vm->vcpu_count)
+		add_exits(vm->vcpu[id], row, out);
+	mutex_unlock(&vm->lock);
 	return name;
 }
 
 int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 {
 	const struct vcpu *v;
+	int err = -ENOENT;
 
-	if (id >= vm->vcpu_count)
-		return -ENOENT;
-	v = vm->vcpu[id];
-	*out = (struct vcpu_info){
-		.activity = v->activity, .parked = v->parked, .cpu = thread_cpu(v->thread),
-		.run_ticks = thread_run_ticks(v->thread), .rip = v->rip,
-	};
-	return 0;
+	mutex_lock(&vm->lock);
+	if (id < vm->vcpu_count) {
+		v = vm->vcpu[id];
+		*out = (struct vcpu_info){
+			.activity = v->activity, .parked = v->parked, .cpu = thread_cpu(v->thread),
+			.run_ticks = thread_run_ticks(v->thread), .rip = v->rip,
+		};
+		err = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return err;
 }
 
 /* ---- saved form ---- */

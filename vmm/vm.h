@@ -81,7 +81,7 @@ struct vm {
 	uint64_t start_tsc;		/* host TSC when it was started */
 
 	uint64_t clock_frozen_tsc;	/* guest TSC (without TSC_ADJUST) while the clock stands */
-	bool gmem_made;
+	bool gmem_made, released;
 
 	bool stop_told, stopping;	/* (a) it ended itself: reason known; no vCPU enters any more */
 	enum vm_stop stop_why;
@@ -127,6 +127,8 @@ bool vm_running(const struct vm *vm);
 void vm_stats_get(struct vm *vm, struct vm_stats *out);
 /* Sums a row of the exit table over the vCPUs; name NULL behind the last. */
 const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out);
+/* Likewise of one vCPU. */
+const char *vm_vcpu_exit_stats(struct vm *vm, unsigned id, unsigned row, struct exit_count *out);
 struct vcpu_info {
 	enum vcpu_activity activity;
 	bool parked;

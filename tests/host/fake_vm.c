@@ -190,6 +190,12 @@ const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out)
 	return exit_name(row);
 }
 
+const char *vm_vcpu_exit_stats(struct vm *vm, unsigned id, unsigned row, struct exit_count *out)
+{
+	*out = row < EXIT_ROW_MAX ? vm->vcpu[id]->exits[row] : (struct exit_count){ 0 };
+	return exit_name(row);
+}
+
 int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 {
 	intact(vm);

@@ -523,6 +523,127 @@ static void bad_configurations(void **state)
 	assert_null(vm);
 }
 
+/* ---- ends ---- */
+
+/* What the vm was going to tell is cancelled, and holds nothing. */
+static void destroyed_before_it_told(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	stops = 0;
+	run_clock(vm);
+	vm_crash(vm, "first");
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	fake_work_run();
+	assert_int_equal(stops, 0);
+	assert_int_equal(vm->refs, 1);
+	vm_put(vm);
+}
+
+static struct vm *ending;
+static unsigned leaving;
+
+/* While the vm is taken down, vCPU 1 is still in an exit: it sends to vCPU 0, starts a timer, and goes. */
+static void late_exit(void)
+{
+	if (leaving++)
+		return;
+	vlapic_ipi(ending->vcpu[1], 0x40);
+	vlapic_write(ending->vcpu[1], REG_TIMER_INITIAL, 1000);
+	bus_write(ending, HOST_PORT, 0x43, 1, 0x34);
+	bus_write(ending, HOST_PORT, 0x40, 1, 0x10);
+	bus_write(ending, HOST_PORT, 0x40, 1, 0x10);
+	assert_false(vm_park(ending, ending->vcpu[0]));
+	assert_false(vm_park(ending, ending->vcpu[1]));
+	/* Its neighbours do not wait for who has gone. */
+	ending->vcpu[1]->quiescing = true;
+	vm_quiesce(ending);
+}
+
+/* The same, if the first vCPU was taken down before the second was waited for. */
+static void late_join(void)
+{
+	static unsigned joins;
+
+	if (joins++)
+		late_exit();
+}
+
+static void destroyed_in_an_exit(void **state)
+{
+	struct vm_config c = { .name = "two", .vcpus = 2, .memory = 16 * MIB };
+	struct vm_stats s;
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	assert_int_equal(vm_start(vm), 0);
+	ending = vm;
+	leaving = 0;
+	host_wait = late_exit;
+	fake_join = late_join;
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	host_wait = fake_join = NULL;
+	assert_true(leaving > 0);
+	host_tsc += 1000000000;
+	fake_timers_run();
+	/* Until the last reference is gone it may be asked. */
+	vm_stats_get(vm, &s);
+	vm_nmi(vm);
+	vm_power_button(vm);
+	vm_console_input(vm);
+	vm_put(vm);
+}
+
+/* The vm stops itself while a pause waits for its vCPUs: the pause ends, and says that it is none. */
+static void crash_in_pause(void)
+{
+	vm_crash(ending, "in a pause");
+	fake_work_run();
+}
+
+static void paused_while_it_crashes(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	run_clock(vm);
+	ending = vm;
+	stops = 0;
+	host_wait = crash_in_pause;
+	assert_int_equal(vm_pause(vm), -EINVAL);
+	host_wait = NULL;
+	assert_int_equal(stops, 1);
+	assert_int_equal(vm->state, VM_CRASHED);
+	assert_int_equal(vm_resume(vm), -EINVAL);
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	vm_put(vm);
+}
+
+/* Each allocation of a vm's birth fails once: an error, and everything given back. */
+static void births_that_fail(void **state)
+{
+	struct vm_config c = { .name = "unborn", .vcpus = 2, .memory = 16 * MIB, .debug_exit = true };
+	struct vm *vm = NULL;
+	unsigned n;
+
+	(void)state;
+	for (n = 0;; n++) {
+		host_heap_left = n;
+		if (!vm_create(&c, &vm))
+			break;
+		assert_null(vm);
+		assert_true(n < 1000);
+	}
+	host_heap_left = ~0u;
+	assert_true(n > 20);
+	vm_put(vm);
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -538,7 +659,9 @@ int main(void)
 		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules), cmocka_unit_test(apic_timer),
 		cmocka_unit_test(every_msr), cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(picks_in_order), cmocka_unit_test(bus_rules), cmocka_unit_test(debug_exit_and_reset),
-		cmocka_unit_test(bad_configurations),
+		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
+		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
+		cmocka_unit_test(births_that_fail),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
