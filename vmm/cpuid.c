@@ -43,6 +43,7 @@
 #define L7_EDX	(B(4) | B(10) | B(14))
 
 #define XCR0_OFFERED	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
+#define XSAVE_ALIGNED	B(1)	/* the component begins at a multiple of 64 in the compacted form */
 #define XSAVE_OFFERED	(B(0) | B(1) | B(2))	/* XSAVEOPT, XSAVEC, XGETBV 1 */
 
 /* Extended leaf 1. */
@@ -133,7 +134,8 @@ static void add_xsave(struct cpuid_policy *p)
 			continue;
 		r = cpu_cpuid(0xd, i);
 		size = MAX(size, r.eax + r.ebx);
-		r.ecx = r.edx = 0;
+		r.ecx &= XSAVE_ALIGNED;
+		r.edx = 0;
 		add(p, 0xd, i, true, r);
 	}
 	add(p, 0xd, 0, true, (struct cpuid_regs){ (uint32_t)p->xcr0_allowed, size, size, p->xcr0_allowed >> 32 });
@@ -221,15 +223,19 @@ static const struct cpuid_row *find(const struct cpuid_policy *p, uint32_t leaf,
 	return NULL;
 }
 
-/* What the XSAVE area takes with the components now enabled. */
-static uint32_t xsave_size(const struct cpuid_policy *p, uint64_t xcr0)
+/* What the XSAVE area takes with the components now enabled, in the standard form or the compacted one. */
+static uint32_t xsave_size(const struct cpuid_policy *p, uint64_t xcr0, bool compacted)
 {
 	uint32_t size = 576;
 
 	for (unsigned i = 2; i < 63; i++) {
 		const struct cpuid_row *row = xcr0 & BIT(i) ? find(p, 0xd, i) : NULL;
 
-		if (row)
+		if (!row)
+			continue;
+		if (compacted)
+			size = (row->regs.ecx & XSAVE_ALIGNED ? ALIGN_UP(size, 64u) : size) + row->regs.eax;
+		else
 			size = MAX(size, row->regs.eax + row->regs.ebx);
 	}
 	return size;
@@ -258,8 +264,8 @@ static void follow(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cp
 		out->edx = vcpu->id;
 		break;
 	case 0xd:
-		if (subleaf == 0)
-			out->ebx = xsave_size(vcpu->vm->cpuid, vmm_ops->reg_get(vcpu, REG_XCR0));
+		if (subleaf <= 1)
+			out->ebx = xsave_size(vcpu->vm->cpuid, vmm_ops->reg_get(vcpu, REG_XCR0), subleaf == 1);
 		break;
 	default:
 		break;

@@ -20,7 +20,8 @@
 #include "vmm/vm.h"
 
 /* A periodic timer faster than this would let a guest keep its CPU in the host's interrupt handler. */
-#define PERIOD_MIN_NS	20000
+#define PERIOD_MIN_NS	20000ul
+#define PERIOD_MIN_TICKS 20000ul	/* of the TSC: on a slow machine the guest must get some instructions in between */
 
 static const uint32_t lvt_mask[LVT_COUNT] = {
 	[LVT_TIMER] = LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE,
@@ -306,7 +307,7 @@ static void timer_expired(struct timer *t)
 	if (timer_mode(l) != TIMER_PERIODIC)
 		return;
 	now = vm_clock_ns(vcpu->vm);
-	period = MAX(period, (uint64_t)PERIOD_MIN_NS);
+	period = MAX(period, MAX(PERIOD_MIN_NS, tsc_to_ns(PERIOD_MIN_TICKS)));
 	l->timer_start_ns += (now - l->timer_start_ns) / period * period;
 	timer_set(t, vm_clock_to_host(vcpu->vm, l->timer_start_ns + period));
 }
