@@ -128,7 +128,7 @@ static void segments_as_loaded(void **unused)
 		{ SEG_FS, 0, 0, SEG_UNUSABLE },				/* a null selector */
 		{ SEG_TR, 0x67, 0x89, 0x8b }, { SEG_TR, 0, SEG_UNUSABLE, 0x83 },
 		{ SEG_LDTR, 0, SEG_UNUSABLE, SEG_UNUSABLE },
-		{ SEG_CS, 0xffff, 0xfffff09b, 0x1709b },		/* bits that do not exist */
+		{ SEG_CS, 0xffff, 0xfffff09b, 0x1f09b },		/* bits that do not exist */
 	};
 
 	(void)unused;
