@@ -19,6 +19,7 @@
 #include "vmm/vlapic_bits.h"
 #include "vmm/vm.h"
 
+#define UNHEARD_NS	1000000ul
 /* A periodic timer faster than this would let a guest keep its CPU in the host's interrupt handler. */
 #define PERIOD_MIN_NS	20000ul
 #define PERIOD_MIN_TICKS 20000ul	/* of the TSC: on a slow machine the guest must get some instructions in between */
@@ -280,62 +281,106 @@ static uint64_t period_ns(const struct vlapic *l)
 	return (uint64_t)l->timer_initial * divider(l);
 }
 
-static void timer_fire(struct vlapic *l)
+/* True if its vector was still waiting to be taken. */
+static bool timer_fire(struct vlapic *l)
 {
 	uint32_t lvt = READ_ONCE(l->lvt[LVT_TIMER]);
+	unsigned v = lvt & LVT_VECTOR;
+	bool waits = READ_ONCE(l->irr[v / 64]) & BIT(v % 64);
 
 	if (!(lvt & LVT_MASKED))
-		vlapic_set_irr(vcpu_of(l), lvt & LVT_VECTOR, false);
+		vlapic_set_irr(vcpu_of(l), v, false);
+	return waits;
+}
+
+/*
+ * The host's timer follows timer_due_ns or tsc_deadline, which are the truth. The vCPU's thread writes them and arms; the callback,
+ * perhaps on another CPU just then, takes what is due by compare and exchange, and looks again after it has armed: who
+ * comes last has armed what holds.
+ */
+static void arm_due(struct vlapic *l)
+{
+	const struct vm *vm = vcpu_of(l)->vm;
+	uint64_t due;
+
+	do {
+		due = READ_ONCE(l->timer_due_ns);
+		if (due && vm->clock_running)
+			timer_set(&l->timer, vm_clock_to_host(vm, due));
+	} while (__atomic_load_n(&l->timer_due_ns, __ATOMIC_SEQ_CST) != due);
+}
+
+/* Far deadlines are cut to what the conversion holds; the callback finds that they are not due. */
+static void arm_deadline(struct vlapic *l)
+{
+	const struct vcpu *vcpu = vcpu_of(l);
+	uint64_t deadline, tsc, wait;
+
+	do {
+		deadline = READ_ONCE(l->tsc_deadline);
+		tsc = vcpu_guest_tsc(vcpu);
+		wait = deadline > tsc ? tsc_to_ns(MIN(deadline - tsc, tsc_hz << 20)) : 0;
+		if (deadline && vcpu->vm->clock_running)
+			timer_set(&l->timer, clock_ns() + wait);
+	} while (__atomic_load_n(&l->tsc_deadline, __ATOMIC_SEQ_CST) != deadline);
+}
+
+static void deadline_expired(struct vlapic *l)
+{
+	uint64_t deadline = READ_ONCE(l->tsc_deadline), slack = tsc_hz >> 20;
+
+	if (!deadline)
+		return;
+	/* The conversions' roundings are not worth another interrupt. */
+	if (deadline > vcpu_guest_tsc(vcpu_of(l)) + slack)
+		arm_deadline(l);
+	else if (__atomic_compare_exchange_n(&l->tsc_deadline, &deadline, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		timer_fire(l);
+}
+
+/* When it is due next. A vCPU that does not come to take its ticks is not worth more of the host's time than UNHEARD_NS. */
+static uint64_t next_due(const struct vlapic *l, uint64_t due, uint64_t now, bool waits)
+{
+	uint64_t period = MAX(period_ns(l), MAX(PERIOD_MIN_NS, tsc_to_ns(PERIOD_MIN_TICKS))), periods = 1;
+
+	if (waits && period < UNHEARD_NS)
+		periods = UNHEARD_NS / period;
+	return due + ((now - due) / period + periods) * period;
 }
 
 /* Interrupt context, perhaps on another CPU than the vCPU's. */
 static void timer_expired(struct timer *t)
 {
 	struct vlapic *l = container_of(t, struct vlapic, timer);
-	struct vcpu *vcpu = vcpu_of(l);
-	uint64_t period, now;
+	uint64_t now = vm_clock_ns(vcpu_of(l)->vm), due = READ_ONCE(l->timer_due_ns), next;
+	bool waits;
 
 	if (timer_mode(l) == TIMER_DEADLINE) {
-		if (__atomic_exchange_n(&l->tsc_deadline, 0, __ATOMIC_SEQ_CST))
-			timer_fire(l);
+		deadline_expired(l);
 		return;
 	}
-	period = period_ns(l);
-	if (!period)
+	if (!due)
 		return;
-	timer_fire(l);
-	if (timer_mode(l) != TIMER_PERIODIC)
-		return;
-	now = vm_clock_ns(vcpu->vm);
-	period = MAX(period, MAX(PERIOD_MIN_NS, tsc_to_ns(PERIOD_MIN_TICKS)));
-	l->timer_start_ns += (now - l->timer_start_ns) / period * period;
-	timer_set(t, vm_clock_to_host(vcpu->vm, l->timer_start_ns + period));
+	if (due <= now) {
+		waits = timer_fire(l);
+		next = timer_mode(l) == TIMER_PERIODIC ? next_due(l, due, now, waits) : 0;
+		__atomic_compare_exchange_n(&l->timer_due_ns, &due, next, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	}
+	arm_due(l);
 }
 
 /* Arms what the registers say, or stops. */
 static void timer_rearm(struct vcpu *vcpu)
 {
 	struct vlapic *l = &vcpu->vlapic;
-	uint64_t guest_tsc, deadline, now;
+	bool deadline = timer_mode(l) == TIMER_DEADLINE;
 
-	if (timer_mode(l) == TIMER_DEADLINE) {
-		deadline = READ_ONCE(l->tsc_deadline);
-		if (!deadline) {
-			timer_cancel(&l->timer);
-			return;
-		}
-		guest_tsc = vcpu_guest_tsc(vcpu);
-		now = clock_ns();
-		/* Far deadlines are cut to what the conversion holds: half an hour, then looked at again by whoever re-arms. */
-		timer_set(&l->timer, deadline <= guest_tsc ? now :
-			  now + tsc_to_ns(MIN(deadline - guest_tsc, tsc_hz << 20)));
-		return;
-	}
-	if (!l->timer_initial) {
+	if (deadline ? !l->tsc_deadline : !l->timer_due_ns)
 		timer_cancel(&l->timer);
-		return;
-	}
-	timer_set(&l->timer, vm_clock_to_host(vcpu->vm, l->timer_start_ns + period_ns(l)));
+	else if (deadline)
+		arm_deadline(l);
+	else
+		arm_due(l);
 }
 
 static uint32_t timer_current(struct vcpu *vcpu)
@@ -362,6 +407,19 @@ static void timer_start(struct vcpu *vcpu, uint32_t initial)
 		return;
 	l->timer_initial = initial;
 	l->timer_start_ns = vm_clock_ns(vcpu->vm);
+	__atomic_store_n(&l->timer_due_ns, initial ? l->timer_start_ns + period_ns(l) : 0, __ATOMIC_SEQ_CST);
+	timer_rearm(vcpu);
+}
+
+/* A count that is under way goes on at the new rate; one that has ended stays so. */
+static void timer_divide(struct vcpu *vcpu, uint32_t value)
+{
+	struct vlapic *l = &vcpu->vlapic;
+
+	l->timer_divide = value & 11;
+	if (!READ_ONCE(l->timer_due_ns))
+		return;
+	__atomic_store_n(&l->timer_due_ns, l->timer_start_ns + period_ns(l), __ATOMIC_SEQ_CST);
 	timer_rearm(vcpu);
 }
 
@@ -371,7 +429,7 @@ void vlapic_deadline_write(struct vcpu *vcpu, uint64_t deadline)
 
 	if (timer_mode(l) != TIMER_DEADLINE)
 		return;
-	WRITE_ONCE(l->tsc_deadline, deadline);
+	__atomic_store_n(&l->tsc_deadline, deadline, __ATOMIC_SEQ_CST);
 	timer_rearm(vcpu);
 }
 
@@ -427,7 +485,7 @@ static void lvt_write(struct vcpu *vcpu, unsigned i, uint32_t value)
 	if (i == LVT_TIMER && (old ^ value) & LVT_TIMER_MODE) {
 		/* A change of mode stops the timer. */
 		l->timer_initial = 0;
-		l->tsc_deadline = 0;
+		l->timer_due_ns = l->tsc_deadline = 0;
 		timer_cancel(&l->timer);
 	}
 	if (i == LVT_LINT0)
@@ -483,8 +541,7 @@ void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
 		timer_start(vcpu, value);
 		break;
 	case REG_TIMER_DIVIDE:
-		l->timer_divide = value & 11;
-		timer_rearm(vcpu);
+		timer_divide(vcpu, value);
 		break;
 	case REG_SELF_IPI:
 		if (x2apic(vcpu))
@@ -633,6 +690,7 @@ void vlapic_save(struct vcpu *vcpu, struct record_writer *w)
 	record_put_u32(w, l->timer_initial);
 	record_put_u32(w, l->timer_divide);
 	record_put_u64(w, l->timer_start_ns);
+	record_put_u64(w, l->timer_due_ns);
 	record_put_u64(w, l->tsc_deadline);
 	record_end(w);
 }
@@ -664,6 +722,7 @@ int vlapic_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	n.timer_initial = record_get_u32(r);
 	n.timer_divide = (uint32_t)record_get_below(r, 4, 11);
 	n.timer_start_ns = record_get_u64(r);
+	n.timer_due_ns = record_get_u64(r);
 	n.tsc_deadline = record_get_u64(r);
 	if (n.irr[0] & 0xffff || n.isr[0] & 0xffff || n.timer_divide & 4 || n.timer_start_ns > vm_clock_ns(vcpu->vm))
 		r->error = -EINVAL;

@@ -25,7 +25,8 @@ struct vlapic {
 	uint32_t lvt[6];		/* TIMER, THERMAL, PERF, LINT0, LINT1, ERROR */
 	uint32_t timer_initial, timer_divide;
 	uint64_t timer_start_ns;	/* on vm_clock_ns */
-	uint64_t tsc_deadline;
+	uint64_t timer_due_ns;		/* atomic, likewise; 0: it does not count, or has fired */
+	uint64_t tsc_deadline;		/* atomic; 0: none, or it has fired */
 	uint8_t highest_isr;		/* vector in service with the highest priority, 0 = none */
 	struct timer timer;
 };

@@ -326,6 +326,85 @@ static void apic_timer(void **state)
 	vm_put(vm);
 }
 
+/* What has fired does not fire again after a pause, nor when the divider is written. */
+static void apic_timer_fires_once(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0x40);
+	vlapic_write(v, REG_TIMER_DIVIDE, 11);
+	vlapic_write(v, REG_TIMER_INITIAL, 1000);
+	host_tsc += 1000;
+	fake_timers_run();
+	vlapic_accept(v, 0x40);
+	vlapic_write(v, REG_EOI, 0);
+	fake_pause(vm);
+	assert_int_equal(vm_resume(vm), 0);
+	vlapic_write(v, REG_TIMER_DIVIDE, 0);
+	host_tsc += 5000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), -1);
+	vm_put(vm);
+}
+
+/* The callback of an old deadline runs while the guest has just written a new one: that one stays. */
+static void apic_timer_late_callback(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	struct vlapic *l = &v->vlapic;
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0x42 | TIMER_DEADLINE << 17);
+	vlapic_deadline_write(v, vcpu_guest_tsc(v) + 50000000);
+	timer_cancel(&l->timer);
+	l->timer.fn(&l->timer);
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 50000000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x42);
+	vlapic_accept(v, 0x42);
+	vlapic_write(v, REG_EOI, 0);
+	vlapic_write(v, REG_LVT_TIMER, 0x42);
+	vlapic_write(v, REG_TIMER_INITIAL, 50000000);
+	timer_cancel(&l->timer);
+	l->timer.fn(&l->timer);
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 100000000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x42);
+	vm_put(vm);
+}
+
+/* Ticks that nobody takes, at the highest rate: the host is interrupted a thousand times a second, not fifty thousand times. */
+static void apic_timer_unheard(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	unsigned fired = 0;
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0x40 | TIMER_PERIODIC << 17);
+	vlapic_write(v, REG_TIMER_INITIAL, 1);
+	for (unsigned i = 0; i < 10000; i++) {
+		uint64_t before = v->vlapic.timer.deadline_ns;
+
+		host_tsc += 1000;
+		fake_timers_run();
+		fired += v->vlapic.timer.deadline_ns != before;
+	}
+	assert_in_range(fired, 5, 15);
+	vm_put(vm);
+}
+
 /* ---- MSRs and CPUID ---- */
 
 static void every_msr(void **state)
@@ -657,7 +736,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(save_load_save), cmocka_unit_test(hostile_state), cmocka_unit_test(wrong_shape),
 		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules), cmocka_unit_test(apic_timer),
-		cmocka_unit_test(every_msr), cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
+		cmocka_unit_test(apic_timer_fires_once), cmocka_unit_test(apic_timer_late_callback),
+		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(every_msr), cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(picks_in_order), cmocka_unit_test(bus_rules), cmocka_unit_test(debug_exit_and_reset),
 		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
 		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
