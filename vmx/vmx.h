@@ -19,6 +19,7 @@ struct vmx_vcpu {
 	uint64_t cr2, dr[4], dr6;	/* truth while not loaded */
 	uint64_t msr[VMX_MSR_COUNT];	/* likewise: guests reach these without an exit, VMX does not switch them */
 	uint64_t efer;			/* truth; the VMCS follows */
+	uint64_t cr4_guest;		/* bits of CR4 that are the guest's own; constant */
 	uint64_t vpid_generation;	/* of the CPU it ran on last; 0: needs a new VPID */
 	uint64_t rip, rsp, rflags;	/* what the VMCS holds of these */
 	uint32_t proc;			/* likewise of VMCS_PROC_CONTROLS */
@@ -75,7 +76,7 @@ void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value);
 /* vmx_cr.c: control registers, whose bits are partly the guest's own and partly Keel's. */
 #define VMX_CR0_GUEST	(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM)	/* the guest changes these without an exit */
 
-uint64_t vmx_cr4_guest(const struct vcpu *vcpu);
+uint64_t vmx_cr4_guest(const struct vcpu *vcpu);	/* which of CR4, by the VM's CPUID */
 void vmx_exit_cr(struct vcpu *vcpu);
 
 /* vmx_run.c */

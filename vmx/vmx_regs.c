@@ -69,7 +69,7 @@ uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg r)
 		return s->loaded ? cpu_rdmsr(switched[r].msr) : s->msr[switched[r].index];
 	switch (r) {
 	case REG_CR0: return cr_get(s, VMCS_GUEST_CR0, VMCS_CR0_SHADOW, VMX_CR0_GUEST);
-	case REG_CR4: return cr_get(s, VMCS_GUEST_CR4, VMCS_CR4_SHADOW, vmx_cr4_guest(vcpu));
+	case REG_CR4: return cr_get(s, VMCS_GUEST_CR4, VMCS_CR4_SHADOW, s->cr4_guest);
 	case REG_CR2: return s->loaded ? cpu_read_cr2() : s->cr2;
 	case REG_CR8: return vcpu->vlapic.tpr >> 4;
 	case REG_EFER: return s->efer;

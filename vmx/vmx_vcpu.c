@@ -107,7 +107,7 @@ static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 	vmcs_write(VMCS_TPR_THRESHOLD, 0);
 	vmcs_write(VMCS_EPTP, gmem_root(&vcpu->vm->gmem).v | EPTP_WB | EPTP_FOUR_LEVELS);
 	vmcs_write(VMCS_CR0_MASK, ~VMX_CR0_GUEST);
-	vmcs_write(VMCS_CR4_MASK, ~vmx_cr4_guest(vcpu));
+	vmcs_write(VMCS_CR4_MASK, ~s->cr4_guest);
 	vmcs_write(VMCS_LINK_POINTER, ~0ul);
 	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_PAUSE_LOOP)) {
 		vmcs_write(VMCS_PLE_GAP, PLE_GAP);
@@ -157,6 +157,7 @@ int vmx_vcpu_init(struct vcpu *vcpu)
 	s->vtpr = (volatile uint32_t *)((char *)page_virt(vapic) + VAPIC_TPR);
 	s->fpu = fpu;
 	s->cpu = -1;
+	s->cr4_guest = vmx_cr4_guest(vcpu);
 	vcpu->arch = s;
 	*(uint32_t *)page_virt(vmcs) = vmx_revision;
 	flags = cpu_irq_save();

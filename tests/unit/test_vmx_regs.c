@@ -34,12 +34,6 @@ void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value)
 	vmcs_write(field, value);
 }
 
-uint64_t vmx_cr4_guest(const struct vcpu *v)
-{
-	(void)v;
-	return CR4_PAE | CR4_PGE | CR4_OSFXSR;
-}
-
 static int start(void **unused)
 {
 	(void)unused;
@@ -47,6 +41,7 @@ static int start(void **unused)
 	memset(&state, 0, sizeof(state));
 	memset(&vcpu, 0, sizeof(vcpu));
 	vcpu.arch = &state;
+	state.cr4_guest = CR4_PAE | CR4_PGE | CR4_OSFXSR;
 	return 0;
 }
 
