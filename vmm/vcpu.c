@@ -350,6 +350,9 @@ static bool regs_valid(const struct vcpu *vcpu, const struct vcpu_loaded *n)
 		return false;
 	if (n->reg[REG_DR6] >> 32 || n->reg[REG_DR7] >> 32 || n->reg[REG_DEBUGCTL] || n->reg[REG_SPEC_CTRL])
 		return false;
+	/* Goes into the host's MSR as it is, which knows 32 bits. */
+	if (n->reg[REG_TSC_AUX] >> 32)
+		return false;
 	return (n->reg[REG_XCR0] & ~p->xcr0_allowed) == 0 || n->reg[REG_XCR0] == XCR0_X87;
 }
 

@@ -189,6 +189,38 @@ static void hostile_state(void **state)
 	vm_put(two);
 }
 
+/* What a load of the guest's state would bring into the host's own registers. */
+static void state_that_the_host_would_load(void **state)
+{
+	static const struct {
+		enum reg r;
+		uint64_t value;
+	} bad[] = {
+		{ REG_TSC_AUX, 1ul << 32 }, { REG_DR6, 1ul << 32 }, { REG_DR7, 1ul << 40 }, { REG_DEBUGCTL, 1 },
+		{ REG_SPEC_CTRL, 1 }, { REG_XCR0, XCR0_X87 | 1ul << 62 }, { REG_CR0, 1ul << 32 }, { REG_CR4, CR4_VMXE },
+		{ REG_EFER, EFER_SVME }, { REG_CR8, 16 }, { REG_CR3, 1ul << 60 },
+	};
+	static uint8_t a[STATE_MAX];
+	struct vm *one = make_vm(), *two = make_vm();
+
+	(void)state;
+	fake_pause(one);
+	fake_pause(two);
+	for (unsigned i = 0; i < ARRAY_COUNT(bad); i++) {
+		uint64_t good = fake_ops.reg_get(one->vcpu[0], bad[i].r);
+
+		if (bad[i].r == REG_CR8)
+			one->vcpu[0]->vlapic.tpr = 0x100;
+		else
+			fake_ops.reg_set(one->vcpu[0], bad[i].r, bad[i].value);
+		assert_int_equal(load(two, a, save(one, a)), -EINVAL);
+		fake_ops.reg_set(one->vcpu[0], bad[i].r, good);
+	}
+	assert_int_equal(load(two, a, save(one, a)), 0);
+	vm_put(one);
+	vm_put(two);
+}
+
 static void wrong_shape(void **state)
 {
 	static uint8_t a[STATE_MAX];
@@ -735,6 +767,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(save_load_save), cmocka_unit_test(hostile_state), cmocka_unit_test(wrong_shape),
+		cmocka_unit_test(state_that_the_host_would_load),
 		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules), cmocka_unit_test(apic_timer),
 		cmocka_unit_test(apic_timer_fires_once), cmocka_unit_test(apic_timer_late_callback),
 		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(every_msr), cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
