@@ -13,9 +13,10 @@
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
 
-/* A guest that crashes again and again is left shut off: so many restarts in so long. */
+/* A guest that ends again and again is left shut off: so many restarts in so long, else it fills the log and the CPUs with them. */
 #define CRASH_RESTARTS_MAX	5
-#define CRASH_WINDOW_NS		(60ull * 1000000000)
+#define RESTARTS_MAX		30
+#define RESTART_WINDOW_NS	(60ull * 1000000000)
 
 static int next_id = 1;
 
@@ -206,19 +207,19 @@ static void gone(struct domain *d)
 	}
 }
 
-static bool crashes_too_often(struct domain *d)
+static bool restarts_too_often(struct domain *d, bool crash)
 {
 	uint64_t now = clock_ns();
 
-	if (now - d->crash_window_ns > CRASH_WINDOW_NS) {
-		d->crash_window_ns = now;
-		d->crash_count = 0;
+	if (now - d->restart_window_ns > RESTART_WINDOW_NS) {
+		d->restart_window_ns = now;
+		d->restart_count = d->crash_count = 0;
 	}
-	if (++d->crash_count <= CRASH_RESTARTS_MAX)
+	d->crash_count += crash;
+	if (++d->restart_count <= RESTARTS_MAX && d->crash_count <= CRASH_RESTARTS_MAX)
 		return false;
-	log_error(
-		"mgmt: domain '%s' crashed %u times within a minute and stays down: see its console",
-		d->config->name, d->crash_count);
+	log_error("mgmt: domain '%s' %s %u times within a minute and stays down: see its console", d->config->name,
+		  crash ? "crashed" : "ended", crash ? d->crash_count : d->restart_count);
 	return true;
 }
 
@@ -279,7 +280,7 @@ static void stopped(struct domain *d)
 	note_end(d, why);
 	if (d->ending)
 		return;
-	if (action == CONFIG_RESTART && why == VM_STOP_CRASH && crashes_too_often(d))
+	if (action == CONFIG_RESTART && restarts_too_often(d, why == VM_STOP_CRASH))
 		action = CONFIG_DESTROY;
 	if (action == CONFIG_PRESERVE)
 		preserve(d, why);

@@ -43,8 +43,8 @@ struct domain {
 	bool has_exit_code;
 	uint32_t exit_code;
 	char crash[DOMAIN_CRASH_MAX];
-	uint64_t crash_window_ns;	/* when the first of crash_count restarts was */
-	unsigned crash_count;
+	uint64_t restart_window_ns;	/* when the first of restart_count restarts was, the guest's own ends alone */
+	unsigned restart_count, crash_count;
 	uint64_t last_run_ticks;	/* of the last vm, for dominfo */
 
 	uint32_t pending;		/* (a) enum domain_note */

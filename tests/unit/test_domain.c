@@ -370,6 +370,22 @@ static void crashing_for_ever_ends(void **state)
 	}
 }
 
+/* A guest that resets itself at once, for ever, does not fill the log for ever. */
+static void resetting_for_ever_ends(void **state)
+{
+	unsigned i;
+
+	(void)state;
+	go(RUNNING);
+	d->config->on_reboot = CONFIG_RESTART;
+	for (i = 0; i < 100 && d->state == DOMAIN_RUNNING; i++) {
+		fake_vm_stop(VM_STOP_RESET, 0, NULL);
+		settle();
+	}
+	assert_int_equal(i, 31);
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+}
+
 static void stop_and_destroy_cross(void **state)
 {
 	(void)state;
@@ -613,7 +629,8 @@ int main(void)
 		TEST(every_verb_in_every_state), TEST(advice_names_a_verb), TEST(destroy_is_asynchronous),
 		TEST(destroy_beats_a_restart), TEST(policies), TEST(each_policy_looks_at_its_own_key),
 		TEST(reboot_starts_again_after_power_off), TEST(shutdown_takes_a_reboot_back),
-		TEST(exit_code_and_crash_reason), TEST(crashing_for_ever_ends), TEST(stop_and_destroy_cross),
+		TEST(exit_code_and_crash_reason), TEST(crashing_for_ever_ends),
+		TEST(resetting_for_ever_ends), TEST(stop_and_destroy_cross),
 		TEST(failed_starts_leave_nothing), TEST(heap_runs_out), TEST(failed_restart_is_shut_off),
 		TEST(failed_pause_changes_nothing), TEST(closing_host_restarts_nothing), TEST(found_by_name_id_uuid),
 		TEST(names_are_unique), TEST(walk), TEST(ids_rise), TEST(events_tell_the_story), TEST(vcpus),
