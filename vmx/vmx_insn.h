@@ -1,35 +1,48 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The VMX instructions that C cannot say. vmcs_* work on this CPU's current VMCS. Host tests see tests/host/vmx/vmx_insn.h instead.
+ * The VMX instructions that C cannot say. vmcs_* work on this CPU's current VMCS; that there is one, and that it has the field, is
+ * asserted. Host tests see tests/host/vmx/vmx_insn.h instead.
  * Source: Intel SDM 3, "VMX Instruction Reference".
  */
 #pragma once
 
 #include "include/addr.h"
 #include "include/errno.h"
+#include "kernel/panic.h"
 #include "vmx/vmcs.h"
 
 static inline uint64_t vmcs_read(enum vmcs_field field)
 {
 	uint64_t v;
+	bool failed;
 
-	__asm__ volatile("vmread %1, %0" : "=r"(v) : "r"((uint64_t)field) : "cc", "memory");
+	__asm__ volatile("vmread %2, %0" : "=r"(v), "=@ccbe"(failed) : "r"((uint64_t)field) : "memory");
+	ASSERT(!failed);
 	return v;
 }
 
 static inline void vmcs_write(enum vmcs_field field, uint64_t v)
 {
-	__asm__ volatile("vmwrite %0, %1" :: "r"(v), "r"((uint64_t)field) : "cc", "memory");
+	bool failed;
+
+	__asm__ volatile("vmwrite %1, %2" : "=@ccbe"(failed) : "r"(v), "r"((uint64_t)field) : "memory");
+	ASSERT(!failed);
 }
 
 static inline void vmx_vmptrld(hpa_t vmcs)
 {
-	__asm__ volatile("vmptrld %0" :: "m"(vmcs.v) : "cc", "memory");
+	bool failed;
+
+	__asm__ volatile("vmptrld %1" : "=@ccbe"(failed) : "m"(vmcs.v) : "memory");
+	ASSERT(!failed);
 }
 
 static inline void vmx_vmclear(hpa_t vmcs)
 {
-	__asm__ volatile("vmclear %0" :: "m"(vmcs.v) : "cc", "memory");
+	bool failed;
+
+	__asm__ volatile("vmclear %1" : "=@ccbe"(failed) : "m"(vmcs.v) : "memory");
+	ASSERT(!failed);
 }
 
 static inline int vmx_vmxon(hpa_t region)

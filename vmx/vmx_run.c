@@ -9,7 +9,6 @@
 
 #include "cpu/cpu.h"
 #include "cpu/tsc.h"
-#include "kernel/trap.h"
 #include "vmx/vmx_insn.h"
 
 /* Handlers change these seldom: only what differs from the VMCS is written. */
@@ -53,20 +52,18 @@ static inline void state_from_vmcs(struct vcpu *vcpu, struct vmx_vcpu *s)
 	}
 }
 
-/* The host's NMIs and machine checks go to their handlers before anything else runs here. */
-static inline void host_exceptions(uint32_t reason)
+/*
+ * The host's NMIs and machine checks go to their handlers before anything else runs here: through the gate, whose IRET also ends
+ * the blocking of NMIs that such an exit leaves behind.
+ */
+static void host_exceptions(uint32_t reason)
 {
-	uint64_t info;
+	uint64_t info = vmcs_read(VMCS_EXIT_EVENT);
 
-	if (reason == VMX_EXIT_MACHINE_CHECK)
-		trap_machine_check();
-	if (reason != VMX_EXIT_EXCEPTION_NMI)
-		return;
-	info = vmcs_read(VMCS_EXIT_EVENT);
-	if (FIELD(info, 10, 8) == EVENT_NMI)
-		trap_nmi();
-	else if ((info & VMCS_EVENT_VECTOR) == EXC_MC)
-		trap_machine_check();
+	if ((reason & EXIT_REASON_BASIC) == VMX_EXIT_MACHINE_CHECK || (info & VMCS_EVENT_VECTOR) == EXC_MC)
+		__asm__ volatile("int $18" ::: "memory");
+	else if (FIELD(info, 10, 8) == EVENT_NMI)
+		__asm__ volatile("int $2" ::: "memory");
 }
 
 bool vmx_run(struct vcpu *vcpu)
@@ -103,7 +100,8 @@ bool vmx_run(struct vcpu *vcpu)
 		state_from_vmcs(vcpu, s);
 		vectoring = (uint32_t)vmcs_read(VMCS_VECTORING);
 	}
-	host_exceptions(reason);
+	if (unlikely(row == VMX_EXIT_EXCEPTION_NMI || row == VMX_EXIT_MACHINE_CHECK))
+		host_exceptions(reason);
 	cpu_irq_enable();
 
 	if (unlikely(vectoring & VMCS_EVENT_VALID))
