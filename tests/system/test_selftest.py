@@ -30,8 +30,8 @@ def test_selftest(start, bed, cpus):
 
 @pytest.mark.cost(30)
 def test_cores_in_parallel(start):
-    """Four cores that really run at once."""
-    selftest(start, "svm", cpus=4, thread="multi", patience=300)
+    """Cores that really run at once: as many as the smallest test machine has, else the emulator starves some of them."""
+    selftest(start, "svm", cpus=2, thread="multi", patience=600)
 
 
 def test_costs(start):
