@@ -2,7 +2,8 @@
 /*
  * A guest's control registers. Bits that a guest may change freely are its own; the others are Keel's, the guest reads them from
  * a shadow and a write that differs exits to here. CR0: PE and PG, for long mode follows them; CD and NW, for the caches
- * are the host's; NE, which VMX fixes. CR4: what the guest's CPUID does not show, and VMXE: setting one of these is #GP.
+ * are the host's; NE, which VMX fixes. CR4: what the guest's CPUID does not show, and VMXE: setting one of these is #GP; and MCE,
+ * without which a machine check in guest mode would be the machine's shutdown rather than an exit.
  * Source: Intel SDM 3, "Guest/Host Masks and Read Shadows for CR0 and CR4"; "Initializing IA-32e Mode"; "PAE Paging".
  */
 #include "vmx/vmx.h"
@@ -17,7 +18,7 @@
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
 /* Every CPU with VMX has these. */
-#define CR4_ALWAYS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | CR4_OSFXSR | \
+#define CR4_ALWAYS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | \
 		    CR4_OSXMMEXCPT)
 
 /* Of a PAE page-directory-pointer entry, below the address; the bits above it follow the guest's address width. */
@@ -107,6 +108,29 @@ static int cr0_write(struct vcpu *vcpu, uint64_t value)
 	return 0;
 }
 
+/* Comes here with a bit that the guest does not have, or because MCE changes. */
+static int cr4_write(struct vcpu *vcpu, uint64_t value)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+	uint64_t old = vmx_reg_get(vcpu, REG_CR4), changed = old ^ value, cr3 = vmcs_read(VMCS_GUEST_CR3);
+	bool lma = s->efer & EFER_LMA;
+	int err = 0;
+
+	if (value & ~(s->cr4_guest | CR4_MCE) || (lma && !(value & CR4_PAE)))
+		return -EINVAL;
+	if (changed & value & CR4_PCIDE && (!lma || cr3 & 0xfff))
+		return -EINVAL;
+	if (!lma && value & CR4_PAE && vmx_reg_get(vcpu, REG_CR0) & CR0_PG &&
+	    changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
+		err = load_pdptes(vcpu, cr3);
+	if (err)
+		return err;
+	vmx_reg_set(vcpu, REG_CR4, value);
+	if (changed & ~CR4_MCE)
+		vmx_flush_tlb(vcpu);
+	return 0;
+}
+
 /* LMSW moves the low four bits and can set PE, but not clear it. */
 static uint64_t lmsw(struct vcpu *vcpu, uint64_t source)
 {
@@ -127,15 +151,16 @@ void vmx_exit_cr(struct vcpu *vcpu)
 	unsigned length = (unsigned)vmcs_read(VMCS_EXIT_LENGTH), number = q & CR_NUMBER, how = FIELD(q, 5, 4);
 	int err = -EINVAL;
 
+	if (number == 8 && how <= CR_MOV_FROM) {
+		exit_cr8(vcpu, how == CR_MOV_TO, FIELD(q, 11, 8), length);
+		return;
+	}
 	if (number == 0 && how == CR_MOV_TO)
 		err = cr0_write(vcpu, gpr_value(vcpu, FIELD(q, 11, 8)));
 	else if (number == 0 && how == CR_LMSW)
 		err = cr0_write(vcpu, lmsw(vcpu, q >> CR_LMSW_SOURCE_SHIFT));
-	else if (number == 8 && how <= CR_MOV_FROM) {
-		exit_cr8(vcpu, how == CR_MOV_TO, FIELD(q, 11, 8), length);
-		return;
-	}
-	/* CR4 comes here only with a bit that the guest does not have. */
+	else if (number == 4 && how == CR_MOV_TO)
+		err = cr4_write(vcpu, gpr_value(vcpu, FIELD(q, 11, 8)));
 	if (err == -EINVAL)
 		event_gp(vcpu);
 	else if (err && err != -EINTR)

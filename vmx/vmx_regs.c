@@ -117,7 +117,7 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 		vmx_field_set(s, VMCS_CR0_SHADOW, value);
 		break;
 	case REG_CR4:
-		vmx_field_set(s, VMCS_GUEST_CR4, value | vmx_cr4_fixed | CR4_VMXE);
+		vmx_field_set(s, VMCS_GUEST_CR4, value | vmx_cr4_fixed | CR4_VMXE | CR4_MCE);
 		vmx_field_set(s, VMCS_CR4_SHADOW, value);
 		break;
 	case REG_CR2:

@@ -65,7 +65,7 @@ static void control_registers(void **unused)
 	vmcs_write(VMCS_GUEST_CR0, vmcs_read(VMCS_GUEST_CR0) | CR0_TS | CR0_WP);
 	assert_int_equal(vmx_reg_get(&vcpu, REG_CR0), CR0_CD | CR0_NW | CR0_ET | CR0_TS | CR0_WP);
 	vmx_reg_set(&vcpu, REG_CR4, CR4_PAE);
-	assert_int_equal(vmcs_read(VMCS_GUEST_CR4), CR4_PAE | CR4_VMXE);
+	assert_int_equal(vmcs_read(VMCS_GUEST_CR4), CR4_PAE | CR4_VMXE | CR4_MCE);
 	vmcs_write(VMCS_GUEST_CR4, CR4_PGE | CR4_VMXE);
 	assert_int_equal(vmx_reg_get(&vcpu, REG_CR4), CR4_PGE);
 }
