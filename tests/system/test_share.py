@@ -52,5 +52,5 @@ def test_two_guests_share_a_core(start, bed):
 @pytest.mark.cost(40)
 def test_three_guests_share_two_cores(start):
     """They take turns at sharing a core."""
-    ran = shares(spin(start, "svm", "abc", cpus=2), "abc", 6)
+    ran = shares(spin(start, "svm", "abc", cpus=2), "abc", 12)
     check_even(ran, 0.15)
