@@ -255,8 +255,8 @@ void vlapic_ipi(struct vcpu *from, uint64_t icr)
 		from->event.look = true;
 		return;
 	}
-	if (shorthand >= ICR_ALL) {
-		m.dest = 0xffffffff;
+	if (shorthand) {
+		m.dest = shorthand == ICR_SELF ? from->id : 0xffffffff;
 		m.logical = false;
 	}
 	send(from->vm, &m, shorthand == ICR_OTHERS ? from : NULL);

@@ -437,6 +437,26 @@ static void apic_timer_unheard(void **state)
 	vm_put(vm);
 }
 
+/* A shorthand goes before the destination, in every delivery mode: an NMI or INIT to oneself is not one to CPU 0. */
+static void shorthands(void **state)
+{
+	struct vm_config c = { .name = "two", .vcpus = 2, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	vlapic_ipi(vm->vcpu[1], (uint64_t)ICR_SELF << 18 | DELIVERY_NMI << 8);
+	vlapic_ipi(vm->vcpu[1], (uint64_t)ICR_SELF << 18 | DELIVERY_INIT << 8 | ICR_ASSERT);
+	assert_int_equal(vm->vcpu[0]->event.nmi_pending, 0);
+	assert_int_equal(vm->vcpu[0]->requests, 0);
+	assert_int_equal(vm->vcpu[1]->event.nmi_pending, 1);
+	assert_int_equal(vm->vcpu[1]->requests, VCPU_REQ_INIT | VCPU_REQ_EVENT);
+	vlapic_ipi(vm->vcpu[1], (uint64_t)ICR_OTHERS << 18 | DELIVERY_NMI << 8);
+	assert_int_equal(vm->vcpu[0]->event.nmi_pending, 1);
+	assert_int_equal(vm->vcpu[1]->event.nmi_pending, 1);
+	vm_put(vm);
+}
+
 /* ---- MSRs and CPUID ---- */
 
 static void every_msr(void **state)
@@ -769,7 +789,7 @@ int main(void)
 		cmocka_unit_test(save_load_save), cmocka_unit_test(hostile_state), cmocka_unit_test(wrong_shape),
 		cmocka_unit_test(state_that_the_host_would_load),
 		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules), cmocka_unit_test(apic_timer),
-		cmocka_unit_test(apic_timer_fires_once),
+		cmocka_unit_test(shorthands), cmocka_unit_test(apic_timer_fires_once),
 		cmocka_unit_test(apic_timer_late_callback),
 		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(every_msr), cmocka_unit_test(cpuid_leaves),
 		cmocka_unit_test(double_and_triple),
