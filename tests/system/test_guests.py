@@ -55,6 +55,16 @@ def test_ways_to_end(start, bed, how):
     keel.poweroff()
 
 
+@pytest.mark.cost(30)
+def test_processors(start, bed):
+    """INIT, SIPI and NMI storms between three vCPUs on two cores, with timers that nobody hears."""
+    keel = start(bed, config=tiny("processors", vcpus=3), modules=module("processors"), cpus=2).boot()
+    keel.command("start processors")
+    keel.wait_state("processors", "shut off")
+    assert exit_code(keel, "processors") == 1
+    keel.poweroff()
+
+
 # QEMU aborts itself (an assertion on its own lock) when the delivery of an intercepted #DB hits a watchpoint.
 ABORTS_THE_BED = {"svm": ("db_loop",), "vmx": ()}
 

@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The boot processor sends INIT, SIPI, NMI and interrupts to the others (and to nobody, where there are none) as fast as it goes, while
+ * its own timer ticks at the highest rate. The others run bits of real-mode code that halt, spin, reset themselves, send to
+ * all, or have timers tick that they never hear. The boot processor must come through, and with it what runs beside.
+ */
+#include "tests/guest/lib/apic.h"
+
+#define ROUNDS		6000
+#define VEC		0x61
+#define ICR		0x830
+#define ICR_INIT	0x4500
+#define ICR_SIPI	0x4600
+#define ICR_OTHERS	0xc0000
+#define STUB		0x7f00		/* IRET for all vectors of real mode */
+#define FIRST_PAGE	8
+
+static unsigned ticks, nmis;
+
+/* Each begins with x2APIC mode switched on: mov ecx, 0x1b; rdmsr; or eax, 0xc00; wrmsr. */
+#define X2APIC_ON "\x66\xb9\x1b\x00\x00\x00\x0f\x32\x66\x0d\x00\x0c\x00\x00\x0f\x30"
+#define MSR_IS(low, high) "\x66\xb9" low high "\x00\x00"
+#define VALUE_IS(b0, b1, b2, b3) "\x66\xb8" b0 b1 b2 b3 "\x66\x31\xd2"
+#define WRMSR "\x0f\x30"
+
+/* wrmsr again and again */
+#define FOR_EVER WRMSR "\xeb\xfc"
+#define SEND(low, mode, to) X2APIC_ON MSR_IS("\x30", "\x08") VALUE_IS(low, mode, to, "\x00") FOR_EVER
+
+static const struct { const char *code; unsigned size; } bits[] = {
+#define CODE(c) { c, sizeof(c) - 1 }
+	CODE("\xfa\xf4\xeb\xfd"),			/* cli; hlt; again */
+	CODE("\xfb\xf4\xeb\xfd"),			/* sti; hlt; again */
+	CODE("\xfa\xeb\xfe"),				/* cli; spin */
+	CODE(SEND("\x00", "\x45", "\x04")),		/* INIT to itself */
+	CODE(SEND("\x08", "\x46", "\x0c")),		/* SIPI to the others */
+	CODE(SEND("\x00", "\x44", "\x0c")),		/* NMI to the others */
+	CODE(X2APIC_ON					/* a timer as fast as it goes, unheard */
+	     MSR_IS("\x0f", "\x08") VALUE_IS("\xff", "\x01", "\x00", "\x00") WRMSR
+	     MSR_IS("\x32", "\x08") VALUE_IS("\x50", "\x00", "\x02", "\x00") WRMSR
+	     MSR_IS("\x38", "\x08") VALUE_IS("\x01", "\x00", "\x00", "\x00") FOR_EVER),
+	CODE("\x0f\x0b"),				/* ud2, for ever */
+};
+
+static void place_code(void)
+{
+	volatile uint32_t *ivt = (uint32_t *)0ul;
+
+	for (unsigned v = 0; v < 256; v++)
+		ivt[v] = STUB;
+	*(volatile uint8_t *)STUB = 0xcf;
+	for (unsigned i = 0; i < ARRAY_COUNT(bits); i++)
+		for (unsigned k = 0; k < bits[i].size; k++)
+			((volatile uint8_t *)((FIRST_PAGE + i) * 4096ul))[k] = (uint8_t)bits[i].code[k];
+}
+
+static void on_nmi(struct frame *frame)
+{
+	(void)frame;
+	nmis++;
+}
+
+static void send(void)
+{
+	uint64_t to = random_next() % 4 + 1;
+	uint32_t page = FIRST_PAGE + (uint32_t)(random_next() % ARRAY_COUNT(bits));
+
+	switch (random_next() % 6) {
+	case 0:
+		wrmsr(ICR, to << 32 | ICR_INIT);
+		break;
+	case 1:
+	case 2:
+		wrmsr(ICR, to << 32 | ICR_INIT);
+		wrmsr(ICR, to << 32 | ICR_SIPI | page);
+		break;
+	case 3:
+		wrmsr(ICR, ICR_OTHERS | ICR_SIPI | page);
+		break;
+	case 4:
+		wrmsr(ICR, to << 32 | 0x4000 | ICR_NMI);
+		break;
+	default:
+		wrmsr(ICR, ICR_OTHERS | 0x4000 | (uint32_t)(random_next() & 0xff));
+	}
+}
+
+void test_main(void)
+{
+	random_seed(7);
+	place_code();
+	trap_set(VEC_NMI, on_nmi);
+	trap_count_set(VEC, &ticks);
+	apic_init(APIC_X2APIC);
+	apic_write(APIC_TIMER_DIV, TIMER_DIV_1);
+	apic_write(APIC_LVT_TIMER, LVT_PERIODIC | VEC);
+	apic_write(APIC_TIMER_INIT, 1);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		send();
+		if (random_next() % 8 == 0)
+			apic_write(APIC_TIMER_INIT, 1 + (uint32_t)random_next() % 2000000);
+		if (random_next() % 16 == 0)
+			__asm__ volatile("sti; hlt; cli");
+	}
+	/* Quiet: the others halt. */
+	apic_write(APIC_TIMER_INIT, 0);
+	wrmsr(ICR, ICR_OTHERS | ICR_INIT);
+	check(ticks > 0, "ticks", "%u", ticks);
+}
