@@ -195,7 +195,7 @@ run: iso
 	$(Q)tools/run --bed $(BED) --iso $(B)/keel.iso
 
 bench: deps-test
-	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(GUEST)
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(GUEST) $(GUEST_ELFS)
 	$(Q)tools/bench
 
 # ---- tests -----------------------------------------------------------------------------------------------------------
