@@ -64,7 +64,7 @@ def test_debian_shutdown_from_keel(start, bed):
     with keel.console("debian", "start debian --console"):
         ready(keel, "debian")
         # The guest must have come as far as to listen to its button.
-        keel.send("until ps | grep '[d]d if=/dev/input'; do sleep 1; done; echo list$((1 + 1))ens\r")
+        keel.send("until grep 'Power Button' /proc/bus/input/devices; do sleep 1; done; sleep 2; echo list$((1 + 1))ens\r")
         keel.expect("list2ens")
     keel.command("shutdown debian")
     keel.wait_state("debian", "shut off")
