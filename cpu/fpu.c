@@ -14,14 +14,17 @@
 #define FCW_RESET	0x037f
 #define MXCSR_RESET	0x1f80
 #define MXCSR_AT	24
+#define RESTORES_POINTERS BIT(2)	/* CPUID 80000008, EBX */
 
 static uint64_t xcr0;
 static size_t area_size = FXSAVE_SIZE;
+static bool keeps_pointers;	/* AMD before Zen 2: restoring leaves the last x87 instruction's addresses, unless it faulted */
 
 void fpu_init(void)
 {
 	struct cpuid_regs r;
 
+	keeps_pointers = features.vendor == VENDOR_AMD && !(cpu_cpuid(0x80000008, 0).ebx & RESTORES_POINTERS);
 	if (!cpu_has(FEATURE_XSAVE))
 		return;
 	r = cpu_cpuid(0xd, 0);
@@ -68,8 +71,18 @@ void fpu_save(void *area)
 		cpu_fxsave(area);
 }
 
+/* Addresses of Keel's, which are no secret, in place of those of the guest that ran before. */
+static void clear_pointers(void)
+{
+	static const int32_t zero;
+
+	__asm__ volatile("fnclex; emms; fildl %0" :: "m"(zero));
+}
+
 static int restore(const void *area)
 {
+	if (keeps_pointers)
+		clear_pointers();
 	return xcr0 ? cpu_xrstor_safe(area) : cpu_fxrstor_safe(area);
 }
 
