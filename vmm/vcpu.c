@@ -39,6 +39,9 @@ void vcpu_request(struct vcpu *vcpu, uint32_t request)
 	vcpu_kick(vcpu);
 }
 
+/* A neighbour may have sent these after this vCPU parked; the others follow from other state, or are of this host. */
+#define REQ_SAVED ((uint32_t)(VCPU_REQ_INIT | VCPU_REQ_SIPI))
+
 static uint32_t take_requests(struct vcpu *vcpu)
 {
 	return __atomic_exchange_n(&vcpu->requests, 0, __ATOMIC_SEQ_CST);
@@ -109,14 +112,15 @@ static bool serve(struct vcpu *vcpu)
 		emulate_flush(vcpu);
 		vmm_ops->flush_tlb(vcpu);
 	}
-	if (req & VCPU_REQ_STOP && !park(vcpu))
-		return false;
-	if (req & VCPU_REQ_CLOCK)
-		pvclock_update(vcpu);
 	if (req & VCPU_REQ_INIT)
 		init_ipi(vcpu);
 	if (req & VCPU_REQ_SIPI)
 		startup_ipi(vcpu);
+	/* What changes the vCPU's state comes before: while it is parked the state may be saved. */
+	if (req & VCPU_REQ_STOP && !park(vcpu))
+		return false;
+	if (req & VCPU_REQ_CLOCK)
+		pvclock_update(vcpu);
 	if (req & VCPU_REQ_EVENT)
 		vcpu->event.look = true;
 	if (vcpu->activity == VCPU_HALTED && event_wakes(vcpu))
@@ -316,6 +320,8 @@ void vcpu_save(struct vcpu *vcpu, struct record_writer *w)
 	for (enum seg i = 0; i < SEG_COUNT; i++)
 		put_segment(vcpu, i, w);
 	record_put_u8(w, vcpu->activity);
+	record_put_u32(w, READ_ONCE(vcpu->requests) & REQ_SAVED);
+	record_put_u8(w, vcpu->sipi_vector);
 	event_save(&vcpu->event, w);
 	record_put_u64(w, vcpu->tsc_adjust);
 	record_put_u64(w, vcpu->apic_base);
@@ -375,6 +381,8 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	for (enum seg i = 0; i < SEG_COUNT; i++)
 		get_segment(r, &regs.seg[i]);
 	n->activity = (uint8_t)record_get_below(r, 1, VCPU_SHUTDOWN);
+	n->requests = (uint32_t)record_get_below(r, 4, REQ_SAVED);
+	n->sipi_vector = record_get_u8(r);
 	event_load(&n->event, r);
 	n->tsc_adjust = record_get_u64(r);
 	n->apic_base = record_get_u64(r);
@@ -384,8 +392,8 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	if (record_get_u32(r) != vmm_ops->fpu_size())
 		r->error = -EINVAL;
 	record_get(r, fpu, r->error ? 0 : vmm_ops->fpu_size());
-	err = version == 1 && (n->apic_base & PAGE_MASK) == VLAPIC_BASE && regs_valid(vcpu, &regs) &&
-	      (n->rflags & ~BITS(21, 0)) == 0 ? record_finish(r) : -EINVAL;
+	err = version == 1 && !(n->requests & ~REQ_SAVED) && (n->apic_base & PAGE_MASK) == VLAPIC_BASE &&
+	      regs_valid(vcpu, &regs) && (n->rflags & ~BITS(21, 0)) == 0 ? record_finish(r) : -EINVAL;
 	if (err)
 		goto out;
 	memcpy(vcpu->gpr, n->gpr, sizeof(n->gpr));
@@ -396,6 +404,9 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	for (enum seg i = 0; i < SEG_COUNT; i++)
 		vmm_ops->segment_set(vcpu, i, &regs.seg[i]);
 	vcpu->activity = n->activity;
+	__atomic_and_fetch(&vcpu->requests, ~REQ_SAVED, __ATOMIC_SEQ_CST);
+	__atomic_or_fetch(&vcpu->requests, n->requests, __ATOMIC_SEQ_CST);
+	vcpu->sipi_vector = n->sipi_vector;
 	vcpu->event = n->event;
 	vcpu->apic_base = n->apic_base;
 	vcpu->pvclock = n->pvclock;

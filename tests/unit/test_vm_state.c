@@ -114,6 +114,7 @@ static void stir(struct vm *vm)
 	vlapic_set_irr(v, 0x99, true);
 	event_page_fault(v, 0xdeadbeef, 2);
 	event_nmi(v);
+	vlapic_message(vm, 0xfee00000, DELIVERY_SIPI << 8 | 0x9a);	/* from a neighbour, while this one parks */
 	vcpu_tsc_adjust(v, 77777);
 	bus_write(vm, HOST_PORT, 0x21, 1, 0xfb);
 	bus_write(vm, HOST_PORT, 0x43, 1, 0x34);
@@ -144,6 +145,8 @@ static void save_load_save(void **state)
 	m = save(two, b);
 	assert_int_equal(n, m);
 	assert_memory_equal(a, b, n);
+	assert_true(two->vcpu[0]->requests & VCPU_REQ_SIPI);
+	assert_int_equal(two->vcpu[0]->sipi_vector, 0x9a);
 	/* And once more after both have run for the same time. */
 	assert_int_equal(vm_resume(one), 0);
 	assert_int_equal(vm_resume(two), 0);
