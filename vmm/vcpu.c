@@ -271,6 +271,9 @@ void vcpu_report(struct vcpu *vcpu)
 	char hex[3 * sizeof(code) + 1] = "";
 	struct segment cs;
 
+	/* One vCPU's report is enough: 64 that die at once would push everything else out of the log. */
+	if (__atomic_exchange_n(&vcpu->vm->reported, true, __ATOMIC_RELAXED))
+		return;
 	for (unsigned i = 0; i < n; i++)
 		format(hex + 3 * i, 4, "%02x ", code[i]);
 	for (unsigned i = 0; i < GPR_COUNT; i += 4)

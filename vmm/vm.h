@@ -83,6 +83,7 @@ struct vm {
 	uint64_t clock_frozen_tsc;	/* guest TSC (without TSC_ADJUST) while the clock stands */
 	bool gmem_made, released;
 
+	bool reported;			/* (a) a vCPU's registers are in the log */
 	bool stop_told, stopping;	/* (a) it ended itself: reason known; no vCPU enters any more */
 	enum vm_stop stop_why;
 	uint32_t stop_code;

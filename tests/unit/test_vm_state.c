@@ -19,6 +19,7 @@
 
 #include "cpu/features.h"
 #include "cpu/tsc.h"
+#include "kernel/log.h"
 #include "lib/record.h"
 #include "tests/host/fake_ops.h"
 #include "tests/host/memory.h"
@@ -29,6 +30,8 @@
 #include "vmm/vlapic_bits.h"
 
 #define STATE_MAX	(256 * 1024)
+
+extern unsigned host_log_count[4];	/* tests/host/log.c */
 
 static unsigned stops;
 static enum vm_stop stop_why;
@@ -557,6 +560,26 @@ static void double_and_triple(void **state)
 	vm_put(vm);
 }
 
+/* All vCPUs die at once: one report, one line that the vm crashed. */
+static void one_report(void **state)
+{
+	struct vm_config c = { .name = "many", .vcpus = 8, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+	unsigned infos, errors;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	infos = host_log_count[LOG_INFO];
+	errors = host_log_count[LOG_ERROR];
+	for (unsigned i = 0; i < c.vcpus; i++)
+		exit_shutdown(vm->vcpu[i]);
+	assert_in_range(host_log_count[LOG_INFO] - infos, 1, 10);
+	assert_int_equal(host_log_count[LOG_ERROR] - errors, 1);
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	vm_put(vm);
+}
+
 static void picks_in_order(void **state)
 {
 	struct vm *vm = make_vm();
@@ -795,7 +818,7 @@ int main(void)
 		cmocka_unit_test(shorthands), cmocka_unit_test(apic_timer_fires_once),
 		cmocka_unit_test(apic_timer_late_callback),
 		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(every_msr), cmocka_unit_test(cpuid_leaves),
-		cmocka_unit_test(double_and_triple),
+		cmocka_unit_test(double_and_triple), cmocka_unit_test(one_report),
 		cmocka_unit_test(picks_in_order), cmocka_unit_test(bus_rules), cmocka_unit_test(debug_exit_and_reset),
 		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
 		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
