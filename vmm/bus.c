@@ -70,7 +70,7 @@ void bus_fini(struct bus *b)
 
 static bool overlaps(const struct bus_claim *c, uint64_t base, uint64_t size)
 {
-	return base < c->end && c->base < base + size;
+	return size && base < c->end && c->base < base + size;
 }
 
 static bool is_same(const struct bus_claim *c, const struct vdev *d, unsigned region)
