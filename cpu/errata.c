@@ -22,6 +22,11 @@ static bool is_tcg(void)
 	return bed == BED_QEMU_TCG;
 }
 
+static bool is_bochs(void)
+{
+	return bed == BED_BOCHS;
+}
+
 static bool is_bochs_svm(void)
 {
 	return bed == BED_BOCHS && cpu_has(FEATURE_SVM);
@@ -63,6 +68,8 @@ static struct row rows[ERRATUM_COUNT] = {
 		"interrupts do not leave a guest with IF=0: the preemption timer is always armed", is_bochs_vmx },
 	[ERRATUM_VMX_NO_MTF] = { "vmx_no_mtf",
 		"the monitor trap flag, if offered, does nothing", is_bochs_vmx },
+	[ERRATUM_XSAVEC_MISPLACES] = { "xsavec_misplaces",
+		"XSAVEC does not put AVX state where XRSTOR looks for it: guests are not offered it", is_bochs },
 	[ERRATUM_CPUID_TSC_WRONG] = { "cpuid_tsc_wrong",
 		"CPUID's TSC frequency is not the measured one, which is used", NULL },
 };

@@ -7,6 +7,7 @@
  */
 #include "vmm/cpuid.h"
 
+#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/fpu.h"
 #include "include/errno.h"
@@ -44,7 +45,8 @@
 
 #define XCR0_OFFERED	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 #define XSAVE_ALIGNED	B(1)	/* the component begins at a multiple of 64 in the compacted form */
-#define XSAVE_OFFERED	(B(0) | B(1) | B(2))	/* XSAVEOPT, XSAVEC, XGETBV 1 */
+#define XSAVE_C		B(1)
+#define XSAVE_OFFERED	(B(0) | XSAVE_C | B(2))	/* XSAVEOPT, XSAVEC, XGETBV 1 */
 
 /* Extended leaf 1. */
 #define E1_ECX	(B(0) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21))
@@ -140,6 +142,8 @@ static void add_xsave(struct cpuid_policy *p)
 	}
 	add(p, 0xd, 0, true, (struct cpuid_regs){ (uint32_t)p->xcr0_allowed, size, size, p->xcr0_allowed >> 32 });
 	r = cpu_cpuid(0xd, 1);
+	if (errata_has(ERRATUM_XSAVEC_MISPLACES))
+		r.eax &= ~XSAVE_C;
 	add(p, 0xd, 1, true, (struct cpuid_regs){ r.eax & XSAVE_OFFERED, 0, 0, 0 });
 }
 

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/tsc.h"
 #include "kernel/log.h"
@@ -28,6 +29,12 @@
 #include "vmm/msr.h"
 #include "vmm/pvclock.h"
 #include "vmm/vlapic_bits.h"
+
+bool errata_has(enum erratum e)
+{
+	(void)e;
+	return false;
+}
 
 #define STATE_MAX	(256 * 1024)
 
