@@ -51,6 +51,6 @@ def test_two_guests_share_a_core(start, bed):
 
 @pytest.mark.cost(40)
 def test_three_guests_share_two_cores(start):
-    """They take turns at sharing a core."""
+    """They take turns at sharing a core; if they did not, one would have half as much again as the mean."""
     ran = shares(spin(start, "svm", "abc", cpus=2), "abc", 12)
-    check_even(ran, 0.15)
+    check_even(ran, 0.25)
