@@ -83,23 +83,6 @@ void svm_vcpu_fini(struct vcpu *vcpu)
 	vcpu->arch = NULL;
 }
 
-static void reset_segments(struct vcpu *vcpu)
-{
-	static const struct segment data = { .limit = 0xffff, .attr = SEG_P | SEG_S | 3 };
-	static const struct segment code = { .base = 0xffff0000, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
-					     .selector = 0xf000 };
-	static const struct segment ldtr = { .limit = 0xffff, .attr = SEG_P | 2 };
-	static const struct segment tr = { .limit = 0xffff, .attr = SEG_P | 0xb };
-	static const struct segment table = { .limit = 0xffff };
-
-	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
-		svm_segment_set(vcpu, s, s == SEG_CS ? &code : &data);
-	svm_segment_set(vcpu, SEG_LDTR, &ldtr);
-	svm_segment_set(vcpu, SEG_TR, &tr);
-	svm_segment_set(vcpu, SEG_GDTR, &table);
-	svm_segment_set(vcpu, SEG_IDTR, &table);
-}
-
 void svm_vcpu_reset(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
@@ -107,7 +90,6 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 
 	/* The save area behind the segments holds plain registers only: 0 but for those named. */
 	memset(&v->efer, 0, sizeof(*v) - offsetof(struct vmcb, efer));
-	reset_segments(vcpu);
 	v->cpl = 0;
 	v->efer = EFER_SVME;
 	v->cr0 = CR0_ET | CR0_CD | CR0_NW;

@@ -34,7 +34,7 @@ struct vmm_ops {
 	void (*vm_fini)(struct vm *vm);
 	int (*vcpu_init)(struct vcpu *vcpu);		/* then vcpu_reset follows */
 	void (*vcpu_fini)(struct vcpu *vcpu);
-	void (*vcpu_reset)(struct vcpu *vcpu);		/* architectural power-up state behind reg_*: SDM 3, "Processor state after reset" */
+	void (*vcpu_reset)(struct vcpu *vcpu);		/* power-up state behind reg_*; segments follow from vmm/ */
 
 	/*
 	 * Enters the guest and handles one exit. Called with interrupts on; switches them off, looks at vcpu_must_stop() once

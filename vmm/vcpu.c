@@ -211,6 +211,23 @@ void vcpu_destroy(struct vcpu *vcpu)
 	heap_free(vcpu);
 }
 
+static void reset_segments(struct vcpu *vcpu)
+{
+	static const struct segment data = { .limit = 0xffff, .attr = SEG_P | SEG_S | 3 };
+	static const struct segment code = { .base = 0xffff0000, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
+					     .selector = 0xf000 };
+	static const struct segment ldtr = { .limit = 0xffff, .attr = SEG_P | 2 };
+	static const struct segment tr = { .limit = 0xffff, .attr = SEG_P | 0xb };
+	static const struct segment table = { .limit = 0xffff };
+
+	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
+		vmm_ops->segment_set(vcpu, s, s == SEG_CS ? &code : &data);
+	vmm_ops->segment_set(vcpu, SEG_LDTR, &ldtr);
+	vmm_ops->segment_set(vcpu, SEG_TR, &tr);
+	vmm_ops->segment_set(vcpu, SEG_GDTR, &table);
+	vmm_ops->segment_set(vcpu, SEG_IDTR, &table);
+}
+
 void vcpu_reset(struct vcpu *vcpu)
 {
 	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
@@ -225,6 +242,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	vlapic_reset(vcpu);
 	msr_reset(vcpu);
 	vmm_ops->vcpu_reset(vcpu);
+	reset_segments(vcpu);
 	vmm_ops->tsc_offset_set(vcpu, vcpu->vm->tsc_offset);
 }
 

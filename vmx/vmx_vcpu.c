@@ -185,23 +185,6 @@ void vmx_vcpu_fini(struct vcpu *vcpu)
 	vcpu->arch = NULL;
 }
 
-static void reset_segments(struct vcpu *vcpu)
-{
-	static const struct segment data = { .limit = 0xffff, .attr = SEG_P | SEG_S | 3 };
-	static const struct segment code = { .base = 0xffff0000, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
-					     .selector = 0xf000 };
-	static const struct segment ldtr = { .limit = 0xffff, .attr = SEG_P | 2 };
-	static const struct segment tr = { .limit = 0xffff, .attr = SEG_P | 0xb };
-	static const struct segment table = { .limit = 0xffff };
-
-	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
-		vmx_segment_set(vcpu, s, s == SEG_CS ? &code : &data);
-	vmx_segment_set(vcpu, SEG_LDTR, &ldtr);
-	vmx_segment_set(vcpu, SEG_TR, &tr);
-	vmx_segment_set(vcpu, SEG_GDTR, &table);
-	vmx_segment_set(vcpu, SEG_IDTR, &table);
-}
-
 static void reset_fields(struct vmx_vcpu *s)
 {
 	static const struct {
@@ -227,7 +210,6 @@ void vmx_vcpu_reset(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *s = vmx_of(vcpu);
 
-	reset_segments(vcpu);
 	reset_fields(s);
 	vmx_reg_set(vcpu, REG_EFER, 0);
 	vmx_reg_set(vcpu, REG_CR0, CR0_ET | CR0_CD | CR0_NW);
