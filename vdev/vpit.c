@@ -138,6 +138,14 @@ static void pulse(struct vpit *p)
 	host_line_set(&p->dev, VPIT_OUT0, true);
 }
 
+/* Where the pulses leave the line: low only in mode 0 until its count is over. */
+static bool line_level(const struct vpit *p)
+{
+	const struct channel *c = &p->channel[0];
+
+	return mode_of(c) != 0 || (c->loaded && !p->next_edge);
+}
+
 /* Never sooner than a tick from now: after months NS_TICKS is a little short, and the callback would find nothing. */
 static void arm(struct vpit *p)
 {
@@ -160,7 +168,7 @@ static void channel0_changed(struct vpit *p)
 	p->next_edge = c->running && mode != 1 && mode != 5 ? period(c) : 0;
 	if (p->next_edge && mode != 0 && mode != 4)
 		p->next_edge = MAX(p->next_edge, NS_TICKS(EDGE_GAP_NS));
-	host_line_set(&p->dev, VPIT_OUT0, mode != 0);
+	host_line_set(&p->dev, VPIT_OUT0, line_level(p));
 	arm(p);
 }
 
@@ -353,7 +361,7 @@ static void vpit_write(struct vdev *d, unsigned region, uint64_t offset, unsigne
 	host_unlock(d, flags);
 }
 
-/* Channel 0 silent, channel 1 refreshing, as firmware leaves them; mode 3 with a count of 65536 would tick. */
+/* Channel 0 silent, where firmware leaves it ticking at 18.2 Hz for nobody; channels 1 and 2 without a count. */
 static void vpit_reset(struct vdev *d)
 {
 	struct vpit *p = vpit_of(d);
@@ -363,9 +371,10 @@ static void vpit_reset(struct vdev *d)
 		p->channel[i] = (struct channel){ .control = ACCESS_BOTH << 4 | 3 << 1,
 			.gate = i < 2 };
 	p->port61 = 0;
+	p->channel[0].control = ACCESS_BOTH << 4;
 	p->next_edge = 0;
 	host_timer_cancel(d, 0);
-	host_line_set(d, VPIT_OUT0, false);
+	host_line_set(d, VPIT_OUT0, line_level(p));
 	host_unlock(d, flags);
 }
 
@@ -435,7 +444,7 @@ static int vpit_load(struct vdev *d, struct record_reader *r, uint32_t version)
 		p->channel[i] = channel[i];
 	p->next_edge = next_edge;
 	p->port61 = port61;
-	host_line_set(d, VPIT_OUT0, mode_of(&channel[0]) != 0);
+	host_line_set(d, VPIT_OUT0, line_level(p));
 	arm(p);
 	host_unlock(d, flags);
 	return 0;

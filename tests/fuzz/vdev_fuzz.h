@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Drives one virtual device by the fuzzer's bytes: reads and writes within its regions, time with its timers, console input,
- * loads of arbitrary bytes, and the round trip: what a device saves in whatever state, a fresh one must accept and save
- * alike. Locks, deadlines that fire for ever and memory faults are vdev_host's and the sanitizers' to find.
+ * loads of arbitrary bytes, and the round trip: what a device saves in whatever state, a fresh one must accept, save
+ * alike and hold the same lines for. Locks, deadlines that fire for ever and memory faults are vdev_host's and the sanitizers' to find.
  * A target defines `fuzz_create` and `fuzz_regions` (their sizes, ending with 0) and may define `fuzz_call` before this.
  */
 #pragma once
@@ -74,6 +74,8 @@ static void fuzz_round_trip(struct vdev *d)
 	if (vdev_host_load(fresh, one, n, d->ops->version))
 		abort();
 	if (vdev_host_save(fresh, two, sizeof(two)) != n || memcmp(one, two, n))
+		abort();
+	if (memcmp(vdev_host_of(d)->line, vdev_host_of(fresh)->line, sizeof(vdev_host_of(d)->line)))
 		abort();
 	vdev_host_detach(fresh->host);
 }

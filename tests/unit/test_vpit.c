@@ -223,6 +223,12 @@ static void test_saved(void **state)
 	vdev_host_advance(h, 100 * MS);
 	vdev_host_advance(f, 100 * MS);
 	assert_int_equal(f->edges[0], h->edges[0] - edges);
+	/* A count that is over has left the line up. */
+	program(0, 0, 100);
+	vdev_host_advance(h, 15 * MS);
+	assert_true(h->line[VPIT_OUT0]);
+	d->ops->reset(fresh);
+	check_save_load(d, fresh);
 	check_refused(d, 0, 0x40);
 	check_refused(d, 3, 3);
 	check_refused(d, 8, 2);
