@@ -119,13 +119,18 @@ void svm_segment_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
 		out->attr = 0;
 	else if (!(attr & SEG_P))
 		out->attr |= SEG_UNUSABLE;
+	/* A null SS need not keep its DPL here; the CPL is what it stands for. */
+	if (seg == SEG_SS)
+		out->attr = (out->attr & ~SEG_DPL) | (uint32_t)svm_of(vcpu)->vmcb->cpl << SEG_DPL_SHIFT;
 }
 
 void svm_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)
 {
 	struct vmcb_segment *v = vmcb_at(vcpu, seg_at[seg]);
-	uint32_t attr = in->attr & SEG_UNUSABLE ? 0 : (in->attr & 0xff) | (in->attr & 0xf000) >> 4;
+	uint32_t attr = (in->attr & 0xff) | (in->attr & 0xf000) >> 4;
 
+	if (in->attr & SEG_UNUSABLE)
+		attr &= ~SEG_P;
 	svm_of(vcpu)->vmcb->clean = 0;
 	*v = (struct vmcb_segment){
 		.base = in->base, .limit = in->limit, .selector = in->selector, .attr = (uint16_t)attr,

@@ -142,6 +142,19 @@ static void segments_round_trip(void **state)
 	svm_segment_set(&vcpu, SEG_ES, &(struct segment){ .attr = SEG_UNUSABLE });
 	svm_segment_get(&vcpu, SEG_ES, &out);
 	assert_true(out.attr & SEG_UNUSABLE);
+	/* A null selector's leavings come back too, and stay unusable. */
+	vmcb.es.attr = 0x13;
+	svm_segment_get(&vcpu, SEG_ES, &in);
+	svm_segment_set(&vcpu, SEG_ES, &in);
+	svm_segment_get(&vcpu, SEG_ES, &out);
+	assert_int_equal(out.attr, SEG_UNUSABLE | 0x13);
+	assert_int_equal(in.attr, out.attr);
+	/* The stack segment tells the CPL, whatever a null one holds. */
+	vmcb.ss.attr = 0x60;
+	vmcb.cpl = 0;
+	svm_segment_get(&vcpu, SEG_SS, &out);
+	svm_segment_set(&vcpu, SEG_SS, &out);
+	assert_int_equal(vmcb.cpl, 0);
 }
 
 static void mode_follows_cs(void **state)
