@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """From power-on to the prompt: each way to boot, each number of cores, and the refusals."""
+import os
 import re
+import shutil
+import subprocess
 
 import pexpect
 import pytest
-from keel import fields
+from gdb import Gdb, behind_rdmsr
+from keel import BUILD, fields
 
 
 def cpus_of(keel):
@@ -84,9 +88,49 @@ REFUSALS = {
 def test_refusal(start, case):
     """One clear line that says what is missing."""
     bed, options, pattern = REFUSALS[case]
-    keel = start(bed, **options)
+    refused(start(bed, **options), pattern)
+
+
+def refused(keel, pattern):
     keel.expect(r"keel: cannot start: ")
     line = keel.expect(r"\n")
     assert re.search(pattern, line), line
     with pytest.raises(pexpect.TIMEOUT):
         keel.child.expect("keel> ", timeout=2)
+
+
+SEABIOS = "/usr/share/seabios/bios.bin"  # leaves IA32_FEATURE_CONTROL as it is after reset: 0, not locked
+
+
+def test_firmware_left_vmx_open(start):
+    """Then Keel enables VMX, and locks the matter itself."""
+    keel = start("vmx", bios=SEABIOS).boot()
+    assert "VMX on 1 of 1" in keel.command("nodeinfo")
+
+
+@pytest.mark.cost(3)
+def test_firmware_locked_vmx(start, tmp_path):
+    """GRUB's wrmsr plays the firmware that locks VMX off."""
+    grub = tmp_path / "iso" / "boot" / "grub"
+    grub.mkdir(parents=True)
+    shutil.copy(f"{BUILD}/keel.elf", grub.parent)
+    (grub / "grub.cfg").write_text("wrmsr 0x3a 0x1\nmultiboot2 /boot/keel.elf\nboot\n")
+    subprocess.run(["grub-mkrescue", "-o", tmp_path / "locked.iso", "--fonts=", "--locales=", "--themes=",
+                    "--install-modules=normal multiboot2 iso9660 wrmsr", tmp_path / "iso"], check=True,
+                   capture_output=True)
+    keel = start("vmx", config=None, bios=SEABIOS, iso=tmp_path / "locked.iso")
+    refused(keel, r"locked by the firmware.*VT-x.*settings.*off and on")
+
+
+def test_firmware_disabled_svm(start, tmp_path):
+    """QEMU has no VM_CR: its gdb stub answers for it that SVMDIS is set."""
+    path = f"{os.path.relpath(tmp_path)}/gdb"
+    keel = start("svm", emulator=Gdb.arguments(path))
+    gdb = Gdb(path, keel.patience)
+    for address in behind_rdmsr(0xc0010114):
+        gdb.breakpoint(address)
+    gdb.run()
+    gdb.set(Gdb.RAX, 1 << 4)
+    gdb.set(Gdb.RDX, 0)
+    gdb.leave()
+    refused(keel, r"disabled by the firmware.*SVM Mode")

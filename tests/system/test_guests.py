@@ -98,3 +98,25 @@ def test_containment(start, bed, part):
         with keel.console(way):
             assert "GOING" in keel.settle(0.5), way
     keel.poweroff()
+
+
+@pytest.mark.cost(40)
+@pytest.mark.parametrize("way", ("db_loop", "ac_loop"))
+def test_delivery_loops_on_ryzen(start, way):
+    """SVM too leaves a loop of #DB or #AC deliveries: on Bochs, where the emulator lives through it."""
+    config = vm("debian") + tiny(way, kernel="die", on_reboot="destroy", on_crash="destroy")
+    keel = start("vmx", cpu_model="ryzen", config=config, modules={**LINUX, **module("die")}).boot()
+    with keel.console("debian", "start debian --console"):
+        keel.expect("READY")
+        keel.expect("debian:/# ")
+    keel.command(f"start {way}")
+    keel.settle(3)
+    exits = int(keel.wait_for(f"domstats {way}", rf"exits\.exception_{way[:2]}\.count=(\d+)").group(1))
+    with keel.console("debian"):
+        keel.send("echo alive$((1 + 1))\r")
+        keel.expect("alive2")
+    assert keel.state(way) == "running"
+    assert int(keel.wait_for(f"domstats {way}", rf"exits\.exception_{way[:2]}\.count=(\d+)").group(1)) > exits
+    keel.command(f"destroy {way}")
+    keel.wait_state(way, "shut off")
+    keel.poweroff()
