@@ -7,6 +7,7 @@
 #include "kernel/log.h"
 #include "lib/format.h"
 #include "mgmt/domain_struct.h"
+#include "vmm/vm_check.h"
 
 #define ACTIVE	(BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) | \
 		 BIT(DOMAIN_CRASHED))
@@ -125,6 +126,27 @@ int domain_inject_nmi(struct domain *d, struct mgmt_error *err)
 	e = domain_need(d, BIT(DOMAIN_RUNNING) | BIT(DOMAIN_SHUTDOWN), err);
 	if (!e)
 		vm_nmi(d->vm);
+	mutex_unlock(&d->lock);
+	return e;
+}
+
+int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err)
+{
+	int e;
+
+	*size = 0;
+	mutex_lock(&d->lock);
+	e = domain_need(d, BIT(DOMAIN_RUNNING), err);
+	if (!e) {
+		e = vm_pause(d->vm);
+		if (!e) {
+			e = vm_check_state(d->vm, size);
+			(void)!vm_resume(d->vm);
+		}
+		if (e)
+			error_set(err, e, "the state of domain '%s' cannot be vouched for (%s): see 'dmesg'",
+				  d->config->name, format_errno(e));
+	}
 	mutex_unlock(&d->lock);
 	return e;
 }

@@ -3,6 +3,7 @@
  * Looking inside: traces, interrupts, CPUs. Ctrl-T at the prompt gives the overview with one key.
  */
 #include "include/addr.h"
+#include "mgmt/domain.h"
 #include "mgmt/node.h"
 #include "shell/commands.h"
 #include "shell/table.h"
@@ -85,6 +86,32 @@ static int run_overview(const struct command_args *a)
 	return 0;
 }
 
+static int run_domstatecheck(const struct command_args *a)
+{
+	uint64_t rounds = command_number(a, "rounds", 1), done = 0;
+	struct domain *d = commands_domain(a);
+	struct mgmt_error err;
+	size_t size = 0;
+	int e = 0;
+
+	if (!d)
+		return -ENOENT;
+	for (; !e && done < rounds && !tty_interrupted(); done++)
+		e = domain_check_state(d, &size, &err);
+	if (e)
+		(void)command_fail(&err);
+	else
+		tty_print("Domain '%s' came back the same %lu times, %lu bytes of state\n", domain_name(d), done,
+			  size);
+	domain_put(d);
+	return e;
+}
+
+static const struct option domstatecheck_options[] = {
+	OPTION_DOMAIN(WHAT_ACTIVE),
+	OPTION_COUNT("rounds", "how many times, 1 if not given"),
+	OPTION_LAST
+};
 static const struct option trace_options[] = {
 	OPTION_COUNT("count", "how many records, 32 if not given"),
 	OPTION_LAST
@@ -92,6 +119,9 @@ static const struct option trace_options[] = {
 
 const struct command diagnose_commands[] = {
 	{ "cpus", "what each CPU of the host has done", NULL, NULL, run_cpus },
+	{ "domstatecheck", "save a running domain's state, reset it, load it, compare",
+	  "Tells whether what Keel would save of the guest, its memory apart, is whole. It goes on after it.",
+	  domstatecheck_options, run_domstatecheck },
 	{ "irqs", "interrupts of the host by vector", NULL, NULL, run_irqs },
 	{ "overview", "time, memory, CPUs and vCPUs at a glance",
 	  "Ctrl-T at the prompt does the same.", NULL, run_overview },

@@ -341,6 +341,12 @@ uint64_t machine_boot_wall_ns(struct vm *vm)
 	return vm->machine->boot_wall_ns;
 }
 
+void machine_reset(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->machine->count; i++)
+		vm->machine->device[i]->dev->ops->reset(vm->machine->device[i]->dev);
+}
+
 void machine_power_button(struct vm *vm)
 {
 	if (vm->machine)

@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The saved form on guests at work: their state is saved, reset, loaded and compared again and again, and they do not notice."""
+import re
+
+import pytest
+from keel import LINUX, vm
+from test_guests import CHECKS, exit_code, module, tiny
+
+
+def check(keel, name, rounds):
+    """True while the guest runs; then what came back was the same."""
+    out = keel.command(f"domstatecheck {name} {rounds}")
+    assert "EIO" not in out and "ENOMEM" not in out, out + keel.command("dmesg 20")
+    return "came back the same" in out
+
+
+@pytest.mark.cost(80)
+def test_debian_state(start, bed):
+    """While it boots, while it works, while it sleeps."""
+    keel = start(bed, config=vm("debian"), modules=LINUX).boot()
+    keel.command("start debian")
+    for _ in range(20):
+        assert check(keel, "debian", 3)
+        keel.settle(0.3)
+    with keel.console("debian"):
+        keel.expect("READY")
+        keel.expect("debian:/# ")
+        keel.send("while :; do :; done & sleep 1; echo busy$((1 + 1))\r")
+        keel.expect("busy2")
+    assert check(keel, "debian", 200)
+    with keel.console("debian"):
+        keel.send("kill %1; sleep 1; date; cat /proc/uptime; echo idle$((1 + 1))\r")
+        keel.expect("idle2")
+    assert check(keel, "debian", 50)
+    with keel.console("debian"):
+        keel.send("dmesg | grep -iE 'unstable|stall|lockup|spurious'; echo no$((1 + 1))thing; poweroff\r")
+        assert not re.search(r"\] .*(unstable|stall|lockup|spurious)", keel.expect("no2thing"))
+        keel.expect("Power down")
+    keel.wait_state("debian", "shut off")
+    keel.poweroff()
+
+
+@pytest.mark.cost(40)
+@pytest.mark.parametrize("name", CHECKS)
+def test_guest_state(start, bed, name):
+    """Each guest kernel proves its exits all the same while its state is taken apart under it."""
+    keel = start(bed, config=tiny(name), modules=module(name), **({"icount": True} if bed == "svm" else {})).boot()
+    keel.command(f"start {name}")
+    rounds = 0
+    while check(keel, name, 7):
+        rounds += 7
+    keel.wait_state(name, "shut off")
+    with keel.console(name):
+        said = keel.settle(1)
+    assert exit_code(keel, name) == 1, f"{said}\nafter {rounds} rounds"
+    keel.poweroff()
