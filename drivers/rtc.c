@@ -76,7 +76,8 @@ void rtc_init(void)
 		hours = hours % 12 + (b[2] & RTC_HOURS_PM ? 12 : 0);
 	if (v[4] < 1 || v[4] > 12 || v[3] < 1 || v[3] > 31)
 		return;		/* no clock there, or a dead battery: 1970 */
-	boot_wall_ns = ((uint64_t)days_from_civil(2000 + v[5], v[4], v[3]) * 86400 + hours * 3600 + v[1] * 60 + v[0]) *
+	/* Two digits: the century's register stands elsewhere on each machine, or nowhere. 1970 to 2069. */
+	boot_wall_ns = ((uint64_t)days_from_civil((v[5] < 70 ? 2000 : 1900) + v[5], v[4], v[3]) * 86400 + hours * 3600 + v[1] * 60 + v[0]) *
 		       1000000000ul - clock_ns();
 }
 

@@ -270,12 +270,6 @@ static int add_device(struct vm *vm, const struct device_row *row)
 	return claim_regions(vm, d, row);
 }
 
-static void reset_devices(struct machine *m)
-{
-	for (unsigned i = 0; i < m->count; i++)
-		m->device[i]->dev->ops->reset(m->device[i]->dev);
-}
-
 int machine_create(struct vm *vm)
 {
 	struct machine *m = heap_alloc(sizeof(*m));
@@ -291,7 +285,7 @@ int machine_create(struct vm *vm)
 	for (unsigned i = 0; !err && i < ARRAY_COUNT(devices); i++)
 		err = add_device(vm, &devices[i]);
 	if (!err)
-		reset_devices(m);
+		machine_reset(vm);
 	return err;
 }
 

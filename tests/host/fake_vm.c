@@ -3,6 +3,7 @@
  * See fake_vm.h.
  */
 #include "fake_vm.h"
+#include "vmm/vm_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -99,6 +100,13 @@ int vm_resume(struct vm *vm)
 	(void)vm;
 	fake.resumes++;
 	return once(&fake.fail_resume);
+}
+
+int vm_check_state(struct vm *vm, size_t *size)
+{
+	(void)vm;
+	*size = 5000;
+	return once(&fake.fail_check);
 }
 
 void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg)

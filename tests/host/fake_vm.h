@@ -13,7 +13,7 @@ struct fake_vm {
 	struct vm *last;				/* created last */
 	uint64_t available;				/* pages for gmem_available */
 	/* The next calls fail with these, and 0 again afterwards. */
-	int fail_create, fail_load, fail_start, fail_pause, fail_resume;
+	int fail_create, fail_load, fail_start, fail_pause, fail_resume, fail_check;
 	bool module;					/* load_check accepts */
 };
 

@@ -139,6 +139,13 @@ static void go(enum place p)
 	settle();
 }
 
+static int check_state(struct domain *domain, struct mgmt_error *err)
+{
+	size_t size;
+
+	return domain_check_state(domain, &size, err);
+}
+
 static const struct {
 	const char *name;
 	int (*verb)(struct domain *d, struct mgmt_error *err);
@@ -151,6 +158,7 @@ static const struct {
 	{ "destroy", domain_destroy, { 0, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF } },
 	{ "suspend", domain_suspend, { 0, DOMAIN_PAUSED, 0, 0, 0, 0 } },
 	{ "resume", domain_resume, { 0, 0, DOMAIN_RUNNING, 0, 0, 0 } },
+	{ "domstatecheck", check_state, { 0, DOMAIN_RUNNING, 0, 0, 0, 0 } },
 	{ "inject-nmi", domain_inject_nmi, { 0, DOMAIN_RUNNING, 0, DOMAIN_SHUTDOWN, 0, 0 } },
 };
 
@@ -180,6 +188,26 @@ static void every_verb_in_every_state(void **state)
 				assert_int_equal(d->state, places[p]);
 			}
 		}
+}
+
+static void state_check_lets_go(void **state)
+{
+	struct mgmt_error err;
+	size_t size;
+
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_check_state(d, &size, &err), 0);
+	assert_int_equal(size, 5000);
+	fake.fail_check = -EIO;
+	assert_int_equal(domain_check_state(d, &size, &err), -EIO);
+	assert_non_null(strstr(err.message, "'debian'"));
+	fake.fail_pause = -EINTR;
+	assert_int_equal(domain_check_state(d, &size, &err), -EINTR);
+	/* Each pause that held was followed by a resume. */
+	assert_int_equal(fake.pauses, 3);
+	assert_int_equal(fake.resumes, 2);
+	assert_int_equal(d->state, DOMAIN_RUNNING);
 }
 
 static void advice_names_a_verb(void **state)
@@ -626,7 +654,7 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(every_verb_in_every_state), TEST(advice_names_a_verb), TEST(destroy_is_asynchronous),
+		TEST(every_verb_in_every_state), TEST(state_check_lets_go), TEST(advice_names_a_verb), TEST(destroy_is_asynchronous),
 		TEST(destroy_beats_a_restart), TEST(policies), TEST(each_policy_looks_at_its_own_key),
 		TEST(reboot_starts_again_after_power_off), TEST(shutdown_takes_a_reboot_back),
 		TEST(exit_code_and_crash_reason), TEST(crashing_for_ever_ends),
