@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """From power-on to the prompt: each way to boot, each number of cores, and the refusals."""
-import os
 import re
 import shutil
 import subprocess
 
 import pexpect
 import pytest
-from gdb import Gdb, behind_rdmsr
+from gdb import RAX, RDX, Debugger, arguments, behind_rdmsr, free_port
 from keel import BUILD, fields
 
 
@@ -122,15 +121,13 @@ def test_firmware_locked_vmx(start, tmp_path):
     refused(keel, r"locked by the firmware.*VT-x.*settings.*off and on")
 
 
-def test_firmware_disabled_svm(start, tmp_path):
+def test_firmware_disabled_svm(start):
     """QEMU has no VM_CR: its gdb stub answers for it that SVMDIS is set."""
-    path = f"{os.path.relpath(tmp_path)}/gdb"
-    keel = start("svm", emulator=Gdb.arguments(path))
-    gdb = Gdb(path, keel.patience)
-    for address in behind_rdmsr(0xc0010114):
-        gdb.breakpoint(address)
-    gdb.run()
-    gdb.set(Gdb.RAX, 1 << 4)
-    gdb.set(Gdb.RDX, 0)
-    gdb.leave()
+    port = free_port()
+    keel = start("svm", emulator=arguments(port))
+    debugger = Debugger(port)
+    debugger.run_to(*behind_rdmsr(0xc0010114))
+    debugger.register_set(RAX, 1 << 4)
+    debugger.register_set(RDX, 0)
+    debugger.go()
     refused(keel, r"disabled by the firmware.*SVM Mode")
