@@ -19,7 +19,7 @@
  * Placement. A woken thread goes to its last CPU if that idles, else to any idle one, else it queues at its last. A CPU that
  * idles takes waiting threads from others; a busy one whose slice ends with threads waiting kicks an idle CPU to come, or
  * hands one thread to a CPU with a shorter queue: at once when two shorter, else ten times a second, so that
- * threads which do not divide evenly take turns at sharing.
+ * threads which do not divide evenly take turns at sharing: the one that has been there longest goes.
  *
  * Caps and reservations belong to struct thread and to account() and first_fit(): what is over its cap is kept out of the tree.
  *
@@ -123,10 +123,15 @@ static void account(struct queue *q, uint64_t now)
 	advance_clock(q, t->vtime);
 }
 
-/* The thread leaves `from` for `to`, keeping its lag behind or lead over the queue's clock. */
+/*
+ * The thread leaves `from` for `to`, keeping its lead over the queue's clock, or as much of its lag as enqueue() would leave it: one that
+ * slept for days lags by more than `to`'s clock has ever shown.
+ */
 static void translate(struct thread *t, struct queue *from, const struct queue *to)
 {
 	refresh_clock(from);
+	if (t->vtime + lead < from->min_vtime)
+		t->vtime = from->min_vtime - lead;
 	t->vtime += READ_ONCE(to->min_vtime) - from->min_vtime;
 }
 
@@ -155,14 +160,30 @@ static struct thread *thread_of(struct tree_node *n)
 	return n ? tree_entry(n, struct thread, node) : NULL;
 }
 
+static bool fits(const struct thread *t, unsigned cpu)
+{
+	return t->pinned < 0 || (unsigned)t->pinned == cpu;
+}
+
 /* The first that may run on CPU `cpu`, or NULL. */
-static struct thread *first_fit(struct queue *q, int cpu)
+static struct thread *first_fit(struct queue *q, unsigned cpu)
 {
 	struct tree_node *n = tree_first(&q->tree);
 
-	while (n && thread_of(n)->pinned >= 0 && thread_of(n)->pinned != cpu)
+	while (n && !fits(thread_of(n), cpu))
 		n = tree_next(n);
 	return thread_of(n);
+}
+
+/* The one that has been here longest; NULL if that is the one which runs: its turn comes when it waits. */
+static struct thread *eldest_fit(struct queue *q, unsigned cpu)
+{
+	struct thread *t = fits(q->current, cpu) ? q->current : NULL;
+
+	for (struct tree_node *n = tree_first(&q->tree); n; n = tree_next(n))
+		if (fits(thread_of(n), cpu) && (!t || thread_of(n)->came_at <= t->came_at))
+			t = thread_of(n);
+	return t == q->current ? NULL : t;
 }
 
 /* `cpu` has something new in its queue. */
@@ -266,14 +287,15 @@ static void switch_waiting(struct queue *q, struct thread *t)
 
 /* ---- moving between CPUs -------------------------------------------------------------------------------------------- */
 
-/* Takes one thread that may run on `cpu` out of `from`; it then belongs to the caller. Interrupts off, no queue locked. */
-static struct thread *take_from(struct queue *from, unsigned cpu)
+/* Takes the thread that `choose` names for `cpu` out of `from`; it then belongs to the caller. Interrupts off, no queue locked. */
+static struct thread *take_from(struct queue *from, unsigned cpu,
+				struct thread *(*choose)(struct queue *q, unsigned cpu))
 {
 	struct thread *t;
 
 	if (!spin_try(&from->lock))
 		return NULL;
-	t = first_fit(from, (int)cpu);
+	t = choose(from, cpu);
 	if (t) {
 		dequeue(from, t);
 		translate(t, from, &per_cpu(queue, cpu));
@@ -288,6 +310,7 @@ static void give_to(unsigned cpu, struct thread *t)
 	struct queue *q = &per_cpu(queue, cpu);
 
 	spin_lock(&q->lock);
+	t->came_at = tsc_read();
 	enqueue(q, t);
 	spin_unlock(&q->lock);
 }
@@ -309,7 +332,7 @@ static bool steal(struct queue *q)
 
 		if (!READ_ONCE(from->waiting) || load(from) < 2)
 			continue;
-		t = take_from(from, cpu);
+		t = take_from(from, cpu, first_fit);
 		if (!t)
 			continue;
 		q->steals++;
@@ -368,7 +391,7 @@ static void balance(struct queue *q)
 	}
 	if (to == cpu || (shortest + 1 == mine && shortest && now - q->balanced_ns < BALANCE_NS))
 		return;
-	t = take_from(q, to);
+	t = take_from(q, to, shortest + 1 == mine ? eldest_fit : first_fit);
 	if (!t)
 		return;
 	q->balanced_ns = per_cpu(queue, to).balanced_ns = now;

@@ -41,6 +41,7 @@ struct thread {
 	uint64_t per_tick;		/* virtual time per TSC tick, 32.32 fixed point */
 	uint64_t run_ticks, wait_ticks;
 	uint64_t queued_at;		/* TSC */
+	uint64_t came_at;		/* TSC when it came to this CPU from another, or began */
 
 	/* Life. */
 	unsigned refs;			/* atomic: its own until it is dead, and its users' */

@@ -19,6 +19,7 @@
 #include "kernel/mutex.h"
 #include "kernel/sched.h"
 #include "kernel/thread.h"
+#include "kernel/thread_struct.h"
 #include "kernel/timer.h"
 #include "kernel/work.h"
 #include "tests/host/sim.h"
@@ -120,7 +121,7 @@ static void uneven_main(void)
 		t[i] = spawn("hog", hog, NULL, -1, 0);
 	thread_sleep_ns(20 * SECOND);
 	for (unsigned i = 0; i < 3; i++)
-		assert_in_range(thread_run_ticks(t[i]), 20 * SECOND * 60 / 100, 20 * SECOND * 74 / 100);
+		assert_in_range(thread_run_ticks(t[i]), 20 * SECOND * 65 / 100, 20 * SECOND * 68 / 100);
 	join_all(t, 3);
 }
 
@@ -225,6 +226,64 @@ static void long_sleep_main(void)
 	thread_sleep_ns(100 * MS);
 	assert_in_range(thread_run_ticks(t[0]) - before, 45 * MS, 55 * MS);
 	join_all(t, 2);
+}
+
+static bool go, gone;
+static struct thread *late;
+
+static void blocker(void *arg)
+{
+	(void)arg;
+	while (!READ_ONCE(gone))
+		sim_burn(700000);
+}
+
+static void waits_for_it(void *arg)
+{
+	for (;;) {
+		thread_prepare();
+		if (READ_ONCE(go))
+			break;
+		(void)thread_wait(THREAD_FOREVER);
+	}
+	hog(arg);
+}
+
+/* From CPU 0, so that it begins there. */
+static void starter(void *arg)
+{
+	(void)arg;
+	late = spawn("late", waits_for_it, NULL, -1, 0);
+}
+
+/* One that lags by more than another CPU's clock has ever shown wakes up there, and neither starves nor hogs. */
+static void far_behind_main(void)
+{
+	struct thread *t[3], *other[2];
+
+	go = gone = false;
+	sim_deadline = 5000 * SECOND;
+	t[0] = spawn("hog", hog, NULL, 0, 8);		/* its clock runs 128 times as fast */
+	other[0] = spawn("blocker", blocker, NULL, 1, 0);
+	other[1] = spawn("starter", starter, NULL, 0, 1 << 16);
+	thread_join(other[1]);
+	thread_sleep_ns(100 * MS);
+	assert_int_equal(thread_cpu(late), 0);
+	gone = true;
+	thread_join(other[0]);
+	for (unsigned i = 0; i < 25; i++)
+		thread_sleep_ns(100 * SECOND);
+	go = true;
+	thread_wake(late);
+	thread_sleep_ns(10 * MS);
+	assert_int_equal(thread_cpu(late), 1);
+	assert_true(late->vtime < BIT(60));
+	t[1] = late;
+	t[2] = spawn("hog", hog, NULL, 1, 0);
+	thread_sleep_ns(200 * MS);
+	assert_true(thread_run_ticks(t[1]) > 80 * MS);
+	assert_true(thread_run_ticks(t[2]) > 30 * MS);
+	join_all(t, 3);
 }
 
 /* ---- wake-ups ---- */
@@ -616,6 +675,7 @@ SIM_TEST(spread, 4)
 SIM_TEST(steal, 4)
 SIM_TEST(sleepers, 1)
 SIM_TEST(long_sleep, 1)
+SIM_TEST(far_behind, 2)
 SIM_TEST(in_place, 2)
 SIM_TEST(deadlines, 1)
 SIM_TEST(true_already, 1)
@@ -646,7 +706,7 @@ int main(void)
 		cmocka_unit_test(spread),
 		cmocka_unit_test(steal),
 		cmocka_unit_test(sleepers),
-		cmocka_unit_test(long_sleep),
+		cmocka_unit_test(long_sleep), cmocka_unit_test(far_behind),
 		cmocka_unit_test(in_place),
 		cmocka_unit_test(deadlines),
 		cmocka_unit_test(true_already),
