@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The common half of gathering boot information: the memory map is collected as the firmware tells it, overlaps and all, then
- * resolved into a sorted, disjoint list in which the more restrictive claim wins; names are copied; options are
- * looked up. Input is not trusted further than its bounds: a truncated or lying table gives less information.
+ * The common half of gathering boot information: the memory map is collected as the firmware tells
+ * it, overlaps and all, then resolved into a sorted, disjoint list in which the more restrictive
+ * claim wins; names are copied; options are looked up. Input is not trusted further than its
+ * bounds: a truncated or lying table gives less information.
  */
 #include "boot/bootinfo.h"
 
@@ -102,7 +103,10 @@ static const uint8_t rank[] = {
 	[BOOT_MEM_MODULES] = 6, [BOOT_MEM_KEEL] = 7,
 };
 
-/* Usable memory shrinks to whole pages, all else grows to them: a page belongs to its most restrictive byte. */
+/*
+ * Usable memory shrinks to whole pages, all else grows to them: a page belongs to its most
+ * restrictive byte.
+ */
 static void round_to_pages(struct boot_region *r)
 {
 	uint64_t start = r->start.v, end = start + r->size - 1;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: what the boot loader told us, gathered from multiboot2 or PVH into one struct before anything else runs, so that
- * no later code knows which of the two it was. Everything here is a copy, or names physical ranges that the page
- * allocator leaves alone (BOOT_MEM_MODULES, BOOT_MEM_KEEL). Written once by boot/, read-only afterwards.
- * Sources: Multiboot2 Specification 2.0, "Boot information format"; Xen's PVH boot ABI (hvm_start_info).
+ * Contract: what the boot loader told us, gathered from multiboot2 or PVH into one struct before
+ * anything else runs, so that no later code knows which of the two it was. Everything here is a
+ * copy, or names physical ranges that the page allocator leaves alone (BOOT_MEM_MODULES,
+ * BOOT_MEM_KEEL). Written once by boot/, read-only afterwards.
+ * Sources: Multiboot2 Specification 2.0, "Boot information format"; Xen's PVH boot ABI
+ * (hvm_start_info).
  */
 #pragma once
 
@@ -41,7 +43,8 @@ struct bootinfo {
 	char cmdline[BOOT_CMDLINE_MAX];
 	hpa_t image_start;	/* where the image was placed */
 	uint64_t image_size;
-	struct boot_region region[BOOT_REGION_MAX];	/* sorted, disjoint, page-aligned for USABLE */
+	/* Sorted, disjoint, page-aligned for USABLE. */
+	struct boot_region region[BOOT_REGION_MAX];
 	unsigned region_count;
 	struct boot_module module[BOOT_MODULE_MAX];
 	unsigned module_count;
@@ -58,7 +61,10 @@ struct bootinfo {
 
 extern struct bootinfo bootinfo;
 
-/* The value of "key=value" or "" for a bare "key" on Keel's command line, copied to buf; false if absent. */
+/*
+ * The value of "key=value" or "" for a bare "key" on Keel's command line, copied to buf;
+ * false if absent.
+ */
 bool boot_option(const char *key, char *buf, size_t size);
 /* Likewise as an unsigned number (decimal, 0x hex); `fallback` if absent or malformed. */
 uint64_t boot_option_number(const char *key, uint64_t fallback);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A newc cpio archive of modules, for loaders that pass one file only. The files are used where they lie; names lose
- * their folders; what is no regular file is passed over. Reading ends at the trailer or at the first malformed header.
+ * A newc cpio archive of modules, for loaders that pass one file only. The files are used where
+ * they lie; names lose their folders; what is no regular file is passed over. Reading ends at the
+ * trailer or at the first malformed header.
  * Source: cpio(5), "New ASCII Format".
  */
 #include "boot/gather.h"

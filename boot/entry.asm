@@ -1,12 +1,14 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; Where Keel begins, on the boot CPU: by multiboot2 (GRUB, BIOS or UEFI) or PVH (qemu -kernel), both in 32-bit protected
-; mode without paging, the image at any 2 MiB boundary below 4 GiB. Builds the boot map, switches to 64-bit mode, gives
-; the CPU its stack and per-CPU block and calls boot_main(). Until the far return only EBP, where the image is, gives
-; addresses: nothing here is linked at where it runs.
+; Where Keel begins, on the boot CPU: by multiboot2 (GRUB, BIOS or UEFI) or PVH (qemu -kernel), both
+; in 32-bit protected mode without paging, the image at any 2 MiB boundary below 4 GiB. Builds the
+; boot map, switches to 64-bit mode, gives the CPU its stack and per-CPU block and calls
+; boot_main(). Until the far return only EBP, where the image is, gives addresses: nothing here is
+; linked at where it runs.
 ; Sources: Multiboot2 Specification 2.0, "OS image format"; Xen, "x86/HVM direct boot ABI".
 ;
-; The boot map, 2 MiB pages, everything writable and executable; mm/kmap.c replaces it, APs start on it:
+; The boot map, 2 MiB pages, everything writable and executable; mm/kmap.c replaces it,
+; APs start on it:
 ;	slot 0 and slot 256	physical 0 to 4 GiB, as it is and as the direct map
 ;	slot 511		the image at -2 GiB
 
@@ -37,7 +39,8 @@ header:
 	dd 0					; i386, protected mode
 	dd header_end - header
 	dd -(MULTIBOOT2_MAGIC + header_end - header)
-	; No framebuffer is asked for: GRUB would change the mode (and dies of it on some VGA BIOSes). One that is on is told.
+	; No framebuffer is asked for: GRUB would change the mode (and dies of it on some VGA
+	; BIOSes). One that is on is told.
 align 8
 	dw 6, 0					; modules start on pages
 	dd 8
@@ -58,7 +61,8 @@ boot_multiboot_entry:
 	cli
 	cld
 	mov esi, eax
-	; No stack yet: the word at EBX + 4 serves as one for a single call, and gets its value back.
+	; No stack yet: the word at EBX + 4 serves as one for a single call, and gets
+	; its value back.
 	mov edx, [ebx + 4]
 	lea esp, [ebx + 8]
 	call .here

@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How the readers of boot information (multiboot2, PVH) fill struct bootinfo. They see physical memory only through a
- * gather_map function, so that tests give them any bytes. Boot CPU, before everything else; no locks.
+ * How the readers of boot information (multiboot2, PVH) fill struct bootinfo. They see physical
+ * memory only through a gather_map function, so that tests give them any bytes. Boot CPU, before
+ * everything else; no locks.
  */
 #pragma once
 
 #include "boot/bootinfo.h"
 
-/* The bytes at [a, a + size), or NULL if they cannot be reached; on the chip the boot map's first 4 GiB. */
+/*
+ * The bytes at [a, a + size), or NULL if they cannot be reached; on the chip the boot
+ * map's first 4 GiB.
+ */
 typedef const void *gather_map_fn(hpa_t a, uint64_t size);
 
 void gather_reset(void);

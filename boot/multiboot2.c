@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Boot information as multiboot2 gives it: a block of tagged records. Unknown tags are skipped; a tag that runs
- * over the block's end ends the reading.
+ * Boot information as multiboot2 gives it: a block of tagged records. Unknown tags are skipped; a
+ * tag that runs over the block's end ends the reading.
  * Source: Multiboot2 Specification 2.0, "Boot information format".
  */
 #include "boot/gather.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Boot information as PVH gives it (qemu -kernel). There is one module at most; a newc archive stands for the files
- * in it.
+ * Boot information as PVH gives it (qemu -kernel). There is one module at most; a newc archive
+ * stands for the files in it.
  * Source: Xen, "x86/HVM direct boot ABI", hvm_start_info.
  */
 #include "boot/gather.h"

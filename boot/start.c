@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The first C: called by boot/entry.asm with the loader's magic and information, on the boot stack and the boot map. Makes
- * traps and the serial line work, gathers the boot information, and hands over to kernel_main().
+ * The first C: called by boot/entry.asm with the loader's magic and information, on the boot stack
+ * and the boot map. Makes traps and the serial line work, gathers the boot information, and hands
+ * over to kernel_main().
  */
 #include "boot/gather.h"
 #include "cpu/features.h"

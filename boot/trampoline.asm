@@ -1,9 +1,9 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; How every other CPU comes up. The page between trampoline_start and trampoline_end is copied below 1 MiB, its fields are
-; filled in by cpu/smp.c, and a SIPI starts it in real mode at CS:0. It goes straight to 64-bit mode on the boot map,
-; whose slot 0 is as physical memory is, then to the image, the final map, its own per-CPU block and stack, and calls
-; smp_ap_main().
+; How every other CPU comes up. The page between trampoline_start and trampoline_end is copied below
+; 1 MiB, its fields are filled in by cpu/smp.c, and a SIPI starts it in real mode at CS:0. It goes
+; straight to 64-bit mode on the boot map, whose slot 0 is as physical memory is, then to the image,
+; the final map, its own per-CPU block and stack, and calls smp_ap_main().
 ; Source: Intel SDM 3, "Multiple-Processor (MP) Initialization".
 
 %include "offsets.inc"

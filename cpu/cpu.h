@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The instructions that C cannot say: ports, control, debug and model-specific registers, CPUID, flags, descriptor
- * tables. One inline each, named as the instruction. A `_safe` one returns -EFAULT where the chip raises #GP: the
- * fixup table (FIXUP, kernel/trap.c) sends the fault on behind it. Any context. Host tests see
- * tests/host/cpu/cpu.h instead.
+ * The instructions that C cannot say: ports, control, debug and model-specific registers, CPUID,
+ * flags, descriptor tables. One inline each, named as the instruction. A `_safe` one returns
+ * -EFAULT where the chip raises #GP: the fixup table (FIXUP, kernel/trap.c) sends the fault on
+ * behind it. Any context. Host tests see tests/host/cpu/cpu.h instead.
  * Source: Intel SDM 2, "Instruction Set Reference".
  */
 #pragma once
@@ -171,7 +171,10 @@ static inline void cpu_pause(void)
 	__asm__ volatile("pause" ::: "memory");
 }
 
-/* With interrupts off: sleeps until an interrupt, which is taken; returns with interrupts off. No wake-up is lost. */
+/*
+ * With interrupts off: sleeps until an interrupt, which is taken; returns with interrupts off. No
+ * wake-up is lost.
+ */
 static inline void cpu_halt(void)
 {
 	__asm__ volatile("sti; hlt; cli" ::: "memory");

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of quirks; see cpu/errata.h. QEMU's TCG names itself in CPUID 0x40000000; Bochs says nothing but runs its own
- * BIOS, whose ACPI tables carry its name, without the hypervisor bit that QEMU always sets.
+ * The table of quirks; see cpu/errata.h. QEMU's TCG names itself in CPUID 0x40000000; Bochs says
+ * nothing but runs its own BIOS, whose ACPI tables carry its name, without the hypervisor bit that
+ * QEMU always sets.
  */
 #include "cpu/errata.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Quirks of chips and of the emulators that stand in for them: one table, judged once at boot. Code that must act
- * differently asks errata_has(); `nodeinfo` shows what was found, with the explanation. Never #ifdef.
+ * Quirks of chips and of the emulators that stand in for them: one table, judged once at boot. Code
+ * that must act differently asks errata_has(); `nodeinfo` shows what was found, with the
+ * explanation. Never #ifdef.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPU features; see cpu/features.h. A leaf above the highest one is all zeros here, although chips answer it with
- * another leaf's data.
+ * CPU features; see cpu/features.h. A leaf above the highest one is all zeros here, although chips
+ * answer it with another leaf's data.
  */
 #include "cpu/features.h"
 

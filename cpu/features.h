@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What this machine's CPUs have, read from CPUID once on the boot CPU; `cpu_has(FEATURE_X)` is one load and one test.
- * Rows name the bits that Keel itself asks about; what a guest is shown is vmm/cpuid.c's business.
+ * What this machine's CPUs have, read from CPUID once on the boot CPU; `cpu_has(FEATURE_X)` is one
+ * load and one test. Rows name the bits that Keel itself asks about; what a guest is shown is
+ * vmm/cpuid.c's business.
  * Source: Intel SDM 2, "CPUID"; AMD64 APM 3, "CPUID Feature Flags".
  */
 #pragma once
@@ -80,7 +81,8 @@ enum cpu_vendor { VENDOR_OTHER, VENDOR_INTEL, VENDOR_AMD };
 struct features {
 	uint64_t bits[DIV_UP(FEATURE_COUNT, 64)];
 	enum cpu_vendor vendor;
-	char vendor_name[13], brand[49], hypervisor[13];	/* brand without blanks around it; "" where there is none */
+	/* Brand without blanks around it; "" where there is none. */
+	char vendor_name[13], brand[49], hypervisor[13];
 	unsigned family, model, stepping;
 	uint32_t max_basic, max_extended;	/* leaves */
 	uint8_t physical_bits, linear_bits;
@@ -97,5 +99,8 @@ static inline bool cpu_has(enum feature f)
 const char *features_name(enum feature f);
 /* Boot CPU, before anything asks. */
 void features_init(void);
-/* Another CPU: features that the boot CPU has and this one lacks, the first of them; FEATURE_COUNT if none. */
+/*
+ * Another CPU: features that the boot CPU has and this one lacks, the first of them;
+ * FEATURE_COUNT if none.
+ */
 enum feature features_missing_here(void);

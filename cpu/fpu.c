@@ -18,7 +18,8 @@
 
 static uint64_t xcr0;
 static size_t area_size = FXSAVE_SIZE;
-static bool keeps_pointers;	/* AMD before Zen 2: restoring leaves the last x87 instruction's addresses, unless it faulted */
+static bool keeps_pointers;	/* AMD before Zen 2: restoring leaves the last x87 instruction's
+				 * addresses, unless it faulted */
 
 void fpu_init(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's x87, SSE, AVX ... state, which Keel's own code never uses. Areas are in XSAVE's standard form (FXSAVE's on a
- * CPU without XSAVE), 64-byte aligned; XCR0 holds everything Keel supports except while a guest runs.
+ * A guest's x87, SSE, AVX ... state, which Keel's own code never uses. Areas are in XSAVE's
+ * standard form (FXSAVE's on a CPU without XSAVE), 64-byte aligned; XCR0 holds everything Keel
+ * supports except while a guest runs.
  * Source: Intel SDM 1, "Managing State Using the XSAVE Feature Set".
  */
 #pragma once

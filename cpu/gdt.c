@@ -7,7 +7,9 @@
 #include "cpu/cpu.h"
 #include "cpu/percpu.h"
 
-/* Descriptor bits: present, ring, code/data, long mode; base and limit are ignored but for the TSS. */
+/*
+ * Descriptor bits: present, ring, code/data, long mode; base and limit are ignored but for the TSS.
+ */
 #define SEGMENT_KERNEL_CODE	0x00af9b000000fffful
 #define SEGMENT_KERNEL_DATA	0x00cf93000000fffful
 #define SEGMENT_USER_CODE32	0x00cffb000000fffful

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Segments and the task state of each CPU. The order of the selectors is the one that SYSCALL and SYSRET demand, so
- * that programs in ring 3 need no other table. The TSS gives NMI, #DF and #MC stacks of their own (IST), which work
- * whatever the interrupted stack looks like.
+ * Segments and the task state of each CPU. The order of the selectors is the one that SYSCALL and
+ * SYSRET demand, so that programs in ring 3 need no other table. The TSS gives NMI, #DF and #MC
+ * stacks of their own (IST), which work whatever the interrupted stack looks like.
  * Source: Intel SDM 3, "Task Management in 64-bit Mode"; SDM 2, "SYSRET".
  */
 #pragma once

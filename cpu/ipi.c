@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Messages between CPUs; see cpu/ipi.h. There is one function call under way at a time in the whole machine. Who wants to
- * start the next waits with interrupts on, and so serves the one that is under way; therefore two CPUs that call
- * each other do not stand still. A message that brought no answer for long is sent again.
+ * Messages between CPUs; see cpu/ipi.h. There is one function call under way at a time in the whole
+ * machine. Who wants to start the next waits with interrupts on, and so serves the one that is
+ * under way; therefore two CPUs that call each other do not stand still. A message that brought no
+ * answer for long is sent again.
  */
 #include "cpu/ipi.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chip's local APIC; see cpu/lapic.h. x2APIC is switched on wherever the CPU has it; else the registers are mapped
- * once for all CPUs, for each sees its own at the same address. A register is named by its xAPIC offset in both modes.
+ * The chip's local APIC; see cpu/lapic.h. x2APIC is switched on wherever the CPU has it; else the
+ * registers are mapped once for all CPUs, for each sees its own at the same address. A register is
+ * named by its xAPIC offset in both modes.
  */
 #include "cpu/lapic.h"
 

@@ -12,7 +12,10 @@ void lapic_cpu_init(void);		/* every CPU: enables, spurious and error vectors, L
 void lapic_eoi(void);
 uint32_t lapic_id(void);		/* of this CPU */
 void lapic_send(uint32_t apic_id, uint32_t icr_low);
-/* One-shot, by absolute TSC value; the LAPIC timer in TSC-deadline mode where it exists, else calibrated ticks. */
+/*
+ * One-shot, by absolute TSC value; the LAPIC timer in TSC-deadline mode where it exists, else
+ * calibrated ticks.
+ */
 void lapic_timer_set(uint64_t tsc_deadline);
 void lapic_timer_stop(void);
 bool lapic_is_x2apic(void);

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names and bits of the registers of the architecture, as the manuals spell them, sorted by encoding. The VMX
- * capability MSRs are in vmx/, VMCB and VMCS fields with their owners. Only numbers: also the assembly's source, through
- * kernel/offsets.c.
- * Sources: Intel SDM 3, "System Architecture Overview"; SDM 4, "Model-Specific Registers"; AMD64 APM 2, "MSR
- * Cross-Reference".
+ * Names and bits of the registers of the architecture, as the manuals spell them, sorted by
+ * encoding. The VMX capability MSRs are in vmx/, VMCB and VMCS fields with their owners. Only
+ * numbers: also the assembly's source, through kernel/offsets.c.
+ * Sources: Intel SDM 3, "System Architecture Overview"; SDM 4, "Model-Specific Registers"; AMD64
+ * APM 2, "MSR Cross-Reference".
  */
 #pragma once
 

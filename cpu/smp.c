@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Starting the other CPUs; see cpu/smp.h. One trampoline page below 1 MiB and one struct ap_start serve them all, since they
- * start in turn; boot/trampoline.asm reads both.
+ * Starting the other CPUs; see cpu/smp.h. One trampoline page below 1 MiB and one struct ap_start
+ * serve them all, since they start in turn; boot/trampoline.asm reads both.
  */
 #include "cpu/smp.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Starting the other CPUs, one after another, by INIT and SIPI. Boot CPU, thread context, after kmap, LAPIC and TSC.
+ * Starting the other CPUs, one after another, by INIT and SIPI. Boot CPU, thread context, after
+ * kmap, LAPIC and TSC.
  * Source: Intel SDM 3, "Multiple-Processor (MP) Initialization".
  */
 #pragma once
@@ -8,10 +9,10 @@
 #include "include/compiler.h"
 
 /*
- * Brings up the CPU with this APIC id (the boot CPU's own is passed over) with its block and stacks on `node`. It gets the
- * next index, runs `main` on its own stack with interrupts off, and is counted in cpu_count when that calls smp_ap_ready().
- * -ENOSPC past CPU_MAX or without a low page, -ERANGE for an id that only x2APIC can name, -ENOMEM, -ETIMEDOUT when it
- * does not answer.
+ * Brings up the CPU with this APIC id (the boot CPU's own is passed over) with its block and stacks
+ * on `node`. It gets the next index, runs `main` on its own stack with interrupts off, and is
+ * counted in cpu_count when that calls smp_ap_ready(). -ENOSPC past CPU_MAX or without a low page,
+ * -ERANGE for an id that only x2APIC can name, -ENOMEM, -ETIMEDOUT when it does not answer.
  */
 int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void)) must_check;
 
@@ -22,5 +23,8 @@ void smp_ap_ready(void);
 #define SMP_STACK_PAGES		4
 #define SMP_TRAP_STACK_PAGES	2
 
-/* This CPU's own stacks for NMI, #DF and #MC, with guard pages, in place of the boot CPU's early one. -ENOMEM. */
+/*
+ * This CPU's own stacks for NMI, #DF and #MC, with guard pages, in place of the boot CPU's
+ * early one. -ENOMEM.
+ */
 int smp_trap_stacks_init(void) must_check;

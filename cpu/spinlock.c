@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ticket spinlocks. A ticket is drawn with one locked add and the owner is raised by a plain store, so waiters
- * come in turn. In debug builds each CPU keeps the locks it holds, at most 16, and panics when one is taken out of
- * rising order, taken twice, or released by another CPU.
+ * Ticket spinlocks. A ticket is drawn with one locked add and the owner is raised by a plain store,
+ * so waiters come in turn. In debug builds each CPU keeps the locks it holds, at most 16, and
+ * panics when one is taken out of rising order, taken twice, or released by another CPU.
  */
 #include "cpu/spinlock.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Spinlocks: FIFO tickets, held briefly, never across a wait, a sched_point() or a gmem call. What interrupt
- * handlers also take is taken with spin_lock_irq(). Each lock has a level; a CPU takes locks in
- * rising order of level only (checked in debug builds). The order itself is docs/LOCKING.md.
+ * Spinlocks: FIFO tickets, held briefly, never across a wait, a sched_point() or a gmem call. What
+ * interrupt handlers also take is taken with spin_lock_irq(). Each lock has a level; a CPU takes
+ * locks in rising order of level only (checked in debug builds). The order itself is
+ * docs/LOCKING.md.
  */
 #pragma once
 
@@ -37,7 +38,8 @@ enum lock_level {
 struct spinlock {
 	uint16_t next, owner;	/* tickets */
 	uint8_t level;		/* enum lock_level */
-	uint8_t seen;		/* debug builds: with interrupts open, in an interrupt; never both */
+	uint8_t seen;		/* debug builds: with interrupts open, in an interrupt; never
+				 * both */
 	int16_t holder;		/* CPU index, -1 if free */
 	const char *name;
 };
@@ -52,7 +54,10 @@ void spin_unlock(struct spinlock *l);
 uint64_t spin_lock_irq(struct spinlock *l) must_check;
 void spin_unlock_irq(struct spinlock *l, uint64_t flags);
 bool spin_held(const struct spinlock *l);	/* by this CPU; for ASSERT */
-/* Around an interrupt handler: what it takes must be taken with interrupts off everywhere (checked in debug builds). */
+/*
+ * Around an interrupt handler: what it takes must be taken with interrupts off everywhere (checked
+ * in debug builds).
+ */
 void spin_enter_interrupt(void);
 void spin_leave_interrupt(void);
 /* What this CPU holds (debug builds; else nothing), for panic. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Host time; see cpu/tsc.h. The TSC is measured against a reference counter between two moments, each read as
- * TSC, reference, TSC: of several tries the tightest counts, so that an interruption between the reads does no harm.
- * CPUID's word on the frequency is taken only if it agrees with the measurement to a thousandth: it is then the more exact.
+ * Host time; see cpu/tsc.h. The TSC is measured against a reference counter between two moments,
+ * each read as TSC, reference, TSC: of several tries the tightest counts, so that an interruption
+ * between the reads does no harm. CPUID's word on the frequency is taken only if it agrees with the
+ * measurement to a thousandth: it is then the more exact.
  * Source: Intel SDM 3, "Time-Stamp Counter".
  */
 #include "cpu/tsc.h"
@@ -17,8 +18,9 @@
 
 #define REFERENCE_MAX	4
 #define TRIES		8
-#define WINDOW_MIN_US	2000		/* the window grows until it is 50,000 times (20 ppm) what the */
-#define WINDOW_MAX_US	64000		/* readings leave open, or as long as this */
+/* The window grows until it is 50,000 times (20 ppm) what the readings leave open, or MAX long. */
+#define WINDOW_MIN_US	2000
+#define WINDOW_MAX_US	64000
 #define WINDOW_FACTOR	50000
 #define SKEW_ROUNDS	8
 #define SKEW_WARN_NS	1000
@@ -36,7 +38,7 @@ void tsc_add_reference(const struct tsc_reference *r)
 		references[reference_count++] = *r;
 }
 
-/* ---- the PIT, if there is nothing better: channel 2, whose gate is ours, counts down from 65536 ---- */
+/* ---- the PIT, if there is nothing better: channel 2, whose gate is ours, counts from 65536 --- */
 
 #define PIT_HZ		1193182
 #define PIT_CHANNEL2	0x42
@@ -46,7 +48,8 @@ void tsc_add_reference(const struct tsc_reference *r)
 static void pit_start(void)
 {
 	cpu_out8(PIT_GATE, (cpu_in8(PIT_GATE) & ~2) | 1);	/* gate on, speaker off */
-	cpu_out8(PIT_COMMAND, 0xb4);				/* channel 2, low then high byte, mode 2 */
+	/* Channel 2, low then high byte, mode 2. */
+	cpu_out8(PIT_COMMAND, 0xb4);
 	cpu_out8(PIT_CHANNEL2, 0);
 	cpu_out8(PIT_CHANNEL2, 0);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: host time. The TSC, calibrated at boot against HPET or the PM timer (PIT as a last resort), checked between cores;
- * clock_ns() is monotonic on all CPUs from tsc_init on. Conversions are multiply and shift.
+ * Contract: host time. The TSC, calibrated at boot against HPET or the PM timer (PIT as a last
+ * resort), checked between cores; clock_ns() is monotonic on all CPUs from tsc_init on. Conversions
+ * are multiply and shift.
  */
 #pragma once
 
@@ -32,7 +33,10 @@ static inline uint64_t clock_ns(void)
 	return tsc_to_ns(tsc_read() - tsc_base);
 }
 
-/* A counter of known rate that counts up and wraps at `mask`, a block of ones. The best is given first. */
+/*
+ * A counter of known rate that counts up and wraps at `mask`, a block of ones. The best
+ * is given first.
+ */
 struct tsc_reference {
 	const char *name;
 	uint64_t hz, mask;
@@ -42,7 +46,10 @@ struct tsc_reference {
 /* Before tsc_init(), at most four; without any the PIT is used. */
 void tsc_add_reference(const struct tsc_reference *r);
 void tsc_init(void);
-/* The two sides of one measurement, at the same time: CPU 0 for `cpu`, and that CPU itself. Interrupts off. */
+/*
+ * The two sides of one measurement, at the same time: CPU 0 for `cpu`, and that CPU itself.
+ * Interrupts off.
+ */
 void tsc_skew_measure(unsigned cpu);
 void tsc_skew_answer(void);
 /* Measured at boot between CPU 0 and `cpu`, in ticks; shown by nodeinfo. */

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Parses ACPI tables. Everything is copied before it is looked at, in small pieces through one reader, so that no length in a table
- * can lead outside the table and no table outside memory. A struct table is the window on one table whose length
- * and checksum have been checked; field() reads from it, zeros beyond its end.
- * Source: ACPI Specification 6.4, "ACPI Software Programming Model"; PCI Firmware Specification 3.2, "MCFG table";
- * IA-PC HPET Specification 1.0a, "The ACPI 2.0 HPET description table".
+ * Parses ACPI tables. Everything is copied before it is looked at, in small pieces through one
+ * reader, so that no length in a table can lead outside the table and no table outside memory. A
+ * struct table is the window on one table whose length and checksum have been checked; field()
+ * reads from it, zeros beyond its end.
+ * Source: ACPI Specification 6.4, "ACPI Software Programming Model"; PCI Firmware Specification
+ * 3.2, "MCFG table"; IA-PC HPET Specification 1.0a, "The ACPI 2.0 HPET description table".
  */
 #include "drivers/acpi.h"
 
@@ -211,7 +212,10 @@ static void madt_entry(struct acpi_info *out, const struct table *t, uint32_t at
 	}
 }
 
-/* Calls `entry` for each record {type, length, ...}; one that is too short or runs over the end ends the walk. */
+/*
+ * Calls `entry` for each record {type, length, ...}; one that is too short or runs over the end
+ * ends the walk.
+ */
 static void walk(struct acpi_info *out, const struct table *t, uint32_t at,
 		 void (*entry)(struct acpi_info *out, const struct table *t, uint32_t at))
 {
@@ -236,7 +240,10 @@ static void parse_madt(struct acpi_info *out, const struct table *t)
 
 /* ---- FADT and the soft-off package ---- */
 
-/* One number of a package: ZeroOp, OneOp, or BytePrefix and a byte. Returns the offset behind it, 0 if it is another thing. */
+/*
+ * One number of a package: ZeroOp, OneOp, or BytePrefix and a byte. Returns the offset behind it, 0
+ * if it is another thing.
+ */
 static uint32_t package_byte(const struct table *t, uint32_t at, uint8_t *v)
 {
 	uint8_t op = (uint8_t)field(t, at, 1);

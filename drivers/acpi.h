@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the firmware's ACPI tables say, gathered once at boot into one struct: CPUs, interrupt controllers, power management ports,
- * ECAM, HPET, memory nodes. Tables only, no AML: the soft-off values are found by looking for the package _S5 in the
- * DSDT's bytes. The input is not trusted: a table that is cut, damaged or absurd is left out, with a warning.
- * Read-only after acpi_init. Source: Advanced Configuration and Power Interface Specification 6.4,
- * "ACPI Software Programming Model".
+ * What the firmware's ACPI tables say, gathered once at boot into one struct: CPUs, interrupt
+ * controllers, power management ports, ECAM, HPET, memory nodes. Tables only, no AML: the
+ * soft-off values are found by looking for the package _S5 in the DSDT's bytes. The input is not
+ * trusted: a table that is cut, damaged or absurd is left out, with a warning. Read-only after
+ * acpi_init. Source: Advanced Configuration and Power Interface Specification 6.4, "ACPI Software
+ * Programming Model".
  */
 #pragma once
 
@@ -110,7 +111,10 @@ extern struct acpi_info acpi_info;
 /* Copies n bytes of physical memory; false if they cannot be had. */
 typedef bool acpi_reader(hpa_t a, void *buf, size_t n);
 
-/* Into *out, whatever the input; `rsdp` is a copy of it. -ENOENT: no RSDP or root table that can be used. */
+/*
+ * Into *out, whatever the input; `rsdp` is a copy of it. -ENOENT: no RSDP or root table
+ * that can be used.
+ */
 int acpi_parse(struct acpi_info *out, const void *rsdp, size_t rsdp_size, acpi_reader *read) must_check;
 
 /* Into acpi_info, through the boot map's direct window: before kmap_init. */

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Soft-off and reset of the machine by what its ACPI tables offer, and by older means where they offer nothing (Bochs: FADT revision
- * 1, no reset register). Any context, also panic: no lock, no memory.
- * Source: ACPI Specification 6.4, "PM1 Control Registers", "Reset Register"; Intel ICH9 datasheet, "Reset Control
- * Register" (port 0xcf9).
+ * Soft-off and reset of the machine by what its ACPI tables offer, and by older means where
+ * they offer nothing (Bochs: FADT revision 1, no reset register). Any context, also panic: no
+ * lock, no memory.
+ * Source: ACPI Specification 6.4, "PM1 Control Registers", "Reset Register"; Intel ICH9 datasheet,
+ * "Reset Control Register" (port 0xcf9).
  */
 #include "drivers/acpi.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HPET: three registers are used, capabilities (period), configuration (enable) and the main counter. A counter of 64 bits is read
- * as one; where the chip has 32, the upper half is masked. Set up by the boot CPU, read by any.
+ * HPET: three registers are used, capabilities (period), configuration (enable) and the main
+ * counter. A counter of 64 bits is read as one; where the chip has 32, the upper half is masked.
+ * Set up by the boot CPU, read by any.
  * Source: IA-PC HPET Specification 1.0a, "Register Definitions".
  */
 #include "drivers/hpet.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * I/O APICs: an index register and a data register, hence the lock: ioapic_lock (LOCK_LEAF), taken with interrupts off.
- * The 8259s are remapped before they are masked, since their spurious interrupts cannot be masked and must not look like
- * exceptions.
+ * I/O APICs: an index register and a data register, hence the lock: ioapic_lock (LOCK_LEAF), taken
+ * with interrupts off. The 8259s are remapped before they are masked, since their spurious
+ * interrupts cannot be masked and must not look like exceptions.
  * Source: Intel 82093AA datasheet, "Register description"; Intel 8259A datasheet, "Programming".
  */
 #include "drivers/ioapic.h"
@@ -65,7 +65,10 @@ static const struct ioapic *find(uint32_t gsi)
 	return NULL;
 }
 
-/* Initialisation words: edge, cascade, ICW4; vector base; wiring of the cascade; 8086 mode. Then all masked. */
+/*
+ * Initialisation words: edge, cascade, ICW4; vector base; wiring of the cascade; 8086 mode.
+ * Then all masked.
+ */
 static void pic_silence(void)
 {
 	static const struct { uint16_t port; uint8_t v; } steps[] = {

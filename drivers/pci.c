@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PCI. ECAM windows are mapped a bus (1 MiB) at a time, when the bus is first touched, since a whole segment would cost half a
- * megabyte of page tables. Enumeration walks from bus 0 over bridges, and each bus only once, whatever the bridges say.
+ * PCI. ECAM windows are mapped a bus (1 MiB) at a time, when the bus is first touched, since a
+ * whole segment would cost half a megabyte of page tables. Enumeration walks from bus 0 over
+ * bridges, and each bus only once, whatever the bridges say.
  *
- * Locking: pci_lock (LOCK_LEAF) around the port pair. The ECAM table and the list are written at boot only.
+ * Locking: pci_lock (LOCK_LEAF) around the port pair. The ECAM table and the list are
+ * written at boot only.
  */
 #include "drivers/pci.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's PCI functions: configuration access by ECAM where the MCFG has the bus and by ports 0xcf8/0xcfc otherwise, and a list
- * of what is there. Numbering and resources are the firmware's; nothing is moved. Accesses from any context.
+ * The machine's PCI functions: configuration access by ECAM where the MCFG has the bus and by ports
+ * 0xcf8/0xcfc otherwise, and a list of what is there. Numbering and resources are the firmware's;
+ * nothing is moved. Accesses from any context.
  * Sources: PCI Local Bus Specification 3.0, "Configuration Space"; PCI Express Base 4.0, "ECAM".
  */
 #pragma once
@@ -20,12 +21,18 @@ struct pci_device {
 	uint8_t irq_pin;		/* 0: none, 1 to 4: INTA to INTD */
 };
 
-/* After acpi_init and kmap_init: finds the functions on all buses behind segment 0's bus 0, and on the other segments. */
+/*
+ * After acpi_init and kmap_init: finds the functions on all buses behind segment 0's bus 0, and on
+ * the other segments.
+ */
 void pci_init(void);
 unsigned pci_count(void);
 const struct pci_device *pci_get(unsigned index);	/* NULL beyond the last */
 
-/* `size` is 1, 2 or 4, `reg` aligned to it; all ones where nothing is (extended registers without ECAM too). */
+/*
+ * `size` is 1, 2 or 4, `reg` aligned to it; all ones where nothing is (extended registers
+ * without ECAM too).
+ */
 uint32_t pci_read(const struct pci_device *d, unsigned reg, unsigned size);
 void pci_write(const struct pci_device *d, unsigned reg, unsigned size, uint32_t v);
 

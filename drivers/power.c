@@ -9,7 +9,10 @@
 #include "drivers/uart.h"
 #include "kernel/panic.h"
 
-/* The last means: an interrupt without a table to take it from is a shutdown, which every chipset turns into reset. */
+/*
+ * The last means: an interrupt without a table to take it from is a shutdown, which every chipset
+ * turns into reset.
+ */
 static void triple_fault(void)
 {
 	struct cpu_table nothing = { 0, 0 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine's switch: off and reset, by ACPI where there is it, else by what PCs have always had. Any context.
+ * The machine's switch: off and reset, by ACPI where there is it, else by what PCs have always
+ * had. Any context.
  */
 #pragma once
 

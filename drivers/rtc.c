@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The MC146818 at ports 70h/71h; see rtc.h. Boot CPU only, once. Source: Motorola MC146818A data sheet, "Address Map".
+ * The MC146818 at ports 70h/71h; see rtc.h. Boot CPU only, once. Source: Motorola MC146818A data
+ * sheet, "Address Map".
  */
 #include "drivers/rtc.h"
 
@@ -42,7 +43,10 @@ static unsigned decode(uint8_t v, bool binary)
 	return binary ? v : (v >> 4) * 10u + (v & 15);
 }
 
-/* Days from 1970-01-01 to the given date (Howard Hinnant's civil calendar: the year begins in March). */
+/*
+ * Days from 1970-01-01 to the given date (Howard Hinnant's civil calendar: the year
+ * begins in March).
+ */
 static int64_t days_from_civil(int64_t y, unsigned m, unsigned d)
 {
 	int64_t era;

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* The chip's real-time clock, read once at boot; wall time goes on by Keel's own clock from there. */
+/*
+ * The chip's real-time clock, read once at boot; wall time goes on by Keel's own clock from there.
+ */
 #pragma once
 
 #include "include/compiler.h"

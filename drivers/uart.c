@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial line; see drivers/uart.h. One routine, pump(), moves bytes both ways between the chip and the rings, whether
- * an interrupt, a poll or a full ring calls it. Receive interrupts go off while the receive ring is full: the bytes
- * then stay in the chip, and behind it flow control holds the sender.
+ * The serial line; see drivers/uart.h. One routine, pump(), moves bytes both ways between the chip
+ * and the rings, whether an interrupt, a poll or a full ring calls it. Receive interrupts go off
+ * while the receive ring is full: the bytes then stay in the chip, and behind it flow control
+ * holds the sender.
  */
 #include "drivers/uart.h"
 
@@ -46,7 +47,8 @@ static bool present, irq_mode, rx_unseen;
 static unsigned fifo_depth;
 static uint8_t ier;
 static uint8_t rx[RX_SIZE], tx[TX_SIZE];
-static uint32_t rx_head, rx_tail, tx_head, tx_tail;	/* free-running; head is where bytes enter */
+/* Free-running; head is where bytes enter. */
+static uint32_t rx_head, rx_tail, tx_head, tx_tail;
 static struct uart_stats stats;
 static void (*receive_hook)(void);
 
@@ -142,7 +144,10 @@ void uart_irq_start(void)
 	spin_unlock_irq(&lock, flags);
 }
 
-/* Until at most `left` bytes are queued. What is received meanwhile is told by the interrupt that sends the rest. */
+/*
+ * Until at most `left` bytes are queued. What is received meanwhile is told by the interrupt that
+ * sends the rest.
+ */
 static void drain(uint32_t left)
 {
 	unsigned patience = PATIENCE;

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial line, a 16550 at 0x3f8, 115200 8N1: the only way in and out. Polled from the first instruction on;
- * uart_irq_start() makes both directions interrupt-driven. Received bytes wait in a ring of 4 KiB, and when it is full
- * in the chip and its sender, so nothing that is typed is lost while others print. Output is queued in a ring of
- * 16 KiB; who fills it faster than the line drains it waits, polling both directions. Any context; LOCK_UART.
+ * The serial line, a 16550 at 0x3f8, 115200 8N1: the only way in and out. Polled from the first
+ * instruction on; uart_irq_start() makes both directions interrupt-driven. Received bytes wait in a
+ * ring of 4 KiB, and when it is full in the chip and its sender, so nothing that is typed is lost
+ * while others print. Output is queued in a ring of 16 KiB; who fills it faster than the line
+ * drains it waits, polling both directions. Any context; LOCK_UART.
  * Source: National Semiconductor, "PC16550D".
  */
 #pragma once
@@ -12,7 +13,8 @@
 
 #define UART_IRQ	4	/* ISA line, IOAPIC input by way of the MADT */
 
-void uart_init(void);			/* polled; also when there is no chip: then everything is dropped */
+/* Polled; also when there is no chip: then everything is dropped. */
+void uart_init(void);
 bool uart_present(void);
 /* The line's interrupt handler, to be routed by the caller; afterwards uart_irq_start(). */
 void uart_irq(void *arg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The three kinds of address, each its own type so that mixing them does not compile: guest physical, host
- * physical, guest virtual (linear). A host virtual address is a C pointer.
+ * The three kinds of address, each its own type so that mixing them does not compile: guest
+ * physical, host physical, guest virtual (linear). A host virtual address is a C pointer.
  */
 #pragma once
 

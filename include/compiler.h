@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the compiler is asked for beyond the language: attributes, branch hints, barriers. No dependency, no code.
+ * What the compiler is asked for beyond the language: attributes, branch hints, barriers. No
+ * dependency, no code.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Error numbers: functions return 0 or one of these, negated. The list is short on purpose; lib/format prints
- * their names. Numbers follow Linux, so that a host test that links libc agrees with the kernel.
+ * Error numbers: functions return 0 or one of these, negated. The list is short on purpose;
+ * lib/format prints their names. Numbers follow Linux, so that a host test that links libc agrees
+ * with the kernel.
  */
 #pragma once
 

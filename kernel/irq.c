@@ -2,8 +2,9 @@
 /*
  * Interrupt vectors: one table of handlers for all CPUs, counters per CPU.
  *
- * Locking: irq_lock (LOCK_LEAF) orders claims among each other. Dispatch reads without it: a row's `fn` is written last when
- * it is claimed and first when it is freed, and who frees a vector has silenced its source.
+ * Locking: irq_lock (LOCK_LEAF) orders claims among each other. Dispatch reads without it: a row's
+ * `fn` is written last when it is claimed and first when it is freed, and who frees a vector has
+ * silenced its source.
  */
 #include "kernel/irq.h"
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log. Two rings: `entries`, one per line, and `text`, into which they point by positions that only rise; a line is there as
- * long as neither ring has gone round over it, so nothing has to be dropped by hand.
+ * The log. Two rings: `entries`, one per line, and `text`, into which they point by positions that
+ * only rise; a line is there as long as neither ring has gone round over it, so nothing has to be
+ * dropped by hand.
  *
- * Locking: log_lock (LOCK_LOG) around both rings. A writer that cannot have it (an NMI over its holder, a panic with
- * the holder stopped) goes on without after a while: a garbled line is better than a silent end.
+ * Locking: log_lock (LOCK_LOG) around both rings. A writer that cannot have it (an NMI over its
+ * holder, a panic with the holder stopped) goes on without after a while: a garbled line is better
+ * than a silent end.
  */
 #include "kernel/log.h"
 

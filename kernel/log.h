@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: the log. Lines of at most 255 characters, time-stamped, kept in a ring for `dmesg` and given to sinks (the serial
- * console). Any context, also NMI and panic (then without the lock). Text begins with its area: "acpi: no MADT".
+ * Contract: the log. Lines of at most 255 characters, time-stamped, kept in a ring for `dmesg` and
+ * given to sinks (the serial console). Any context, also NMI and panic (then without the lock).
+ * Text begins with its area: "acpi: no MADT".
  */
 #pragma once
 
@@ -23,12 +24,21 @@ struct log_line {
 	char text[256];
 };
 
-/* The first line with sequence >= from; false at the end. Lines that the ring has dropped are skipped. */
+/*
+ * The first line with sequence >= from; false at the end. Lines that the ring has
+ * dropped are skipped.
+ */
 bool log_read(uint64_t from, struct log_line *out);
 
-/* Called with each line of LOG_INFO or above, any context, the log's lock not held. One sink; NULL = early uart. */
+/*
+ * Called with each line of LOG_INFO or above, any context, the log's lock not held. One sink;
+ * NULL = early uart.
+ */
 void log_set_sink(void (*sink)(const struct log_line *line));
-/* The early uart: gets whole lines with time and newline while there is no sink. Set first of all at boot. */
+/*
+ * The early uart: gets whole lines with time and newline while there is no sink. Set first
+ * of all at boot.
+ */
 void log_set_early(void (*write)(const char *text, size_t length));
 
 /* "[    0.123456] warning: area: text\n"; returns its length. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A table of contents: what is brought up, in order, and nothing else. The only file that wires layers together.
+ * A table of contents: what is brought up, in order, and nothing else. The only file that wires
+ * layers together.
  */
 #include "kernel/main.h"
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Mutexes and wait queues. A mutex is handed on: the one who unlocks makes the first waiter its holder before he wakes him, so nobody
- * is overtaken and a woken waiter never finds it taken.
+ * Mutexes and wait queues. A mutex is handed on: the one who unlocks makes the first waiter its
+ * holder before he wakes him, so nobody is overtaken and a woken waiter never finds it taken.
  *
- * Locking: the inner spinlock of each (LOCK_WAIT, irq-safe). Threads are woken under it, which takes run-queue locks
- * (LOCK_SCHED); a waiter's entry lives on its stack, and it leaves the list under the same lock before it returns.
+ * Locking: the inner spinlock of each (LOCK_WAIT, irq-safe). Threads are woken under it, which
+ * takes run-queue locks (LOCK_SCHED); a waiter's entry lives on its stack, and it leaves the list
+ * under the same lock before it returns.
  */
 #include "kernel/mutex.h"
 

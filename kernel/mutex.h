@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: sleeping locks and condition waits, thread context only. FIFO; remember their holder; may be held across waits and gmem.
- * Levels as for spinlocks: all mutexes come before all spinlocks.
+ * Contract: sleeping locks and condition waits, thread context only. FIFO; remember their
+ * holder; may be held across waits and gmem. Levels as for spinlocks: all mutexes come before
+ * all spinlocks.
  */
 #pragma once
 

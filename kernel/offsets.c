@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Offsets and constants of C for the assembly: each row becomes `%define NAME VALUE` in build/gen/offsets.inc, which
- * .asm files include as "offsets.inc". This file is compiled to text and never linked.
+ * Offsets and constants of C for the assembly: each row becomes `%define NAME VALUE` in
+ * build/gen/offsets.inc, which .asm files include as "offsets.inc". This file is compiled to text
+ * and never linked.
  *
  *	OFFSET(CPU_SELF, struct cpu, self)	CONSTANT(STACK_SIZE, LAYOUT_STACK_SIZE)
  */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The end; see kernel/panic.h. The first CPU that panics stops the others by NMI, then reports with nothing but its own
- * stack and the print hook: no lock is taken, so a panic inside the log or the serial driver is still told. A
- * second panic on the reporting CPU halts it.
+ * The end; see kernel/panic.h. The first CPU that panics stops the others by NMI, then reports with
+ * nothing but its own stack and the print hook: no lock is taken, so a panic inside the log or the
+ * serial driver is still told. A second panic on the reporting CPU halts it.
  */
 #include "kernel/panic.h"
 

@@ -2,33 +2,40 @@
 /*
  * The scheduler.
  *
- * Design. Every CPU has a queue of the threads that could run there, ordered by virtual time: the TSC ticks a thread has run, times
- * 1024 / weight. The thread with the least runs until it is GRANULARITY ahead of the next, so N threads share a CPU in
- * proportion to their weights, in slices of about two granularities. The kernel is not preempted; whoever wants the CPU for
- * another thread sets sched_wanted_flag (and kicks the CPU if it is another), and the running thread comes to sched_point(). Who
- * has just come stays for RUN_MIN in any case. There is no tick: a timer is armed only while somebody waits in the queue, for
- * the moment at which he is due.
+ * Design. Every CPU has a queue of the threads that could run there, ordered by virtual time: the
+ * TSC ticks a thread has run, times 1024 / weight. The thread with the least runs until it is
+ * GRANULARITY ahead of the next, so N threads share a CPU in proportion to their weights, in slices
+ * of about two granularities. The kernel is not preempted; whoever wants the CPU for another thread
+ * sets sched_wanted_flag (and kicks the CPU if it is another), and the running thread comes to
+ * sched_point(). Who has just come stays for RUN_MIN in any case. There is no tick: a timer is
+ * armed only while somebody waits in the queue, for the moment at which he is due.
  *
- * A thread that slept returns with at most LEAD less virtual time than the queue's own clock (min_vtime, which never falls):
- * enough to run at once, not enough to starve others. Virtual time is relative to a queue and is translated when a thread moves.
+ * A thread that slept returns with at most LEAD less virtual time than the queue's own clock
+ * (min_vtime, which never falls): enough to run at once, not enough to starve others. Virtual time
+ * is relative to a queue and is translated when a thread moves.
  *
- * A waiting thread whose CPU has nothing else to run does not switch: it halts in place (THREAD_IDLING), on its own stack
- * with its guest's state still in the chip, and goes on after the interrupt that wakes it. A CPU's idle thread is simply one
- * that waits for ever. leave_cpu runs only when another thread really takes over.
+ * A waiting thread whose CPU has nothing else to run does not switch: it halts in place
+ * (THREAD_IDLING), on its own stack with its guest's state still in the chip, and goes on after the
+ * interrupt that wakes it. A CPU's idle thread is simply one that waits for ever. leave_cpu runs
+ * only when another thread really takes over.
  *
- * Placement. A woken thread goes to its last CPU if that idles, else to any idle one, else it queues at its last. A CPU that
- * idles takes waiting threads from others; a busy one whose slice ends with threads waiting kicks an idle CPU to come, or
- * hands one thread to a CPU with a shorter queue: at once when two shorter, else ten times a second, so that
- * threads which do not divide evenly take turns at sharing: the one that has been there longest goes.
+ * Placement. A woken thread goes to its last CPU if that idles, else to any idle one, else it
+ * queues at its last. A CPU that idles takes waiting threads from others; a busy one whose slice
+ * ends with threads waiting kicks an idle CPU to come, or hands one thread to a CPU with a shorter
+ * queue: at once when two shorter, else ten times a second, so that threads which do not divide
+ * evenly take turns at sharing: the one that has been there longest goes.
  *
- * Caps and reservations belong to struct thread and to account() and first_fit(): what is over its cap is kept out of the tree.
+ * Caps and reservations belong to struct thread and to account() and first_fit(): what is over its
+ * cap is kept out of the tree.
  *
- * Locking. queue->lock (LOCK_SCHED, interrupts off) guards a queue and state, cpu and vtime of the threads whose `cpu` names it. Two
- * are never held together: a thread that moves belongs to nobody in between (THREAD_READY, in no tree). The lock is held across
- * the switch of stacks and released by the thread switched to; so nobody sees a thread as waiting or ready before it has left its
- * stack. `woken` is atomic and pairs with `state`: the waker sets woken and then reads state, the thread sets
- * state and then reads woken, with full barriers between, so one of them always notices. The idle CPU's half of notify() is alike:
- * it clears sched_wanted_flag, looks at the queue, and halts with interrupts opened by the same instruction.
+ * Locking. queue->lock (LOCK_SCHED, interrupts off) guards a queue and state, cpu and vtime of the
+ * threads whose `cpu` names it. Two are never held together: a thread that moves belongs to nobody
+ * in between (THREAD_READY, in no tree). The lock is held across the switch of stacks and released
+ * by the thread switched to; so nobody sees a thread as waiting or ready before it has left its
+ * stack. `woken` is atomic and pairs with `state`: the waker sets woken and then reads state, the
+ * thread sets state and then reads woken, with full barriers between, so one of them always
+ * notices. The idle CPU's half of notify() is alike: it clears sched_wanted_flag, looks at the
+ * queue, and halts with interrupts opened by the same instruction.
  */
 #include "kernel/sched.h"
 
@@ -79,14 +86,17 @@ static PERCPU struct thread boot_thread;
 static uint64_t granularity, lead;	/* in virtual ticks */
 static uint64_t run_min;		/* in ticks */
 
-/* ---- virtual time -------------------------------------------------------------------------------------------------- */
+/* ---- virtual time ---------------------------------------------------------------------------- */
 
 static uint64_t scale(uint64_t v, uint64_t fixed_32)
 {
 	return (uint64_t)((unsigned __int128)v * fixed_32 >> 32);
 }
 
-/* The queue's clock follows the least of those who want the CPU; `running` is the current thread's virtual time. */
+/*
+ * The queue's clock follows the least of those who want the CPU; `running` is the current
+ * thread's virtual time.
+ */
 static void advance_clock(struct queue *q, uint64_t running)
 {
 	const struct tree_node *first = tree_first(&q->tree);
@@ -96,7 +106,10 @@ static void advance_clock(struct queue *q, uint64_t running)
 		q->min_vtime = least;
 }
 
-/* Likewise from outside, before something is put in: the current thread may have run alone for long since it was accounted. */
+/*
+ * Likewise from outside, before something is put in: the current thread may have run alone for long
+ * since it was accounted.
+ */
 static void refresh_clock(struct queue *q)
 {
 	uint64_t now = tsc_read(), since = READ_ONCE(q->since);
@@ -135,7 +148,7 @@ static void translate(struct thread *t, struct queue *from, const struct queue *
 	t->vtime += READ_ONCE(to->min_vtime) - from->min_vtime;
 }
 
-/* ---- the queue ----------------------------------------------------------------------------------------------------- */
+/* ---- the queue ------------------------------------------------------------------------------- */
 
 static void enqueue(struct queue *q, struct thread *t)
 {
@@ -195,7 +208,7 @@ static void notify(unsigned cpu)
 		ipi_send(cpu, IRQ_KICK);
 }
 
-/* ---- slices -------------------------------------------------------------------------------------------------------- */
+/* ---- slices ---------------------------------------------------------------------------------- */
 
 static void slice_over(struct timer *t)
 {
@@ -203,7 +216,10 @@ static void slice_over(struct timer *t)
 	WRITE_ONCE(this_cpu(sched_wanted_flag), true);
 }
 
-/* Ticks from now, to which q is accounted, until `t`, which runs or is about to, shall give way to the first that waits. */
+/*
+ * Ticks from now, to which q is accounted, until `t`, which runs or is about to, shall give way to
+ * the first that waits.
+ */
 static uint64_t slice_left(const struct queue *q, const struct thread *t)
 {
 	uint64_t limit = tree_first(&q->tree)->key + granularity, run = q->since - q->switched;
@@ -217,7 +233,7 @@ static void arm_slice(struct queue *q, const struct thread *t)
 	timer_set(&q->slice, clock_ns() + tsc_to_ns(slice_left(q, t)));
 }
 
-/* ---- switching ----------------------------------------------------------------------------------------------------- */
+/* ---- switching ------------------------------------------------------------------------------- */
 
 /* First thing on the new stack: releases the queue of the CPU we are on. */
 static void finish_switch(void)
@@ -232,8 +248,8 @@ static void finish_switch(void)
 }
 
 /*
- * Gives the CPU to `next`, which is in no queue. q is this CPU's, locked and accounted; the lock is released. Returns when the calling
- * thread runs again, on whatever CPU.
+ * Gives the CPU to `next`, which is in no queue. q is this CPU's, locked and accounted; the lock is
+ * released. Returns when the calling thread runs again, on whatever CPU.
  */
 static void switch_to(struct queue *q, struct thread *next)
 {
@@ -265,7 +281,10 @@ void sched_begin(void)
 	thread_exit();
 }
 
-/* The current thread waits and its CPU has another to run. Back when it is woken; at once if it was or there is none. */
+/*
+ * The current thread waits and its CPU has another to run. Back when it is woken; at once if it was
+ * or there is none.
+ */
 static void switch_waiting(struct queue *q, struct thread *t)
 {
 	struct thread *next;
@@ -285,9 +304,12 @@ static void switch_waiting(struct queue *q, struct thread *t)
 	spin_unlock(&q->lock);
 }
 
-/* ---- moving between CPUs -------------------------------------------------------------------------------------------- */
+/* ---- moving between CPUs --------------------------------------------------------------------- */
 
-/* Takes the thread that `choose` names for `cpu` out of `from`; it then belongs to the caller. Interrupts off, no queue locked. */
+/*
+ * Takes the thread that `choose` names for `cpu` out of `from`; it then belongs to the caller.
+ * Interrupts off, no queue locked.
+ */
 static struct thread *take_from(struct queue *from, unsigned cpu,
 				struct thread *(*choose)(struct queue *q, unsigned cpu))
 {
@@ -321,7 +343,9 @@ static unsigned load(const struct queue *q)
 	return READ_ONCE(q->waiting) + !READ_ONCE(q->idling);
 }
 
-/* Into this CPU's queue, from one that has more than it can run; false if there is nothing to take. */
+/*
+ * Into this CPU's queue, from one that has more than it can run; false if there is nothing to take.
+ */
 static bool steal(struct queue *q)
 {
 	unsigned cpu = cpu_index();
@@ -399,7 +423,7 @@ static void balance(struct queue *q)
 	notify(to);
 }
 
-/* ---- giving way ---------------------------------------------------------------------------------------------------- */
+/* ---- giving way ------------------------------------------------------------------------------ */
 
 /* Interrupts off. */
 static void reconsider(bool yield)
@@ -450,7 +474,7 @@ void sched_yield(void)
 	cpu_irq_restore(flags);
 }
 
-/* ---- waiting and waking -------------------------------------------------------------------------------------------- */
+/* ---- waiting and waking ---------------------------------------------------------------------- */
 
 /* Nothing is due soon, so there is time to clean pages. */
 static bool may_scrub(void)
@@ -521,8 +545,9 @@ static struct queue *lock_queue_of(const struct thread *t)
 }
 
 /*
- * A thread that has left its CPU: to a queue. Interrupts off. A waker may be so late that the thread has run and waits again, elsewhere:
- * then this is a wake-up for nothing, after which the thread finds `woken` unset and waits on.
+ * A thread that has left its CPU: to a queue. Interrupts off. A waker may be so late that the
+ * thread has run and waits again, elsewhere: then this is a wake-up for nothing, after which the
+ * thread finds `woken` unset and waits on.
  */
 static void wake_waiting(struct thread *t)
 {
@@ -592,7 +617,7 @@ void sched_exit(void)
 	panic("sched: a dead thread ran");
 }
 
-/* ---- start --------------------------------------------------------------------------------------------------------- */
+/* ---- start ----------------------------------------------------------------------------------- */
 
 struct thread *thread_current(void)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: the scheduler: per-CPU queues, fair by weight in virtual time, stealing when idle, tickless: a slice timer runs only when
- * another thread waits for the same CPU. Design and locking at the head of kernel/sched.c.
+ * Contract: the scheduler: per-CPU queues, fair by weight in virtual time, stealing when idle,
+ * tickless: a slice timer runs only when another thread waits for the same CPU. Design and locking
+ * at the head of kernel/sched.c.
  */
 #pragma once
 
@@ -9,7 +10,10 @@
 
 extern bool sched_wanted_flag;	/* PERCPU: someone else should run; set by timers and wake-ups */
 
-/* Should this thread give way soon? One load; the vCPU loop asks before every entry (with interrupts off). */
+/*
+ * Should this thread give way soon? One load; the vCPU loop asks before every entry (with
+ * interrupts off).
+ */
 static inline bool sched_wanted(void)
 {
 	return READ_ONCE(this_cpu(sched_wanted_flag));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Self-test. Each test is a function that returns whether it passed; it makes its threads by crowd(), which starts one function on
- * many threads, spread and pinned by turns, and waits for all of them. A test that hangs shows by the line before it.
+ * Self-test. Each test is a function that returns whether it passed; it makes its threads by
+ * crowd(), which starts one function on many threads, spread and pinned by turns, and waits for all
+ * of them. A test that hangs shows by the line before it.
  */
 #include "kernel/selftest.h"
 

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel tests itself on the machine it runs on: threads, timers, locks, work and memory under load on all CPUs, and what the
- * basic operations cost. The option `selftest` on the command line runs it instead of the guests; the system tests do.
+ * The kernel tests itself on the machine it runs on: threads, timers, locks, work and memory under
+ * load on all CPUs, and what the basic operations cost. The option `selftest` on the command line
+ * runs it instead of the guests; the system tests do.
  */
 #pragma once
 
 #include "include/compiler.h"
 
-/* Thread context, everything up. Logs a line per test, then "selftest: passed" or "selftest: N failed"; returns how many. */
+/*
+ * Thread context, everything up. Logs a line per test, then "selftest: passed" or "selftest: N
+ * failed"; returns how many.
+ */
 unsigned selftest_run(void);

@@ -1,7 +1,8 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; The context switch. Threads switch only by calling, so what the C ABI preserves is all there is to save; guest FPU and other state
-; of the CPU are leave_cpu's business. The frame that switch_stacks leaves on a stack, and switch_prepare builds:
+; The context switch. Threads switch only by calling, so what the C ABI preserves is all there is to
+; save; guest FPU and other state of the CPU are leave_cpu's business. The frame that switch_stacks
+; leaves on a stack, and switch_prepare builds:
 ;
 ;	sp ->	r15 r14 r13 r12 rbx rbp  return address
 ;
@@ -48,7 +49,8 @@ switch_prepare:
 	lea rax, [rdi - 8 * 7]
 	ret
 
-; A new thread's first instruction. The stack is 16-byte aligned here; the call makes it what C expects.
+; A new thread's first instruction. The stack is 16-byte aligned here; the call makes it
+; what C expects.
 align 16
 switch_begin:
 	call sched_begin

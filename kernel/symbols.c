@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names of code addresses; see kernel/symbols.h. The table is sorted by offset from image_start. The frame chain is
- * followed as long as it stays in the kernel's half, rises, and its return addresses are code.
+ * Names of code addresses; see kernel/symbols.h. The table is sorted by offset from image_start.
+ * The frame chain is followed as long as it stays in the kernel's half, rises, and its return
+ * addresses are code.
  */
 #include "kernel/symbols.h"
 

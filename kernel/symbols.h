@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names of code addresses, from the table that tools/symtab links into the image, and the backtrace over frame
- * pointers. Any context.
+ * Names of code addresses, from the table that tools/symtab links into the image, and the backtrace
+ * over frame pointers. Any context.
  */
 #pragma once
 

@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads: their making, waiting and end. A thread holds a reference on itself until it has left its stack for good; the last to let
- * go frees it, in thread context (a dead thread whose last reference was its own is freed by a worker, since freeing a
- * stack waits for other CPUs).
+ * Threads: their making, waiting and end. A thread holds a reference on itself until it has left
+ * its stack for good; the last to let go frees it, in thread context (a dead thread whose last
+ * reference was its own is freed by a worker, since freeing a stack waits for other CPUs).
  *
- * Locking: none of its own. `refs`, `woken` and `finished` are atomic; the rest is kernel/sched.c's.
+ * Locking: none of its own. `refs`, `woken` and `finished` are atomic; the rest is
+ * kernel/sched.c's.
  */
 #include "kernel/thread.h"
 
@@ -60,7 +61,7 @@ void thread_start(struct thread *t)
 	sched_add(t);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 
 static void thread_free(struct thread *t)
 {
@@ -115,7 +116,7 @@ void thread_join(struct thread *t)
 	thread_put(t);
 }
 
-/* ---- waiting ------------------------------------------------------------------------------------------------------- */
+/* ---- waiting --------------------------------------------------------------------------------- */
 
 void thread_prepare(void)
 {
@@ -182,7 +183,7 @@ void thread_sleep_ns(uint64_t ns)
 	while (clock_ns() < deadline && thread_wait(deadline));
 }
 
-/* ---- what others may know ------------------------------------------------------------------------------------------- */
+/* ---- what others may know -------------------------------------------------------------------- */
 
 const char *thread_name(const struct thread *t)
 {

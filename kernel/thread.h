@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: threads of the kernel; each vCPU is one. Not preempted: a thread gives way at waits, at sched_point() and at its end.
- * Waiting never loses a wake-up: thread_prepare(), check the condition, thread_wait(); a thread_wake() after the
- * prepare makes the wait return at once. Interrupts are on in threads.
+ * Contract: threads of the kernel; each vCPU is one. Not preempted: a thread gives way at waits, at
+ * sched_point() and at its end. Waiting never loses a wake-up: thread_prepare(), check the
+ * condition, thread_wait(); a thread_wake() after the prepare makes the wait return at once.
+ * Interrupts are on in threads.
  */
 #pragma once
 
@@ -17,8 +18,9 @@ struct thread_attr {
 	int cpu;			/* pinned to this CPU, or -1: anywhere */
 	unsigned weight;		/* share of CPU time; 0 = the default, 1024 */
 	/*
-	 * Called with interrupts off when another thread is about to run on the CPU where this one ran last: put
-	 * state that only lives in the CPU (guest FPU, VMCS, MSRs) back into memory. May be NULL.
+	 * Called with interrupts off when another thread is about to run on the CPU where this
+	 * one ran last: put state that only lives in the CPU (guest FPU, VMCS, MSRs) back into
+	 * memory. May be NULL.
 	 */
 	void (*leave_cpu)(void *arg);
 };
@@ -37,7 +39,9 @@ struct thread *thread_current(void);
 const char *thread_name(const struct thread *t);
 
 void thread_prepare(void);
-/* Gives up the CPU until woken or clock_ns() >= deadline (THREAD_FOREVER: none); false on timeout. */
+/*
+ * Gives up the CPU until woken or clock_ns() >= deadline (THREAD_FOREVER: none); false on timeout.
+ */
 bool thread_wait(uint64_t deadline_ns);
 /* Any context. A thread that is running or about to wait is remembered as woken. */
 void thread_wake(struct thread *t);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a thread is, for kernel/thread.c and kernel/sched.c alone: thread.c makes and ends threads, sched.c decides where and when
- * they run. Everyone else sees kernel/thread.h.
+ * What a thread is, for kernel/thread.c and kernel/sched.c alone: thread.c makes and ends threads,
+ * sched.c decides where and when they run. Everyone else sees kernel/thread.h.
  */
 #pragma once
 
@@ -20,7 +20,8 @@ enum thread_state {
 	THREAD_NEW,
 	THREAD_READY,		/* in a queue, or on its way from one to another */
 	THREAD_RUNNING,
-	THREAD_IDLING,		/* waits on its CPU, which has nothing else to do and halts under it */
+	THREAD_IDLING,		/* waits on its CPU, which has nothing else to do and halts under
+				 * it */
 	THREAD_WAITING,		/* waits, and its CPU was given to another */
 	THREAD_DEAD,		/* has left its stack for good */
 };
@@ -56,7 +57,10 @@ struct thread {
 	char name[THREAD_NAME_MAX];
 };
 
-/* Saves the callee-saved registers and the stack pointer to *save_sp and goes on where `sp` was saved. */
+/*
+ * Saves the callee-saved registers and the stack pointer to *save_sp and goes on where
+ * `sp` was saved.
+ */
 void switch_stacks(uintptr_t *save_sp, uintptr_t sp);
 /* Where a new thread's first switch leads: calls sched_begin(), which does not return. */
 void switch_begin(void);
@@ -66,7 +70,10 @@ noreturn void sched_begin(void);
 uintptr_t switch_prepare(void *stack_top);
 
 void thread_setup(struct thread *t, const struct thread_attr *attr);
-/* The last act of a dead thread's CPU on its behalf: drops the thread's own reference. Interrupts off, no lock held. */
+/*
+ * The last act of a dead thread's CPU on its behalf: drops the thread's own reference. Interrupts
+ * off, no lock held.
+ */
 void thread_left(struct thread *t);
 
 void sched_add(struct thread *t);	/* NEW to READY */

@@ -2,16 +2,18 @@
 /*
  * Timers.
  *
- * Design. Each CPU has a queue of timers ordered by deadline and programs its LAPIC for the first, by absolute TSC. The LAPIC is
- * only ever moved to an earlier time: what is cancelled or put off leaves it alone, and the interrupt that then finds
- * nothing due programs the next. That is one spare interrupt now and then against a write of the timer at each cancel.
+ * Design. Each CPU has a queue of timers ordered by deadline and programs its LAPIC for the first,
+ * by absolute TSC. The LAPIC is only ever moved to an earlier time: what is cancelled or put off
+ * leaves it alone, and the interrupt that then finds nothing due programs the next. That is one
+ * spare interrupt now and then against a write of the timer at each cancel.
  *
- * An interrupt can get lost (QEMU's multi-threaded TCG drops those that meet a VMRUN): whoever idles asks timer_poll(), and with
- * timer_watch() every CPU sends its neighbour the timer's interrupt four times a second.
+ * An interrupt can get lost (QEMU's multi-threaded TCG drops those that meet a VMRUN): whoever
+ * idles asks timer_poll(), and with timer_watch() every CPU sends its neighbour the timer's
+ * interrupt four times a second.
  *
- * Locking. queue->lock (LOCK_TIMER, irq-safe) guards one CPU's queue and the fields of the timers in it. timer->cpu names
- * the queue and changes under that queue's lock only (from none, by compare and exchange), so who wants a timer locks the queue that
- * `cpu` names and looks again.
+ * Locking. queue->lock (LOCK_TIMER, irq-safe) guards one CPU's queue and the fields of the timers
+ * in it. timer->cpu names the queue and changes under that queue's lock only (from none, by compare
+ * and exchange), so who wants a timer locks the queue that `cpu` names and looks again.
  * Callbacks run without the lock; `running` tells cancel_sync which.
  */
 #include "kernel/timer.h"
@@ -54,8 +56,8 @@ bool timer_armed(const struct timer *t)
 }
 
 /*
- * From now on, not from the clock's zero: the two conversions' roundings would add up to milliseconds in months, and a timer that
- * fires that much early would fire again and again.
+ * From now on, not from the clock's zero: the two conversions' roundings would add up to
+ * milliseconds in months, and a timer that fires that much early would fire again and again.
  */
 static void program(struct timer_queue *q, uint64_t deadline_ns)
 {
@@ -95,8 +97,9 @@ static bool take_out(struct timer *t)
 }
 
 /*
- * Makes this CPU's queue, which is locked, the timer's; false if it is in another's. From none to one it goes atomically:
- * a callback that arms its timer again and the timer's owner on another CPU may both try.
+ * Makes this CPU's queue, which is locked, the timer's; false if it is in another's. From none to
+ * one it goes atomically: a callback that arms its timer again and the timer's owner on another
+ * CPU may both try.
  */
 static bool adopt(struct timer_queue *q, struct timer *t, int cpu)
 {
@@ -139,7 +142,10 @@ bool timer_cancel(struct timer *t)
 	return was;
 }
 
-/* A callback may arm its timer again, perhaps on yet another CPU: until it is neither queued nor running anywhere. */
+/*
+ * A callback may arm its timer again, perhaps on yet another CPU: until it is neither queued nor
+ * running anywhere.
+ */
 void timer_cancel_sync(struct timer *t)
 {
 	bool running;
@@ -216,8 +222,8 @@ void timer_cpu_init(void)
 }
 
 /*
- * Whether its tick got lost or somebody's kick, which leaves no trace here: one more interrupt makes the neighbour's chip offer
- * all that it still has, and its handler finds what is late.
+ * Whether its tick got lost or somebody's kick, which leaves no trace here: one more interrupt
+ * makes the neighbour's chip offer all that it still has, and its handler finds what is late.
  */
 static void watch(struct timer *t)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Prints the trace rings. The CPUs' rings are merged by walking each from its newest record backwards to find the window, then forwards
- * in order of time. Read while others write (the one-key diagnostic): a torn record shows as nonsense, not as a fault.
+ * Prints the trace rings. The CPUs' rings are merged by walking each from its newest record
+ * backwards to find the window, then forwards in order of time. Read while others write (the
+ * one-key diagnostic): a torn record shows as nonsense, not as a fault.
  */
 #include "kernel/trace.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: the trace: a ring per CPU of fixed records {TSC, kind, three words}, cheap enough to be always on (some eight
- * instructions inline), dumped on panic and by a one-key diagnostic. Any context; no lock.
+ * Contract: the trace: a ring per CPU of fixed records {TSC, kind, three words}, cheap enough to be
+ * always on (some eight instructions inline), dumped on panic and by a one-key diagnostic. Any
+ * context; no lock.
  */
 #pragma once
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Traps: the gates and the dispatch; see kernel/trap.h. Interrupts go on to irq_dispatch(). An NMI is somebody's message
- * (panic stops the other CPUs by it) or a count. A machine check, and an exception without a fixup, ends in panic with
- * the frame's registers.
+ * Traps: the gates and the dispatch; see kernel/trap.h. Interrupts go on to irq_dispatch(). An NMI
+ * is somebody's message (panic stops the other CPUs by it) or a count. A machine check, and an
+ * exception without a fixup, ends in panic with the frame's registers.
  * Source: Intel SDM 3, "Interrupt and Exception Handling", "Machine-Check Architecture".
  */
 #include "kernel/trap.h"
@@ -77,7 +77,10 @@ void trap_init(void)
 	}
 }
 
-/* Every bank reports; what firmware left in them is old. Without CR4.MCE a machine check would be a silent reset. */
+/*
+ * Every bank reports; what firmware left in them is old. Without CR4.MCE a machine check would be
+ * a silent reset.
+ */
 static void enable_machine_checks(void)
 {
 	uint64_t cap;
@@ -177,7 +180,10 @@ static noreturn void die_of_page_fault(const struct trap_frame *f)
 		 kmap_is_guard(va) ? ": guard page, stack overflow" : "");
 }
 
-/* A push onto a guard page cannot deliver its own #PF and arrives here, with the address still in CR2. */
+/*
+ * A push onto a guard page cannot deliver its own #PF and arrives here, with the
+ * address still in CR2.
+ */
 static noreturn void die_of_double_fault(const struct trap_frame *f)
 {
 	uint64_t va = cpu_read_cr2();

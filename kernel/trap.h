@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Exceptions and interrupts as the CPU delivers them: the table of 256 gates, and what a gate's stub saves. Vectors from
- * IRQ_FIRST on go to irq_dispatch(); an exception is looked up in the fixup table (cpu/cpu.h, FIXUP) and is otherwise
- * the end, for Keel's own code raises none. Stubs are right also when they interrupt ring 3.
+ * Exceptions and interrupts as the CPU delivers them: the table of 256 gates, and what a gate's
+ * stub saves. Vectors from IRQ_FIRST on go to irq_dispatch(); an exception is looked up in the
+ * fixup table (cpu/cpu.h, FIXUP) and is otherwise the end, for Keel's own code raises none. Stubs
+ * are right also when they interrupt ring 3.
  * Source: Intel SDM 3, "Interrupt and Exception Handling".
  */
 #pragma once

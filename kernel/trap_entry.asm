@@ -1,9 +1,10 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; The 256 gates' stubs. Each leaves vector and error code (0 where there is none) on the stack, the common part builds a
-; struct trap_frame and calls trap_dispatch(frame). Entered from ring 3 the stubs swap GS and clear AC. NMI, #DF and #MC
-; may come between any two instructions, also where CS says ring 0 and GS is still the user's: they look
-; at the GS base itself (Keel's is in the upper half, a user's never is).
+; The 256 gates' stubs. Each leaves vector and error code (0 where there is none) on the stack, the
+; common part builds a struct trap_frame and calls trap_dispatch(frame). Entered from ring 3 the
+; stubs swap GS and clear AC. NMI, #DF and #MC may come between any two instructions, also where CS
+; says ring 0 and GS is still the user's: they look at the GS base itself (Keel's is in the upper
+; half, a user's never is).
 
 %include "offsets.inc"
 
@@ -79,8 +80,9 @@ trap_stubs:
 	add rsp, 16				; vector, error code
 %endmacro
 
-; #DB in Keel's own code. Keel sets neither TF nor breakpoints: without TF it is what a guest left pending, raised by a bed
-; behind the exit, where GS is the guest's still. It is dropped before anything is touched.
+; #DB in Keel's own code. Keel sets neither TF nor breakpoints: without TF it is what a guest left
+; pending, raised by a bed behind the exit, where GS is the guest's still. It is dropped before
+; anything is touched.
 align 16
 trap_debug:
 	test byte [rsp + 24], 3			; CS

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Deferred work. Each CPU has a list and a worker thread pinned to it; work runs on the CPU that queued it. Before work_start(), and
- * on a CPU without a worker, the boot CPU's list takes it.
+ * Deferred work. Each CPU has a list and a worker thread pinned to it; work runs on the CPU that
+ * queued it. Before work_start(), and on a CPU without a worker, the boot CPU's list takes it.
  *
- * Locking: list->lock (LOCK_WAIT, irq-safe) guards one CPU's list, `running`, and state and cpu of the items in it. An item's
- * `cpu` names its list as long as it is queued.
+ * Locking: list->lock (LOCK_WAIT, irq-safe) guards one CPU's list, `running`, and state and cpu of
+ * the items in it. An item's `cpu` names its list as long as it is queued.
  */
 #include "kernel/work.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: deferred work: a function run soon in thread context (a worker thread per CPU). For what an interrupt handler or
- * a device under its lock must not do itself. A work item queued twice before it runs runs once.
+ * Contract: deferred work: a function run soon in thread context (a worker thread per CPU). For
+ * what an interrupt handler or a device under its lock must not do itself. A work item queued twice
+ * before it runs runs once.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Formatted text. One pass over the format; each conversion becomes a struct spec, its digits or string a run of bytes, and one
- * function lays out sign, prefix, zeros and padding. Output beyond the buffer is counted, not written.
+ * Formatted text. One pass over the format; each conversion becomes a struct spec, its digits or
+ * string a run of bytes, and one function lays out sign, prefix, zeros and padding. Output beyond
+ * the buffer is counted, not written.
  * Source: ISO/IEC 9899:2011, "The fprintf function".
  */
 #include "lib/format.h"

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Saved state: a sequence of records {name, instance, version, length, payload}, little-endian, without padding.
- * Writing appends to a caller's buffer, reading treats its input as hostile: every get is bounds-checked and an
- * error sticks, so that a loader reads all fields and looks at the reader's error once, before it commits anything.
- * A buffer of NULL only counts, which sizes a save.
+ * Saved state: a sequence of records {name, instance, version, length, payload},
+ * little-endian, without padding. Writing appends to a caller's buffer, reading treats its
+ * input as hostile: every get is bounds-checked and an error sticks, so that a loader reads
+ * all fields and looks at the reader's error once, before it commits anything. A buffer of
+ * NULL only counts, which sizes a save.
  */
 #pragma once
 
@@ -40,7 +41,8 @@ void record_put_bool(struct record_writer *w, bool v);
 
 void record_reader_init(struct record_reader *r, const void *buf, size_t size);
 /*
- * The next record's head, and `body` bounded to its payload. -ENOENT at the clean end, -EINVAL when malformed.
+ * The next record's head, and `body` bounded to its payload. -ENOENT at the clean end, -EINVAL
+ * when malformed.
  */
 int record_next(struct record_reader *r, struct record_head *head, struct record_reader *body) must_check;
 void record_get(struct record_reader *r, void *data, size_t n);	/* zeros after an error */

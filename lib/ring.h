@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A ring of bytes. `head` and `tail` only ever rise (modulo 2^32) and are reduced to an index on use, so full and empty
- * differ without a spare byte. One writer and one reader need no lock between them; more of either side lock among
- * themselves. The size is a power of two.
+ * A ring of bytes. `head` and `tail` only ever rise (modulo 2^32) and are reduced to an index on
+ * use, so full and empty differ without a spare byte. One writer and one reader need no lock
+ * between them; more of either side lock among themselves. The size is a power of two.
  */
 #pragma once
 
@@ -78,7 +78,10 @@ static inline uint32_t ring_read(struct ring *r, void *dst, uint32_t n)
 	return done;
 }
 
-/* The writer's way to keep the newest: drops the oldest when full. Only where one lock covers both sides. */
+/*
+ * The writer's way to keep the newest: drops the oldest when full. Only where one lock
+ * covers both sides.
+ */
 static inline void ring_put_over(struct ring *r, uint8_t byte)
 {
 	if (!ring_space(r))

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Heap sort: the array is made a heap with its largest element first, which is then swapped to the end, over and over.
+ * Heap sort: the array is made a heap with its largest element first, which is then swapped to the
+ * end, over and over.
  */
 #include "lib/sort.h"
 

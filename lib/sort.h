@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Sorting arrays in place: heap sort, n log n whatever the input, no memory, no recursion. Not stable.
+ * Sorting arrays in place: heap sort, n log n whatever the input, no memory, no
+ * recursion. Not stable.
  */
 #pragma once
 

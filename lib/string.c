@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Memory and strings for the kernel. Copies go by overlapping words up to a cache line and by REP MOVSQ/STOSQ above: the
- * last word is loaded before the first store, so that a forward copy is also right for a move to lower addresses.
- * Compiled without the compiler's loop-to-memcpy idiom, which would make these call themselves.
+ * Memory and strings for the kernel. Copies go by overlapping words up to a cache line and by REP
+ * MOVSQ/STOSQ above: the last word is loaded before the first store, so that a forward copy is also
+ * right for a move to lower addresses. Compiled without the compiler's loop-to-memcpy idiom, which
+ * would make these call themselves.
  */
 #include "lib/string.h"
 

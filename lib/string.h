@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The standard memory and string functions, and a bounded copy. The kernel has lib/string.c; host tests use the
- * same names from their C library.
+ * The standard memory and string functions, and a bounded copy. The kernel has lib/string.c; host
+ * tests use the same names from their C library.
  */
 #pragma once
 
@@ -18,7 +18,10 @@ int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 void *memchr(const void *p, int c, size_t n);
 
-/* Copies at most size - 1 characters and always ends `dst` with NUL; returns strlen(src), so >= size is "cut". */
+/*
+ * Copies at most size - 1 characters and always ends `dst` with NUL; returns strlen(src),
+ * so >= size is "cut".
+ */
 static inline size_t str_copy(char *dst, const char *src, size_t size)
 {
 	size_t n = strlen(src);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The pairing heap. Everything rests on meld(): of two trees, the root with the larger key becomes the first child of the other.
+ * The pairing heap. Everything rests on meld(): of two trees, the root with the larger key becomes
+ * the first child of the other.
  */
 #include "lib/tree.h"
 
@@ -22,7 +23,10 @@ static struct tree_node *meld(struct tree_node *a, struct tree_node *b)
 	return a;
 }
 
-/* Siblings from `first` on become one tree: melded in pairs from left to right, then the pairs from right to left. */
+/*
+ * Siblings from `first` on become one tree: melded in pairs from left to right, then the pairs from
+ * right to left.
+ */
 static struct tree_node *meld_siblings(struct tree_node *first)
 {
 	struct tree_node *a, *b, *pairs = NULL, *root = NULL;

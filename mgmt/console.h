@@ -34,8 +34,9 @@ void console_init(struct console *c);
 /* Buffers; 0 or -ENOMEM. Thread context, before the vm can use it. */
 int console_prepare(struct console *c) must_check;
 /*
- * The vm that it belongs to from now on, or NULL: before the vm is destroyed. When it returns, nothing
- * of the console is inside the former one any more. Takes a reference of its own. Thread context.
+ * The vm that it belongs to from now on, or NULL: before the vm is destroyed. When it returns,
+ * nothing of the console is inside the former one any more. Takes a reference of its own.
+ * Thread context.
  */
 void console_bind(struct console *c, struct vm *vm);
 

@@ -13,7 +13,10 @@
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
 
-/* A guest that ends again and again is left shut off: so many restarts in so long, else it fills the log and the CPUs with them. */
+/*
+ * A guest that ends again and again is left shut off: so many restarts in so long, else it fills
+ * the log and the CPUs with them.
+ */
 #define CRASH_RESTARTS_MAX	5
 #define RESTARTS_MAX		30
 #define RESTART_WINDOW_NS	(60ull * 1000000000)

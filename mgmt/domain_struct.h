@@ -7,8 +7,10 @@
  * `pending` and wake the management thread, which takes the domain's mutex and acts. So no verb is
  * ever waited for by a vCPU.
  *
- *	d->lock		mutex; state, vm, and all fields not marked. Held across vm_* calls that wait.
- *	(a) atomic, (c) constant after definition, (n) written by the vm before its note, read by the thread after
+ *	d->lock		mutex; state, vm, and all fields not marked. Held across vm_* calls that
+ *			wait.
+ *	(a) atomic, (c) constant after definition, (n) written by the vm before its note, read by
+ *	the thread after
  */
 #pragma once
 
@@ -43,7 +45,8 @@ struct domain {
 	bool has_exit_code;
 	uint32_t exit_code;
 	char crash[DOMAIN_CRASH_MAX];
-	uint64_t restart_window_ns;	/* when the first of restart_count restarts was, the guest's own ends alone */
+	uint64_t restart_window_ns;	/* when the first of restart_count restarts was, the guest's
+					 * own ends alone */
 	unsigned restart_count, crash_count;
 	uint64_t last_run_ticks;	/* of the last vm, for dominfo */
 

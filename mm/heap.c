@@ -2,9 +2,10 @@
 /*
  * Kernel objects.
  *
- * Design. A pool holds objects of one size in slabs: 4 or 16 KiB that begin with a struct slab. The struct page of each of a
- * slab's frames points to it (`owner`), which is how heap_free finds the pool; requests above the largest size are pages of
- * their own, with no owner. Slabs with a free object are in the pool's list; of empty ones a pool keeps one.
+ * Design. A pool holds objects of one size in slabs: 4 or 16 KiB that begin with a struct slab. The
+ * struct page of each of a slab's frames points to it (`owner`), which is how heap_free finds the
+ * pool; requests above the largest size are pages of their own, with no owner. Slabs with a free
+ * object are in the pool's list; of empty ones a pool keeps one.
  *
  * Locking. Each pool has its lock (LOCK_HEAP, irq-safe); pages are taken and given back under it.
  */
@@ -22,7 +23,8 @@ struct slab {
 	struct list link;		/* in the pool's list while something is free */
 	struct pool *pool;
 	void *free;			/* freed objects, linked through their first word */
-	uint32_t used, fresh;		/* in use; ever handed out: those behind were never touched */
+	uint32_t used, fresh;		/* in use; ever handed out: those behind were never
+					 * touched */
 	struct page *page;
 } aligned(16);
 

@@ -2,13 +2,16 @@
 /*
  * The kernel's own map.
  *
- * Design. Until kmap_init the boot code's tables are in force; only the page array is added to them, by hand, because the walker
- * needs struct pages itself. kmap_init builds the final tables with the walker, takes the page array's part over, and loads
- * them. The direct map shows the image's text and constants read-only, so that no writable alias of code exists. Device
- * windows are handed out upwards and not reused: 512 GiB last. Stacks have equal slots of 16 pages: guard first.
+ * Design. Until kmap_init the boot code's tables are in force; only the page array is added to
+ * them, by hand, because the walker needs struct pages itself. kmap_init builds the final
+ * tables with the walker, takes the page array's part over, and loads them. The direct map
+ * shows the image's text and constants read-only, so that no writable alias of code exists.
+ * Device windows are handed out upwards and not reused: 512 GiB last. Stacks have equal slots
+ * of 16 pages: guard first.
  *
- * Locking. kmap_lock (LOCK_KMAP) guards the tables, the window cursor and the stack slots. The TLB shootdown happens without it,
- * since the other CPUs may wait for it with interrupts off; addresses and frames are given free only after it.
+ * Locking. kmap_lock (LOCK_KMAP) guards the tables, the window cursor and the stack slots. The TLB
+ * shootdown happens without it, since the other CPUs may wait for it with interrupts off; addresses
+ * and frames are given free only after it.
  */
 #include "mm/kmap.h"
 
@@ -47,7 +50,7 @@ hpa_t kmap_direct_hpa(const void *p)
 	return HPA(v - LAYOUT_DIRECT);
 }
 
-/* ---- TLBs --------------------------------------------------------------------------------------------------------- */
+/* ---- TLBs ------------------------------------------------------------------------------------ */
 
 struct flush {
 	uint64_t va, pages;
@@ -92,9 +95,12 @@ static void unmap(uint64_t va, uint64_t size)
 	paging_free_retired(&tables);
 }
 
-/* ---- device windows ----------------------------------------------------------------------------------------------- */
+/* ---- device windows -------------------------------------------------------------------------- */
 
-/* Large windows begin at the same offset in 2 MiB as what they show, for large leaves. A page stays free between two. */
+/*
+ * Large windows begin at the same offset in 2 MiB as what they show, for large leaves. A page stays
+ * free between two.
+ */
 static uint64_t io_place(uint64_t pa, uint64_t size)
 {
 	uint64_t va = io_next;
@@ -131,7 +137,7 @@ void kmap_io_unmap(void *p, uint64_t size)
 	unmap(va - offset, ALIGN_UP(size + offset, PAGE_SIZE));
 }
 
-/* ---- stacks ------------------------------------------------------------------------------------------------------- */
+/* ---- stacks ---------------------------------------------------------------------------------- */
 
 static int slot_find(void)
 {
@@ -220,7 +226,7 @@ bool kmap_is_guard(uint64_t va)
 	       (stack_used[slot / 64] & BIT(slot % 64));
 }
 
-/* ---- the page array ----------------------------------------------------------------------------------------------- */
+/* ---- the page array -------------------------------------------------------------------------- */
 
 #define BOOT_TABLE	3u		/* present, writable */
 #define BOOT_LARGE	0x83u
@@ -251,7 +257,7 @@ void kmap_array_map(uint64_t va, hpa_t a)
 		fatal_boot("not enough memory for the kernel's page tables: give the machine more");
 }
 
-/* ---- building ----------------------------------------------------------------------------------------------------- */
+/* ---- building -------------------------------------------------------------------------------- */
 
 static void map_or_die(uint64_t va, hpa_t a, uint64_t size, unsigned prot)
 {
@@ -320,7 +326,10 @@ static bool have_1g_pages(void)
 	return cpu_cpuid(0x80000000, 0).eax >= 0x80000001 && (cpu_cpuid(0x80000001, 0).edx & BIT(26));
 }
 
-/* The part that array_map_boot made goes on in the final map, no-execute from the top; its tables are never freed. */
+/*
+ * The part that array_map_boot made goes on in the final map, no-execute from the top; its tables
+ * are never freed.
+ */
 static void adopt_array(void)
 {
 	const uint64_t *boot = kmap_direct(HPA(cpu_read_cr3() & BITS(51, 12)));

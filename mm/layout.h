@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The kernel's address space, one table. 4-level paging always (LA57 is never switched on), so the upper half is 128 TiB and a
- * top-level entry (a "slot") covers 512 GiB. The lower half stays empty: it is kept for programs in ring 3. Windows
- * have an empty slot between them, so that running off the end of one faults. Plain numbers: NASM and the linker
- * script repeat LAYOUT_DIRECT and LAYOUT_IMAGE.
+ * The kernel's address space, one table. 4-level paging always (LA57 is never switched on), so the
+ * upper half is 128 TiB and a top-level entry (a "slot") covers 512 GiB. The lower half stays
+ * empty: it is kept for programs in ring 3. Windows have an empty slot between them, so that
+ * running off the end of one faults. Plain numbers: NASM and the linker script repeat LAYOUT_DIRECT
+ * and LAYOUT_IMAGE.
  *
- *	start               end (inclusive)     size     slots    what
- *	0000000000000000    00007fffffffffff    128 TiB    0-255  empty
- *	ffff800000000000    ffffbfffffffffff     64 TiB  256-383  direct map: all RAM, NX
- *	ffffc00000000000    ffffc07fffffffff    512 GiB      384  struct page of every frame, NX
- *	ffffc10000000000    ffffc17fffffffff    512 GiB      386  device windows, NX
- *	ffffc20000000000    ffffc27fffffffff    512 GiB      388  stacks, each with a guard page below, NX
- *	ffffffff80000000    ffffffffffffffff      2 GiB      511  the image: text R-X, rodata R--, data and bss RW-
+ *   start             end (inclusive)   size     slots    what
+ *   0000000000000000  00007fffffffffff  128 TiB    0-255  empty
+ *   ffff800000000000  ffffbfffffffffff   64 TiB  256-383  direct map: all RAM, NX
+ *   ffffc00000000000  ffffc07fffffffff  512 GiB      384  struct page of every frame, NX
+ *   ffffc10000000000  ffffc17fffffffff  512 GiB      386  device windows, NX
+ *   ffffc20000000000  ffffc27fffffffff  512 GiB      388  stacks, each with a guard page below, NX
+ *   ffffffff80000000  ffffffffffffffff    2 GiB      511  the image: text R-X, rodata R--,
+ *                                                                 data and bss RW-
  */
 #pragma once
 

@@ -2,14 +2,15 @@
 /*
  * The buddy allocator.
  *
- * Design. A block of 2^order frames is described by the struct page of its first frame; the others' are not looked at, so
- * that setting up a GiB costs a few stores. Free blocks lie in lists by node, by zone (below and above 4 GiB), by
- * contents (dirty or zeroed) and by order; a mask tells which lists are not empty. Buddies merge only when both are dirty
- * or both zeroed; scrubbing turns dirty blocks into zeroed ones, which then merge. Single pages go through a small
- * cache per CPU, touched with interrupts off only.
+ * Design. A block of 2^order frames is described by the struct page of its first frame; the others'
+ * are not looked at, so that setting up a GiB costs a few stores. Free blocks lie in lists by node,
+ * by zone (below and above 4 GiB), by contents (dirty or zeroed) and by order; a mask tells which
+ * lists are not empty. Buddies merge only when both are dirty or both zeroed; scrubbing turns dirty
+ * blocks into zeroed ones, which then merge. Single pages go through a small cache per CPU, touched
+ * with interrupts off only.
  *
- * Locking. node->lock guards a node's lists and counters (LOCK_PAGE, irq-safe, a leaf but for the log's). refs and
- * charge->pages are atomic. A CPU's cache belongs to that CPU with interrupts off.
+ * Locking. node->lock guards a node's lists and counters (LOCK_PAGE, irq-safe, a leaf but for the
+ * log's). refs and charge->pages are atomic. A CPU's cache belongs to that CPU with interrupts off.
  */
 #include "mm/page.h"
 
@@ -24,7 +25,9 @@
 #define SCRUB_ORDER	2u
 #define CACHE_SIZE	32
 #define CACHE_BATCH	16
-/* The struct pages of this many frames fill 2 MiB, the granule in which the page array is backed. */
+/*
+ * The struct pages of this many frames fill 2 MiB, the granule in which the page array is backed.
+ */
 #define ARRAY_ORDER	16
 #define LOW_FRAMES	(1ul << 20)
 
@@ -85,7 +88,7 @@ struct page *page_of(hpa_t a)
 	return frame_is_ram(a.v / PAGE_SIZE) ? page_at(a) : NULL;
 }
 
-/* ---- blocks in lists; the node's lock is held --------------------------------------------------------------------- */
+/* ---- blocks in lists; the node's lock is held ------------------------------------------------ */
 
 static struct page_store *store_of(struct page_node *n, const struct page *p, enum page_contents c)
 {
@@ -184,7 +187,7 @@ static struct page *node_take(struct page_node *n, unsigned order, unsigned flag
 	return NULL;
 }
 
-/* ---- per-CPU caches of single pages; interrupts are off ----------------------------------------------------------- */
+/* ---- per-CPU caches of single pages; interrupts are off -------------------------------------- */
 
 static void cache_drain(struct page_cache *cache, enum page_contents c, unsigned keep)
 {
@@ -208,7 +211,10 @@ static void cache_push(struct page *p, enum page_contents c)
 	cache->page[c][cache->count[c]++] = p;
 }
 
-/* Only of the wanted contents. A caller that cares about the node or the zone gets a page only if the last one suits. */
+/*
+ * Only of the wanted contents. A caller that cares about the node or the zone gets a page only if
+ * the last one suits.
+ */
 static struct page *cache_pop(enum page_contents c, int node, bool low)
 {
 	struct page_cache *cache = &this_cpu(page_cache);
@@ -240,7 +246,7 @@ static void cache_refill(struct page_node *n, enum page_contents c)
 	}
 }
 
-/* ---- charges ------------------------------------------------------------------------------------------------------ */
+/* ---- charges --------------------------------------------------------------------------------- */
 
 static bool charge_add(struct charge *c, uint64_t frames)
 {
@@ -257,7 +263,7 @@ static void charge_sub(struct charge *c, uint64_t frames)
 	__atomic_sub_fetch(&c->pages, frames, __ATOMIC_RELAXED);
 }
 
-/* ---- allocation --------------------------------------------------------------------------------------------------- */
+/* ---- allocation ------------------------------------------------------------------------------ */
 
 static uint64_t free_frames(void)
 {
@@ -307,7 +313,10 @@ static struct page *take(unsigned order, unsigned flags, int node, enum page_con
 	if (!p)
 		p = take_any(order, flags, node, c);
 	if (!p && !(flags & PAGE_READY)) {
-		/* What this CPU's cache holds of the other contents, or what its pages would merge to. */
+		/*
+		 * What this CPU's cache holds of the other contents, or what its pages
+		 * would merge to.
+		 */
 		cache_drain(&this_cpu(page_cache), DIRTY, 0);
 		cache_drain(&this_cpu(page_cache), ZEROED, 0);
 		p = take_any(order, flags, node, c);
@@ -392,7 +401,7 @@ void page_split_to(struct page *p, unsigned order)
 	}
 }
 
-/* ---- scrubbing ---------------------------------------------------------------------------------------------------- */
+/* ---- scrubbing ------------------------------------------------------------------------------- */
 
 /* A dirty block of at most 16 KiB, from the smallest there are: they merge once they are clean. */
 static struct page *scrub_take(struct page_node *n, unsigned *order)
@@ -441,7 +450,7 @@ bool page_scrub_some(void)
 	return false;
 }
 
-/* ---- figures ------------------------------------------------------------------------------------------------------ */
+/* ---- figures --------------------------------------------------------------------------------- */
 
 unsigned page_node_count(void)
 {
@@ -491,7 +500,7 @@ int page_stats_get(int node, struct page_stats *out)
 	return 0;
 }
 
-/* ---- intake ------------------------------------------------------------------------------------------------------- */
+/* ---- intake ---------------------------------------------------------------------------------- */
 
 static void node_init(struct page_node *n)
 {
@@ -538,8 +547,9 @@ void page_add(hpa_t start, hpa_t end)
 }
 
 /*
- * Takes the block that begins at `frame` off node `from` if it is free, onto `out`, and renames it if it is in use; returns the
- * frames to step over: 0 when the block reached beyond `end` and was halved.
+ * Takes the block that begins at `frame` off node `from` if it is free, onto `out`, and renames
+ * it if it is in use; returns the frames to step over: 0 when the block reached beyond `end`
+ * and was halved.
  */
 static uint64_t move_block(struct page_node *from, uint16_t to, uint64_t frame, uint64_t end, struct list *out)
 {

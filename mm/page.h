@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Physical pages. A buddy allocator per node with per-CPU caches of single pages; one struct page per frame. A page carries a
- * reference count and the charge (usually a VM) it is accounted to. Freed pages are dirty until scrubbed (in idle time, or
- * by the allocation that hands them out): nobody sees what another left there. Frames below 1 MiB are never given out.
- * Any context with interrupts on or off; never sleeps; locks LOCK_PAGE.
+ * Physical pages. A buddy allocator per node with per-CPU caches of single pages; one struct page
+ * per frame. A page carries a reference count and the charge (usually a VM) it is accounted to.
+ * Freed pages are dirty until scrubbed (in idle time, or by the allocation that hands them out):
+ * nobody sees what another left there. Frames below 1 MiB are never given out. Any context with
+ * interrupts on or off; never sleeps; locks LOCK_PAGE.
  */
 #pragma once
 
@@ -23,7 +24,8 @@ enum page_flags {
 	PAGE_ZEROED = 1,	/* contents are zeros (from the scrubbed store, or cleared now) */
 	PAGE_GUEST = 2,		/* for a guest: respects the reserve kept for Keel itself */
 	PAGE_LOW = 4,		/* below 4 GiB */
-	PAGE_READY = 8,		/* with PAGE_ZEROED: only from the scrubbed store, no clearing now */
+	PAGE_READY = 8,		/* with PAGE_ZEROED: only from the scrubbed store, no clearing
+				 * now */
 };
 
 /* Whom pages are accounted to; embedded in struct vm; the kernel's own is page_charge_kernel. */
@@ -52,12 +54,18 @@ extern struct charge page_charge_kernel;
 /* PERCPU: the node that this CPU is on, and NODE_ANY begins with. */
 extern int page_home;
 
-/* 2^order contiguous frames with one reference, NULL when there are none (or the charge's limit is reached). */
+/*
+ * 2^order contiguous frames with one reference, NULL when there are none (or the charge's
+ * limit is reached).
+ */
 struct page *page_alloc(unsigned order, unsigned flags, int node, struct charge *charge) must_check;
 void page_get(struct page *p);
 /* The last reference frees, into the dirty store. */
 void page_put(struct page *p);
-/* Divides what was allocated as one, and is referenced once, into blocks of 2^order frames with a reference each. */
+/*
+ * Divides what was allocated as one, and is referenced once, into blocks of 2^order frames with a
+ * reference each.
+ */
 void page_split_to(struct page *p, unsigned order);
 
 static inline void page_split(struct page *p)
@@ -104,26 +112,38 @@ static inline void page_clear(void *p, uint64_t size)
 struct page_stats {
 	uint64_t total, free, dirty, zeroed;	/* frames; free = dirty + zeroed */
 	uint64_t kernel;			/* Keel's own, on all nodes */
-	uint64_t free_by_order[PAGE_ORDER_MAX + 1];	/* blocks, those in per-CPU caches left out */
+	/* Blocks, those in per-CPU caches left out. */
+	uint64_t free_by_order[PAGE_ORDER_MAX + 1];
 };
 
-int page_stats_get(int node, struct page_stats *out);	/* NODE_ANY: all together; -ENOENT for a node that is not there */
+/* NODE_ANY: all together; -ENOENT for a node that is not there. */
+int page_stats_get(int node, struct page_stats *out);
 unsigned page_node_count(void);
 /* Guests are refused frames when fewer than this many are free. */
 extern uint64_t page_reserve;
 /* Frames that early allocations took for ever; part of total and kernel. */
 extern uint64_t page_early_count;
-/* Clears some dirty frames (16 KiB at most: some 2,500 instructions); true if there is more to do. Called by the idle loop. */
+/*
+ * Clears some dirty frames (16 KiB at most: some 2,500 instructions); true if there is more to do.
+ * Called by the idle loop.
+ */
 bool page_scrub_some(void);
 
 /*
- * Once, by the boot CPU: RAM below 4 GiB becomes available. kmap_init() calls page_init_high() when the rest is mapped.
- * Until page_init returns only page_early_alloc works: frames below 4 GiB that are never freed; cleared.
+ * Once, by the boot CPU: RAM below 4 GiB becomes available. kmap_init() calls page_init_high() when
+ * the rest is mapped. Until page_init returns only page_early_alloc works: frames below 4 GiB that
+ * are never freed; cleared.
  */
 void page_init(void);
 void page_init_high(void);
 hpa_t page_early_alloc(uint64_t size, uint64_t align);
-/* Frames of [start, start+size) belong to `node`: from the SRAT, any time after page_init_high(). Unknown nodes: -ENOSPC. */
+/*
+ * Frames of [start, start+size) belong to `node`: from the SRAT, any time after page_init_high().
+ * Unknown nodes: -ENOSPC.
+ */
 int page_add_node(hpa_t start, uint64_t size, int node) must_check;
-/* The allocator's intake: [start, end), page-aligned, of RAM that nobody uses; the struct pages are there and zeroed. */
+/*
+ * The allocator's intake: [start, end), page-aligned, of RAM that nobody uses; the struct pages are
+ * there and zeroed.
+ */
 void page_add(hpa_t start, hpa_t end);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How physical memory gets into the page allocator. The boot loader's usable regions, without the first MiB, are a list of
- * ranges. Early allocations are cut out of it; then each range's part of the page array is backed (itself an early
- * allocation) and the range is added. First RAM below 4 GiB, which the boot code has mapped, then, when the kernel's own map
- * stands, the rest. Boot CPU only, once; no locks.
+ * How physical memory gets into the page allocator. The boot loader's usable regions, without the
+ * first MiB, are a list of ranges. Early allocations are cut out of it; then each range's part of
+ * the page array is backed (itself an early allocation) and the range is added. First RAM below
+ * 4 GiB, which the boot code has mapped, then, when the kernel's own map stands, the rest. Boot CPU
+ * only, once; no locks.
  */
 #include "mm/page.h"
 
@@ -26,7 +27,8 @@ struct range {
 static struct range ranges[BOOT_REGION_MAX + 64];
 static unsigned range_count;
 static uint64_t limit;			/* early allocations end here */
-static uint64_t backed_end;		/* the page array is backed up to this address, where there is RAM */
+static uint64_t backed_end;		/* the page array is backed up to this address, where there
+					 * is RAM */
 
 static void range_push(uint64_t start, uint64_t end)
 {

@@ -2,10 +2,11 @@
 /*
  * The page-table walker.
  *
- * Design. A chip may walk the tables at any moment, so each store leaves them valid: a new table is filled before it is linked,
- * a large leaf is split by one store of a complete table. What may fail (allocating tables, splitting leaves) changes
- * no translation and comes first; what changes translations cannot fail and comes second. A table counts its present entries
- * in its struct page; one that becomes empty is unlinked and retired.
+ * Design. A chip may walk the tables at any moment, so each store leaves them valid: a new table is
+ * filled before it is linked, a large leaf is split by one store of a complete table. What may fail
+ * (allocating tables, splitting leaves) changes no translation and comes first; what changes
+ * translations cannot fail and comes second. A table counts its present entries in its struct page;
+ * one that becomes empty is unlinked and retired.
  */
 #include "mm/paging.h"
 
@@ -135,7 +136,7 @@ void paging_destroy(struct paging *p)
 	paging_free_retired(&all);
 }
 
-/* ---- what may fail and changes no translation --------------------------------------------------------------------- */
+/* ---- what may fail and changes no translation ------------------------------------------------ */
 
 /* Puts a table of equal smaller leaves in the place of a large one. */
 static int split(struct paging *p, struct page *table, uint64_t *e, unsigned level)
@@ -153,7 +154,9 @@ static int split(struct paging *p, struct page *table, uint64_t *e, unsigned lev
 	return 0;
 }
 
-/* Makes tables down to `level` for va and gives the table there; a large leaf on the way is split. */
+/*
+ * Makes tables down to `level` for va and gives the table there; a large leaf on the way is split.
+ */
 static int descend(struct paging *p, uint64_t va, unsigned level, struct page **out)
 {
 	struct page *table = p->root;
@@ -193,7 +196,7 @@ static int split_at(struct paging *p, uint64_t va)
 	return 0;
 }
 
-/* ---- what cannot fail --------------------------------------------------------------------------------------------- */
+/* ---- what cannot fail ------------------------------------------------------------------------ */
 
 typedef uint64_t leaf_change(const struct paging *p, uint64_t e, unsigned prot);
 
@@ -209,8 +212,8 @@ static uint64_t leaf_protect(const struct paging *p, uint64_t e, unsigned prot)
 }
 
 /*
- * Applies `change` to the leaves in [va, end), none of which lies across a border (`change` NULL only drops empty
- * tables). True if an entry was changed.
+ * Applies `change` to the leaves in [va, end), none of which lies across a border (`change` NULL
+ * only drops empty tables). True if an entry was changed.
  */
 static bool change_range(struct paging *p, struct page *table, unsigned level, uint64_t va, uint64_t end,
 			 leaf_change *change, unsigned prot)
@@ -253,7 +256,7 @@ static bool leaf_write(struct paging *p, struct page *table, uint64_t va, unsign
 	return true;
 }
 
-/* ---- the calls ---------------------------------------------------------------------------------------------------- */
+/* ---- the calls ------------------------------------------------------------------------------- */
 
 static unsigned level_fitting(const struct paging *p, uint64_t va, uint64_t pa, uint64_t size)
 {

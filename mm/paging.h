@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: the one page-table walker. A struct paging_format describes a kind of table (host 4-level, EPT, NPT); map, unmap,
- * lookup and the like are written once over it. Tables come from page_alloc and are freed with the last mapping. Callers
- * serialise (kernel map: LOCK_KMAP; a VM's second-level tables: LOCK_GMEM) and flush TLBs themselves: the walker
- * tells by its return value whether a present entry was changed.
- * Sources: AMD64 APM 2, "Page Translation and Protection", "Nested Paging"; Intel SDM 3, "Paging", "EPT Translation Mechanism".
+ * Contract: the one page-table walker. A struct paging_format describes a kind of table (host
+ * 4-level, EPT, NPT); map, unmap, lookup and the like are written once over it. Tables come from
+ * page_alloc and are freed with the last mapping. Callers serialise (kernel map: LOCK_KMAP; a VM's
+ * second-level tables: LOCK_GMEM) and flush TLBs themselves: the walker tells by its return value
+ * whether a present entry was changed.
+ * Sources: AMD64 APM 2, "Page Translation and Protection", "Nested Paging"; Intel SDM 3, "Paging",
+ * "EPT Translation Mechanism".
  */
 #pragma once
 
@@ -30,10 +32,12 @@ struct paging_format {
 	uint64_t (*table)(hpa_t a);
 	uint64_t present;			/* an entry with any of these bits is present */
 	uint64_t large;				/* above level 1: a leaf */
-	hpa_t (*address)(uint64_t e, unsigned level);	/* of a leaf; a table's is in bits 51:12 everywhere */
+	/* Of a leaf; a table's is in bits 51:12 everywhere. */
+	hpa_t (*address)(uint64_t e, unsigned level);
 	unsigned (*prot)(uint64_t e);
 	uint64_t (*with_prot)(uint64_t e, unsigned prot);	/* of a leaf */
-	uint64_t (*child)(uint64_t e, unsigned level, unsigned i);	/* the i-th of 512 leaves that a large one splits into */
+	/* The i-th of 512 leaves that a large one splits into. */
+	uint64_t (*child)(uint64_t e, unsigned level, unsigned i);
 };
 
 extern const struct paging_format paging_host, paging_npt, paging_ept;
@@ -43,7 +47,8 @@ struct paging {
 	unsigned max_leaf_level;	/* may be below the format's */
 	struct charge *charge;		/* for table pages */
 	struct page *root;
-	struct list retired;		/* tables that are linked no more, until the TLBs are flushed */
+	struct list retired;		/* tables that are linked no more, until the TLBs are
+					 * flushed */
 	uint64_t table_pages;
 };
 
@@ -57,17 +62,22 @@ int paging_init(struct paging *p, const struct paging_format *f, unsigned max_le
 /* Frees all tables (not what they map). */
 void paging_destroy(struct paging *p);
 /*
- * Maps [va, va+size) to [pa, ...), with the largest leaves that alignment and max_leaf_level allow; replaces what was
- * there. 4K-aligned. All or nothing: -ENOMEM leaves the old state. Returns 1 if a present entry was replaced (flush), else 0.
+ * Maps [va, va+size) to [pa, ...), with the largest leaves that alignment and max_leaf_level allow;
+ * replaces what was there. 4K-aligned. All or nothing: -ENOMEM leaves the old state. Returns 1 if a
+ * present entry was replaced (flush), else 0.
  */
 int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot, enum paging_cache c) must_check;
 /*
- * Tables that map or unmap unlinked may still be in another CPU's paging-structure caches: a caller that flushes takes them off
- * under its lock, flushes without it, then frees them. Callers that never flush (nobody uses the tables yet) reap at once.
+ * Tables that map or unmap unlinked may still be in another CPU's paging-structure caches: a caller
+ * that flushes takes them off under its lock, flushes without it, then frees them. Callers that
+ * never flush (nobody uses the tables yet) reap at once.
  */
 void paging_retired(struct paging *p, struct list *out);
 void paging_free_retired(struct list *tables);
-/* Removes; splits a large leaf that is only partly covered (-ENOMEM then, and nothing is removed). 1 if anything was present, 0 if not. */
+/*
+ * Removes; splits a large leaf that is only partly covered (-ENOMEM then, and nothing is removed).
+ * 1 if anything was present, 0 if not.
+ */
 int paging_unmap(struct paging *p, uint64_t va, uint64_t size) must_check;
 int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot) must_check;
 /* -ENOENT when nothing is mapped there. */

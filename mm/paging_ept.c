@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Format of VMX's extended page tables: read, write, execute are bits of their own, and the leaf names the memory type
- * itself, which the guest's PAT then modifies (ignore-PAT stays clear). Write without read is a misconfiguration, and
- * execute without read is one on chips without it: read always goes with them. Bits only.
+ * Format of VMX's extended page tables: read, write, execute are bits of their own, and the leaf
+ * names the memory type itself, which the guest's PAT then modifies (ignore-PAT stays clear). Write
+ * without read is a misconfiguration, and execute without read is one on chips without it: read
+ * always goes with them. Bits only.
  * Source: Intel SDM 3, "The Extended Page Table Mechanism (EPT)".
  */
 #include "include/bits.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Format of the kernel's own page tables: 4 levels, leaves of 4K, 2M and 1G. Tables allow everything, leaves decide; a table
- * is not for ring 3, so the kernel half never is. Bits only.
+ * Format of the kernel's own page tables: 4 levels, leaves of 4K, 2M and 1G. Tables allow
+ * everything, leaves decide; a table is not for ring 3, so the kernel half never is. Bits only.
  */
 #include "mm/paging_bits.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Format of SVM's nested page tables. They are the chip's ordinary tables, with one rule more: a guest's accesses count as
- * user accesses, so every entry has U set. The global bit means nothing here. Bits only.
+ * Format of SVM's nested page tables. They are the chip's ordinary tables, with one rule more: a
+ * guest's accesses count as user accesses, so every entry has U set. The global bit means nothing
+ * here. Bits only.
  * Source: AMD64 APM 2, "Nested Paging".
  */
 #include "mm/paging_bits.h"

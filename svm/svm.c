@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * AMD's Secure Virtual Machine on this machine: is it there, switching it on for each CPU, and the table through which
- * vmm/ reaches the back end.
+ * AMD's Secure Virtual Machine on this machine: is it there, switching it on for each CPU, and the
+ * table through which vmm/ reaches the back end.
  * Source: AMD64 APM 2, "Secure Virtual Machine": "Enabling SVM", "MSR and I/O intercepts".
  */
 #include "svm/svm.h"

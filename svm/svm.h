@@ -13,12 +13,15 @@ struct svm_vcpu {
 	void *fpu;			/* guest's extended state while it is not in the CPU */
 	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
 	uint64_t dr[4];			/* truth while not loaded */
-	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID, which is how a flush is done */
+	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID, which is
+					 * how a flush is done */
 	hpa_t host_vmcb;		/* that CPU's */
-	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if none was seen */
+	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if
+					 * none was seen */
 	int cpu;			/* whose ASID it has; -1: none's */
 	bool loaded;			/* FPU, XCR0, DR0-3, TSC_AUX are in the CPU */
-	bool ready;			/* loaded, and with an ASID that holds: svm_load() has nothing to do */
+	bool ready;			/* loaded, and with an ASID that holds: svm_load() has
+					 * nothing to do */
 	bool virq_in_flight;		/* V_IRQ carries event.injected, it is no window request */
 	bool window;			/* V_IRQ asks for the interrupt window */
 	uint8_t shadow_seen;		/* the shadow the chip reported at the last exit */
@@ -71,7 +74,8 @@ bool svm_run(struct vcpu *vcpu);
 
 /* svm_inject.c */
 void svm_inject(struct vcpu *vcpu);		/* GIF clear, last thing before entry */
-void svm_delivered(struct vcpu *vcpu);		/* after an exit: what became of the injected event */
+/* After an exit: what became of the injected event. */
+void svm_delivered(struct vcpu *vcpu);
 void svm_nmi_unmask(struct vcpu *vcpu);
 void svm_window_opened(struct vcpu *vcpu);
 
@@ -101,7 +105,8 @@ const char *svm_exit_name(unsigned row);
 bool svm_audit(struct vcpu *vcpu, char *why, size_t size);
 
 /*
- * svm_enter.asm. Loads the guest's general registers (but RAX and RSP, which are in the VMCB), runs it until the next
- * exit, stores them back, clears them, reloads Keel's own state from host_vmcb. GIF clear before and after.
+ * svm_enter.asm. Loads the guest's general registers (but RAX and RSP, which are in the VMCB), runs
+ * it until the next exit, stores them back, clears them, reloads Keel's own state from host_vmcb.
+ * GIF clear before and after.
  */
 void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb);

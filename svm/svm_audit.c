@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names the bad field of a VMCB: the checks that VMRUN makes, as rows {text, is it wrong?}. After a refused entry, and
- * before any entry by debug builds. Pure: reads the VMCB alone.
+ * Names the bad field of a VMCB: the checks that VMRUN makes, as rows {text, is it wrong?}. After a
+ * refused entry, and before any entry by debug builds. Pure: reads the VMCB alone.
  * Source: AMD64 APM 2, "Canonicalization and Consistency Checks".
  */
 #include "svm/svm.h"

@@ -1,9 +1,10 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
 ; World switch: void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb).
-; GIF is clear before and after. The guest's RAX, RSP, RIP and RFLAGS are in the VMCB; the chip keeps Keel's. VMLOAD and
-; VMSAVE move what VMRUN leaves: FS, GS, TR, LDTR, KernelGsBase, STAR, LSTAR, CSTAR, SFMASK, SYSENTER. No policy here.
-; After the exit no register but the callee-saved ones, which are restored, holds a value of the guest.
+; GIF is clear before and after. The guest's RAX, RSP, RIP and RFLAGS are in the VMCB; the chip
+; keeps Keel's. VMLOAD and VMSAVE move what VMRUN leaves: FS, GS, TR, LDTR, KernelGsBase, STAR,
+; LSTAR, CSTAR, SFMASK, SYSENTER. No policy here. After the exit no register but the callee-saved
+; ones, which are restored, holds a value of the guest.
 
 %include "offsets.inc"
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of exits: one const row for each, {name, handler}; its index is its counter. Handlers bring the exit into its
- * normal form and leave the work to vmm/exit.c. A code without a row ends the VM, nothing else.
- * Source: AMD64 APM 2, "SVM Intercept Codes"; "IOIO Intercept"; "Nested Paging": "Nested versus Guest Page Faults".
+ * The table of exits: one const row for each, {name, handler}; its index is its counter. Handlers
+ * bring the exit into its normal form and leave the work to vmm/exit.c. A code without a row ends
+ * the VM, nothing else.
+ * Source: AMD64 APM 2, "SVM Intercept Codes"; "IOIO Intercept"; "Nested Paging": "Nested versus
+ * Guest Page Faults".
  */
 #include "svm/svm.h"
 
@@ -23,7 +25,10 @@ static unsigned length_of(const struct vmcb *v)
 	return cpu_has(FEATURE_SVM_NRIPS) && v->next_rip > v->rip ? (unsigned)(v->next_rip - v->rip) : 0;
 }
 
-/* For an instruction without operands: `n` if its bare `opcode` stands at RIP in 64-bit code; else as length_of. */
+/*
+ * For an instruction without operands: `n` if its bare `opcode` stands at RIP in 64-bit code;
+ * else as length_of.
+ */
 static always_inline unsigned length_of_plain(const struct vcpu *vcpu, const struct vmcb *v, uint32_t opcode, unsigned n)
 {
 	if (v->cs.attr & SEG_L >> 4 && fetch_is_at_rip(vcpu, v->cr3, v->cr4, opcode, n))
@@ -43,7 +48,10 @@ static void vintr(struct vcpu *vcpu, struct vmcb *v)
 	svm_window_opened(vcpu);
 }
 
-/* The intercept took the exception away from the host: hand it over as the interrupt it would have been. */
+/*
+ * The intercept took the exception away from the host: hand it over as the interrupt it
+ * would have been.
+ */
 static void machine_check(struct vcpu *vcpu, struct vmcb *v)
 {
 	(void)vcpu;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events into the VMCB and back. What to inject is vmm/event.c's choice; here it is written down: exceptions and NMIs by
- * EVENTINJ, maskable interrupts by EVENTINJ or, on chips that want it, by V_IRQ, which otherwise asks for the
- * interrupt window. NMIs are masked until IRET, which is intercepted as long as they are.
+ * Events into the VMCB and back. What to inject is vmm/event.c's choice; here it is written down:
+ * exceptions and NMIs by EVENTINJ, maskable interrupts by EVENTINJ or, on chips that want it, by
+ * V_IRQ, which otherwise asks for the interrupt window. NMIs are masked until IRET, which is
+ * intercepted as long as they are.
  * Source: AMD64 APM 2, "Event Injection", "Virtual Interrupts", "EXITINTINFO".
  */
 #include "svm/svm.h"
@@ -98,8 +99,8 @@ void svm_window_opened(struct vcpu *vcpu)
 }
 
 /*
- * INT n, INT3 and INTO are executed again rather than injected: without the next RIP the chip could not tell where they
- * end, and executing them again is right on every chip.
+ * INT n, INT3 and INTO are executed again rather than injected: without the next RIP the chip could
+ * not tell where they end, and executing them again is right on every chip.
  */
 static bool runs_again(const struct event *e)
 {

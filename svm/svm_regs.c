@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vCPU's registers and segments by name: where each one lives in the VMCB or in struct svm_vcpu. Called on the vCPU's
- * thread, or while that thread is parked.
+ * The vCPU's registers and segments by name: where each one lives in the VMCB or in struct
+ * svm_vcpu. Called on the vCPU's thread, or while that thread is parked.
  */
 #include "svm/svm.h"
 

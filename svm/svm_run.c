@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One turn in the guest: last look at requests, injection, world switch, what became of the injected event, dispatch.
- * GIF is clear from the last look until the registers are back, RFLAGS.IF stays set: a physical interrupt that comes
- * meanwhile ends guest mode at once and is taken at STGI.
+ * One turn in the guest: last look at requests, injection, world switch, what became of the
+ * injected event, dispatch. GIF is clear from the last look until the registers are back,
+ * RFLAGS.IF stays set: a physical interrupt that comes meanwhile ends guest mode at once and is
+ * taken at STGI.
  * Source: AMD64 APM 2, "Secure Virtual Machine": "Basic Operation", "Global Interrupt Flag".
  */
 #include "svm/svm.h"
@@ -46,8 +47,8 @@ static inline void registers_from_vmcb(struct vcpu *vcpu, const struct vmcb *v)
 }
 
 /*
- * STI; HLT with an exit between the two: a chip that forgets the shadow would take the interrupt before the HLT, which would
- * then sleep through the wake-up. The HLT is done here and now instead.
+ * STI; HLT with an exit between the two: a chip that forgets the shadow would take the interrupt
+ * before the HLT, which would then sleep through the wake-up. The HLT is done here and now instead.
  */
 static void finish_shadowed_hlt(struct vcpu *vcpu)
 {

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vCPU's VMCB from birth to end: intercepts, power-up state, and what must be loaded into the CPU before a guest runs
- * there and saved before another thread does: extended state, XCR0, debug registers, TSC_AUX, and the ASID.
- * Whatever a guest can load into the CPU without an exit stands here or in the VMCB.
+ * A vCPU's VMCB from birth to end: intercepts, power-up state, and what must be loaded into the CPU
+ * before a guest runs there and saved before another thread does: extended state, XCR0, debug
+ * registers, TSC_AUX, and the ASID. Whatever a guest can load into the CPU without an exit stands
+ * here or in the VMCB.
  * Source: AMD64 APM 2, "Secure Virtual Machine"; "Processor Initialization State".
  */
 #include "svm/svm.h"
@@ -20,8 +21,8 @@
 #define PAT_RESET	0x0007040600070406ul
 
 /*
- * Physical events, what needs an answer of Keel's, and what a guest must not have. #AC and #DB, because their delivery
- * can loop for ever inside the chip; #MC, because it is the host's.
+ * Physical events, what needs an answer of Keel's, and what a guest must not have. #AC and #DB,
+ * because their delivery can loop for ever inside the chip; #MC, because it is the host's.
  */
 static const uint16_t intercepts[] = {
 	INTERCEPT_EXCEPTION + EXC_DB, INTERCEPT_EXCEPTION + EXC_AC, INTERCEPT_EXCEPTION + EXC_MC,
@@ -119,8 +120,8 @@ void svm_flush_tlb(struct vcpu *vcpu)
 }
 
 /*
- * An ASID of this CPU that no translation was ever cached under. When they run out, a new generation begins: everything is
- * flushed and every vCPU that comes by takes a new one.
+ * An ASID of this CPU that no translation was ever cached under. When they run out, a new
+ * generation begins: everything is flushed and every vCPU that comes by takes a new one.
  */
 static void asid_assign(struct svm_vcpu *s, struct svm_cpu *c)
 {
@@ -138,12 +139,17 @@ static void asid_assign(struct svm_vcpu *s, struct svm_cpu *c)
 
 static void load_state(struct svm_vcpu *s)
 {
-	/* An area that XRSTOR refuses came from a hostile record: the state after reset stands in for it. */
+	/*
+	 * An area that XRSTOR refuses came from a hostile record: the state after reset
+	 * stands in for it.
+	 */
 	if (fpu_restore(s->fpu))
 		fpu_area_init(s->fpu);
 	if (fpu_xcr0())
 		(void)!cpu_xsetbv_safe(0, s->xcr0);
-	/* VMRUN loads CR2 from the VMCB, but not on every bed; exits leave the guest's in the CPU. */
+	/*
+	 * VMRUN loads CR2 from the VMCB, but not on every bed; exits leave the guest's in the CPU.
+	 */
 	cpu_write_cr2(s->vmcb->cr2);
 	cpu_write_dr0(s->dr[0]);
 	cpu_write_dr1(s->dr[1]);

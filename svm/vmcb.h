@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The virtual machine control block: layout and bits, nothing else; offsets are asserted at the end.
- * Source: AMD64 Architecture Programmer's Manual 2, "Layout of VMCB", "SVM Intercept Codes", "Event Injection".
+ * The virtual machine control block: layout and bits, nothing else; offsets are
+ * asserted at the end.
+ * Source: AMD64 Architecture Programmer's Manual 2, "Layout of VMCB", "SVM Intercept Codes",
+ * "Event Injection".
  */
 #pragma once
 

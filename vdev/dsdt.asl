@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a Keel VM has that cannot be found by probing. The names PWIN to ECAM are numbers that vacpi_tables.c writes
- * into the compiled table; their values here only keep iasl from shortening them.
+ * What a Keel VM has that cannot be found by probing. The names PWIN to ECAM are numbers that
+ * vacpi_tables.c writes into the compiled table; their values here only keep iasl from
+ * shortening them.
  */
 DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 {
@@ -60,7 +61,10 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 				Return (ConcatenateResTemplate (CRS0, CRS1))
 			}
 
-			/* INTA to INTD of slot s are I/O APIC pins 16 + (s + pin) % 8: VPCI_GSI in vpci.h. */
+			/*
+			 * INTA to INTD of slot s are I/O APIC pins 16 + (s + pin) % 8:
+			 * VPCI_GSI in vpci.h.
+			 */
 			Method (_PRT, 0, Serialized)
 			{
 				Local0 = Package (128) {}

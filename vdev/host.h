@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: all that a virtual device sees of its surroundings. vdev/ includes nothing else of Keel (but include/ and
- * the stateless lib/), so that each device compiles on the host for tests and fuzzing, and can move to another address space
- * later. Everything outside is named by small numbers that the device gave itself: its regions, lines and timers.
- * vmm/ implements these calls; tests/host/vdev_host.c is the stand-in for tests.
+ * Contract: all that a virtual device sees of its surroundings. vdev/ includes nothing else of Keel
+ * (but include/ and the stateless lib/), so that each device compiles on the host for tests and
+ * fuzzing, and can move to another address space later. Everything outside is named by small
+ * numbers that the device gave itself: its regions, lines and timers. vmm/ implements these calls;
+ * tests/host/vdev_host.c is the stand-in for tests.
  *
- * Contexts: read and write come from a vCPU thread; timer and line_eoi possibly from interrupt context. A device takes its own
- * lock (host_lock, irq-safe, a spinlock) in each; memory (host_mem_*) may wait and must be called without it.
+ * Contexts: read and write come from a vCPU thread; timer and line_eoi possibly from interrupt
+ * context. A device takes its own lock (host_lock, irq-safe, a spinlock) in each; memory
+ * (host_mem_*) may wait and must be called without it.
  */
 #pragma once
 
@@ -27,18 +29,27 @@ enum host_request {
 struct vdev_ops {
 	const char *name;		/* also the record's name, at most 15 characters */
 	uint32_t version;		/* of its saved form */
-	/* `size` is 1, 2, 4 or 8; offset + size lies within the region. Bits above size are ignored. */
+	/*
+	 * `size` is 1, 2, 4 or 8; offset + size lies within the region. Bits above
+	 * size are ignored.
+	 */
 	uint64_t (*read)(struct vdev *d, unsigned region, uint64_t offset, unsigned size);
 	void (*write)(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
 	void (*reset)(struct vdev *d);
 	void (*save)(struct vdev *d, struct record_writer *w);
-	/* Reads and checks everything first, then commits; -EINVAL leaves the device as it was. Re-arms timers and lines. */
+	/*
+	 * Reads and checks everything first, then commits; -EINVAL leaves the device as it was.
+	 * Re-arms timers and lines.
+	 */
 	int (*load)(struct vdev *d, struct record_reader *r, uint32_t version);
 	void (*destroy)(struct vdev *d);
 	void (*timer)(struct vdev *d, unsigned timer);		/* optional */
-	void (*line_eoi)(struct vdev *d, unsigned line);	/* optional: the guest acknowledged; raise again if still due */
-	void (*console_input)(struct vdev *d);			/* optional: host_console_get has something */
-	void (*work)(struct vdev *d);				/* optional: thread context, after host_work_queue */
+	/* Optional: the guest acknowledged; raise again if still due. */
+	void (*line_eoi)(struct vdev *d, unsigned line);
+	/* Optional: host_console_get has something. */
+	void (*console_input)(struct vdev *d);
+	/* Optional: thread context, after host_work_queue. */
+	void (*work)(struct vdev *d);
 };
 
 /* The head of every device's own struct. */
@@ -60,22 +71,27 @@ int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n) must_chec
 
 /* --- time: the VM's clock, which stands still while the VM does not run */
 uint64_t host_clock_ns(struct vdev *d);
-void host_timer_set(struct vdev *d, unsigned timer, uint64_t deadline_ns);	/* timer < HOST_TIMER_MAX */
+/* timer < HOST_TIMER_MAX */
+void host_timer_set(struct vdev *d, unsigned timer, uint64_t deadline_ns);
 void host_timer_cancel(struct vdev *d, unsigned timer);
 uint64_t host_wall_clock(struct vdev *d);	/* seconds since 1970, UTC */
 #define HOST_TIMER_MAX	4
 
-/* --- interrupts: this device's own lines, by its own numbering; how they are wired is the machine's affair */
+/* --- interrupts: this device's own lines, by its own numbering; wiring is the machine's affair */
 void host_line_set(struct vdev *d, unsigned line, bool level);
 void host_msi(struct vdev *d, uint64_t address, uint32_t data);
 #define HOST_LINE_MAX	4
 
-/* --- regions: a device that moves its own registers (a PCI BAR, PM base); `enabled` false withdraws the claim */
+/*
+ * --- regions: a device that moves its own registers (a PCI BAR, PM base); `enabled` false
+ *     withdraws the claim
+ */
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base, uint64_t size, bool enabled);
 #define HOST_REGION_MAX	8
 
 /* --- console media of a serial port */
-size_t host_console_put(struct vdev *d, const void *data, size_t n);	/* how many were taken; the host never blocks */
+/* How many were taken; the host never blocks. */
+size_t host_console_put(struct vdev *d, const void *data, size_t n);
 size_t host_console_get(struct vdev *d, void *data, size_t n);
 
 /* --- the machine; `value` is the debug-exit code */

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vacpi.h. "ACPI Hardware Specification" (ACPI 6.5, chapter 4). Under the device's lock, the timer's callback too. */
+/*
+ * See vacpi.h. "ACPI Hardware Specification" (ACPI 6.5, chapter 4). Under the device's lock, the
+ * timer's callback too.
+ */
 #include "vdev/vacpi.h"
 
 #include "include/bits.h"
 
-#define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 66030950515326656ul >> 64))	/* 3579545 * 2^64 / 1e9 */
-#define TICK_NS(t)	((uint64_t)((__uint128_t)(t) * 1199864031882ul >> 32) + 1)	/* 1e9 * 2^32 / 3579545, up */
+/* 3579545 * 2^64 / 1e9; 1e9 * 2^32 / 3579545, up. */
+#define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 66030950515326656ul >> 64))
+#define TICK_NS(t)	((uint64_t)((__uint128_t)(t) * 1199864031882ul >> 32) + 1)
 
 #define PM1_TIMER	BIT(0)
 #define PM1_GLOBAL	BIT(5)
@@ -38,7 +42,10 @@ static struct vacpi *vacpi_of(struct vdev *d)
 	return container_of(d, struct vacpi, dev);
 }
 
-/* The timer's status bit is set when its bit 31 changes; noticed when someone looks, or by a host timer if enabled. */
+/*
+ * The timer's status bit is set when its bit 31 changes; noticed when someone looks, or by a host
+ * timer if enabled.
+ */
 static void update(struct vacpi *a)
 {
 	uint64_t now = host_clock_ns(&a->dev), turns = NS_TICKS(now) >> 31;

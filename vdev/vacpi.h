@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * ACPI's fixed hardware: the PM1a blocks, the power-management timer (32 bits, 3.579545 MHz), a GPE block, the
- * SMI command port (ACPI enable and disable) and the power button. S5 powers the VM off. The reset register is
- * vpci's port 0xcf9. The SCI is a level line.
+ * ACPI's fixed hardware: the PM1a blocks, the power-management timer (32 bits, 3.579545 MHz), a GPE
+ * block, the SMI command port (ACPI enable and disable) and the power button. S5 powers the VM off.
+ * The reset register is vpci's port 0xcf9. The SCI is a level line.
  */
 #pragma once
 

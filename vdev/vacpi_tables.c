@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * See vacpi_tables.h. Tables are put one behind the other by `append`; a full buffer makes a sticky error, so that the
- * builders need not look. Little-endian and without padding, as the structs are packed.
+ * See vacpi_tables.h. Tables are put one behind the other by `append`; a full buffer makes a
+ * sticky error, so that the builders need not look. Little-endian and without padding, as the
+ * structs are packed.
  */
 #include "vdev/vacpi_tables.h"
 
@@ -279,7 +280,9 @@ static void madt_vcpu(struct build *b, uint32_t id)
 		append(b, &wide, sizeof(wide));
 }
 
-/* IRQ 0 arrives at pin 2; the SCI is active high and level-triggered. LINT1 of every vCPU is NMI. */
+/*
+ * IRQ 0 arrives at pin 2; the SCI is active high and level-triggered. LINT1 of every vCPU is NMI.
+ */
 static void build_madt(struct build *b, const struct vacpi_tables_config *c)
 {
 	struct madt head = { header("APIC", 5, sizeof(head)), LAPIC_BASE, MADT_PCAT };

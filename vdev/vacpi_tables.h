@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI tables of a Keel VM, for a guest that is started without firmware: RSDP, XSDT, RSDT, FADT, FACS, MADT, MCFG
- * where there is ECAM, and the DSDT that iasl made of dsdt.asl. Pure: they are built in a caller's buffer as they will
- * lie at a guest-physical address. (ACPI 6.5, "ACPI Software Programming Model".)
+ * The ACPI tables of a Keel VM, for a guest that is started without firmware: RSDP, XSDT, RSDT,
+ * FADT, FACS, MADT, MCFG where there is ECAM, and the DSDT that iasl made of dsdt.asl. Pure: they
+ * are built in a caller's buffer as they will lie at a guest-physical address. (ACPI 6.5, "ACPI
+ * Software Programming Model".)
  */
 #pragma once
 
@@ -21,8 +22,9 @@ struct vacpi_tables_config {
 #define VACPI_TABLES_MAX	(128 * 1024)	/* enough for 4096 vCPUs */
 
 /*
- * Builds everything into `buf`, which becomes guest memory at `base` (below 4 GiB, a multiple of 64). The RSDP is at its
- * start. Gives the bytes used, -ENOSPC when `size` is too small, -EINVAL for a configuration that cannot be.
+ * Builds everything into `buf`, which becomes guest memory at `base` (below 4 GiB, a multiple of
+ * 64). The RSDP is at its start. Gives the bytes used, -ENOSPC when `size` is too small, -EINVAL
+ * for a configuration that cannot be.
  */
 long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, size_t size,
 	gpa_t base) must_check;

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* QEMU's isa-debug-exit: a write of v ends the VM with the code v<<1|1. For test kernels only, by keel.conf. */
+/*
+ * QEMU's isa-debug-exit: a write of v ends the VM with the code v<<1|1. For test kernels
+ * only, by keel.conf.
+ */
 #pragma once
 
 #include "vdev/host.h"

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vioapic.h. "82093AA I/O Advanced Programmable Interrupt Controller" data sheet; EOI register as in later chipsets. */
+/*
+ * See vioapic.h. "82093AA I/O Advanced Programmable Interrupt Controller" data sheet; EOI register
+ * as in later chipsets.
+ */
 #include "vdev/vioapic.h"
 
 #include "include/bits.h"
@@ -41,7 +44,10 @@ static struct vioapic *vioapic_of(struct vdev *d)
 	return container_of(d, struct vioapic, dev);
 }
 
-/* The message of an entry, "Message Address Register Format"; bits 11:5 extend the destination to 15 bits. */
+/*
+ * The message of an entry, "Message Address Register Format"; bits 11:5 extend the
+ * destination to 15 bits.
+ */
 static void send(struct vioapic *a, uint64_t e)
 {
 	uint64_t address = 0xfee00000 | (e >> 56) << 12 | FIELD(e, 55, 49) << 5;
@@ -155,7 +161,10 @@ void vioapic_eoi(struct vdev *d, uint8_t vector)
 	tell_vectors(a, changed);
 }
 
-/* Switching to edge mode ends a level interrupt, which is how kernels without the EOI register do it. */
+/*
+ * Switching to edge mode ends a level interrupt, which is how kernels without the EOI
+ * register do it.
+ */
 static void write_entry(struct vioapic *a, unsigned pin, uint64_t mask, uint64_t value)
 {
 	uint64_t *e = &a->entry[pin];

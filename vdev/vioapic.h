@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The I/O APIC: 24 pins whose redirection entries become interrupt messages (host_msi). Version 0x20, so it has the
- * EOI register. A level entry sends one message and then waits for vioapic_eoi (or a write to that register); if
- * the line is still high after its sources were told, it sends again. Edges on a masked pin are lost, as on the chip.
- * vioapic_line may be called under another device's lock: this lock is an inner one, host_msi is called under it.
+ * The I/O APIC: 24 pins whose redirection entries become interrupt messages (host_msi). Version
+ * 0x20, so it has the EOI register. A level entry sends one message and then waits for vioapic_eoi
+ * (or a write to that register); if the line is still high after its sources were told, it sends
+ * again. Edges on a masked pin are lost, as on the chip. vioapic_line may be called under another
+ * device's lock: this lock is an inner one, host_msi is called under it.
  */
 #pragma once
 
@@ -14,9 +15,15 @@
 
 struct vioapic_config {
 	uint8_t id;
-	/* Or NULL: a level pin's interrupt was ended; sources that are still due raise their lines. No lock is held. */
+	/*
+	 * Or NULL: a level pin's interrupt was ended; sources that are still due raise their lines.
+	 * No lock is held.
+	 */
 	void (*acknowledged)(void *context, unsigned pin);
-	/* Or NULL: the set of vectors whose EOI must reach vioapic_eoi has changed. No lock is held. */
+	/*
+	 * Or NULL: the set of vectors whose EOI must reach vioapic_eoi has changed.
+	 * No lock is held.
+	 */
 	void (*vectors_changed)(void *context);
 	void *context;
 };
@@ -24,7 +31,10 @@ struct vioapic_config {
 int vioapic_create(const struct vioapic_config *config, struct vdev **out);
 
 void vioapic_line(struct vdev *d, unsigned pin, bool level);
-/* The end of a level-triggered interrupt with this vector, broadcast by a local APIC. No lock may be held. */
+/*
+ * The end of a level-triggered interrupt with this vector, broadcast by a local APIC. No
+ * lock may be held.
+ */
 void vioapic_eoi(struct vdev *d, uint8_t vector);
 /* Does an EOI of this vector matter? Takes no lock. */
 bool vioapic_handles_vector(struct vdev *d, uint8_t vector);

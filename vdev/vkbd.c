@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vkbd.h. "8042 Universal Peripheral Interface" as in the IBM PC/AT Technical Reference. Under the device's lock. */
+/*
+ * See vkbd.h. "8042 Universal Peripheral Interface" as in the IBM PC/AT Technical Reference. Under
+ * the device's lock.
+ */
 #include "vdev/vkbd.h"
 
 #include "include/bits.h"

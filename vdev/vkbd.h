@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An 8042 keyboard controller with nothing plugged in: it passes its self test, keeps its command byte, answers a
- * byte sent to the absent keyboard with a time-out, and pulses the reset line. With it port 0x92 (fast A20 and reset).
- * A20 cannot be switched off.
+ * An 8042 keyboard controller with nothing plugged in: it passes its self test, keeps its command
+ * byte, answers a byte sent to the absent keyboard with a time-out, and pulses the reset line. With
+ * it port 0x92 (fast A20 and reset). A20 cannot be switched off.
  */
 #pragma once
 

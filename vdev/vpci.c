@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vpci.h. "PCI Local Bus Specification" 3.0, Configuration Space; "PCI Express Base", Enhanced Configuration Access. */
+/*
+ * See vpci.h. "PCI Local Bus Specification" 3.0, Configuration Space; "PCI Express Base", Enhanced
+ * Configuration Access.
+ */
 #include "vdev/vpci.h"
 
 #include "include/bits.h"
@@ -153,8 +156,9 @@ static int bar_next(struct vpci_function *f)
 }
 
 /*
- * Tells the host where BARs have moved, without the lock, since that may wait. Only one caller at a time does so and
- * goes on until nothing is left, hence what the host heard last is what the registers say.
+ * Tells the host where BARs have moved, without the lock, since that may wait. Only one caller at a
+ * time does so and goes on until nothing is left, hence what the host heard last is what the
+ * registers say.
  */
 static void move_bars(struct vpci_function *f)
 {
@@ -198,7 +202,10 @@ void vpci_function_save(struct vpci_function *f, struct record_writer *w)
 	host_unlock(f->bus, flags);
 }
 
-/* What a guest cannot change must be what this function has, but for the INTx status; a saved BAR thus fits as well. */
+/*
+ * What a guest cannot change must be what this function has, but for the INTx status; a saved BAR
+ * thus fits as well.
+ */
 void vpci_function_read(struct vpci_function *f, struct record_reader *r,
 	uint8_t config[VPCI_CONFIG_SIZE])
 {
@@ -263,7 +270,10 @@ static bool addressed(const struct vpci *p)
 	return (p->address & (ADDRESS_ENABLE | BITS(23, 16))) == ADDRESS_ENABLE;
 }
 
-/* Is it a reset? The address register takes whole dwords only; byte 1 is the reset control register. */
+/*
+ * Is it a reset? The address register takes whole dwords only; byte 1 is the reset
+ * control register.
+ */
 static bool write_address(struct vpci *p, uint64_t offset, unsigned size, uint64_t value)
 {
 	bool reset;

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PCI bus 0: configuration accesses by 0xcf8/0xcfc (and ECAM where the machine has it), the host bridge at 00:00.0, and
- * the frame on which PCI devices stand: a `vpci_function` is configuration space with write masks whose BARs, when the guest
- * moves or enables them, become host_region_set calls for the device that owns it. Port 0xcf9 (reset) lies inside.
+ * PCI bus 0: configuration accesses by 0xcf8/0xcfc (and ECAM where the machine has it), the host
+ * bridge at 00:00.0, and the frame on which PCI devices stand: a `vpci_function` is configuration
+ * space with write masks whose BARs, when the guest moves or enables them, become host_region_set
+ * calls for the device that owns it. Port 0xcf9 (reset) lies inside.
  *
- * Locks: configuration space is under the vpci device's lock; `written` and host_region_set are called without it.
- * A function's owner saves and loads it inside its own record.
+ * Locks: configuration space is under the vpci device's lock; `written` and host_region_set are
+ * called without it. A function's owner saves and loads it inside its own record.
  */
 #pragma once
 
@@ -54,7 +55,10 @@ void vpci_function_init(struct vpci_function *f, struct vdev *owner, uint16_t ve
 	uint16_t device, uint32_t class_revision, uint16_t subvendor, uint16_t subdevice);
 /* Before the function is attached. */
 void vpci_function_bar(struct vpci_function *f, unsigned bar, struct vpci_bar what);
-/* A capability of `size` bytes with the header; its offset, or 0 when there is no room. Before it is attached. */
+/*
+ * A capability of `size` bytes with the header; its offset, or 0 when there is no room. Before
+ * it is attached.
+ */
 unsigned vpci_function_capability(struct vpci_function *f, uint8_t id, unsigned size);
 /* 0, -EBUSY (the place is taken), -EINVAL. Before the VM runs. */
 int vpci_attach(struct vdev *bus, unsigned slot, unsigned function, struct vpci_function *f);

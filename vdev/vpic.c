@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vpic.h. "8259A Programmable Interrupt Controller" data sheet. One lock for the pair; vpic_pending takes none. */
+/*
+ * See vpic.h. "8259A Programmable Interrupt Controller" data sheet. One lock for the pair;
+ * vpic_pending takes none.
+ */
 #include "vdev/vpic.h"
 
 #include "include/bits.h"
@@ -89,7 +92,9 @@ static int slave_due(const struct vpic *p)
 	return due(&p->chip[1], requests(&p->chip[1]), false);
 }
 
-/* The slave's INT is taken as a level: the chip drops it between two requests, which is the same. */
+/*
+ * The slave's INT is taken as a level: the chip drops it between two requests, which is the same.
+ */
 static int master_due(const struct vpic *p)
 {
 	uint8_t asked = requests(&p->chip[0]) & ~BIT(CASCADE);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The pair of 8259A interrupt controllers of a PC, the slave on the master's input 2, with the ELCR of a PCI chipset.
- * Inputs come by vpic_line, the INTR wire leaves as this device's line 0. A level input is asserted as long as its
- * line is high; an edge is remembered until acknowledged, even if the line falls first.
+ * The pair of 8259A interrupt controllers of a PC, the slave on the master's input 2, with the ELCR
+ * of a PCI chipset. Inputs come by vpic_line, the INTR wire leaves as this device's line 0. A level
+ * input is asserted as long as its line is high; an edge is remembered until acknowledged, even if
+ * the line falls first.
  * vpic_line may be called under another device's lock: this lock is an inner one.
  */
 #pragma once

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vpit.h. "82C54 CHMOS Programmable Interval Timer" data sheet. Under the device's lock, in timer callbacks too. */
+/*
+ * See vpit.h. "82C54 CHMOS Programmable Interval Timer" data sheet. Under the device's lock, in
+ * timer callbacks too.
+ */
 #include "vdev/vpit.h"
 
 #include "include/bits.h"
 
-#define TICK_NS(t)	((uint64_t)((__uint128_t)(t) * 3599591090044ul >> 32) + 1)	/* 1e9 * 2^32 / 1193182, rounded up */
-#define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 22010322987356910ul >> 64))	/* 1193182 * 2^64 / 1e9 */
+/* 1e9 * 2^32 / 1193182, rounded up; 1193182 * 2^64 / 1e9. */
+#define TICK_NS(t)	((uint64_t)((__uint128_t)(t) * 3599591090044ul >> 32) + 1)
+#define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 22010322987356910ul >> 64))
 #define EDGE_GAP_NS	100000
 #define REFRESH_TICKS	18
 
@@ -146,7 +150,10 @@ static bool line_level(const struct vpit *p)
 	return mode_of(c) != 0 || (c->loaded && !p->next_edge);
 }
 
-/* Never sooner than a tick from now: after months NS_TICKS is a little short, and the callback would find nothing. */
+/*
+ * Never sooner than a tick from now: after months NS_TICKS is a little short, and the callback
+ * would find nothing.
+ */
 static void arm(struct vpit *p)
 {
 	const struct channel *c = &p->channel[0];
@@ -295,7 +302,10 @@ static uint8_t read_count(struct channel *c, uint64_t now)
 	return (uint8_t)(high ? v >> 8 : v);
 }
 
-/* A gate stops modes 0, 2, 3 and 4, and starts all but 0 and 4 afresh; modes 1 and 5 only start by it. */
+/*
+ * A gate stops modes 0, 2, 3 and 4, and starts all but 0 and 4 afresh; modes 1 and 5
+ * only start by it.
+ */
 static void set_gate(struct channel *c, bool gate, uint64_t now)
 {
 	unsigned mode = mode_of(c);
@@ -326,7 +336,10 @@ static uint8_t read_port61(const struct vpit *p, uint64_t now)
 	return v;
 }
 
-/* Port 0x61 is polled and changes nothing: no lock. A guest that sets channel 2 meanwhile may read either state. */
+/*
+ * Port 0x61 is polled and changes nothing: no lock. A guest that sets channel 2 meanwhile may
+ * read either state.
+ */
 static uint64_t vpit_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size)
 {
 	struct vpit *p = vpit_of(d);

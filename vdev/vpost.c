@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vpost.h. Single bytes that mean nothing need no lock: a torn wide access is the guest's own affair. */
+/*
+ * See vpost.h. Single bytes that mean nothing need no lock: a torn wide access is the
+ * guest's own affair.
+ */
 #include "vdev/vpost.h"
 
 #include "lib/string.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ports that a PC has and that must be quiet: POST code and DMA page registers (bytes that are kept), the delay port 0xed.
+ * Ports that a PC has and that must be quiet: POST code and DMA page registers (bytes that are
+ * kept), the delay port 0xed.
  */
 #pragma once
 

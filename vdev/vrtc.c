@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * See vrtc.h. "MC146818 Real-Time Clock Plus RAM" data sheet; CMOS places as PC firmware uses them. Everything is
- * under the device's lock. All times are reckoned from `began`: second number n began at began + n * 1e9.
+ * See vrtc.h. "MC146818 Real-Time Clock Plus RAM" data sheet; CMOS places as PC firmware uses them.
+ * Everything is under the device's lock. All times are reckoned from `began`: second number n began
+ * at began + n * 1e9.
  */
 #include "vdev/vrtc.h"
 
@@ -154,7 +155,10 @@ static void thaw(struct vrtc *t, uint64_t now, uint64_t phase)
 	t->seen = now;
 }
 
-/* The first second number after `second` at which the alarm matches. Alarms differ in the time of day only. */
+/*
+ * The first second number after `second` at which the alarm matches. Alarms differ in the
+ * time of day only.
+ */
 static uint64_t next_alarm(const struct vrtc *t, uint64_t second)
 {
 	uint8_t s = t->ram[SECONDS_ALARM], m = t->ram[MINUTES_ALARM], h = t->ram[HOURS_ALARM];
@@ -181,7 +185,10 @@ static unsigned period_shift(const struct vrtc *t)
 	return rate < 3 ? rate + 6 : rate - 1;
 }
 
-/* Whole cycles of 32768 Hz, and the first ns at which there are `n` of them. Both exact: 64 cycles are 1953125 ns. */
+/*
+ * Whole cycles of 32768 Hz, and the first ns at which there are `n` of them. Both exact: 64 cycles
+ * are 1953125 ns.
+ */
 static uint64_t cycles(uint64_t ns)
 {
 	return ns / 1953125 * 64 + ns % 1953125 * 64 / 1953125;
@@ -271,7 +278,9 @@ static uint8_t read_register(struct vrtc *t, uint64_t now)
 	return t->ram[reg];
 }
 
-/* A or B changes: the clock may stop, go on, or begin anew half a second before its first update. */
+/*
+ * A or B changes: the clock may stop, go on, or begin anew half a second before its first update.
+ */
 static void write_control(struct vrtc *t, unsigned reg, uint8_t v, uint64_t now)
 {
 	bool was_stopped = stopped(t), was_reset = A_RESET(t->ram[REG_A]);

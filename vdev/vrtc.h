@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The MC146818 clock with its CMOS memory. The time is a second's number and the VM-clock instant at which it began;
- * registers are computed from that when read. Flags of the past (update, periodic, alarm) are worked out when someone
- * looks at register C or a timer set for the next *enabled* event fires, so an idle clock costs nothing.
- * A reset takes the time of day from the host again.
+ * The MC146818 clock with its CMOS memory. The time is a second's number and the VM-clock
+ * instant at which it began; registers are computed from that when read. Flags of the past
+ * (update, periodic, alarm) are worked out when someone looks at register C or a timer set for
+ * the next *enabled* event fires, so an idle clock costs nothing. A reset takes the time of day
+ * from the host again.
  */
 #pragma once
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* See vuart.h. "PC16550D Universal Asynchronous Receiver/Transmitter with FIFOs" data sheet. Under the device's lock. */
+/*
+ * See vuart.h. "PC16550D Universal Asynchronous Receiver/Transmitter with FIFOs" data sheet. Under
+ * the device's lock.
+ */
 #include "vdev/vuart.h"
 
 #include "include/bits.h"
@@ -158,7 +161,9 @@ static void set_msr(struct vuart *u, uint8_t wires)
 	u->msr = wires | (u->msr & 0x0f) | changed;
 }
 
-/* Loopback ties the modem's outputs to its inputs: RTS to CTS, DTR to DSR, OUT1 to RI, OUT2 to DCD. */
+/*
+ * Loopback ties the modem's outputs to its inputs: RTS to CTS, DTR to DSR, OUT1 to RI, OUT2 to DCD.
+ */
 static void write_mcr(struct vuart *u, uint8_t v)
 {
 	uint8_t wires = MSR_CONNECTED;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The bus; see bus.h. Claims are replaced as a whole: a new array is published, the old one is kept on a list of the vm's
- * until no vCPU can still look at it, which is known when the vm ends; regions move a few times in a guest's life, and a limit on
- * claims bounds what a guest that moves them for ever can hold: a replaced array is freed once all vCPUs were seen outside.
+ * The bus; see bus.h. Claims are replaced as a whole: a new array is published, the old one is kept
+ * on a list of the vm's until no vCPU can still look at it, which is known when the vm ends;
+ * regions move a few times in a guest's life, and a limit on claims bounds what a guest that moves
+ * them for ever can hold: a replaced array is freed once all vCPUs were seen outside.
  */
 #include "vmm/bus.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The CPUID policy; see cpuid.h. A bit is shown when the host has it and the allow-list names it, or when Keel itself provides
- * it. Leaves without a row do not exist: zeros on AMD, the last basic leaf's values on Intel, as the chips do.
- * Sources: Intel SDM 2, "CPUID"; AMD64 APM 3, "CPUID"; KVM's paravirtual leaves as Linux documents them
- * ("KVM CPUID bits").
+ * The CPUID policy; see cpuid.h. A bit is shown when the host has it and the allow-list names it,
+ * or when Keel itself provides it. Leaves without a row do not exist: zeros on AMD, the last basic
+ * leaf's values on Intel, as the chips do.
+ * Sources: Intel SDM 2, "CPUID"; AMD64 APM 3, "CPUID"; KVM's paravirtual leaves as Linux documents
+ * them ("KVM CPUID bits").
  */
 #include "vmm/cpuid.h"
 
@@ -158,7 +159,8 @@ static void add_basic(struct cpuid_policy *p, unsigned vcpus)
 		add(p, 2, 0, false, cpu_cpuid(2, 0));
 		add_caches(p, vcpus);
 	}
-	add(p, 6, 0, false, (struct cpuid_regs){ .eax = B(2) });	/* ARAT: the local timer never stops */
+	/* ARAT: the local timer never stops. */
+	add(p, 6, 0, false, (struct cpuid_regs){ .eax = B(2) });
 	add_structured(p);
 	add_topology(p, vcpus);
 	add_xsave(p);
@@ -227,7 +229,10 @@ static const struct cpuid_row *find(const struct cpuid_policy *p, uint32_t leaf,
 	return NULL;
 }
 
-/* What the XSAVE area takes with the components now enabled, in the standard form or the compacted one. */
+/*
+ * What the XSAVE area takes with the components now enabled, in the standard form or the
+ * compacted one.
+ */
 static uint32_t xsave_size(const struct cpuid_policy *p, uint64_t xcr0, bool compacted)
 {
 	uint32_t size = 576;

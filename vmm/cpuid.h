@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What CPUID shows a guest: computed once when a VM starts, by allow-list (the host has it and Keel virtualises it), then
- * frozen, saved, and compared on load. Bits that follow a register (OSXSAVE, APIC, PKE) are put in at the exit.
+ * What CPUID shows a guest: computed once when a VM starts, by allow-list (the host has it and Keel
+ * virtualises it), then frozen, saved, and compared on load. Bits that follow a register (OSXSAVE,
+ * APIC, PKE) are put in at the exit.
  */
 #pragma once
 
@@ -22,7 +23,8 @@ struct cpuid_row {
 
 struct cpuid_policy {
 	unsigned count;
-	uint8_t index_basic[0x20];	/* first row of a basic leaf, 0xff none; likewise the extended ones */
+	uint8_t index_basic[0x20];	/* first row of a basic leaf, 0xff none; likewise the
+					 * extended ones */
 	uint8_t index_extended[0x24];
 	uint32_t max_basic, max_extended;
 	uint64_t xcr0_allowed;
@@ -35,7 +37,9 @@ struct cpuid_policy {
 void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus);
 /* As the guest executes CPUID with these registers. */
 void cpuid_query(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
-bool cpuid_has(const struct cpuid_policy *p, uint32_t leaf, unsigned reg, unsigned bit);	/* reg 0 eax .. 3 edx */
+/* reg 0 eax .. 3 edx */
+bool cpuid_has(const struct cpuid_policy *p, uint32_t leaf, unsigned reg, unsigned bit);
 
 void cpuid_save(const struct cpuid_policy *p, struct record_writer *w);
-int cpuid_check(const struct cpuid_policy *p, struct record_reader *r) must_check;	/* -EINVAL: differs from this vm's */
+/* -EINVAL: differs from this vm's. */
+int cpuid_check(const struct cpuid_policy *p, struct record_reader *r) must_check;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The instruction decoder: bytes and mode in, struct insn out; it knows nothing of a vCPU or of
- * memory. Lengths are exact for every opcode map (VEX, EVEX and XOP included); operands are described
- * as far as emulation needs them. Where vendors differ (66 before a near branch in 64-bit mode) it
- * reads as AMD's chips do: only they leave lengths to software.
+ * memory. Lengths are exact for every opcode map (VEX, EVEX and XOP included); operands are
+ * described as far as emulation needs them. Where vendors differ (66 before a near branch in 64-bit
+ * mode) it reads as AMD's chips do: only they leave lengths to software.
  * Sources: Intel SDM 2, "Instruction Format", "Opcode Map"; AMD64 APM 3, "Instruction Encoding",
  * "Opcode and Operand Encodings".
  */
@@ -31,7 +31,8 @@ struct insn {
 	bool lock, prefix66;
 	bool has_modrm;
 	bool memory;			/* the ModRM operand (or moffs) is in memory, at: */
-	uint8_t segment;		/* enum seg, with override; string instructions' source too */
+	uint8_t segment;		/* enum seg, with override; string instructions' source
+					 * too */
 	uint8_t base, index, shift;	/* enum gpr or INSN_*; index << shift */
 	uint8_t reg;			/* ModRM.reg with REX.R; the group's number is reg & 7 */
 	uint8_t rm;			/* a register operand's number, or the opcode's low bits */
@@ -41,7 +42,7 @@ struct insn {
 };
 
 /*
- * 0; -EAGAIN: `n` bytes are not the whole instruction; -EINVAL: #UD; -E2BIG: more than 15 bytes, #GP.
- * `mode` is 16, 32 or 64. The bytes behind `n` are not touched.
+ * 0; -EAGAIN: `n` bytes are not the whole instruction; -EINVAL: #UD; -E2BIG: more than 15 bytes,
+ * #GP. `mode` is 16, 32 or 64. The bytes behind `n` are not touched.
  */
 int decode(const uint8_t *bytes, size_t n, unsigned mode, struct insn *out) must_check;

@@ -1,39 +1,50 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: instructions done in software: what touched a device by MMIO, INS/OUTS, and whatever needs a length that the chip did not
- * give. Decode (pure), access, commit are separate; registers are written last, so an emulation may be abandoned (-EINTR) and the
- * instruction simply runs again; REP commits per iteration and gives way after a bounded number.
+ * Contract: instructions done in software: what touched a device by MMIO, INS/OUTS, and whatever
+ * needs a length that the chip did not give. Decode (pure), access, commit are separate; registers
+ * are written last, so an emulation may be abandoned (-EINTR) and the instruction simply runs
+ * again; REP commits per iteration and gives way after a bounded number.
  *
- * Costs decide here (an MMIO access must stay below 900 instructions as the guest sees it, of which decode and execute may take
- * some 150): instructions are fetched through a per-vCPU cache of the last code page whose page walk is revalidated by comparing its
- * entries (guests change mappings without an exit), and decoded through a cache keyed by the instruction's bytes and mode.
+ * Costs decide here (an MMIO access must stay below 900 instructions as the guest sees it, of which
+ * decode and execute may take some 150): instructions are fetched through a per-vCPU cache of the
+ * last code page whose page walk is revalidated by comparing its entries (guests change mappings
+ * without an exit), and decoded through a cache keyed by the instruction's bytes and mode.
  */
 #pragma once
 
 #include "vmm/vcpu.h"
 
 /*
- * Length of the instruction at RIP (1 to 15), or 0 when it cannot be fetched or decoded: an event is queued then, or
- * the guest runs again.
+ * Length of the instruction at RIP (1 to 15), or 0 when it cannot be fetched or decoded: an event
+ * is queued then, or the guest runs again.
  */
 unsigned emulate_length(struct vcpu *vcpu);
 /*
- * The length of the instruction at RIP, which this exit says is `opcode`: a whole instruction but for prefixes (e.g. 0x0fa2 CPUID,
- * 0x0f01d9 VMMCALL, 0xf390 PAUSE, 0xf4 HLT); fast when no prefix stands before it. 0 as above, also if the bytes there do not hold that instruction (changed meanwhile: run again).
+ * The length of the instruction at RIP, which this exit says is `opcode`: a whole instruction but
+ * for prefixes (e.g. 0x0fa2 CPUID, 0x0f01d9 VMMCALL, 0xf390 PAUSE, 0xf4 HLT); fast when no prefix
+ * stands before it. 0 as above, also if the bytes there do not hold that instruction (changed
+ * meanwhile: run again).
  */
 unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode);
 
-/* The instruction at RIP accessed a device at `gpa` (one of its bytes). Emulates it, including NEXT. */
+/*
+ * The instruction at RIP accessed a device at `gpa` (one of its bytes). Emulates it,
+ * including NEXT.
+ */
 void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write);
 /* INS or OUTS at RIP, including REP and NEXT. */
 void emulate_string_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in);
 /* The bytes at RIP for a report; how many were to be had. */
 unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15]);
-/* MOV CRn,reg or MOV reg,CRn at RIP (0F 20/22): which register; for back ends without decode assists. 0 = run again. */
+/*
+ * MOV CRn,reg or MOV reg,CRn at RIP (0F 20/22): which register; for back ends without decode
+ * assists. 0 = run again.
+ */
 unsigned emulate_decode_mov_cr(struct vcpu *vcpu, unsigned *cr, bool *write, enum gpr *r);
 
-/* Guest linear address to guest physical as the guest's paging has it now; sets A (and D for writes) as the chip does.
- * 0, or -EFAULT with *fault filled (#PF), or -EINTR. `access` of enum gmem_access; user access by mode->cpl. */
+/* Guest linear address to guest physical as the guest's paging has it now; sets A (and D for
+ * writes) as the chip does. 0, or -EFAULT with *fault filled (#PF), or -EINTR. `access` of enum
+ * gmem_access; user access by mode->cpl. */
 int emulate_translate(struct vcpu *vcpu, const struct vcpu_mode *mode, gva_t a, unsigned access,
 		      gpa_t *out, struct event *fault) must_check;
 
@@ -42,6 +53,9 @@ void emulate_flush(struct vcpu *vcpu);
 int emulate_vcpu_init(struct vcpu *vcpu) must_check;	/* allocates the caches */
 void emulate_vcpu_fini(struct vcpu *vcpu);
 
-/* What emulation calls for a device access of one unit; the vlapic's page and the bus stand behind it (exit.c). */
+/*
+ * What emulation calls for a device access of one unit; the vlapic's page and the bus stand
+ * behind it (exit.c).
+ */
 uint64_t exit_mmio_read(struct vcpu *vcpu, gpa_t a, unsigned size);
 void exit_mmio_write(struct vcpu *vcpu, gpa_t a, unsigned size, uint64_t value);

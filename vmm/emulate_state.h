@@ -24,7 +24,9 @@ struct emulation {
 	const struct insn *insn;
 	struct vcpu_mode mode;
 	struct event fault;
-	/* The exit: the chip translated and allowed the access to gpa. Unused if `hint` is false. */
+	/*
+	 * The exit: the chip translated and allowed the access to gpa. Unused if `hint` is false.
+	 */
 	gpa_t gpa;
 	bool hint, hint_write;
 	uint16_t port;			/* INS, OUTS */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Choosing what is delivered to a guest and when; see event.h. The order is the manuals': what was interrupted first, then
- * NMIs, then maskable interrupts from the local APIC, then the 8259's.
- * Sources: Intel SDM 3, "Priority Among Concurrent Events", "Interrupt 8 - Double Fault Exception (#DF)".
+ * Choosing what is delivered to a guest and when; see event.h. The order is the manuals': what was
+ * interrupted first, then NMIs, then maskable interrupts from the local APIC, then the 8259's.
+ * Sources: Intel SDM 3, "Priority Among Concurrent Events", "Interrupt 8 - Double Fault
+ * Exception (#DF)".
  */
 #include "vmm/event.h"
 
@@ -197,7 +198,10 @@ static void get_event(struct record_reader *r, struct event *e)
 		r->error = -EINVAL;
 }
 
-/* An injected event is known to be delivered, or requeued, whenever the vCPU is parked: only `pending` is state. */
+/*
+ * An injected event is known to be delivered, or requeued, whenever the vCPU is parked: only
+ * `pending` is state.
+ */
 void event_save(const struct event_state *s, struct record_writer *w)
 {
 	put_event(w, &s->pending);

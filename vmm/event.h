@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What is delivered to a guest: exceptions, NMIs, interrupts. Vendor-neutral state of a vCPU: one event that must be injected
- * at the next entry (an exception raised by emulation, or one whose delivery an exit interrupted), NMIs counted, and the
- * blocking conditions. Maskable interrupts wait in the vlapic (or the vpic) and are taken from there at entry.
- * vCPU thread only, but for event_nmi(). Sources: Intel SDM 3, "Interrupt and Exception Handling"; AMD APM 2, "Exceptions and
+ * What is delivered to a guest: exceptions, NMIs, interrupts. Vendor-neutral state of a vCPU: one
+ * event that must be injected at the next entry (an exception raised by emulation, or one whose
+ * delivery an exit interrupted), NMIs counted, and the blocking conditions. Maskable interrupts
+ * wait in the vlapic (or the vpic) and are taken from there at entry. vCPU thread only, but for
+ * event_nmi(). Sources: Intel SDM 3, "Interrupt and Exception Handling"; AMD APM 2, "Exceptions and
  * Interrupts", "Event Injection".
  */
 #pragma once
@@ -32,11 +33,13 @@ struct event {
 
 struct event_state {
 	struct event pending;	/* to be injected at the next entry */
-	struct event injected;	/* handed to the chip at this entry; empty once delivery is known to be complete */
+	struct event injected;	/* handed to the chip at this entry; empty once delivery is known to
+				 * be complete */
 	uint8_t nmi_pending;	/* atomic, 0 to 2 */
 	bool nmi_masked;	/* an NMI is being handled, until IRET */
 	uint8_t shadow;		/* EVENT_SHADOW_* in force at the next instruction */
-	bool look;		/* something may be deliverable, `pending` at least: event_pick() at the next entry */
+	bool look;		/* something may be deliverable, `pending` at least: event_pick() at
+				 * the next entry */
 };
 
 /* What event_pick() could not deliver now; the back end asks the chip to exit when that changes. */
@@ -50,8 +53,9 @@ enum event_blocked {
 #define EVENT_SHADOW_MOV_SS	2
 
 /*
- * Queues a fault or trap of the instruction just handled. Merges with what is pending as the manuals' double-fault table
- * says (contributory + contributory = #DF, in #DF = shutdown: the VM is told).
+ * Queues a fault or trap of the instruction just handled. Merges with what is pending as the
+ * manuals' double-fault table says (contributory + contributory = #DF, in #DF = shutdown:
+ * the VM is told).
  */
 void event_exception(struct vcpu *vcpu, unsigned vector);
 void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error);
@@ -66,8 +70,9 @@ static inline void event_ud(struct vcpu *vcpu);
 void event_nmi(struct vcpu *vcpu);
 
 /*
- * The one event to inject at this entry, taken from its source (out->valid says if there is one); returns what stays
- * blocked. For back ends, interrupts off, right before entry. Clears `look` when nothing is left to do.
+ * The one event to inject at this entry, taken from its source (out->valid says if there is one);
+ * returns what stays blocked. For back ends, interrupts off, right before entry. Clears `look` when
+ * nothing is left to do.
  */
 unsigned event_pick(struct vcpu *vcpu, struct event *out);
 
@@ -76,7 +81,10 @@ bool event_interrupt_waiting(struct vcpu *vcpu);
 /* Is there something that ends HLT? */
 bool event_wakes(struct vcpu *vcpu);
 
-/* An exit interrupted this event's delivery: it is to be injected again, once, before anything else. */
+/*
+ * An exit interrupted this event's delivery: it is to be injected again, once, before
+ * anything else.
+ */
 void event_requeue(struct vcpu *vcpu, const struct event *e);
 
 void event_save(const struct event_state *s, struct record_writer *w);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Vendor-neutral work of exits; see exit.h. Each function ends in NEXT, an event, or the VM's end, and changes nothing before
- * it is sure of the instruction's length.
+ * Vendor-neutral work of exits; see exit.h. Each function ends in NEXT, an event, or the VM's end,
+ * and changes nothing before it is sure of the instruction's length.
  */
 #include "vmm/exit.h"
 
@@ -47,7 +47,10 @@ void exit_hypercall(struct vcpu *vcpu, unsigned length)
 {
 	struct vcpu_mode mode;
 
-	/* VMCALL and VMMCALL are of one length; prefixes do not matter to the chip that says nothing. */
+	/*
+	 * VMCALL and VMMCALL are of one length; prefixes do not matter to the chip
+	 * that says nothing.
+	 */
 	length = length ? length : emulate_length(vcpu);
 	if (!length)
 		return;
@@ -225,7 +228,10 @@ void exit_xsetbv(struct vcpu *vcpu, unsigned length)
 
 void exit_wbinvd(struct vcpu *vcpu, unsigned length)
 {
-	/* Guest memory is write-back and coherent, no device of the guest's bypasses the caches: nothing to write back. */
+	/*
+	 * Guest memory is write-back and coherent, no device of the guest's bypasses the caches:
+	 * nothing to write back.
+	 */
 	length = length ? length : emulate_length(vcpu);
 	if (length)
 		vcpu_next(vcpu, length);

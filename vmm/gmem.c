@@ -2,16 +2,18 @@
 /*
  * Guest memory.
  *
- * Design. The truth is a two-level table per slot: one entry per 2 MiB of guest addresses, which is absent, a whole 2 MiB page,
- * or a leaf table of 512 entries, one per 4K frame. Absent frames are filled when first written, mapped or faulted: with a
- * scrubbed GiB where guest and slot allow, else with 2 MiB, else with 4K. A GiB is kept as 512 pages of 2 MiB that happen to be
- * adjacent; the fault path finds that and gives it one leaf. The entry's state is the seam for swapping and sharing: whoever
- * needs a frame goes through resident() and fill().
+ * Design. The truth is a two-level table per slot: one entry per 2 MiB of guest addresses, which is
+ * absent, a whole 2 MiB page, or a leaf table of 512 entries, one per 4K frame. Absent frames are
+ * filled when first written, mapped or faulted: with a scrubbed GiB where guest and slot allow,
+ * else with 2 MiB, else with 4K. A GiB is kept as 512 pages of 2 MiB that happen to be adjacent;
+ * the fault path finds that and gives it one leaf. The entry's state is the seam for swapping and
+ * sharing: whoever needs a frame goes through resident() and fill().
  *
- * Locking. g->lock (LOCK_GMEM; irq-safe, so that no interrupt handler finds it held below its own locks) guards entries, tables
- * and counters. It is not held while pages are allocated or cleared, so a fill looks again before it commits. gmem_peek
- * reads entries without it: they go from absent to present in one store, and on the way back the flush callback waits for the
- * vCPU threads, the only ones that peek.
+ * Locking. g->lock (LOCK_GMEM; irq-safe, so that no interrupt handler finds it held below its own
+ * locks) guards entries, tables and counters. It is not held while pages are allocated or cleared,
+ * so a fill looks again before it commits. gmem_peek reads entries without it: they go from absent
+ * to present in one store, and on the way back the flush callback waits for the vCPU threads, the
+ * only ones that peek.
  */
 #include "vmm/gmem.h"
 
@@ -25,9 +27,10 @@
 #define CHUNK_SHIFT	21
 
 /*
- * An entry is 0 (absent), or the host address of the page in the direct map with what may be done to it in the low bits: all
- * three when present, no write when shared until written. One that is swapped out will have none of the three. A chunk's
- * entry that has ENTRY_TABLE points to its leaf table instead.
+ * An entry is 0 (absent), or the host address of the page in the direct map with what may be done
+ * to it in the low bits: all three when present, no write when shared until written. One that is
+ * swapped out will have none of the three. A chunk's entry that has ENTRY_TABLE points to its leaf
+ * table instead.
  */
 #define ENTRY_ACCESS	(GMEM_READ | GMEM_WRITE | GMEM_EXEC)
 #define ENTRY_TABLE	BIT(3)
@@ -41,7 +44,7 @@ uint64_t gmem_promised(void)
 	return __atomic_load_n(&promised, __ATOMIC_RELAXED);
 }
 
-/* ---- finding ------------------------------------------------------------------------------------------------------ */
+/* ---- finding --------------------------------------------------------------------------------- */
 
 static noinline const struct gmem_slot *slot_search(const struct gmem *g, uint64_t a)
 {
@@ -131,7 +134,7 @@ static always_inline void *resident(const struct gmem_slot *s, uint64_t a, unsig
 	return pointer_of(e, a, size);
 }
 
-/* ---- filling ------------------------------------------------------------------------------------------------------ */
+/* ---- filling --------------------------------------------------------------------------------- */
 
 /* Does the slot cover the aligned `size` around `a`, and may leaves be that large? */
 static bool covers(const struct gmem *g, const struct gmem_slot *s, uint64_t a, uint64_t size)
@@ -256,7 +259,10 @@ static int fill(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 	return 0;
 }
 
-/* Under the lock on success: the byte at `a`, `irq` for the unlock. NULL without the lock: `err` says why. */
+/*
+ * Under the lock on success: the byte at `a`, `irq` for the unlock. NULL without the lock:
+ * `err` says why.
+ */
 struct held {
 	void *p;
 	uint64_t irq;
@@ -294,7 +300,7 @@ static always_inline struct held acquire(struct gmem *g, const struct gmem_slot 
 	return acquire_slow(g, s, a, access);
 }
 
-/* ---- copying ------------------------------------------------------------------------------------------------------ */
+/* ---- copying --------------------------------------------------------------------------------- */
 
 static size_t piece(uint64_t a, size_t n)
 {
@@ -354,7 +360,10 @@ int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n)
 	return 0;
 }
 
-/* A chunk that is absent and overwritten as a whole needs no clearing before. Loading images and initrds does this. */
+/*
+ * A chunk that is absent and overwritten as a whole needs no clearing before. Loading images and
+ * initrds does this.
+ */
 static bool write_whole(struct gmem *g, uint64_t a, const void *src)
 {
 	const struct gmem_slot *s = slot_of(g, a);
@@ -445,7 +454,7 @@ void gmem_unmap(struct gmem *g, struct gmem_mapping *m)
 	m->page = NULL;
 }
 
-/* ---- the second-level tables -------------------------------------------------------------------------------------- */
+/* ---- the second-level tables ----------------------------------------------------------------- */
 
 /* Are the 512 chunks around `a` one GiB of adjacent host memory? */
 static bool is_1g(const struct gmem *g, const struct gmem_slot *s, uint64_t a)
@@ -519,7 +528,7 @@ hpa_t gmem_root(const struct gmem *g)
 	return page_hpa(g->tables.root);
 }
 
-/* ---- slots -------------------------------------------------------------------------------------------------------- */
+/* ---- slots ----------------------------------------------------------------------------------- */
 
 int gmem_init(struct gmem *g, const struct gmem_config *c)
 {

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guest memory, the only way to it. A slot maps guest frames to {page, state}; the second-level tables (EPT, NPT) are a cache
- * of that truth, filled by faults, and may be dropped at any time. Everything here may wait and may fail: thread
- * context, no spinlock held; only gmem_peek does neither. A mapping is valid on the thread that made it.
+ * Guest memory, the only way to it. A slot maps guest frames to {page, state}; the second-level
+ * tables (EPT, NPT) are a cache of that truth, filled by faults, and may be dropped at any time.
+ * Everything here may wait and may fail: thread context, no spinlock held; only gmem_peek does
+ * neither. A mapping is valid on the thread that made it.
  *
- * Pointers and TLBs. Whoever takes a frame away (drop, copy-on-write, swap) removes it from the tables, then calls the flush
- * callback, which returns when every vCPU has left guest mode and will flush its TLB and forget what it got from
- * gmem_peek before it enters again; only then is the frame released. So a vCPU thread may keep a gmem_peek pointer until it
- * serves that request. `generation` rises with each such event.
+ * Pointers and TLBs. Whoever takes a frame away (drop, copy-on-write, swap) removes it from the
+ * tables, then calls the flush callback, which returns when every vCPU has left guest mode and will
+ * flush its TLB and forget what it got from gmem_peek before it enters again; only then is the
+ * frame released. So a vCPU thread may keep a gmem_peek pointer until it serves that request.
+ * `generation` rises with each such event.
  */
 #pragma once
 
@@ -22,10 +24,12 @@ enum gmem_access { GMEM_READ = 1, GMEM_WRITE = 2, GMEM_EXEC = 4 };
 struct gmem_config {
 	const struct paging_format *format;
 	unsigned max_leaf_level;		/* 1 to 3 */
-	unsigned gpa_bits;			/* addresses at or above 1 << gpa_bits are refused */
+	unsigned gpa_bits;			/* addresses at or above 1 << gpa_bits are
+						 * refused */
 	int node;				/* preferred node */
 	struct charge *charge;
-	void (*flush)(void *arg);		/* see above; thread context; NULL while nobody uses the tables */
+	void (*flush)(void *arg);		/* see above; thread context; NULL while nobody uses
+						 * the tables */
 	void *arg;
 };
 
@@ -52,14 +56,15 @@ struct gmem {
 int gmem_init(struct gmem *g, const struct gmem_config *c) must_check;
 void gmem_destroy(struct gmem *g);		/* no vCPU runs, no mapping is held */
 /*
- * RAM at [base, base+size), 4K-aligned; -EINVAL malformed, -EEXIST overlap, -ENOSPC too many slots, -ENOMEM when what all
- * guests were promised would exceed the machine's memory. Nothing is allocated for its contents yet.
+ * RAM at [base, base+size), 4K-aligned; -EINVAL malformed, -EEXIST overlap, -ENOSPC too many slots,
+ * -ENOMEM when what all guests were promised would exceed the machine's memory. Nothing is
+ * allocated for its contents yet.
  */
 int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size) must_check;
 
 /*
- * Copies. Writing fills absent frames; reading one gives zeros and leaves it absent. 0, -EFAULT (some byte is not RAM:
- * bytes before it may have been copied), -ENOMEM, -EINTR.
+ * Copies. Writing fills absent frames; reading one gives zeros and leaves it absent. 0, -EFAULT
+ * (some byte is not RAM: bytes before it may have been copied), -ENOMEM, -EINTR.
  */
 int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n) must_check;
 int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n) must_check;
@@ -75,11 +80,18 @@ struct gmem_mapping {
 
 /* Pins the frame at `a`; out->len is min(len, rest of the 4K page). */
 int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_mapping *out) must_check;
-void gmem_unmap(struct gmem *g, struct gmem_mapping *m);	/* marks dirty if it was for writing */
+/* Marks dirty if it was for writing. */
+void gmem_unmap(struct gmem *g, struct gmem_mapping *m);
 
-/* A second-level fault: fills the frame and its table entry. 0 done, -ENOENT not RAM (a device, or nothing), -ENOMEM, -EINTR. */
+/*
+ * A second-level fault: fills the frame and its table entry. 0 done, -ENOENT not RAM (a device, or
+ * nothing), -ENOMEM, -EINTR.
+ */
 int gmem_fault(struct gmem *g, gpa_t a, unsigned access) must_check;
-/* Host address of byte `a` if its frame is present and allows the access, else NULL. Never waits. vCPU threads only, see above. */
+/*
+ * Host address of byte `a` if its frame is present and allows the access, else NULL. Never waits.
+ * vCPU threads only, see above.
+ */
 void *gmem_peek(struct gmem *g, gpa_t a, unsigned access);
 bool gmem_is_ram(struct gmem *g, gpa_t a);
 /* Forgets the second-level tables (they are rebuilt by faults), flushes. Contents stay. */

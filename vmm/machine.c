@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine: a PC of the q35 age without firmware. One table says which devices there are, where their regions answer
- * and where their lines go; see machine.h for the layout and the routing.
- * Locks: a line's sources under machine->lines (LOCK_LINE), taken under a device's lock (LOCK_VDEV), before those of the 8259 and
- * the IOAPIC (LOCK_IRQCHIP).
+ * The machine: a PC of the q35 age without firmware. One table says which devices there are, where
+ * their regions answer and where their lines go; see machine.h for the layout and the routing.
+ * Locks: a line's sources under machine->lines (LOCK_LINE), taken under a device's lock
+ * (LOCK_VDEV), before those of the 8259 and the IOAPIC (LOCK_IRQCHIP).
  */
 #include "vmm/machine.h"
 

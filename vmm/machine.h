@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine around the vCPUs: which devices a VM has, where they answer, and how interrupt lines run. Implements
- * vdev/host.h for them. A line (GSI) is the OR of its sources; it drives the IOAPIC's pin and, below 16, the 8259's input.
+ * The machine around the vCPUs: which devices a VM has, where they answer, and how interrupt lines
+ * run. Implements vdev/host.h for them. A line (GSI) is the OR of its sources; it drives the
+ * IOAPIC's pin and, below 16, the 8259's input.
  *
- * GSI routing is that of a PC: ISA interrupt n is GSI n, but the timer (ISA 0) is GSI 2; SCI is GSI 9, level.
+ * GSI routing is that of a PC: ISA interrupt n is GSI n, but the timer (ISA 0) is GSI 2; SCI
+ * is GSI 9, level.
  */
 #pragma once
 
@@ -26,7 +28,8 @@ struct vdev_line;
 #define MACHINE_HIGH		0x100000000ul
 
 int machine_create(struct vm *vm) must_check;
-void machine_destroy(struct vm *vm);		/* no vCPU runs; frees what machine_create did, partly or wholly */
+void machine_destroy(struct vm *vm);		/* no vCPU runs; frees what machine_create did,
+						 * partly or wholly */
 int machine_load_tables(struct vm *vm) must_check;	/* ACPI tables into guest memory */
 
 /* The VM's clock stops and goes on: device timers with it. */

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The allow-list of MSRs; see msr.h. A row is a range with its two handlers; rows are sorted, found by bisection, and their order is
- * checked when the first VM starts (debug builds). Sources: Intel SDM 4, "Model-Specific Registers"; AMD64 APM 2, "MSR
- * Cross-Reference".
+ * The allow-list of MSRs; see msr.h. A row is a range with its two handlers; rows are sorted, found
+ * by bisection, and their order is checked when the first VM starts (debug builds). Sources: Intel
+ * SDM 4, "Model-Specific Registers"; AMD64 APM 2, "MSR Cross-Reference".
  */
 #include "vmm/msr.h"
 
@@ -131,7 +131,7 @@ static int apic_base_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	return vlapic_base_write(vcpu, value);
 }
 
-/* ---- memory types: kept for the guest to read back; second-level paging decides what is used ---- */
+/* ---- memory types: kept to be read back; second-level paging decides what is used ---- */
 
 static int mtrr_index(uint32_t msr)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vendor seam. Each back end (svm/, vmx/) fills one const struct vmm_ops; vmm/ calls nothing else of it.
- * Threads: run, reg_*, segment_*, mode are called on the vCPU's thread, or by another while that thread is stopped.
+ * The vendor seam. Each back end (svm/, vmx/) fills one const struct vmm_ops; vmm/ calls nothing
+ * else of it. Threads: run, reg_*, segment_*, mode are called on the vCPU's thread, or by another
+ * while that thread is stopped.
  */
 #pragma once
 
@@ -19,14 +20,19 @@ struct vmm_ops {
 	const struct paging_format *second_level;
 
 	/*
-	 * --- the machine, once on the boot CPU: is it there, is it usable? On refusal writes one clear line to `why`;
-	 * -ENOENT: the CPU has none of it, anything else: it has, but not so that Keel can use it.
+	 * --- the machine, once on the boot CPU: is it there, is it usable? On refusal writes one
+	 * clear line to `why`; -ENOENT: the CPU has none of it, anything else: it has, but not so
+	 * that Keel can use it.
 	 */
 	int (*probe)(char *why, size_t size);
-	/* Every CPU: switch it on and off. cpu_enable returns -Exxx when firmware has locked this CPU differently. */
+	/*
+	 * Every CPU: switch it on and off. cpu_enable returns -Exxx when firmware has locked this
+	 * CPU differently.
+	 */
 	int (*cpu_enable)(void);
 	void (*cpu_disable)(void);
-	void (*describe)(char *buf, size_t size);	/* for nodeinfo: "NPT, 16 ASIDs, no next-RIP" */
+	/* For nodeinfo: "NPT, 16 ASIDs, no next-RIP". */
+	void (*describe)(char *buf, size_t size);
 	unsigned (*max_leaf_level)(void);		/* of second-level tables */
 
 	/* --- lifetimes */
@@ -34,14 +40,18 @@ struct vmm_ops {
 	void (*vm_fini)(struct vm *vm);
 	int (*vcpu_init)(struct vcpu *vcpu);		/* then vcpu_reset follows */
 	void (*vcpu_fini)(struct vcpu *vcpu);
-	void (*vcpu_reset)(struct vcpu *vcpu);		/* power-up state behind reg_*; segments follow from vmm/ */
+	/* Power-up state behind reg_*; segments follow from vmm/. */
+	void (*vcpu_reset)(struct vcpu *vcpu);
 
 	/*
-	 * Enters the guest and handles one exit. Called with interrupts on; switches them off, looks at vcpu_must_stop() once
-	 * more and returns false without entering when it says so.
+	 * Enters the guest and handles one exit. Called with interrupts on; switches them off,
+	 * looks at vcpu_must_stop() once more and returns false without entering when it says so.
 	 */
 	bool (*run)(struct vcpu *vcpu);
-	/* Puts what lives only in this CPU back to memory; interrupts off (struct thread_attr.leave_cpu). */
+	/*
+	 * Puts what lives only in this CPU back to memory; interrupts off (struct
+	 * thread_attr.leave_cpu).
+	 */
 	void (*leave_cpu)(struct vcpu *vcpu);
 	/* At the next entry, forget every translation of this vCPU. */
 	void (*flush_tlb)(struct vcpu *vcpu);
@@ -63,7 +73,10 @@ struct vmm_ops {
 
 	/* --- what happened and what is wrong */
 	const char *(*exit_name)(unsigned row);		/* NULL behind the last row */
-	/* Walks the entry state and names the first bad field; called after a failed entry, and by debug builds before. */
+	/*
+	 * Walks the entry state and names the first bad field; called after a failed entry, and by
+	 * debug builds before.
+	 */
 	bool (*audit)(struct vcpu *vcpu, char *why, size_t size);
 };
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * KVM's paravirtual clock; see pvclock.h. Time = system_time + ((tsc - tsc_timestamp) << shift) * mult >> 32, with the VM's clock as
- * system time. The version is odd while the page is being written.
+ * KVM's paravirtual clock; see pvclock.h. Time = system_time + ((tsc - tsc_timestamp) <<
+ * shift) * mult >> 32, with the VM's clock as system time. The version is odd while the page is
+ * being written.
  */
 #include "vmm/pvclock.h"
 

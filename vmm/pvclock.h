@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * KVM's paravirtual clock, which Linux and others know: a page in guest memory that says how to turn the TSC into time.
+ * KVM's paravirtual clock, which Linux and others know: a page in guest memory that says how to
+ * turn the TSC into time.
  * Source: Linux, "KVM-specific MSRs" (MSR_KVM_WALL_CLOCK_NEW, MSR_KVM_SYSTEM_TIME_NEW).
  */
 #pragma once

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: the architectural state of a vCPU by name. The general registers, RIP and RFLAGS are in struct vcpu and hold the
- * truth whenever the vCPU is outside guest mode; everything else lives in the back end (VMCB, VMCS, or its save area) and is
- * reached through the back end's reg_get/reg_set and segment_get/segment_set. enum reg is also the order in which state is saved.
+ * Contract: the architectural state of a vCPU by name. The general registers, RIP and RFLAGS are in
+ * struct vcpu and hold the truth whenever the vCPU is outside guest mode; everything else lives in
+ * the back end (VMCB, VMCS, or its save area) and is reached through the back end's reg_get/reg_set
+ * and segment_get/segment_set. enum reg is also the order in which state is saved.
  */
 #pragma once
 
@@ -21,7 +22,8 @@ enum reg {
 	REG_DR0, REG_DR1, REG_DR2, REG_DR3, REG_DR6, REG_DR7,
 	REG_STAR, REG_LSTAR, REG_CSTAR, REG_SFMASK, REG_KERNEL_GS_BASE, REG_TSC_AUX,
 	REG_SYSENTER_CS, REG_SYSENTER_ESP, REG_SYSENTER_EIP, REG_PAT, REG_DEBUGCTL, REG_SPEC_CTRL,
-	REG_PDPTE0, REG_PDPTE1, REG_PDPTE2, REG_PDPTE3,	/* VMX with PAE; others read the guest's table */
+	/* VMX with PAE; others read the guest's table. */
+	REG_PDPTE0, REG_PDPTE1, REG_PDPTE2, REG_PDPTE3,
 	REG_COUNT
 };
 
@@ -30,7 +32,10 @@ enum seg {
 	SEG_COUNT
 };
 
-/* Attributes as VMX's access rights have them; SVM's are packed from these. GDTR and IDTR use base and limit only. */
+/*
+ * Attributes as VMX's access rights have them; SVM's are packed from these. GDTR and IDTR use base
+ * and limit only.
+ */
 #define SEG_TYPE	0x000fu
 #define SEG_S		0x0010u
 #define SEG_DPL_SHIFT	5
@@ -49,7 +54,10 @@ struct segment {
 	uint16_t selector;
 };
 
-/* How the guest runs just now: what address translation and decoding depend on. One call to the back end fills it. */
+/*
+ * How the guest runs just now: what address translation and decoding depend on. One call to the
+ * back end fills it.
+ */
 struct vcpu_mode {
 	uint64_t cr0, cr3, cr4, efer;
 	uint64_t cs_base;

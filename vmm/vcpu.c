@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of a vCPU: its thread, the loop, requests and kicks, parking, reset, its saved form. The loop gives way only
- * between exits. A request is served on the vCPU's own thread; who made it does not wait, but for vm_quiesce().
+ * The life of a vCPU: its thread, the loop, requests and kicks, parking, reset, its saved form. The
+ * loop gives way only between exits. A request is served on the vCPU's own thread; who made it does
+ * not wait, but for vm_quiesce().
  */
 #include "vmm/vcpu.h"
 
@@ -39,7 +40,10 @@ void vcpu_request(struct vcpu *vcpu, uint32_t request)
 	vcpu_kick(vcpu);
 }
 
-/* A neighbour may have sent these after this vCPU parked; the others follow from other state, or are of this host. */
+/*
+ * A neighbour may have sent these after this vCPU parked; the others follow from other state, or
+ * are of this host.
+ */
 #define REQ_SAVED ((uint32_t)(VCPU_REQ_INIT | VCPU_REQ_SIPI))
 
 static uint32_t take_requests(struct vcpu *vcpu)
@@ -84,7 +88,10 @@ static bool park(struct vcpu *vcpu)
 static void init_ipi(struct vcpu *vcpu)
 {
 	if (vcpu->id == 0) {
-		/* The boot processor would go through its reset vector, where this machine has no firmware. */
+		/*
+		 * The boot processor would go through its reset vector, where this machine
+		 * has no firmware.
+		 */
 		vm_stop_self(vcpu->vm, VM_STOP_RESET, 0);
 		return;
 	}
@@ -289,7 +296,10 @@ void vcpu_report(struct vcpu *vcpu)
 	char hex[3 * sizeof(code) + 1] = "";
 	struct segment cs;
 
-	/* One vCPU's report is enough: 64 that die at once would push everything else out of the log. */
+	/*
+	 * One vCPU's report is enough: 64 that die at once would push everything else
+	 * out of the log.
+	 */
 	if (__atomic_exchange_n(&vcpu->vm->reported, true, __ATOMIC_RELAXED))
 		return;
 	for (unsigned i = 0; i < n; i++)

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtual CPU: its registers, requests from others, events, and the loop that is its life (vcpu.c). Fields are marked:
- * (t) its thread only, (a) atomic, (c) constant after creation, (v) under vm->lock.
+ * A virtual CPU: its registers, requests from others, events, and the loop that is its life
+ * (vcpu.c). Fields are marked: (t) its thread only, (a) atomic, (c) constant after creation, (v)
+ * under vm->lock.
  *
- * Kick. Whoever wants a vCPU's attention sets a request bit and calls vcpu_kick: barrier, then an IPI if it is in guest mode,
- * a wake-up if it sleeps. The entry path has interrupts off, says "in guest", and looks at the requests once more: no request is lost.
+ * Kick. Whoever wants a vCPU's attention sets a request bit and calls vcpu_kick: barrier, then an
+ * IPI if it is in guest mode, a wake-up if it sleeps. The entry path has interrupts off, says "in
+ * guest", and looks at the requests once more: no request is lost.
  */
 #pragma once
 
@@ -33,7 +35,10 @@ struct exit_count {
 	uint64_t count, ticks;	/* ticks: TSC from exit to the next entry, in Keel */
 };
 
-/* Decoded instructions by their bytes: vmm/decode.h. And the fetch cache: vmm/fetch.c owns its meaning. */
+/*
+ * Decoded instructions by their bytes: vmm/decode.h. And the fetch cache: vmm/fetch.c
+ * owns its meaning.
+ */
 struct insn_cache;
 struct fetch_cache;
 
@@ -57,7 +62,8 @@ struct vcpu {
 	struct insn_cache *insns;	/* (t) */
 	struct fetch_cache *fetch;	/* (t) */
 
-	uint64_t exit_tsc;		/* (a) TSC at the last exit; vm_quiesce() watches it change */
+	uint64_t exit_tsc;		/* (a) TSC at the last exit; vm_quiesce() watches it
+					 * change */
 	struct exit_count *exit_now;	/* (t) its row */
 	struct exit_count exits[EXIT_ROW_MAX];	/* (t) */
 
@@ -73,7 +79,8 @@ struct vcpu {
 	uint8_t sipi_vector;		/* (a) */
 	bool quiescing;			/* (a) it waits in vm_quiesce() itself */
 	bool parked;			/* (v) */
-	bool left;			/* (a) its thread has passed its last exit, for the vm is dying */
+	bool left;			/* (a) its thread has passed its last exit, for the vm is
+					 * dying */
 	bool started;			/* (v) */
 };
 
@@ -87,15 +94,19 @@ void vcpu_reset(struct vcpu *vcpu);		/* power-up state of everything */
 void vcpu_request(struct vcpu *vcpu, uint32_t request);
 void vcpu_kick(struct vcpu *vcpu);
 
-/* Asked by the back end with interrupts off, after in_guest was set: must it return to the loop instead of entering? */
+/*
+ * Asked by the back end with interrupts off, after in_guest was set: must it return to the loop
+ * instead of entering?
+ */
 static inline bool vcpu_must_stop(const struct vcpu *vcpu)
 {
 	return unlikely(READ_ONCE(vcpu->requests) || sched_wanted());
 }
 
 /*
- * Cost of exits: the time from an exit to the next entry belongs to the exit's row; time in which the thread was not running
- * (vcpu_account_pause) belongs to none. The back end calls these around the world switch.
+ * Cost of exits: the time from an exit to the next entry belongs to the exit's row; time in which
+ * the thread was not running (vcpu_account_pause) belongs to none. The back end calls these around
+ * the world switch.
  */
 static inline void vcpu_account_entry(struct vcpu *vcpu)
 {

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vdev/host.h for devices that live in the kernel: each call finds the device's struct vdev_host and does the real thing.
- * Timers follow the VM's clock: while it stands they are not armed, and thawing arms them again.
+ * vdev/host.h for devices that live in the kernel: each call finds the device's struct vdev_host
+ * and does the real thing. Timers follow the VM's clock: while it stands they are not armed, and
+ * thawing arms them again.
  */
 #include "vmm/vdev_host.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The other side of vdev/host.h: what a device's handles stand for. One struct vdev_host per device, made by vmm/machine.c.
+ * The other side of vdev/host.h: what a device's handles stand for. One struct vdev_host per
+ * device, made by vmm/machine.c.
  */
 #pragma once
 

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The local APIC that a guest sees; see vlapic.h. Registers are plain fields, read and written through one function each,
- * which the MMIO window and the x2APIC MSRs share; priorities come from scanning IRR and ISR.
- * The timer counts at 1 GHz before the divider, on the VM's clock. Its callback runs in interrupt context and only sets
- * IRR and re-arms.
- * Source: Intel SDM 3, "Advanced Programmable Interrupt Controller (APIC)", "Extended XAPIC (x2APIC)".
+ * The local APIC that a guest sees; see vlapic.h. Registers are plain fields, read and written
+ * through one function each, which the MMIO window and the x2APIC MSRs share; priorities come from
+ * scanning IRR and ISR.
+ * The timer counts at 1 GHz before the divider, on the VM's clock. Its callback runs in interrupt
+ * context and only sets IRR and re-arms.
+ * Source: Intel SDM 3, "Advanced Programmable Interrupt Controller (APIC)", "Extended
+ * XAPIC (x2APIC)".
  */
 #include "vmm/vlapic.h"
 
@@ -20,9 +22,12 @@
 #include "vmm/vm.h"
 
 #define UNHEARD_NS	1000000ul
-/* A periodic timer faster than this would let a guest keep its CPU in the host's interrupt handler. */
+/*
+ * A periodic timer faster than this would let a guest keep its CPU in the host's interrupt handler.
+ */
 #define PERIOD_MIN_NS	20000ul
-#define PERIOD_MIN_TICKS 20000ul	/* of the TSC: on a slow machine the guest must get some instructions in between */
+/* Of the TSC: on a slow machine the guest must get some instructions in between. */
+#define PERIOD_MIN_TICKS 20000ul
 
 static const uint32_t lvt_mask[LVT_COUNT] = {
 	[LVT_TIMER] = LVT_VECTOR | LVT_MASKED | LVT_TIMER_MODE,
@@ -294,9 +299,9 @@ static bool timer_fire(struct vlapic *l)
 }
 
 /*
- * The host's timer follows timer_due_ns or tsc_deadline, which are the truth. The vCPU's thread writes them and arms; the callback,
- * perhaps on another CPU just then, takes what is due by compare and exchange, and looks again after it has armed: who
- * comes last has armed what holds.
+ * The host's timer follows timer_due_ns or tsc_deadline, which are the truth. The vCPU's thread
+ * writes them and arms; the callback, perhaps on another CPU just then, takes what is due by
+ * compare and exchange, and looks again after it has armed: who comes last has armed what holds.
  */
 static void arm_due(struct vlapic *l)
 {
@@ -338,7 +343,10 @@ static void deadline_expired(struct vlapic *l)
 		timer_fire(l);
 }
 
-/* When it is due next. A vCPU that does not come to take its ticks is not worth more of the host's time than UNHEARD_NS. */
+/*
+ * When it is due next. A vCPU that does not come to take its ticks is not worth more of the host's
+ * time than UNHEARD_NS.
+ */
 static uint64_t next_due(const struct vlapic *l, uint64_t due, uint64_t now, bool waits)
 {
 	uint64_t period = MAX(period_ns(l), MAX(PERIOD_MIN_NS, tsc_to_ns(PERIOD_MIN_TICKS))), periods = 1;
@@ -604,7 +612,9 @@ int vlapic_base_write(struct vcpu *vcpu, uint64_t value)
 	uint64_t old = vcpu->apic_base, mode = value & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
 	uint64_t bsp = vcpu->id == 0 ? APIC_BASE_BSP : 0;
 
-	/* The window does not move: no system moves it, and another page's claim stays what it is. */
+	/*
+	 * The window does not move: no system moves it, and another page's claim stays what it is.
+	 */
 	if ((value & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC | APIC_BASE_BSP)) != VLAPIC_BASE || mode == APIC_BASE_X2APIC)
 		return -EINVAL;
 	/* x2APIC is left only by disabling, and not entered from there. */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The local APIC that a guest sees: xAPIC by MMIO, x2APIC by MSR, timer in one-shot, periodic and TSC-deadline mode. IRR is
- * set atomically from any context (the timer's callback included); all other state belongs to the vCPU's thread.
+ * The local APIC that a guest sees: xAPIC by MMIO, x2APIC by MSR, timer in one-shot, periodic and
+ * TSC-deadline mode. IRR is set atomically from any context (the timer's callback included); all
+ * other state belongs to the vCPU's thread.
  * Source: Intel SDM 3, "Advanced Programmable Interrupt Controller (APIC)".
  */
 #pragma once
@@ -39,7 +40,8 @@ void vlapic_firmware_state(struct vcpu *vcpu);
 void vlapic_freeze(struct vcpu *vcpu);		/* the VM pauses: timer off */
 void vlapic_thaw(struct vcpu *vcpu);
 
-uint32_t vlapic_read(struct vcpu *vcpu, unsigned offset);	/* xAPIC register, 16-byte aligned offset */
+uint32_t vlapic_read(struct vcpu *vcpu, unsigned offset);	/* xAPIC register, 16-byte aligned
+								 * offset */
 void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value);
 /* x2APIC MSRs: 0, or -EINVAL for #GP. */
 int vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value) must_check;
@@ -49,7 +51,9 @@ int vlapic_base_write(struct vcpu *vcpu, uint64_t value) must_check;
 
 /* An interrupt for this vCPU; any context. Kicks it if needed. */
 void vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level);
-/* A message as an IOAPIC or a device sends it (SDM 3, "Message Signalled Interrupts"); any context. */
+/*
+ * A message as an IOAPIC or a device sends it (SDM 3, "Message Signalled Interrupts"); any context.
+ */
 void vlapic_message(struct vm *vm, uint64_t address, uint32_t data);
 void vlapic_ipi(struct vcpu *from, uint64_t icr);
 

@@ -55,7 +55,10 @@ enum icr_shorthand { ICR_SELF = 1, ICR_ALL, ICR_OTHERS };
 
 #define VLAPIC_VERSION		0x00050014u	/* six LVT entries */
 
-/* x2APIC: bit n = MSR 0x800 + n. Read: ID, version, TPR, PPR, LDR, SVR, ISR, TMR, IRR, ESR, ICR, LVTs, counts, divide. */
+/*
+ * x2APIC: bit n = MSR 0x800 + n. Read: ID, version, TPR, PPR, LDR, SVR, ISR, TMR, IRR, ESR, ICR,
+ * LVTs, counts, divide.
+ */
 #define X2APIC_READ_MASK	(BIT(0x02) | BIT(0x03) | BIT(0x08) | BIT(0x0a) | BIT(0x0d) | BITS(0x28, 0x0f) | BIT(0x30) | \
 				 BITS(0x39, 0x32) | BIT(0x3e))
 #define X2APIC_WRITE_MASK	(BIT(0x08) | BIT(0x0b) | BIT(0x0f) | BIT(0x28) | BIT(0x30) | BITS(0x38, 0x32) | BIT(0x3e) | \

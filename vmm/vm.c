@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtual machine's life; see vm.h. One mutex orders state changes; the run-time paths (exits, kicks) take none. What ends
- * a vm from within (power-off, crash) only sets a flag, asks the vCPUs to park and queues work: the rest happens in a thread
- * of Keel's, never under a device's lock.
+ * A virtual machine's life; see vm.h. One mutex orders state changes; the run-time paths (exits,
+ * kicks) take none. What ends a vm from within (power-off, crash) only sets a flag, asks the vCPUs
+ * to park and queues work: the rest happens in a thread of Keel's, never under a device's lock.
  */
 #include "vmm/vm.h"
 
@@ -63,8 +63,8 @@ static bool all_parked(struct vm *vm)
 }
 
 /*
- * Under the lock, which is given up meanwhile: no vCPU runs on in `state`. False if it was no longer the vm's state before all
- * were parked.
+ * Under the lock, which is given up meanwhile: no vCPU runs on in `state`. False if it was no
+ * longer the vm's state before all were parked.
  */
 static bool wait_parked(struct vm *vm, enum vm_state state)
 {
@@ -85,7 +85,9 @@ static bool all_left(const struct vm *vm)
 	return true;
 }
 
-/* A vCPU that had another exit, sleeps, waits here itself or has ended holds nothing from before. */
+/*
+ * A vCPU that had another exit, sleeps, waits here itself or has ended holds nothing from before.
+ */
 static bool is_quiet(struct vcpu *vcpu, uint64_t exit_tsc)
 {
 	return READ_ONCE(vcpu->exit_tsc) != exit_tsc || READ_ONCE(vcpu->sleeping) || READ_ONCE(vcpu->parked) ||
@@ -227,8 +229,9 @@ static void release_machine(struct vm *vm)
 }
 
 /*
- * In this order: the vCPUs leave, since each may touch any other and the devices; then the timers, which touch both; then the
- * work that either may have queued; then nobody is left but who asks from outside, under the lock.
+ * In this order: the vCPUs leave, since each may touch any other and the devices; then the timers,
+ * which touch both; then the work that either may have queued; then nobody is left but who asks
+ * from outside, under the lock.
  */
 static void release(struct vm *vm)
 {

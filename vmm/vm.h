@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A virtual machine from its start to its end: memory, vCPUs, devices, clock, state. What is merely defined (a configuration with a
- * name) is mgmt's; a reboot makes a new vm. Reference-counted; destroy is asynchronous and always ends.
+ * A virtual machine from its start to its end: memory, vCPUs, devices, clock, state. What is merely
+ * defined (a configuration with a name) is mgmt's; a reboot makes a new vm. Reference-counted;
+ * destroy is asynchronous and always ends.
  *
- *	CREATED -> RUNNING <-> PAUSED;  any -> DYING -> (gone).   CRASHED and SHUTDOWN are RUNNING or PAUSED vms that stopped themselves.
+ *	CREATED -> RUNNING <-> PAUSED;  any -> DYING -> (gone).
+ *	CRASHED and SHUTDOWN are RUNNING or PAUSED vms that stopped themselves.
  */
 #pragma once
 
@@ -35,9 +37,15 @@ struct vm_config {
 
 	/* Callbacks upward, with `arg`. None may block. */
 	void *arg;
-	/* Thread context; all vCPUs are or will be parked. `code` of a debug exit; `reason` of a crash. */
+	/*
+	 * Thread context; all vCPUs are or will be parked. `code` of a debug exit;
+	 * `reason` of a crash.
+	 */
 	void (*stopped)(void *arg, struct vm *vm, enum vm_stop why, uint32_t code, const char *reason);
-	/* The serial port's other end: any context of vdev handlers. put takes all or less; get gives what there is. */
+	/*
+	 * The serial port's other end: any context of vdev handlers. put takes all or less; get
+	 * gives what there is.
+	 */
 	size_t (*console_put)(void *arg, const void *data, size_t n);
 	size_t (*console_get)(void *arg, void *data, size_t n);
 };
@@ -53,7 +61,8 @@ struct vm_image {			/* host pointers into modules, kept while the vm lives */
 /* Numbers for domstats. */
 struct vm_stats {
 	uint64_t run_ticks, wait_ticks;		/* of all vCPU threads, host TSC */
-	uint64_t keel_ticks;			/* of run_ticks, spent in Keel between exit and entry */
+	uint64_t keel_ticks;			/* of run_ticks, spent in Keel between exit and
+						 * entry */
 	uint64_t exits;
 	uint64_t ram_pages, present_pages, charged_pages, table_pages;
 	uint64_t unclaimed_ports, unclaimed_mmio;
@@ -84,7 +93,8 @@ struct vm {
 	bool gmem_made, released;
 
 	bool reported;			/* (a) a vCPU's registers are in the log */
-	bool stop_told, stopping;	/* (a) it ended itself: reason known; no vCPU enters any more */
+	bool stop_told, stopping;	/* (a) it ended itself: reason known; no vCPU enters any
+					 * more */
 	enum vm_stop stop_why;
 	uint32_t stop_code;
 	struct work stopped_work, destroy_work;
@@ -97,17 +107,26 @@ struct vm {
 };
 
 int vm_create(const struct vm_config *config, struct vm **out) must_check;	/* one reference */
-/* Loads the image into guest memory and sets the boot vCPU's registers (vmm/load.h). -EINVAL and a line in `why`. */
+/*
+ * Loads the image into guest memory and sets the boot vCPU's registers (vmm/load.h). -EINVAL and a
+ * line in `why`.
+ */
 int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t why_size) must_check;
 int vm_start(struct vm *vm) must_check;
 int vm_pause(struct vm *vm) must_check;		/* waits until every vCPU is parked */
 int vm_resume(struct vm *vm) must_check;
-/* Ends it from any state; returns at once; `done(arg)` (may be NULL) is called in thread context when all is released but the references. */
+/*
+ * Ends it from any state; returns at once; `done(arg)` (may be NULL) is called in thread context
+ * when all is released but the references.
+ */
 void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg);
 void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 
-/* The guest asked for what we cannot honour: marks, logs, tells config.stopped, RETURNS. vCPU thread. */
+/*
+ * The guest asked for what we cannot honour: marks, logs, tells config.stopped,
+ * RETURNS. vCPU thread.
+ */
 void vm_crash(struct vm *vm, const char *fmt, ...) printf_like(2, 3);
 /* A device or an exit ends it: power-off, reset, debug exit. Any vCPU thread. */
 void vm_stop_self(struct vm *vm, enum vm_stop why, uint32_t code);
@@ -121,7 +140,10 @@ uint64_t vm_clock_ns(const struct vm *vm);
 uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns);
 /* For vcpu.c: waits until the VM runs (true) or ends (false). */
 bool vm_park(struct vm *vm, struct vcpu *vcpu);
-/* Waits until no other vCPU is still in an exit that began before; for freeing what exits read without a lock. vCPU thread or none running. */
+/*
+ * Waits until no other vCPU is still in an exit that began before; for freeing what exits read
+ * without a lock. vCPU thread or none running.
+ */
 void vm_quiesce(struct vm *vm);
 bool vm_running(const struct vm *vm);
 
@@ -139,6 +161,9 @@ struct vcpu_info {
 };
 int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out);
 
-/* All state of a paused vm as records, without memory contents; and back into a vm made from the same configuration. */
+/*
+ * All state of a paused vm as records, without memory contents; and back into a vm made from the
+ * same configuration.
+ */
 int vm_save_state(struct vm *vm, struct record_writer *w) must_check;
 int vm_load_state(struct vm *vm, struct record_reader *r) must_check;

@@ -6,7 +6,10 @@
 
 #include "vmm/ops.h"
 
-/* Boot CPU, before the others start. Takes the first back end that this machine has; without one, fatal_boot says why. */
+/*
+ * Boot CPU, before the others start. Takes the first back end that this machine has; without one,
+ * fatal_boot says why.
+ */
 void vmm_init(const struct vmm_ops *const *backends, unsigned count);
 /* This CPU, then: vmm_cpu_on tells. A CPU whose firmware differs stays off and is logged. */
 void vmm_cpu_enable(void);

@@ -1,14 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The virtual-machine control structure: encodings of its fields and bits in them, sorted by encoding, nothing else. Bits 14:13 of an
- * encoding are the field's width: 16, 64, 32 bits, natural.
- * Source: Intel SDM 3, appendix "Field Encoding in VMCS", "VM-Execution Control Fields", appendix "VMX Basic Exit Reasons".
+ * The virtual-machine control structure: encodings of its fields and bits in them, sorted
+ * by encoding, nothing else. Bits 14:13 of an encoding are the field's width: 16, 64,
+ * 32 bits, natural.
+ * Source: Intel SDM 3, appendix "Field Encoding in VMCS", "VM-Execution Control Fields", appendix
+ * "VMX Basic Exit Reasons".
  */
 #pragma once
 
 #include "include/bits.h"
 
-/* A segment register's fields lie two apart, in the order of enum seg: VMCS_GUEST_ES_x + 2 * seg. */
+/*
+ * A segment register's fields lie two apart, in the order of enum seg: VMCS_GUEST_ES_x + 2 * seg.
+ */
 enum vmcs_field {
 	/* 16 bits */
 	VMCS_VPID = 0x0000,
@@ -117,7 +121,8 @@ enum vmcs_field {
 #define VMCS_EVENT_TYPE_SHIFT	8
 #define VMCS_EVENT_TYPE		BITS(10, 8)
 #define VMCS_EVENT_ERROR	BIT(11)
-#define VMCS_EVENT_NMI_UNBLOCKED BIT(12)	/* VMCS_EXIT_EVENT: an IRET had just ended NMI blocking */
+/* VMCS_EXIT_EVENT: an IRET had just ended NMI blocking. */
+#define VMCS_EVENT_NMI_UNBLOCKED BIT(12)
 #define VMCS_EVENT_VALID	BIT(31)
 
 /* VMCS_GUEST_INTERRUPTIBILITY; the first two are EVENT_SHADOW_* */
@@ -197,7 +202,8 @@ _Static_assert(VMX_EXIT_EPT_VIOLATION == 48 && VMX_EXIT_LOADIWKEY == 69 && VMX_E
 #define VMX_BASIC_TRUE		BIT(55)
 
 /* MSR_VMX_MISC */
-#define VMX_MISC_TIMER_SHIFT	BITS(4, 0)	/* the preemption timer counts TSC ticks shifted right by this */
+/* The preemption timer counts TSC ticks shifted right by this. */
+#define VMX_MISC_TIMER_SHIFT	BITS(4, 0)
 
 /* MSR_VMX_EPT_VPID */
 #define EPT_CAP_FOUR_LEVELS	BIT(6)

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Intel's Virtual Machine Extensions on this machine: are they there, switching them on for each CPU, and the table through which
- * vmm/ reaches the back end.
- * Source: Intel SDM 3, "Discovering Support for VMX", "Enabling and Entering VMX Operation", "MSR-Bitmap Address".
+ * Intel's Virtual Machine Extensions on this machine: are they there, switching them on for each
+ * CPU, and the table through which vmm/ reaches the back end.
+ * Source: Intel SDM 3, "Discovering Support for VMX", "Enabling and Entering VMX Operation",
+ * "MSR-Bitmap Address".
  */
 #include "vmx/vmx.h"
 
@@ -29,7 +30,9 @@ static const uint32_t direct_msrs[] = {
 	MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK, MSR_KERNEL_GS_BASE,
 };
 
-/* A bit for each MSR: reads of low ones, reads of high ones, then writes, in four areas of 1 KiB. */
+/*
+ * A bit for each MSR: reads of low ones, reads of high ones, then writes, in four areas of 1 KiB.
+ */
 static void bitmap_pass(uint8_t *map, uint32_t msr)
 {
 	unsigned area = msr >= 0xc0000000 ? 1 : 0, bit = msr & 0x1fff;
@@ -60,7 +63,10 @@ static bool disabled_by_firmware(void)
 	return control & FEATURE_CONTROL_LOCK && !(control & FEATURE_CONTROL_VMX);
 }
 
-/* Firmware that left the matter open leaves it to us: VMX outside SMX, and locked, which VMXON asks for. */
+/*
+ * Firmware that left the matter open leaves it to us: VMX outside SMX, and locked, which
+ * VMXON asks for.
+ */
 static void lock_feature_control(void)
 {
 	uint64_t control;

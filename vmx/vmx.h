@@ -13,11 +13,13 @@ enum { VMX_STAR, VMX_LSTAR, VMX_CSTAR, VMX_SFMASK, VMX_KERNEL_GS_BASE, VMX_MSR_C
 struct vmx_vcpu {
 	hpa_t vmcs;
 	struct page *vmcs_page, *vapic_page;
-	volatile uint32_t *vtpr;	/* in the virtual-APIC page: the guest's MOV to CR8 writes it without an exit */
+	volatile uint32_t *vtpr;	/* in the virtual-APIC page: the guest's MOV to CR8 writes
+					 * it without an exit */
 	void *fpu;			/* guest's extended state while it is not in the CPU */
 	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
 	uint64_t cr2, dr[4], dr6;	/* truth while not loaded */
-	uint64_t msr[VMX_MSR_COUNT];	/* likewise: guests reach these without an exit, VMX does not switch them */
+	uint64_t msr[VMX_MSR_COUNT];	/* likewise: guests reach these without an exit, VMX does
+					 * not switch them */
 	uint64_t efer;			/* truth; the VMCS follows */
 	uint64_t cr4_guest;		/* bits of CR4 that are the guest's own; constant */
 	uint64_t vpid_generation;	/* of the CPU it ran on last; 0: needs a new VPID */
@@ -25,8 +27,10 @@ struct vmx_vcpu {
 	uint32_t proc;			/* likewise of VMCS_PROC_CONTROLS */
 	uint32_t interruptibility;	/* likewise */
 	uint32_t threshold;		/* likewise of VMCS_TPR_THRESHOLD */
-	int cpu;			/* whose host state and translations the VMCS has; -1: none's */
-	bool loaded;			/* the VMCS is current here; FPU, XCR0, CR2, DR0-3, DR6, MSRs are in the CPU */
+	int cpu;			/* whose host state and translations the VMCS has; -1:
+					 * none's */
+	bool loaded;			/* the VMCS is current here; FPU, XCR0, CR2, DR0-3, DR6,
+					 * MSRs are in the CPU */
 	bool ready;			/* loaded, nothing to flush: vmx_load() has nothing to do */
 	bool launched;			/* since the last VMCLEAR */
 	bool flush;			/* forget all translations at the next entry */
@@ -68,13 +72,15 @@ uint64_t vmx_segment_base(struct vcpu *vcpu, enum seg s);
 void vmx_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 
 /*
- * A field of this vCPU's VMCS, on its thread or while that is parked: the VMCS is made current for the time when it is not.
+ * A field of this vCPU's VMCS, on its thread or while that is parked: the VMCS is made current for
+ * the time when it is not.
  */
 uint64_t vmx_field_get(struct vmx_vcpu *s, enum vmcs_field field);
 void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value);
 
 /* vmx_cr.c: control registers, whose bits are partly the guest's own and partly Keel's. */
-#define VMX_CR0_GUEST	(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM)	/* the guest changes these without an exit */
+/* The guest changes these without an exit. */
+#define VMX_CR0_GUEST	(CR0_MP | CR0_EM | CR0_TS | CR0_WP | CR0_AM)
 
 uint64_t vmx_cr4_guest(const struct vcpu *vcpu);	/* which of CR4, by the VM's CPUID */
 void vmx_exit_cr(struct vcpu *vcpu);
@@ -84,7 +90,8 @@ bool vmx_run(struct vcpu *vcpu);
 
 /* vmx_inject.c */
 void vmx_inject(struct vcpu *vcpu);		/* interrupts off, last thing before entry */
-void vmx_delivered(struct vcpu *vcpu, uint32_t vectoring);	/* after an exit that interrupted an event's delivery */
+/* After an exit that interrupted an event's delivery. */
+void vmx_delivered(struct vcpu *vcpu, uint32_t vectoring);
 void vmx_proc_set(struct vmx_vcpu *s, uint32_t control, bool on);
 
 /* vmx_exit.c: a row for each basic exit reason that there is, and two more. */
@@ -109,8 +116,9 @@ const char *vmx_exit_name(unsigned row);
 bool vmx_audit(struct vcpu *vcpu, char *why, size_t size);
 
 /*
- * vmx_enter.asm. Loads the guest's general registers (but RSP, which is in the VMCS), runs it until the next exit, stores them
- * back, clears them. Interrupts off before and after. 0: an exit; 1: no VMCS is current; 2: see VMCS_INSTRUCTION_ERROR.
+ * vmx_enter.asm. Loads the guest's general registers (but RSP, which is in the VMCS), runs it until
+ * the next exit, stores them back, clears them. Interrupts off before and after. 0: an exit; 1: no
+ * VMCS is current; 2: see VMCS_INSTRUCTION_ERROR.
  */
 unsigned vmx_enter(uint64_t *gpr, bool launched);
 void vmx_exited(void);		/* not to be called: where the chip goes on after an exit */

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Names the bad field of a VMCS: the checks that a VM entry makes, as rows {text, is it wrong?}, in the manual's order. After a
- * refused entry, for the chip itself says only "controls", "host" or "guest". Pure: reads the VMCS alone. What the manual checks
- * for features that Keel never switches on has no row.
- * Source: Intel SDM 3, "VM Entries": "Checks on VMX Controls and Host-State Area", "Checks on the Guest State Area".
+ * Names the bad field of a VMCS: the checks that a VM entry makes, as rows {text, is it wrong?}, in
+ * the manual's order. After a refused entry, for the chip itself says only "controls", "host" or
+ * "guest". Pure: reads the VMCS alone. What the manual checks for features that Keel never switches
+ * on has no row.
+ * Source: Intel SDM 3, "VM Entries": "Checks on VMX Controls and Host-State Area", "Checks on the
+ * Guest State Area".
  */
 #include "vmx/vmx.h"
 
@@ -308,7 +310,8 @@ static bool seg_type(struct vmx_vcpu *s, enum seg seg)
 	if (idle(s, seg) || (virtual_8086(s) && seg <= SEG_GS))
 		return false;
 	switch (seg) {
-	case SEG_CS: return type != 3 && (type & 9) != 9;	/* 3: as real mode has it, unrestricted guests may */
+	/* 3: as real mode has it, unrestricted guests may. */
+	case SEG_CS: return type != 3 && (type & 9) != 9;
 	case SEG_SS: return type != 3 && type != 7;
 	case SEG_LDTR: return type != 2;
 	case SEG_TR: return type != 11 && (type != 3 || ia32e(s));

@@ -69,8 +69,9 @@ void vmx_controls_read(struct vmx_control_caps *out)
 }
 
 /*
- * With EPT the accesses to CR3 and INVLPG are the guest's own, and what some chips report as always on without the exact MSRs is
- * off there. The preemption timer is for beds whose interrupts do not leave a guest.
+ * With EPT the accesses to CR3 and INVLPG are the guest's own, and what some chips report as always
+ * on without the exact MSRs is off there. The preemption timer is for beds whose interrupts do not
+ * leave a guest.
  */
 int vmx_controls_adjust(const struct vmx_control_caps *caps, struct vmx_controls *out, const char **missing)
 {

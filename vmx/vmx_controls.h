@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which controls of the VMCS this machine must and can have: one table of what Keel wants, adjusted to the capability MSRs.
- * Pure but for the reading of MSRs.
+ * Which controls of the VMCS this machine must and can have: one table of what Keel wants, adjusted
+ * to the capability MSRs. Pure but for the reading of MSRs.
  * Source: Intel SDM 3, appendix "VMX Capability Reporting Facility".
  */
 #pragma once

@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest's control registers. Bits that a guest may change freely are its own; the others are Keel's, the guest reads them from
- * a shadow and a write that differs exits to here. CR0: PE and PG, for long mode follows them; CD and NW, for the caches
- * are the host's; NE, which VMX fixes. CR4: what the guest's CPUID does not show, and VMXE: setting one of these is #GP; and MCE,
+ * A guest's control registers. Bits that a guest may change freely are its own; the others are
+ * Keel's, the guest reads them from a shadow and a write that differs exits to here. CR0: PE and
+ * PG, for long mode follows them; CD and NW, for the caches are the host's; NE, which VMX fixes.
+ * CR4: what the guest's CPUID does not show, and VMXE: setting one of these is #GP; and MCE,
  * without which a machine check in guest mode would be the machine's shutdown rather than an exit.
- * Source: Intel SDM 3, "Guest/Host Masks and Read Shadows for CR0 and CR4"; "Initializing IA-32e Mode"; "PAE Paging".
+ * Source: Intel SDM 3, "Guest/Host Masks and Read Shadows for CR0 and CR4"; "Initializing IA-32e
+ * Mode"; "PAE Paging".
  */
 #include "vmx/vmx.h"
 
@@ -21,7 +23,10 @@
 #define CR4_ALWAYS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | \
 		    CR4_OSXMMEXCPT)
 
-/* Of a PAE page-directory-pointer entry, below the address; the bits above it follow the guest's address width. */
+/*
+ * Of a PAE page-directory-pointer entry, below the address; the bits above it follow the guest's
+ * address width.
+ */
 #define PDPTE_RESERVED	(BITS(2, 1) | BITS(8, 5))
 
 uint64_t vmx_cr4_guest(const struct vcpu *vcpu)
@@ -42,7 +47,10 @@ uint64_t vmx_cr4_guest(const struct vcpu *vcpu)
 	return guest & ~vmx_cr4_fixed;
 }
 
-/* The four entries of a PAE table as MOV to CR0 or CR3 loads them. 0, -EINVAL for #GP, or the error of gmem. */
+/*
+ * The four entries of a PAE table as MOV to CR0 or CR3 loads them. 0, -EINVAL for #GP, or the
+ * error of gmem.
+ */
 static int load_pdptes(struct vcpu *vcpu, uint64_t cr3)
 {
 	uint64_t high = ~(BIT(vcpu->vm->cpuid->phys_bits) - 1), e[4];
@@ -68,7 +76,10 @@ static int enable_paging(struct vcpu *vcpu, uint64_t cr4)
 		return cr4 & CR4_PAE ? load_pdptes(vcpu, vmcs_read(VMCS_GUEST_CR3)) : 0;
 	if (!(cr4 & CR4_PAE) || vmcs_read(VMCS_GUEST_CS_ACCESS) & SEG_L)
 		return -EINVAL;
-	/* A 16-bit task is no task of long mode's; on a chip of its own nobody would look before the next LTR. */
+	/*
+	 * A 16-bit task is no task of long mode's; on a chip of its own nobody would look
+	 * before the next LTR.
+	 */
 	tr = (uint32_t)vmcs_read(VMCS_GUEST_TR_ACCESS);
 	if ((tr & SEG_TYPE) != 0xb)
 		vmcs_write(VMCS_GUEST_TR_ACCESS, (tr & ~SEG_TYPE) | 0xb);

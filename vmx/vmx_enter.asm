@@ -1,9 +1,10 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
 ; World switch: unsigned vmx_enter(uint64_t *gpr, bool launched).
-; Interrupts are off before and after, the VMCS is current. The guest's RSP, RIP and RFLAGS are in the VMCS,
-; which also brings Keel's control registers, segments and GS back. 0: an exit; 1: no current VMCS; 2: the VMCS was
-; refused. No policy here. After the exit no register but the callee-saved ones, which are restored, holds a value of the guest.
+; Interrupts are off before and after, the VMCS is current. The guest's RSP, RIP and RFLAGS are in
+; the VMCS, which also brings Keel's control registers, segments and GS back. 0: an exit; 1: no
+; current VMCS; 2: the VMCS was refused. No policy here. After the exit no register but the
+; callee-saved ones, which are restored, holds a value of the guest.
 
 %include "offsets.inc"
 

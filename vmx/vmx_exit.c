@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of exits: one const row for each, {name, handler}; its index is its counter. Handlers bring the exit into its
- * normal form and leave the work to vmm/exit.c. A reason without a row ends the VM, nothing else.
+ * The table of exits: one const row for each, {name, handler}; its index is its counter. Handlers
+ * bring the exit into its normal form and leave the work to vmm/exit.c. A reason without a row ends
+ * the VM, nothing else.
  * Source: Intel SDM 3, appendix "VMX Basic Exit Reasons"; "Exit Qualification".
  */
 #include "vmx/vmx.h"
@@ -52,7 +53,8 @@ static void exception(struct vcpu *vcpu)
 		e.has_error = true;
 		e.error = (uint32_t)vmcs_read(VMCS_EXIT_ERROR_CODE);
 	}
-	if (FIELD(info, 10, 8) == EVENT_PRIVILEGED_SOFT) {	/* INT1: a trap, RIP stands before it */
+	/* INT1: a trap, RIP stands before it. */
+	if (FIELD(info, 10, 8) == EVENT_PRIVILEGED_SOFT) {
 		e.type = EVENT_PRIVILEGED_SOFT;
 		e.length = (uint8_t)length();
 	}

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Events into the VMCS and back. What to inject is vmm/event.c's choice; here it is written down. What must wait makes the chip
- * exit when it may come: by interrupt window, NMI window, or TPR threshold.
- * Source: Intel SDM 3, "VM-Entry Controls for Event Injection", "Information for VM Exits That Occur During Event
- * Delivery", "TPR Shadow".
+ * Events into the VMCS and back. What to inject is vmm/event.c's choice; here it is written
+ * down. What must wait makes the chip exit when it may come: by interrupt window, NMI window, or
+ * TPR threshold.
+ * Source: Intel SDM 3, "VM-Entry Controls for Event Injection", "Information for VM Exits That
+ * Occur During Event Delivery", "TPR Shadow".
  */
 #include "vmx/vmx.h"
 
@@ -52,7 +53,10 @@ static void inject(struct vcpu *vcpu, const struct event *e)
 	vmcs_write(VMCS_ENTRY_EVENT, info);
 }
 
-/* Class of the highest interrupt requested: when the guest's task priority falls below it, it is to exit. */
+/*
+ * Class of the highest interrupt requested: when the guest's task priority falls below it,
+ * it is to exit.
+ */
 static unsigned highest_class(const struct vlapic *l)
 {
 	for (unsigned i = ARRAY_COUNT(l->irr); i-- > 0;) {

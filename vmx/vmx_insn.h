@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The VMX instructions that C cannot say. vmcs_* work on this CPU's current VMCS; that there is one, and that it has the field, is
- * asserted. Host tests see tests/host/vmx/vmx_insn.h instead.
+ * The VMX instructions that C cannot say. vmcs_* work on this CPU's current VMCS; that there is
+ * one, and that it has the field, is asserted. Host tests see tests/host/vmx/vmx_insn.h instead.
  * Source: Intel SDM 3, "VMX Instruction Reference".
  */
 #pragma once

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vCPU's registers and segments by name: where each one lives in the VMCS or in struct vmx_vcpu. Called on the vCPU's
- * thread, or while that thread is parked.
+ * The vCPU's registers and segments by name: where each one lives in the VMCS or in struct
+ * vmx_vcpu. Called on the vCPU's thread, or while that thread is parked.
  */
 #include "vmx/vmx.h"
 
@@ -127,7 +127,8 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 		break;
 	case REG_CR8:
 		vcpu->vlapic.tpr = (uint32_t)(value & 15) << 4;
-		vcpu->event.look = true;	/* the virtual-APIC page follows at the next entry */
+		vcpu->event.look = true;	/* the virtual-APIC page follows at the next
+						 * entry */
 		break;
 	case REG_EFER:
 		efer_set(s, value);
@@ -171,8 +172,8 @@ void vmx_segment_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
 }
 
 /*
- * The chip takes only what a load of a segment register leaves behind: accessed, the task busy, granularity as the limit
- * has it. Loaders and records need not know.
+ * The chip takes only what a load of a segment register leaves behind: accessed, the task busy,
+ * granularity as the limit has it. Loaders and records need not know.
  */
 static uint32_t attr_as_loaded(enum seg seg, const struct segment *in)
 {

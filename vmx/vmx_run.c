@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * One turn in the guest: last look at requests, injection, world switch, what became of the injected event, dispatch.
- * Interrupts are off from the last look until the registers are back: one that comes meanwhile ends guest mode at once and
- * is taken when they are on again.
+ * One turn in the guest: last look at requests, injection, world switch, what became of the
+ * injected event, dispatch. Interrupts are off from the last look until the registers are back: one
+ * that comes meanwhile ends guest mode at once and is taken when they are on again.
  * Source: Intel SDM 3, "VM Entries", "VM Exits".
  */
 #include "vmx/vmx.h"
@@ -22,7 +22,10 @@ static inline void registers_to_vmcs(const struct vcpu *vcpu, struct vmx_vcpu *s
 		vmcs_write(VMCS_GUEST_RFLAGS, vcpu->rflags);
 }
 
-/* The shadow or the NMI mask changed. A shadow that emulation ended took the single-step trap with it: vcpu_next() raises it. */
+/*
+ * The shadow or the NMI mask changed. A shadow that emulation ended took the single-step trap with
+ * it: vcpu_next() raises it.
+ */
 static inline void blocking_to_vmcs(const struct vcpu *vcpu, struct vmx_vcpu *s)
 {
 	uint32_t blocking = vcpu->event.shadow | (vcpu->event.nmi_masked ? BLOCKED_BY_NMI : 0);
@@ -53,8 +56,8 @@ static inline void state_from_vmcs(struct vcpu *vcpu, struct vmx_vcpu *s)
 }
 
 /*
- * The host's NMIs and machine checks go to their handlers before anything else runs here: through the gate, whose IRET also ends
- * the blocking of NMIs that such an exit leaves behind.
+ * The host's NMIs and machine checks go to their handlers before anything else runs here: through
+ * the gate, whose IRET also ends the blocking of NMIs that such an exit leaves behind.
  */
 static void host_exceptions(uint32_t reason)
 {

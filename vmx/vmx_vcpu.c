@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vCPU's VMCS from birth to end: controls, power-up state, and what must be loaded into the CPU before a guest runs there and
- * saved before another thread does: extended state, XCR0, CR2, debug registers, TSC_AUX, the MSRs of SYSCALL. Whatever a
- * guest can load into the CPU without an exit stands here or in the VMCS. A VMCS is current on a CPU only while its
- * vCPU is loaded there: leaving is a VMCLEAR, so that it can go anywhere.
- * Source: Intel SDM 3, "Virtual Machine Control Structures"; "Processor State after Reset"; "Caching Translation Information" of VMX.
+ * A vCPU's VMCS from birth to end: controls, power-up state, and what must be loaded into the CPU
+ * before a guest runs there and saved before another thread does: extended state, XCR0, CR2, debug
+ * registers, TSC_AUX, the MSRs of SYSCALL. Whatever a guest can load into the CPU without an exit
+ * stands here or in the VMCS. A VMCS is current on a CPU only while its vCPU is loaded there:
+ * leaving is a VMCLEAR, so that it can go anywhere.
+ * Source: Intel SDM 3, "Virtual Machine Control Structures"; "Processor State after Reset";
+ * "Caching Translation Information" of VMX.
  */
 #include "vmx/vmx.h"
 
@@ -81,7 +83,10 @@ void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value)
 	cpu_irq_restore(flags);
 }
 
-/* #AC and #DB, because their delivery can loop for ever inside the chip; #MC, because it is the host's. */
+/*
+ * #AC and #DB, because their delivery can loop for ever inside the chip; #MC, because it
+ * is the host's.
+ */
 static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 {
 	const uint32_t *value = vmx_controls.value;
@@ -233,8 +238,8 @@ void vmx_flush_tlb(struct vcpu *vcpu)
 }
 
 /*
- * A VPID of this CPU that no translation was ever cached under. When they run out, a new generation begins: everything is
- * flushed and every vCPU that comes by takes a new one.
+ * A VPID of this CPU that no translation was ever cached under. When they run out, a new generation
+ * begins: everything is flushed and every vCPU that comes by takes a new one.
  */
 static void vpid_assign(struct vmx_vcpu *s, struct vmx_cpu *c)
 {
@@ -247,7 +252,10 @@ static void vpid_assign(struct vmx_vcpu *s, struct vmx_cpu *c)
 	s->vpid_generation = c->vpid_generation;
 }
 
-/* What this CPU comes back to, and no translation that was cached when this vCPU, or one before it, ran here earlier. */
+/*
+ * What this CPU comes back to, and no translation that was cached when this vCPU, or one before it,
+ * ran here earlier.
+ */
 static void adopt_cpu(struct vmx_vcpu *s)
 {
 	vmcs_write(VMCS_HOST_CR0, cpu_read_cr0());
@@ -266,7 +274,10 @@ static void adopt_cpu(struct vmx_vcpu *s)
 
 static void load_state(struct vmx_vcpu *s)
 {
-	/* An area that XRSTOR refuses came from a hostile record: the state after reset stands in for it. */
+	/*
+	 * An area that XRSTOR refuses came from a hostile record: the state after reset
+	 * stands in for it.
+	 */
 	if (fpu_restore(s->fpu))
 		fpu_area_init(s->fpu);
 	if (fpu_xcr0())
