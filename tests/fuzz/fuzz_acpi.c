@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: drivers/acpi.c tests/host/log.c */
 /*
- * ACPI tables of any content. An even first byte: the rest is physical memory as it stands. An odd one: records
- * {kind, length (2 bytes), body} become tables with good checksums, so that the parsers behind them are reached.
+ * ACPI tables of any content. An even first byte: the rest is physical memory as it stands. An odd
+ * one: records {kind, length (2 bytes), body} become tables with good checksums, so that the
+ * parsers behind them are reached.
  */
 #include "drivers/acpi.h"
 #include "include/bits.h"

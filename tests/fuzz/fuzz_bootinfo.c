@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Boot information from any bytes: the first byte chooses multiboot2, PVH or a cpio archive. Afterwards the memory map
- * must be sorted and disjoint and every module's strings must end.
+ * Boot information from any bytes: the first byte chooses multiboot2, PVH or a cpio archive.
+ * Afterwards the memory map must be sorted and disjoint and every module's strings must end.
  */
 /* links: boot/bootinfo.c boot/multiboot2.c boot/pvh.c boot/cpio.c */
 #include <stdlib.h>

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/decode.c */
-/* Any bytes as an instruction: the length stays within what was given; fewer bytes are incomplete, more change nothing. */
+/*
+ * Any bytes as an instruction: the length stays within what was given; fewer bytes are incomplete,
+ * more change nothing.
+ */
 #include "vmm/decode.h"
 
 #include <stdlib.h>

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/format.c */
-/* Any bytes as a kernel: nothing is written outside the RAM there is, and every refusal has a reason. */
+/* links: vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c
+ * lib/format.c */
+/*
+ * Any bytes as a kernel: nothing is written outside the RAM there is, and every refusal has a
+ * reason.
+ */
 #include "vmm/load.h"
 
 #include <stdlib.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vpci.c lib/record.c tests/host/vdev_host.c */
 /*
- * A PCI function with BARs of every kind, driven through configuration space and loaded with any bytes. After each input the
- * regions that the host was told are those that the registers say.
+ * A PCI function with BARs of every kind, driven through configuration space and loaded with any
+ * bytes. After each input the regions that the host was told are those that the registers say.
  */
 #include "tests/host/vdev_toy.h"
 

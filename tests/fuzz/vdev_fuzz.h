@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Drives one virtual device by the fuzzer's bytes: reads and writes within its regions, time with its timers, console input,
- * loads of arbitrary bytes, and the round trip: what a device saves in whatever state, a fresh one must accept, save
- * alike and hold the same lines for. Locks, deadlines that fire for ever and memory faults are vdev_host's and the sanitizers' to find.
- * A target defines `fuzz_create` and `fuzz_regions` (their sizes, ending with 0) and may define `fuzz_call` before this.
+ * Drives one virtual device by the fuzzer's bytes: reads and writes within its regions, time with
+ * its timers, console input, loads of arbitrary bytes, and the round trip: what a device saves in
+ * whatever state, a fresh one must accept, save alike and hold the same lines for. Locks, deadlines
+ * that fire for ever and memory faults are vdev_host's and the sanitizers' to find.
+ * A target defines `fuzz_create` and `fuzz_regions` (their sizes, ending with 0) and may define
+ * `fuzz_call` before this.
  */
 #pragma once
 
@@ -45,7 +47,9 @@ static struct vdev *fuzz_new(uint64_t now)
 	return d;
 }
 
-/* A place that the bus would let through: within a region and of a size that ports and memory have. */
+/*
+ * A place that the bus would let through: within a region and of a size that ports and memory have.
+ */
 static void fuzz_access(struct vdev *d, struct fuzz_input *in, bool write)
 {
 	static const uint8_t sizes[] = { 1, 2, 4, 8 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What one operation costs, in TSC ticks over many rounds, the bare loop's cost left in. Under QEMU's -icount a tick is an
- * instruction executed anywhere, so the numbers are exact. The loops are as short as C lets them be.
+ * What one operation costs, in TSC ticks over many rounds, the bare loop's cost left in. Under
+ * QEMU's -icount a tick is an instruction executed anywhere, so the numbers are exact. The loops
+ * are as short as C lets them be.
  */
 #include "tests/guest/lib/apic.h"
 

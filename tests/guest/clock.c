@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Time: the TSC never goes back, and kvmclock's page says what the TSC says. Layout of the page: Linux,
- * Documentation/virt/kvm/x86/msr.rst.
+ * Time: the TSC never goes back, and kvmclock's page says what the TSC says. Layout of the page:
+ * Linux, Documentation/virt/kvm/x86/msr.rst.
  */
 #include "tests/guest/lib/guest.h"
 

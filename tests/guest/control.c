@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Control registers, debug registers and single steps: what is written is read, what is forbidden faults, and an
- * instruction that a hypervisor emulates ends in #DB as any other does.
+ * Control registers, debug registers and single steps: what is written is read, what is forbidden
+ * faults, and an instruction that a hypervisor emulates ends in #DB as any other does.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/pages.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPUID: every encoding advances over the whole instruction, the leaves make sense, and the bits that follow a control
- * register follow it.
+ * CPUID: every encoding advances over the whole instruction, the leaves make sense, and the bits
+ * that follow a control register follow it.
  */
 #include "tests/guest/lib/apic.h"
 

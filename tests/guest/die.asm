@@ -1,6 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; Ends of a guest that only 32-bit protected mode can have: die32() goes there for good. EDI says how.
+; Ends of a guest that only 32-bit protected mode can have: die32() goes there for good. EDI says
+; how.
 
 %define SEL_DATA	0x10
 %define SEL_CODE32	0x18
@@ -54,7 +55,8 @@ bits 32
 	je .task
 	ja .invalid
 
-; #AC's gate leads to ring 3, where the stack is odd and alignment is checked: pushing the frame raises the next #AC.
+; #AC's gate leads to ring 3, where the stack is odd and alignment is checked: pushing the frame
+; raises the next #AC.
 	mov eax, ac_handler
 	mov [idt32 + 17 * 8], ax
 	mov word [idt32 + 17 * 8 + 2], USER_CODE

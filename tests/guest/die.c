@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Guests that misbehave for good, one way per run, named on the command line: whatever becomes of this guest, the one beside
- * it goes on and Keel's console answers. `GOING` is said before; coming back is shown as SURVIVED, which is right too where a
- * fault was caught. Ways are listed at the end of this file.
+ * Guests that misbehave for good, one way per run, named on the command line: whatever becomes of
+ * this guest, the one beside it goes on and Keel's console answers. `GOING` is said before;
+ * coming back is shown as SURVIVED, which is right too where a fault was caught. Ways are listed
+ * at the end of this file.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/pages.h"
@@ -45,8 +46,8 @@ static void pause_spin(void)
 }
 
 /*
- * A watchpoint on the stack that #DB's own delivery writes: each delivery raises the next (CVE-2015-8104). Not intercepted, a chip
- * never leaves the loop, not for an interrupt either.
+ * A watchpoint on the stack that #DB's own delivery writes: each delivery raises the next
+ * (CVE-2015-8104). Not intercepted, a chip never leaves the loop, not for an interrupt either.
  */
 static void db_loop(void)
 {

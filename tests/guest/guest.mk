@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
-# Guest kernels: each tests/guest/NAME.c (with NAME.asm beside it, where there is one) and the small runtime in
-# tests/guest/lib become build/tests/guest/NAME.elf, a multiboot1 kernel: `qemu-system-x86_64 -kernel` starts it bare,
-# Keel starts it with `kernel = NAME.elf` and `debug_exit = yes`.
+# Guest kernels: each tests/guest/NAME.c (with NAME.asm beside it, where there is one) and the small
+# runtime in tests/guest/lib become build/tests/guest/NAME.elf, a multiboot1 kernel:
+# `qemu-system-x86_64 -kernel` starts it bare, Keel starts it with `kernel = NAME.elf` and
+# `debug_exit = yes`.
 
 GUEST_OUT := build/tests/guest
 GUEST_NAMES := $(sort $(patsubst tests/guest/%.c,%,$(wildcard tests/guest/*.c)))
@@ -31,7 +32,8 @@ $(GUEST_OUT)/%.asm.o: tests/guest/%.asm tests/guest/guest.mk
 	@mkdir -p $(@D); $(call say,NASM,$<)
 	$(Q)nasm -f elf64 -g -F dwarf -o $@ $<
 
-# Multiboot loaders want ELF32: the 64-bit program is linked as ELF64 and then put into 32-bit headers.
+# Multiboot loaders want ELF32: the 64-bit program is linked as ELF64 and then put into 32-bit
+# headers.
 define guest_rule
 $(GUEST_OUT)/$(1).elf: $(GUEST_OUT)/$(1).o $(if $(wildcard tests/guest/$(1).asm),$(GUEST_OUT)/$(1).asm.o) \
 		$(GUEST_LIB) tests/guest/lib/guest.ld

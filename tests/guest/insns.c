@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Every instruction of virtualisation and every privileged one that a guest might try, in ring 0 and in ring 3: each gives the
- * fault that a processor without these features gives, or works where the guest was told that it does.
+ * Every instruction of virtualisation and every privileged one that a guest might try, in ring 0
+ * and in ring 3: each gives the fault that a processor without these features gives, or works where
+ * the guest was told that it does.
  */
 #include "tests/guest/lib/guest.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * When an interrupt is taken: windows, shadows, HLT, task priority, order, NMI. Each is taken once, at the instruction
- * where the architecture says so.
+ * When an interrupt is taken: windows, shadows, HLT, task priority, order, NMI. Each is taken once,
+ * at the instruction where the architecture says so.
  */
 #include "tests/guest/lib/apic.h"
 

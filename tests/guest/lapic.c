@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The local APIC's registers in both modes, errors, self IPIs by every address, and its timer: one-shot, periodic, TSC-deadline.
+ * The local APIC's registers in both modes, errors, self IPIs by every address, and its timer:
+ * one-shot, periodic, TSC-deadline.
  */
 #include "tests/guest/lib/apic.h"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instructions whose memory operand is a device's register: the local APIC's error LVT (it keeps bits 0 to 7 and 16), and
- * memory where nobody answers. What is unusual comes last and is named before it is tried, since what a hypervisor
- * cannot emulate may end the run.
+ * Instructions whose memory operand is a device's register: the local APIC's error LVT (it keeps
+ * bits 0 to 7 and 16), and memory where nobody answers. What is unusual comes last and is named
+ * before it is tried, since what a hypervisor cannot emulate may end the run.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/pages.h"
@@ -15,7 +15,10 @@ static uint64_t flags;
 #define FLAGS_OUT "\n\tpushfq\n\tpop %[f]"
 #define ARITHMETIC (RFLAGS_CF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 
-/* Runs `insn` with the register at START, EDX = in; what EDX and the register then are, and the flags. */
+/*
+ * Runs `insn` with the register at START, EDX = in; what EDX and the register then are, and the
+ * flags.
+ */
 #define TRY(insn, in, want_edx, want_reg, want_flags) do {				\
 	uint64_t d_ = (in), f_;								\
 											\

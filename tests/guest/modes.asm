@@ -1,7 +1,8 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; Down to 32-bit and real mode and back. legacy_run() leaves long mode for a 32-bit function, with no paging or with the tables
-; it is told; body_* are such functions. What they find goes to modes_result, which modes.c judges.
+; Down to 32-bit and real mode and back. legacy_run() leaves long mode for a 32-bit function, with
+; no paging or with the tables it is told; body_* are such functions. What they find goes to
+; modes_result, which modes.c judges.
 
 %define SEL_CODE64	0x08
 %define SEL_DATA	0x10
@@ -43,7 +44,8 @@ no_idt:		dw 0
 section .text
 bits 64
 global legacy_run
-; void legacy_run(void (*fn32)(void)): uses legacy_cr3, legacy_cr4, legacy_paging. Interrupts are off.
+; void legacy_run(void (*fn32)(void)): uses legacy_cr3, legacy_cr4, legacy_paging.
+; Interrupts are off.
 legacy_run:
 	push rbx
 	push rbp

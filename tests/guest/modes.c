@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The older modes of the processor, each with exits of every kind: 32-bit code with no paging, two-level and PAE paging; real mode
- * with its vector table and the 8259s. modes.asm has the code.
+ * The older modes of the processor, each with exits of every kind: 32-bit code with no paging,
+ * two-level and PAE paging; real mode with its vector table and the 8259s. modes.asm has the code.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/pages.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Model-specific registers: what is not there raises #GP, what is there keeps what was written across exits, and
- * forbidden values are refused.
+ * Model-specific registers: what is not there raises #GP, what is there keeps what was written
+ * across exits, and forbidden values are refused.
  */
 #include "tests/guest/lib/guest.h"
 
@@ -146,7 +146,9 @@ static void ring3(void)
 	check_fault(user_call(in_ring3, &value), VEC_GP, 0, "rdmsr_ring3");
 }
 
-/* SYSCALL from ring 3 lands at LSTAR with the return address in RCX; from there SYSRET leads back. */
+/*
+ * SYSCALL from ring 3 lands at LSTAR with the return address in RCX; from there SYSRET leads back.
+ */
 extern char syscall_entry[], syscall_after[];
 __asm__("syscall_entry:\n\tmov %rcx, %r8\n\tsysretq\n");
 
@@ -166,7 +168,10 @@ static void syscalls(void)
 	wrmsr(MSR_LSTAR, (uint64_t)syscall_entry);
 	wrmsr(MSR_SFMASK, RFLAGS_IF | RFLAGS_TF | RFLAGS_DF);
 	wrmsr(MSR_EFER, efer | EFER_SCE);
-	/* SYSRET takes SS = STAR[63:48]+8 and CS = +16: data before code, as the GDT's free slots have them now. */
+	/*
+	 * SYSRET takes SS = STAR[63:48]+8 and CS = +16: data before code, as the GDT's free
+	 * slots have them now.
+	 */
 	gdt[SEL_FREE / 8 + 1] = gdt[SEL_UDATA / 8];
 	gdt[SEL_FREE / 8 + 2] = gdt[SEL_UCODE / 8];
 	wrmsr(MSR_STAR, (uint64_t)(SEL_FREE | 3) << 48 | (uint64_t)SEL_CODE64 << 32);

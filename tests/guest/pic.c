@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The interrupt controllers of a PC before the local APIC, the timers that drive them, and the I/O APIC: 8259 pair, 8254, port
- * 61, CMOS clock, I/O APIC. Sources are the PIT (IRQ 0, GSI 2), the UART (4) and the RTC (8).
+ * The interrupt controllers of a PC before the local APIC, the timers that drive them, and the I/O
+ * APIC: 8259 pair, 8254, port 61, CMOS clock, I/O APIC. Sources are the PIT (IRQ 0, GSI 2), the
+ * UART (4) and the RTC (8).
  */
 #include "tests/guest/lib/apic.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Port I/O: widths and what they leave of the register, immediate and DX forms, INS and OUTS with every width, REP, DF, page
- * boundaries and page faults half way, and who may do it from ring 3.
+ * Port I/O: widths and what they leave of the register, immediate and DX forms, INS and OUTS with
+ * every width, REP, DF, page boundaries and page faults half way, and who may do it from ring 3.
  */
 #include "tests/guest/lib/pages.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What describes the machine: PCI configuration space with its host bridge, ACPI's tables from the RSDP on, the PM timer.
+ * What describes the machine: PCI configuration space with its host bridge, ACPI's tables from the
+ * RSDP on, the PM timer.
  */
 #include "tests/guest/lib/guest.h"
 

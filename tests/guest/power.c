@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Ways to end a machine, one per run, named on the command line: off, cf9, keyboard, triple, fast (port 92). Coming
- * back, or waiting long, is the failure. A reset must start us again with clean RAM-resident state: the RTC's CMOS byte
- * 0x50 keeps a mark across it.
+ * Ways to end a machine, one per run, named on the command line: off, cf9, keyboard, triple, fast
+ * (port 92). Coming back, or waiting long, is the failure. A reset must start us again with clean
+ * RAM-resident state: the RTC's CMOS byte 0x50 keeps a mark across it.
  */
 #include "tests/guest/lib/guest.h"
 

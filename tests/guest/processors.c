@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The boot processor sends INIT, SIPI, NMI and interrupts to the others (and to nobody, where there are none) as fast as it goes, while
- * its own timer ticks at the highest rate. The others run bits of real-mode code that halt, spin, reset themselves, send to
- * all, or have timers tick that they never hear. The boot processor must come through, and with it what runs beside.
+ * The boot processor sends INIT, SIPI, NMI and interrupts to the others (and to nobody, where there
+ * are none) as fast as it goes, while its own timer ticks at the highest rate. The others run bits
+ * of real-mode code that halt, spin, reset themselves, send to all, or have timers tick that they
+ * never hear. The boot processor must come through, and with it what runs beside.
  */
 #include "tests/guest/lib/apic.h"
 

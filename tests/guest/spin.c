@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Busy for ever, with interrupts off and no exit: what a fair scheduler shares a core with. With `pause` on the command line
- * its loop contains PAUSE.
+ * Busy for ever, with interrupts off and no exit: what a fair scheduler shares a core with. With
+ * `pause` on the command line its loop contains PAUSE.
  */
 #include "tests/guest/lib/guest.h"
 

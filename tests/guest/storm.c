@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Storms: random reads and writes of all devices with a fixed seed, timers as fast as they go, interrupts to itself, code that
- * changes under the instruction being emulated. The guest must come through, with devices that still work.
+ * Storms: random reads and writes of all devices with a fixed seed, timers as fast as they go,
+ * interrupts to itself, code that changes under the instruction being emulated. The guest must come
+ * through, with devices that still work.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/pages.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A guest that tries everything there is: every port, every MSR, every part of the physical address space where it has no RAM.
- * It is to survive all of it, and nobody else is to notice.
+ * A guest that tries everything there is: every port, every MSR, every part of the physical address
+ * space where it has no RAM. It is to survive all of it, and nobody else is to notice.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/pages.h"

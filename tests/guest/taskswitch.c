@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Hardware task switches: long mode has none, a jump to a TSS is #GP. (32-bit mode has: see `task` of die.c.)
+ * Hardware task switches: long mode has none, a jump to a TSS is #GP. (32-bit mode has:
+ * see `task` of die.c.)
  */
 #include "tests/guest/lib/guest.h"
 

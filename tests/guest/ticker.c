@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The neighbour: sleeps and wakes by its APIC's timer, and says `tick N` every 64 wake-ups, for ever. As long as it is heard,
- * what others do has not reached it.
+ * The neighbour: sleeps and wakes by its APIC's timer, and says `tick N` every 64 wake-ups, for
+ * ever. As long as it is heard, what others do has not reached it.
  */
 #include "tests/guest/lib/apic.h"
 

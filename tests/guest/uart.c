@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A 16550 at 0x2f8 or 0x3f8, in loopback so that nothing is heard of it: registers, FIFO, cause of interrupt, modem lines.
- * (In loopback OUT2 is inactive, so no interrupt comes through; pic.c has one without.)
+ * A 16550 at 0x2f8 or 0x3f8, in loopback so that nothing is heard of it: registers, FIFO, cause
+ * of interrupt, modem lines. (In loopback OUT2 is inactive, so no interrupt comes through;
+ * pic.c has one without.)
  */
 #include "tests/guest/lib/apic.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Builds ACPI tables in a small physical memory for tests: the RSDP at 0, the XSDT (or RSDT) at 0x100, tables behind.
+ * Builds ACPI tables in a small physical memory for tests: the RSDP at 0, the XSDT (or RSDT) at
+ * 0x100, tables behind.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A host for the shell's tests: mgmt/mgmt.h and mgmt/node.h with made-up numbers. Notes are worked off by fake_host_settle().
+ * A host for the shell's tests: mgmt/mgmt.h and mgmt/node.h with made-up numbers. Notes are worked
+ * off by fake_host_settle().
  */
 #include <stdio.h>
 #include <string.h>

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A back end without a chip, for tests of vmm/ as a whole: registers and segments are kept as they are set, run() does nothing. With it
- * come timers that fire when the test moves the clock (fake_timers_run), and work that runs when asked (fake_work_run).
+ * A back end without a chip, for tests of vmm/ as a whole: registers and segments are kept as they
+ * are set, run() does nothing. With it come timers that fire when the test moves the clock
+ * (fake_timers_run), and work that runs when asked (fake_work_run).
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A vm that does nothing but remember what was asked of it, so that mgmt/ is tested without a hypervisor. The test plays the guest:
- * fake_vm_stop() ends it, fake_vm_release() lets a destroy come to its end.
+ * A vm that does nothing but remember what was asked of it, so that mgmt/ is tested without a
+ * hypervisor. The test plays the guest: fake_vm_stop() ends it, fake_vm_release() lets a
+ * destroy come to its end.
  */
 #pragma once
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The heap on the host: the C library's, so that the sanitizers see every object. host_heap_left is how many more
- * allocations succeed.
+ * The heap on the host: the C library's, so that the sanitizers see every object. host_heap_left is
+ * how many more allocations succeed.
  */
 #include "mm/heap.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The log on the host: to stderr when KEEL_TEST_LOG is set, counted by level for tests that expect a message.
+ * The log on the host: to stderr when KEEL_TEST_LOG is set, counted by level for tests
+ * that expect a message.
  */
 #include "kernel/log.h"
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Threads for tests that have none: everything runs in the test's own. A mutex taken twice is a deadlock and aborts; a wait runs
- * host_wait (what the other threads would do meanwhile) and times out when that changes nothing.
+ * Threads for tests that have none: everything runs in the test's own. A mutex taken twice is a
+ * deadlock and aborts; a wait runs host_wait (what the other threads would do meanwhile) and times
+ * out when that changes nothing.
  */
 #include "kernel/mutex.h"
 #include "kernel/panic.h"

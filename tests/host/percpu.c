@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Per-CPU copies on the host: malloc'ed from the section that the linker bounds by __start_ and __stop_ symbols.
+ * Per-CPU copies on the host: malloc'ed from the section that the linker bounds by __start_
+ * and __stop_ symbols.
  */
 #include "cpu/percpu.h"
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The simulated machine: see sim.h. It also stands in for what lies below the scheduler: spinlocks, LAPIC, IPIs, heap and stacks.
+ * The simulated machine: see sim.h. It also stands in for what lies below the scheduler: spinlocks,
+ * LAPIC, IPIs, heap and stacks.
  */
 #include "tests/host/sim.h"
 
@@ -327,7 +328,10 @@ bool spin_try(struct spinlock *l)
 	return true;
 }
 
-/* Only the simulator's stack is outside of all CPUs; a lock taken with interrupts on must not be wanted by handlers. */
+/*
+ * Only the simulator's stack is outside of all CPUs; a lock taken with interrupts on must not be
+ * wanted by handlers.
+ */
 void spin_lock(struct spinlock *l)
 {
 	if (spin_held(l))

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A machine of several CPUs in one host thread, for tests of the real kernel/sched.c and kernel/timer.c. Every CPU is a stack; the
- * simulator runs one at a time, always the one whose next event is earliest, and moves host_tsc to it. A CPU gives
- * control back when it burns time, halts or pauses, and at random when it takes a spinlock, so interleavings vary with
- * the seed. Interrupts (LAPIC timer, IPIs) are delivered when a CPU burns or halts with interrupts on.
+ * A machine of several CPUs in one host thread, for tests of the real kernel/sched.c and
+ * kernel/timer.c. Every CPU is a stack; the simulator runs one at a time, always the one whose next
+ * event is earliest, and moves host_tsc to it. A CPU gives control back when it burns time, halts
+ * or pauses, and at random when it takes a spinlock, so interleavings vary with the seed.
+ * Interrupts (LAPIC timer, IPIs) are delivered when a CPU burns or halts with interrupts on.
  */
 #pragma once
 
@@ -11,12 +12,18 @@
 
 #define SIM_CPUS	8
 
-/* Starts `cpus` CPUs; CPU 0 runs main_fn as the thread "main". Returns when that does, or a thread calls sim_finish. */
+/*
+ * Starts `cpus` CPUs; CPU 0 runs main_fn as the thread "main". Returns when that does, or a
+ * thread calls sim_finish.
+ */
 void sim_run(unsigned cpus, unsigned seed, void (*main_fn)(void));
 
 void sim_finish(void);
 
-/* The current thread uses its CPU for so many ticks, coming to sched_point() whenever it is asked to. */
+/*
+ * The current thread uses its CPU for so many ticks, coming to sched_point() whenever it is asked
+ * to.
+ */
 void sim_burn(uint64_t ticks);
 /* Likewise, but does not give way. */
 void sim_spin(uint64_t ticks);

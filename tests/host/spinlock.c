@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Spinlocks on the host: enough to be correct between host threads, and loud about a lock taken twice or not held.
+ * Spinlocks on the host: enough to be correct between host threads, and loud about a lock taken
+ * twice or not held.
  */
 #include "cpu/spinlock.h"
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * vdev/host.h for tests and fuzzing: one `struct vdev_host` per device with a clock that only tests advance, timers, lines,
- * messages, guest memory and a console, all of which a test may look at. It asserts what the contract asks of a device:
- * the lock is not taken twice, not left taken, and not held when memory is touched or regions move.
+ * vdev/host.h for tests and fuzzing: one `struct vdev_host` per device with a clock that only tests
+ * advance, timers, lines, messages, guest memory and a console, all of which a test may look at. It
+ * asserts what the contract asks of a device: the lock is not taken twice, not left taken, and not
+ * held when memory is touched or regions move.
  */
 #pragma once
 

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Shared by the unit tests of virtual devices: short names for accesses, and what every device's saved form must hold. */
+/*
+ * Shared by the unit tests of virtual devices: short names for accesses, and what every device's
+ * saved form must hold.
+ */
 #pragma once
 
 #include <setjmp.h>
@@ -21,8 +24,9 @@ static inline void out8(struct vdev *d, unsigned region, uint64_t offset, uint8_
 }
 
 /*
- * Saves `d`, loads that into `fresh` (the same kind, attached, at the same clock), saves again: the same bytes, lines and
- * timers; the power-up state, loaded over itself, moves no line. Any cut, a byte too many and another version are refused and change nothing.
+ * Saves `d`, loads that into `fresh` (the same kind, attached, at the same clock), saves again:
+ * the same bytes, lines and timers; the power-up state, loaded over itself, moves no line. Any cut,
+ * a byte too many and another version are refused and change nothing.
  */
 static inline void check_save_load(struct vdev *d, struct vdev *fresh)
 {
@@ -50,7 +54,10 @@ static inline void check_save_load(struct vdev *d, struct vdev *fresh)
 	assert_memory_equal(h->deadline, f->deadline, sizeof(h->deadline));
 }
 
-/* Bytes that no device of this kind could have saved are refused: `at` set to `v` in what `d` saves. */
+/*
+ * Bytes that no device of this kind could have saved are refused: `at` set to `v` in what `d`
+ * saves.
+ */
 static inline void check_refused(struct vdev *d, size_t at, uint8_t v)
 {
 	static uint8_t one[8192], two[8192];

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* A PCI device of no use, for tests of vpci: a 32-bit memory BAR, a 64-bit one, an I/O BAR, and a capability. */
+/*
+ * A PCI device of no use, for tests of vpci: a 32-bit memory BAR, a 64-bit one, an I/O
+ * BAR, and a capability.
+ */
 #pragma once
 
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Fixtures of the system tests: the beds, and Keels that are ended, their transcripts kept when the test fails."""
+"""Fixtures of the system tests: the beds, and Keels that are ended, their transcripts kept when
+the test fails."""
 import os
 import re
 import sys

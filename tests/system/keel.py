@@ -121,7 +121,8 @@ class Keel:
 
     def command(self, line, timeout=None):
         """Types a line at the prompt; returns what it printed, without echo and prompt."""
-        # A second command tells the first one's end: log lines and redrawn prompts may come at any time.
+        # A second command tells the first one's end: log lines and redrawn prompts may come at any
+        # time.
         self.count += 1
         mark = f"mark{self.count}end"
         self.send(f"{line}\recho {mark}\r")

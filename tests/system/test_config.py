@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""keel.conf full of mistakes, and a person who makes them: every one is named, none takes anything else down."""
+"""keel.conf full of mistakes, and a person who makes them: every one is named, none takes
+anything else down."""
 import random
 import re
 

@@ -10,7 +10,8 @@ NOISE = "while :; do echo noise-noise; done &"
 
 
 def typed_and_heard(keel, lines):
-    """Types all lines at once, without waiting for an answer; what Keel printed until the last of them."""
+    """Types all lines at once, without waiting for an answer; what Keel printed until
+    the last of them."""
     for i in range(0, len(lines), 20):
         keel.send("".join(f"echo {line}\r" for line in lines[i:i + 20]))
     return keel.expect(rf"\n{lines[-1]}\r\n")

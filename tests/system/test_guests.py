@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The kernels of tests/guest/: each checks exits from inside, on both beds; those that misbehave are contained."""
+"""The kernels of tests/guest/: each checks exits from inside, on both beds; those that
+misbehave are contained."""
 import glob
 import os
 import re
@@ -33,7 +34,8 @@ def exit_code(keel, name):
 @pytest.mark.cost(20)
 @pytest.mark.parametrize("name", CHECKS)
 def test_guest(start, bed, name):
-    """Success is 0 written to port 0xf4: exit code 1. Clocks count instructions: timing is exact."""
+    """Success is 0 written to port 0xf4: exit code 1. Clocks count instructions: timing is
+    exact."""
     keel = start(bed, config=tiny(name), modules=module(name), **({"icount": True} if bed == "svm" else {})).boot()
     keel.command(f"start {name}")
     keel.wait_state(name, "shut off")
@@ -47,7 +49,8 @@ def test_guest(start, bed, name):
 @pytest.mark.cost(5)
 @pytest.mark.parametrize("how", ("off", "cf9", "keyboard", "triple", "fast"))
 def test_ways_to_end(start, bed, how):
-    """Power-off ends a guest, each kind of reset starts it anew; a triple fault is a reset, as on a PC."""
+    """Power-off ends a guest, each kind of reset starts it anew; a triple fault is a
+    reset, as on a PC."""
     keel = start(bed, config=tiny("power", cmdline=how, on_reboot="destroy"), modules=module("power")).boot()
     keel.command("start power")
     keel.wait_state("power", "shut off")
@@ -65,7 +68,8 @@ def test_processors(start, bed):
     keel.poweroff()
 
 
-# QEMU aborts itself (an assertion on its own lock) when the delivery of an intercepted #DB hits a watchpoint.
+# QEMU aborts itself (an assertion on its own lock) when the delivery of an intercepted #DB
+# hits a watchpoint.
 ABORTS_THE_BED = {"svm": ("db_loop",), "vmx": ()}
 
 
@@ -77,7 +81,8 @@ def die_ways():
 @pytest.mark.cost(120)
 @pytest.mark.parametrize("part", range(3))
 def test_containment(start, bed, part):
-    """Beside a Linux at work, guests misbehave for good: they die or spin alone, and Keel's console answers."""
+    """Beside a Linux at work, guests misbehave for good: they die or spin alone, and Keel's
+    console answers."""
     ways = [way for way in die_ways()[part::3] if way not in ABORTS_THE_BED[bed]]
     config = vm("debian") + "".join(
         tiny(way, kernel="die", on_reboot="destroy", on_crash="destroy") for way in ways)

@@ -73,7 +73,8 @@ def test_debian_shutdown_from_keel(start, bed):
 
 @pytest.mark.cost(80)
 def test_two_guests(start, bed):
-    """Two guests side by side: each has its own memory, console and name; one's death leaves the other alone."""
+    """Two guests side by side: each has its own memory, console and name; one's death leaves
+    the other alone."""
     keel = start(bed, config=vm("debian") + vm("debian2"), modules=LINUX).boot()
     keel.command("start debian")
     keel.command("start debian2")

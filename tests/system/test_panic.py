@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The end, provoked by `provoke=` on the command line: what happened, registers, names, and then silence or a reboot."""
+"""The end, provoked by `provoke=` on the command line: what happened, registers, names, and then
+silence or a reboot."""
 import pexpect
 import pytest
 

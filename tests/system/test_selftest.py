@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Keel tests its own threads, timers, locks and memory on the machine it runs on (kernel/selftest.c)."""
+"""Keel tests its own threads, timers, locks and memory on the machine it runs on
+(kernel/selftest.c)."""
 import re
 
 import pytest
@@ -30,7 +31,8 @@ def test_selftest(start, bed, cpus):
 
 @pytest.mark.cost(30)
 def test_cores_in_parallel(start):
-    """Cores that really run at once: as many as the smallest test machine has, else the emulator starves some of them."""
+    """Cores that really run at once: as many as the smallest test machine has, else the emulator
+    starves some of them."""
     selftest(start, "svm", cpus=2, thread="multi", patience=600)
 
 

@@ -44,13 +44,15 @@ def check_even(ran, tolerance):
 
 @pytest.mark.cost(40)
 def test_two_guests_share_a_core(start, bed):
-    """Each within 5% of half of the core over 2 s; they have interrupts off and never exit by themselves."""
+    """Each within 5% of half of the core over 2 s; they have interrupts off and never
+    exit by themselves."""
     ran = shares(spin(start, bed, "ab"), "ab", 2)
     check_even(ran, 0.05)
 
 
 @pytest.mark.cost(40)
 def test_three_guests_share_two_cores(start):
-    """They take turns at sharing a core; if they did not, one would have half as much again as the mean."""
+    """They take turns at sharing a core; if they did not, one would have half as much
+    again as the mean."""
     ran = shares(spin(start, "svm", "abc", cpus=2), "abc", 12)
     check_even(ran, 0.10)

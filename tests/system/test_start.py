@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""From power-on to `keel: ready`: each way to boot and each number of cores, read from the boot log alone."""
+"""From power-on to `keel: ready`: each way to boot and each number of cores, read from the
+boot log alone."""
 import re
 
 import pytest

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: drivers/acpi.c tests/host/log.c */
 /*
- * drivers/acpi.c: tables built here, good ones and each kind of damage. The names of tests say what is expected.
+ * drivers/acpi.c: tables built here, good ones and each kind of damage. The names of tests
+ * say what is expected.
  */
 #include <setjmp.h>
 #include <stdarg.h>

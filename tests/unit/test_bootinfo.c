@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Boot information: multiboot2 and PVH from bytes, good and hostile; the memory map's resolution; cpio archives; options.
+ * Boot information: multiboot2 and PVH from bytes, good and hostile; the memory map's resolution;
+ * cpio archives; options.
  */
 /* links: boot/bootinfo.c boot/multiboot2.c boot/pvh.c boot/cpio.c */
 #include <stdarg.h>

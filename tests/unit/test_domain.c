@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Domains over a vm that only remembers: every verb in every state, every end under every policy, errors, references.
+ * Domains over a vm that only remembers: every verb in every state, every end under every policy,
+ * errors, references.
  */
-/* links: mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c mgmt/error.c mgmt/console.c
- * lib/format.c tests/host/fake_vm.c tests/host/one_thread.c tests/host/heap.c tests/host/log.c tests/host/panic.c
- * tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
+/* links: mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c
+ * mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c tests/host/one_thread.c
+ * tests/host/heap.c tests/host/log.c tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c
+ * tests/host/tsc.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -654,7 +656,8 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(every_verb_in_every_state), TEST(state_check_lets_go), TEST(advice_names_a_verb), TEST(destroy_is_asynchronous),
+		TEST(every_verb_in_every_state), TEST(state_check_lets_go),
+		TEST(advice_names_a_verb), TEST(destroy_is_asynchronous),
 		TEST(destroy_beats_a_restart), TEST(policies), TEST(each_policy_looks_at_its_own_key),
 		TEST(reboot_starts_again_after_power_off), TEST(shutdown_takes_a_reboot_back),
 		TEST(exit_code_and_crash_reason), TEST(crashing_for_ever_ends),

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The line editor against a virtual terminal of one row that wraps at 80 columns: whatever is typed, the terminal shows what the
- * editor means to show, and the cursor stands where it should.
+ * The line editor against a virtual terminal of one row that wraps at 80 columns: whatever is
+ * typed, the terminal shows what the editor means to show, and the cursor stands where it should.
  */
 /* links: shell/editor.c shell/history.c lib/format.c */
 #include <setjmp.h>
@@ -101,7 +101,10 @@ static int setup(void **state)
 	return 0;
 }
 
-/* The row, without blanks at its end, is the prompt and this; the cursor is `column` behind the prompt. */
+/*
+ * The row, without blanks at its end, is the prompt and this; the cursor is `column`
+ * behind the prompt.
+ */
 static void shows(const char *text, unsigned column)
 {
 	char expect[WIDTH + 1];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPU features and errata from simulated CPUID: leaves above the highest are zeros, names are trimmed, beds are told apart.
+ * CPU features and errata from simulated CPUID: leaves above the highest are zeros, names are
+ * trimmed, beds are told apart.
  */
 /* links: cpu/features.c cpu/errata.c cpu/fpu.c */
 #include <stdarg.h>

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: lib/format.c */
 /*
- * lib/format against the C library's snprintf: every conversion with every combination of flags, widths and precisions; buffers
- * too small; names of errors.
+ * lib/format against the C library's snprintf: every conversion with every combination of flags,
+ * widths and precisions; buffers too small; names of errors.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/gmem.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c tests/host/heap.c
- * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c */
+/* links: vmm/gmem.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c
+ * tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
+ * tests/host/panic.c tests/host/log.c */
 /*
- * Guest memory against a flat array; hostile ranges; memory that runs out at every step; pins while tables are dropped; large
- * leaves; nothing left behind.
+ * Guest memory against a flat array; hostile ranges; memory that runs out at every step; pins while
+ * tables are dropped; large leaves; nothing left behind.
  */
 #include "vmm/gmem.h"
 
@@ -400,7 +401,10 @@ static void promises_are_kept(void **state)
 
 #define VCPUS	4u
 
-/* Each adds its bit to every word, through whatever way; all run over the same frames in the same order. */
+/*
+ * Each adds its bit to every word, through whatever way; all run over the same frames
+ * in the same order.
+ */
 static void *vcpu(void *arg)
 {
 	unsigned n = (unsigned)(uintptr_t)arg;

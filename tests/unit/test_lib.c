@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: lib/sort.c lib/crc.c */
 /*
- * lib/ring.h, lib/sort, lib/crc: order, limits, wrap; every permutation and random arrays; known check values.
+ * lib/ring.h, lib/sort, lib/crc: order, limits, wrap; every permutation and random arrays;
+ * known check values.
  */
 #include <setjmp.h>
 #include <stdarg.h>

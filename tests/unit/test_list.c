@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: */
 /*
- * include/list.h and include/bits.h: order, removal, removal twice, removal while walking; masks and safe ranges.
+ * include/list.h and include/bits.h: order, removal, removal twice, removal while walking;
+ * masks and safe ranges.
  */
 #include <setjmp.h>
 #include <stdarg.h>

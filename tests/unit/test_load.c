@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/format.c */
+/* links: vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c
+ * lib/format.c */
 /*
  * Kernels of each kind made by hand, loaded into an array; then cut, bent and placed where no
  * memory is.

@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: kernel/log.c kernel/irq.c lib/format.c tests/host/percpu.c tests/host/spinlock.c tests/host/tsc.c */
+/* links: kernel/log.c kernel/irq.c lib/format.c tests/host/percpu.c tests/host/spinlock.c
+ * tests/host/tsc.c */
 /*
- * kernel/log: order, levels and sinks, both ways of falling out of the ring, a lock that cannot be had.
+ * kernel/log: order, levels and sinks, both ways of falling out of the ring, a lock
+ * that cannot be had.
  * kernel/irq: claims, dispatch, counts, the EOI.
  */
 #include <setjmp.h>

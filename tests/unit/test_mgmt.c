@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Management as a whole: domains from a keel.conf with mistakes, autostart, switching the host off in order; and a console's rings.
+ * Management as a whole: domains from a keel.conf with mistakes, autostart, switching the host off
+ * in order; and a console's rings.
  */
-/* links: mgmt/mgmt.c mgmt/config.c mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c
- * mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c tests/host/one_thread.c tests/host/heap.c tests/host/log.c
- * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
+/* links: mgmt/mgmt.c mgmt/config.c mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c
+ * mgmt/domain_results.c mgmt/events.c mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c
+ * tests/host/one_thread.c tests/host/heap.c tests/host/log.c tests/host/panic.c
+ * tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -172,7 +174,10 @@ static void console_rings(void **state)
 	console_detach(&c);
 	console_put(&c, "x", 1);
 	assert_int_equal(told, 1);
-	/* Input without a guest waits, up to its size; what was meant for the last guest is not for the next. */
+	/*
+	 * Input without a guest waits, up to its size; what was meant for the last guest
+	 * is not for the next.
+	 */
 	assert_int_equal(console_write(&c, big, sizeof(big)), CONSOLE_INPUT_SIZE);
 	assert_int_equal(console_get(&c, got, 10), 10);
 	assert_memory_equal(got, big, 10);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: drivers/pci.c tests/host/log.c tests/host/percpu.c tests/host/spinlock.c */
 /*
- * drivers/pci.c over ports and over ECAM: bridges are followed, once each, even when their numbers make a loop; functions of a device
- * that has only one are not asked for; accesses of each size reach the right bytes; what is not there reads all ones.
+ * drivers/pci.c over ports and over ECAM: bridges are followed, once each, even when their numbers
+ * make a loop; functions of a device that has only one are not asked for; accesses of each size
+ * reach the right bytes; what is not there reads all ones.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: kernel/sched.c kernel/thread.c kernel/timer.c kernel/mutex.c kernel/work.c kernel/irq.c lib/tree.c lib/format.c
- * kernel/trace.c tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
+/* links: kernel/sched.c kernel/thread.c kernel/timer.c kernel/mutex.c kernel/work.c kernel/irq.c
+ * lib/tree.c lib/format.c kernel/trace.c tests/host/sim.c tests/host/percpu.c tests/host/tsc.c
+ * tests/host/panic.c tests/host/log.c */
 /*
- * The real scheduler on a simulated machine: shares by weight, sleepers and hogs, stealing and spreading, wake-ups from everywhere, the
- * leave_cpu contract, mutexes, waits with deadlines, work, threads that end, and random mixtures of all of it.
+ * The real scheduler on a simulated machine: shares by weight, sleepers and hogs, stealing and
+ * spreading, wake-ups from everywhere, the leave_cpu contract, mutexes, waits with deadlines, work,
+ * threads that end, and random mixtures of all of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -94,7 +96,10 @@ static void two_equals_main(void)
 	assert_in_range(a, SECOND * 99 / 100, SECOND * 101 / 100);
 	assert_in_range(b, SECOND * 99 / 100, SECOND * 101 / 100);
 	sched_stats_get(0, &s);
-	/* Slices of about two granularities of 1.5 ms: neither switching itself to death nor hogging. */
+	/*
+	 * Slices of about two granularities of 1.5 ms: neither switching itself to
+	 * death nor hogging.
+	 */
 	assert_in_range(s.switches, 2 * SECOND / (4 * MS), 2 * SECOND / (2 * MS));
 	join_all(t, 2);
 }
@@ -204,7 +209,10 @@ static void sleepers_main(void)
 	t[2] = spawn("quick", sleeper, &quick, 0, 0);
 	t[3] = spawn("greedy", sleeper, &greedy, 0, 0);
 	thread_sleep_ns(10 * SECOND);
-	/* One that runs little is never far behind; one that sleeps a lot gets no more than its share. */
+	/*
+	 * One that runs little is never far behind; one that sleeps a lot gets no more than its
+	 * share.
+	 */
 	assert_true(quick.worst < 5 * MS);
 	assert_true(quick.rounds > 600);
 	hogs = thread_run_ticks(t[0]) + thread_run_ticks(t[1]);

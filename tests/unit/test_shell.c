@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The whole shell over the real domains and a vm that only remembers: a test types, the shell's own thread function runs until
- * it waits with nothing left to do, and what it printed is compared.
+ * The whole shell over the real domains and a vm that only remembers: a test types, the shell's own
+ * thread function runs until it waits with nothing left to do, and what it printed is compared.
  */
-/* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c shell/complete.c shell/table.c
- * shell/domain_commands.c shell/console_command.c shell/monitor_commands.c shell/host_commands.c
- * shell/diagnose_commands.c shell/shell_commands.c
- * mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c mgmt/error.c mgmt/console.c
- * mgmt/config.c kernel/log.c lib/format.c tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c
- * tests/host/heap.c tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
+/* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
+ * shell/complete.c shell/table.c shell/domain_commands.c shell/console_command.c
+ * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/shell_commands.c
+ * mgmt/domain.c mgmt/domain_life.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c
+ * mgmt/error.c mgmt/console.c mgmt/config.c kernel/log.c lib/format.c tests/host/fake_vm.c
+ * tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c tests/host/panic.c
+ * tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -100,7 +101,9 @@ static void start_thread(void)
 	makecontext(&shell_context, shell_thread, 0);
 }
 
-/* Types and runs the shell until it has nothing to do; its output, which the next call overwrites. */
+/*
+ * Types and runs the shell until it has nothing to do; its output, which the next call overwrites.
+ */
 static const char *type_bytes(const char *keys, size_t n)
 {
 	output_length = 0;

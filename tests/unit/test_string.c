@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: */
 /*
- * lib/string.c against the C library's: every length to 200 at several alignments, moves that overlap both ways. The file
- * is included under other names, since the test program itself needs the standard ones.
+ * lib/string.c against the C library's: every length to 200 at several alignments, moves that
+ * overlap both ways. The file is included under other names, since the test program itself needs
+ * the standard ones.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c vmm/event.c lib/record.c lib/format.c tests/host/percpu.c
- * tests/host/panic.c tests/host/log.c */
+/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c vmm/event.c lib/record.c lib/format.c
+ * tests/host/percpu.c tests/host/panic.c tests/host/log.c */
 /*
- * The SVM back end without a chip: every register and segment comes back as it was set (so a saved vCPU is the one that ran), the auditor
- * names each field that VMRUN would refuse, and events are written down and read back as the manual has it.
+ * The SVM back end without a chip: every register and segment comes back as it was set (so a saved
+ * vCPU is the one that ran), the auditor names each field that VMRUN would refuse, and events are
+ * written down and read back as the manual has it.
  */
 #include <setjmp.h>
 #include <stdarg.h>

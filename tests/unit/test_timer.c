@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: kernel/sched.c kernel/thread.c kernel/timer.c kernel/mutex.c kernel/work.c kernel/irq.c lib/tree.c lib/format.c
- * kernel/trace.c tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
+/* links: kernel/sched.c kernel/thread.c kernel/timer.c kernel/mutex.c kernel/work.c kernel/irq.c
+ * lib/tree.c lib/format.c kernel/trace.c tests/host/sim.c tests/host/percpu.c tests/host/tsc.c
+ * tests/host/panic.c tests/host/log.c */
 /*
- * kernel/timer.c on the simulated machine, and lib/tree against an array: order, moves, cancels that race with callbacks on other CPUs,
- * timers that arm themselves, random operations against a model, a lost interrupt.
+ * kernel/timer.c on the simulated machine, and lib/tree against an array: order, moves, cancels
+ * that race with callbacks on other CPUs, timers that arm themselves, random operations against a
+ * model, a lost interrupt.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -213,7 +215,10 @@ static void races_main(void)
 	assert_true(callbacks > 200);
 }
 
-/* One timer that threads on two CPUs and its own callback arm at the same time, as a guest can have it: it is in one queue. */
+/*
+ * One timer that threads on two CPUs and its own callback arm at the same time, as a guest can have
+ * it: it is in one queue.
+ */
 static struct timer contested;
 static bool contest_over;
 

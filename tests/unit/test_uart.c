@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial line against a simulated 16550: order and completeness of both directions, polled and by interrupt, with
- * floods on both sides.
+ * The serial line against a simulated 16550: order and completeness of both directions, polled and
+ * by interrupt, with floods on both sides.
  */
 /* links: drivers/uart.c tests/host/spinlock.c tests/host/percpu.c */
 #include <stdarg.h>
@@ -168,7 +168,10 @@ static void test_interrupts(void **state)
 	assert_int_equal(chip.ier & 2, 0);
 }
 
-/* 10,000 bytes are typed and nobody reads: the ring fills, the rest waits with the sender, and nothing is lost. */
+/*
+ * 10,000 bytes are typed and nobody reads: the ring fills, the rest waits with the sender,
+ * and nothing is lost.
+ */
 static void test_input_flood(void **state)
 {
 	static char text[10000], got[10000];

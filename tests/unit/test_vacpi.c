@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vacpi.c lib/record.c tests/host/vdev_host.c */
-/* vdev/vacpi: enabling, the power button, the timer and its overflow, soft-off, GPEs, byte and wide accesses, saved form. */
+/*
+ * vdev/vacpi: enabling, the power button, the timer and its overflow, soft-off, GPEs, byte and wide
+ * accesses, saved form.
+ */
 #include "tests/host/vdev_test.h"
 
 #include "vdev/vacpi.h"

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vacpi_tables.c build/gen/vdev/dsdt.aml.c */
 /*
- * vdev/vacpi_tables: signatures, checksums and links from the RSDP on; numbers in the DSDT; MADT entries by vCPU count; a full
- * buffer; and iasl takes every table apart without complaint.
+ * vdev/vacpi_tables: signatures, checksums and links from the RSDP on; numbers in the DSDT; MADT
+ * entries by vCPU count; a full buffer; and iasl takes every table apart without complaint.
  */
 #define _GNU_SOURCE
 #include <setjmp.h>

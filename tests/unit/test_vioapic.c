@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vioapic.c lib/record.c tests/host/vdev_host.c */
-/* vdev/vioapic: registers, messages, edges, levels with EOI and resampling, masking, the set of vectors, saved form. */
+/*
+ * vdev/vioapic: registers, messages, edges, levels with EOI and resampling, masking, the set of
+ * vectors, saved form.
+ */
 #include "tests/host/vdev_test.h"
 
 #include "vdev/vioapic.h"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vkbd.c vdev/vpost.c vdev/vdebug_exit.c lib/record.c tests/host/vdev_host.c */
-/* vdev/vkbd: the probe of a driver, the absent keyboard, both resets, saved form; vdev/vpost and vdev/vdebug_exit. */
+/*
+ * vdev/vkbd: the probe of a driver, the absent keyboard, both resets, saved form; vdev/vpost
+ * and vdev/vdebug_exit.
+ */
 #include "tests/host/vdev_test.h"
 
 #include "vdev/vdebug_exit.h"

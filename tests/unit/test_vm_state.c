@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/vm.c vmm/vcpu.c vmm/vlapic.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c
- * vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
- * vmm/gwalk.c vmm/decode.c vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c lib/format.c
- * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c
- * vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c
- * tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
- * tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+/* links: vmm/vm.c vmm/vcpu.c vmm/vlapic.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c
+ * vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c vmm/emulate_memory.c
+ * vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load.c
+ * vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c lib/format.c
+ * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c vdev/vioapic.c
+ * vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c
+ * vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
+ * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
+ * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
- * A whole vm on a back end without a chip: its saved form (save, load, save is byte-identical; hostile input is refused and harms
- * nothing), the local APIC, MSR and CPUID policies, events, the bus, the clock.
+ * A whole vm on a back end without a chip: its saved form (save, load, save is byte-identical;
+ * hostile input is refused and harms nothing), the local APIC, MSR and CPUID policies, events,
+ * the bus, the clock.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -170,7 +173,10 @@ static void save_load_save(void **state)
 	vm_put(two);
 }
 
-/* Each cut and a hundred thousand bent bytes: an error or a state that saves again; never a fault (ASan watches). */
+/*
+ * Each cut and a hundred thousand bent bytes: an error or a state that saves again; never a
+ * fault (ASan watches).
+ */
 static void hostile_state(void **state)
 {
 	static uint8_t a[STATE_MAX], bent[STATE_MAX], out[STATE_MAX];
@@ -396,7 +402,9 @@ static void apic_timer_fires_once(void **state)
 	vm_put(vm);
 }
 
-/* The callback of an old deadline runs while the guest has just written a new one: that one stays. */
+/*
+ * The callback of an old deadline runs while the guest has just written a new one: that one stays.
+ */
 static void apic_timer_late_callback(void **state)
 {
 	struct vm *vm = make_vm();
@@ -427,7 +435,10 @@ static void apic_timer_late_callback(void **state)
 	vm_put(vm);
 }
 
-/* Ticks that nobody takes, at the highest rate: the host is interrupted a thousand times a second, not fifty thousand times. */
+/*
+ * Ticks that nobody takes, at the highest rate: the host is interrupted a thousand times a second,
+ * not fifty thousand times.
+ */
 static void apic_timer_unheard(void **state)
 {
 	struct vm *vm = make_vm();
@@ -450,7 +461,10 @@ static void apic_timer_unheard(void **state)
 	vm_put(vm);
 }
 
-/* A shorthand goes before the destination, in every delivery mode: an NMI or INIT to oneself is not one to CPU 0. */
+/*
+ * A shorthand goes before the destination, in every delivery mode: an NMI or INIT to oneself
+ * is not one to CPU 0.
+ */
 static void shorthands(void **state)
 {
 	struct vm_config c = { .name = "two", .vcpus = 2, .memory = 16 * MIB };
@@ -709,7 +723,10 @@ static void destroyed_before_it_told(void **state)
 static struct vm *ending;
 static unsigned leaving;
 
-/* While the vm is taken down, vCPU 1 is still in an exit: it sends to vCPU 0, starts a timer, and goes. */
+/*
+ * While the vm is taken down, vCPU 1 is still in an exit: it sends to vCPU 0, starts a timer, and
+ * goes.
+ */
 static void late_exit(void)
 {
 	if (leaving++)
@@ -762,7 +779,9 @@ static void destroyed_in_an_exit(void **state)
 	vm_put(vm);
 }
 
-/* The vm stops itself while a pause waits for its vCPUs: the pause ends, and says that it is none. */
+/*
+ * The vm stops itself while a pause waits for its vCPUs: the pause ends, and says that it is none.
+ */
 static void crash_in_pause(void)
 {
 	vm_crash(ending, "in a pause");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The auditor of VMX's entry state: a good state is found good, in real, protected, PAE and long mode; and each row finds its
- * field when that alone is spoilt.
+ * The auditor of VMX's entry state: a good state is found good, in real, protected, PAE and long
+ * mode; and each row finds its field when that alone is spoilt.
  */
 /* links: vmx/vmx_audit.c vmm/regs.c lib/format.c */
 #include <stdarg.h>

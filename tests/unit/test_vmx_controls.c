@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * VMX's controls against capabilities: a rich machine gets everything, a poor one is refused with the name of what it lacks,
- * what must be 1 stays 1, what is only wanted may be missing, the exact MSRs are used where they are.
+ * VMX's controls against capabilities: a rich machine gets everything, a poor one is refused with
+ * the name of what it lacks, what must be 1 stays 1, what is only wanted may be missing, the exact
+ * MSRs are used where they are.
  */
 /* links: vmx/vmx_controls.c */
 #include <stdarg.h>

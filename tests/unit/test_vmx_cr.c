@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmx/vmx_cr.c vmx/vmx_regs.c */
 /*
- * A guest's writes to CR0 and CR4 that exit: real mode to long mode and back, PAE's pointers, and every combination that the
- * architecture answers with #GP and leaves without effect.
+ * A guest's writes to CR0 and CR4 that exit: real mode to long mode and back, PAE's pointers, and
+ * every combination that the architecture answers with #GP and leaves without effect.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -165,7 +165,10 @@ static void refused_cr0(void **state)
 	assert_false(mov(0, CR0_PE | CR0_PG));		/* out of a CS with L */
 	assert_int_equal(reg(REG_CR0), CR0_ET);
 	assert_int_equal(reg(REG_EFER), EFER_LME);
-	/* Outside 64-bit code the upper half of the register does not count; bits without meaning stay 0. */
+	/*
+	 * Outside 64-bit code the upper half of the register does not count; bits
+	 * without meaning stay 0.
+	 */
 	vmcs_write(VMCS_GUEST_CS_ACCESS, 0xc09b);
 	assert_true(mov(0, 0xffffffff00000000 | CR0_PE | BIT(10)));
 	assert_int_equal(reg(REG_CR0), CR0_PE | CR0_ET);

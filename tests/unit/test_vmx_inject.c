@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmx/vmx_inject.c vmm/event.c lib/record.c tests/host/percpu.c tests/host/panic.c tests/host/log.c */
+/* links: vmx/vmx_inject.c vmm/event.c lib/record.c tests/host/percpu.c tests/host/panic.c
+ * tests/host/log.c */
 /*
- * Events of the VMX back end without a chip: what is written for each kind, which window is asked for when something must wait,
- * and that a delivery which an exit interrupted is repeated as it was.
+ * Events of the VMX back end without a chip: what is written for each kind, which window is
+ * asked for when something must wait, and that a delivery which an exit interrupted is
+ * repeated as it was.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -180,7 +182,9 @@ static void nmis(void **state)
 	assert_int_equal(vmcs_read(VMCS_PROC_CONTROLS), 0);
 }
 
-/* Injected again as it was: with error code, with length, and an exception behind it in its turn. */
+/*
+ * Injected again as it was: with error code, with length, and an exception behind it in its turn.
+ */
 static void interrupted_delivery(void **state)
 {
 	static const uint32_t infos[] = { 0x80000b0d, 0x80000061, 0x80000202, 0x80000480, 0x80000603, 0x80000501 };

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Registers and segments of the VMX back end: what is put in comes out again; control registers show the guest its own view;
- * segments become such as the chip takes; long mode reaches all three places.
+ * Registers and segments of the VMX back end: what is put in comes out again; control
+ * registers show the guest its own view; segments become such as the chip takes; long mode
+ * reaches all three places.
  */
 /* links: vmx/vmx_regs.c */
 #include <stdarg.h>

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vpci.c lib/record.c tests/host/vdev_host.c */
 /*
- * vdev/vpci: both ways to configuration space, absent functions, the host bridge, write masks, capabilities, BARs that are
- * sized, moved and withdrawn, the reset register, saved form of bus and function.
+ * vdev/vpci: both ways to configuration space, absent functions, the host bridge, write
+ * masks, capabilities, BARs that are sized, moved and withdrawn, the reset register, saved
+ * form of bus and function.
  */
 #include "tests/host/vdev_test.h"
 

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vpic.c lib/record.c tests/host/vdev_host.c */
-/* vdev/vpic: initialization, priorities, cascade, both trigger modes, every kind of EOI and rotation, poll, saved form. */
+/*
+ * vdev/vpic: initialization, priorities, cascade, both trigger modes, every kind of EOI and
+ * rotation, poll, saved form.
+ */
 #include "tests/host/vdev_test.h"
 
 #include "vdev/vpic.h"

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vpit.c lib/record.c tests/host/vdev_host.c */
-/* vdev/vpit: every mode's count and output, latches and read-back, BCD, gate and port 0x61, edges of channel 0, saved form. */
+/*
+ * vdev/vpit: every mode's count and output, latches and read-back, BCD, gate and port 0x61, edges
+ * of channel 0, saved form.
+ */
 #include "tests/host/vdev_test.h"
 
 #include "vdev/vpit.h"

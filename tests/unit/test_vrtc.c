@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vrtc.c lib/record.c tests/host/vdev_host.c */
 /*
- * vdev/vrtc: dates against the C library, BCD and 12 hours, setting the time, update, alarm and periodic interrupts, polled
- * flags, CMOS memory, saved form.
+ * vdev/vrtc: dates against the C library, BCD and 12 hours, setting the time, update, alarm and
+ * periodic interrupts, polled flags, CMOS memory, saved form.
  */
 #include "tests/host/vdev_test.h"
 
@@ -124,7 +124,10 @@ static void test_set(void **state)
 	assert_int_equal(get(0), 1);
 }
 
-/* The update is announced, and the time does not change under a reader who waits for the end of UIP. */
+/*
+ * The update is announced, and the time does not change under a reader who waits for the end of
+ * UIP.
+ */
 static void test_update_in_progress(void **state)
 {
 	(void)state;

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vuart.c lib/record.c tests/host/vdev_host.c */
-/* vdev/vuart: identification as drivers do it, sending, receiving with FIFO and trigger levels, causes, loopback, saved form. */
+/*
+ * vdev/vuart: identification as drivers do it, sending, receiving with FIFO and trigger levels,
+ * causes, loopback, saved form.
+ */
 #include "tests/host/vdev_test.h"
 
 #include "vdev/vuart.h"

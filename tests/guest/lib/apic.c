@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Interrupt controllers, as the tests drive them. Intel SDM volume 3, "Advanced Programmable Interrupt Controller".
+ * Interrupt controllers, as the tests drive them. Intel SDM volume 3, "Advanced Programmable
+ * Interrupt Controller".
  */
 #include "tests/guest/lib/apic.h"
 

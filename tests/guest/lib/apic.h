@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The local APIC by offset of its page, in either mode: by memory (xAPIC) or by MSR (x2APIC). apic_mode_set() says
- * which; at start it is xAPIC. The I/O APIC and the 8259s stand here too, since a test of interrupts wants them quiet.
+ * The local APIC by offset of its page, in either mode: by memory (xAPIC) or by MSR (x2APIC).
+ * apic_mode_set() says which; at start it is xAPIC. The I/O APIC and the 8259s stand here too,
+ * since a test of interrupts wants them quiet.
  */
 #pragma once
 

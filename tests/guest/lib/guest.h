@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The runtime of the guest kernels: one flat 64-bit program, ring 0, the low 4 GiB mapped one to one. A kernel
- * defines `void test_main(void)`, calls check() and skip() with the names of what it tried, and returns: the run ends
- * with exit value 0 when all passed or were skipped, 1 when something failed, 2 when it went astray (an unexpected trap).
- * The value goes to port 0xf4, so QEMU's isa-debug-exit shows value<<1|1.
+ * The runtime of the guest kernels: one flat 64-bit program, ring 0, the low 4 GiB mapped one to
+ * one. A kernel defines `void test_main(void)`, calls check() and skip() with the names of what it
+ * tried, and returns: the run ends with exit value 0 when all passed or were skipped, 1 when
+ * something failed, 2 when it went astray (an unexpected trap). The value goes to port 0xf4, so
+ * QEMU's isa-debug-exit shows value<<1|1.
  */
 #pragma once
 
@@ -57,7 +58,10 @@ void check_fault(struct fault fault, int vector, uint32_t error, const char *nam
 void print(const char *format, ...) printf_like(1, 2);
 void print_char(char c);
 
-/* Traps. A handler, where one is set, is asked first; then an armed fault_call() ends; else the run goes astray. */
+/*
+ * Traps. A handler, where one is set, is asked first; then an armed fault_call() ends; else
+ * the run goes astray.
+ */
 typedef void trap_fn(struct frame *frame);
 void trap_set(unsigned vector, trap_fn *handler);
 void trap_count_set(unsigned vector, unsigned *count);	/* handler that counts, and EOIs when vector >= 32 */
@@ -67,7 +71,9 @@ void trap_entry_set(unsigned vector, void (*entry)(void));	/* raw gate, past the
 void traps_init(void);			/* again, to take back trap_entry_set */
 extern uint64_t trap_last_rip;
 
-/* Calls fn(arg), catching a fault; user_call does it in ring 3, user_call_flags with these RFLAGS. */
+/*
+ * Calls fn(arg), catching a fault; user_call does it in ring 3, user_call_flags with these RFLAGS.
+ */
 typedef void call_fn(void *arg);
 struct fault fault_call(call_fn *fn, void *arg);
 struct fault user_call(call_fn *fn, void *arg);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Instructions as C functions, and the numbers they take: ports, control registers, MSRs, CPUID. Names and values from
- * the Intel SDM, volumes 3 and 4, and the AMD APM, volume 2.
+ * Instructions as C functions, and the numbers they take: ports, control registers, MSRs, CPUID.
+ * Names and values from the Intel SDM, volumes 3 and 4, and the AMD APM, volume 2.
  */
 #pragma once
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Pages of 4 KiB mapped where a test wants them, in a window of their own far above what start.asm maps.
+ * Pages of 4 KiB mapped where a test wants them, in a window of their own far above
+ * what start.asm maps.
  */
 #pragma once
 

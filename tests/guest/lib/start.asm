@@ -1,8 +1,8 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; Where a guest kernel begins: the multiboot1 header, the way from 32 to 64 bits, and the tables that the way needs.
-; All of the low 4 GiB are mapped one to one, writable and open to ring 3, in pages of 2 MiB. A test that wants other
-; tables builds its own.
+; Where a guest kernel begins: the multiboot1 header, the way from 32 to 64 bits, and the tables
+; that the way needs. All of the low 4 GiB are mapped one to one, writable and open to ring 3, in
+; pages of 2 MiB. A test that wants other tables builds its own.
 
 %define CR0_PE		1
 %define CR0_MP		2

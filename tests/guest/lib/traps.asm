@@ -1,7 +1,7 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; The 256 ways into trap() and the ways out of a call that may fault. A frame is pushed as `struct frame` of guest.h
-; has it.
+; The 256 ways into trap() and the ways out of a call that may fault. A frame is pushed as `struct
+; frame` of guest.h has it.
 
 bits 64
 section .text
@@ -105,7 +105,8 @@ fault_out:
 	pop rbx
 	ret
 
-; int user_call_asm(fn, arg, user_stack, rsp0_slot, rflags): the same in ring 3. fn comes back through INT 0x80.
+; int user_call_asm(fn, arg, user_stack, rsp0_slot, rflags): the same in ring 3. fn comes
+; back through INT 0x80.
 user_call_asm:
 	SAVE_CALLEE
 	lea rax, [rsp - 64]

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Traps: the descriptor tables, who handles a vector, and calls that may fault. A fault is caught by sending the trap
- * frame back to the stack of the innermost fault_call() or user_call(), a longjmp in all but name.
+ * Traps: the descriptor tables, who handles a vector, and calls that may fault. A fault is caught
+ * by sending the trap frame back to the stack of the innermost fault_call() or user_call(), a
+ * longjmp in all but name.
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/guest.h"

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Run by a Linux guest the moment it is ready: prints the TSC, `STAMP n`, and then keeps the CPU with interrupts off, so that
- * the counters that are read next stay as they were. A program for Linux without any library: gcc -static -nostdlib -mno-sse.
+ * Run by a Linux guest the moment it is ready: prints the TSC, `STAMP n`, and then keeps the CPU
+ * with interrupts off, so that the counters that are read next stay as they were. A program for
+ * Linux without any library: gcc -static -nostdlib -mno-sse.
  */
 #include <stdint.h>
 

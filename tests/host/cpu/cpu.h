@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Host stand-in for cpu/cpu.h: privileged instructions do nothing and read 0. A test that wants more sets the hooks.
+ * Host stand-in for cpu/cpu.h: privileged instructions do nothing and read 0. A test that wants
+ * more sets the hooks.
  */
 #pragma once
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Host stand-in for per-CPU variables: the same macros over copies of a section of the test program. Link tests/host/percpu.c.
- * A test says which CPU it plays by host_cpu_become(); each host thread plays its own.
+ * Host stand-in for per-CPU variables: the same macros over copies of a section of the test
+ * program. Link tests/host/percpu.c. A test says which CPU it plays by host_cpu_become(); each host
+ * thread plays its own.
  */
 #pragma once
 
@@ -26,6 +27,9 @@ static inline uintptr_t percpu_this(void)
 extern unsigned percpu_index;
 #define cpu_index()	(this_cpu(percpu_index))
 
-/* Fresh copies for `count` CPUs; this thread plays CPU 0 afterwards. Without it CPU 0 uses the template itself. */
+/*
+ * Fresh copies for `count` CPUs; this thread plays CPU 0 afterwards. Without it CPU 0 uses
+ * the template itself.
+ */
 void host_percpu_init(unsigned count);
 void host_cpu_become(unsigned cpu);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Host stand-in for cpu/tsc.h: a clock of 1 GHz that only moves when the test moves host_tsc, so a tick is a nanosecond.
- * Link tests/host/tsc.c.
+ * Host stand-in for cpu/tsc.h: a clock of 1 GHz that only moves when the test moves host_tsc, so a
+ * tick is a nanosecond. Link tests/host/tsc.c.
  */
 #pragma once
 

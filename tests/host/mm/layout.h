@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Stand-in for mm/layout.h: the direct map and the page array at addresses that a host program can have; what lies behind
- * them is tests/host/memory.c. Windows and stacks are only ever page-table entries. A test's own data passes for the image.
+ * Stand-in for mm/layout.h: the direct map and the page array at addresses that a host program can
+ * have; what lies behind them is tests/host/memory.c. Windows and stacks are only ever page-table
+ * entries. A test's own data passes for the image.
  */
 #pragma once
 
