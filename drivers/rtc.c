@@ -65,6 +65,7 @@ void rtc_init(void)
 	uint8_t mode = rtc_read(RTC_B);
 	bool binary = mode & RTC_B_BINARY;
 	unsigned hours, v[sizeof(fields)];
+	uint64_t days;
 
 	/* Twice the same: no update came between. */
 	for (unsigned tries = 0; tries < 8; tries++) {
@@ -80,9 +81,9 @@ void rtc_init(void)
 		hours = hours % 12 + (b[2] & RTC_HOURS_PM ? 12 : 0);
 	if (v[4] < 1 || v[4] > 12 || v[3] < 1 || v[3] > 31)
 		return;		/* no clock there, or a dead battery: 1970 */
-	/* Two digits: the century's register stands elsewhere on each machine, or nowhere. 1970 to 2069. */
-	boot_wall_ns = ((uint64_t)days_from_civil((v[5] < 70 ? 2000 : 1900) + v[5], v[4], v[3]) * 86400 + hours * 3600 + v[1] * 60 + v[0]) *
-		       1000000000ul - clock_ns();
+	/* Two digits, 1970 to 2069: the century stands elsewhere on each machine, or nowhere. */
+	days = (uint64_t)days_from_civil((v[5] < 70 ? 2000 : 1900) + v[5], v[4], v[3]);
+	boot_wall_ns = (days * 86400 + hours * 3600 + v[1] * 60 + v[0]) * 1000000000ul - clock_ns();
 }
 
 uint64_t rtc_wall_ns(void)
