@@ -99,8 +99,8 @@ void gather_rsdp(const void *p, size_t length)
 
 /* Who wins where two claims overlap: higher. */
 static const uint8_t rank[] = {
-	[BOOT_MEM_USABLE] = 1, [BOOT_MEM_ACPI] = 2, [BOOT_MEM_NVS] = 3, [BOOT_MEM_RESERVED] = 4, [BOOT_MEM_BAD] = 5,
-	[BOOT_MEM_MODULES] = 6, [BOOT_MEM_KEEL] = 7,
+	[BOOT_MEM_USABLE] = 1, [BOOT_MEM_ACPI] = 2, [BOOT_MEM_NVS] = 3, [BOOT_MEM_RESERVED] = 4,
+	[BOOT_MEM_BAD] = 5, [BOOT_MEM_MODULES] = 6, [BOOT_MEM_KEEL] = 7,
 };
 
 /*
@@ -162,14 +162,17 @@ static const struct boot_region *claim_at(uint64_t at)
 
 static void append_region(uint64_t start, uint64_t size, enum boot_mem type)
 {
-	struct boot_region *last = bootinfo.region_count ? &bootinfo.region[bootinfo.region_count - 1] : NULL;
+	struct boot_region *last = bootinfo.region_count
+					   ? &bootinfo.region[bootinfo.region_count - 1] : NULL;
 
 	if (last && last->type == type && last->start.v + last->size == start) {
 		last->size += size;
 		return;
 	}
 	if (bootinfo.region_count < BOOT_REGION_MAX)
-		bootinfo.region[bootinfo.region_count++] = (struct boot_region){ HPA(start), size, type };
+		bootinfo.region[bootinfo.region_count++] = (struct boot_region){
+			HPA(start), size, type,
+		};
 }
 
 void gather_finish(void)
@@ -179,7 +182,8 @@ void gather_finish(void)
 
 	gather_region(bootinfo.image_start.v, bootinfo.image_size, BOOT_MEM_KEEL);
 	for (unsigned i = 0; i < bootinfo.module_count; i++)
-		gather_region(bootinfo.module[i].start.v, bootinfo.module[i].size, BOOT_MEM_MODULES);
+		gather_region(bootinfo.module[i].start.v, bootinfo.module[i].size,
+			      BOOT_MEM_MODULES);
 	for (unsigned i = 0; i < raw_count; i++)
 		round_to_pages(&raw[i]);
 	n = collect_edges(edge);
@@ -205,7 +209,8 @@ bool boot_option(const char *key, char *buf, size_t size)
 			s++;
 		while (s[n] && !is_blank(s[n]))
 			n++;
-		if (n >= key_length && !memcmp(s, key, key_length) && (n == key_length || s[key_length] == '=')) {
+		if (n >= key_length && !memcmp(s, key, key_length) &&
+		    (n == key_length || s[key_length] == '=')) {
 			value = MIN(key_length + 1, n);
 			n = MIN(n - value, size - 1);
 			memcpy(buf, s + value, n);
@@ -243,7 +248,8 @@ uint64_t boot_option_number(const char *key, uint64_t fallback)
 	for (; *s; s++) {
 		unsigned d = (unsigned)digit_of(*s);
 
-		if (d >= base || __builtin_mul_overflow(v, base, &v) || __builtin_add_overflow(v, d, &v))
+		if (d >= base || __builtin_mul_overflow(v, base, &v) ||
+		    __builtin_add_overflow(v, d, &v))
 			return fallback;
 	}
 	return v;

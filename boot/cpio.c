@@ -46,7 +46,8 @@ struct member {
 static bool read_member(const char *h, uint64_t at, uint64_t size, struct member *m)
 {
 	if (memcmp(h, "070701", 6) || !parse_hex(h + FIELD_MODE, &m->mode) ||
-	    !parse_hex(h + FIELD_FILESIZE, &m->size) || !parse_hex(h + FIELD_NAMESIZE, &m->name_size))
+	    !parse_hex(h + FIELD_FILESIZE, &m->size) ||
+	    !parse_hex(h + FIELD_NAMESIZE, &m->name_size))
 		return false;
 	m->name_at = at + HEADER_SIZE;
 	m->data_at = ALIGN_UP(m->name_at + m->name_size, 4ul);

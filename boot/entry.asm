@@ -45,7 +45,8 @@ align 8
 	dw 6, 0					; modules start on pages
 	dd 8
 align 8
-	dw 10, 0				; relocatable: minimum, maximum, alignment, lowest preferred
+	; relocatable: minimum, maximum, alignment, lowest preferred
+	dw 10, 0
 	dd 24
 	dd 0x200000, 0xffffffff, 0x200000, 1
 align 8

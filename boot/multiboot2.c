@@ -11,9 +11,10 @@
 #include "lib/string.h"
 
 enum tag_type {
-	TAG_END, TAG_CMDLINE, TAG_LOADER, TAG_MODULE, TAG_BASIC_MEMORY, TAG_BOOT_DEVICE, TAG_MEMORY_MAP, TAG_VBE,
-	TAG_FRAMEBUFFER, TAG_ELF_SECTIONS, TAG_APM, TAG_EFI32, TAG_EFI64, TAG_SMBIOS, TAG_ACPI_OLD, TAG_ACPI_NEW,
-	TAG_NETWORK, TAG_EFI_MEMORY_MAP, TAG_EFI_BOOT_SERVICES, TAG_EFI32_IMAGE, TAG_EFI64_IMAGE, TAG_LOAD_BASE,
+	TAG_END, TAG_CMDLINE, TAG_LOADER, TAG_MODULE, TAG_BASIC_MEMORY, TAG_BOOT_DEVICE,
+	TAG_MEMORY_MAP, TAG_VBE, TAG_FRAMEBUFFER, TAG_ELF_SECTIONS, TAG_APM, TAG_EFI32, TAG_EFI64,
+	TAG_SMBIOS, TAG_ACPI_OLD, TAG_ACPI_NEW, TAG_NETWORK, TAG_EFI_MEMORY_MAP,
+	TAG_EFI_BOOT_SERVICES, TAG_EFI32_IMAGE, TAG_EFI64_IMAGE, TAG_LOAD_BASE,
 	TAG_COUNT
 };
 
@@ -132,8 +133,9 @@ static void read_efi(const struct tag *t)
 
 static void (*const readers[TAG_COUNT])(const struct tag *t) = {
 	[TAG_CMDLINE] = read_cmdline, [TAG_LOADER] = read_loader, [TAG_MODULE] = read_module,
-	[TAG_MEMORY_MAP] = read_memory_map, [TAG_FRAMEBUFFER] = read_framebuffer, [TAG_ACPI_OLD] = read_acpi_old,
-	[TAG_ACPI_NEW] = read_acpi_new, [TAG_EFI32] = read_efi, [TAG_EFI64] = read_efi, [TAG_EFI_MEMORY_MAP] = read_efi,
+	[TAG_MEMORY_MAP] = read_memory_map, [TAG_FRAMEBUFFER] = read_framebuffer,
+	[TAG_ACPI_OLD] = read_acpi_old, [TAG_ACPI_NEW] = read_acpi_new, [TAG_EFI32] = read_efi,
+	[TAG_EFI64] = read_efi, [TAG_EFI_MEMORY_MAP] = read_efi,
 };
 
 int multiboot2_gather(hpa_t info, gather_map_fn *map)

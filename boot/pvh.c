@@ -31,7 +31,8 @@ struct start_memory {
 static enum boot_mem memory_type(uint32_t type)
 {
 	static const enum boot_mem types[] = {
-		BOOT_MEM_RESERVED, BOOT_MEM_USABLE, BOOT_MEM_RESERVED, BOOT_MEM_ACPI, BOOT_MEM_NVS, BOOT_MEM_BAD,
+		BOOT_MEM_RESERVED, BOOT_MEM_USABLE, BOOT_MEM_RESERVED, BOOT_MEM_ACPI, BOOT_MEM_NVS,
+		BOOT_MEM_BAD,
 	};
 
 	return type < ARRAY_COUNT(types) ? types[type] : BOOT_MEM_RESERVED;

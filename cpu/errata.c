@@ -44,7 +44,8 @@ static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_SVM_INJECT_BY_EVENTINJ] = { "svm_inject_by_eventinj",
 		"V_IRQ is not delivered when IF is set at VMRUN: EVENTINJ is used", is_bochs_svm },
 	[ERRATUM_SVM_CR8_WITH_VIRQ] = { "svm_cr8_with_virq",
-		"MOV to CR8 while V_IRQ is pending kills the machine: CR8 writes are intercepted then", is_tcg },
+		"MOV to CR8 while V_IRQ is pending kills the machine: CR8 writes are intercepted then",
+		is_tcg },
 	[ERRATUM_SVM_SHADOW_LOST] = { "svm_shadow_lost",
 		"VMRUN does not load the interrupt shadow: STI; HLT is completed by Keel", is_tcg },
 	[ERRATUM_SVM_EXIT_CODE_SHORT] = { "svm_exit_code_short",
@@ -60,17 +61,21 @@ static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_SVM_NO_VM_CR] = { "svm_no_vm_cr",
 		"the MSRs VM_CR and SVM_KEY are missing", is_bochs_svm },
 	[ERRATUM_SVM_NO_PREEMPTION] = { "svm_no_preemption",
-		"interrupts do not leave a guest with IF=0: it keeps its core until its next exit", is_bochs_svm },
+		"interrupts do not leave a guest with IF=0: it keeps its core until its next exit",
+		is_bochs_svm },
 	[ERRATUM_XSETBV_NOT_INTERCEPTED] = { "xsetbv_not_intercepted",
 		"a guest writes the real XCR0: it is read back after each exit", is_tcg },
 	[ERRATUM_INTERRUPT_MAY_GET_LOST] = { "interrupt_may_get_lost",
-		"a physical interrupt can vanish between parallel cores: waits are bounded", is_tcg },
+		"a physical interrupt can vanish between parallel cores: waits are bounded",
+		is_tcg },
 	[ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY] = { "vmx_preempt_by_timer_only",
-		"interrupts do not leave a guest with IF=0: the preemption timer is always armed", is_bochs_vmx },
+		"interrupts do not leave a guest with IF=0: the preemption timer is always armed",
+		is_bochs_vmx },
 	[ERRATUM_VMX_NO_MTF] = { "vmx_no_mtf",
 		"the monitor trap flag, if offered, does nothing", is_bochs_vmx },
 	[ERRATUM_XSAVEC_MISPLACES] = { "xsavec_misplaces",
-		"XSAVEC does not put AVX state where XRSTOR looks for it: guests are not offered it", is_bochs },
+		"XSAVEC does not put AVX state where XRSTOR looks for it: guests are not offered it",
+		is_bochs },
 	[ERRATUM_CPUID_TSC_WRONG] = { "cpuid_tsc_wrong",
 		"CPUID's TSC frequency is not the measured one, which is used", NULL },
 };
@@ -79,7 +84,8 @@ static enum errata_bed find_bed(void)
 {
 	if (!strncmp(features.hypervisor, "TCGTCGTCGTCG", 12))
 		return BED_QEMU_TCG;
-	if (!cpu_has(FEATURE_HYPERVISOR) && bootinfo.rsdp_valid && !memcmp(bootinfo.rsdp + 9, "BOCHS ", 6))
+	if (!cpu_has(FEATURE_HYPERVISOR) && bootinfo.rsdp_valid &&
+	    !memcmp(bootinfo.rsdp + 9, "BOCHS ", 6))
 		return BED_BOCHS;
 	return BED_CHIP;
 }

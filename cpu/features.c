@@ -57,7 +57,8 @@ static void read_vendor(void)
 	store_name(features.vendor_name, r.ebx, r.edx, r.ecx);
 	if (!strcmp(features.vendor_name, "GenuineIntel"))
 		features.vendor = VENDOR_INTEL;
-	else if (!strcmp(features.vendor_name, "AuthenticAMD") || !strcmp(features.vendor_name, "HygonGenuine"))
+	else if (!strcmp(features.vendor_name, "AuthenticAMD") ||
+		 !strcmp(features.vendor_name, "HygonGenuine"))
 		features.vendor = VENDOR_AMD;
 	r = cpu_cpuid(0x80000000, 0);
 	features.max_extended = r.eax & 0x80000000 ? r.eax : 0;

@@ -25,7 +25,8 @@ void fpu_init(void)
 {
 	struct cpuid_regs r;
 
-	keeps_pointers = features.vendor == VENDOR_AMD && !(cpu_cpuid(0x80000008, 0).ebx & RESTORES_POINTERS);
+	keeps_pointers = features.vendor == VENDOR_AMD &&
+			 !(cpu_cpuid(0x80000008, 0).ebx & RESTORES_POINTERS);
 	if (!cpu_has(FEATURE_XSAVE))
 		return;
 	r = cpu_cpuid(0xd, 0);

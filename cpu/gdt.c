@@ -24,7 +24,8 @@ static void set_tss_descriptor(uint64_t *low, uint64_t base)
 {
 	uint64_t limit = sizeof(struct gdt_tss) - 1;
 
-	low[0] = SEGMENT_TSS_AVAILABLE | limit | FIELD(base, 23, 0) << 16 | FIELD(base, 31, 24) << 56;
+	low[0] = SEGMENT_TSS_AVAILABLE | limit | FIELD(base, 23, 0) << 16 |
+		 FIELD(base, 31, 24) << 56;
 	low[1] = base >> 32;
 }
 

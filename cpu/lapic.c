@@ -204,7 +204,8 @@ void lapic_timer_calibrate(void)
 	if (first == last)
 		panic("lapic: the timer does not count");
 	ticks_mult = ((uint64_t)(first - last) << 32) / (now - start);
-	log_info("lapic: timer at %lu kHz", (uint64_t)(first - last) * (tsc_hz / 1000) / (now - start));
+	log_info("lapic: timer at %lu kHz",
+		 (uint64_t)(first - last) * (tsc_hz / 1000) / (now - start));
 }
 
 void lapic_timer_set(uint64_t tsc_deadline)

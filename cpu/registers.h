@@ -130,8 +130,9 @@
 #define EXC_VC		29
 #define EXC_SX		30
 #define EXC_COUNT	32
-#define EXC_WITH_ERROR	(1u << EXC_DF | 1u << EXC_TS | 1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | \
-			 1u << EXC_PF | 1u << EXC_AC | 1u << EXC_CP | 1u << EXC_VC | 1u << EXC_SX)
+#define EXC_WITH_ERROR	(1u << EXC_DF | 1u << EXC_TS | 1u << EXC_NP | 1u << EXC_SS | \
+			 1u << EXC_GP | 1u << EXC_PF | 1u << EXC_AC | 1u << EXC_CP | \
+			 1u << EXC_VC | 1u << EXC_SX)
 
 /* Error code of #PF. */
 #define PF_PRESENT	BIT(0)

@@ -48,7 +48,8 @@ static void note_take(struct spinlock *l)
 	else if (cpu_irq_enabled())
 		l->seen |= SEEN_OPEN;
 	if (l->seen == (SEEN_OPEN | SEEN_INTERRUPT))
-		panic("spinlock: %s is taken by interrupt handlers, and elsewhere with interrupts on", l->name);
+		panic("spinlock: %s is taken by interrupt handlers, and elsewhere with interrupts on",
+		      l->name);
 }
 
 /* Locks may be released in any order. */

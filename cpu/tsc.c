@@ -124,8 +124,8 @@ static uint64_t measure(const struct tsc_reference *r)
 		tsc = end.tsc - start.tsc;
 		ticks = (end.reference - start.reference) & r->mask;
 		/* Half of both readings, and one tick of the reference. */
-		if (((start.width + end.width) / 2 + tsc / ticks) * WINDOW_FACTOR <= tsc || us >= WINDOW_MAX_US ||
-		    window < us * r->hz / 1000000)
+		if (((start.width + end.width) / 2 + tsc / ticks) * WINDOW_FACTOR <= tsc ||
+		    us >= WINDOW_MAX_US || window < us * r->hz / 1000000)
 			return multiply_divide(tsc, r->hz, ticks);
 	}
 }
@@ -140,7 +140,8 @@ static uint64_t claimed_hz(void)
 	r = cpu_cpuid(0x15, 0);
 	if (r.eax && r.ebx && r.ecx)
 		return (uint64_t)r.ecx * r.ebx / r.eax;
-	return features.max_basic >= 0x16 ? (uint64_t)(cpu_cpuid(0x16, 0).eax & 0xffff) * 1000000 : 0;
+	return features.max_basic >= 0x16 ? (uint64_t)(cpu_cpuid(0x16, 0).eax & 0xffff) * 1000000
+					  : 0;
 }
 
 static uint64_t prefer_claim(uint64_t measured)

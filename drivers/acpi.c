@@ -197,7 +197,8 @@ static void madt_entry(struct acpi_info *out, const struct table *t, uint32_t at
 		break;
 	case 4:		/* local APIC NMI */
 		uid = (uint32_t)field(t, at + 2, 1);
-		add_nmi(out, uid == 0xff ? ACPI_UID_ALL : uid, field(t, at + 5, 1), field(t, at + 3, 2));
+		add_nmi(out, uid == 0xff ? ACPI_UID_ALL : uid, field(t, at + 5, 1),
+			field(t, at + 3, 2));
 		break;
 	case 5:		/* 64-bit address of the local APIC */
 		out->lapic = HPA(field(t, at + 4, 8));
@@ -207,7 +208,8 @@ static void madt_entry(struct acpi_info *out, const struct table *t, uint32_t at
 			(uint32_t)field(t, at + 8, 4));
 		break;
 	case 10:	/* local x2APIC NMI */
-		add_nmi(out, (uint32_t)field(t, at + 4, 4), field(t, at + 8, 1), field(t, at + 2, 2));
+		add_nmi(out, (uint32_t)field(t, at + 4, 4), field(t, at + 8, 1),
+			field(t, at + 2, 2));
 		break;
 	}
 }
@@ -290,7 +292,8 @@ static void find_s5(struct acpi_info *out, const struct table *t)
 	for (uint32_t at = HEADER_SIZE; at < t->h.length; at += CHUNK - 3) {
 		bytes(t, at, buf, CHUNK);
 		for (uint32_t i = 0; i + 4 <= CHUNK; i++)
-			if (buf[i] == '_' && !memcmp(buf + i, "_S5_", 4) && parse_s5(out, t, at + i))
+			if (buf[i] == '_' && !memcmp(buf + i, "_S5_", 4) &&
+			    parse_s5(out, t, at + i))
 				return;
 	}
 }
@@ -349,7 +352,8 @@ static void parse_mcfg(struct acpi_info *out, const struct table *t)
 			.last_bus = (uint8_t)field(t, at + 11, 1),
 		};
 
-		if (e.base.v && e.first_bus <= e.last_bus && out->ecam_count < ARRAY_COUNT(out->ecam))
+		if (e.base.v && e.first_bus <= e.last_bus &&
+		    out->ecam_count < ARRAY_COUNT(out->ecam))
 			out->ecam[out->ecam_count++] = e;
 	}
 }
@@ -385,7 +389,8 @@ static void place_memory(struct acpi_info *out, const struct table *t, uint32_t 
 {
 	struct acpi_memory m = { .start = HPA(field(t, at + 8, 8)), .size = field(t, at + 16, 8) };
 
-	if (!m.size || m.start.v + m.size < m.start.v || out->memory_count == ARRAY_COUNT(out->memory))
+	if (!m.size || m.start.v + m.size < m.start.v ||
+	    out->memory_count == ARRAY_COUNT(out->memory))
 		return;
 	m.node = node_of(out, (uint32_t)field(t, at + 2, 4));
 	out->memory[out->memory_count++] = m;
@@ -407,7 +412,8 @@ static void srat_entry(struct acpi_info *out, const struct table *t, uint32_t at
 		break;
 	case 2:		/* local x2APIC */
 		if (field(t, at + 12, 4) & 1)
-			place_cpu(out, (uint32_t)field(t, at + 8, 4), (uint32_t)field(t, at + 4, 4));
+			place_cpu(out, (uint32_t)field(t, at + 8, 4),
+				  (uint32_t)field(t, at + 4, 4));
 		break;
 	}
 }
@@ -432,7 +438,8 @@ static const struct {
 };
 
 /* The first table of that signature, through a root whose entries have `width` bytes. */
-static bool root_find(const struct table *root, uint32_t width, const char *signature, struct table *t)
+static bool root_find(const struct table *root, uint32_t width, const char *signature,
+		      struct table *t)
 {
 	uint32_t count = MIN((root->h.length - HEADER_SIZE) / width, TABLE_COUNT_MAX);
 	char found[4];
@@ -507,9 +514,10 @@ int acpi_init(const void *rsdp, size_t rsdp_size)
 
 	if (err)
 		return err;
-	log_info("acpi: revision %u by %s: %u CPUs, %u I/O APICs, %u nodes%s%s%s%s", a->revision, a->oem,
-		 a->cpu_count, a->ioapic_count, a->node_count, a->pm_timer_port ? ", PM timer" : "",
-		 a->hpet.v ? ", HPET" : "", a->ecam_count ? ", ECAM" : "", a->s5 ? ", soft-off" : "");
+	log_info("acpi: revision %u by %s: %u CPUs, %u I/O APICs, %u nodes%s%s%s%s", a->revision,
+		 a->oem, a->cpu_count, a->ioapic_count, a->node_count,
+		 a->pm_timer_port ? ", PM timer" : "", a->hpet.v ? ", HPET" : "",
+		 a->ecam_count ? ", ECAM" : "", a->s5 ? ", soft-off" : "");
 	return 0;
 }
 

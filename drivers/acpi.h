@@ -115,7 +115,8 @@ typedef bool acpi_reader(hpa_t a, void *buf, size_t n);
  * Into *out, whatever the input; `rsdp` is a copy of it. -ENOENT: no RSDP or root table
  * that can be used.
  */
-int acpi_parse(struct acpi_info *out, const void *rsdp, size_t rsdp_size, acpi_reader *read) must_check;
+int acpi_parse(struct acpi_info *out, const void *rsdp, size_t rsdp_size,
+	       acpi_reader *read) must_check;
 
 /* Into acpi_info, through the boot map's direct window: before kmap_init. */
 int acpi_init(const void *rsdp, size_t rsdp_size) must_check;

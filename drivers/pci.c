@@ -234,7 +234,8 @@ void pci_init(void)
 	for (unsigned i = 0; i < acpi_info.ecam_count; i++)
 		if (acpi_info.ecam[i].segment)
 			walk_segment(acpi_info.ecam[i].segment, acpi_info.ecam[i].first_bus);
-	log_info("pci: %u functions, configuration by %s", device_count, window_count ? "ECAM" : "ports");
+	log_info("pci: %u functions, configuration by %s", device_count,
+		 window_count ? "ECAM" : "ports");
 }
 
 unsigned pci_count(void)

@@ -107,7 +107,8 @@ static void pump_send(uint8_t lsr)
 static void choose_interrupts(void)
 {
 	if (irq_mode)
-		set_ier((rx_head - rx_tail < RX_SIZE ? IER_RECEIVE : 0) | (tx_head != tx_tail ? IER_TRANSMIT : 0));
+		set_ier((rx_head - rx_tail < RX_SIZE ? IER_RECEIVE : 0) |
+			(tx_head != tx_tail ? IER_TRANSMIT : 0));
 }
 
 static void pump(void)

@@ -46,10 +46,12 @@
 
 static void say_what_booted(void)
 {
-	log_info("keel: loaded by %s at %#lx, %lu KiB, %u modules", bootinfo.loader ?: "an unnamed loader",
-		 bootinfo.image_start.v, bootinfo.image_size / KIB, bootinfo.module_count);
-	log_info("cpu: %s, family %#x model %#x stepping %u", features.brand[0] ? features.brand : features.vendor_name,
-		 features.family, features.model, features.stepping);
+	log_info("keel: loaded by %s at %#lx, %lu KiB, %u modules",
+		 bootinfo.loader ?: "an unnamed loader", bootinfo.image_start.v,
+		 bootinfo.image_size / KIB, bootinfo.module_count);
+	log_info("cpu: %s, family %#x model %#x stepping %u",
+		 features.brand[0] ? features.brand : features.vendor_name, features.family,
+		 features.model, features.stepping);
 	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
 		if (errata_has(e))
 			log_debug("errata: %s: %s", errata_name(e), errata_text(e));
@@ -89,9 +91,13 @@ static void init_memory(void)
 static void init_time(void)
 {
 	if (!hpet_init(acpi_info.hpet))
-		tsc_add_reference(&(struct tsc_reference){ "HPET", hpet_hz(), hpet_mask(), hpet_read });
+		tsc_add_reference(&(struct tsc_reference){
+			"HPET", hpet_hz(), hpet_mask(), hpet_read,
+		});
 	if (!pm_timer_init(acpi_info.pm_timer_port, acpi_info.pm_timer_bits))
-		tsc_add_reference(&(struct tsc_reference){ "PM timer", PM_TIMER_HZ, pm_timer_mask(), pm_timer_read });
+		tsc_add_reference(&(struct tsc_reference){
+			"PM timer", PM_TIMER_HZ, pm_timer_mask(), pm_timer_read,
+		});
 	tsc_init();
 	lapic_timer_calibrate();
 }
@@ -100,7 +106,8 @@ static void init_uart(void)
 {
 	int vector = irq_alloc("uart", uart_irq, NULL);
 
-	if (!uart_present() || vector < 0 || ioapic_route_isa(UART_IRQ, (unsigned)vector, lapic_id()))
+	if (!uart_present() || vector < 0 ||
+	    ioapic_route_isa(UART_IRQ, (unsigned)vector, lapic_id()))
 		return;
 	uart_irq_start();
 	ioapic_mask_isa(UART_IRQ, false);
@@ -124,7 +131,8 @@ static void start_cpus(void)
 		int err = c->enabled ? smp_start_cpu(c->apic_id, c->node, kernel_main_ap) : 0;
 
 		if (err)
-			log_error("smp: CPU with APIC id %u does not start: error %d", c->apic_id, err);
+			log_error("smp: CPU with APIC id %u does not start: error %d", c->apic_id,
+				  err);
 	}
 	log_info("smp: %u CPUs", cpu_count);
 }
@@ -148,8 +156,8 @@ static void start_management(void)
 		.power_off = power_off, .power_reboot = power_reboot, .cpu_virtual = vmm_cpu_on,
 	};
 	static const struct shell_port port = {
-		.read = uart_read, .write = uart_write, .space = uart_space, .set_receive = uart_set_receive,
-		.can_wake = cpu_irq_enabled,
+		.read = uart_read, .write = uart_write, .space = uart_space,
+		.set_receive = uart_set_receive, .can_wake = cpu_irq_enabled,
 	};
 
 	mgmt_init(&platform, &bootinfo);
@@ -209,7 +217,8 @@ void kernel_main_ap(void)
 	timer_cpu_init();
 	vmm_cpu_enable();
 	if (features_missing_here() != FEATURE_COUNT)
-		log_warn("smp: CPU %u lacks %s", cpu_index(), features_name(features_missing_here()));
+		log_warn("smp: CPU %u lacks %s", cpu_index(),
+			 features_name(features_missing_here()));
 	smp_ap_ready();
 	sched_start_ap();
 }

@@ -78,7 +78,8 @@ static void say_address(const char *head, uint64_t address)
 static void say_registers(const struct trap_frame *f)
 {
 	say_address("rip ", f->rip);
-	say("cs %04lx  rflags %08lx  ss %04lx  vector %lu  error %lx", f->cs, f->rflags, f->ss, f->vector, f->error);
+	say("cs %04lx  rflags %08lx  ss %04lx  vector %lu  error %lx", f->cs, f->rflags, f->ss,
+	    f->vector, f->error);
 	say("rax %016lx  rbx %016lx  rcx %016lx", f->rax, f->rbx, f->rcx);
 	say("rdx %016lx  rsi %016lx  rdi %016lx", f->rdx, f->rsi, f->rdi);
 	say("rbp %016lx  rsp %016lx  r8  %016lx", f->rbp, f->rsp, f->r8);
@@ -89,8 +90,8 @@ static void say_registers(const struct trap_frame *f)
 
 static void say_control(void)
 {
-	say("cr0 %08lx  cr2 %016lx  cr3 %016lx  cr4 %08lx", cpu_read_cr0(), cpu_read_cr2(), cpu_read_cr3(),
-	    cpu_read_cr4());
+	say("cr0 %08lx  cr2 %016lx  cr3 %016lx  cr4 %08lx", cpu_read_cr0(), cpu_read_cr2(),
+	    cpu_read_cr3(), cpu_read_cr4());
 }
 
 static void say_backtrace(uint64_t rbp)
@@ -128,7 +129,8 @@ static void become_reporter(void)
 	int me = (int)cpu_index();
 
 	cpu_irq_disable();
-	if (__atomic_compare_exchange_n(&reporter, &nobody, me, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+	if (__atomic_compare_exchange_n(&reporter, &nobody, me, false, __ATOMIC_ACQ_REL,
+					__ATOMIC_ACQUIRE))
 		return;
 	if (nobody == me)
 		say("panic within panic");

@@ -31,7 +31,10 @@ bool panic_started(void);
 void panic_provoke(const char *what);
 
 #ifdef KEEL_DEBUG
-#define ASSERT(c) do { if (unlikely(!(c))) panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #c); } while (0)
+#define ASSERT(c) do {								\
+	if (unlikely(!(c)))							\
+		panic("%s:%d: assertion failed: %s", __FILE__, __LINE__, #c);	\
+} while (0)
 #else
 #define ASSERT(c) do { (void)sizeof(c); } while (0)
 #endif

@@ -317,8 +317,10 @@ static void test_shares(void)
 	uint64_t sum = 0, run[3];
 
 	for (unsigned i = 0; i < 3; i++) {
-		struct thread_attr attr = { .name = "spin", .entry = spinner, .cpu = (int)cpu_count - 1,
-					    .weight = weight[i] };
+		struct thread_attr attr = {
+			.name = "spin", .entry = spinner, .cpu = (int)cpu_count - 1,
+			.weight = weight[i],
+		};
 
 		t[i] = thread_create(&attr);
 		thread_start(t[i]);

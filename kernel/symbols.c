@@ -52,7 +52,8 @@ unsigned symbols_backtrace(uint64_t rbp, uint64_t *address, unsigned max)
 	uint64_t first = rbp;
 	unsigned n = 0;
 
-	while (n < max && rbp >> 63 && IS_ALIGNED(rbp, 8ul) && rbp >= first && rbp - first < STACK_MAX) {
+	while (n < max && rbp >> 63 && IS_ALIGNED(rbp, 8ul) && rbp >= first &&
+	       rbp - first < STACK_MAX) {
 		const uint64_t *frame = (const uint64_t *)rbp;
 
 		if (!is_code(frame[1]))

@@ -28,8 +28,10 @@ static void reap(struct work *w);
 
 void thread_setup(struct thread *t, const struct thread_attr *attr)
 {
-	*t = (struct thread){ .state = THREAD_NEW, .pinned = attr->cpu, .refs = 1, .entry = attr->entry,
-			      .arg = attr->arg, .leave_cpu = attr->leave_cpu };
+	*t = (struct thread){
+		.state = THREAD_NEW, .pinned = attr->cpu, .refs = 1, .entry = attr->entry,
+		.arg = attr->arg, .leave_cpu = attr->leave_cpu,
+	};
 	str_copy(t->name, attr->name, sizeof(t->name));
 	t->weight = attr->weight ? MIN(MAX(attr->weight, WEIGHT_MIN), WEIGHT_MAX) : THREAD_WEIGHT;
 	t->per_tick = ((uint64_t)THREAD_WEIGHT << 32) / t->weight;
@@ -107,9 +109,11 @@ void thread_exit(void)
 
 void thread_join(struct thread *t)
 {
-	(void)WAITQ_WAIT(&t->exited, __atomic_load_n(&t->finished, __ATOMIC_ACQUIRE), THREAD_FOREVER);
+	(void)WAITQ_WAIT(&t->exited, __atomic_load_n(&t->finished, __ATOMIC_ACQUIRE),
+			 THREAD_FOREVER);
 	/* It has only its last switch before it; afterwards the stack is freed here and now. */
-	while (__atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) > 1 && READ_ONCE(t->state) != THREAD_DEAD) {
+	while (__atomic_load_n(&t->refs, __ATOMIC_ACQUIRE) > 1 &&
+	       READ_ONCE(t->state) != THREAD_DEAD) {
 		cpu_pause();
 		sched_point();
 	}

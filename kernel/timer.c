@@ -109,7 +109,8 @@ static bool adopt(struct timer_queue *q, struct timer *t, int cpu)
 		tree_remove(&q->tree, &t->node);
 		return true;
 	}
-	return __atomic_compare_exchange_n(&t->cpu, &none, cpu, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&t->cpu, &none, cpu, false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_RELAXED);
 }
 
 void timer_set(struct timer *t, uint64_t deadline_ns)
@@ -153,7 +154,8 @@ void timer_cancel_sync(struct timer *t)
 	do {
 		running = timer_cancel(t);
 		for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
-			while (__atomic_load_n(&per_cpu(queue, cpu).running, __ATOMIC_ACQUIRE) == t) {
+			while (__atomic_load_n(&per_cpu(queue, cpu).running, __ATOMIC_ACQUIRE) ==
+			       t) {
 				running = true;
 				cpu_pause();
 			}

@@ -13,7 +13,8 @@
 PERCPU struct trace_ring trace_ring;
 
 static const char *const kind_names[TRACE_KIND_COUNT] = {
-	"none", "switch", "wake", "irq", "ipi", "timer", "entry", "exit", "inject", "fault", "crash",
+	"none", "switch", "wake", "irq", "ipi", "timer", "entry", "exit", "inject", "fault",
+	"crash",
 };
 
 /* For each CPU the next record to look at; static, since panic may have little stack. */
@@ -55,13 +56,15 @@ static int oldest_after(const uint64_t *end)
 	return found;
 }
 
-static void print_record(unsigned cpu, const struct trace_record *r, void (*print)(const char *line))
+static void print_record(unsigned cpu, const struct trace_record *r,
+			 void (*print)(const char *line))
 {
 	char line[128];
 	uint64_t ns = tsc_to_ns(r->tsc - tsc_base);
 
-	format(line, sizeof(line), "%6lu.%09lu cpu %u %-6s %x %lx %lx", ns / 1000000000, ns % 1000000000,
-	       cpu, r->kind < TRACE_KIND_COUNT ? kind_names[r->kind] : "?", r->a, r->b, r->c);
+	format(line, sizeof(line), "%6lu.%09lu cpu %u %-6s %x %lx %lx", ns / 1000000000,
+	       ns % 1000000000, cpu, r->kind < TRACE_KIND_COUNT ? kind_names[r->kind] : "?", r->a,
+	       r->b, r->c);
 	print(line);
 }
 

@@ -38,13 +38,14 @@ static uint64_t nmi_count PERCPU;
 static bool (*nmi_hook)(const struct trap_frame *f);
 
 static const char *const exception_names[EXC_COUNT] = {
-	[EXC_DE] = "#DE divide error", [EXC_DB] = "#DB debug", [EXC_NMI] = "NMI", [EXC_BP] = "#BP breakpoint",
-	[EXC_OF] = "#OF overflow", [EXC_BR] = "#BR bound", [EXC_UD] = "#UD invalid opcode",
-	[EXC_NM] = "#NM no coprocessor", [EXC_DF] = "#DF double fault", [EXC_TS] = "#TS invalid TSS",
-	[EXC_NP] = "#NP segment not present", [EXC_SS] = "#SS stack", [EXC_GP] = "#GP general protection",
-	[EXC_PF] = "#PF page fault", [EXC_MF] = "#MF x87", [EXC_AC] = "#AC alignment",
-	[EXC_MC] = "#MC machine check", [EXC_XM] = "#XM SIMD", [EXC_VE] = "#VE", [EXC_CP] = "#CP",
-	[EXC_HV] = "#HV", [EXC_VC] = "#VC", [EXC_SX] = "#SX",
+	[EXC_DE] = "#DE divide error", [EXC_DB] = "#DB debug", [EXC_NMI] = "NMI",
+	[EXC_BP] = "#BP breakpoint", [EXC_OF] = "#OF overflow", [EXC_BR] = "#BR bound",
+	[EXC_UD] = "#UD invalid opcode", [EXC_NM] = "#NM no coprocessor",
+	[EXC_DF] = "#DF double fault", [EXC_TS] = "#TS invalid TSS",
+	[EXC_NP] = "#NP segment not present", [EXC_SS] = "#SS stack",
+	[EXC_GP] = "#GP general protection", [EXC_PF] = "#PF page fault", [EXC_MF] = "#MF x87",
+	[EXC_AC] = "#AC alignment", [EXC_MC] = "#MC machine check", [EXC_XM] = "#XM SIMD",
+	[EXC_VE] = "#VE", [EXC_CP] = "#CP", [EXC_HV] = "#HV", [EXC_VC] = "#VC", [EXC_SX] = "#SX",
 };
 
 static enum gdt_ist ist_of(unsigned vector)
@@ -151,7 +152,8 @@ static noreturn void handle_machine_check(const struct trap_frame *f)
 		panic_at(f, "machine check: MCG_STATUS %lx, no bank names it", status);
 	if (cpu_rdmsr_safe(MSR_MC0_ADDR + 4 * i, &address))
 		address = 0;
-	panic_at(f, "machine check: MCG_STATUS %lx, bank %u: STATUS %lx ADDR %lx", status, i, bank, address);
+	panic_at(f, "machine check: MCG_STATUS %lx, bank %u: STATUS %lx ADDR %lx", status, i, bank,
+		 address);
 }
 
 void trap_machine_check(void)
@@ -205,7 +207,8 @@ static void handle_exception(struct trap_frame *f)
 		return;
 	if (f->vector == EXC_PF)
 		die_of_page_fault(f);
-	panic_at(f, "%s (error code %lx)", exception_names[f->vector] ?: "reserved exception", f->error);
+	panic_at(f, "%s (error code %lx)", exception_names[f->vector] ?: "reserved exception",
+		 f->error);
 }
 
 void trap_dispatch(struct trap_frame *f)

@@ -110,7 +110,8 @@ static bool runs_elsewhere(const struct work *w)
 	for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
 		const struct work_list *l = &per_cpu(work_list, cpu);
 
-		if (__atomic_load_n(&l->running, __ATOMIC_ACQUIRE) == w && l->worker != thread_current())
+		if (__atomic_load_n(&l->running, __ATOMIC_ACQUIRE) == w &&
+		    l->worker != thread_current())
 			return true;
 	}
 	return false;
@@ -131,7 +132,9 @@ void work_start(void)
 
 	for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
 		struct work_list *l = &per_cpu(work_list, cpu);
-		struct thread_attr attr = { .name = name, .entry = worker, .arg = l, .cpu = (int)cpu };
+		struct thread_attr attr = {
+			.name = name, .entry = worker, .arg = l, .cpu = (int)cpu,
+		};
 		struct thread *t;
 
 		format(name, sizeof(name), "work/%u", cpu);

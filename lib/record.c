@@ -151,7 +151,8 @@ int record_next(struct record_reader *r, struct record_head *head, struct record
 	head->instance = record_get_u32(r);
 	head->version = record_get_u32(r);
 	head->length = record_get_u32(r);
-	if (r->error || !memchr(head->name, 0, sizeof(head->name)) || head->length > r->size - r->at) {
+	if (r->error || !memchr(head->name, 0, sizeof(head->name)) ||
+	    head->length > r->size - r->at) {
 		r->error = -EINVAL;
 		return -EINVAL;
 	}

@@ -44,7 +44,8 @@ void record_reader_init(struct record_reader *r, const void *buf, size_t size);
  * The next record's head, and `body` bounded to its payload. -ENOENT at the clean end, -EINVAL
  * when malformed.
  */
-int record_next(struct record_reader *r, struct record_head *head, struct record_reader *body) must_check;
+int record_next(struct record_reader *r, struct record_head *head,
+		struct record_reader *body) must_check;
 void record_get(struct record_reader *r, void *data, size_t n);	/* zeros after an error */
 uint8_t record_get_u8(struct record_reader *r);
 uint16_t record_get_u16(struct record_reader *r);

@@ -221,8 +221,9 @@ static bool restarts_too_often(struct domain *d, bool crash)
 	d->crash_count += crash;
 	if (++d->restart_count <= RESTARTS_MAX && d->crash_count <= CRASH_RESTARTS_MAX)
 		return false;
-	log_error("mgmt: domain '%s' %s %u times within a minute and stays down: see its console", d->config->name,
-		  crash ? "crashed" : "ended", crash ? d->crash_count : d->restart_count);
+	log_error("mgmt: domain '%s' %s %u times within a minute and stays down: see its console",
+		  d->config->name, crash ? "crashed" : "ended",
+		  crash ? d->crash_count : d->restart_count);
 	return true;
 }
 

@@ -39,9 +39,10 @@ struct pool {
 };
 
 static struct pool pools[] = {
-	{ .size = 32 }, { .size = 48 }, { .size = 64 }, { .size = 96 }, { .size = 128 }, { .size = 192 },
-	{ .size = 256 }, { .size = 384 }, { .size = 512 }, { .size = 768, .order = 2 },
-	{ .size = 1024, .order = 2 }, { .size = 1536, .order = 2 }, { .size = 2048, .order = 2 },
+	{ .size = 32 }, { .size = 48 }, { .size = 64 }, { .size = 96 }, { .size = 128 },
+	{ .size = 192 }, { .size = 256 }, { .size = 384 }, { .size = 512 },
+	{ .size = 768, .order = 2 }, { .size = 1024, .order = 2 }, { .size = 1536, .order = 2 },
+	{ .size = 2048, .order = 2 },
 };
 
 #define LARGEST	2048u
@@ -90,7 +91,8 @@ static bool slab_full(const struct slab *s)
 
 static void *pool_take(struct pool *pool)
 {
-	struct slab *s = list_empty(&pool->slabs) ? slab_new(pool) : list_first(&pool->slabs, struct slab, link);
+	struct slab *s = list_empty(&pool->slabs) ? slab_new(pool)
+						  : list_first(&pool->slabs, struct slab, link);
 	void *p;
 
 	if (!s)
@@ -222,7 +224,8 @@ void heap_init(void)
 
 		spin_init(&pool->lock, "heap", LOCK_HEAP);
 		list_init(&pool->slabs);
-		pool->count = (uint16_t)(((PAGE_SIZE << pool->order) - sizeof(struct slab)) / pool->size);
+		pool->count = (uint16_t)(((PAGE_SIZE << pool->order) - sizeof(struct slab)) /
+					 pool->size);
 		while (next * 16 <= pool->size)
 			pool_of_size[next++] = (uint8_t)i;
 	}

@@ -28,10 +28,12 @@
 #define STACK_COUNT	8192u
 #define FLUSH_MAX	64		/* pages one by one; above, everything */
 #define RESERVED_GAP	(64 * MIB)
-#define PAT_VALUE	(PAT_WB | PAT_WT << 8 | PAT_UC_MINUS << 16 | PAT_UC << 24 | (uint64_t)PAT_WC << 32 | \
-			 (uint64_t)PAT_WP << 40 | (uint64_t)PAT_UC_MINUS << 48 | (uint64_t)PAT_UC << 56)
+#define PAT_VALUE \
+	(PAT_WB | PAT_WT << 8 | PAT_UC_MINUS << 16 | PAT_UC << 24 | (uint64_t)PAT_WC << 32 | \
+	 (uint64_t)PAT_WP << 40 | (uint64_t)PAT_UC_MINUS << 48 | (uint64_t)PAT_UC << 56)
 
-extern char image_start[], text_start[], text_end[], rodata_start[], rodata_end[], data_start[], data_end[];
+extern char image_start[], text_start[], text_end[], rodata_start[], rodata_end[];
+extern char data_start[], data_end[];
 
 uint64_t kmap_cr3;
 
@@ -169,7 +171,8 @@ static int stack_page(uint64_t va)
 	if (!p)
 		return -ENOMEM;
 	irq = spin_lock_irq(&kmap_lock);
-	err = paging_map(&map, va, page_hpa(p), PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_GLOBAL, CACHE_WB);
+	err = paging_map(&map, va, page_hpa(p), PAGE_SIZE, PROT_READ | PROT_WRITE | PROT_GLOBAL,
+			 CACHE_WB);
 	spin_unlock_irq(&kmap_lock, irq);
 	if (err < 0)
 		page_put(p);
@@ -183,7 +186,8 @@ static void stack_release(uint64_t base)
 	struct paging_leaf leaf;
 	unsigned count = 0;
 
-	while (count < KMAP_STACK_PAGES_MAX && !paging_lookup(&map, base + (count + 1) * PAGE_SIZE, &leaf))
+	while (count < KMAP_STACK_PAGES_MAX &&
+	       !paging_lookup(&map, base + (count + 1) * PAGE_SIZE, &leaf))
 		frames[count++] = page_at(leaf.address);
 	/* Even of nothing: a failed mapping may have left tables to be freed. */
 	unmap(base + PAGE_SIZE, MAX(count, 1u) * PAGE_SIZE);
@@ -253,7 +257,8 @@ void kmap_array_map(uint64_t va, hpa_t a)
 {
 	if (!map.root)
 		array_map_boot(va, a);
-	else if (paging_map(&map, va, a, PAGE_2M, PROT_READ | PROT_WRITE | PROT_GLOBAL, CACHE_WB) < 0)
+	else if (paging_map(&map, va, a, PAGE_2M, PROT_READ | PROT_WRITE | PROT_GLOBAL, CACHE_WB) <
+		 0)
 		fatal_boot("not enough memory for the kernel's page tables: give the machine more");
 }
 
@@ -313,7 +318,8 @@ static void map_direct(void)
 		if (!in_direct_map(r, limit) || last <= end)
 			continue;
 		if (first > end) {
-			map_or_die(LAYOUT_DIRECT + start, HPA(start), end - start, PROT_READ | PROT_WRITE);
+			map_or_die(LAYOUT_DIRECT + start, HPA(start), end - start,
+				   PROT_READ | PROT_WRITE);
 			start = first;
 		}
 		end = last;
@@ -323,7 +329,8 @@ static void map_direct(void)
 
 static bool have_1g_pages(void)
 {
-	return cpu_cpuid(0x80000000, 0).eax >= 0x80000001 && (cpu_cpuid(0x80000001, 0).edx & BIT(26));
+	return cpu_cpuid(0x80000000, 0).eax >= 0x80000001 &&
+	       (cpu_cpuid(0x80000001, 0).edx & BIT(26));
 }
 
 /*

@@ -122,7 +122,8 @@ static void block_remove(struct page_node *n, struct page *p, enum page_contents
 }
 
 /* The free block that merges with [frame, +2^order) of these contents, or NULL. */
-static struct page *buddy_of(const struct page_node *n, uint64_t frame, unsigned order, enum page_contents c)
+static struct page *buddy_of(const struct page_node *n, uint64_t frame, unsigned order,
+			     enum page_contents c)
 {
 	uint64_t other = frame ^ (1ul << order);
 	struct page *b = page_of_frame(other);
@@ -151,7 +152,8 @@ static void block_free(struct page_node *n, struct page *p, unsigned order, enum
 }
 
 /* Takes 2^order frames out of one store; what is too much goes back in halves. */
-static struct page *store_take(struct page_node *n, struct page_store *s, unsigned order, enum page_contents c)
+static struct page *store_take(struct page_node *n, struct page_store *s, unsigned order,
+			       enum page_contents c)
 {
 	uint32_t fit = s->orders >> order << order;
 	unsigned have;
@@ -170,7 +172,8 @@ static struct page *store_take(struct page_node *n, struct page_store *s, unsign
 }
 
 /* High memory before low, the wanted contents before the others. *c becomes what was found. */
-static struct page *node_take(struct page_node *n, unsigned order, unsigned flags, enum page_contents *c)
+static struct page *node_take(struct page_node *n, unsigned order, unsigned flags,
+			      enum page_contents *c)
 {
 	unsigned tries = flags & PAGE_READY ? 1 : CONTENTS;
 	enum page_contents wanted = *c;
@@ -274,7 +277,8 @@ static uint64_t free_frames(void)
 	return sum;
 }
 
-static struct page *take_from(struct page_node *n, unsigned order, unsigned flags, enum page_contents *c)
+static struct page *take_from(struct page_node *n, unsigned order, unsigned flags,
+			      enum page_contents *c)
 {
 	struct page *p;
 
@@ -289,7 +293,8 @@ static struct page *take_from(struct page_node *n, unsigned order, unsigned flag
 /* The preferred node first, then the others. */
 static struct page *take_any(unsigned order, unsigned flags, int node, enum page_contents *c)
 {
-	unsigned wish = (unsigned)(node == NODE_ANY ? this_cpu(page_home) : node), first = wish < node_count ? wish : 0;
+	unsigned wish = (unsigned)(node == NODE_ANY ? this_cpu(page_home) : node),
+		 first = wish < node_count ? wish : 0;
 	enum page_contents wanted = *c;
 
 	for (unsigned i = 0; i < node_count; i++) {
@@ -551,7 +556,8 @@ void page_add(hpa_t start, hpa_t end)
  * it if it is in use; returns the frames to step over: 0 when the block reached beyond `end`
  * and was halved.
  */
-static uint64_t move_block(struct page_node *from, uint16_t to, uint64_t frame, uint64_t end, struct list *out)
+static uint64_t move_block(struct page_node *from, uint16_t to, uint64_t frame, uint64_t end,
+			   struct list *out)
 {
 	struct page *p = page_of_frame(frame);
 	enum page_contents c = p->state == PAGE_FREE_ZEROED ? ZEROED : DIRTY;

@@ -73,7 +73,8 @@ hpa_t page_early_alloc(uint64_t size, uint64_t align)
 	uint64_t at = early_take(ALIGN_UP(size, PAGE_SIZE), MAX(align, PAGE_SIZE));
 
 	if (!at)
-		fatal_boot("not enough memory: %lu KiB are missing; give the machine more", size / KIB);
+		fatal_boot("not enough memory: %lu KiB are missing; give the machine more",
+			   size / KIB);
 	page_clear(kmap_direct(HPA(at)), ALIGN_UP(size, PAGE_SIZE));
 	return HPA(at);
 }
@@ -100,7 +101,8 @@ static hpa_t array_piece(void)
 	struct page *p;
 
 	if (!at) {
-		p = page_node_count() ? page_alloc(PAGE_ORDER_2M, 0, NODE_ANY, &page_charge_kernel) : NULL;
+		p = page_node_count() ? page_alloc(PAGE_ORDER_2M, 0, NODE_ANY, &page_charge_kernel)
+				      : NULL;
 		if (!p)
 			fatal_boot("not enough memory for the page array: give the machine more");
 		at = page_hpa(p).v;
@@ -138,7 +140,8 @@ static void ranges_add(uint64_t from, uint64_t to)
 	ranges_sort();
 	for (unsigned i = 0; i < bootinfo.region_count; i++) {
 		const struct boot_region *r = &bootinfo.region[i];
-		uint64_t start = MAX(r->start.v, MAX(from, MIB)), end = MIN(r->start.v + r->size, to);
+		uint64_t start = MAX(r->start.v, MAX(from, MIB)),
+			 end = MIN(r->start.v + r->size, to);
 
 		if (r->type == BOOT_MEM_USABLE && start < end)
 			array_back(start, end);
@@ -165,8 +168,9 @@ static void reserve_set(void)
 	if (page_stats_get(NODE_ANY, &s))
 		return;
 	page_reserve = MAX(MIN(s.total / 32, RESERVE_MAX), RESERVE_MIN);
-	log_info("page: %lu MiB of RAM, %lu MiB free, %lu KiB kept for Keel", (s.total * PAGE_SIZE) / MIB,
-		 (s.free * PAGE_SIZE) / MIB, (page_reserve * PAGE_SIZE) / KIB);
+	log_info("page: %lu MiB of RAM, %lu MiB free, %lu KiB kept for Keel",
+		 (s.total * PAGE_SIZE) / MIB, (s.free * PAGE_SIZE) / MIB,
+		 (page_reserve * PAGE_SIZE) / KIB);
 }
 
 void page_init_high(void)

@@ -112,7 +112,8 @@ void paging_free_retired(struct list *tables)
 	}
 }
 
-int paging_init(struct paging *p, const struct paging_format *f, unsigned max_leaf_level, struct charge *charge)
+int paging_init(struct paging *p, const struct paging_format *f, unsigned max_leaf_level,
+		struct charge *charge)
 {
 	*p = (struct paging){
 		.format = f,
@@ -215,8 +216,8 @@ static uint64_t leaf_protect(const struct paging *p, uint64_t e, unsigned prot)
  * Applies `change` to the leaves in [va, end), none of which lies across a border (`change` NULL
  * only drops empty tables). True if an entry was changed.
  */
-static bool change_range(struct paging *p, struct page *table, unsigned level, uint64_t va, uint64_t end,
-			 leaf_change *change, unsigned prot)
+static bool change_range(struct paging *p, struct page *table, unsigned level, uint64_t va,
+			 uint64_t end, leaf_change *change, unsigned prot)
 {
 	bool changed = false;
 
@@ -245,7 +246,8 @@ static bool change_range(struct paging *p, struct page *table, unsigned level, u
 }
 
 /* Writes one leaf over whatever is there. True if something was. */
-static bool leaf_write(struct paging *p, struct page *table, uint64_t va, unsigned level, uint64_t value)
+static bool leaf_write(struct paging *p, struct page *table, uint64_t va, unsigned level,
+		       uint64_t value)
 {
 	uint64_t *e = &entries_of(table)[index_of(va, level)], old = *e;
 
@@ -269,10 +271,12 @@ static unsigned level_fitting(const struct paging *p, uint64_t va, uint64_t pa, 
 
 static bool range_valid(const struct paging *p, uint64_t va, uint64_t size)
 {
-	uint64_t top = va >> (12 + 9 * p->format->levels), canonical = ~0ul >> (12 + 9 * p->format->levels);
+	uint64_t top = va >> (12 + 9 * p->format->levels),
+		 canonical = ~0ul >> (12 + 9 * p->format->levels);
 
 	/* Both halves of a signed address space; second-level tables use the lower. */
-	return size && IS_ALIGNED(va | size, PAGE_SIZE) && va + (size - 1) >= va && (top == 0 || top == canonical) &&
+	return size && IS_ALIGNED(va | size, PAGE_SIZE) && va + (size - 1) >= va &&
+	       (top == 0 || top == canonical) &&
 	       (va + (size - 1)) >> (12 + 9 * p->format->levels) == top;
 }
 
@@ -294,18 +298,21 @@ static int prepare(struct paging *p, uint64_t va, hpa_t pa, uint64_t size)
 }
 
 /* A range that is one leaf: one way down. */
-static int map_one(struct paging *p, uint64_t va, hpa_t pa, unsigned level, unsigned prot, enum paging_cache c)
+static int map_one(struct paging *p, uint64_t va, hpa_t pa, unsigned level, unsigned prot,
+		   enum paging_cache c)
 {
 	struct page *table;
 
 	if (descend(p, va, level, &table)) {
-		(void)change_range(p, p->root, p->format->levels, va, va + level_size(level), NULL, 0);
+		(void)change_range(p, p->root, p->format->levels, va, va + level_size(level), NULL,
+				   0);
 		return -ENOMEM;
 	}
 	return leaf_write(p, table, va, level, p->format->leaf(pa, prot, c, level));
 }
 
-int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot, enum paging_cache c)
+int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot,
+	       enum paging_cache c)
 {
 	unsigned level = level_fitting(p, va, pa.v, size);
 	bool changed = false;

@@ -58,7 +58,8 @@ struct paging_leaf {
 	unsigned prot;
 };
 
-int paging_init(struct paging *p, const struct paging_format *f, unsigned max_leaf_level, struct charge *charge) must_check;
+int paging_init(struct paging *p, const struct paging_format *f, unsigned max_leaf_level,
+		struct charge *charge) must_check;
 /* Frees all tables (not what they map). */
 void paging_destroy(struct paging *p);
 /*
@@ -66,7 +67,8 @@ void paging_destroy(struct paging *p);
  * replaces what was there. 4K-aligned. All or nothing: -ENOMEM leaves the old state. Returns 1 if a
  * present entry was replaced (flush), else 0.
  */
-int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot, enum paging_cache c) must_check;
+int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot,
+	       enum paging_cache c) must_check;
 /*
  * Tables that map or unmap unlinked may still be in another CPU's paging-structure caches: a caller
  * that flushes takes them off under its lock, flushes without it, then frees them. Callers that

@@ -27,8 +27,9 @@
 
 static inline uint64_t pte_prot(unsigned prot)
 {
-	return PTE_PRESENT | (prot & PROT_WRITE ? PTE_WRITE : 0) | (prot & PROT_USER ? PTE_USER : 0) |
-	       (prot & PROT_GLOBAL ? PTE_GLOBAL : 0) | (prot & PROT_EXEC ? 0 : PTE_NX);
+	return PTE_PRESENT | (prot & PROT_WRITE ? PTE_WRITE : 0) |
+	       (prot & PROT_USER ? PTE_USER : 0) | (prot & PROT_GLOBAL ? PTE_GLOBAL : 0) |
+	       (prot & PROT_EXEC ? 0 : PTE_NX);
 }
 
 static inline uint64_t pte_leaf(hpa_t a, unsigned prot, enum paging_cache c, unsigned level)
@@ -65,6 +66,7 @@ static inline uint64_t pte_child(uint64_t e, unsigned level, unsigned i)
 	return e + i * size;
 }
 
-_Static_assert(CACHE_WT == 1 && CACHE_UC_MINUS == 2 && CACHE_UC == 3 && CACHE_WC == 4 && CACHE_WP == 5,
-	       "the PAT's order");
-_Static_assert((PTE_ADDRESS & PTE_NX) == 0 && PTE_ADDRESS == 0x000ffffffffff000ul, "52 physical bits");
+_Static_assert(CACHE_WT == 1 && CACHE_UC_MINUS == 2 && CACHE_UC == 3 && CACHE_WC == 4 &&
+	       CACHE_WP == 5, "the PAT's order");
+_Static_assert((PTE_ADDRESS & PTE_NX) == 0 && PTE_ADDRESS == 0x000ffffffffff000ul,
+	       "52 physical bits");

@@ -83,4 +83,5 @@ const struct paging_format paging_ept = {
 
 _Static_assert((EPT_READ | EPT_WRITE | EPT_EXEC) == EPT_RWX && EPT_RWX == 7, "bits 2:0");
 _Static_assert(EPT_TYPE(7) == BITS(5, 3), "memory type");
-_Static_assert(EPT_LARGE == 0x80 && EPT_ACCESSED == 0x100 && EPT_DIRTY == 0x200, "SDM's table of leaf bits");
+_Static_assert(EPT_LARGE == 0x80 && EPT_ACCESSED == 0x100 && EPT_DIRTY == 0x200,
+	       "SDM's table of leaf bits");

@@ -27,8 +27,8 @@ hpa_t svm_iopm, svm_msrpm;
 
 /* Guests reach these without an exit: VMLOAD and VMSAVE switch them. */
 static const uint32_t direct_msrs[] = {
-	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_CSTAR, MSR_SFMASK,
-	MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
+	MSR_SYSENTER_CS, MSR_SYSENTER_ESP, MSR_SYSENTER_EIP, MSR_STAR, MSR_LSTAR, MSR_CSTAR,
+	MSR_SFMASK, MSR_FS_BASE, MSR_GS_BASE, MSR_KERNEL_GS_BASE,
 };
 
 /* Two bits for each MSR, read and write, in three areas of 2 KiB. */
@@ -72,7 +72,8 @@ static int svm_probe(char *why, size_t size)
 		return -ENOENT;
 	}
 	if (disabled_by_firmware()) {
-		format(why, size, "SVM is disabled by the firmware: enable \"SVM Mode\" (AMD-V) in its CPU settings");
+		format(why, size,
+		       "SVM is disabled by the firmware: enable \"SVM Mode\" (AMD-V) in its CPU settings");
 		return -EPERM;
 	}
 	if (!cpu_has(FEATURE_NPT)) {
@@ -109,8 +110,9 @@ static void svm_cpu_disable(void)
 
 static void svm_describe(char *buf, size_t size)
 {
-	format(buf, size, "NPT, %u ASIDs, next-RIP %s, flush by ASID %s, pause filter %s", features.svm_asids,
-	       cpu_has(FEATURE_SVM_NRIPS) ? "yes" : "no", cpu_has(FEATURE_SVM_FLUSH_ASID) ? "yes" : "no",
+	format(buf, size, "NPT, %u ASIDs, next-RIP %s, flush by ASID %s, pause filter %s",
+	       features.svm_asids, cpu_has(FEATURE_SVM_NRIPS) ? "yes" : "no",
+	       cpu_has(FEATURE_SVM_FLUSH_ASID) ? "yes" : "no",
 	       cpu_has(FEATURE_SVM_PAUSE_FILTER) ? "yes" : "no");
 }
 

@@ -53,7 +53,8 @@ static bool cs_long_and_32(const struct vmcb *v)
 {
 	uint16_t both = (SEG_L | SEG_DB) >> 4;
 
-	return v->efer & EFER_LME && v->cr0 & CR0_PG && v->cr4 & CR4_PAE && (v->cs.attr & both) == both;
+	return v->efer & EFER_LME && v->cr0 & CR0_PG && v->cr4 & CR4_PAE &&
+	       (v->cs.attr & both) == both;
 }
 
 static bool no_vmrun_intercept(const struct vmcb *v)

@@ -22,14 +22,16 @@ _Static_assert(SVM_ROW_COUNT <= EXIT_ROW_MAX, "exit rows");
 /* 0: the chip does not tell. */
 static unsigned length_of(const struct vmcb *v)
 {
-	return cpu_has(FEATURE_SVM_NRIPS) && v->next_rip > v->rip ? (unsigned)(v->next_rip - v->rip) : 0;
+	return cpu_has(FEATURE_SVM_NRIPS) && v->next_rip > v->rip ? (unsigned)(v->next_rip - v->rip)
+								  : 0;
 }
 
 /*
  * For an instruction without operands: `n` if its bare `opcode` stands at RIP in 64-bit code;
  * else as length_of.
  */
-static always_inline unsigned length_of_plain(const struct vcpu *vcpu, const struct vmcb *v, uint32_t opcode, unsigned n)
+static always_inline unsigned length_of_plain(const struct vcpu *vcpu, const struct vmcb *v,
+					      uint32_t opcode, unsigned n)
 {
 	if (v->cs.attr & SEG_L >> 4 && fetch_is_at_rip(vcpu, v->cr3, v->cr4, opcode, n))
 		return n;
@@ -63,13 +65,17 @@ static void debug_exception(struct vcpu *vcpu, struct vmcb *v)
 {
 	(void)v;
 	/* DR6 holds what the guest's handler is to see already. */
-	exit_exception(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DB });
+	exit_exception(vcpu, &(struct event){
+		.valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DB,
+	});
 }
 
 static void alignment_check(struct vcpu *vcpu, struct vmcb *v)
 {
-	exit_exception(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_AC,
-					      .has_error = true, .error = (uint32_t)v->exit_info_1 });
+	exit_exception(vcpu, &(struct event){
+		.valid = true, .type = EVENT_EXCEPTION, .vector = EXC_AC, .has_error = true,
+		.error = (uint32_t)v->exit_info_1,
+	});
 }
 
 static void cpuid(struct vcpu *vcpu, struct vmcb *v)

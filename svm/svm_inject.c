@@ -51,7 +51,8 @@ static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
 		v->dr6 = (v->dr6 & ~0xful) | e->payload;
 	if (e->type == EVENT_NMI)
 		s->nmi_iret_rip = ~0ul;
-	v->event_inject = VMCB_EVENT_VALID | e->vector | (uint64_t)e->type << VMCB_EVENT_TYPE_SHIFT |
+	v->event_inject = VMCB_EVENT_VALID | e->vector |
+			  (uint64_t)e->type << VMCB_EVENT_TYPE_SHIFT |
 			  (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0);
 }
 
@@ -85,10 +86,12 @@ void svm_inject(struct vcpu *vcpu)
 			s->window = true;
 		}
 	}
-	svm_intercept_set(s->vmcb, INTERCEPT_IRET, vcpu->event.nmi_masked && s->nmi_iret_rip == ~0ul);
+	svm_intercept_set(s->vmcb, INTERCEPT_IRET,
+			  vcpu->event.nmi_masked && s->nmi_iret_rip == ~0ul);
 	if (s->nmi_iret_rip != ~0ul)
 		vcpu->event.look = true;	/* until the IRET is seen to be done */
-	svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8, blocked & EVENT_BLOCKED_TPR || s->vmcb->vintr & VINTR_IRQ);
+	svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8,
+			  blocked & EVENT_BLOCKED_TPR || s->vmcb->vintr & VINTR_IRQ);
 	s->vmcb->clean = 0;
 }
 

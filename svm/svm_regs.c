@@ -14,15 +14,17 @@
 static const uint16_t reg_at[REG_COUNT] = {
 	[REG_CR0] = AT(cr0), [REG_CR2] = AT(cr2), [REG_CR3] = AT(cr3), [REG_CR4] = AT(cr4),
 	[REG_DR6] = AT(dr6), [REG_DR7] = AT(dr7),
-	[REG_STAR] = AT(star), [REG_LSTAR] = AT(lstar), [REG_CSTAR] = AT(cstar), [REG_SFMASK] = AT(sfmask),
-	[REG_KERNEL_GS_BASE] = AT(kernel_gs_base), [REG_SYSENTER_CS] = AT(sysenter_cs),
-	[REG_SYSENTER_ESP] = AT(sysenter_esp), [REG_SYSENTER_EIP] = AT(sysenter_eip),
-	[REG_PAT] = AT(g_pat), [REG_DEBUGCTL] = AT(debugctl), [REG_SPEC_CTRL] = AT(spec_ctrl),
+	[REG_STAR] = AT(star), [REG_LSTAR] = AT(lstar), [REG_CSTAR] = AT(cstar),
+	[REG_SFMASK] = AT(sfmask), [REG_KERNEL_GS_BASE] = AT(kernel_gs_base),
+	[REG_SYSENTER_CS] = AT(sysenter_cs), [REG_SYSENTER_ESP] = AT(sysenter_esp),
+	[REG_SYSENTER_EIP] = AT(sysenter_eip), [REG_PAT] = AT(g_pat), [REG_DEBUGCTL] = AT(debugctl),
+	[REG_SPEC_CTRL] = AT(spec_ctrl),
 };
 
 static const uint16_t seg_at[SEG_COUNT] = {
-	[SEG_ES] = AT(es), [SEG_CS] = AT(cs), [SEG_SS] = AT(ss), [SEG_DS] = AT(ds), [SEG_FS] = AT(fs),
-	[SEG_GS] = AT(gs), [SEG_LDTR] = AT(ldtr), [SEG_TR] = AT(tr), [SEG_GDTR] = AT(gdtr), [SEG_IDTR] = AT(idtr),
+	[SEG_ES] = AT(es), [SEG_CS] = AT(cs), [SEG_SS] = AT(ss), [SEG_DS] = AT(ds),
+	[SEG_FS] = AT(fs), [SEG_GS] = AT(gs), [SEG_LDTR] = AT(ldtr), [SEG_TR] = AT(tr),
+	[SEG_GDTR] = AT(gdtr), [SEG_IDTR] = AT(idtr),
 };
 
 static void *vmcb_at(struct vcpu *vcpu, uint16_t offset)
@@ -133,7 +135,8 @@ void svm_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)
 		attr &= ~SEG_P;
 	svm_of(vcpu)->vmcb->clean = 0;
 	*v = (struct vmcb_segment){
-		.base = in->base, .limit = in->limit, .selector = in->selector, .attr = (uint16_t)attr,
+		.base = in->base, .limit = in->limit, .selector = in->selector,
+		.attr = (uint16_t)attr,
 	};
 	if (seg == SEG_SS)
 		svm_of(vcpu)->vmcb->cpl = (in->attr & SEG_DPL) >> SEG_DPL_SHIFT;

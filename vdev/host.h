@@ -34,7 +34,8 @@ struct vdev_ops {
 	 * size are ignored.
 	 */
 	uint64_t (*read)(struct vdev *d, unsigned region, uint64_t offset, unsigned size);
-	void (*write)(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
+	void (*write)(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+		      uint64_t value);
 	void (*reset)(struct vdev *d);
 	void (*save)(struct vdev *d, struct record_writer *w);
 	/*
@@ -86,7 +87,8 @@ void host_msi(struct vdev *d, uint64_t address, uint32_t data);
  * --- regions: a device that moves its own registers (a PCI BAR, PM base); `enabled` false
  *     withdraws the claim
  */
-int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base, uint64_t size, bool enabled);
+int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
+		    uint64_t size, bool enabled);
 #define HOST_REGION_MAX	8
 
 /* --- console media of a serial port */

@@ -183,7 +183,10 @@ static void initialize(struct chip *c, uint8_t icw1)
 {
 	uint8_t lines = c->lines, elcr = c->elcr, base = c->base;
 
-	*c = (struct chip){ .lines = lines, .elcr = elcr, .base = base, .lowest = 7, .icw1 = icw1, .step = WANT_ICW2 };
+	*c = (struct chip){
+		.lines = lines, .elcr = elcr, .base = base, .lowest = 7, .icw1 = icw1,
+		.step = WANT_ICW2,
+	};
 }
 
 /* Ends the service of some input; which, or -1. */

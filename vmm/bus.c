@@ -103,10 +103,13 @@ static struct bus_claims *rebuild(const struct bus_claims *old, const struct bus
 	return new;
 }
 
-int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base, uint64_t size)
+int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
+	      uint64_t size)
 {
 	struct bus_claims *old = vm->bus.space[space], *new;
-	struct bus_claim add = { .base = base, .end = base + size, .dev = d, .region = (uint8_t)region };
+	struct bus_claim add = {
+		.base = base, .end = base + size, .dev = d, .region = (uint8_t)region,
+	};
 
 	if (base + size < base || (space == HOST_PORT && base + size > PORTS))
 		return -EINVAL;
@@ -153,7 +156,8 @@ static const struct bus_claim *find_address(const struct bus_claims *c, uint64_t
 	return &c->claim[lo - 1];
 }
 
-static inline const struct bus_claim *find(const struct vm *vm, enum host_space space, uint64_t address)
+static inline const struct bus_claim *find(const struct vm *vm, enum host_space space,
+					   uint64_t address)
 {
 	const struct bus_claims *c = READ_ONCE(vm->bus.space[space]);
 
@@ -166,7 +170,8 @@ static inline bool fits(const struct bus_claim *c, uint64_t address, unsigned si
 }
 
 /* What no claim holds as a whole, byte by byte; what none holds at all reads as ones. */
-static noinline uint64_t read_bytes(struct vm *vm, enum host_space space, uint64_t address, unsigned size)
+static noinline uint64_t read_bytes(struct vm *vm, enum host_space space, uint64_t address,
+				    unsigned size)
 {
 	uint64_t value = 0;
 
@@ -188,7 +193,8 @@ uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsign
 	return c->dev->ops->read(c->dev, c->region, address - c->base, size) & bytes_mask(size);
 }
 
-static noinline void write_bytes(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value)
+static noinline void write_bytes(struct vm *vm, enum host_space space, uint64_t address,
+				 unsigned size, uint64_t value)
 {
 	if (size == 1) {
 		__atomic_add_fetch(&vm->bus.unclaimed[space], 1, __ATOMIC_RELAXED);
@@ -198,12 +204,14 @@ static noinline void write_bytes(struct vm *vm, enum host_space space, uint64_t 
 		bus_write(vm, space, address + i, 1, value >> (8 * i) & 0xff);
 }
 
-void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value)
+void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size,
+	       uint64_t value)
 {
 	const struct bus_claim *c = find(vm, space, address);
 
 	if (unlikely(!c || !fits(c, address, size)))
 		write_bytes(vm, space, address, size, value);
 	else
-		c->dev->ops->write(c->dev, c->region, address - c->base, size, value & bytes_mask(size));
+		c->dev->ops->write(c->dev, c->region, address - c->base, size,
+				   value & bytes_mask(size));
 }

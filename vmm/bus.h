@@ -35,11 +35,13 @@ void bus_fini(struct bus *b);
  * -EEXIST when it overlaps another claim. `size` 0 withdraws the device's claim on that region.
  * Under vm->lock or before start.
  */
-int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base, uint64_t size) must_check;
+int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
+	      uint64_t size) must_check;
 
 /*
  * `size` 1, 2, 4 or 8 (MMIO only). An access that is only partly within a claim is
  * split into bytes.
  */
 uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsigned size);
-void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size, uint64_t value);
+void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size,
+	       uint64_t value);

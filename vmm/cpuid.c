@@ -25,18 +25,20 @@
 #define B(n)	(1u << (n))
 
 /* Leaf 1. */
-#define L1_ECX	(B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | B(25) | B(26) | B(28) | \
-		 B(29) | B(30))
+#define L1_ECX	(B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | \
+		 B(25) | B(26) | B(28) | B(29) | B(30))
 #define L1_ECX_ALWAYS (B(21) | B(24) | B(31))	/* x2APIC, TSC-deadline, hypervisor */
-#define L1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | B(13) | B(14) | \
-		 B(15) | B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | B(26) | B(27))
+#define L1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | \
+		 B(12) | B(13) | B(14) | B(15) | B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | \
+		 B(26) | B(27))
 #define L1_OSXSAVE	B(27)
 #define L1_APIC		B(9)
 #define L1_HTT		B(28)
 
 /* Leaf 7. */
 #define L7_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
-#define L7_EBX	(B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | B(24) | B(29))
+#define L7_EBX	(B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | \
+		 B(24) | B(29))
 #define L7_TSC_ADJUST	B(1)
 #define L7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
 #define L7_ECX	(B(2) | B(3) | B(8) | B(9) | B(10) | B(22))
@@ -51,17 +53,21 @@
 
 /* Extended leaf 1. */
 #define E1_ECX	(B(0) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21))
-#define E1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | B(12) | B(13) | B(14) | \
-		 B(15) | B(16) | B(17) | B(20) | B(22) | B(23) | B(24) | B(26) | B(27) | B(29))
+#define E1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | \
+		 B(12) | B(13) | B(14) | B(15) | B(16) | B(17) | B(20) | B(22) | B(23) | B(24) | \
+		 B(26) | B(27) | B(29))
 
-static struct cpuid_row *add(struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf, bool indexed, struct cpuid_regs r)
+static struct cpuid_row *add(struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf, bool indexed,
+			     struct cpuid_regs r)
 {
 	struct cpuid_row *row;
 
 	if (p->count == CPUID_ROW_MAX)
 		return &p->row[CPUID_ROW_MAX - 1];
 	row = &p->row[p->count];
-	*row = (struct cpuid_row){ .leaf = leaf, .subleaf = subleaf, .indexed = indexed, .regs = r };
+	*row = (struct cpuid_row){
+		.leaf = leaf, .subleaf = subleaf, .indexed = indexed, .regs = r,
+	};
 	if (leaf < ARRAY_COUNT(p->index_basic) && p->index_basic[leaf] == 0xff)
 		p->index_basic[leaf] = (uint8_t)p->count;
 	leaf -= LEAF_EXTENDED;
@@ -141,7 +147,8 @@ static void add_xsave(struct cpuid_policy *p)
 		r.edx = 0;
 		add(p, 0xd, i, true, r);
 	}
-	add(p, 0xd, 0, true, (struct cpuid_regs){ (uint32_t)p->xcr0_allowed, size, size, p->xcr0_allowed >> 32 });
+	add(p, 0xd, 0, true,
+	    (struct cpuid_regs){ (uint32_t)p->xcr0_allowed, size, size, p->xcr0_allowed >> 32 });
 	r = cpu_cpuid(0xd, 1);
 	if (errata_has(ERRATUM_XSAVEC_MISPLACES))
 		r.eax &= ~XSAVE_C;
@@ -182,17 +189,21 @@ static void add_extended(struct cpuid_policy *p, unsigned vcpus)
 	for (uint32_t leaf = LEAF_EXTENDED + 2; leaf <= LEAF_EXTENDED + 6; leaf++)
 		if (leaf <= host_max)
 			add(p, leaf, 0, false, cpu_cpuid(leaf, 0));
-	r = host_max >= LEAF_EXTENDED + 7 ? cpu_cpuid(LEAF_EXTENDED + 7, 0) : (struct cpuid_regs){ 0 };
+	r = host_max >= LEAF_EXTENDED + 7 ? cpu_cpuid(LEAF_EXTENDED + 7, 0)
+					  : (struct cpuid_regs){ 0 };
 	add(p, LEAF_EXTENDED + 7, 0, false, (struct cpuid_regs){ .edx = r.edx & B(8) });
 	add(p, LEAF_EXTENDED + 8, 0, false,
-	    (struct cpuid_regs){ .eax = p->phys_bits | (uint32_t)p->linear_bits << 8, .ecx = vcpus - 1 });
+	    (struct cpuid_regs){ .eax = p->phys_bits | (uint32_t)p->linear_bits << 8,
+				 .ecx = vcpus - 1 });
 }
 
 static void add_hypervisor(struct cpuid_policy *p)
 {
-	add(p, LEAF_KVM, 0, false, (struct cpuid_regs){ LEAF_KVM_LAST, 0x4b4d564b, 0x564b4d56, 0x4d });
+	add(p, LEAF_KVM, 0, false,
+	    (struct cpuid_regs){ LEAF_KVM_LAST, 0x4b4d564b, 0x564b4d56, 0x4d });
 	add(p, LEAF_KVM + 1, 0, false, (struct cpuid_regs){ .eax = PVCLOCK_FEATURES });
-	add(p, LEAF_KEEL, 0, false, (struct cpuid_regs){ LEAF_KEEL, 0x6c65654b, 0x6c65654b, 0x6c65654b });
+	add(p, LEAF_KEEL, 0, false,
+	    (struct cpuid_regs){ LEAF_KEEL, 0x6c65654b, 0x6c65654b, 0x6c65654b });
 }
 
 void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus)
@@ -243,7 +254,8 @@ static uint32_t xsave_size(const struct cpuid_policy *p, uint64_t xcr0, bool com
 		if (!row)
 			continue;
 		if (compacted)
-			size = (row->regs.ecx & XSAVE_ALIGNED ? ALIGN_UP(size, 64u) : size) + row->regs.eax;
+			size = (row->regs.ecx & XSAVE_ALIGNED ? ALIGN_UP(size, 64u) : size) +
+			       row->regs.eax;
 		else
 			size = MAX(size, row->regs.eax + row->regs.ebx);
 	}
@@ -274,7 +286,8 @@ static void follow(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cp
 		break;
 	case 0xd:
 		if (subleaf <= 1)
-			out->ebx = xsave_size(vcpu->vm->cpuid, vmm_ops->reg_get(vcpu, REG_XCR0), subleaf == 1);
+			out->ebx = xsave_size(vcpu->vm->cpuid, vmm_ops->reg_get(vcpu, REG_XCR0),
+					      subleaf == 1);
 		break;
 	default:
 		break;
@@ -286,7 +299,8 @@ void cpuid_query(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpui
 	const struct cpuid_policy *p = vcpu->vm->cpuid;
 	const struct cpuid_row *row;
 
-	if (unlikely(leaf > p->max_basic && leaf - LEAF_EXTENDED > p->max_extended - LEAF_EXTENDED &&
+	if (unlikely(leaf > p->max_basic &&
+		     leaf - LEAF_EXTENDED > p->max_extended - LEAF_EXTENDED &&
 		     leaf >> 16 != LEAF_KVM >> 16 && features.vendor == VENDOR_INTEL))
 		leaf = p->max_basic;
 	row = find(p, leaf, subleaf);

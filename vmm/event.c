@@ -52,8 +52,10 @@ void event_queue(struct vcpu *vcpu, const struct event *e)
 			return;
 		}
 		if (doubles(pending, e)) {
-			*pending = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DF,
-						   .has_error = true };
+			*pending = (struct event){
+				.valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DF,
+				.has_error = true,
+			};
 			return;
 		}
 	}
@@ -62,7 +64,9 @@ void event_queue(struct vcpu *vcpu, const struct event *e)
 
 void event_exception(struct vcpu *vcpu, unsigned vector)
 {
-	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector });
+	event_queue(vcpu, &(struct event){
+		.valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
+	});
 }
 
 void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
@@ -70,8 +74,10 @@ void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
 	uint64_t cr0 = vmm_ops->reg_get(vcpu, REG_CR0);
 
 	/* In real mode no exception pushes an error code. */
-	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
-					   .has_error = cr0 & CR0_PE, .error = error });
+	event_queue(vcpu, &(struct event){
+		.valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
+		.has_error = cr0 & CR0_PE, .error = error,
+	});
 }
 
 void event_page_fault(struct vcpu *vcpu, uint64_t cr2, uint32_t error)
@@ -97,8 +103,8 @@ void event_nmi(struct vcpu *vcpu)
 	uint8_t n = __atomic_load_n(&vcpu->event.nmi_pending, __ATOMIC_RELAXED);
 
 	while (n < NMI_PENDING_MAX &&
-	       !__atomic_compare_exchange_n(&vcpu->event.nmi_pending, &n, (uint8_t)(n + 1), false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_RELAXED))
+	       !__atomic_compare_exchange_n(&vcpu->event.nmi_pending, &n, (uint8_t)(n + 1), false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		;
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
@@ -193,7 +199,8 @@ static void get_event(struct record_reader *r, struct event *e)
 	e->length = (uint8_t)record_get_below(r, 1, 15);
 	e->error = record_get_u32(r);
 	e->payload = record_get_u64(r);
-	if (e->type == 1 || (e->type == EVENT_EXCEPTION && (e->vector > 31 || e->vector == EXC_NMI)) ||
+	if (e->type == 1 ||
+	    (e->type == EVENT_EXCEPTION && (e->vector > 31 || e->vector == EXC_NMI)) ||
 	    (e->type == EVENT_NMI && e->valid && e->vector != EXC_NMI))
 		r->error = -EINVAL;
 }

@@ -166,7 +166,8 @@ void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 	if (err == -ENOENT)
 		device_access(vcpu, gpa, access);
 	else if (unlikely(err && err != -EINTR))
-		vm_crash(vcpu->vm, "no memory for the guest page at 0x%lx: %s", gpa.v, format_errno(err));
+		vm_crash(vcpu->vm, "no memory for the guest page at 0x%lx: %s", gpa.v,
+			 format_errno(err));
 }
 
 /* ---- the CPU's own ---- */
@@ -285,8 +286,10 @@ void exit_cr8(struct vcpu *vcpu, bool write, enum gpr r, unsigned length)
 	vcpu_next(vcpu, length);
 }
 
-void exit_unexpected(struct vcpu *vcpu, const char *what, uint64_t code, uint64_t info1, uint64_t info2)
+void exit_unexpected(struct vcpu *vcpu, const char *what, uint64_t code, uint64_t info1,
+		     uint64_t info2)
 {
 	vcpu_report(vcpu);
-	vm_crash(vcpu->vm, "unexpected %s 0x%lx (0x%lx, 0x%lx) at rip 0x%lx", what, code, info1, info2, vcpu->rip);
+	vm_crash(vcpu->vm, "unexpected %s 0x%lx (0x%lx, 0x%lx) at rip 0x%lx", what, code, info1,
+		 info2, vcpu->rip);
 }

@@ -41,4 +41,5 @@ void exit_cr8(struct vcpu *vcpu, bool write, enum gpr r, unsigned length);
  * No row, or one that must not happen: the VM dies, with registers and instruction bytes
  * in its report.
  */
-void exit_unexpected(struct vcpu *vcpu, const char *what, uint64_t code, uint64_t info1, uint64_t info2);
+void exit_unexpected(struct vcpu *vcpu, const char *what, uint64_t code, uint64_t info1,
+		     uint64_t info2);

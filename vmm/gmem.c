@@ -270,7 +270,8 @@ struct held {
 };
 
 /* What fills when resident() finds nothing; the lock is not held on entry. */
-static noinline struct held acquire_slow(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access)
+static noinline struct held acquire_slow(struct gmem *g, const struct gmem_slot *s, uint64_t a,
+					 unsigned access)
 {
 	struct held h = { 0 };
 
@@ -286,7 +287,8 @@ static noinline struct held acquire_slow(struct gmem *g, const struct gmem_slot 
 	}
 }
 
-static always_inline struct held acquire(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access)
+static always_inline struct held acquire(struct gmem *g, const struct gmem_slot *s, uint64_t a,
+					 unsigned access)
 {
 	struct held h = { .err = -EFAULT };
 
@@ -593,7 +595,8 @@ int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size)
 	uint64_t *chunk;
 	int at;
 
-	if (!size || !IS_ALIGNED(base.v | size, PAGE_SIZE) || !range_within(base.v, size, 0, 1ul << g->config.gpa_bits))
+	if (!size || !IS_ALIGNED(base.v | size, PAGE_SIZE) ||
+	    !range_within(base.v, size, 0, 1ul << g->config.gpa_bits))
 		return -EINVAL;
 	at = slot_place(g, base.v, size);
 	if (at < 0)

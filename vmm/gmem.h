@@ -79,7 +79,8 @@ struct gmem_mapping {
 };
 
 /* Pins the frame at `a`; out->len is min(len, rest of the 4K page). */
-int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_mapping *out) must_check;
+int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access,
+	     struct gmem_mapping *out) must_check;
 /* Marks dirty if it was for writing. */
 void gmem_unmap(struct gmem *g, struct gmem_mapping *m);
 

@@ -72,7 +72,8 @@ static int refuse_place(struct load_plan *p, uint64_t at, uint64_t size)
 		return load_refuse(p, -E2BIG, "the kernel needs %lu MiB of memory, the VM has %lu",
 				   DIV_UP(at + size, MIB), end / MIB);
 	return load_refuse(p, -E2BIG,
-			   "the kernel wants %#lx bytes at 0x%lx, where there is no memory", size, at);
+			   "the kernel wants %#lx bytes at 0x%lx, where there is no memory",
+			   size, at);
 }
 
 int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size,

@@ -111,7 +111,9 @@ static void wire(struct machine *m, struct vdev_host *h, unsigned line, unsigned
 
 	if (l->source_count == ARRAY_COUNT(l->host))
 		return;
-	h->line[line] = (struct vdev_line){ .gsi = (uint8_t)gsi, .source = l->source_count, .wired = true };
+	h->line[line] = (struct vdev_line){
+		.gsi = (uint8_t)gsi, .source = l->source_count, .wired = true,
+	};
 	l->host[l->source_count] = h;
 	l->host_line[l->source_count++] = (uint8_t)line;
 }
@@ -223,17 +225,24 @@ static const struct device_row devices[] = {
 	{ make_vpic, { { VPIC_MASTER, HOST_PORT, 0x20, 2 }, { VPIC_SLAVE, HOST_PORT, 0xa0, 2 },
 		       { VPIC_ELCR, HOST_PORT, 0x4d0, 2 } }, { { 0 } } },
 	{ make_vioapic, { { 0, HOST_MMIO, IOAPIC_BASE, VIOAPIC_SIZE } }, { { 0 } } },
-	{ make_vpit, { { VPIT_PORTS, HOST_PORT, 0x40, 4 }, { VPIT_PORT61, HOST_PORT, 0x61, 1 } }, { { VPIT_OUT0, 2 } } },
+	{ make_vpit, { { VPIT_PORTS, HOST_PORT, 0x40, 4 }, { VPIT_PORT61, HOST_PORT, 0x61, 1 } },
+	  { { VPIT_OUT0, 2 } } },
 	{ make_vrtc, { { VRTC_PORTS, HOST_PORT, 0x70, 2 } }, { { VRTC_IRQ, 8 } } },
 	{ make_vuart, { { VUART_PORTS, HOST_PORT, 0x3f8, 8 } }, { { VUART_IRQ, 4 } } },
 	{ make_vkbd, { { VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
-		       { VKBD_PORT92, HOST_PORT, 0x92, 1 } }, { { VKBD_IRQ, 1 }, { VKBD_AUX_IRQ, 12 } } },
-	{ make_vacpi, { { VACPI_EVENT, HOST_PORT, VACPI_EVENT_PORT, 4 }, { VACPI_CONTROL, HOST_PORT, VACPI_CONTROL_PORT, 2 },
-			{ VACPI_TIMER, HOST_PORT, VACPI_TIMER_PORT, 4 }, { VACPI_GPE, HOST_PORT, VACPI_GPE_PORT, 4 },
-			{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } }, { { VACPI_SCI, VACPI_SCI_IRQ } } },
-	{ make_vpci, { { VPCI_PORTS, HOST_PORT, 0xcf8, 8 }, { VPCI_ECAM, HOST_MMIO, MACHINE_ECAM, MACHINE_ECAM_SIZE } },
+		       { VKBD_PORT92, HOST_PORT, 0x92, 1 } },
+	  { { VKBD_IRQ, 1 }, { VKBD_AUX_IRQ, 12 } } },
+	{ make_vacpi, { { VACPI_EVENT, HOST_PORT, VACPI_EVENT_PORT, 4 },
+			{ VACPI_CONTROL, HOST_PORT, VACPI_CONTROL_PORT, 2 },
+			{ VACPI_TIMER, HOST_PORT, VACPI_TIMER_PORT, 4 },
+			{ VACPI_GPE, HOST_PORT, VACPI_GPE_PORT, 4 },
+			{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } },
+	  { { VACPI_SCI, VACPI_SCI_IRQ } } },
+	{ make_vpci, { { VPCI_PORTS, HOST_PORT, 0xcf8, 8 },
+		       { VPCI_ECAM, HOST_MMIO, MACHINE_ECAM, MACHINE_ECAM_SIZE } },
 	  { { 0 } } },
-	{ make_vpost, { { VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } }, { { 0 } } },
+	{ make_vpost, { { VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } },
+	  { { 0 } } },
 	{ make_vdebug_exit, { { VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } }, { { 0 } } },
 };
 
@@ -304,7 +313,8 @@ void machine_destroy(struct vm *vm)
 int machine_load_tables(struct vm *vm)
 {
 	struct vacpi_tables_config c = {
-		.vcpus = vm->config.vcpus, .ioapic_id = IOAPIC_ID, .ecam = MACHINE_ECAM, .pci_window = PCI_WINDOW,
+		.vcpus = vm->config.vcpus, .ioapic_id = IOAPIC_ID, .ecam = MACHINE_ECAM,
+		.pci_window = PCI_WINDOW,
 	};
 	void *buf = heap_alloc(MACHINE_ACPI_SIZE);
 	long size;
@@ -369,7 +379,8 @@ void machine_save(struct vm *vm, struct record_writer *w)
 	}
 }
 
-int machine_load(struct vm *vm, const char *name, uint32_t instance, uint32_t version, struct record_reader *r)
+int machine_load(struct vm *vm, const char *name, uint32_t instance, uint32_t version,
+		 struct record_reader *r)
 {
 	struct machine *m = vm->machine;
 

@@ -107,13 +107,15 @@ static int deadline_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static int clock_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	*value = msr == MSR_KVM_SYSTEM_TIME ? vcpu->pvclock.system_time_msr : vcpu->pvclock.wall_clock_msr;
+	*value = msr == MSR_KVM_SYSTEM_TIME ? vcpu->pvclock.system_time_msr
+					    : vcpu->pvclock.wall_clock_msr;
 	return 0;
 }
 
 static int clock_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	return msr == MSR_KVM_SYSTEM_TIME ? pvclock_system_write(vcpu, value) : pvclock_wall_write(vcpu, value);
+	return msr == MSR_KVM_SYSTEM_TIME ? pvclock_system_write(vcpu, value)
+					  : pvclock_wall_write(vcpu, value);
 }
 
 /* ---- local APIC ---- */
@@ -136,9 +138,10 @@ static int apic_base_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 static int mtrr_index(uint32_t msr)
 {
 	static const uint16_t fixed[MTRR_FIXED] = {
-		MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000, MSR_MTRR_FIX4K_C0000,
-		MSR_MTRR_FIX4K_C8000, MSR_MTRR_FIX4K_D0000, MSR_MTRR_FIX4K_D8000, MSR_MTRR_FIX4K_E0000,
-		MSR_MTRR_FIX4K_E8000, MSR_MTRR_FIX4K_F0000, MSR_MTRR_FIX4K_F8000,
+		MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000,
+		MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_C8000, MSR_MTRR_FIX4K_D0000,
+		MSR_MTRR_FIX4K_D8000, MSR_MTRR_FIX4K_E0000, MSR_MTRR_FIX4K_E8000,
+		MSR_MTRR_FIX4K_F0000, MSR_MTRR_FIX4K_F8000,
 	};
 
 	if (msr == MSR_MTRR_DEF_TYPE)
@@ -359,7 +362,9 @@ static const struct msr_row rows[] = {
 };
 
 /* By far the busiest: looked at first. */
-static const struct msr_row x2apic_row = { MSR_X2APIC_BASE, MSR_X2APIC_LAST, vlapic_msr_read, vlapic_msr_write, 0 };
+static const struct msr_row x2apic_row = {
+	MSR_X2APIC_BASE, MSR_X2APIC_LAST, vlapic_msr_read, vlapic_msr_write, 0,
+};
 
 static const struct msr_row *row_of(uint32_t msr)
 {
@@ -386,7 +391,8 @@ static int unknown(struct vcpu *vcpu, uint32_t msr, const char *what)
 	vcpu->msr_unknown++;
 	if (!(vcpu->msr_logged[bit / 32] & 1u << bit % 32)) {
 		vcpu->msr_logged[bit / 32] |= 1u << bit % 32;
-		log_debug("%s: vcpu %u: %s of unknown MSR 0x%x gives #GP", vcpu->vm->config.name, vcpu->id, what, msr);
+		log_debug("%s: vcpu %u: %s of unknown MSR 0x%x gives #GP", vcpu->vm->config.name,
+			  vcpu->id, what, msr);
 	}
 	return -EINVAL;
 }

@@ -101,8 +101,10 @@ static void init_ipi(struct vcpu *vcpu)
 
 static void startup_ipi(struct vcpu *vcpu)
 {
-	struct segment cs = { .base = (uint64_t)vcpu->sipi_vector << 12, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
-			      .selector = (uint16_t)(vcpu->sipi_vector << 8) };
+	struct segment cs = {
+		.base = (uint64_t)vcpu->sipi_vector << 12, .limit = 0xffff,
+		.attr = SEG_P | SEG_S | 0xb, .selector = (uint16_t)(vcpu->sipi_vector << 8),
+	};
 
 	if (vcpu->activity != VCPU_WAIT_SIPI)
 		return;
@@ -182,7 +184,9 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 {
 	struct vcpu *vcpu = heap_alloc(sizeof(*vcpu));
 	char name[32];
-	struct thread_attr attr = { .name = name, .entry = vcpu_main, .arg = vcpu, .cpu = -1, .leave_cpu = leave_cpu };
+	struct thread_attr attr = {
+		.name = name, .entry = vcpu_main, .arg = vcpu, .cpu = -1, .leave_cpu = leave_cpu,
+	};
 	int err = -ENOMEM;
 
 	if (!vcpu)
@@ -221,8 +225,10 @@ void vcpu_destroy(struct vcpu *vcpu)
 static void reset_segments(struct vcpu *vcpu)
 {
 	static const struct segment data = { .limit = 0xffff, .attr = SEG_P | SEG_S | 3 };
-	static const struct segment code = { .base = 0xffff0000, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
-					     .selector = 0xf000 };
+	static const struct segment code = {
+		.base = 0xffff0000, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
+		.selector = 0xf000,
+	};
 	static const struct segment ldtr = { .limit = 0xffff, .attr = SEG_P | 2 };
 	static const struct segment tr = { .limit = 0xffff, .attr = SEG_P | 0xb };
 	static const struct segment table = { .limit = 0xffff };
@@ -307,13 +313,15 @@ void vcpu_report(struct vcpu *vcpu)
 	for (unsigned i = 0; i < GPR_COUNT; i += 4)
 		log_info("%s: vcpu %u: %3s %016lx %3s %016lx %3s %016lx %3s %016lx", name, vcpu->id,
 			 regs_gpr_name(i), vcpu->gpr[i], regs_gpr_name(i + 1), vcpu->gpr[i + 1],
-			 regs_gpr_name(i + 2), vcpu->gpr[i + 2], regs_gpr_name(i + 3), vcpu->gpr[i + 3]);
+			 regs_gpr_name(i + 2), vcpu->gpr[i + 2], regs_gpr_name(i + 3),
+			 vcpu->gpr[i + 3]);
 	vmm_ops->segment_get(vcpu, SEG_CS, &cs);
-	log_info("%s: vcpu %u: rip %016lx rflags %08lx cs %04x base %lx attr %05x", name, vcpu->id, vcpu->rip,
-		 vcpu->rflags, cs.selector, cs.base, cs.attr);
-	log_info("%s: vcpu %u: cr0 %08lx cr2 %016lx cr3 %016lx cr4 %08lx efer %04lx", name, vcpu->id,
-		 vmm_ops->reg_get(vcpu, REG_CR0), vmm_ops->reg_get(vcpu, REG_CR2), vmm_ops->reg_get(vcpu, REG_CR3),
-		 vmm_ops->reg_get(vcpu, REG_CR4), vmm_ops->reg_get(vcpu, REG_EFER));
+	log_info("%s: vcpu %u: rip %016lx rflags %08lx cs %04x base %lx attr %05x", name, vcpu->id,
+		 vcpu->rip, vcpu->rflags, cs.selector, cs.base, cs.attr);
+	log_info("%s: vcpu %u: cr0 %08lx cr2 %016lx cr3 %016lx cr4 %08lx efer %04lx", name,
+		 vcpu->id, vmm_ops->reg_get(vcpu, REG_CR0), vmm_ops->reg_get(vcpu, REG_CR2),
+		 vmm_ops->reg_get(vcpu, REG_CR3), vmm_ops->reg_get(vcpu, REG_CR4),
+		 vmm_ops->reg_get(vcpu, REG_EFER));
 	if (n)
 		log_info("%s: vcpu %u: code %s", name, vcpu->id, hex);
 }
@@ -381,11 +389,13 @@ static bool regs_valid(const struct vcpu *vcpu, const struct vcpu_loaded *n)
 		return false;
 	if (cr4 >> 32 || cr4 & (CR4_VMXE | CR4_SMXE) || efer & ~p->efer_allowed)
 		return false;
-	if (!(efer & EFER_LMA) != !(paging && efer & EFER_LME) || (efer & EFER_LMA && !(cr4 & CR4_PAE)))
+	if (!(efer & EFER_LMA) != !(paging && efer & EFER_LME) ||
+	    (efer & EFER_LMA && !(cr4 & CR4_PAE)))
 		return false;
 	if (n->reg[REG_CR3] & ~(BIT(p->phys_bits) - 1) || n->reg[REG_CR8] > 15)
 		return false;
-	if (n->reg[REG_DR6] >> 32 || n->reg[REG_DR7] >> 32 || n->reg[REG_DEBUGCTL] || n->reg[REG_SPEC_CTRL])
+	if (n->reg[REG_DR6] >> 32 || n->reg[REG_DR7] >> 32 || n->reg[REG_DEBUGCTL] ||
+	    n->reg[REG_SPEC_CTRL])
 		return false;
 	/* Goes into the host's MSR as it is, which knows 32 bits. */
 	if (n->reg[REG_TSC_AUX] >> 32)
@@ -423,8 +433,9 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	if (record_get_u32(r) != vmm_ops->fpu_size())
 		r->error = -EINVAL;
 	record_get(r, fpu, r->error ? 0 : vmm_ops->fpu_size());
-	err = version == 1 && !(n->requests & ~REQ_SAVED) && (n->apic_base & PAGE_MASK) == VLAPIC_BASE &&
-	      regs_valid(vcpu, &regs) && (n->rflags & ~BITS(21, 0)) == 0 ? record_finish(r) : -EINVAL;
+	err = version == 1 && !(n->requests & ~REQ_SAVED) &&
+	      (n->apic_base & PAGE_MASK) == VLAPIC_BASE && regs_valid(vcpu, &regs) &&
+	      (n->rflags & ~BITS(21, 0)) == 0 ? record_finish(r) : -EINVAL;
 	if (err)
 		goto out;
 	memcpy(vcpu->gpr, n->gpr, sizeof(n->gpr));

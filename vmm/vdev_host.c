@@ -130,7 +130,8 @@ void host_msi(struct vdev *d, uint64_t address, uint32_t data)
 
 /* ---- regions, console, machine ---- */
 
-int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base, uint64_t size, bool enabled)
+int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
+		    uint64_t size, bool enabled)
 {
 	return bus_claim(host_of(d)->vm, space, d, region, base, enabled ? size : 0);
 }

@@ -38,7 +38,8 @@ struct vdev_host {
 };
 
 /* Takes the device over: its lock has the given level. -ENOMEM destroys it. */
-int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struct vdev_host **out) must_check;
+int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level,
+		     struct vdev_host **out) must_check;
 void vdev_host_detach(struct vdev_host *h);	/* destroys the device too */
 void vdev_host_freeze(struct vdev_host *h);	/* the VM's clock stops; thread context */
 void vdev_host_thaw(struct vdev_host *h);

@@ -97,7 +97,8 @@ bool vlapic_blocked_by_tpr(const struct vcpu *vcpu)
 {
 	int v = highest(vcpu->vlapic.irr);
 
-	return v >= 0 && (v & 0xf0) > (vcpu->vlapic.highest_isr & 0xf0) && (uint32_t)(v & 0xf0) <= (vcpu->vlapic.tpr & 0xf0);
+	return v >= 0 && (v & 0xf0) > (vcpu->vlapic.highest_isr & 0xf0) &&
+	       (uint32_t)(v & 0xf0) <= (vcpu->vlapic.tpr & 0xf0);
 }
 
 void vlapic_accept(struct vcpu *vcpu, unsigned v)
@@ -212,7 +213,8 @@ static void send(struct vm *vm, const struct message *m, const struct vcpu *exce
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *to = vm->vcpu[i];
 
-		if (to == except || !(m->logical ? logical_match(to, m->dest) : physical_match(to, m->dest)))
+		if (to == except ||
+		    !(m->logical ? logical_match(to, m->dest) : physical_match(to, m->dest)))
 			continue;
 		if (m->mode == DELIVERY_LOWEST && !sw_enabled(&to->vlapic))
 			continue;
@@ -254,7 +256,8 @@ void vlapic_ipi(struct vcpu *from, uint64_t icr)
 		error_set(&from->vlapic, ESR_SEND_ILLEGAL);
 		return;
 	}
-	if (fixed && (shorthand == ICR_SELF || (shorthand == 0 && !m.logical && m.dest == from->id))) {
+	if (fixed &&
+	    (shorthand == ICR_SELF || (shorthand == 0 && !m.logical && m.dest == from->id))) {
 		if (sw_enabled(&from->vlapic))
 			irr_set(&from->vlapic, m.vector, false);
 		from->event.look = true;
@@ -339,7 +342,8 @@ static void deadline_expired(struct vlapic *l)
 	/* The conversions' roundings are not worth another interrupt. */
 	if (deadline > vcpu_guest_tsc(vcpu_of(l)) + slack)
 		arm_deadline(l);
-	else if (__atomic_compare_exchange_n(&l->tsc_deadline, &deadline, 0, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+	else if (__atomic_compare_exchange_n(&l->tsc_deadline, &deadline, 0, false,
+					     __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
 		timer_fire(l);
 }
 
@@ -349,7 +353,8 @@ static void deadline_expired(struct vlapic *l)
  */
 static uint64_t next_due(const struct vlapic *l, uint64_t due, uint64_t now, bool waits)
 {
-	uint64_t period = MAX(period_ns(l), MAX(PERIOD_MIN_NS, tsc_to_ns(PERIOD_MIN_TICKS))), periods = 1;
+	uint64_t period = MAX(period_ns(l), MAX(PERIOD_MIN_NS, tsc_to_ns(PERIOD_MIN_TICKS))),
+		 periods = 1;
 
 	if (waits && period < UNHEARD_NS)
 		periods = UNHEARD_NS / period;
@@ -372,7 +377,8 @@ static void timer_expired(struct timer *t)
 	if (due <= now) {
 		waits = timer_fire(l);
 		next = timer_mode(l) == TIMER_PERIODIC ? next_due(l, due, now, waits) : 0;
-		__atomic_compare_exchange_n(&l->timer_due_ns, &due, next, false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+		__atomic_compare_exchange_n(&l->timer_due_ns, &due, next, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED);
 	}
 	arm_due(l);
 }
@@ -415,7 +421,8 @@ static void timer_start(struct vcpu *vcpu, uint32_t initial)
 		return;
 	l->timer_initial = initial;
 	l->timer_start_ns = vm_clock_ns(vcpu->vm);
-	__atomic_store_n(&l->timer_due_ns, initial ? l->timer_start_ns + period_ns(l) : 0, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&l->timer_due_ns, initial ? l->timer_start_ns + period_ns(l) : 0,
+			 __ATOMIC_SEQ_CST);
 	timer_rearm(vcpu);
 }
 
@@ -445,7 +452,8 @@ void vlapic_deadline_write(struct vcpu *vcpu, uint64_t deadline)
 
 static int lvt_index(unsigned offset)
 {
-	return offset >= REG_LVT_TIMER && offset <= REG_LVT_ERROR ? (int)(offset - REG_LVT_TIMER) / 16 : -1;
+	return offset >= REG_LVT_TIMER && offset <= REG_LVT_ERROR
+		       ? (int)(offset - REG_LVT_TIMER) / 16 : -1;
 }
 
 static uint32_t map_word(const uint64_t *map, unsigned offset)
@@ -615,7 +623,8 @@ int vlapic_base_write(struct vcpu *vcpu, uint64_t value)
 	/*
 	 * The window does not move: no system moves it, and another page's claim stays what it is.
 	 */
-	if ((value & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC | APIC_BASE_BSP)) != VLAPIC_BASE || mode == APIC_BASE_X2APIC)
+	if ((value & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC | APIC_BASE_BSP)) != VLAPIC_BASE ||
+	    mode == APIC_BASE_X2APIC)
 		return -EINVAL;
 	/* x2APIC is left only by disabling, and not entered from there. */
 	if ((old & APIC_BASE_X2APIC && mode == APIC_BASE_ENABLE) ||
@@ -632,7 +641,8 @@ bool vlapic_extint_open(const struct vcpu *vcpu)
 {
 	uint32_t lint0 = vcpu->vlapic.lvt[LVT_LINT0];
 
-	return !hw_enabled(vcpu) || (!(lint0 & LVT_MASKED) && FIELD(lint0, 10, 8) == DELIVERY_EXTINT);
+	return !hw_enabled(vcpu) ||
+	       (!(lint0 & LVT_MASKED) && FIELD(lint0, 10, 8) == DELIVERY_EXTINT);
 }
 
 /* ---- life ---- */
@@ -734,7 +744,8 @@ int vlapic_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	n.timer_start_ns = record_get_u64(r);
 	n.timer_due_ns = record_get_u64(r);
 	n.tsc_deadline = record_get_u64(r);
-	if (n.irr[0] & 0xffff || n.isr[0] & 0xffff || n.timer_divide & 4 || n.timer_start_ns > vm_clock_ns(vcpu->vm))
+	if (n.irr[0] & 0xffff || n.isr[0] & 0xffff || n.timer_divide & 4 ||
+	    n.timer_start_ns > vm_clock_ns(vcpu->vm))
 		r->error = -EINVAL;
 	if (record_finish(r))
 		return -EINVAL;

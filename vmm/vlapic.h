@@ -59,7 +59,8 @@ void vlapic_ipi(struct vcpu *from, uint64_t icr);
 
 static inline bool vlapic_irr_any(const struct vlapic *l)
 {
-	return READ_ONCE(l->irr[0]) | READ_ONCE(l->irr[1]) | READ_ONCE(l->irr[2]) | READ_ONCE(l->irr[3]);
+	return READ_ONCE(l->irr[0]) | READ_ONCE(l->irr[1]) | READ_ONCE(l->irr[2]) |
+	       READ_ONCE(l->irr[3]);
 }
 
 /* Highest vector in IRR above the processor priority, or -1. */

@@ -44,7 +44,8 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu)
 		vm->parked_count++;
 		mutex_unlock(&vm->lock);
 		waitq_wake_all(&vm->parked_wait);
-		WAITQ_WAIT(&vm->resume_wait, may_run(vm) || READ_ONCE(vm->state) == VM_DYING, THREAD_FOREVER);
+		WAITQ_WAIT(&vm->resume_wait, may_run(vm) || READ_ONCE(vm->state) == VM_DYING,
+			   THREAD_FOREVER);
 		mutex_lock(&vm->lock);
 		vcpu->parked = false;
 		vm->parked_count--;
@@ -71,7 +72,8 @@ static bool wait_parked(struct vm *vm, enum vm_state state)
 	vm->state = state;
 	request_all(vm, VCPU_REQ_STOP);
 	mutex_unlock(&vm->lock);
-	WAITQ_WAIT(&vm->parked_wait, all_parked(vm) || READ_ONCE(vm->state) != state, THREAD_FOREVER);
+	WAITQ_WAIT(&vm->parked_wait, all_parked(vm) || READ_ONCE(vm->state) != state,
+		   THREAD_FOREVER);
 	mutex_lock(&vm->lock);
 	return vm->state == state;
 }
@@ -90,8 +92,9 @@ static bool all_left(const struct vm *vm)
  */
 static bool is_quiet(struct vcpu *vcpu, uint64_t exit_tsc)
 {
-	return READ_ONCE(vcpu->exit_tsc) != exit_tsc || READ_ONCE(vcpu->sleeping) || READ_ONCE(vcpu->parked) ||
-	       READ_ONCE(vcpu->quiescing) || READ_ONCE(vcpu->left) || !READ_ONCE(vcpu->started);
+	return READ_ONCE(vcpu->exit_tsc) != exit_tsc || READ_ONCE(vcpu->sleeping) ||
+	       READ_ONCE(vcpu->parked) || READ_ONCE(vcpu->quiescing) || READ_ONCE(vcpu->left) ||
+	       !READ_ONCE(vcpu->started);
 }
 
 void vm_quiesce(struct vm *vm)
@@ -131,7 +134,8 @@ static void flush(void *arg)
 
 uint64_t vm_clock_ns(const struct vm *vm)
 {
-	return READ_ONCE(vm->clock_running) ? clock_ns() - vm->clock_offset_ns : vm->clock_frozen_ns;
+	return READ_ONCE(vm->clock_running) ? clock_ns() - vm->clock_offset_ns
+					    : vm->clock_frozen_ns;
 }
 
 uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns)
@@ -186,8 +190,8 @@ static int add_memory(struct vm *vm)
 static int build(struct vm *vm)
 {
 	struct gmem_config g = {
-		.format = vmm_ops->second_level, .max_leaf_level = vmm_ops->max_leaf_level(), .gpa_bits = 48,
-		.node = NODE_ANY, .charge = &vm->charge, .flush = flush, .arg = vm,
+		.format = vmm_ops->second_level, .max_leaf_level = vmm_ops->max_leaf_level(),
+		.gpa_bits = 48, .node = NODE_ANY, .charge = &vm->charge, .flush = flush, .arg = vm,
 	};
 	int err = gmem_init(&vm->gmem, &g);
 
@@ -261,7 +265,8 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	struct vm *vm;
 	int err;
 
-	if (!config->vcpus || config->vcpus > VM_VCPU_MAX || config->memory < MIB || config->memory & ~PAGE_MASK)
+	if (!config->vcpus || config->vcpus > VM_VCPU_MAX || config->memory < MIB ||
+	    config->memory & ~PAGE_MASK)
 		return -EINVAL;
 	vm = heap_alloc(sizeof(*vm));
 	if (!vm)
@@ -302,8 +307,12 @@ void vm_put(struct vm *vm)
 
 static void flat_segments(struct vcpu *vcpu, const struct load_entry *e, bool long_mode)
 {
-	struct segment code = { .limit = 0xffffffff, .selector = 0x10, .attr = SEG_P | SEG_S | SEG_G | 0xb };
-	struct segment data = { .limit = 0xffffffff, .selector = 0x18, .attr = SEG_P | SEG_S | SEG_G | SEG_DB | 3 };
+	struct segment code = {
+		.limit = 0xffffffff, .selector = 0x10, .attr = SEG_P | SEG_S | SEG_G | 0xb,
+	};
+	struct segment data = {
+		.limit = 0xffffffff, .selector = 0x18, .attr = SEG_P | SEG_S | SEG_G | SEG_DB | 3,
+	};
 	struct segment tr = { .limit = 0x67, .attr = SEG_P | 0xb };
 	struct segment gdtr = { .base = e->gdt.v, .limit = e->gdt_size ? e->gdt_size - 1 : 0 };
 
@@ -338,13 +347,15 @@ int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t
 {
 	struct load_image in = {
 		.kernel = image->kernel, .kernel_size = image->kernel_size,
-		.initrd = image->initrd, .initrd_size = image->initrd_size, .cmdline = image->cmdline,
+		.initrd = image->initrd, .initrd_size = image->initrd_size,
+		.cmdline = image->cmdline,
 	};
 	uint64_t low = MIN(vm->config.memory, MACHINE_LOW_MAX);
 	struct load_machine m = {
 		.gmem = &vm->gmem, .ram_low_end = low, .ram_high_size = vm->config.memory - low,
-		.rsdp = GPA(MACHINE_ACPI), .acpi = GPA(MACHINE_ACPI), .acpi_size = MACHINE_ACPI_SIZE,
-		.ecam = GPA(MACHINE_ECAM), .ecam_size = MACHINE_ECAM_SIZE,
+		.rsdp = GPA(MACHINE_ACPI), .acpi = GPA(MACHINE_ACPI),
+		.acpi_size = MACHINE_ACPI_SIZE, .ecam = GPA(MACHINE_ECAM),
+		.ecam_size = MACHINE_ECAM_SIZE,
 	};
 	struct load_entry entry = { 0 };
 	int err = machine_load_tables(vm);
@@ -540,8 +551,10 @@ static struct vm_stats stats_of(const struct vm *vm)
 {
 	struct vm_stats s = {
 		.ram_pages = vm->gmem.ram_pages, .present_pages = vm->gmem.present_pages,
-		.charged_pages = READ_ONCE(vm->charge.pages), .table_pages = vm->gmem.tables.table_pages,
-		.unclaimed_ports = vm->bus.unclaimed[HOST_PORT], .unclaimed_mmio = vm->bus.unclaimed[HOST_MMIO],
+		.charged_pages = READ_ONCE(vm->charge.pages),
+		.table_pages = vm->gmem.tables.table_pages,
+		.unclaimed_ports = vm->bus.unclaimed[HOST_PORT],
+		.unclaimed_mmio = vm->bus.unclaimed[HOST_MMIO],
 	};
 	struct exit_count sum = { 0 };
 
@@ -652,7 +665,8 @@ static int load_record(struct vm *vm, const struct record_head *h, struct record
 
 		if (!v)
 			return -EINVAL;
-		return h->name[1] == 'c' ? vcpu_load(v, body, h->version) : vlapic_load(v, body, h->version);
+		return h->name[1] == 'c' ? vcpu_load(v, body, h->version)
+					 : vlapic_load(v, body, h->version);
 	}
 	return machine_load(vm, h->name, h->instance, h->version, body);
 }

@@ -41,7 +41,8 @@ struct vm_config {
 	 * Thread context; all vCPUs are or will be parked. `code` of a debug exit;
 	 * `reason` of a crash.
 	 */
-	void (*stopped)(void *arg, struct vm *vm, enum vm_stop why, uint32_t code, const char *reason);
+	void (*stopped)(void *arg, struct vm *vm, enum vm_stop why, uint32_t code,
+			const char *reason);
 	/*
 	 * The serial port's other end: any context of vdev handlers. put takes all or less; get
 	 * gives what there is.
@@ -111,7 +112,8 @@ int vm_create(const struct vm_config *config, struct vm **out) must_check;	/* on
  * Loads the image into guest memory and sets the boot vCPU's registers (vmm/load.h). -EINVAL and a
  * line in `why`.
  */
-int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t why_size) must_check;
+int vm_load_image(struct vm *vm, const struct vm_image *image, char *why,
+		  size_t why_size) must_check;
 int vm_start(struct vm *vm) must_check;
 int vm_pause(struct vm *vm) must_check;		/* waits until every vCPU is parked */
 int vm_resume(struct vm *vm) must_check;

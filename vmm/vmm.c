@@ -42,7 +42,8 @@ void vmm_cpu_enable(void)
 
 	this_cpu(cpu_on) = !err;
 	if (err)
-		log_error("vmm: CPU %u: %s cannot be switched on: %s", cpu_index(), vmm_ops->name, format_errno(err));
+		log_error("vmm: CPU %u: %s cannot be switched on: %s", cpu_index(), vmm_ops->name,
+			  format_errno(err));
 }
 
 void vmm_cpu_disable(void)

@@ -72,7 +72,8 @@ static void lock_feature_control(void)
 	uint64_t control;
 
 	if (!cpu_rdmsr_safe(MSR_FEATURE_CONTROL, &control) && !(control & FEATURE_CONTROL_LOCK))
-		(void)!cpu_wrmsr_safe(MSR_FEATURE_CONTROL, control | FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCK);
+		(void)!cpu_wrmsr_safe(MSR_FEATURE_CONTROL,
+				      control | FEATURE_CONTROL_VMX | FEATURE_CONTROL_LOCK);
 }
 
 static int probe_ept(char *why, size_t size)
@@ -80,9 +81,11 @@ static int probe_ept(char *why, size_t size)
 	uint64_t needed = EPT_CAP_FOUR_LEVELS | EPT_CAP_WB | EPT_CAP_2M | EPT_CAP_INVEPT;
 
 	vmx_ept_cap = cpu_rdmsr(MSR_VMX_EPT_VPID);
-	if ((vmx_ept_cap & needed) == needed && vmx_ept_cap & (EPT_CAP_INVEPT_ONE | EPT_CAP_INVEPT_ALL))
+	if ((vmx_ept_cap & needed) == needed &&
+	    vmx_ept_cap & (EPT_CAP_INVEPT_ONE | EPT_CAP_INVEPT_ALL))
 		return 0;
-	format(why, size, "the CPU's EPT lacks 4 levels, write-back, 2 MiB pages or INVEPT, which Keel needs (%#lx)",
+	format(why, size,
+	       "the CPU's EPT lacks 4 levels, write-back, 2 MiB pages or INVEPT, which Keel needs (%#lx)",
 	       vmx_ept_cap);
 	return -ENODEV;
 }
@@ -103,7 +106,9 @@ static int vmx_probe(char *why, size_t size)
 	}
 	vmx_controls_read(&caps);
 	if (vmx_controls_adjust(&caps, &vmx_controls, &missing)) {
-		format(why, size, "the CPU's VMX has no %s, which Keel needs: use a newer CPU (2010 or later)", missing);
+		format(why, size,
+		       "the CPU's VMX has no %s, which Keel needs: use a newer CPU (2010 or later)",
+		       missing);
 		return -ENODEV;
 	}
 	if (probe_ept(why, size))
@@ -158,7 +163,8 @@ static const char *yes_no(enum vmx_control_word w, uint32_t bit)
 
 static void vmx_describe(char *buf, size_t size)
 {
-	format(buf, size, "EPT with %s pages, unrestricted, TPR shadow, VPID %s, PAUSE-loop exits %s, preemption timer %s",
+	format(buf, size,
+	       "EPT with %s pages, unrestricted, TPR shadow, VPID %s, PAUSE-loop exits %s, preemption timer %s",
 	       vmx_ept_cap & EPT_CAP_1G ? "1G" : "2M", yes_no(VMX_PROC2, PROC2_VPID),
 	       yes_no(VMX_PROC2, PROC2_PAUSE_LOOP), yes_no(VMX_PIN, PIN_PREEMPTION_TIMER));
 }

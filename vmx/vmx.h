@@ -106,7 +106,8 @@ extern const struct vmx_exit vmx_exits[VMX_ROW_COUNT];
 
 static inline unsigned vmx_exit_row(uint32_t reason)
 {
-	return likely((reason & EXIT_REASON_BASIC) <= VMX_ROW_DIRECT_LAST) ? reason & EXIT_REASON_BASIC : VMX_ROW_OTHER;
+	return likely((reason & EXIT_REASON_BASIC) <= VMX_ROW_DIRECT_LAST)
+		       ? reason & EXIT_REASON_BASIC : VMX_ROW_OTHER;
 }
 
 void vmx_exit_unknown(struct vcpu *vcpu);

@@ -55,7 +55,8 @@ static bool pin_nmi(struct vmx_vcpu *s)
 
 static bool nmi_window(struct vmx_vcpu *s)
 {
-	return get(s, VMCS_PROC_CONTROLS) & PROC_NMI_WINDOW && !(get(s, VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMI);
+	return get(s, VMCS_PROC_CONTROLS) & PROC_NMI_WINDOW &&
+	       !(get(s, VMCS_PIN_CONTROLS) & PIN_VIRTUAL_NMI);
 }
 
 static bool cr3_targets(struct vmx_vcpu *s)
@@ -75,7 +76,8 @@ static bool msr_bitmap(struct vmx_vcpu *s)
 
 static bool virtual_apic(struct vmx_vcpu *s)
 {
-	return get(s, VMCS_PROC_CONTROLS) & PROC_TPR_SHADOW && page_wrong(get(s, VMCS_VIRTUAL_APIC));
+	return get(s, VMCS_PROC_CONTROLS) & PROC_TPR_SHADOW &&
+	       page_wrong(get(s, VMCS_VIRTUAL_APIC));
 }
 
 static bool threshold(struct vmx_vcpu *s)
@@ -104,7 +106,8 @@ static bool unrestricted(struct vmx_vcpu *s)
 
 static bool msr_lists(struct vmx_vcpu *s)
 {
-	return get(s, VMCS_EXIT_MSR_STORE_COUNT) || get(s, VMCS_EXIT_MSR_LOAD_COUNT) || get(s, VMCS_ENTRY_MSR_LOAD_COUNT);
+	return get(s, VMCS_EXIT_MSR_STORE_COUNT) || get(s, VMCS_EXIT_MSR_LOAD_COUNT) ||
+	       get(s, VMCS_ENTRY_MSR_LOAD_COUNT);
 }
 
 static bool entry_event(struct vmx_vcpu *s)
@@ -129,14 +132,16 @@ static bool entry_error(struct vmx_vcpu *s)
 
 	if (!(info & VMCS_EVENT_VALID))
 		return false;
-	return pushes != !!(info & VMCS_EVENT_ERROR) || (pushes && get(s, VMCS_ENTRY_ERROR_CODE) >> 16);
+	return pushes != !!(info & VMCS_EVENT_ERROR) ||
+	       (pushes && get(s, VMCS_ENTRY_ERROR_CODE) >> 16);
 }
 
 static bool entry_length(struct vmx_vcpu *s)
 {
 	uint64_t info = get(s, VMCS_ENTRY_EVENT), length = get(s, VMCS_ENTRY_LENGTH);
 
-	return info & VMCS_EVENT_VALID && FIELD(info, 10, 8) >= EVENT_SOFT_INTERRUPT && (!length || length > 15);
+	return info & VMCS_EVENT_VALID && FIELD(info, 10, 8) >= EVENT_SOFT_INTERRUPT &&
+	       (!length || length > 15);
 }
 
 /* ---- host ---- */
@@ -185,7 +190,8 @@ static bool host_efer(struct vmx_vcpu *s)
 {
 	uint64_t both = EFER_LMA | EFER_LME;
 
-	return (get(s, VMCS_HOST_EFER) & both) != both || !(get(s, VMCS_EXIT_CONTROLS) & EXIT_HOST_64);
+	return (get(s, VMCS_HOST_EFER) & both) != both ||
+	       !(get(s, VMCS_EXIT_CONTROLS) & EXIT_HOST_64);
 }
 
 /* ---- guest: control registers and MSRs ---- */
@@ -233,7 +239,8 @@ static bool debug(struct vmx_vcpu *s)
 
 static bool sysenter(struct vmx_vcpu *s)
 {
-	return !canonical(get(s, VMCS_GUEST_SYSENTER_ESP)) || !canonical(get(s, VMCS_GUEST_SYSENTER_EIP));
+	return !canonical(get(s, VMCS_GUEST_SYSENTER_ESP)) ||
+	       !canonical(get(s, VMCS_GUEST_SYSENTER_EIP));
 }
 
 static bool pat(struct vmx_vcpu *s)
@@ -300,7 +307,8 @@ static bool seg_base(struct vmx_vcpu *s, enum seg seg)
 static bool seg_8086(struct vmx_vcpu *s, enum seg seg)
 {
 	return virtual_8086(s) && seg <= SEG_GS &&
-	       (access(s, seg) != (SEG_P | SEG_S | SEG_DPL | 3) || get(s, VMCS_GUEST_ES_LIMIT + 2 * seg) != 0xffff);
+	       (access(s, seg) != (SEG_P | SEG_S | SEG_DPL | 3) ||
+		get(s, VMCS_GUEST_ES_LIMIT + 2 * seg) != 0xffff);
 }
 
 static bool seg_type(struct vmx_vcpu *s, enum seg seg)
@@ -346,7 +354,8 @@ static bool seg_dpl(struct vmx_vcpu *s, enum seg seg)
 
 static bool seg_reserved(struct vmx_vcpu *s, enum seg seg)
 {
-	return !idle(s, seg) && access(s, seg) & (0xfffe0f00u | (seg == SEG_CS || seg == SEG_TR ? SEG_UNUSABLE : 0));
+	return !idle(s, seg) &&
+	       access(s, seg) & (0xfffe0f00u | (seg == SEG_CS || seg == SEG_TR ? SEG_UNUSABLE : 0));
 }
 
 static bool seg_long_and_32(struct vmx_vcpu *s, enum seg seg)
@@ -359,13 +368,15 @@ static bool seg_granularity(struct vmx_vcpu *s, enum seg seg)
 	uint64_t limit = get(s, VMCS_GUEST_ES_LIMIT + 2 * seg);
 	bool g = access(s, seg) & SEG_G;
 
-	return !idle(s, seg) && !virtual_8086(s) && ((g && (limit & 0xfff) != 0xfff) || (!g && limit >> 20));
+	return !idle(s, seg) && !virtual_8086(s) &&
+	       ((g && (limit & 0xfff) != 0xfff) || (!g && limit >> 20));
 }
 
 static bool tables(struct vmx_vcpu *s)
 {
-	return !canonical(get(s, VMCS_GUEST_GDTR_BASE)) || !canonical(get(s, VMCS_GUEST_IDTR_BASE)) ||
-	       get(s, VMCS_GUEST_GDTR_LIMIT) >> 16 || get(s, VMCS_GUEST_IDTR_LIMIT) >> 16;
+	return !canonical(get(s, VMCS_GUEST_GDTR_BASE)) ||
+	       !canonical(get(s, VMCS_GUEST_IDTR_BASE)) || get(s, VMCS_GUEST_GDTR_LIMIT) >> 16 ||
+	       get(s, VMCS_GUEST_IDTR_LIMIT) >> 16;
 }
 
 /* ---- guest: RIP, RFLAGS, what is pending and blocked ---- */
@@ -404,7 +415,8 @@ static bool interrupt_masked(struct vmx_vcpu *s)
 
 static bool nmi_masked(struct vmx_vcpu *s)
 {
-	return injects(s, EVENT_NMI) && get(s, VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI);
+	return injects(s, EVENT_NMI) &&
+	       get(s, VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_BY_MOV_SS | BLOCKED_BY_NMI);
 }
 
 static bool interruptibility(struct vmx_vcpu *s)
@@ -424,7 +436,8 @@ static bool pending_debug(struct vmx_vcpu *s)
 {
 	uint64_t v = get(s, VMCS_GUEST_PENDING_DEBUG);
 	bool shadow = get(s, VMCS_GUEST_INTERRUPTIBILITY) & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS);
-	bool step = get(s, VMCS_GUEST_RFLAGS) & RFLAGS_TF && !(get(s, VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF);
+	bool step = get(s, VMCS_GUEST_RFLAGS) & RFLAGS_TF &&
+		    !(get(s, VMCS_GUEST_DEBUGCTL) & DEBUGCTL_BTF);
 
 	return v & ~0x1500ful ? true : v & BIT(15) || (shadow && !(v & DR6_BS) == step);
 }
@@ -510,7 +523,8 @@ bool vmx_audit(struct vcpu *vcpu, char *why, size_t size)
 	for (enum seg seg = SEG_ES; seg <= SEG_TR; seg++) {
 		for (unsigned i = 0; i < ARRAY_COUNT(segment_checks); i++) {
 			if (segment_checks[i].wrong(s, seg)) {
-				format(why, size, "%s: %s", regs_seg_name(seg), segment_checks[i].what);
+				format(why, size, "%s: %s", regs_seg_name(seg),
+				       segment_checks[i].what);
 				return true;
 			}
 		}

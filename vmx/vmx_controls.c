@@ -56,8 +56,8 @@ void vmx_controls_read(struct vmx_control_caps *out)
 		[VMX_ENTRY] = MSR_VMX_ENTRY,
 	};
 	static const uint32_t exact[VMX_CONTROL_WORDS] = {
-		[VMX_PIN] = MSR_VMX_TRUE_PIN, [VMX_PROC] = MSR_VMX_TRUE_PROC, [VMX_EXIT] = MSR_VMX_TRUE_EXIT,
-		[VMX_ENTRY] = MSR_VMX_TRUE_ENTRY,
+		[VMX_PIN] = MSR_VMX_TRUE_PIN, [VMX_PROC] = MSR_VMX_TRUE_PROC,
+		[VMX_EXIT] = MSR_VMX_TRUE_EXIT, [VMX_ENTRY] = MSR_VMX_TRUE_ENTRY,
 	};
 	const uint32_t *msr = cpu_rdmsr(MSR_VMX_BASIC) & VMX_BASIC_TRUE ? exact : plain;
 
@@ -73,7 +73,8 @@ void vmx_controls_read(struct vmx_control_caps *out)
  * on without the exact MSRs is off there. The preemption timer is for beds whose interrupts do not
  * leave a guest.
  */
-int vmx_controls_adjust(const struct vmx_control_caps *caps, struct vmx_controls *out, const char **missing)
+int vmx_controls_adjust(const struct vmx_control_caps *caps, struct vmx_controls *out,
+			const char **missing)
 {
 	for (unsigned i = 0; i < VMX_CONTROL_WORDS; i++)
 		out->value[i] = (uint32_t)caps->caps[i];
@@ -87,7 +88,8 @@ int vmx_controls_adjust(const struct vmx_control_caps *caps, struct vmx_controls
 			return -ENODEV;
 		}
 	}
-	if (errata_has(ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY) && caps->caps[VMX_PIN] >> 32 & PIN_PREEMPTION_TIMER)
+	if (errata_has(ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY) &&
+	    caps->caps[VMX_PIN] >> 32 & PIN_PREEMPTION_TIMER)
 		out->value[VMX_PIN] |= PIN_PREEMPTION_TIMER;
 	return 0;
 }

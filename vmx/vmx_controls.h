@@ -21,9 +21,11 @@ struct vmx_control_caps {
 
 void vmx_controls_read(struct vmx_control_caps *out);
 /* -ENODEV: a control that Keel needs is not there, *missing is its name. */
-int vmx_controls_adjust(const struct vmx_control_caps *caps, struct vmx_controls *out, const char **missing) must_check;
+int vmx_controls_adjust(const struct vmx_control_caps *caps, struct vmx_controls *out,
+			const char **missing) must_check;
 
-static inline bool vmx_control_has(const struct vmx_controls *c, enum vmx_control_word w, uint32_t bit)
+static inline bool vmx_control_has(const struct vmx_controls *c, enum vmx_control_word w,
+				   uint32_t bit)
 {
 	return c->value[w] & bit;
 }

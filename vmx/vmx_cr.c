@@ -17,11 +17,12 @@
 #include "vmm/vm.h"
 #include "vmx/vmx_insn.h"
 
-#define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | \
+		     CR0_NW | CR0_CD | CR0_PG)
 
 /* Every CPU with VMX has these. */
-#define CR4_ALWAYS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | CR4_OSFXSR | \
-		    CR4_OSXMMEXCPT)
+#define CR4_ALWAYS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | \
+		    CR4_OSFXSR | CR4_OSXMMEXCPT)
 
 /*
  * Of a PAE page-directory-pointer entry, below the address; the bits above it follow the guest's
@@ -36,8 +37,9 @@ uint64_t vmx_cr4_guest(const struct vcpu *vcpu)
 		uint8_t reg, bit;
 		uint64_t cr4;
 	} rows[] = {
-		{ 7, 2, 2, CR4_UMIP }, { 7, 1, 0, CR4_FSGSBASE }, { 1, 2, 17, CR4_PCIDE }, { 1, 2, 26, CR4_OSXSAVE },
-		{ 7, 1, 7, CR4_SMEP }, { 7, 1, 20, CR4_SMAP }, { 7, 2, 3, CR4_PKE },
+		{ 7, 2, 2, CR4_UMIP }, { 7, 1, 0, CR4_FSGSBASE }, { 1, 2, 17, CR4_PCIDE },
+		{ 1, 2, 26, CR4_OSXSAVE }, { 7, 1, 7, CR4_SMEP }, { 7, 1, 20, CR4_SMAP },
+		{ 7, 2, 3, CR4_PKE },
 	};
 	uint64_t guest = CR4_ALWAYS;
 
@@ -104,7 +106,8 @@ static int cr0_write(struct vcpu *vcpu, uint64_t value)
 	uint64_t old = vmx_reg_get(vcpu, REG_CR0), cr4 = vmx_reg_get(vcpu, REG_CR4);
 	int err = 0;
 
-	if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) || (value & CR0_NW && !(value & CR0_CD)))
+	if (value >> 32 || (value & CR0_PG && !(value & CR0_PE)) ||
+	    (value & CR0_NW && !(value & CR0_CD)))
 		return -EINVAL;
 	value = (value & CR0_DEFINED) | CR0_ET;
 	if (value & ~old & CR0_PG)
@@ -123,7 +126,8 @@ static int cr0_write(struct vcpu *vcpu, uint64_t value)
 static int cr4_write(struct vcpu *vcpu, uint64_t value)
 {
 	struct vmx_vcpu *s = vmx_of(vcpu);
-	uint64_t old = vmx_reg_get(vcpu, REG_CR4), changed = old ^ value, cr3 = vmcs_read(VMCS_GUEST_CR3);
+	uint64_t old = vmx_reg_get(vcpu, REG_CR4), changed = old ^ value,
+		 cr3 = vmcs_read(VMCS_GUEST_CR3);
 	bool lma = s->efer & EFER_LMA;
 	int err = 0;
 
@@ -152,14 +156,15 @@ static uint64_t lmsw(struct vcpu *vcpu, uint64_t source)
 
 static uint64_t gpr_value(struct vcpu *vcpu, unsigned r)
 {
-	return vmx_of(vcpu)->efer & EFER_LMA && vmcs_read(VMCS_GUEST_CS_ACCESS) & SEG_L ? vcpu->gpr[r] :
-	       (uint32_t)vcpu->gpr[r];
+	return vmx_of(vcpu)->efer & EFER_LMA && vmcs_read(VMCS_GUEST_CS_ACCESS) & SEG_L
+		       ? vcpu->gpr[r] : (uint32_t)vcpu->gpr[r];
 }
 
 void vmx_exit_cr(struct vcpu *vcpu)
 {
 	uint64_t q = vmcs_read(VMCS_QUALIFICATION);
-	unsigned length = (unsigned)vmcs_read(VMCS_EXIT_LENGTH), number = q & CR_NUMBER, how = FIELD(q, 5, 4);
+	unsigned length = (unsigned)vmcs_read(VMCS_EXIT_LENGTH), number = q & CR_NUMBER,
+		 how = FIELD(q, 5, 4);
 	int err = -EINVAL;
 
 	if (number == 8 && how <= CR_MOV_FROM) {

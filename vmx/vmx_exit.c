@@ -41,14 +41,17 @@ static void nmi_blocked_again(struct vcpu *vcpu, bool unblocked)
 static void exception(struct vcpu *vcpu)
 {
 	uint64_t info = vmcs_read(VMCS_EXIT_EVENT);
-	struct event e = { .valid = true, .type = EVENT_EXCEPTION, .vector = info & VMCS_EVENT_VECTOR };
+	struct event e = {
+		.valid = true, .type = EVENT_EXCEPTION, .vector = info & VMCS_EVENT_VECTOR,
+	};
 
 	/* vmx_run() has given the host what is its own. */
 	if (FIELD(info, 10, 8) == EVENT_NMI || e.vector == EXC_MC)
 		return;
 	nmi_blocked_again(vcpu, info & VMCS_EVENT_NMI_UNBLOCKED);
 	if (e.vector == EXC_DB) {
-		e.payload = vmcs_read(VMCS_QUALIFICATION) & (DR6_B0 | DR6_B1 | DR6_B2 | DR6_B3 | DR6_BD | DR6_BS);
+		e.payload = vmcs_read(VMCS_QUALIFICATION) &
+			    (DR6_B0 | DR6_B1 | DR6_B2 | DR6_B3 | DR6_BD | DR6_BS);
 	} else if (info & VMCS_EVENT_ERROR) {
 		e.has_error = true;
 		e.error = (uint32_t)vmcs_read(VMCS_EXIT_ERROR_CODE);
@@ -134,7 +137,8 @@ static void ept_violation(struct vcpu *vcpu)
 
 	nmi_blocked_again(vcpu, q & EPT_VIOLATION_NMI_UNBLOCKED);
 	exit_memory(vcpu, GPA(vmcs_read(VMCS_GUEST_PHYSICAL)),
-		    q & EPT_VIOLATION_FETCH ? GMEM_EXEC : q & EPT_VIOLATION_WRITE ? GMEM_WRITE : GMEM_READ);
+		    q & EPT_VIOLATION_FETCH ? GMEM_EXEC
+		    : q & EPT_VIOLATION_WRITE ? GMEM_WRITE : GMEM_READ);
 }
 
 static void ept_misconfig(struct vcpu *vcpu)
@@ -167,8 +171,8 @@ static void invalid(struct vcpu *vcpu)
 	char why[96] = "no field looks wrong";
 
 	vmx_audit(vcpu, why, sizeof(why));
-	vm_crash(vcpu->vm, "VM entry refused the guest's state (reason 0x%lx, 0x%lx): %s", vmcs_read(VMCS_EXIT_REASON),
-		 vmcs_read(VMCS_QUALIFICATION), why);
+	vm_crash(vcpu->vm, "VM entry refused the guest's state (reason 0x%lx, 0x%lx): %s",
+		 vmcs_read(VMCS_EXIT_REASON), vmcs_read(VMCS_QUALIFICATION), why);
 }
 
 static void refused(struct vcpu *vcpu)
@@ -176,7 +180,8 @@ static void refused(struct vcpu *vcpu)
 	char why[96] = "no field looks wrong";
 
 	vmx_audit(vcpu, why, sizeof(why));
-	vm_crash(vcpu->vm, "VM entry failed with error %lu: %s", vmcs_read(VMCS_INSTRUCTION_ERROR), why);
+	vm_crash(vcpu->vm, "VM entry failed with error %lu: %s", vmcs_read(VMCS_INSTRUCTION_ERROR),
+		 why);
 }
 
 const struct vmx_exit vmx_exits[VMX_ROW_COUNT] = {

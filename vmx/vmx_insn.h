@@ -16,7 +16,8 @@ static inline uint64_t vmcs_read(enum vmcs_field field)
 	uint64_t v;
 	bool failed;
 
-	__asm__ volatile("vmread %2, %0" : "=r"(v), "=@ccbe"(failed) : "r"((uint64_t)field) : "memory");
+	__asm__ volatile("vmread %2, %0" : "=r"(v), "=@ccbe"(failed)
+			 : "r"((uint64_t)field) : "memory");
 	ASSERT(!failed);
 	return v;
 }
@@ -25,7 +26,8 @@ static inline void vmcs_write(enum vmcs_field field, uint64_t v)
 {
 	bool failed;
 
-	__asm__ volatile("vmwrite %1, %2" : "=@ccbe"(failed) : "r"(v), "r"((uint64_t)field) : "memory");
+	__asm__ volatile("vmwrite %1, %2" : "=@ccbe"(failed)
+			 : "r"(v), "r"((uint64_t)field) : "memory");
 	ASSERT(!failed);
 }
 
@@ -71,5 +73,6 @@ static inline void vmx_invvpid_all(void)
 {
 	struct { uint64_t vpid, address; } operand = { 0, 0 };
 
-	__asm__ volatile("invvpid %0, %1" :: "m"(operand), "r"((uint64_t)INVVPID_ALL) : "cc", "memory");
+	__asm__ volatile("invvpid %0, %1" :: "m"(operand), "r"((uint64_t)INVVPID_ALL)
+			 : "cc", "memory");
 }

@@ -8,15 +8,17 @@
 #include "cpu/cpu.h"
 #include "cpu/features.h"
 
-#define SEG_VALID	(SEG_TYPE | SEG_S | SEG_DPL | SEG_P | SEG_AVL | SEG_L | SEG_DB | SEG_G | SEG_UNUSABLE)
+#define SEG_VALID	(SEG_TYPE | SEG_S | SEG_DPL | SEG_P | SEG_AVL | SEG_L | SEG_DB | SEG_G | \
+			 SEG_UNUSABLE)
 
 /* Field of a plain register in the VMCS; 0: it is not there or needs more than a move. */
 static const uint16_t reg_at[REG_COUNT] = {
 	[REG_CR3] = VMCS_GUEST_CR3, [REG_DR7] = VMCS_GUEST_DR7,
 	[REG_SYSENTER_CS] = VMCS_GUEST_SYSENTER_CS, [REG_SYSENTER_ESP] = VMCS_GUEST_SYSENTER_ESP,
-	[REG_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP, [REG_PAT] = VMCS_GUEST_PAT, [REG_DEBUGCTL] = VMCS_GUEST_DEBUGCTL,
-	[REG_PDPTE0] = VMCS_GUEST_PDPTE0, [REG_PDPTE1] = VMCS_GUEST_PDPTE0 + 2,
-	[REG_PDPTE2] = VMCS_GUEST_PDPTE0 + 4, [REG_PDPTE3] = VMCS_GUEST_PDPTE0 + 6,
+	[REG_SYSENTER_EIP] = VMCS_GUEST_SYSENTER_EIP, [REG_PAT] = VMCS_GUEST_PAT,
+	[REG_DEBUGCTL] = VMCS_GUEST_DEBUGCTL, [REG_PDPTE0] = VMCS_GUEST_PDPTE0,
+	[REG_PDPTE1] = VMCS_GUEST_PDPTE0 + 2, [REG_PDPTE2] = VMCS_GUEST_PDPTE0 + 4,
+	[REG_PDPTE3] = VMCS_GUEST_PDPTE0 + 6,
 };
 
 static const struct {
@@ -54,7 +56,8 @@ static void dr_set(struct vmx_vcpu *s, unsigned n, uint64_t value)
 }
 
 /* What the guest reads: its own bits from the register, the others from the shadow. */
-static uint64_t cr_get(struct vmx_vcpu *s, enum vmcs_field real, enum vmcs_field shadow, uint64_t guest)
+static uint64_t cr_get(struct vmx_vcpu *s, enum vmcs_field real, enum vmcs_field shadow,
+		       uint64_t guest)
 {
 	return (vmx_field_get(s, real) & guest) | (vmx_field_get(s, shadow) & ~guest);
 }
@@ -88,7 +91,8 @@ static void efer_set(struct vmx_vcpu *s, uint64_t value)
 
 	s->efer = value;
 	vmx_field_set(s, VMCS_GUEST_EFER, value);
-	vmx_field_set(s, VMCS_ENTRY_CONTROLS, value & EFER_LMA ? entry | ENTRY_IA32E : entry & ~(uint32_t)ENTRY_IA32E);
+	vmx_field_set(s, VMCS_ENTRY_CONTROLS,
+		      value & EFER_LMA ? entry | ENTRY_IA32E : entry & ~(uint32_t)ENTRY_IA32E);
 }
 
 static void msr_set(struct vmx_vcpu *s, enum reg r, uint64_t value)
@@ -113,7 +117,8 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 	switch (r) {
 	case REG_CR0:
 		/* The caches are the host's matter: the guest's CD and NW are only shown to it. */
-		vmx_field_set(s, VMCS_GUEST_CR0, (value & ~(CR0_CD | CR0_NW)) | vmx_cr0_fixed | CR0_ET);
+		vmx_field_set(s, VMCS_GUEST_CR0,
+			      (value & ~(CR0_CD | CR0_NW)) | vmx_cr0_fixed | CR0_ET);
 		vmx_field_set(s, VMCS_CR0_SHADOW, value);
 		break;
 	case REG_CR4:

@@ -63,7 +63,8 @@ static void host_exceptions(uint32_t reason)
 {
 	uint64_t info = vmcs_read(VMCS_EXIT_EVENT);
 
-	if ((reason & EXIT_REASON_BASIC) == VMX_EXIT_MACHINE_CHECK || (info & VMCS_EVENT_VECTOR) == EXC_MC)
+	if ((reason & EXIT_REASON_BASIC) == VMX_EXIT_MACHINE_CHECK ||
+	    (info & VMCS_EVENT_VECTOR) == EXC_MC)
 		__asm__ volatile("int $18" ::: "memory");
 	else if (FIELD(info, 10, 8) == EVENT_NMI)
 		__asm__ volatile("int $2" ::: "memory");

@@ -33,8 +33,8 @@
 #define PREEMPT_NS	250000
 
 static const uint32_t switched_msrs[VMX_MSR_COUNT] = {
-	[VMX_STAR] = MSR_STAR, [VMX_LSTAR] = MSR_LSTAR, [VMX_CSTAR] = MSR_CSTAR, [VMX_SFMASK] = MSR_SFMASK,
-	[VMX_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
+	[VMX_STAR] = MSR_STAR, [VMX_LSTAR] = MSR_LSTAR, [VMX_CSTAR] = MSR_CSTAR,
+	[VMX_SFMASK] = MSR_SFMASK, [VMX_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
 };
 
 static void make_current(struct vmx_cpu *c, hpa_t vmcs)
@@ -119,8 +119,8 @@ static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 		vmcs_write(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
 	if (vmx_control_has(&vmx_controls, VMX_PIN, PIN_PREEMPTION_TIMER))
-		vmcs_write(VMCS_PREEMPTION_TIMER,
-			   (tsc_hz / (1000000000 / PREEMPT_NS) >> (vmx_misc & VMX_MISC_TIMER_SHIFT)) + 1);
+		vmcs_write(VMCS_PREEMPTION_TIMER, (tsc_hz / (1000000000 / PREEMPT_NS) >>
+						   (vmx_misc & VMX_MISC_TIMER_SHIFT)) + 1);
 }
 
 /* What is the same on every CPU and for ever. */
@@ -197,11 +197,12 @@ static void reset_fields(struct vmx_vcpu *s)
 		uint64_t value;
 	} rows[] = {
 		{ VMCS_GUEST_CR3, 0 }, { VMCS_GUEST_DR7, DR7_RESET }, { VMCS_GUEST_DEBUGCTL, 0 },
-		{ VMCS_GUEST_PAT, PAT_RESET }, { VMCS_GUEST_PENDING_DEBUG, 0 }, { VMCS_GUEST_ACTIVITY, 0 },
-		{ VMCS_GUEST_INTERRUPTIBILITY, 0 }, { VMCS_GUEST_SYSENTER_CS, 0 }, { VMCS_GUEST_SYSENTER_ESP, 0 },
+		{ VMCS_GUEST_PAT, PAT_RESET }, { VMCS_GUEST_PENDING_DEBUG, 0 },
+		{ VMCS_GUEST_ACTIVITY, 0 }, { VMCS_GUEST_INTERRUPTIBILITY, 0 },
+		{ VMCS_GUEST_SYSENTER_CS, 0 }, { VMCS_GUEST_SYSENTER_ESP, 0 },
 		{ VMCS_GUEST_SYSENTER_EIP, 0 }, { VMCS_ENTRY_EVENT, 0 }, { VMCS_TPR_THRESHOLD, 0 },
-		{ VMCS_GUEST_PDPTE0, 0 }, { VMCS_GUEST_PDPTE0 + 2, 0 }, { VMCS_GUEST_PDPTE0 + 4, 0 },
-		{ VMCS_GUEST_PDPTE0 + 6, 0 },
+		{ VMCS_GUEST_PDPTE0, 0 }, { VMCS_GUEST_PDPTE0 + 2, 0 },
+		{ VMCS_GUEST_PDPTE0 + 4, 0 }, { VMCS_GUEST_PDPTE0 + 6, 0 },
 	};
 
 	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
@@ -307,10 +308,12 @@ void vmx_load(struct vcpu *vcpu)
 
 	if (!s->loaded)
 		load_state(s);
-	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_VPID) && s->vpid_generation != c->vpid_generation)
+	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_VPID) &&
+	    s->vpid_generation != c->vpid_generation)
 		vpid_assign(s, c);
 	if (s->flush) {
-		vmx_invept(vmx_ept_cap & EPT_CAP_INVEPT_ONE ? INVEPT_ONE : INVEPT_ALL, vmcs_read(VMCS_EPTP));
+		vmx_invept(vmx_ept_cap & EPT_CAP_INVEPT_ONE ? INVEPT_ONE : INVEPT_ALL,
+			   vmcs_read(VMCS_EPTP));
 		s->flush = false;
 	}
 	s->ready = true;
