@@ -59,7 +59,10 @@ static void stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t code, c
 
 static struct vm *make_vm(void)
 {
-	struct vm_config c = { .name = "test", .vcpus = 1, .memory = 16 * MIB, .debug_exit = true, .stopped = stopped };
+	struct vm_config c = {
+		.name = "test", .vcpus = 1, .memory = 16 * MIB, .debug_exit = true,
+		.stopped = stopped,
+	};
 	struct vm *vm = NULL;
 
 	features.physical_bits = 40;
@@ -116,8 +119,9 @@ static void stir(struct vm *vm)
 	fake_ops.reg_set(v, REG_EFER, EFER_LME | EFER_LMA | EFER_SCE);
 	fake_ops.reg_set(v, REG_CR3, 0x1234000);
 	fake_ops.reg_set(v, REG_LSTAR, 0xffffffff81800000ul);
-	fake_ops.segment_set(v, SEG_FS, &(struct segment){ .base = 0x7fff12345678ul, .limit = ~0u, .attr = 0xc093,
-							   .selector = 5 });
+	fake_ops.segment_set(v, SEG_FS, &(struct segment){
+		.base = 0x7fff12345678ul, .limit = ~0u, .attr = 0xc093, .selector = 5,
+	});
 	memset(fake_ops.fpu(v), 0, fake_ops.fpu_size());
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	vlapic_write(v, REG_LVT_TIMER, 0xec);
@@ -127,7 +131,8 @@ static void stir(struct vm *vm)
 	vlapic_set_irr(v, 0x99, true);
 	event_page_fault(v, 0xdeadbeef, 2);
 	event_nmi(v);
-	vlapic_message(vm, 0xfee00000, DELIVERY_SIPI << 8 | 0x9a);	/* from a neighbour, while this one parks */
+	/* From a neighbour, while this one parks. */
+	vlapic_message(vm, 0xfee00000, DELIVERY_SIPI << 8 | 0x9a);
 	vcpu_tsc_adjust(v, 77777);
 	bus_write(vm, HOST_PORT, 0x21, 1, 0xfb);
 	bus_write(vm, HOST_PORT, 0x43, 1, 0x34);
@@ -215,9 +220,10 @@ static void state_that_the_host_would_load(void **state)
 		enum reg r;
 		uint64_t value;
 	} bad[] = {
-		{ REG_TSC_AUX, 1ul << 32 }, { REG_DR6, 1ul << 32 }, { REG_DR7, 1ul << 40 }, { REG_DEBUGCTL, 1 },
-		{ REG_SPEC_CTRL, 1 }, { REG_XCR0, XCR0_X87 | 1ul << 62 }, { REG_CR0, 1ul << 32 }, { REG_CR4, CR4_VMXE },
-		{ REG_EFER, EFER_SVME }, { REG_CR8, 16 }, { REG_CR3, 1ul << 60 },
+		{ REG_TSC_AUX, 1ul << 32 }, { REG_DR6, 1ul << 32 }, { REG_DR7, 1ul << 40 },
+		{ REG_DEBUGCTL, 1 }, { REG_SPEC_CTRL, 1 }, { REG_XCR0, XCR0_X87 | 1ul << 62 },
+		{ REG_CR0, 1ul << 32 }, { REG_CR4, CR4_VMXE }, { REG_EFER, EFER_SVME },
+		{ REG_CR8, 16 }, { REG_CR3, 1ul << 60 },
 	};
 	static uint8_t a[STATE_MAX];
 	struct vm *one = make_vm(), *two = make_vm();
@@ -310,13 +316,14 @@ static void x2apic_rules(void **state)
 	assert_int_equal(msr_read(v, MSR_X2APIC_ID, &value), -EINVAL);	/* xAPIC mode */
 	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_X2APIC), -EINVAL);
 	assert_int_equal(msr_write(v, MSR_APIC_BASE, 0x12345000 | APIC_BASE_ENABLE), -EINVAL);
-	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_ENABLE | APIC_BASE_X2APIC), 0);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE,
+				   VLAPIC_BASE | APIC_BASE_ENABLE | APIC_BASE_X2APIC), 0);
 	assert_int_equal(msr_read(v, MSR_X2APIC_ID, &value), 0);
 	assert_int_equal(value, 0);
 	assert_int_equal(msr_write(v, MSR_X2APIC_ID, 0), -EINVAL);	/* read-only */
 	assert_int_equal(msr_read(v, MSR_X2APIC_EOI, &value), -EINVAL);	/* write-only */
 	assert_int_equal(msr_write(v, MSR_X2APIC_EOI, 1), -EINVAL);
-	assert_int_equal(msr_write(v, 0x831, 0), -EINVAL);		/* ICR is one register here */
+	assert_int_equal(msr_write(v, 0x831, 0), -EINVAL);	/* ICR is one register here */
 	assert_int_equal(msr_write(v, MSR_X2APIC_SVR, SVR_ENABLE | 0xff), 0);
 	assert_int_equal(msr_write(v, MSR_X2APIC_SELF_IPI, 0x55), 0);
 	assert_int_equal(vlapic_pending(v), 0x55);
@@ -653,7 +660,8 @@ static void bus_rules(void **state)
 	before = vm->bus.unclaimed[HOST_PORT];
 	assert_int_equal(bus_read(vm, HOST_PORT, 0xfff8, 4), 0xffffffff);
 	assert_int_equal(vm->bus.unclaimed[HOST_PORT], before + 4);
-	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x3fc, 0), 0);	/* goes, wherever its register points */
+	/* Goes, wherever its register points. */
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x3fc, 0), 0);
 	assert_int_equal(bus_read(vm, HOST_PORT, 0x1000, 1), 0xff);
 	/* Half in, half out: each byte goes where it belongs. */
 	bus_write(vm, HOST_PORT, 0x21, 1, 0xa5);
@@ -810,7 +818,9 @@ static void paused_while_it_crashes(void **state)
 /* Each allocation of a vm's birth fails once: an error, and everything given back. */
 static void births_that_fail(void **state)
 {
-	struct vm_config c = { .name = "unborn", .vcpus = 2, .memory = 16 * MIB, .debug_exit = true };
+	struct vm_config c = {
+		.name = "unborn", .vcpus = 2, .memory = 16 * MIB, .debug_exit = true,
+	};
 	struct vm *vm = NULL;
 	unsigned n;
 
@@ -838,14 +848,15 @@ static int setup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(save_load_save), cmocka_unit_test(hostile_state), cmocka_unit_test(wrong_shape),
-		cmocka_unit_test(state_that_the_host_would_load),
-		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules), cmocka_unit_test(apic_timer),
-		cmocka_unit_test(shorthands), cmocka_unit_test(apic_timer_fires_once),
-		cmocka_unit_test(apic_timer_late_callback),
-		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(every_msr), cmocka_unit_test(cpuid_leaves),
-		cmocka_unit_test(double_and_triple), cmocka_unit_test(one_report),
-		cmocka_unit_test(picks_in_order), cmocka_unit_test(bus_rules), cmocka_unit_test(debug_exit_and_reset),
+		cmocka_unit_test(save_load_save), cmocka_unit_test(hostile_state),
+		cmocka_unit_test(wrong_shape), cmocka_unit_test(state_that_the_host_would_load),
+		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules),
+		cmocka_unit_test(apic_timer), cmocka_unit_test(shorthands),
+		cmocka_unit_test(apic_timer_fires_once), cmocka_unit_test(apic_timer_late_callback),
+		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(every_msr),
+		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
+		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
+		cmocka_unit_test(bus_rules), cmocka_unit_test(debug_exit_and_reset),
 		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
 		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
 		cmocka_unit_test(births_that_fail),
