@@ -9,8 +9,8 @@
  * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
  * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
- * The life of a whole vm on a back end without a chip: its birth and all ways that it fails, the bus
- * and the machine, and ends that cross with what others still do.
+ * The life of a whole vm on a back end without a chip: its birth and all ways that it fails, the
+ * bus and the machine, and ends that cross with what others still do.
  */
 #include <setjmp.h>
 #include <stdarg.h>
