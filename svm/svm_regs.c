@@ -98,7 +98,8 @@ void svm_segment_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
 		out->attr |= SEG_UNUSABLE;
 	/* A null SS need not keep its DPL here; the CPL is what it stands for. */
 	if (seg == SEG_SS)
-		out->attr = (out->attr & ~SEG_DPL) | (uint32_t)svm_of(vcpu)->vmcb->cpl << SEG_DPL_SHIFT;
+		out->attr = (out->attr & ~SEG_DPL) |
+			    (uint32_t)svm_of(vcpu)->vmcb->cpl << SEG_DPL_SHIFT;
 }
 
 void svm_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)

@@ -271,7 +271,10 @@ static void starter(void *arg)
 	late = spawn("late", waits_for_it, NULL, -1, 0);
 }
 
-/* One that lags by more than another CPU's clock has ever shown wakes up there, and neither starves nor hogs. */
+/*
+ * One that lags by more than another CPU's clock has ever shown wakes up there, and neither starves
+ * nor hogs.
+ */
 static void far_behind_main(void)
 {
 	struct thread *t[3], *other[2];
