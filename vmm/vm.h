@@ -156,6 +156,8 @@ static inline bool vm_all_parked(const struct vm *vm)
 }
 
 void vm_stats_get(struct vm *vm, struct vm_stats *out);
+/* Likewise under vm->lock, with all vCPUs there. */
+struct vm_stats vm_stats_now(const struct vm *vm);
 /* Sums a row of the exit table over the vCPUs; name NULL behind the last. */
 const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out);
 /* Likewise of one vCPU. */
