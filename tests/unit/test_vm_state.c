@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/vm.c vmm/vcpu.c vmm/vlapic.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c
- * vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c vmm/emulate_memory.c
- * vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load.c
- * vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c lib/format.c
- * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c vdev/vioapic.c
- * vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c
- * vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
+/* links: vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vm_check.c vmm/vcpu.c
+ * vmm/vlapic.c vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c
+ * vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c
+ * vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c
+ * vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c
+ * lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c
+ * vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c
+ * vdev/vpci.c vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
  * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
  * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
@@ -21,6 +22,7 @@
 
 #include "lib/record.h"
 #include "tests/host/vm_test.h"
+#include "vmm/vm_check.h"
 #include "vmm/machine.h"
 #include "vmm/vlapic_bits.h"
 
@@ -206,10 +208,31 @@ static void wrong_shape(void **state)
 	vm_put(other);
 }
 
+/* What domstatecheck does: there and back on one vm, whatever it was at. */
+static void there_and_back(void **state)
+{
+	static uint8_t a[STATE_MAX], b[STATE_MAX];
+	struct vm *vm = make_vm();
+	size_t n, size = 0;
+
+	(void)state;
+	assert_int_equal(vm_check_state(vm, &size), -EBUSY);
+	run_clock(vm);
+	stir(vm);
+	fake_pause(vm);
+	n = save(vm, a);
+	assert_int_equal(vm_check_state(vm, &size), 0);
+	assert_int_equal(size, n);
+	assert_int_equal(save(vm, b), n);
+	assert_memory_equal(a, b, n);
+	vm_put(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(save_load_save), cmocka_unit_test(hostile_state),
+		cmocka_unit_test(save_load_save), cmocka_unit_test(there_and_back),
+		 cmocka_unit_test(hostile_state),
 		cmocka_unit_test(wrong_shape), cmocka_unit_test(state_that_the_host_would_load),
 	};
 

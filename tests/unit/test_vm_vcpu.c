@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/vm.c vmm/vcpu.c vmm/vlapic.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c
+/* links: vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu.c vmm/vlapic.c
+ * vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c
  * vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c vmm/emulate_memory.c
  * vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load.c
  * vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c lib/format.c
