@@ -80,7 +80,7 @@ uint64_t host_wall_clock(struct vdev *d);	/* seconds since 1970, UTC */
 
 /* --- interrupts: this device's own lines, by its own numbering; wiring is the machine's affair */
 void host_line_set(struct vdev *d, unsigned line, bool level);
-void host_msi(struct vdev *d, uint64_t address, uint32_t data);
+bool host_msi(struct vdev *d, uint64_t address, uint32_t data);	/* did an APIC take its vector? */
 #define HOST_LINE_MAX	4
 
 /*

@@ -123,9 +123,9 @@ void host_line_set(struct vdev *d, unsigned line, bool level)
 	machine_line_set(h->vm, &h->line[line], level);
 }
 
-void host_msi(struct vdev *d, uint64_t address, uint32_t data)
+bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 {
-	vlapic_message(host_of(d)->vm, address, data);
+	return vlapic_message(host_of(d)->vm, address, data);
 }
 
 /* ---- regions, console, machine ---- */

@@ -89,7 +89,7 @@ void host_line_set(struct vdev *d, unsigned line, bool level)
 	h->line[line] = level;
 }
 
-void host_msi(struct vdev *d, uint64_t address, uint32_t data)
+bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 {
 	struct vdev_host *h = d->host;
 
@@ -98,6 +98,7 @@ void host_msi(struct vdev *d, uint64_t address, uint32_t data)
 		h->message[h->message_count].data = data;
 	}
 	h->message_count++;
+	return !h->deaf;
 }
 
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
