@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mm/page_init.c mm/page.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
+/* links: mm/page_init.c mm/page.c mm/page_intake.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
  * tests/host/log.c */
 /*
  * A machine's memory map becomes free pages: nothing below 1 MiB, nothing reserved, nothing twice; RAM above 4 GiB comes
