@@ -35,7 +35,7 @@ struct ap_start {
 	void *stack;
 	char *block;
 	void (*main)(void);
-	enum { AP_DEAD, AP_ALIVE, AP_READY } state;
+	enum { AP_DEAD, AP_ALIVE, AP_READY, AP_REFUSED } state;
 };
 
 extern const char trampoline_start[], trampoline_end[], trampoline_fields[];
@@ -151,6 +151,8 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 	cpu_irq_restore(flags);
 	if (!wait_state(AP_READY, START_WAIT_NS))
 		return -ETIMEDOUT;
+	if (smp_ap_start.state == AP_REFUSED)
+		return -ENODEV;
 	__atomic_store_n(&cpu_count, cpu + 1, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -185,4 +187,10 @@ void smp_ap_ready(void)
 	__atomic_store_n(&smp_ap_start.state, AP_READY, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&cpu_count, __ATOMIC_ACQUIRE) <= me)
 		cpu_pause();
+}
+
+void smp_ap_refuse(void)
+{
+	__atomic_store_n(&smp_ap_start.state, AP_REFUSED, __ATOMIC_RELEASE);
+	cpu_stop();
 }

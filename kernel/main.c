@@ -5,6 +5,8 @@
  */
 #include "kernel/main.h"
 
+#include <stdarg.h>
+
 #include "boot/bootinfo.h"
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
@@ -33,6 +35,7 @@
 #include "kernel/timer.h"
 #include "kernel/trap.h"
 #include "kernel/work.h"
+#include "lib/format.h"
 #include "mm/heap.h"
 #include "mm/kmap.h"
 #include "mm/page.h"
@@ -118,8 +121,13 @@ static const struct vmm_ops *const backends[] = { &svm_ops, &vmx_ops };
 /* Every CPU that starts from here on goes the same way. */
 static void start_vmm(void)
 {
+	int err;
+
 	vmm_init(backends, ARRAY_COUNT(backends));
-	vmm_cpu_enable();
+	err = vmm_cpu_enable();
+	if (err)
+		fatal_boot("%s cannot be switched on (%s): look into the firmware's settings",
+			   vmm_ops->name, format_errno(err));
 }
 
 static void start_cpus(void)
@@ -131,8 +139,8 @@ static void start_cpus(void)
 		int err = c->enabled ? smp_start_cpu(c->apic_id, c->node, kernel_main_ap) : 0;
 
 		if (err)
-			log_error("smp: CPU with APIC id %u does not start: error %d", c->apic_id,
-				  err);
+			log_error("smp: CPU with APIC id %u does not start: %s", c->apic_id,
+				  format_errno(err));
 	}
 	log_info("smp: %u CPUs", cpu_count);
 }
@@ -207,18 +215,35 @@ void kernel_main(void)
 	stack_leave(main_stack, main_late);
 }
 
+static noreturn printf_like(1, 2) void refuse_ap(const char *fmt, ...)
+{
+	char why[80];
+	va_list ap;
+
+	va_start(ap, fmt);
+	format_v(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	log_error("smp: CPU %u is left out: %s", cpu_index(), why);
+	smp_ap_refuse();
+}
+
+/* Threads, vCPUs too, go everywhere: a CPU that lacks what the boot CPU has would be their end. */
 void kernel_main_ap(void)
 {
+	enum feature missing = features_missing_here();
+	int err;
+
 	trap_cpu_init();
 	if (smp_trap_stacks_init())
-		panic("smp: no memory for stacks");
+		refuse_ap("no memory for stacks");
+	if (missing != FEATURE_COUNT)
+		refuse_ap("it lacks %s, which the boot CPU has", features_name(missing));
 	fpu_cpu_init();
 	lapic_cpu_init();
 	timer_cpu_init();
-	vmm_cpu_enable();
-	if (features_missing_here() != FEATURE_COUNT)
-		log_warn("smp: CPU %u lacks %s", cpu_index(),
-			 features_name(features_missing_here()));
+	err = vmm_cpu_enable();
+	if (err)
+		refuse_ap("%s cannot be switched on (%s)", vmm_ops->name, format_errno(err));
 	smp_ap_ready();
 	sched_start_ap();
 }
