@@ -24,6 +24,14 @@ trampoline_start:
 	mov cr3, eax
 	mov eax, 0x20				; CR4.PAE
 	mov cr4, eax
+	cmp dword [trampoline_fields.unlock - trampoline_start], 0
+	je .unlocked
+	mov ecx, 0x1a0				; MISC_ENABLE: no CPUID limit, no XD disable,
+	rdmsr					; else NXE would be reserved
+	and eax, ~(1 << 22)
+	and edx, ~(1 << 2)
+	wrmsr
+.unlocked:
 	mov ecx, 0xc0000080			; EFER: LME, NXE
 	xor edx, edx
 	mov eax, 0x900
@@ -47,6 +55,7 @@ align 8
 trampoline_fields:
 .cr3:	dd 0
 .target: dd trampoline_start.long_mode - trampoline_start	; + the page's address
+.unlock: dd 0
 	dw GDT_KERNEL_CODE
 trampoline_gdt_pointer:
 	dw 15
@@ -55,7 +64,7 @@ trampoline_end:
 
 section .text
 bits 64
-; smp_ap_start: { cr3, stack top, per-CPU block }, struct ap_start of cpu/smp.c
+; smp_ap_start: { cr3, stack top, per-CPU block, place }, struct ap_start of cpu/smp.c
 ap_entry:
 	lgdt [boot_gdt_pointer]
 	xor eax, eax
@@ -66,6 +75,10 @@ ap_entry:
 	mov gs, eax
 	mov rax, [smp_ap_start]
 	mov cr3, rax
+	xor eax, eax
+	xchg eax, [smp_ap_start + 24]
+	test eax, eax
+	jz .late
 	mov rsp, [smp_ap_start + 8]
 	mov rax, [smp_ap_start + 16]
 	mov rdx, rax
@@ -76,3 +89,8 @@ ap_entry:
 	push rbp
 	call smp_ap_main
 	ud2
+
+; Called once, given up, and here after all: the place is another's, or gone.
+.late:	cli
+	hlt
+	jmp .late

@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chip's local APIC; see cpu/lapic.h. x2APIC is switched on wherever the CPU has it; else the
- * registers are mapped once for all CPUs, for each sees its own at the same address. A register is
- * named by its xAPIC offset in both modes.
+ * The chip's local APIC; see cpu/lapic.h. In xAPIC mode the registers are mapped once for all CPUs,
+ * for each sees its own at the same address. A register is named by its xAPIC offset in both modes.
  */
 #include "cpu/lapic.h"
 
 #include "cpu/cpu.h"
+#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "include/bits.h"
+#include "include/errno.h"
 #include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -25,6 +26,7 @@
 #define LAPIC_SVR		0x0f0
 #define LAPIC_ISR		0x100
 #define LAPIC_ESR		0x280
+#define LAPIC_LVT_CMCI		0x2f0
 #define LAPIC_ICR_LOW		0x300
 #define LAPIC_ICR_HIGH		0x310
 #define LAPIC_LVT_TIMER		0x320
@@ -39,16 +41,20 @@
 
 #define SVR_ENABLE		BIT(8)
 #define LVT_MASKED		BIT(16)
+#define LVT_MODE		BITS(10, 8)
+#define LVT_SMI			0x200
 #define LVT_NMI			0x400
 #define LVT_TSC_DEADLINE	0x40000
 #define ICR_PENDING		BIT(12)
 #define DIVIDE_BY_1		0xb
 #define CALIBRATION_NS		1000000
+#define SEND_PATIENCE_NS	1000000
 
 static volatile uint32_t *registers;	/* NULL in x2APIC mode, and before lapic_init() */
 static bool x2apic, ready, deadline_mode;
 static uint64_t ticks_mult;		/* timer ticks = TSC ticks * mult >> 32 */
 static uint32_t id_by_cpu[CPU_MAX];
+static uint32_t thermal;		/* the boot CPU's entry, if firmware has it send SMIs */
 
 static uint32_t read(unsigned reg)
 {
@@ -70,12 +76,12 @@ static void on_error(void *arg)
 	log_warn("lapic: error status %x on CPU %u", read(LAPIC_ESR), cpu_index());
 }
 
-void lapic_init(void)
+void lapic_init(bool want_x2apic)
 {
 	uint64_t base = cpu_rdmsr(MSR_APIC_BASE);
 
-	x2apic = cpu_has(FEATURE_X2APIC);
-	deadline_mode = cpu_has(FEATURE_TSC_DEADLINE);
+	x2apic = cpu_has(FEATURE_X2APIC) && (want_x2apic || base & APIC_BASE_X2APIC);
+	deadline_mode = cpu_has(FEATURE_TSC_DEADLINE) && !errata_has(ERRATUM_TSC_DEADLINE);
 	if (!x2apic) {
 		registers = kmap_io(HPA(base & APIC_BASE_ADDRESS), PAGE_SIZE, CACHE_UC);
 		if (!registers)
@@ -83,6 +89,19 @@ void lapic_init(void)
 	}
 	if (irq_claim(IRQ_ERROR, "lapic-error", on_error, NULL))
 		log_warn("lapic: no vector for errors");
+}
+
+/*
+ * Firmware may mind the temperature by SMIs of its own, which stay its own. It arranged for them on
+ * the boot CPU; the INIT that started the others has masked theirs.
+ */
+static void set_thermal(void)
+{
+	uint32_t was = read(LAPIC_LVT_THERMAL);
+
+	if ((was & LVT_MODE) == LVT_SMI && cpu_index() == 0)
+		thermal = was;
+	write(LAPIC_LVT_THERMAL, thermal ?: (uint32_t)LVT_MASKED);
 }
 
 static void mask_lvts(void)
@@ -93,7 +112,9 @@ static void mask_lvts(void)
 	if (last >= 4)
 		write(LAPIC_LVT_PMC, LVT_MASKED);
 	if (last >= 5)
-		write(LAPIC_LVT_THERMAL, LVT_MASKED);
+		set_thermal();
+	if (last >= 6)
+		write(LAPIC_LVT_CMCI, LVT_MASKED);
 	write(LAPIC_LVT_LINT0, LVT_MASKED);
 	write(LAPIC_LVT_LINT1, LVT_NMI);
 	write(LAPIC_LVT_ERROR, IRQ_ERROR);
@@ -115,10 +136,12 @@ static void set_timer_mode(void)
 		__asm__ volatile("mfence" ::: "memory");
 }
 
-void lapic_cpu_init(void)
+int lapic_cpu_init(void)
 {
 	uint64_t base = cpu_rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
 
+	if (!x2apic && base & APIC_BASE_X2APIC)
+		return -ENODEV;
 	cpu_wrmsr(MSR_APIC_BASE, base);
 	if (x2apic)
 		cpu_wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
@@ -134,6 +157,7 @@ void lapic_cpu_init(void)
 	set_timer_mode();
 	id_by_cpu[cpu_index()] = lapic_id();
 	ready = true;
+	return 0;
 }
 
 void lapic_eoi(void)
@@ -161,6 +185,18 @@ bool lapic_is_ready(void)
 	return ready;
 }
 
+/*
+ * Until the last message has been taken. One that never is, as its CPU is dead, must not keep a
+ * panic from telling of it.
+ */
+static void wait_sent(void)
+{
+	uint64_t start = tsc_read(), patience = tsc_from_ns(SEND_PATIENCE_NS);
+
+	while (read(LAPIC_ICR_LOW) & ICR_PENDING && tsc_read() - start < patience)
+		cpu_pause();
+}
+
 void lapic_send(uint32_t apic_id, uint32_t icr_low)
 {
 	uint64_t flags;
@@ -172,8 +208,7 @@ void lapic_send(uint32_t apic_id, uint32_t icr_low)
 		return;
 	}
 	flags = cpu_irq_save();
-	while (read(LAPIC_ICR_LOW) & ICR_PENDING)
-		cpu_pause();
+	wait_sent();
 	write(LAPIC_ICR_HIGH, apic_id << 24);
 	write(LAPIC_ICR_LOW, icr_low);
 	cpu_irq_restore(flags);

@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Starting the other CPUs; see cpu/smp.h. One trampoline page below 1 MiB and one struct ap_start
- * serve them all, since they start in turn; boot/trampoline.asm reads both.
+ * serve them all, since they start in turn; boot/trampoline.asm reads both. Each time there is one
+ * place to be had: who comes out of the trampoline takes it, by exchange, and a CPU that comes when
+ * it is gone, long after it was called and given up, stops. So no two share a stack.
  */
 #include "cpu/smp.h"
 
 #include "boot/bootinfo.h"
 #include "cpu/cpu.h"
+#include "cpu/features.h"
 #include "cpu/gdt.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
@@ -25,7 +28,7 @@
 #define START_WAIT_NS	1000000000
 
 struct trampoline_fields {
-	uint32_t cr3, target;
+	uint32_t cr3, target, unlock;
 	uint16_t selector, gdt_limit;
 	uint32_t gdt_base;
 } packed;
@@ -34,8 +37,9 @@ struct ap_start {
 	uint64_t cr3;
 	void *stack;
 	char *block;
+	uint32_t place;		/* 1: to be taken, with what is above */
 	void (*main)(void);
-	enum { AP_DEAD, AP_ALIVE, AP_READY } state;
+	enum { AP_DEAD, AP_ALIVE, AP_READY, AP_REFUSED } state;
 };
 
 extern const char trampoline_start[], trampoline_end[], trampoline_fields[];
@@ -43,6 +47,7 @@ extern char boot_pml4[];
 
 struct ap_start smp_ap_start;
 static hpa_t trampoline;
+static bool stuck;	/* a CPU took its place and was not heard of again */
 
 noreturn void smp_ap_main(void);
 
@@ -74,6 +79,7 @@ static int prepare_trampoline(void)
 	f->cr3 = (uint32_t)kmap_direct_hpa(boot_pml4).v;
 	f->target += (uint32_t)trampoline.v;
 	f->gdt_base += (uint32_t)trampoline.v;
+	f->unlock = features.unlocked;
 	return 0;
 }
 
@@ -120,14 +126,31 @@ static bool wake(uint32_t apic_id)
 	return wait_state(AP_ALIVE, START_WAIT_NS);
 }
 
+/*
+ * The CPU was silent for too long. Without its place it goes back to where it waits for a SIPI, and
+ * finds none should it come all the same. With it, it may hold locks and may go on at any time: it
+ * is left alone, and nobody else is started beside it.
+ */
+static int give_up(uint32_t apic_id)
+{
+	if (__atomic_exchange_n(&smp_ap_start.place, 0, __ATOMIC_ACQ_REL))
+		lapic_send(apic_id, ICR_INIT);
+	else
+		stuck = true;
+	return -ETIMEDOUT;
+}
+
 int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 {
 	unsigned cpu = cpu_count;
 	uint64_t flags;
+	bool answers;
 	int err;
 
 	if (apic_id == lapic_id())
 		return 0;
+	if (stuck)
+		return -EBUSY;
 	if (cpu == CPU_MAX)
 		return -ENOSPC;
 	if (apic_id >= XAPIC_BROADCAST && !lapic_is_x2apic())
@@ -141,16 +164,19 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 		.block = make_block(cpu, node),
 		.main = main,
 	};
-	/* What a CPU that did not start was given stays lost: it may still wake up and use it. */
+	/* What a CPU that did not start was given stays lost. */
 	if (!smp_ap_start.stack || !smp_ap_start.block)
 		return -ENOMEM;
+	__atomic_store_n(&smp_ap_start.place, 1, __ATOMIC_RELEASE);
 	if (!wake(apic_id))
-		return -ETIMEDOUT;
+		return give_up(apic_id);
 	flags = cpu_irq_save();
-	tsc_skew_measure(cpu);
+	answers = tsc_skew_measure(cpu);
 	cpu_irq_restore(flags);
-	if (!wait_state(AP_READY, START_WAIT_NS))
-		return -ETIMEDOUT;
+	if (!answers || !wait_state(AP_READY, START_WAIT_NS))
+		return give_up(apic_id);
+	if (smp_ap_start.state == AP_REFUSED)
+		return -ENODEV;
 	__atomic_store_n(&cpu_count, cpu + 1, __ATOMIC_RELEASE);
 	return 0;
 }
@@ -173,8 +199,8 @@ void smp_ap_main(void)
 	kmap_cpu_init();
 	gdt_cpu_init();
 	__atomic_store_n(&smp_ap_start.state, AP_ALIVE, __ATOMIC_RELEASE);
-	tsc_skew_answer();
-	smp_ap_start.main();
+	if (tsc_skew_answer())
+		smp_ap_start.main();
 	cpu_stop();
 }
 
@@ -185,4 +211,10 @@ void smp_ap_ready(void)
 	__atomic_store_n(&smp_ap_start.state, AP_READY, __ATOMIC_RELEASE);
 	while (__atomic_load_n(&cpu_count, __ATOMIC_ACQUIRE) <= me)
 		cpu_pause();
+}
+
+void smp_ap_refuse(void)
+{
+	__atomic_store_n(&smp_ap_start.state, AP_REFUSED, __ATOMIC_RELEASE);
+	cpu_stop();
 }

@@ -2,9 +2,10 @@
 /*
  * Host time; see cpu/tsc.h. The TSC is measured against a reference counter between two moments,
  * each read as TSC, reference, TSC: of several tries the tightest counts, so that an interruption
- * between the reads does no harm. CPUID's word on the frequency is taken only if it agrees with the
- * measurement to a thousandth: it is then the more exact.
- * Source: Intel SDM 3, "Time-Stamp Counter".
+ * between the reads does no harm. The ratio to a crystal that CPUID tells is exact, and is taken if
+ * it agrees with the measurement to a thousandth; its base frequency is a rounded number, good only
+ * where there is nothing to measure by.
+ * Source: Intel SDM 3, "Time-Stamp Counter", "Determining the Processor Base Frequency".
  */
 #include "cpu/tsc.h"
 
@@ -23,10 +24,11 @@
 #define WINDOW_MAX_US	64000
 #define WINDOW_FACTOR	50000
 #define SKEW_ROUNDS	8
-#define SKEW_WARN_NS	1000
+#define CORRECTIONS_MAX	3
+#define PATIENCE_NS	1000000000
 
 uint64_t tsc_hz, tsc_base, tsc_to_ns_mult, tsc_from_ns_mult;
-bool tsc_invariant;
+bool tsc_invariant, tsc_synchronised = true;
 
 static struct tsc_reference references[REFERENCE_MAX];
 static unsigned reference_count;
@@ -130,30 +132,54 @@ static uint64_t measure(const struct tsc_reference *r)
 	}
 }
 
-/* What CPUID says of the TSC's rate; 0 if nothing. */
-static uint64_t claimed_hz(void)
+/* Chips that tell the ratio but not the crystal. */
+static const struct {
+	uint8_t model;		/* of Intel's family 6 */
+	uint32_t hz;
+} crystals[] = {
+	{ 0x4e, 24000000 }, { 0x5e, 24000000 },		/* Skylake */
+	{ 0x5c, 19200000 }, { 0x5f, 25000000 },		/* Goldmont, Denverton */
+	{ 0x8e, 24000000 }, { 0x9e, 24000000 },		/* Kaby Lake, Coffee Lake */
+};
+
+static uint32_t known_crystal(void)
+{
+	if (features.vendor == VENDOR_INTEL && features.family == 6)
+		for (unsigned i = 0; i < ARRAY_COUNT(crystals); i++)
+			if (crystals[i].model == features.model)
+				return crystals[i].hz;
+	return 0;
+}
+
+/* The TSC's rate as CPUID tells it, exactly; 0 if it does not. */
+static uint64_t exact_hz(void)
 {
 	struct cpuid_regs r;
 
 	if (features.max_basic < 0x15)
 		return 0;
 	r = cpu_cpuid(0x15, 0);
-	if (r.eax && r.ebx && r.ecx)
-		return (uint64_t)r.ecx * r.ebx / r.eax;
+	return r.eax ? (uint64_t)(r.ecx ?: known_crystal()) * r.ebx / r.eax : 0;
+}
+
+/* The same to some MHz. */
+static uint64_t rounded_hz(void)
+{
 	return features.max_basic >= 0x16 ? (uint64_t)(cpu_cpuid(0x16, 0).eax & 0xffff) * 1000000
 					  : 0;
 }
 
-static uint64_t prefer_claim(uint64_t measured)
+/* 0 measured: nothing to measure by. */
+static uint64_t settle(uint64_t measured)
 {
-	uint64_t claim = claimed_hz();
+	uint64_t exact = exact_hz(), claim = exact ?: rounded_hz();
 	uint64_t difference = claim > measured ? claim - measured : measured - claim;
 
-	if (!claim)
-		return measured;
-	if (difference <= measured / 1000)
+	if (!measured)
 		return claim;
-	if (difference > measured / 10)
+	if (exact && difference <= measured / 1000)
+		return exact;
+	if (claim && difference > measured / 10)
 		errata_set(ERRATUM_CPUID_TSC_WRONG);
 	return measured;
 }
@@ -165,14 +191,15 @@ static const char *calibrate(void)
 	for (unsigned i = 0; i < reference_count; i++) {
 		hz = measure(&references[i]);
 		if (hz) {
-			tsc_hz = prefer_claim(hz);
+			tsc_hz = settle(hz);
 			return references[i].name;
 		}
 		log_warn("tsc: the %s stands still", references[i].name);
 	}
 	pit_start();
-	tsc_hz = prefer_claim(measure(&pit));
-	return pit.name;
+	hz = measure(&pit);
+	tsc_hz = settle(hz);
+	return hz ? pit.name : "CPUID's word";
 }
 
 void tsc_init(void)
@@ -180,7 +207,7 @@ void tsc_init(void)
 	const char *by = calibrate();
 
 	if (tsc_hz < 1000000)
-		panic("tsc: no reference to calibrate it by");
+		panic("tsc: no reference to calibrate it by, and CPUID does not tell its rate");
 	tsc_to_ns_mult = multiply_divide(1000000000, 1ul << 32, tsc_hz);
 	tsc_from_ns_mult = multiply_divide(tsc_hz, 1ul << 32, 1000000000);
 	tsc_base = tsc_read();
@@ -193,43 +220,108 @@ void tsc_init(void)
 
 /* ---- skew ---- */
 
-/* A ball between two CPUs, on a line of its own: odd to ask, even to answer. */
+/*
+ * A ball between two CPUs, on a line of its own: odd to ask, even to answer. After some rounds the
+ * ball carries what the other shall add to its TSC; 0 ends the game.
+ */
 static struct {
 	uint32_t turn;
 	uint64_t answer;
+	int64_t correction;
 } aligned(64) ball;
 
-void tsc_skew_measure(unsigned cpu)
+/* Until the ball has come; false: the other CPU keeps it for longer than a living one would. */
+static bool ball_wait(uint32_t turn)
+{
+	uint64_t start = tsc_read(), patience = tsc_from_ns(PATIENCE_NS);
+
+	while (__atomic_load_n(&ball.turn, __ATOMIC_ACQUIRE) != turn) {
+		if (tsc_read() - start > patience)
+			return false;
+		cpu_pause();
+	}
+	return true;
+}
+
+static void ball_throw(uint32_t turn)
+{
+	__atomic_store_n(&ball.turn, turn, __ATOMIC_RELEASE);
+}
+
+static uint64_t magnitude(int64_t v)
+{
+	return v < 0 ? -(uint64_t)v : (uint64_t)v;
+}
+
+/* How far the other CPU is ahead; 0 where it is nearer than the way there and back tells. */
+static bool measure_skew(uint32_t *turn, int64_t *ahead)
 {
 	uint64_t best = ~0ul;
 
-	for (unsigned i = 0; i < SKEW_ROUNDS; i++) {
+	for (unsigned i = 0; i < SKEW_ROUNDS; i++, *turn += 2) {
 		uint64_t start = tsc_read(), end;
 
-		__atomic_store_n(&ball.turn, 2 * i + 1, __ATOMIC_RELEASE);
-		while (__atomic_load_n(&ball.turn, __ATOMIC_ACQUIRE) != 2 * i + 2)
-			cpu_pause();
+		ball_throw(*turn + 1);
+		if (!ball_wait(*turn + 2))
+			return false;
 		end = tsc_read();
 		if (end - start >= best)
 			continue;
 		best = end - start;
-		skew[cpu] = (int64_t)(ball.answer - start - best / 2);
+		*ahead = (int64_t)(ball.answer - start - best / 2);
 	}
-	/* Nearer than the way there and back nobody can tell. */
-	if ((uint64_t)(skew[cpu] < 0 ? -skew[cpu] : skew[cpu]) <= best / 2)
-		skew[cpu] = 0;
-	ball.turn = 0;
-	if (tsc_to_ns((uint64_t)(skew[cpu] < 0 ? -skew[cpu] : skew[cpu])) > SKEW_WARN_NS)
-		log_warn("tsc: CPU %u is %ld ticks off CPU 0", cpu, skew[cpu]);
+	if (magnitude(*ahead) <= best / 2)
+		*ahead = 0;
+	return true;
 }
 
-void tsc_skew_answer(void)
+bool tsc_skew_measure(unsigned cpu)
 {
-	for (unsigned i = 0; i < SKEW_ROUNDS; i++) {
-		while (__atomic_load_n(&ball.turn, __ATOMIC_ACQUIRE) != 2 * i + 1)
-			cpu_pause();
-		ball.answer = tsc_read();
-		__atomic_store_n(&ball.turn, 2 * i + 2, __ATOMIC_RELEASE);
+	unsigned corrections = cpu_has(FEATURE_TSC_ADJUST) ? CORRECTIONS_MAX : 0;
+	uint32_t turn = 0;
+	int64_t ahead = 0;
+
+	ball_throw(0);
+	for (;; corrections--) {
+		if (!measure_skew(&turn, &ahead))
+			return false;
+		ball.correction = corrections ? -ahead : 0;
+		ball_throw(turn + 1);
+		if (!ball_wait(turn + 2))
+			return false;
+		turn += 2;
+		if (!ball.correction)
+			break;
+		log_info("tsc: CPU %u was %ld ticks off CPU 0", cpu, ahead);
+	}
+	skew[cpu] = ahead;
+	if (!ahead)
+		return true;
+	tsc_synchronised = false;
+	log_warn("tsc: CPU %u is %ld ticks off CPU 0", cpu, ahead);
+	return true;
+}
+
+bool tsc_skew_answer(void)
+{
+	int64_t correction;
+
+	for (uint32_t turn = 0;;) {
+		for (unsigned i = 0; i < SKEW_ROUNDS; i++, turn += 2) {
+			if (!ball_wait(turn + 1))
+				return false;
+			ball.answer = tsc_read();
+			ball_throw(turn + 2);
+		}
+		if (!ball_wait(turn + 1))
+			return false;
+		correction = ball.correction;
+		if (correction)
+			cpu_wrmsr(MSR_TSC_ADJUST,
+				  cpu_rdmsr(MSR_TSC_ADJUST) + (uint64_t)correction);
+		ball_throw(turn += 2);
+		if (!correction)
+			return true;
 	}
 }
 

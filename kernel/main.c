@@ -5,6 +5,8 @@
  */
 #include "kernel/main.h"
 
+#include <stdarg.h>
+
 #include "boot/bootinfo.h"
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
@@ -33,6 +35,7 @@
 #include "kernel/timer.h"
 #include "kernel/trap.h"
 #include "kernel/work.h"
+#include "lib/format.h"
 #include "mm/heap.h"
 #include "mm/kmap.h"
 #include "mm/page.h"
@@ -88,6 +91,31 @@ static void init_memory(void)
 		fatal_boot("there is no memory for stacks: add memory");
 }
 
+/*
+ * Firmware may ask for xAPIC, whose ids end below 255; `x2apic=yes` or `x2apic=no` is the last
+ * word.
+ */
+static bool want_x2apic(void)
+{
+	bool want = !acpi_info.x2apic_opt_out;
+	char how[8];
+
+	for (unsigned i = 0; i < acpi_info.cpu_count; i++)
+		want |= acpi_info.cpu[i].apic_id >= 255;
+	if (boot_option("x2apic", how, sizeof(how)))
+		want = how[0] == 'y';
+	return want;
+}
+
+static void init_lapic(void)
+{
+	lapic_init(want_x2apic());
+	if (lapic_cpu_init())
+		panic("lapic: the boot CPU changed its mode");
+	if (cpu_has(FEATURE_X2APIC) && !lapic_is_x2apic())
+		log_info("lapic: x2APIC is left off");
+}
+
 static void init_time(void)
 {
 	if (!hpet_init(acpi_info.hpet))
@@ -118,8 +146,13 @@ static const struct vmm_ops *const backends[] = { &svm_ops, &vmx_ops };
 /* Every CPU that starts from here on goes the same way. */
 static void start_vmm(void)
 {
+	int err;
+
 	vmm_init(backends, ARRAY_COUNT(backends));
-	vmm_cpu_enable();
+	err = vmm_cpu_enable();
+	if (err)
+		fatal_boot("%s cannot be switched on (%s): look into the firmware's settings",
+			   vmm_ops->name, format_errno(err));
 }
 
 static void start_cpus(void)
@@ -128,11 +161,11 @@ static void start_cpus(void)
 
 	for (unsigned i = 0; i < acpi_info.cpu_count && cpu_count < limit; i++) {
 		const struct acpi_cpu *c = &acpi_info.cpu[i];
-		int err = c->enabled ? smp_start_cpu(c->apic_id, c->node, kernel_main_ap) : 0;
+		int err = smp_start_cpu(c->apic_id, c->node, kernel_main_ap);
 
 		if (err)
-			log_error("smp: CPU with APIC id %u does not start: error %d", c->apic_id,
-				  err);
+			log_error("smp: CPU with APIC id %u does not start: %s", c->apic_id,
+				  format_errno(err));
 	}
 	log_info("smp: %u CPUs", cpu_count);
 }
@@ -188,6 +221,7 @@ void kernel_main(void)
 {
 	log_set_early(uart_text);
 	errata_init();
+	errata_cpu_init();
 	fpu_init();
 	fpu_cpu_init();
 	say_what_booted();
@@ -196,8 +230,7 @@ void kernel_main(void)
 		log_warn("acpi: no tables: one CPU, no power-off");
 	init_memory();
 	ioapic_init();
-	lapic_init();
-	lapic_cpu_init();
+	init_lapic();
 	init_time();
 	rtc_init();
 	ipi_init();
@@ -207,18 +240,38 @@ void kernel_main(void)
 	stack_leave(main_stack, main_late);
 }
 
+static noreturn printf_like(1, 2) void refuse_ap(const char *fmt, ...)
+{
+	char why[80];
+	va_list ap;
+
+	va_start(ap, fmt);
+	format_v(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	log_error("smp: CPU %u is left out: %s", cpu_index(), why);
+	smp_ap_refuse();
+}
+
+/* Threads, vCPUs too, go everywhere: a CPU that lacks what the boot CPU has would be their end. */
 void kernel_main_ap(void)
 {
-	trap_cpu_init();
+	enum feature missing = features_missing_here();
+	int err;
+
+	/* The stacks of NMI and #MC first, then the gates that use them. */
 	if (smp_trap_stacks_init())
-		panic("smp: no memory for stacks");
+		refuse_ap("no memory for stacks");
+	trap_cpu_init();
+	if (missing != FEATURE_COUNT)
+		refuse_ap("it lacks %s, which the boot CPU has", features_name(missing));
+	errata_cpu_init();
 	fpu_cpu_init();
-	lapic_cpu_init();
+	if (lapic_cpu_init())
+		refuse_ap("its APIC is in x2APIC mode, the boot CPU's is not");
 	timer_cpu_init();
-	vmm_cpu_enable();
-	if (features_missing_here() != FEATURE_COUNT)
-		log_warn("smp: CPU %u lacks %s", cpu_index(),
-			 features_name(features_missing_here()));
+	err = vmm_cpu_enable();
+	if (err)
+		refuse_ap("%s cannot be switched on (%s)", vmm_ops->name, format_errno(err));
 	smp_ap_ready();
 	sched_start_ap();
 }

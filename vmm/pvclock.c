@@ -53,7 +53,7 @@ static bool stable(const struct vm *vm)
 	for (unsigned i = 1; i < vm->vcpu_count; i++)
 		if (READ_ONCE(vm->vcpu[i]->tsc_adjust) != READ_ONCE(vm->vcpu[0]->tsc_adjust))
 			return false;
-	return tsc_invariant || vm->vcpu_count == 1;
+	return tsc_synchronised && (tsc_invariant || vm->vcpu_count == 1);
 }
 
 void pvclock_update(struct vcpu *vcpu)

@@ -6,7 +6,6 @@
 #include "include/errno.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
-#include "lib/format.h"
 #include "lib/string.h"
 
 #define WHY_MAX	160
@@ -36,14 +35,12 @@ void vmm_init(const struct vmm_ops *const *backends, unsigned count)
 	fatal_boot("%s", best);
 }
 
-void vmm_cpu_enable(void)
+int vmm_cpu_enable(void)
 {
 	int err = vmm_ops->cpu_enable();
 
 	this_cpu(cpu_on) = !err;
-	if (err)
-		log_error("vmm: CPU %u: %s cannot be switched on: %s", cpu_index(), vmm_ops->name,
-			  format_errno(err));
+	return err;
 }
 
 void vmm_cpu_disable(void)

@@ -11,7 +11,10 @@
  * fatal_boot says why.
  */
 void vmm_init(const struct vmm_ops *const *backends, unsigned count);
-/* This CPU, then: vmm_cpu_on tells. A CPU whose firmware differs stays off and is logged. */
-void vmm_cpu_enable(void);
+/*
+ * This CPU, then. What the back end's cpu_enable says when it fails: this CPU must run no vCPU, and
+ * as threads go everywhere, no thread.
+ */
+int vmm_cpu_enable(void) must_check;
 void vmm_cpu_disable(void);
 bool vmm_cpu_on(unsigned cpu);

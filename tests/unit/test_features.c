@@ -127,6 +127,144 @@ static void test_tcg(void **state)
 	assert_true(errata_has(ERRATUM_CPUID_TSC_WRONG));
 }
 
+/* Registers that errata_cpu_init() finds and changes. */
+static struct {
+	uint32_t msr;
+	uint64_t value;
+} msrs[4];
+
+static int find_msr(uint32_t msr)
+{
+	for (unsigned i = 0; i < ARRAY_COUNT(msrs); i++)
+		if (msrs[i].msr == msr)
+			return (int)i;
+	return -EFAULT;
+}
+
+static int some_rdmsr(uint32_t msr, uint64_t *v)
+{
+	int i = find_msr(msr);
+
+	if (i < 0)
+		return i;
+	*v = msrs[i].value;
+	return 0;
+}
+
+static int some_wrmsr(uint32_t msr, uint64_t v)
+{
+	int i = find_msr(msr);
+
+	if (i < 0)
+		return i;
+	msrs[i].value = v;
+	return 0;
+}
+
+static void chip(enum cpu_vendor vendor, unsigned family, unsigned model, unsigned stepping)
+{
+	memset(&features, 0, sizeof(features));
+	memset(msrs, 0, sizeof(msrs));
+	bootinfo.rsdp_valid = false;
+	features.vendor = vendor;
+	features.family = family;
+	features.model = model;
+	features.stepping = stepping;
+	host_rdmsr = some_rdmsr;
+	host_wrmsr = some_wrmsr;
+}
+
+static uint32_t loaded;
+
+static struct cpuid_regs cpuid_tells_revision(uint32_t leaf, uint32_t subleaf)
+{
+	(void)subleaf;
+	if (leaf == 1 && !msrs[0].value)
+		msrs[0].value = (uint64_t)loaded << 32;
+	return (struct cpuid_regs){ 0 };
+}
+
+static void test_c1e_goes_off(void **state)
+{
+	(void)state;
+	chip(VENDOR_AMD, 0x10, 4, 2);
+	msrs[0].msr = MSR_INT_PENDING;
+	msrs[0].value = 0x18001234;
+	errata_init();
+	assert_true(errata_has(ERRATUM_AMD_C1E));
+	errata_cpu_init();
+	assert_int_equal(msrs[0].value, 0x1234);
+	chip(VENDOR_AMD, 0x17, 1, 1);
+	msrs[0].msr = MSR_INT_PENDING;
+	msrs[0].value = 0x18001234;
+	errata_init();
+	errata_cpu_init();
+	assert_int_equal(msrs[0].value, 0x18001234);
+	/* A bed that says it is such a chip. */
+	chip(VENDOR_AMD, 0xf, 0x6b, 1);
+	memcpy(features.hypervisor, "TCGTCGTCGTCG", 12);
+	errata_init();
+	assert_false(errata_has(ERRATUM_AMD_C1E));
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+}
+
+static uint32_t leaf21;
+
+static struct cpuid_regs cpuid_21(uint32_t leaf, uint32_t subleaf)
+{
+	(void)subleaf;
+	return (struct cpuid_regs){ .eax = leaf == 0x80000021 ? leaf21 : 0 };
+}
+
+static uint64_t de_cfg_after(unsigned family, uint32_t eax)
+{
+	chip(VENDOR_AMD, family, 1, 1);
+	features.max_extended = 0x80000021;
+	host_cpuid = cpuid_21;
+	leaf21 = eax;
+	msrs[0].msr = MSR_DE_CFG;
+	msrs[0].value = 0x1000;
+	errata_init();
+	errata_cpu_init();
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+	return msrs[0].value;
+}
+
+static void test_lfence_is_told(void **state)
+{
+	(void)state;
+	assert_int_equal(de_cfg_after(0x17, 0), 0x1002);
+	assert_int_equal(de_cfg_after(0x10, 0), 0x1002);
+	assert_int_equal(de_cfg_after(0x11, 0), 0x1000);	/* it has no such register */
+	assert_int_equal(de_cfg_after(0xf, 0), 0x1000);
+	assert_int_equal(de_cfg_after(0x19, 4), 0x1000);	/* does so by itself */
+}
+
+static bool deadline_errs(unsigned model, unsigned stepping, uint32_t revision)
+{
+	chip(VENDOR_INTEL, 6, model, stepping);
+	msrs[0].msr = MSR_BIOS_SIGN_ID;
+	loaded = revision;
+	host_cpuid = cpuid_tells_revision;
+	errata_init();
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+	return errata_has(ERRATUM_TSC_DEADLINE);
+}
+
+static void test_microcode_mends_the_deadline(void **state)
+{
+	(void)state;
+	assert_true(deadline_errs(0x5e, 3, 0xb1));
+	assert_false(deadline_errs(0x5e, 3, 0xb2));
+	assert_true(deadline_errs(0x3f, 2, 0x39));
+	assert_false(deadline_errs(0x3f, 4, 0x0f));
+	assert_false(deadline_errs(0x55, 7, 0));	/* Cascade Lake never had it */
+	assert_false(deadline_errs(0xa7, 1, 0));
+}
+
 static void test_every_row_has_words(void **state)
 {
 	(void)state;
@@ -152,6 +290,55 @@ static void test_another_core_lacks_something(void **state)
 	assert_int_equal(features_missing_here(), FEATURE_COUNT);
 	l[1].regs.ecx = 0;
 	assert_int_equal(features_missing_here(), FEATURE_VMX);
+}
+
+static struct leaf limited[] = {
+	{ 0, 0, { 2, 0, 0, 0 } },
+	{ 1, 0, { 0x000306a9, 0, 1u << 26, 0 } },
+	{ 7, 0, { 0, 1u << 7, 0, 0 } }, { 6, 0, { 0, 0, 0, 0 } }, { 0xd, 1, { 0, 0, 0, 0 } },
+	{ 0x80000000, 0, { 0x80000001, 0, 0, 0 } },
+	{ 0x80000001, 0, { 0, 0, 0, 1u << 29 } },
+};
+static uint64_t misc_enable;
+
+static int misc_rdmsr(uint32_t msr, uint64_t *v)
+{
+	*v = misc_enable;
+	return msr == MSR_MISC_ENABLE ? 0 : -EFAULT;
+}
+
+static int misc_wrmsr(uint32_t msr, uint64_t v)
+{
+	assert_int_equal(msr, MSR_MISC_ENABLE);
+	misc_enable = v;
+	limited[0].regs.eax = v & MISC_ENABLE_CPUID_LIMIT ? 2 : 0xd;
+	limited[6].regs.edx = 1u << 29 | (v & MISC_ENABLE_XD_DISABLE ? 0 : 1u << 20);
+	return 0;
+}
+
+static void test_what_firmware_hides(void **state)
+{
+	(void)state;
+	limited[0].regs.ebx = word("Genu");
+	limited[0].regs.ecx = word("ntel");
+	limited[0].regs.edx = word("ineI");
+	PLAY(limited);
+	assert_false(cpu_has(FEATURE_NX) || cpu_has(FEATURE_SMEP));
+	/* Without leaf 0xd, which would answer with anything, there is no XSAVE to be had. */
+	fpu_init();
+	assert_int_equal(fpu_xcr0(), 0);
+	host_rdmsr = misc_rdmsr;
+	host_wrmsr = misc_wrmsr;
+	misc_enable = 0x1;
+	features_unlock();
+	assert_false(features.unlocked);
+	misc_enable = 0x1 | MISC_ENABLE_CPUID_LIMIT | MISC_ENABLE_XD_DISABLE;
+	features_unlock();
+	assert_int_equal(misc_enable, 1);
+	assert_true(features.unlocked && cpu_has(FEATURE_NX) && cpu_has(FEATURE_SMEP));
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+	features_unlock();		/* no such register: nothing happens */
 }
 
 static void test_xcr0(void **state)
@@ -181,12 +368,32 @@ static void test_xcr0(void **state)
 	assert_false(fpu_xcr0_valid(1 | 1u << 17));
 }
 
+static void test_supervisor_states_are_off(void **state)
+{
+	(void)state;
+	chip(VENDOR_AMD, 0x19, 1, 1);
+	host_cpuid = NULL;
+	msrs[0].msr = MSR_XSS;
+	msrs[0].value = 0x1800;
+	fpu_cpu_init();
+	assert_int_equal(msrs[0].value, 0x1800);	/* no such register, as far as CPUID tells */
+	features.bits[FEATURE_XSAVES / 64] |= BIT(FEATURE_XSAVES % 64);
+	fpu_cpu_init();
+	assert_int_equal(msrs[0].value, 0);
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg),
-		cmocka_unit_test(test_every_row_has_words),
-		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_xcr0),
+		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg), cmocka_unit_test(test_every_row_has_words),
+		cmocka_unit_test(test_c1e_goes_off),
+		cmocka_unit_test(test_lfence_is_told),
+		cmocka_unit_test(test_microcode_mends_the_deadline),
+		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_what_firmware_hides),
+		cmocka_unit_test(test_xcr0),
+		cmocka_unit_test(test_supervisor_states_are_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

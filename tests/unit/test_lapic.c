@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: cpu/lapic.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
+/*
+ * cpu/lapic.c on registers in memory: what it leaves alone, what it does not wait for.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cpu/cpu.h"
+#include "cpu/errata.h"
+#include "cpu/features.h"
+#include "cpu/lapic.h"
+#include "cpu/percpu.h"
+#include "cpu/tsc.h"
+#include "kernel/irq.h"
+#include "mm/kmap.h"
+
+#define VERSION		0x030
+#define LVT_CMCI	0x2f0
+#define LVT_TIMER	0x320
+#define LVT_THERMAL	0x330
+#define MASKED		(1u << 16)
+#define ICR_LOW		0x300
+#define ICR_HIGH	0x310
+#define ICR_PENDING	(1u << 12)
+
+struct features features;
+static bool misfires;
+static uint32_t registers[1024];
+static uint64_t apic_base;
+
+bool errata_has(enum erratum e)
+{
+	return misfires && e == ERRATUM_TSC_DEADLINE;
+}
+
+static uint32_t *reg(unsigned offset)
+{
+	return &registers[offset / 4];
+}
+
+void *kmap_io(hpa_t start, uint64_t size, enum paging_cache c)
+{
+	assert_int_equal(start.v, APIC_BASE_RESET);
+	(void)size;
+	(void)c;
+	return registers;
+}
+
+int irq_claim(unsigned vector, const char *name, irq_handler *fn, void *arg)
+{
+	(void)vector;
+	(void)name;
+	(void)fn;
+	(void)arg;
+	return 0;
+}
+
+static int rdmsr(uint32_t msr, uint64_t *v)
+{
+	if (msr != MSR_APIC_BASE)
+		return -EFAULT;
+	*v = apic_base;
+	return 0;
+}
+
+static void pass_time(void)
+{
+	host_tsc += 100;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(registers, 0, sizeof(registers));
+	memset(&features, 0, sizeof(features));
+	apic_base = APIC_BASE_RESET | APIC_BASE_ENABLE;
+	host_rdmsr = rdmsr;
+	host_pause = pass_time;
+	return 0;
+}
+
+/* The last message is never taken: the next goes out all the same, a millisecond later. */
+static void a_stuck_message(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	lapic_init(true);
+	assert_int_equal(lapic_cpu_init(), 0);
+	*reg(ICR_LOW) = ICR_PENDING;
+	start = host_tsc;
+	lapic_send(5, 0x400);
+	assert_in_range(host_tsc - start, 900000, 1100000);
+	assert_int_equal(*reg(ICR_HIGH), 5u << 24);
+	assert_int_equal(*reg(ICR_LOW), 0x400);
+	start = host_tsc;
+	lapic_send(6, 0x41);
+	assert_int_equal(host_tsc, start);
+}
+
+/* Chosen once; a CPU that firmware left in the other mode cannot be reached by memory. */
+static void which_mode(void **state)
+{
+	(void)state;
+	lapic_init(true);
+	assert_false(lapic_is_x2apic());		/* the chip has none */
+	features.bits[FEATURE_X2APIC / 64] |= BIT(FEATURE_X2APIC % 64);
+	lapic_init(true);
+	assert_true(lapic_is_x2apic());
+	apic_base |= APIC_BASE_X2APIC;
+	lapic_init(false);
+	assert_true(lapic_is_x2apic());		/* it stays on */
+	assert_int_equal(lapic_cpu_init(), 0);
+	apic_base &= ~APIC_BASE_X2APIC;
+	lapic_init(false);
+	assert_false(lapic_is_x2apic());
+	assert_int_equal(lapic_cpu_init(), 0);
+	memset(registers, 0, sizeof(registers));
+	apic_base |= APIC_BASE_X2APIC;
+	assert_int_equal(lapic_cpu_init(), -ENODEV);
+	for (unsigned i = 0; i < ARRAY_COUNT(registers); i++)
+		assert_int_equal(registers[i], 0);
+}
+
+/* SMIs of the thermal sensor are firmware's, on the other CPUs too; all else is masked. */
+static void entries_of_firmware(void **state)
+{
+	(void)state;
+	host_percpu_init(2);
+	lapic_init(true);
+	*reg(VERSION) = 6 << 16;
+	*reg(LVT_CMCI) = 0x200;
+	*reg(LVT_THERMAL) = 0x55;
+	assert_int_equal(lapic_cpu_init(), 0);
+	assert_int_equal(*reg(LVT_THERMAL), MASKED);
+	assert_int_equal(*reg(LVT_CMCI), MASKED);
+	*reg(LVT_THERMAL) = 0x200;
+	assert_int_equal(lapic_cpu_init(), 0);
+	assert_int_equal(*reg(LVT_THERMAL), 0x200);
+	host_cpu_become(1);
+	*reg(VERSION) = 5 << 16;
+	*reg(LVT_THERMAL) = MASKED;
+	*reg(LVT_CMCI) = 0;
+	assert_int_equal(lapic_cpu_init(), 0);
+	assert_int_equal(*reg(LVT_THERMAL), 0x200);
+	assert_int_equal(*reg(LVT_CMCI), 0);		/* it has none */
+	host_cpu_become(0);
+}
+
+static void which_timer(void **state)
+{
+	(void)state;
+	features.bits[FEATURE_TSC_DEADLINE / 64] |= BIT(FEATURE_TSC_DEADLINE % 64);
+	for (int i = 0; i < 2; i++) {
+		misfires = i;
+		lapic_init(true);
+		assert_int_equal(lapic_cpu_init(), 0);
+		assert_int_equal(*reg(LVT_TIMER), IRQ_TIMER | (i ? 0 : 1u << 18));
+	}
+	misfires = false;
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_stuck_message, setup),
+		cmocka_unit_test_setup(which_mode, setup),
+		cmocka_unit_test_setup(entries_of_firmware, setup),
+		cmocka_unit_test_setup(which_timer, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
