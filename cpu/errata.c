@@ -42,7 +42,8 @@ static bool is_bochs_vmx(void)
 
 /* ---- AMD erratum 400: "APIC Timer Interrupt Does Not Occur in Processor C-States" ---- */
 
-#define C1E_BITS	(BIT(27) | BIT(28))	/* of INT_PENDING: by SMI, by message, when all halt */
+/* Of INT_PENDING: when all cores halt, by SMI or by message. */
+#define C1E_BITS	(BIT(27) | BIT(28))
 
 static bool has_c1e(void)
 {
@@ -102,8 +103,8 @@ static const struct {
 };
 
 /*
- * CPUID leaf 1 puts it into the register's high half. 0: none was loaded; all ones: there is no such
- * register, which is no chip's way.
+ * CPUID leaf 1 puts it into the register's high half. 0: none was loaded; all ones: there is no
+ * such register, which is no chip's way.
  */
 static uint32_t microcode_revision(void)
 {

@@ -376,7 +376,8 @@ static void test_supervisor_states_are_off(void **state)
 	msrs[0].msr = MSR_XSS;
 	msrs[0].value = 0x1800;
 	fpu_cpu_init();
-	assert_int_equal(msrs[0].value, 0x1800);	/* no such register, as far as CPUID tells */
+	/* No such register, as far as CPUID tells. */
+	assert_int_equal(msrs[0].value, 0x1800);
 	features.bits[FEATURE_XSAVES / 64] |= BIT(FEATURE_XSAVES % 64);
 	fpu_cpu_init();
 	assert_int_equal(msrs[0].value, 0);
@@ -387,11 +388,13 @@ static void test_supervisor_states_are_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg), cmocka_unit_test(test_every_row_has_words),
+		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg),
+		cmocka_unit_test(test_every_row_has_words),
 		cmocka_unit_test(test_c1e_goes_off),
 		cmocka_unit_test(test_lfence_is_told),
 		cmocka_unit_test(test_microcode_mends_the_deadline),
-		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_what_firmware_hides),
+		cmocka_unit_test(test_another_core_lacks_something),
+		cmocka_unit_test(test_what_firmware_hides),
 		cmocka_unit_test(test_xcr0),
 		cmocka_unit_test(test_supervisor_states_are_off),
 	};

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Host stand-in for cpu/tsc.h: a clock of 1 GHz that only moves when the test moves host_tsc, so a
- * tick is a nanosecond. The CPU that is played reads it off by host_tsc_skew. Link tests/host/tsc.c.
+ * tick is a nanosecond. The CPU that is played reads it off by host_tsc_skew. Link
+ * tests/host/tsc.c.
  */
 #pragma once
 
