@@ -84,5 +84,8 @@ bool elf_is(const struct load_image *image);
 int elf_plan(struct load_plan *p) must_check;
 /* The entry point, as a physical address. */
 int elf_entry(struct load_plan *p, uint64_t *out) must_check;
-/* The value of Xen's note of that type, 4 or 8 bytes long. */
-bool elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out);
+/*
+ * The value of Xen's note of that type, 4 or 8 bytes long. -ENOENT: it is not there; -E2BIG: the
+ * file has too many headers or notes to look on.
+ */
+int elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out) must_check;
