@@ -147,6 +147,13 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu);
  * without a lock. vCPU thread or none running.
  */
 void vm_quiesce(struct vm *vm);
+/*
+ * Between these, this thread counts as quiet for vm_quiesce() if it is a vCPU's: it uses nothing
+ * that it read without a lock before. For whoever waits for a lock that is held across
+ * vm_quiesce(), which would else wait for him. They nest; what begin returns, end takes.
+ */
+struct vcpu *vm_quiet_begin(struct vm *vm) must_check;
+void vm_quiet_end(struct vcpu *self);
 bool vm_running(const struct vm *vm);
 
 void vm_stats_get(struct vm *vm, struct vm_stats *out);
