@@ -296,6 +296,27 @@ static void elf_refused(void **state)
 	refused(-EINVAL, "program header");
 }
 
+/* No image makes us copy more than it has. */
+static void elf_copies_once(void **state)
+{
+	(void)state;
+	make_elf(true, MIB, MIB);
+	make_note(18, 8, MIB);
+	put(56, 3, 2);
+	memcpy(file + 64 + 2 * 56, file + 64, 56);
+	refused(-EINVAL, "overlap");
+	put(64 + 2 * 56 + 24, MIB + 0x7fff, 8);
+	refused(-EINVAL, "overlap");
+	put(64 + 2 * 56 + 24, MIB + 0x8000, 8);
+	assert_int_equal(load(), 0);
+	put(64 + 2 * 56 + 8, 0, 8);
+	put(64 + 2 * 56 + 32, sizeof(file) - 0x2000, 8);
+	put(64 + 2 * 56 + 40, MIB, 8);
+	assert_int_equal(load(), 0);
+	put(64 + 2 * 56 + 32, sizeof(file) - 0x2000 + 1, 8);
+	refused(-EINVAL, "more bytes");
+}
+
 /* A file that names much to look through is refused for that, and soon. */
 static void elf_too_much(void **state)
 {
@@ -457,6 +478,7 @@ int main(void)
 		cmocka_unit_test_setup(linux_below_acpi, setup),
 		cmocka_unit_test_setup(pvh_loads, setup),
 		cmocka_unit_test_setup(elf_refused, setup),
+		cmocka_unit_test_setup(elf_copies_once, setup),
 		cmocka_unit_test_setup(elf_too_much, setup),
 		cmocka_unit_test_setup(multiboot_loads, setup),
 		cmocka_unit_test_setup(multiboot_addresses, setup),
