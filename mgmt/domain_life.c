@@ -145,7 +145,8 @@ int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt
 		e = make_vm(d, &vm, err);
 	if (e)
 		goto fail;
-	__atomic_store_n(&d->pending, 0, __ATOMIC_RELEASE);
+	/* What the last vm may still have told of its end is not about this one. */
+	__atomic_fetch_and(&d->pending, ~(uint32_t)NOTE_STOPPED, __ATOMIC_ACQ_REL);
 	d->vm = vm;
 	d->reboot_asked = d->halted = d->has_exit_code = false;
 	d->crash[0] = 0;

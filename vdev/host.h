@@ -72,7 +72,10 @@ int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n) must_chec
 
 /* --- time: the VM's clock, which stands still while the VM does not run */
 uint64_t host_clock_ns(struct vdev *d);
-/* timer < HOST_TIMER_MAX */
+/*
+ * timer < HOST_TIMER_MAX. A callback that was under way when its timer was set or cancelled may
+ * still come, and too early: a callback looks at the clock, and sets its timer anew while it waits.
+ */
 void host_timer_set(struct vdev *d, unsigned timer, uint64_t deadline_ns);
 void host_timer_cancel(struct vdev *d, unsigned timer);
 uint64_t host_wall_clock(struct vdev *d);	/* seconds since 1970, UTC */

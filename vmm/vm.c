@@ -11,6 +11,7 @@
 #include "cpu/tsc.h"
 #include "include/errno.h"
 #include "kernel/log.h"
+#include "kernel/panic.h"
 #include "kernel/thread.h"
 #include "kernel/trace.h"
 #include "lib/format.h"
@@ -517,6 +518,7 @@ void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg)
 
 	mutex_lock(&vm->lock);
 	first = vm->state != VM_DYING;
+	ASSERT(first || !done);
 	WRITE_ONCE(vm->state, VM_DYING);
 	if (first) {
 		vm->destroy_done = done;

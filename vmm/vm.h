@@ -119,7 +119,8 @@ int vm_pause(struct vm *vm) must_check;		/* waits until every vCPU is parked */
 int vm_resume(struct vm *vm) must_check;
 /*
  * Ends it from any state; returns at once; `done(arg)` (may be NULL) is called in thread context
- * when all is released but the references.
+ * when all is released but the references. Only the first caller has one: a later
+ * call must pass NULL.
  */
 void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg);
 void vm_get(struct vm *vm);

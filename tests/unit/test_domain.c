@@ -486,6 +486,17 @@ static void delayed_restart_gives_way(void **state)
 	assert_int_equal(d->state, DOMAIN_SHUTOFF);
 }
 
+static void start_keeps_other_notes(void **state)
+{
+	(void)state;
+	mgmt_note(d, NOTE_START);
+	mgmt_note(d, NOTE_STOPPED);
+	assert_int_equal(domain_start(d, NULL), 0);
+	assert_int_equal(d->pending, NOTE_START);
+	settle();
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+}
+
 static void stop_and_destroy_cross(void **state)
 {
 	(void)state;
@@ -731,7 +742,8 @@ int main(void)
 		TEST(destroy_beats_a_restart), TEST(policies), TEST(each_policy_looks_at_its_own_key),
 		TEST(reboot_starts_again_after_power_off), TEST(shutdown_takes_a_reboot_back),
 		TEST(exit_code_and_crash_reason), TEST(crashing_for_ever_ends),
-		TEST(resetting_for_ever_waits), TEST(delayed_restart_gives_way), TEST(stop_and_destroy_cross),
+		TEST(resetting_for_ever_waits), TEST(delayed_restart_gives_way), TEST(start_keeps_other_notes),
+		TEST(stop_and_destroy_cross),
 		TEST(failed_starts_leave_nothing), TEST(heap_runs_out), TEST(failed_restart_is_shut_off),
 		TEST(failed_pause_changes_nothing), TEST(closing_host_restarts_nothing), TEST(found_by_name_id_uuid),
 		TEST(names_are_unique), TEST(walk), TEST(ids_rise), TEST(events_tell_the_story), TEST(vcpus),
