@@ -67,6 +67,7 @@ struct vm_stats {
 	uint64_t exits;
 	uint64_t ram_pages, present_pages, charged_pages, table_pages;
 	uint64_t unclaimed_ports, unclaimed_mmio;
+	uint64_t unknown_msrs;			/* accesses to MSRs that a guest does not have */
 };
 
 struct vm {
@@ -94,6 +95,8 @@ struct vm {
 	bool gmem_made, released;
 
 	bool reported;			/* (a) a vCPU's registers are in the log */
+	uint32_t msr_logged[8];		/* (a) one bit per hashed unknown MSR: logged once */
+	uint32_t msr_lines;		/* (a) how many of them came into the log or would have */
 	bool stop_told, stopping;	/* (a) it ended itself: reason known; no vCPU enters any
 					 * more */
 	enum vm_stop stop_why;
