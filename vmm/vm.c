@@ -293,8 +293,8 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	mutex_init(&vm->lock, "vm");
 	waitq_init(&vm->parked_wait);
 	waitq_init(&vm->resume_wait);
-	work_init(&vm->stopped_work, stopped_work);
-	work_init(&vm->destroy_work, destroy_work);
+	work_init_slow(&vm->stopped_work, stopped_work);	/* both wait for vCPUs */
+	work_init_slow(&vm->destroy_work, destroy_work);
 	err = build(vm);
 	if (err) {
 		release(vm);
