@@ -31,6 +31,8 @@ struct vioapic_config {
 int vioapic_create(const struct vioapic_config *config, struct vdev **out);
 
 void vioapic_line(struct vdev *d, unsigned pin, bool level);
+/* Is the pin not masked? Takes no lock. */
+bool vioapic_open(struct vdev *d, unsigned pin);
 /*
  * The end of a level-triggered interrupt with this vector, broadcast by a local APIC. No
  * lock may be held.

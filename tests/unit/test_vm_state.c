@@ -27,10 +27,12 @@
 #include "lib/record.h"
 #include "tests/host/fake_ops.h"
 #include "tests/host/memory.h"
+#include "vdev/vpic.h"
 #include "vmm/exit.h"
 #include "vmm/machine.h"
 #include "vmm/msr.h"
 #include "vmm/pvclock.h"
+#include "vmm/vdev_host.h"
 #include "vmm/vlapic_bits.h"
 
 bool errata_has(enum erratum e)
@@ -761,6 +763,38 @@ static void bus_full(void **state)
 	vm_put(vm);
 }
 
+/* An edge is heard where a controller lets it through and a vCPU takes it. */
+static void lines_that_are_heard(void **state)
+{
+	struct vdev_line l = { .gsi = 2, .wired = true };
+	struct vm *vm = make_vm();
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+
+	(void)state;
+	host_tsc += 1000;
+	assert_false(machine_line_heard(vm, &l));	/* masked in both */
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xfe);
+	assert_true(machine_line_heard(vm, &l));
+	vpic_line(pic, 0, true);
+	assert_false(machine_line_heard(vm, &l));	/* it waits there still */
+	assert_int_equal(vpic_acknowledge(pic), 8);
+	assert_true(machine_line_heard(vm, &l));
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xff);
+	assert_false(machine_line_heard(vm, &l));
+	bus_write(vm, HOST_MMIO, 0xfec00000, 4, 0x14);
+	bus_write(vm, HOST_MMIO, 0xfec00010, 4, 0x30);
+	assert_true(machine_line_heard(vm, &l));
+	vm->vcpu[0]->sleeping = true;
+	host_tsc += 1000;
+	assert_false(machine_line_heard(vm, &l));
+	vm->vcpu[0]->exit_tsc = host_tsc + 10;		/* it was woken, and sleeps again */
+	host_tsc += 1000;
+	assert_true(machine_line_heard(vm, &l));
+	assert_false(machine_line_heard(vm, &l));
+	vm->vcpu[0]->sleeping = false;
+	vm_put(vm);
+}
+
 static void debug_exit_and_reset(void **state)
 {
 	struct vm *vm = make_vm();
@@ -946,6 +980,7 @@ int main(void)
 		cmocka_unit_test(unknown_msrs_are_counted),
 		cmocka_unit_test(picks_in_order), cmocka_unit_test(bus_rules),
 		cmocka_unit_test(bus_changes_wait), cmocka_unit_test(bus_full),
+		cmocka_unit_test(lines_that_are_heard),
 		cmocka_unit_test(debug_exit_and_reset),
 		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
 		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
