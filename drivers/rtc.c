@@ -13,14 +13,19 @@
 #define RTC_INDEX	0x70
 #define RTC_DATA	0x71
 
-enum { RTC_SECONDS = 0, RTC_MINUTES = 2, RTC_HOURS = 4, RTC_DAY = 7, RTC_MONTH = 8, RTC_YEAR = 9, RTC_A = 10, RTC_B = 11 };
+enum {
+	RTC_SECONDS = 0, RTC_MINUTES = 2, RTC_HOURS = 4, RTC_DAY = 7, RTC_MONTH = 8, RTC_YEAR = 9,
+	RTC_A = 10, RTC_B = 11,
+};
 
 #define RTC_A_UPDATING	BIT(7)
 #define RTC_B_24H	BIT(1)
 #define RTC_B_BINARY	BIT(2)
 #define RTC_HOURS_PM	BIT(7)
 
-static const uint8_t fields[] = { RTC_SECONDS, RTC_MINUTES, RTC_HOURS, RTC_DAY, RTC_MONTH, RTC_YEAR };
+static const uint8_t fields[] = {
+	RTC_SECONDS, RTC_MINUTES, RTC_HOURS, RTC_DAY, RTC_MONTH, RTC_YEAR,
+};
 
 static uint64_t boot_wall_ns;
 

@@ -137,8 +137,9 @@ static void account(struct queue *q, uint64_t now)
 }
 
 /*
- * The thread leaves `from` for `to`, keeping its lead over the queue's clock, or as much of its lag as enqueue() would leave it: one that
- * slept for days lags by more than `to`'s clock has ever shown.
+ * The thread leaves `from` for `to`, keeping its lead over the queue's clock, or as much of its lag
+ * as enqueue() would leave it: one that slept for days lags by more than `to`'s clock has ever
+ * shown.
  */
 static void translate(struct thread *t, struct queue *from, const struct queue *to)
 {
@@ -188,7 +189,10 @@ static struct thread *first_fit(struct queue *q, unsigned cpu)
 	return thread_of(n);
 }
 
-/* The one that has been here longest; NULL if that is the one which runs: its turn comes when it waits. */
+/*
+ * The one that has been here longest; NULL if that is the one which runs: its turn comes when it
+ * waits.
+ */
 static struct thread *eldest_fit(struct queue *q, unsigned cpu)
 {
 	struct thread *t = fits(q->current, cpu) ? q->current : NULL;

@@ -2,11 +2,11 @@
 /*
  * Deferred work. Each CPU has a list and a worker thread pinned to it; work runs on the CPU that
  * queued it. Before work_start(), and on a CPU without a worker, the boot CPU's list takes it. Slow
- * work has one list, and several workers that take from it wherever they are: so many items may wait
- * at once before one of them delays another.
+ * work has one list, and several workers that take from it wherever they are: so many items may
+ * wait at once before one of them delays another.
  *
- * Locking: list->lock (LOCK_WAIT, irq-safe) guards one list, what its workers run, and state and cpu
- * of the items in it. An item's `cpu` names its list as long as it is queued.
+ * Locking: list->lock (LOCK_WAIT, irq-safe) guards one list, what its workers run, and state and
+ * cpu of the items in it. An item's `cpu` names its list as long as it is queued.
  */
 #include "kernel/work.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: deferred work: a function run soon in thread context. For what an interrupt handler or a
- * device under its lock must not do itself. A work item queued twice before it runs runs once.
+ * Contract: deferred work: a function run soon in thread context. For what an interrupt handler or
+ * a device under its lock must not do itself. A work item queued twice before it runs runs once.
  *
  * Work is done by one worker thread per CPU, in turn, so it must not wait for anybody who may take
  * his time: a guest's vCPUs, say. Slow work may: it has a few workers of its own, on any CPU.

@@ -69,8 +69,8 @@ int domain_suspend(struct domain *d, struct mgmt_error *err);
 int domain_resume(struct domain *d, struct mgmt_error *err);
 int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
 /*
- * A running guest's state is saved, put back to power-up, loaded and compared, and the guest goes on.
- * `size`: bytes of its saved form. -EIO when it does not come back the same.
+ * A running guest's state is saved, put back to power-up, loaded and compared, and the guest goes
+ * on. `size`: bytes of its saved form. -EIO when it does not come back the same.
  */
 int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err);
 /* The console, for console_attach() and the rest of mgmt/console.h; the domain may be shut off. */

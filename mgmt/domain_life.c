@@ -8,8 +8,8 @@
  *
  * A guest that ends again and again would fill the log and the CPUs with its starts. The first
  * restart is immediate; each further one waits twice as long, to at most a minute, and each minute
- * that a guest has run forgives one. So in the long run it gets one start a minute. One that crashes
- * is left shut off after some of these. What a user does starts the counts anew.
+ * that a guest has run forgives one. So in the long run it gets one start a minute. One that
+ * crashes is left shut off after some of these. A user's start begins the counts anew.
  */
 #include "cpu/tsc.h"
 #include "include/bits.h"

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "cpu/debugregs.h"
 #include "svm/vmcb.h"
 #include "vmm/vcpu.h"
 
@@ -12,7 +13,7 @@ struct svm_vcpu {
 	hpa_t vmcb_hpa;
 	void *fpu;			/* guest's extended state while it is not in the CPU */
 	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
-	uint64_t dr[4];			/* truth while not loaded */
+	struct debugregs debug;
 	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID, which is
 					 * how a flush is done */
 	hpa_t host_vmcb;		/* that CPU's */

@@ -32,31 +32,6 @@ static void *vmcb_at(struct vcpu *vcpu, uint16_t offset)
 	return (char *)svm_of(vcpu)->vmcb + offset;
 }
 
-static uint64_t dr_get(struct svm_vcpu *s, unsigned n)
-{
-	if (!s->loaded)
-		return s->dr[n];
-	switch (n) {
-	case 0: return cpu_read_dr0();
-	case 1: return cpu_read_dr1();
-	case 2: return cpu_read_dr2();
-	default: return cpu_read_dr3();
-	}
-}
-
-static void dr_set(struct svm_vcpu *s, unsigned n, uint64_t value)
-{
-	s->dr[n] = value;
-	if (!s->loaded)
-		return;
-	switch (n) {
-	case 0: cpu_write_dr0(value); break;
-	case 1: cpu_write_dr1(value); break;
-	case 2: cpu_write_dr2(value); break;
-	default: cpu_write_dr3(value); break;
-	}
-}
-
 uint64_t svm_reg_get(struct vcpu *vcpu, enum reg r)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
@@ -68,7 +43,7 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg r)
 	case REG_CR8: return vcpu->vlapic.tpr >> 4;
 	case REG_XCR0: return s->loaded && cpu_has(FEATURE_XSAVE) ? cpu_xgetbv(0) : s->xcr0;
 	case REG_TSC_AUX: return s->tsc_aux;
-	case REG_DR0 ... REG_DR3: return dr_get(s, r - REG_DR0);
+	case REG_DR0 ... REG_DR3: return debugregs_get(&s->debug, s->loaded, r - REG_DR0);
 	default: return 0;
 	}
 }
@@ -101,7 +76,7 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 			cpu_wrmsr(MSR_TSC_AUX, value);
 		break;
 	case REG_DR0 ... REG_DR3:
-		dr_set(s, r - REG_DR0, value);
+		debugregs_set(&s->debug, s->loaded, r - REG_DR0, value);
 		break;
 	default:
 		break;
@@ -123,7 +98,8 @@ void svm_segment_get(struct vcpu *vcpu, enum seg seg, struct segment *out)
 		out->attr |= SEG_UNUSABLE;
 	/* A null SS need not keep its DPL here; the CPL is what it stands for. */
 	if (seg == SEG_SS)
-		out->attr = (out->attr & ~SEG_DPL) | (uint32_t)svm_of(vcpu)->vmcb->cpl << SEG_DPL_SHIFT;
+		out->attr = (out->attr & ~SEG_DPL) |
+			    (uint32_t)svm_of(vcpu)->vmcb->cpl << SEG_DPL_SHIFT;
 }
 
 void svm_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)

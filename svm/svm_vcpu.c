@@ -109,7 +109,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	s->tsc_aux = 0;
 	s->nmi_iret_rip = ~0ul;
 	s->virq_in_flight = s->window = false;
-	memset(s->dr, 0, sizeof(s->dr));
+	s->debug = (struct debugregs){ 0 };
 	fpu_area_init(s->fpu);
 	svm_flush_tlb(vcpu);
 }
@@ -152,10 +152,7 @@ static void load_state(struct svm_vcpu *s)
 	 * VMRUN loads CR2 from the VMCB, but not on every bed; exits leave the guest's in the CPU.
 	 */
 	cpu_write_cr2(s->vmcb->cr2);
-	cpu_write_dr0(s->dr[0]);
-	cpu_write_dr1(s->dr[1]);
-	cpu_write_dr2(s->dr[2]);
-	cpu_write_dr3(s->dr[3]);
+	debugregs_restore(&s->debug);
 	if (cpu_has(FEATURE_RDTSCP))
 		cpu_wrmsr(MSR_TSC_AUX, s->tsc_aux);
 	if (s->cpu != (int)cpu_index())
@@ -188,9 +185,6 @@ void svm_leave_cpu(struct vcpu *vcpu)
 		(void)!cpu_xsetbv_safe(0, fpu_xcr0());
 	}
 	fpu_save(s->fpu);
-	s->dr[0] = cpu_read_dr0();
-	s->dr[1] = cpu_read_dr1();
-	s->dr[2] = cpu_read_dr2();
-	s->dr[3] = cpu_read_dr3();
+	debugregs_save(&s->debug);
 	s->loaded = s->ready = false;
 }

@@ -84,9 +84,9 @@ uint64_t host_wall_clock(struct vdev *d);	/* seconds since 1970, UTC */
 /* --- interrupts: this device's own lines, by its own numbering; wiring is the machine's affair */
 void host_line_set(struct vdev *d, unsigned line, bool level);
 /*
- * Could the guest take the line's last rising edge, as far as is known: is the line let through, and
- * has a vCPU run since this was asked last? For a device that makes edges by a timer, so that it
- * makes fewer while nobody listens.
+ * Could the guest take the line's last rising edge, as far as is known: is the line let through,
+ * and has a vCPU run since this was asked last? For a device that makes edges by a timer, so that
+ * it makes fewer while nobody listens.
  */
 bool host_line_heard(struct vdev *d, unsigned line);
 void host_msi(struct vdev *d, uint64_t address, uint32_t data);

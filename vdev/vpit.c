@@ -378,7 +378,10 @@ static void vpit_write(struct vdev *d, unsigned region, uint64_t offset, unsigne
 	host_unlock(d, flags);
 }
 
-/* Channel 0 silent, where firmware leaves it ticking at 18.2 Hz for nobody; channels 1 and 2 without a count. */
+/*
+ * Channel 0 silent, where firmware leaves it ticking at 18.2 Hz for nobody; channels 1 and 2
+ * without a count.
+ */
 static void vpit_reset(struct vdev *d)
 {
 	struct vpit *p = vpit_of(d);

@@ -155,7 +155,7 @@ static void thaw(struct vrtc *t, uint64_t now, uint64_t phase)
 	t->seen = now;
 }
 
-/* `at` moved on to the next second that begins a unit whose number is `wanted`, of `count` units. */
+/* `at` moved on to the next second that begins a unit of number `wanted`, of `count` units. */
 static uint64_t advance(uint64_t at, unsigned unit, unsigned wanted, unsigned count)
 {
 	unsigned now = (unsigned)(at / unit % count);

@@ -34,9 +34,10 @@ struct bus {
 int bus_init(struct bus *b) must_check;
 void bus_fini(struct bus *b);
 /*
- * The device's claim on that region, in place of the one it had. -EEXIST when it overlaps another's;
- * `size` 0 withdraws it, whatever `base` says. Waits for the vm's other vCPUs: from a vCPU's exit or
- * while none runs, with no lock held (nor vm->lock: a vCPU takes that on its way to park).
+ * The device's claim on that region, in place of the one it had. -EEXIST when it overlaps
+ * another's; `size` 0 withdraws it, whatever `base` says. Waits for the vm's other vCPUs: from a
+ * vCPU's exit or while none runs, with no lock held (nor vm->lock: a vCPU takes that on its way to
+ * park).
  */
 int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
 	      uint64_t size) must_check;

@@ -32,7 +32,7 @@ struct block {
 	struct start_region map[LOAD_MAP_MAX];
 };
 
-/* A file with too much to look through is taken for one, so that the plan tells why it is refused. */
+/* A file with too much to look through is taken for one, so that the plan tells why not. */
 static bool pvh_is(const struct load_image *image)
 {
 	uint64_t entry;

@@ -53,7 +53,8 @@ void machine_eoi(struct vm *vm, unsigned vector);
 /* Real time (UTC, ns since 1970) at which the VM's clock was 0. */
 uint64_t machine_boot_wall_ns(struct vm *vm);
 
-void machine_reset(struct vm *vm);		/* every device to its power-up state; no vCPU runs */
+/* Every device to its power-up state; no vCPU runs. */
+void machine_reset(struct vm *vm);
 void machine_power_button(struct vm *vm);
 void machine_console_input(struct vm *vm);
 

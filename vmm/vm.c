@@ -15,11 +15,7 @@
 #include "kernel/thread.h"
 #include "kernel/trace.h"
 #include "lib/format.h"
-#include "lib/record.h"
-#include "lib/string.h"
 #include "mm/heap.h"
-#include "vmm/emulate.h"
-#include "vmm/load.h"
 #include "vmm/machine.h"
 
 /* ---- waiting for vCPUs ---- */
@@ -59,11 +55,6 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu)
 	return alive;
 }
 
-static bool all_parked(struct vm *vm)
-{
-	return READ_ONCE(vm->parked_count) == vm->vcpu_count;
-}
-
 /*
  * Under the lock, which is given up meanwhile: no vCPU runs on in `state`. False if it was no
  * longer the vm's state before all were parked.
@@ -73,7 +64,7 @@ static bool wait_parked(struct vm *vm, enum vm_state state)
 	vm->state = state;
 	request_all(vm, VCPU_REQ_STOP);
 	mutex_unlock(&vm->lock);
-	WAITQ_WAIT(&vm->parked_wait, all_parked(vm) || READ_ONCE(vm->state) != state,
+	WAITQ_WAIT(&vm->parked_wait, vm_all_parked(vm) || READ_ONCE(vm->state) != state,
 		   THREAD_FOREVER);
 	mutex_lock(&vm->lock);
 	return vm->state == state;
@@ -234,13 +225,11 @@ static int build(struct vm *vm)
 	return err;
 }
 
-static struct vm_stats stats_of(const struct vm *vm);
-
 /* From outside, what exits and timers use is there to be asked until here; vm->lock says so. */
 static void release_machine(struct vm *vm)
 {
 	if (vm->vcpu_count)
-		vm->last_stats = stats_of(vm);
+		vm->last_stats = vm_stats_now(vm);
 	machine_destroy(vm);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_destroy(vm->vcpu[i]);
@@ -318,75 +307,6 @@ void vm_put(struct vm *vm)
 	heap_free(vm);
 }
 
-/* ---- the image ---- */
-
-static void flat_segments(struct vcpu *vcpu, const struct load_entry *e, bool long_mode)
-{
-	struct segment code = {
-		.limit = 0xffffffff, .selector = 0x10, .attr = SEG_P | SEG_S | SEG_G | 0xb,
-	};
-	struct segment data = {
-		.limit = 0xffffffff, .selector = 0x18, .attr = SEG_P | SEG_S | SEG_G | SEG_DB | 3,
-	};
-	struct segment tr = { .limit = 0x67, .attr = SEG_P | 0xb };
-	struct segment gdtr = { .base = e->gdt.v, .limit = e->gdt_size ? e->gdt_size - 1 : 0 };
-
-	code.attr |= long_mode ? SEG_L : SEG_DB;
-	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
-		vmm_ops->segment_set(vcpu, s, s == SEG_CS ? &code : &data);
-	vmm_ops->segment_set(vcpu, SEG_TR, &tr);
-	vmm_ops->segment_set(vcpu, SEG_GDTR, &gdtr);
-	vmm_ops->segment_set(vcpu, SEG_IDTR, &(struct segment){ 0 });
-	vmm_ops->segment_set(vcpu, SEG_LDTR, &(struct segment){ .attr = SEG_UNUSABLE });
-}
-
-static void set_entry(struct vcpu *vcpu, const struct load_entry *e)
-{
-	bool long_mode = e->start == LOAD_START_LINUX64;
-
-	flat_segments(vcpu, e, long_mode);
-	vcpu->gpr[GPR_RAX] = e->rax;
-	vcpu->gpr[GPR_RBX] = e->rbx;
-	vcpu->gpr[GPR_RSI] = e->rsi;
-	vcpu->gpr[GPR_RSP] = e->rsp;
-	vcpu->gpr[GPR_RDX] = 0;
-	vcpu->rip = e->rip;
-	vmm_ops->reg_set(vcpu, REG_CR4, long_mode ? CR4_PAE : 0);
-	vmm_ops->reg_set(vcpu, REG_CR3, long_mode ? e->cr3.v : 0);
-	vmm_ops->reg_set(vcpu, REG_EFER, long_mode ? EFER_LME | EFER_LMA : 0);
-	vmm_ops->reg_set(vcpu, REG_CR0, CR0_PE | CR0_ET | CR0_NE | (long_mode ? CR0_PG : 0));
-	vlapic_firmware_state(vcpu);
-}
-
-int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t why_size)
-{
-	struct load_image in = {
-		.kernel = image->kernel, .kernel_size = image->kernel_size,
-		.initrd = image->initrd, .initrd_size = image->initrd_size,
-		.cmdline = image->cmdline,
-	};
-	uint64_t low = MIN(vm->config.memory, MACHINE_LOW_MAX);
-	struct load_machine m = {
-		.gmem = &vm->gmem, .ram_low_end = low, .ram_high_size = vm->config.memory - low,
-		.rsdp = GPA(MACHINE_ACPI), .acpi = GPA(MACHINE_ACPI),
-		.acpi_size = MACHINE_ACPI_SIZE, .ecam = GPA(MACHINE_ECAM),
-		.ecam_size = MACHINE_ECAM_SIZE,
-	};
-	struct load_entry entry = { 0 };
-	int err = machine_load_tables(vm);
-
-	if (err) {
-		format(why, why_size, "the ACPI tables cannot be written: %s", format_errno(err));
-		return err;
-	}
-	err = load_image(&in, &m, &entry, why, why_size);
-	if (err)
-		return err;
-	set_entry(vm->vcpu[0], &entry);
-	log_info("%s: loaded %s", vm->config.name, entry.kind);
-	return 0;
-}
-
 /* ---- running ---- */
 
 int vm_start(struct vm *vm)
@@ -431,7 +351,7 @@ int vm_resume(struct vm *vm)
 	int err = 0;
 
 	mutex_lock(&vm->lock);
-	if (vm->state != VM_PAUSED || !all_parked(vm)) {
+	if (vm->state != VM_PAUSED || !vm_all_parked(vm)) {
 		err = -EINVAL;
 	} else {
 		clock_start(vm);
@@ -555,151 +475,4 @@ void vm_nmi(struct vm *vm)
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		event_nmi(vm->vcpu[i]);
 	mutex_unlock(&vm->lock);
-}
-
-static void add_exits(const struct vcpu *v, unsigned row, struct exit_count *sum)
-{
-	sum->count += READ_ONCE(v->exits[row].count);
-	sum->ticks += READ_ONCE(v->exits[row].ticks);
-}
-
-static struct vm_stats stats_of(const struct vm *vm)
-{
-	struct vm_stats s = {
-		.ram_pages = vm->gmem.ram_pages, .present_pages = vm->gmem.present_pages,
-		.charged_pages = READ_ONCE(vm->charge.pages),
-		.table_pages = vm->gmem.tables.table_pages,
-		.unclaimed_ports = vm->bus.unclaimed[HOST_PORT],
-		.unclaimed_mmio = vm->bus.unclaimed[HOST_MMIO],
-	};
-	struct exit_count sum = { 0 };
-
-	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		const struct vcpu *v = vm->vcpu[i];
-
-		s.run_ticks += thread_run_ticks(v->thread);
-		s.wait_ticks += thread_wait_ticks(v->thread);
-		s.unknown_msrs += READ_ONCE(v->msr_unknown);
-		for (unsigned row = 0; row < EXIT_ROW_MAX; row++)
-			add_exits(v, row, &sum);
-	}
-	s.exits = sum.count;
-	s.keel_ticks = sum.ticks;
-	return s;
-}
-
-void vm_stats_get(struct vm *vm, struct vm_stats *out)
-{
-	mutex_lock(&vm->lock);
-	*out = vm->vcpu_count ? stats_of(vm) : vm->last_stats;
-	mutex_unlock(&vm->lock);
-}
-
-const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out)
-{
-	const char *name = row < EXIT_ROW_MAX ? vmm_ops->exit_name(row) : NULL;
-
-	*out = (struct exit_count){ 0 };
-	mutex_lock(&vm->lock);
-	for (unsigned i = 0; name && i < vm->vcpu_count; i++)
-		add_exits(vm->vcpu[i], row, out);
-	mutex_unlock(&vm->lock);
-	return name;
-}
-
-const char *vm_vcpu_exit_stats(struct vm *vm, unsigned id, unsigned row, struct exit_count *out)
-{
-	const char *name = row < EXIT_ROW_MAX ? vmm_ops->exit_name(row) : NULL;
-
-	*out = (struct exit_count){ 0 };
-	mutex_lock(&vm->lock);
-	if (name && id < vm->vcpu_count)
-		add_exits(vm->vcpu[id], row, out);
-	mutex_unlock(&vm->lock);
-	return name;
-}
-
-int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
-{
-	const struct vcpu *v;
-	int err = -ENOENT;
-
-	mutex_lock(&vm->lock);
-	if (id < vm->vcpu_count) {
-		v = vm->vcpu[id];
-		*out = (struct vcpu_info){
-			.activity = v->activity, .parked = v->parked, .cpu = thread_cpu(v->thread),
-			.run_ticks = thread_run_ticks(v->thread), .rip = v->rip,
-		};
-		err = 0;
-	}
-	mutex_unlock(&vm->lock);
-	return err;
-}
-
-/* ---- saved form ---- */
-
-int vm_save_state(struct vm *vm, struct record_writer *w)
-{
-	if (vm->state != VM_PAUSED || !all_parked(vm))
-		return -EBUSY;
-	record_begin(w, "vm", 0, 1);
-	record_put_u32(w, vm->vcpu_count);
-	record_put_u64(w, vm->config.memory);
-	record_put_u64(w, vm->clock_frozen_ns);
-	record_put_u64(w, vm->clock_frozen_tsc);
-	record_end(w);
-	cpuid_save(vm->cpuid, w);
-	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		vcpu_save(vm->vcpu[i], w);
-	machine_save(vm, w);
-	return 0;
-}
-
-static int load_head(struct vm *vm, struct record_reader *r, uint32_t version)
-{
-	bool same = version == 1 && record_get_u32(r) == vm->vcpu_count;
-	uint64_t ns, tsc;
-
-	same &= record_get_u64(r) == vm->config.memory;
-	ns = record_get_u64(r);
-	tsc = record_get_u64(r);
-	if (!same || record_finish(r))
-		return -EINVAL;
-	vm->clock_frozen_ns = ns;
-	vm->clock_frozen_tsc = tsc;
-	return 0;
-}
-
-static int load_record(struct vm *vm, const struct record_head *h, struct record_reader *body)
-{
-	if (!strcmp(h->name, "vm"))
-		return load_head(vm, body, h->version);
-	if (!strcmp(h->name, "cpuid"))
-		return cpuid_check(vm->cpuid, body);
-	if (!strcmp(h->name, "vcpu") || !strcmp(h->name, "vlapic")) {
-		struct vcpu *v = h->instance < vm->vcpu_count ? vm->vcpu[h->instance] : NULL;
-
-		if (!v)
-			return -EINVAL;
-		return h->name[1] == 'c' ? vcpu_load(v, body, h->version)
-					 : vlapic_load(v, body, h->version);
-	}
-	return machine_load(vm, h->name, h->instance, h->version, body);
-}
-
-int vm_load_state(struct vm *vm, struct record_reader *r)
-{
-	struct record_head head;
-	struct record_reader body;
-	int err;
-
-	if (vm->state != VM_CREATED && !(vm->state == VM_PAUSED && all_parked(vm)))
-		return -EBUSY;
-	while (!(err = record_next(r, &head, &body))) {
-		err = load_record(vm, &head, &body);
-		if (err)
-			return err;
-	}
-	return err == -ENOENT ? 0 : err;
 }

@@ -160,7 +160,15 @@ struct vcpu *vm_quiet_begin(struct vm *vm) must_check;
 void vm_quiet_end(struct vcpu *self);
 bool vm_running(const struct vm *vm);
 
+/* Every vCPU waits in vm_park(). Under vm->lock, or to wait for it. */
+static inline bool vm_all_parked(const struct vm *vm)
+{
+	return READ_ONCE(vm->parked_count) == vm->vcpu_count;
+}
+
 void vm_stats_get(struct vm *vm, struct vm_stats *out);
+/* Likewise under vm->lock, with all vCPUs there. */
+struct vm_stats vm_stats_now(const struct vm *vm);
 /* Sums a row of the exit table over the vCPUs; name NULL behind the last. */
 const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out);
 /* Likewise of one vCPU. */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Proof, on a guest that is at work, that its saved form is whole: the state of a paused vm is saved, put back to power-up,
- * loaded and saved again. Both forms must be equal, and the guest goes on from what was loaded. Memory is not part of it.
- * Called by mgmt, in thread context; the vm is paused and its caller keeps it so.
+ * Proof, on a guest that is at work, that its saved form is whole: the state of a paused vm is
+ * saved, put back to power-up, loaded and saved again. Both forms must be equal, and the guest goes
+ * on from what was loaded. Memory is not part of it. Called by mgmt, in thread context; the vm is
+ * paused and its caller keeps it so.
  */
 #include "vmm/vm_check.h"
 
@@ -63,8 +64,9 @@ static void say_difference(const struct vm *vm, const struct copies *c)
 	while (!record_next(&r, &head, &body)) {
 		if (r.at <= at)
 			continue;
-		log_error("%s: record '%s' %u changed at byte %lu of %u: %#x was saved, %#x came back", vm->config.name,
-			  head.name, head.instance, at - (r.at - head.length), head.length, c->before[at], c->after[at]);
+		log_error("%s: record '%s' %u changed at byte %lu of %u: %#x was saved, %#x came back",
+			  vm->config.name, head.name, head.instance, at - (r.at - head.length),
+			  head.length, c->before[at], c->after[at]);
 		return;
 	}
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "cpu/debugregs.h"
 #include "vmm/vcpu.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx_controls.h"
@@ -17,7 +18,8 @@ struct vmx_vcpu {
 					 * it without an exit */
 	void *fpu;			/* guest's extended state while it is not in the CPU */
 	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
-	uint64_t cr2, dr[4], dr6;	/* truth while not loaded */
+	struct debugregs debug;
+	uint64_t cr2, dr6;		/* truth while not loaded */
 	uint64_t msr[VMX_MSR_COUNT];	/* likewise: guests reach these without an exit, VMX does
 					 * not switch them */
 	uint64_t efer;			/* truth; the VMCS follows */

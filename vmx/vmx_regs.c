@@ -30,31 +30,6 @@ static const struct {
 	[REG_KERNEL_GS_BASE] = { VMX_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE },
 };
 
-static uint64_t dr_get(struct vmx_vcpu *s, unsigned n)
-{
-	if (!s->loaded)
-		return s->dr[n];
-	switch (n) {
-	case 0: return cpu_read_dr0();
-	case 1: return cpu_read_dr1();
-	case 2: return cpu_read_dr2();
-	default: return cpu_read_dr3();
-	}
-}
-
-static void dr_set(struct vmx_vcpu *s, unsigned n, uint64_t value)
-{
-	s->dr[n] = value;
-	if (!s->loaded)
-		return;
-	switch (n) {
-	case 0: cpu_write_dr0(value); break;
-	case 1: cpu_write_dr1(value); break;
-	case 2: cpu_write_dr2(value); break;
-	default: cpu_write_dr3(value); break;
-	}
-}
-
 /* What the guest reads: its own bits from the register, the others from the shadow. */
 static uint64_t cr_get(struct vmx_vcpu *s, enum vmcs_field real, enum vmcs_field shadow,
 		       uint64_t guest)
@@ -78,7 +53,7 @@ uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg r)
 	case REG_EFER: return s->efer;
 	case REG_XCR0: return s->xcr0;
 	case REG_TSC_AUX: return s->tsc_aux;
-	case REG_DR0 ... REG_DR3: return dr_get(s, r - REG_DR0);
+	case REG_DR0 ... REG_DR3: return debugregs_get(&s->debug, s->loaded, r - REG_DR0);
 	case REG_DR6: return s->loaded ? cpu_read_dr6() : s->dr6;
 	default: return 0;
 	}
@@ -149,7 +124,7 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 			cpu_wrmsr(MSR_TSC_AUX, value);
 		break;
 	case REG_DR0 ... REG_DR3:
-		dr_set(s, r - REG_DR0, value);
+		debugregs_set(&s->debug, s->loaded, r - REG_DR0, value);
 		break;
 	case REG_DR6:
 		s->dr6 = value;

@@ -284,10 +284,7 @@ static void load_state(struct vmx_vcpu *s)
 	if (fpu_xcr0())
 		(void)!cpu_xsetbv_safe(0, s->xcr0);
 	cpu_write_cr2(s->cr2);
-	cpu_write_dr0(s->dr[0]);
-	cpu_write_dr1(s->dr[1]);
-	cpu_write_dr2(s->dr[2]);
-	cpu_write_dr3(s->dr[3]);
+	debugregs_restore(&s->debug);
 	cpu_write_dr6(s->dr6);
 	if (cpu_has(FEATURE_RDTSCP))
 		cpu_wrmsr(MSR_TSC_AUX, s->tsc_aux);
@@ -329,10 +326,7 @@ void vmx_leave_cpu(struct vcpu *vcpu)
 		(void)!cpu_xsetbv_safe(0, fpu_xcr0());
 	fpu_save(s->fpu);
 	s->cr2 = cpu_read_cr2();
-	s->dr[0] = cpu_read_dr0();
-	s->dr[1] = cpu_read_dr1();
-	s->dr[2] = cpu_read_dr2();
-	s->dr[3] = cpu_read_dr3();
+	debugregs_save(&s->debug);
 	s->dr6 = cpu_read_dr6();
 	for (unsigned i = 0; i < VMX_MSR_COUNT; i++)
 		s->msr[i] = cpu_rdmsr(switched_msrs[i]);

@@ -58,7 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memset(memory, 0, sizeof(memory));
 		memcpy(memory, data + 1, MIN(size - 1, (size_t)MEMORY_SIZE));
 	}
-	if (!acpi_parse(&info, memory, 36, reader) && (!info.node_count || info.cpu_count > CPU_MAX))
+	if (!acpi_parse(&info, memory, 36, reader) &&
+	    (!info.node_count || info.cpu_count > CPU_MAX))
 		__builtin_trap();
 	return 0;
 }

@@ -22,7 +22,8 @@ static const void *map(hpa_t a, uint64_t size)
 static void check(void)
 {
 	for (unsigned i = 0; i + 1 < bootinfo.region_count; i++)
-		if (bootinfo.region[i].start.v + bootinfo.region[i].size > bootinfo.region[i + 1].start.v)
+		if (bootinfo.region[i].start.v + bootinfo.region[i].size >
+		    bootinfo.region[i + 1].start.v)
 			abort();
 	for (unsigned i = 0; i < bootinfo.module_count; i++)
 		if (strlen(bootinfo.module[i].name) + strlen(bootinfo.module[i].args) > 8192)

@@ -120,9 +120,11 @@ static void self_ipi_hlt_run(const char *name, bool x2)
 	trap_entry_set(VEC_IPI, x2 ? bench_irq_stub_x2 : bench_irq_stub);
 	cli();
 	if (x2)
-		REPEAT(name, ({ wrmsr(MSR_X2APIC + APIC_ICR / 16, ICR_SELF | VEC_IPI); sti_hlt_cli(); }));
+		REPEAT(name, ({ wrmsr(MSR_X2APIC + APIC_ICR / 16, ICR_SELF | VEC_IPI);
+				sti_hlt_cli(); }));
 	else
-		REPEAT(name, ({ mmio_write(LAPIC_BASE + APIC_ICR, ICR_SELF | VEC_IPI); sti_hlt_cli(); }));
+		REPEAT(name, ({ mmio_write(LAPIC_BASE + APIC_ICR, ICR_SELF | VEC_IPI);
+				sti_hlt_cli(); }));
 	if (irq_count - before != ROUNDS + WARM)
 		print("%s: %lu interrupts of %u\n", name, irq_count - before, ROUNDS + WARM);
 }

@@ -46,7 +46,8 @@ static uint64_t clock_ns(void)
 		barrier();
 		ticks = rdtsc() - page.tsc;
 		ticks = page.shift >= 0 ? ticks << page.shift : ticks >> -page.shift;
-		ns = page.system_time + (uint64_t)(((unsigned __int128)ticks * page.multiplier) >> 32);
+		ns = page.system_time +
+		     (uint64_t)(((unsigned __int128)ticks * page.multiplier) >> 32);
 		barrier();
 	} while ((version & 1) || version != page.version);
 	return ns;
@@ -73,11 +74,13 @@ static void kvmclock(void)
 	hz = (rdtsc() - start_tsc) * 1000000 / ((last - start_ns) / 1000 + 1);
 	check(hz > 1000000 && hz < 20000000000, "kvmclock_rate", "%lu Hz", hz);
 	check_fault(wrmsr_try(KVM_WALL_CLOCK, (uint64_t)&wall), -1, 0, "wall_clock");
-	check(!(wall.version & 1) && wall.seconds > 900000000, "wall_clock_seconds", "%u %u", wall.version, wall.seconds);
+	check(!(wall.version & 1) && wall.seconds > 900000000, "wall_clock_seconds", "%u %u",
+	      wall.version, wall.seconds);
 	check(wall.nanoseconds < 1000000000, "wall_clock_nanoseconds", "%u", wall.nanoseconds);
 	check_fault(wrmsr_try(KVM_SYSTEM_TIME, 0), -1, 0, "kvmclock_disable");
 	/* A page that is not there must not hurt. */
-	check(wrmsr_try(KVM_SYSTEM_TIME, 0xffffffffff001).vector != 8, "kvmclock_bad_page", "double fault");
+	check(wrmsr_try(KVM_SYSTEM_TIME, 0xffffffffff001).vector != 8, "kvmclock_bad_page",
+	      "double fault");
 	wrmsr_try(KVM_SYSTEM_TIME, 0xfee00001);
 	wrmsr_try(KVM_SYSTEM_TIME, 0);
 }

@@ -36,7 +36,8 @@ static void cr0(void)
 	cr0_write(was & ~CR0_WP);
 	check(!(cr0_read() & CR0_WP), "cr0_wp_off", "%lx", cr0_read());
 	cr0_write(was | CR0_WP | CR0_TS);
-	check((cr0_read() & (CR0_WP | CR0_TS)) == (CR0_WP | CR0_TS), "cr0_wp_ts_on", "%lx", cr0_read());
+	check((cr0_read() & (CR0_WP | CR0_TS)) == (CR0_WP | CR0_TS), "cr0_wp_ts_on", "%lx",
+	      cr0_read());
 	__asm__ volatile("clts");
 	check(!(cr0_read() & CR0_TS), "clts", "%lx", cr0_read());
 	__asm__ volatile("smsw %0" : "=r"(value));
@@ -66,8 +67,8 @@ static void cr4(void)
 	uint64_t was = cr4_read(), bad;
 
 	cr4_write(was | CR4_PGE | CR4_DE | CR4_TSD);
-	check((cr4_read() & (CR4_PGE | CR4_DE | CR4_TSD)) == (CR4_PGE | CR4_DE | CR4_TSD), "cr4_pge_de_tsd", "%lx",
-	      cr4_read());
+	check((cr4_read() & (CR4_PGE | CR4_DE | CR4_TSD)) == (CR4_PGE | CR4_DE | CR4_TSD),
+	      "cr4_pge_de_tsd", "%lx", cr4_read());
 	cr4_write(was);
 	check_equal(cr4_read(), was, "cr4_back");
 	if (chip_is_lax()) {
@@ -128,12 +129,14 @@ static void paging(void)
 	invlpg(WINDOW);
 	read_at((void *)WINDOW);
 	check_equal(value, 111, "invlpg_flushes");
-	check((*page_entry(WINDOW) & (PTE_A | PTE_D)) == PTE_A, "accessed_not_dirty", "%lx", *page_entry(WINDOW));
+	check((*page_entry(WINDOW) & (PTE_A | PTE_D)) == PTE_A, "accessed_not_dirty", "%lx",
+	      *page_entry(WINDOW));
 	write_at((void *)WINDOW);
 	check(*page_entry(WINDOW) & PTE_D, "dirty", "%lx", *page_entry(WINDOW));
 	page_map(WINDOW, (uint64_t)ram, PTE_P);
 	f = fault_call(write_at, (void *)WINDOW);
-	check(f.vector == VEC_PF && f.error == 3 && f.cr2 == WINDOW, "write_protect", "%d %x %lx", f.vector, f.error, f.cr2);
+	check(f.vector == VEC_PF && f.error == 3 && f.cr2 == WINDOW, "write_protect", "%d %x %lx",
+	      f.vector, f.error, f.cr2);
 	cr0_write(cr0 & ~CR0_WP);
 	check_fault(fault_call(write_at, (void *)WINDOW), -1, 0, "wp_off_writes");
 	cr0_write(cr0);
@@ -145,11 +148,13 @@ static void paging(void)
 	wrmsr(MSR_EFER, efer & ~EFER_NXE);
 	cr3_write(cr3);
 	f = fault_call(read_at, (void *)WINDOW);
-	check(f.vector == VEC_PF && (f.error | 1) == 9, "nx_reserved_without_nxe", "%d %x", f.vector, f.error);
+	check(f.vector == VEC_PF && (f.error | 1) == 9, "nx_reserved_without_nxe", "%d %x",
+	      f.vector, f.error);
 	wrmsr(MSR_EFER, efer);
 	page_map(WINDOW, 0, 0);
 	f = fault_call(read_at, (void *)WINDOW);
-	check(f.vector == VEC_PF && f.error == 0 && f.cr2 == WINDOW, "absent", "%d %x %lx", f.vector, f.error, f.cr2);
+	check(f.vector == VEC_PF && f.error == 0 && f.cr2 == WINDOW, "absent", "%d %x %lx",
+	      f.vector, f.error, f.cr2);
 	if (!chip_is_lax()) {
 		bad = cr3 | 1ul << 60;
 		check_fault(fault_call(write_cr3, &bad), VEC_GP, 0, "cr3_reserved");
@@ -161,8 +166,9 @@ static void debug_registers(void)
 	dr0_write(0x1111), dr1_write(0x2222), dr2_write(0x3333), dr3_write(0x4444);
 	for (unsigned i = 0; i < 5; i++)
 		cpuid(0);
-	check(dr0_read() == 0x1111 && dr1_read() == 0x2222 && dr2_read() == 0x3333 && dr3_read() == 0x4444, "dr0_to_dr3",
-	      "%lx %lx %lx %lx", dr0_read(), dr1_read(), dr2_read(), dr3_read());
+	check(dr0_read() == 0x1111 && dr1_read() == 0x2222 &&
+	      dr2_read() == 0x3333 && dr3_read() == 0x4444,
+	      "dr0_to_dr3", "%lx %lx %lx %lx", dr0_read(), dr1_read(), dr2_read(), dr3_read());
 	dr7_write(0x400 | 2);
 	cpuid(0);
 	check_equal(dr7_read(), 0x402, "dr7_keeps");
@@ -197,14 +203,15 @@ static void breakpoints(void)
 	dr7_write(0x402);
 	__asm__ volatile("nop\nbp_here:\n\tcpuid" : : "a"(0), "c"(0) : "rbx", "rdx", "memory");
 	dr7_write(0x400);
-	check(db_count == 1 && db_rip[0] == (uint64_t)bp_here && (db_dr6[0] & 0xf) == 1, "breakpoint_on_cpuid",
-	      "%u at %lx dr6 %lx", db_count, db_rip[0], db_dr6[0]);
+	check(db_count == 1 && db_rip[0] == (uint64_t)bp_here && (db_dr6[0] & 0xf) == 1,
+	      "breakpoint_on_cpuid", "%u at %lx dr6 %lx", db_count, db_rip[0], db_dr6[0]);
 	db_count = 0;
 	dr1_write((uint64_t)&watched);
 	dr7_write(0x400 | 0x8 | 0xdul << 20);	/* L1.. G1: four bytes, writes */
 	*(volatile uint64_t *)&watched = 7;
 	dr7_write(0x400);
-	check(db_count == 1 && (db_dr6[0] & 0xf) == 2, "watchpoint", "%u dr6 %lx", db_count, db_dr6[0]);
+	check(db_count == 1 && (db_dr6[0] & 0xf) == 2, "watchpoint", "%u dr6 %lx", db_count,
+	      db_dr6[0]);
 	trap_set(VEC_DB, NULL);
 }
 
@@ -219,20 +226,23 @@ static void steps(void)
 	trap_set(VEC_DB, on_db);
 	db_count = 0;
 	__asm__ volatile("xor %%ecx, %%ecx\n\tpushfq\n\torl $0x100, (%%rsp)\n\tpopfq\n"
-			 "\tnop\nstep_1:\txor %%eax, %%eax\nstep_2:\tcpuid\nstep_3:\tinb $0x21, %%al\nstep_4:\n"
-			 "\tmovl (%0), %%eax\nstep_5:\tpushfq\nstep_6:\tandl $~0x100, (%%rsp)\n\tpopfq"
-			 :: "S"(LAPIC_BASE + APIC_LVT_ERROR) : "rax", "rbx", "rcx", "rdx", "memory");
+			 "\tnop\nstep_1:\txor %%eax, %%eax\nstep_2:\tcpuid\n"
+			 "step_3:\tinb $0x21, %%al\nstep_4:\tmovl (%0), %%eax\n"
+			 "step_5:\tpushfq\nstep_6:\tandl $~0x100, (%%rsp)\n\tpopfq"
+			 :: "S"(LAPIC_BASE + APIC_LVT_ERROR)
+			 : "rax", "rbx", "rcx", "rdx", "memory");
 	for (unsigned i = 0; i < 6; i++)
 		right = right && db_rip[i] == (uint64_t)want[i] && (db_dr6[i] & 1 << 14);
-	check(right, "single_step", "%u: %lx %lx %lx %lx %lx, want from %p", db_count, db_rip[0], db_rip[1], db_rip[2],
-	      db_rip[3], db_rip[4], (void *)step_1);
+	check(right, "single_step", "%u: %lx %lx %lx %lx %lx, want from %p", db_count, db_rip[0],
+	      db_rip[1], db_rip[2], db_rip[3], db_rip[4], (void *)step_1);
 	check(db_count == 8, "single_step_count", "%u", db_count);
 	trap_set(VEC_DB, NULL);
 }
 
 static void exceptions(void)
 {
-	static const uint8_t ud2[] = { 0x0f, 0x0b }, int3[] = { 0xcc, 0xc3 }, de[] = { 0x31, 0xc9, 0xf7, 0xf1 };
+	static const uint8_t ud2[] = { 0x0f, 0x0b }, int3[] = { 0xcc, 0xc3 };
+	static const uint8_t de[] = { 0x31, 0xc9, 0xf7, 0xf1 };
 
 	check_fault(code_call(ud2, sizeof(ud2), false), VEC_UD, 0, "ud2");
 	check_fault(code_call(int3, sizeof(int3), false), VEC_BP, 0, "int3");
@@ -251,7 +261,8 @@ static void alignment(void)
 	uint64_t was = cr0_read();
 
 	cr0_write(was | CR0_AM);
-	check_fault(user_call_flags(user_misaligned, data, RFLAGS_AC | 2), VEC_AC, 0, "alignment_check");
+	check_fault(user_call_flags(user_misaligned, data, RFLAGS_AC | 2), VEC_AC, 0,
+		    "alignment_check");
 	check_fault(user_call_flags(user_misaligned, data, 2), -1, 0, "alignment_check_off");
 	cr0_write(was);
 }

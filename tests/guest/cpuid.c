@@ -41,12 +41,15 @@ static void limits(void)
 	bool zero = !(above.eax | above.ebx | above.ecx | above.edx);
 
 	check(basic >= 0xd && basic < 0x40, "cpuid_basic_limit", "%x", basic);
-	check(extended >= 0x80000008 && extended < 0x80000040, "cpuid_extended_limit", "%x", extended);
+	check(extended >= 0x80000008 && extended < 0x80000040, "cpuid_extended_limit", "%x",
+	      extended);
 	if (vendor() == VENDOR_AMD && on_keel())
 		check(zero, "cpuid_above_limit_amd", "eax %x", above.eax);
 	check(cpuid(1).edx & 1 << 9, "cpuid_apic_bit", "%x", cpuid(1).edx);
-	check((cpuid(0x80000008).eax & 0xff) >= 36, "cpuid_physical_bits", "%x", cpuid(0x80000008).eax);
-	check((cpuid(0x80000008).eax >> 8 & 0xff) >= 48, "cpuid_linear_bits", "%x", cpuid(0x80000008).eax);
+	check((cpuid(0x80000008).eax & 0xff) >= 36, "cpuid_physical_bits", "%x",
+	      cpuid(0x80000008).eax);
+	check((cpuid(0x80000008).eax >> 8 & 0xff) >= 48, "cpuid_linear_bits", "%x",
+	      cpuid(0x80000008).eax);
 }
 
 static void hypervisor(void)
@@ -58,17 +61,20 @@ static void hypervisor(void)
 		skip("cpuid_keel", "not on Keel");
 		return;
 	}
-	check(compare(text, "KVMKVMKVM\0\0", 12) == 0, "cpuid_kvm_signature", "%x %x %x", text[0], text[1], text[2]);
+	check(compare(text, "KVMKVMKVM\0\0", 12) == 0, "cpuid_kvm_signature", "%x %x %x", text[0],
+	      text[1], text[2]);
 	check(id.eax >= 0x40000001 && id.eax < 0x40000200, "cpuid_kvm_limit", "%x", id.eax);
 	check(cpuid(0x40000001).eax & 1 << 3, "cpuid_kvmclock2", "%x", cpuid(0x40000001).eax);
 	check(cpuid(0x40000200).eax >= 0x40000200, "cpuid_keel_limit", "%x", cpuid(0x40000200).eax);
 	check(!(cpuid(1).ecx & 1 << 5), "cpuid_no_vmx", "%x", cpuid(1).ecx);
 	check(!(cpuid(0x80000001).ecx & 1 << 2), "cpuid_no_svm", "%x", cpuid(0x80000001).ecx);
 	check(!(cpuid(1).ecx & 1 << 3), "cpuid_no_monitor", "%x", cpuid(1).ecx);
+	/* Intel's chips give the last basic leaf for those above the limit. */
 	if (vendor() != VENDOR_AMD)
-		return;				/* Intel's chips give the last basic leaf for those above the limit */
+		return;
 	id = cpuid(0x8000000a);
-	check(!(id.eax | id.ebx | id.ecx | id.edx), "cpuid_svm_leaf_empty", "eax %x edx %x", id.eax, id.edx);
+	check(!(id.eax | id.ebx | id.ecx | id.edx), "cpuid_svm_leaf_empty", "eax %x edx %x", id.eax,
+	      id.edx);
 }
 
 static void following(void)
@@ -133,7 +139,8 @@ static void stable(void)
 		if (compare(&first, &again, sizeof(first)))
 			break;
 	}
-	check(compare(&first, &again, sizeof(first)) == 0, "cpuid_stable", "ecx %x %x", first.ecx, again.ecx);
+	check(compare(&first, &again, sizeof(first)) == 0, "cpuid_stable", "ecx %x %x", first.ecx,
+	      again.ecx);
 }
 
 void test_main(void)

@@ -234,15 +234,17 @@ static const struct {
 	const char *name;
 	void (*fn)(void);
 } ways[] = {
-	{ "triple", triple }, { "cli_hlt", cli_hlt }, { "cli_spin", cli_spin }, { "sti_spin", sti_spin },
-	{ "pause_spin", pause_spin }, { "db_loop", db_loop }, { "ac_loop", ac_loop }, { "task", task },
-	{ "task_bad", task_bad }, { "exec_hole", exec_hole }, { "exec_device", exec_device },
-	{ "exec_ioapic", exec_ioapic }, { "exec_above", exec_above }, { "tables_hole", tables_hole },
-	{ "tables_device", tables_device }, { "tables_above", tables_above }, { "idt_hole", idt_hole },
-	{ "idt_device", idt_device }, { "gdt_device", gdt_device }, { "stack_hole", stack_hole },
-	{ "stack_device", stack_device }, { "call_from_device", call_from_device },
-	{ "vector_in_device", vector_in_device }, { "init_self", init_self }, { "nmi_loop", nmi_loop },
-	{ "df_loop", df_loop }, { "timer_storm", timer_storm }, { "print_storm", print_storm },
+	{ "triple", triple }, { "cli_hlt", cli_hlt }, { "cli_spin", cli_spin },
+	{ "sti_spin", sti_spin }, { "pause_spin", pause_spin }, { "db_loop", db_loop },
+	{ "ac_loop", ac_loop }, { "task", task }, { "task_bad", task_bad },
+	{ "exec_hole", exec_hole }, { "exec_device", exec_device }, { "exec_ioapic", exec_ioapic },
+	{ "exec_above", exec_above }, { "tables_hole", tables_hole },
+	{ "tables_device", tables_device }, { "tables_above", tables_above },
+	{ "idt_hole", idt_hole }, { "idt_device", idt_device }, { "gdt_device", gdt_device },
+	{ "stack_hole", stack_hole }, { "stack_device", stack_device },
+	{ "call_from_device", call_from_device }, { "vector_in_device", vector_in_device },
+	{ "init_self", init_self }, { "nmi_loop", nmi_loop }, { "df_loop", df_loop },
+	{ "timer_storm", timer_storm }, { "print_storm", print_storm },
 	{ "memory_hog", memory_hog },
 };
 

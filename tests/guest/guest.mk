@@ -9,9 +9,11 @@ GUEST_NAMES := $(sort $(patsubst tests/guest/%.c,%,$(wildcard tests/guest/*.c)))
 GUEST_ELFS := $(GUEST_NAMES:%=$(GUEST_OUT)/%.elf)
 GUEST_LIB := $(patsubst tests/guest/lib/%.c,$(GUEST_OUT)/lib/%.o,$(wildcard tests/guest/lib/*.c)) \
 	$(patsubst tests/guest/lib/%.asm,$(GUEST_OUT)/lib/%.asm.o,$(wildcard tests/guest/lib/*.asm))
-GUEST_CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -nostdlib -mno-red-zone -mgeneral-regs-only -mcmodel=small \
-	-fno-pie -fno-stack-protector -fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer \
-	-fno-strict-aliasing -fno-delete-null-pointer-checks -Wall -Wextra -Werror -Wno-array-bounds -I. -MMD -MP
+GUEST_CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -nostdlib -mno-red-zone \
+	-mgeneral-regs-only -mcmodel=small -fno-pie -fno-stack-protector \
+	-fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer \
+	-fno-strict-aliasing -fno-delete-null-pointer-checks -Wall -Wextra -Werror \
+	-Wno-array-bounds -I. -MMD -MP
 
 .PHONY: guest-kernels
 guest-kernels: $(GUEST_ELFS)
@@ -35,11 +37,12 @@ $(GUEST_OUT)/%.asm.o: tests/guest/%.asm tests/guest/guest.mk
 # Multiboot loaders want ELF32: the 64-bit program is linked as ELF64 and then put into 32-bit
 # headers.
 define guest_rule
-$(GUEST_OUT)/$(1).elf: $(GUEST_OUT)/$(1).o $(if $(wildcard tests/guest/$(1).asm),$(GUEST_OUT)/$(1).asm.o) \
+$(GUEST_OUT)/$(1).elf: $(GUEST_OUT)/$(1).o \
+		$(if $(wildcard tests/guest/$(1).asm),$(GUEST_OUT)/$(1).asm.o) \
 		$(GUEST_LIB) tests/guest/lib/guest.ld
 	@$$(call say,LD,$$@)
-	$$(Q)ld -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments -T tests/guest/lib/guest.ld \
-		-o $$@.64 $$(filter %.o,$$^)
+	$$(Q)ld -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
+		-T tests/guest/lib/guest.ld -o $$@.64 $$(filter %.o,$$^)
 	$$(Q)objcopy -O elf32-i386 --strip-debug $$@.64 $$@
 endef
 $(foreach name,$(GUEST_NAMES),$(eval $(call guest_rule,$(name))))

@@ -8,7 +8,8 @@
 
 #define NONE	-1
 #define ANY	-2			/* what happens is left open, the guest only must live on */
-#define UD_GP	-3			/* either: a real SVM chip checks CPL before EFER.SVME's guest value is ours to hide */
+/* Either: a real SVM chip checks CPL before EFER.SVME's guest value is ours to hide. */
+#define UD_GP	-3
 #define CALL	-4			/* this vendor's hypercall: answers */
 #define OTHER	-5			/* the other vendor's hypercall: #UD */
 #define NONE_UD	-6			/* harmless, and no intercept hides it */
@@ -96,11 +97,14 @@ static const struct gated {
 	{ { "rdrand", BYTES(0x0f, 0xc7, 0xf0), NONE, NONE }, 1, 2, 30, NONE_UD },
 	{ { "rdseed", BYTES(0x0f, 0xc7, 0xf8), NONE, NONE }, 7, 1, 18, NONE_UD },
 	{ { "rdpid", BYTES(0xf3, 0x0f, 0xc7, 0xf8), NONE, NONE }, 7, 2, 22, NONE_UD },
-	{ { "invpcid", BYTES(0x6a, 0x00, 0x6a, 0x00, 0x66, 0x0f, 0x38, 0x82), ANY, ANY }, 7, 1, 10, VEC_UD },
+	{ { "invpcid", BYTES(0x6a, 0x00, 0x6a, 0x00, 0x66, 0x0f, 0x38, 0x82), ANY, ANY },
+	  7, 1, 10, VEC_UD },
 	{ { "stac", BYTES(0x0f, 0x01, 0xcb), NONE, VEC_UD }, 7, 1, 20, VEC_UD },
-	{ { "xgetbv", BYTES(0x0f, 0x01, 0xd0), VEC_UD, VEC_UD }, 1, 2, 26, VEC_UD },	/* OSXSAVE is off here */
+	/* OSXSAVE is off here */
+	{ { "xgetbv", BYTES(0x0f, 0x01, 0xd0), VEC_UD, VEC_UD }, 1, 2, 26, VEC_UD },
 	{ { "xsetbv", BYTES(0x0f, 0x01, 0xd1), VEC_UD, UD_GP }, 1, 2, 26, VEC_UD },
-	{ { "rdfsbase", BYTES(0xf3, 0x48, 0x0f, 0xae, 0xc0), VEC_UD, VEC_UD }, 7, 1, 0, VEC_UD },	/* off in CR4 */
+	/* off in CR4 */
+	{ { "rdfsbase", BYTES(0xf3, 0x48, 0x0f, 0xae, 0xc0), VEC_UD, VEC_UD }, 7, 1, 0, VEC_UD },
 	{ { "tpause", BYTES(0x66, 0x0f, 0xae, 0xf1), ANY, ANY }, 7, 2, 5, NONE_UD },
 	{ { "movdiri", BYTES(0x0f, 0x38, 0xf9, 0x10), NONE, NONE }, 7, 2, 27, NONE_UD },
 	{ { "xsaves", BYTES(0x0f, 0xc7, 0x28), VEC_UD, VEC_UD }, 0xd, 0, 3, VEC_UD },
@@ -110,7 +114,8 @@ static uint8_t scratch[4096] aligned(4096);
 
 static struct fault row_run(const struct row *row, bool user)
 {
-	uint8_t code[32] = { 0xb8, 0, 0, 0, 0, 0x31, 0xc9, 0x31, 0xd2 };	/* EAX scratch, ECX 0, EDX 0 */
+	/* EAX scratch, ECX 0, EDX 0 */
+	uint8_t code[32] = { 0xb8, 0, 0, 0, 0, 0x31, 0xc9, 0x31, 0xd2 };
 	uint32_t at = (uint32_t)(uint64_t)scratch;
 	unsigned length = 9;
 

@@ -33,7 +33,8 @@ static void window(void)
 	apic_self_ipi(LOW);
 	check(count_low == 0 && apic_bit(APIC_IRR, LOW), "pending_while_closed", "%u", count_low);
 	irq_window();
-	check(count_low == 1 && !apic_bit(APIC_IRR, LOW) && !apic_bit(APIC_ISR, LOW), "taken_once", "%u", count_low);
+	check(count_low == 1 && !apic_bit(APIC_IRR, LOW) && !apic_bit(APIC_ISR, LOW), "taken_once",
+	      "%u", count_low);
 	for (unsigned i = 0; i < 10; i++)
 		cpuid(0);
 	irq_window();
@@ -47,13 +48,15 @@ static void shadows(void)
 	__asm__ volatile("sti\n\tnop\nafter_nop:\n\tcli" ::: "memory");
 	check_equal(trap_last_rip, (uint64_t)after_nop, "sti_shadow_nop");
 	apic_self_ipi(LOW);
-	__asm__ volatile("xor %%eax, %%eax\n\tsti\n\tcpuid\nafter_cpuid:\n\tcli" ::: "rax", "rbx", "rcx", "rdx", "memory");
+	__asm__ volatile("xor %%eax, %%eax\n\tsti\n\tcpuid\nafter_cpuid:\n\tcli"
+			 ::: "rax", "rbx", "rcx", "rdx", "memory");
 	check_equal(trap_last_rip, (uint64_t)after_cpuid, "sti_shadow_cpuid");
 	apic_self_ipi(LOW);
 	__asm__ volatile("sti\n\thlt\nafter_hlt:\n\tcli" ::: "memory");
 	check_equal(trap_last_rip, (uint64_t)after_hlt, "sti_shadow_hlt");
 	apic_self_ipi(LOW);
-	__asm__ volatile("pushfq\n\torl $0x200, (%%rsp)\n\tpopfq\nafter_popf:\n\tnop\n\tcli" ::: "memory");
+	__asm__ volatile("pushfq\n\torl $0x200, (%%rsp)\n\tpopfq\nafter_popf:\n\tnop\n\tcli"
+			 ::: "memory");
 	check_equal(trap_last_rip, (uint64_t)after_popf, "popf_no_shadow");
 	check_equal(count_low, 5, "shadows_count");
 }
@@ -92,8 +95,8 @@ static void priority(void)
 	apic_self_ipi(MID);
 	apic_self_ipi(HIGH);
 	irq_window();
-	check(order_count == 3 && order[0] == HIGH && order[1] == MID && order[2] == LOW, "priority_order",
-	      "%u: %x %x %x", order_count, order[0], order[1], order[2]);
+	check(order_count == 3 && order[0] == HIGH && order[1] == MID && order[2] == LOW,
+	      "priority_order", "%u: %x %x %x", order_count, order[0], order[1], order[2]);
 	counting();
 }
 
@@ -144,7 +147,8 @@ static void task_priority(void)
 	apic_self_ipi(LOW);
 	apic_self_ipi(HIGH);
 	irq_window();
-	check(count_low == 0 && count_high == 1, "tpr_holds_back", "low %u high %u", count_low, count_high);
+	check(count_low == 0 && count_high == 1, "tpr_holds_back", "low %u high %u", count_low,
+	      count_high);
 	check_equal(apic_read(APIC_PPR), LOW & 0xf0, "ppr_is_tpr");
 	sti();
 	cr8_write(0);

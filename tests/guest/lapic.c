@@ -32,7 +32,8 @@ static void registers(void)
 	bool x2 = apic_mode() == APIC_X2APIC;
 	uint32_t version = apic_read(APIC_VERSION), id = apic_read(APIC_ID);
 
-	check((version & 0xf0) == 0x10 && (version >> 16 & 0xff) >= 3, named("version"), "%x", version);
+	check((version & 0xf0) == 0x10 && (version >> 16 & 0xff) >= 3, named("version"), "%x",
+	      version);
 	check_equal(x2 ? id : id >> 24, cpuid(1).ebx >> 24, named("id"));
 	check_equal(apic_read(APIC_SVR), 0x1ff, named("svr"));
 	apic_write(APIC_LVT_LINT0, LVT_MASKED | 0x33);
@@ -101,7 +102,8 @@ static void ipis(void)
 	check_sent(0x800 | VEC, logical, 1, "ipi_logical");
 	check_sent(0x800 | VEC, x2 ? 0x10002 : 0x2, 0, "ipi_logical_nobody");
 	if (!x2)
-		check(!(apic_read(APIC_ICR) & 0x1000), named("ipi_delivered"), "%x", apic_read(APIC_ICR));
+		check(!(apic_read(APIC_ICR) & 0x1000), named("ipi_delivered"), "%x",
+		      apic_read(APIC_ICR));
 }
 
 static void errors(void)
@@ -142,7 +144,8 @@ static void one_shot(void)
 	apic_write(APIC_TIMER_INIT, FAR);
 	first = apic_read(APIC_TIMER_NOW);
 	second = apic_read(APIC_TIMER_NOW);
-	check(first <= FAR && second < first, named("one_shot_counts_down"), "%u %u", first, second);
+	check(first <= FAR && second < first, named("one_shot_counts_down"), "%u %u", first,
+	      second);
 	apic_write(APIC_TIMER_INIT, 100000);
 	check(wait_timer(1), named("one_shot_fires"), "%u", timer_count);
 	check_equal(apic_read(APIC_TIMER_NOW), 0, named("one_shot_ends_at_0"));
@@ -177,7 +180,8 @@ static void dividers(void)
 	while (rdtsc() - start < 20000000)
 		pause();
 	by128 = 0xffffffff - apic_read(APIC_TIMER_NOW);
-	check(by128 && by1 / by128 > 64 && by1 / by128 < 256, named("divider"), "%u %u", by1, by128);
+	check(by128 && by1 / by128 > 64 && by1 / by128 < 256, named("divider"), "%u %u", by1,
+	      by128);
 	apic_write(APIC_TIMER_DIV, TIMER_DIV_1);
 	apic_write(APIC_TIMER_INIT, 0);
 }
@@ -252,10 +256,11 @@ static void disabled(void)
 {
 	count = 0;
 	apic_write(APIC_SVR, 0xff);
-	check(apic_read(APIC_LVT_TIMER) & LVT_MASKED, named("svr_off_masks"), "%x", apic_read(APIC_LVT_TIMER));
-	apic_write(APIC_LVT_TIMER, VEC_TIMER);
-	check(apic_read(APIC_LVT_TIMER) & LVT_MASKED || on_qemu_tcg(), named("svr_off_keeps_mask"), "%x",
+	check(apic_read(APIC_LVT_TIMER) & LVT_MASKED, named("svr_off_masks"), "%x",
 	      apic_read(APIC_LVT_TIMER));
+	apic_write(APIC_LVT_TIMER, VEC_TIMER);
+	check(apic_read(APIC_LVT_TIMER) & LVT_MASKED || on_qemu_tcg(), named("svr_off_keeps_mask"),
+	      "%x", apic_read(APIC_LVT_TIMER));
 	apic_write(APIC_SVR, 0x1ff);
 	apic_self_ipi(VEC);
 	irq_window();
@@ -290,7 +295,9 @@ void test_main(void)
 	apic_init(APIC_X2APIC);
 	all("x2apic_");
 	x2apic_faults();
-	check_fault(wrmsr_try(MSR_APIC_BASE, (rdmsr(MSR_APIC_BASE) & ~0x400ul) | 0x800), VEC_GP, 0, "x2apic_to_xapic");
+	check_fault(wrmsr_try(MSR_APIC_BASE, (rdmsr(MSR_APIC_BASE) & ~0x400ul) | 0x800), VEC_GP, 0,
+		    "x2apic_to_xapic");
 	apic_init(APIC_XAPIC);
-	check((apic_read(APIC_VERSION) & 0xf0) == 0x10, "xapic_again", "%x", apic_read(APIC_VERSION));
+	check((apic_read(APIC_VERSION) & 0xf0) == 0x10, "xapic_again", "%x",
+	      apic_read(APIC_VERSION));
 }

@@ -30,8 +30,8 @@ static uint64_t flags;
 
 #define ANY	(~0ul)
 
-static void result(const char *name, uint64_t edx, uint64_t want_edx, uint32_t reg, uint32_t want_reg, uint64_t f,
-		   uint64_t want_flags)
+static void result(const char *name, uint64_t edx, uint64_t want_edx, uint32_t reg,
+		   uint32_t want_reg, uint64_t f, uint64_t want_flags)
 {
 	bool ok = edx == want_edx && reg == want_reg && (want_flags == ANY || f == want_flags);
 	char plain[64];
@@ -42,8 +42,8 @@ static void result(const char *name, uint64_t edx, uint64_t want_edx, uint32_t r
 			plain[n++] = *name == '\t' || *name == ' ' ? '_' : *name;
 	plain[n] = 0;
 	flags = f;
-	check(ok, plain, ": rdx %lx want %lx, reg %x want %x, flags %lx want %lx", edx, want_edx, reg, want_reg, f,
-	      want_flags);
+	check(ok, plain, ": rdx %lx want %lx, reg %x want %x, flags %lx want %lx", edx, want_edx,
+	      reg, want_reg, f, want_flags);
 }
 
 static void moves(void)
@@ -58,13 +58,15 @@ static void addressing(void)
 	uint64_t d = 0;
 
 	mmio_write(REG, START);
-	__asm__ volatile("movl -0x10(%1,%2,4), %k0" : "=r"(d) : "r"(REG - 0x70), "r"(0x20ul) : "memory");
+	__asm__ volatile("movl -0x10(%1,%2,4), %k0"
+			 : "=r"(d) : "r"(REG - 0x70), "r"(0x20ul) : "memory");
 	check_equal(d, START, "mov_base_index_displacement");
 	__asm__ volatile("movabsl 0xfee00370, %%eax" : "=a"(d) :: "memory");
 	check_equal(d, START, "mov_moffs_load");
 	__asm__ volatile("movabsl %%eax, 0xfee00370" :: "a"(0x10033) : "memory");
 	check_equal(mmio_read(REG), 0x10033, "mov_moffs_store");
-	__asm__ volatile("addr32 movl (%%ebx), %%eax" : "=a"(d) : "b"(REG | 0x700000000) : "memory");
+	__asm__ volatile("addr32 movl (%%ebx), %%eax"
+			 : "=a"(d) : "b"(REG | 0x700000000) : "memory");
 	check_equal(d, 0x10033, "mov_addr32");
 	wrmsr(MSR_GS_BASE, LAPIC_BASE);
 	__asm__ volatile("movl %%gs:0x370, %%eax" : "=a"(d) :: "memory");
@@ -80,7 +82,8 @@ static void extended_registers(void)
 
 	__asm__ volatile("movl %%r9d, (%%r13)" :: "r"(r13), "r"(r9) : "memory");
 	check_equal(mmio_read(REG), 0x10044, "mov_r9_to_r13");
-	__asm__ volatile("movl (%%r13), %%r9d\n\tmov %%r9, %0" : "=r"(out), "+r"(r9) : "r"(r13) : "memory");
+	__asm__ volatile("movl (%%r13), %%r9d\n\tmov %%r9, %0"
+			 : "=r"(out), "+r"(r9) : "r"(r13) : "memory");
 	check_equal(out, 0x10044, "mov_r13_to_r9");
 }
 
@@ -132,12 +135,12 @@ static void strings(void)
 	uint64_t rdi = REG, rsi = (uint64_t)ram, rcx = 1, rax = 0x10066;
 
 	__asm__ volatile("movsl" : "+D"(rdi), "+S"(rsi) :: "memory");
-	check(mmio_read(REG) == 0x10011 && rdi == REG + 4 && rsi == (uint64_t)(ram + 1), "movsl_to_device", "%x %lx %lx",
-	      mmio_read(REG), rdi, rsi);
+	check(mmio_read(REG) == 0x10011 && rdi == REG + 4 && rsi == (uint64_t)(ram + 1),
+	      "movsl_to_device", "%x %lx %lx", mmio_read(REG), rdi, rsi);
 	rdi = (uint64_t)(ram + 2), rsi = REG;
 	__asm__ volatile("std\n\tmovsl\n\tcld" : "+D"(rdi), "+S"(rsi) :: "memory");
-	check(ram[2] == 0x10011 && rdi == (uint64_t)(ram + 1) && rsi == REG - 4, "movsl_from_device_down", "%x %lx %lx",
-	      ram[2], rdi, rsi);
+	check(ram[2] == 0x10011 && rdi == (uint64_t)(ram + 1) && rsi == REG - 4,
+	      "movsl_from_device_down", "%x %lx %lx", ram[2], rdi, rsi);
 	rdi = REG;
 	__asm__ volatile("stosl" : "+D"(rdi) : "a"(rax) : "memory");
 	check(mmio_read(REG) == 0x10066 && rdi == REG + 4, "stosl", "%x %lx", mmio_read(REG), rdi);
@@ -146,10 +149,12 @@ static void strings(void)
 	check(rax == 0x10066 && rsi == REG + 4, "lodsl", "%lx %lx", rax, rsi);
 	rdi = REG, rax = 0x10077;
 	__asm__ volatile("rep stosl" : "+D"(rdi), "+c"(rcx) : "a"(rax) : "memory");
-	check(mmio_read(REG) == 0x10077 && rdi == REG + 4 && !rcx, "rep_stosl_1", "%x %lx %lx", mmio_read(REG), rdi, rcx);
+	check(mmio_read(REG) == 0x10077 && rdi == REG + 4 && !rcx, "rep_stosl_1", "%x %lx %lx",
+	      mmio_read(REG), rdi, rcx);
 	rdi = REG, rcx = 0;
 	__asm__ volatile("rep stosl" : "+D"(rdi), "+c"(rcx) : "a"(0) : "memory");
-	check(mmio_read(REG) == 0x10077 && rdi == REG && !rcx, "rep_stosl_0", "%x %lx %lx", mmio_read(REG), rdi, rcx);
+	check(mmio_read(REG) == 0x10077 && rdi == REG && !rcx, "rep_stosl_0", "%x %lx %lx",
+	      mmio_read(REG), rdi, rcx);
 }
 
 static void repeated(void)
@@ -160,8 +165,8 @@ static void repeated(void)
 
 	(void)more;
 	__asm__ volatile("rep movsb" : "+D"(rdi), "+S"(rsi), "+c"(rcx) :: "memory");
-	check(rdi == (uint64_t)ram + 700 && rsi == UNCLAIMED + 0x10 + 700 && !rcx, "rep_movsb_unclaimed", "%lx %lx %lx", rdi,
-	      rsi, rcx);
+	check(rdi == (uint64_t)ram + 700 && rsi == UNCLAIMED + 0x10 + 700 && !rcx,
+	      "rep_movsb_unclaimed", "%lx %lx %lx", rdi, rsi, rcx);
 	for (unsigned i = 0; i < 700; i++)
 		ones = ones && ram[i] == 0xff;
 	if (!on_qemu_tcg())
@@ -171,7 +176,8 @@ static void repeated(void)
 	check(rdi == UNCLAIMED + 4200 && !rcx, "rep_stosl_unclaimed", "%lx %lx", rdi, rcx);
 	rdi = UNCLAIMED + 0x2000, rsi = (uint64_t)ram, rcx = 1500;
 	__asm__ volatile("rep movsw" : "+D"(rdi), "+S"(rsi), "+c"(rcx) :: "memory");
-	check(rdi == UNCLAIMED + 0x2000 + 3000 && !rcx, "rep_movsw_to_unclaimed", "%lx %lx", rdi, rcx);
+	check(rdi == UNCLAIMED + 0x2000 + 3000 && !rcx, "rep_movsw_to_unclaimed", "%lx %lx", rdi,
+	      rcx);
 }
 
 static void unclaimed(void)
@@ -241,11 +247,11 @@ static void faults(void)
 	uint32_t value;
 	struct fault f = fault_call(read_window, &value);
 
-	check(f.vector == VEC_PF && f.error == 0 && f.cr2 == WINDOW + 4096, "read_across_device_and_absent",
-	      "%d %x cr2 %lx", f.vector, f.error, f.cr2);
+	check(f.vector == VEC_PF && f.error == 0 && f.cr2 == WINDOW + 4096,
+	      "read_across_device_and_absent", "%d %x cr2 %lx", f.vector, f.error, f.cr2);
 	f = fault_call(write_window, NULL);
-	check(f.vector == VEC_PF && f.error == 2 && f.cr2 == WINDOW + 4096, "write_across_device_and_absent",
-	      "%d %x cr2 %lx", f.vector, f.error, f.cr2);
+	check(f.vector == VEC_PF && f.error == 2 && f.cr2 == WINDOW + 4096,
+	      "write_across_device_and_absent", "%d %x cr2 %lx", f.vector, f.error, f.cr2);
 	page_map(WINDOW + 8192, LAPIC_BASE, PTE_P | PTE_W);
 	check_fault(user_call(read_apic, &value), VEC_PF, 5, "device_ring3_supervisor_page");
 	page_map(WINDOW + 8192, LAPIC_BASE, PTE_P | PTE_U);

@@ -32,9 +32,10 @@ static const char *name_of(const char *mode, const char *what)
 static void run_32(const char *mode, uint32_t cr3, uint32_t cr4, bool paging)
 {
 	static const struct { unsigned index; uint32_t want; const char *name; } wanted[] = {
-		{ 3, 0x112233ff, "in_byte" }, { 4, 0x1122ffff, "in_word" }, { 5, 0xffffffff, "in_long" },
-		{ 6, 0xfe, "out" }, { 7, 0x10055, "mmio_moffs" }, { 8, 0x10057, "mmio_or" },
-		{ 9, 0x10057, "mmio_segment_base" }, { 10, 0x10011, "mmio_rep_stos" }, { 11, 0xffffffff, "rep_insb" },
+		{ 3, 0x112233ff, "in_byte" }, { 4, 0x1122ffff, "in_word" },
+		{ 5, 0xffffffff, "in_long" }, { 6, 0xfe, "out" }, { 7, 0x10055, "mmio_moffs" },
+		{ 8, 0x10057, "mmio_or" }, { 9, 0x10057, "mmio_segment_base" },
+		{ 10, 0x10011, "mmio_rep_stos" }, { 11, 0xffffffff, "rep_insb" },
 		{ 15, 0x5a5a, "stack" }, { 16, DONE, "end" },
 	};
 
@@ -47,8 +48,10 @@ static void run_32(const char *mode, uint32_t cr3, uint32_t cr4, bool paging)
 	for (unsigned i = 0; i < 3; i++)
 		check_equal(modes_result[i], cpuid(0).ebx, name_of(mode, "cpuid"));
 	for (unsigned i = 0; i < ARRAY_COUNT(wanted); i++)
-		check_equal(modes_result[wanted[i].index], wanted[i].want, name_of(mode, wanted[i].name));
-	check(!(modes_result[12] & (EFER_LMA | EFER_LME)), name_of(mode, "efer"), "%x", modes_result[12]);
+		check_equal(modes_result[wanted[i].index], wanted[i].want,
+			    name_of(mode, wanted[i].name));
+	check(!(modes_result[12] & (EFER_LMA | EFER_LME)), name_of(mode, "efer"), "%x",
+	      modes_result[12]);
 	check_equal(modes_result[13] >> 31, paging, name_of(mode, "cr0_pg"));
 }
 

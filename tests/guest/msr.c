@@ -31,7 +31,8 @@ static void keeps(uint32_t msr, uint64_t value, const char *name)
 		cpuid(0);
 	if (fault.vector < 0)
 		fault = rdmsr_try(msr, &after);
-	check(fault.vector < 0 && after == value, name, "vector %d, got %lx, want %lx", fault.vector, after, value);
+	check(fault.vector < 0 && after == value, name, "vector %d, got %lx, want %lx",
+	      fault.vector, after, value);
 	wrmsr_try(msr, before);
 }
 
@@ -60,9 +61,11 @@ static void refused(void)
 		return;
 	}
 	check_fault(wrmsr_try(MSR_PAT, 2), VEC_GP, 0, "pat_bad_type");
-	check_fault(wrmsr_try(MSR_APIC_BASE, 1ul << 63 | 0xfee00900), VEC_GP, 0, "apic_base_reserved");
+	check_fault(wrmsr_try(MSR_APIC_BASE, 1ul << 63 | 0xfee00900), VEC_GP, 0,
+		    "apic_base_reserved");
 	if (!on_qemu_chip()) {
-		check_fault(wrmsr_try(MSR_FS_BASE, NOT_CANONICAL), VEC_GP, 0, "fs_base_not_canonical");
+		check_fault(wrmsr_try(MSR_FS_BASE, NOT_CANONICAL), VEC_GP, 0,
+			    "fs_base_not_canonical");
 		check_fault(wrmsr_try(MSR_LSTAR, NOT_CANONICAL), VEC_GP, 0, "lstar_not_canonical");
 	}
 }
@@ -100,8 +103,8 @@ static void tsc(void)
 	}
 	wrmsr(MSR_TSC_ADJUST, adjust + (1ul << 40));
 	after = rdtsc();
-	check(after - before > 1ul << 40 && after - before < (1ul << 40) + (1ul << 34), "tsc_adjust_moves", "%lx to %lx",
-	      before, after);
+	check(after - before > 1ul << 40 && after - before < (1ul << 40) + (1ul << 34),
+	      "tsc_adjust_moves", "%lx to %lx", before, after);
 	check_equal(rdmsr(MSR_TSC_ADJUST), adjust + (1ul << 40), "tsc_adjust_reads");
 	wrmsr(MSR_TSC_ADJUST, adjust);
 	check(rdtsc() < after, "tsc_adjust_back", "%lx", rdtsc());
@@ -110,8 +113,8 @@ static void tsc(void)
 	after = rdtsc();
 	check(after - before >= 1ul << 41, "tsc_write", "%lx to %lx", before, after);
 	check(rdmsr(MSR_TSC) - after < 1ul << 34, "tsc_by_rdmsr", "%lx", rdmsr(MSR_TSC));
-	check(rdmsr(MSR_TSC_ADJUST) - adjust >= (1ul << 41) - (1ul << 34), "tsc_write_adjusts", "%lx",
-	      rdmsr(MSR_TSC_ADJUST));
+	check(rdmsr(MSR_TSC_ADJUST) - adjust >= (1ul << 41) - (1ul << 34), "tsc_write_adjusts",
+	      "%lx", rdmsr(MSR_TSC_ADJUST));
 	wrmsr(MSR_TSC_ADJUST, adjust);
 }
 
@@ -176,8 +179,8 @@ static void syscalls(void)
 	gdt[SEL_FREE / 8 + 2] = gdt[SEL_UCODE / 8];
 	wrmsr(MSR_STAR, (uint64_t)(SEL_FREE | 3) << 48 | (uint64_t)SEL_CODE64 << 32);
 	fault = user_call(do_syscall, &rcx);
-	check(fault.vector < 0 && rcx == (uint64_t)syscall_after, "syscall_sysret", "vector %d at %lx, rcx %lx",
-	      fault.vector, fault.rip, rcx);
+	check(fault.vector < 0 && rcx == (uint64_t)syscall_after, "syscall_sysret",
+	      "vector %d at %lx, rcx %lx", fault.vector, fault.rip, rcx);
 	wrmsr(MSR_EFER, efer & ~EFER_SCE);
 	check_fault(user_call(do_syscall, &rcx), VEC_UD, 0, "syscall_without_sce");
 	wrmsr(MSR_EFER, efer);

@@ -138,7 +138,8 @@ static void rtc(void)
 
 	check(second < 60 && decimal(cmos(2)) < 60, "rtc_time", "%u", second);
 	day = decimal(cmos(7)), month = decimal(cmos(8)), year = decimal(cmos(9));
-	check(day >= 1 && day <= 31 && month >= 1 && month <= 12 && year <= 99, "rtc_date", "%u %u %u", year, month, day);
+	check(day >= 1 && day <= 31 && month >= 1 && month <= 12 && year <= 99, "rtc_date",
+	      "%u %u %u", year, month, day);
 	check(cmos(0xd) & 0x80, "rtc_valid", "%x", cmos(0xd));
 	cmos_set(0x40, 0x5a);
 	check_equal(cmos(0x40), 0x5a, "cmos_keeps");
@@ -168,7 +169,8 @@ static void ioapic(void)
 	uint32_t version = ioapic_read(1);
 
 	apic_write(APIC_LVT_LINT0, LVT_MASKED);
-	check((version & 0xff) >= 0x11 && (version >> 16 & 0xff) == 23, "ioapic_version", "%x", version);
+	check((version & 0xff) >= 0x11 && (version >> 16 & 0xff) == 23, "ioapic_version", "%x",
+	      version);
 	for (unsigned pin = 0; pin < 24; pin++)
 		ioapic_route(pin, LVT_MASKED);
 	ioapic_write(0x10, LVT_MASKED | 0x0155);
@@ -213,7 +215,8 @@ static void level(void)
 		irq_window();
 	check_equal(level_count, 3, "ioapic_level_comes_again");
 	check(remote_irr, "ioapic_remote_irr", "not set in the handler");
-	check(!(ioapic_read(0x10 + 4 * 2) & 1 << 14), "ioapic_remote_irr_cleared", "%x", ioapic_read(0x18));
+	check(!(ioapic_read(0x10 + 4 * 2) & 1 << 14), "ioapic_remote_irr_cleared", "%x",
+	      ioapic_read(0x18));
 	ioapic_route(4, LVT_MASKED);
 	outb(0x3f9, 0);
 }

@@ -67,13 +67,15 @@ static bool all_bytes(const uint8_t *at, unsigned count, uint8_t value)
 	return true;
 }
 
-static void check_ins(struct string_regs r, uint64_t count, uint64_t at, unsigned from, unsigned to, const char *name)
+static void check_ins(struct string_regs r, uint64_t count, uint64_t at, unsigned from, unsigned to,
+		      const char *name)
 {
 	bool inside = all_bytes(buffer + from, to - from, 0xff);
 	bool around = all_bytes(buffer, from, 0) && all_bytes(buffer + to, sizeof(buffer) - to, 0);
 
-	check(r.count == count && r.at == at && inside && around, name, "rcx %lx rdi %lx (want %lx %lx) inside %d around %d",
-	      r.count, r.at, count, at, inside, around);
+	check(r.count == count && r.at == at && inside && around, name,
+	      "rcx %lx rdi %lx (want %lx %lx) inside %d around %d", r.count, r.at, count, at,
+	      inside, around);
 	fill(buffer, 0, sizeof(buffer));
 }
 
@@ -84,19 +86,27 @@ static void ins(void)
 	check_ins(STRING_IO("insb", RDI, NOBODY, 5, buffer + 8, "cld"), 5, at + 9, 8, 9, "insb");
 	check_ins(STRING_IO("insw", RDI, NOBODY, 5, buffer + 8, "cld"), 5, at + 10, 8, 10, "insw");
 	check_ins(STRING_IO("insl", RDI, NOBODY, 5, buffer + 8, "cld"), 5, at + 12, 8, 12, "insl");
-	check_ins(STRING_IO("insl", RDI, NOBODY, 5, buffer + 8, "std"), 5, at + 4, 8, 12, "insl_down");
-	check_ins(STRING_IO("rep insb", RDI, NOBODY, 0, buffer + 8, "cld"), 0, at + 8, 0, 0, "rep_insb_0");
-	check_ins(STRING_IO("rep insb", RDI, NOBODY, 77, buffer + 8, "cld"), 0, at + 85, 8, 85, "rep_insb");
-	check_ins(STRING_IO("rep insw", RDI, NOBODY, 77, buffer + 8, "cld"), 0, at + 162, 8, 162, "rep_insw");
-	check_ins(STRING_IO("rep insl", RDI, NOBODY, 77, buffer + 8, "cld"), 0, at + 316, 8, 316, "rep_insl");
-	check_ins(STRING_IO("rep insl", RDI, NOBODY, 4, buffer + 32, "std"), 0, at + 16, 20, 36, "rep_insl_down");
-	check_ins(STRING_IO("rep insw", RDI, NOBODY, 2048, buffer + 4001, "cld"), 0, at + 8097, 4001, 8097,
-		  "rep_insw_pages");
-	check_ins(STRING_IO("insl", RDI, NOBODY, 1, buffer + 4094, "cld"), 1, at + 4098, 4094, 4098, "insl_crossing");
-	check_ins(STRING_IO("rep insl", RDI, NOBODY, 3000, buffer, "cld"), 0, at + 12000, 0, 12000, "rep_insl_long");
+	check_ins(STRING_IO("insl", RDI, NOBODY, 5, buffer + 8, "std"), 5, at + 4, 8, 12,
+		  "insl_down");
+	check_ins(STRING_IO("rep insb", RDI, NOBODY, 0, buffer + 8, "cld"), 0, at + 8, 0, 0,
+		  "rep_insb_0");
+	check_ins(STRING_IO("rep insb", RDI, NOBODY, 77, buffer + 8, "cld"), 0, at + 85, 8, 85,
+		  "rep_insb");
+	check_ins(STRING_IO("rep insw", RDI, NOBODY, 77, buffer + 8, "cld"), 0, at + 162, 8, 162,
+		  "rep_insw");
+	check_ins(STRING_IO("rep insl", RDI, NOBODY, 77, buffer + 8, "cld"), 0, at + 316, 8, 316,
+		  "rep_insl");
+	check_ins(STRING_IO("rep insl", RDI, NOBODY, 4, buffer + 32, "std"), 0, at + 16, 20, 36,
+		  "rep_insl_down");
+	check_ins(STRING_IO("rep insw", RDI, NOBODY, 2048, buffer + 4001, "cld"), 0, at + 8097,
+		  4001, 8097, "rep_insw_pages");
+	check_ins(STRING_IO("insl", RDI, NOBODY, 1, buffer + 4094, "cld"), 1, at + 4098, 4094, 4098,
+		  "insl_crossing");
+	check_ins(STRING_IO("rep insl", RDI, NOBODY, 3000, buffer, "cld"), 0, at + 12000, 0, 12000,
+		  "rep_insl_long");
 	/* With a 32-bit address size ECX counts and EDI points. */
-	check_ins(STRING_IO("addr32 rep insb", RDI, NOBODY, 0x700000003, buffer + 8, "cld"), 0, at + 11, 8, 11,
-		  "rep_insb_addr32");
+	check_ins(STRING_IO("addr32 rep insb", RDI, NOBODY, 0x700000003, buffer + 8, "cld"), 0,
+		  at + 11, 8, 11, "rep_insb_addr32");
 }
 
 static void outs(void)
@@ -106,16 +116,17 @@ static void outs(void)
 	for (unsigned i = 0; i < sizeof(buffer); i++)
 		buffer[i] = (uint8_t)(i * 7 + i / 256);
 	r = STRING_IO("outsb", RSI, IMR, 5, buffer + 33, "cld");
-	check(r.at == (uint64_t)buffer + 34 && r.count == 5 && inb(IMR) == buffer[33], "outsb", "rsi %lx imr %x", r.at,
-	      inb(IMR));
+	check(r.at == (uint64_t)buffer + 34 && r.count == 5 && inb(IMR) == buffer[33], "outsb",
+	      "rsi %lx imr %x", r.at, inb(IMR));
 	r = STRING_IO("rep outsb", RSI, IMR, 5000, buffer + 33, "cld");
-	check(r.at == (uint64_t)buffer + 5033 && !r.count && inb(IMR) == buffer[5032], "rep_outsb", "rsi %lx rcx %lx imr %x",
-	      r.at, r.count, inb(IMR));
+	check(r.at == (uint64_t)buffer + 5033 && !r.count && inb(IMR) == buffer[5032], "rep_outsb",
+	      "rsi %lx rcx %lx imr %x", r.at, r.count, inb(IMR));
 	r = STRING_IO("rep outsb", RSI, IMR, 10, buffer + 4100, "std");
-	check(r.at == (uint64_t)buffer + 4090 && !r.count && inb(IMR) == buffer[4091], "rep_outsb_down", "rsi %lx imr %x",
-	      r.at, inb(IMR));
+	check(r.at == (uint64_t)buffer + 4090 && !r.count && inb(IMR) == buffer[4091],
+	      "rep_outsb_down", "rsi %lx imr %x", r.at, inb(IMR));
 	r = STRING_IO("rep outsl", RSI, POST, 100, buffer + 4090, "cld");
-	check(r.at == (uint64_t)buffer + 4490 && !r.count, "rep_outsl", "rsi %lx rcx %lx", r.at, r.count);
+	check(r.at == (uint64_t)buffer + 4490 && !r.count, "rep_outsl", "rsi %lx rcx %lx", r.at,
+	      r.count);
 	wrmsr(MSR_FS_BASE, (uint64_t)buffer);
 	r = STRING_IO("fs outsb", RSI, IMR, 1, 77, "cld");
 	check(r.at == 78 && inb(IMR) == buffer[77], "outsb_fs", "rsi %lx imr %x", r.at, inb(IMR));
@@ -143,16 +154,18 @@ static void faults(void)
 	r = STRING_IO("rep insb", RDI, NOBODY, 100, WINDOW + 4096 - 60, "cld");
 	cr2 = cr2_read();
 	trap_set(VEC_PF, NULL);
-	check(r.count == 40 && r.at == WINDOW + 4096 && cr2 == WINDOW + 4096, "rep_insb_fault", "rcx %lu rdi %lx cr2 %lx",
-	      r.count, r.at, cr2);
-	check(all_bytes((uint8_t *)ram + 4036, 60, 0xff), "rep_insb_fault_progress", "bytes missing");
+	check(r.count == 40 && r.at == WINDOW + 4096 && cr2 == WINDOW + 4096, "rep_insb_fault",
+	      "rcx %lu rdi %lx cr2 %lx", r.count, r.at, cr2);
+	check(all_bytes((uint8_t *)ram + 4036, 60, 0xff), "rep_insb_fault_progress",
+	      "bytes missing");
 	page_map(WINDOW, ram, PTE_P);
 	trap_set(VEC_PF, record);
 	fill((void *)ram, 0, 4096);
 	r = STRING_IO("rep insb", RDI, NOBODY, 10, WINDOW + 16, "cld");
 	trap_set(VEC_PF, NULL);
 	if (cr0_read() & CR0_WP)
-		check(r.count == 10 && all_bytes((uint8_t *)ram, 64, 0), "insb_read_only", "rcx %lu", r.count);
+		check(r.count == 10 && all_bytes((uint8_t *)ram, 64, 0), "insb_read_only",
+		      "rcx %lu", r.count);
 }
 
 static void user_in(void *arg)

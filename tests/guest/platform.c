@@ -96,7 +96,8 @@ static const struct table *table_find(const struct rsdp *rsdp, const char *signa
 
 static void madt(const struct table *table)
 {
-	const uint8_t *at = (const uint8_t *)table + 44, *end = (const uint8_t *)table + table->length;
+	const uint8_t *at = (const uint8_t *)table + 44;
+	const uint8_t *end = (const uint8_t *)table + table->length;
 	unsigned cpus = 0, ioapics = 0;
 
 	for (; at + 2 <= end && at[1] >= 2; at += at[1]) {
@@ -142,7 +143,8 @@ static void acpi(void)
 		return;
 	copy(&dsdt, (const char *)fadt + 40, 4);
 	table = (const void *)(uint64_t)dsdt;
-	check(dsdt && compare(table, "DSDT", 4) == 0 && !sum(table, table->length), "DSDT", "at %x", dsdt);
+	check(dsdt && compare(table, "DSDT", 4) == 0 && !sum(table, table->length), "DSDT", "at %x",
+	      dsdt);
 	pm_timer(fadt);
 	if (table_find(rsdp, "APIC"))
 		madt(table_find(rsdp, "APIC"));

@@ -26,7 +26,8 @@ static unsigned ticks, nmis;
 
 /* wrmsr again and again */
 #define FOR_EVER WRMSR "\xeb\xfc"
-#define SEND(low, mode, to) X2APIC_ON MSR_IS("\x30", "\x08") VALUE_IS(low, mode, to, "\x00") FOR_EVER
+#define SEND(low, mode, to) \
+	X2APIC_ON MSR_IS("\x30", "\x08") VALUE_IS(low, mode, to, "\x00") FOR_EVER
 
 static const struct { const char *code; unsigned size; } bits[] = {
 #define CODE(c) { c, sizeof(c) - 1 }
@@ -52,7 +53,8 @@ static void place_code(void)
 	*(volatile uint8_t *)STUB = 0xcf;
 	for (unsigned i = 0; i < ARRAY_COUNT(bits); i++)
 		for (unsigned k = 0; k < bits[i].size; k++)
-			((volatile uint8_t *)((FIRST_PAGE + i) * 4096ul))[k] = (uint8_t)bits[i].code[k];
+			((volatile uint8_t *)((FIRST_PAGE + i) * 4096ul))[k] =
+				(uint8_t)bits[i].code[k];
 }
 
 static void on_nmi(struct frame *frame)

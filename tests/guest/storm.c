@@ -13,8 +13,8 @@
 static unsigned count, noise_count;
 
 static const struct { uint16_t first, last; } quiet_ports[] = {
-	{ 0x20, 0x21 }, { 0x40, 0x43 }, { 0x61, 0x61 }, { 0x70, 0x71 }, { 0x80, 0x80 }, { 0xa0, 0xa1 }, { 0x4d0, 0x4d1 },
-	{ 0x3f8, 0x3ff }, { 0xcfa, 0xcff }, { 0x2f8, 0x2ff },
+	{ 0x20, 0x21 }, { 0x40, 0x43 }, { 0x61, 0x61 }, { 0x70, 0x71 }, { 0x80, 0x80 },
+	{ 0xa0, 0xa1 }, { 0x4d0, 0x4d1 }, { 0x3f8, 0x3ff }, { 0xcfa, 0xcff }, { 0x2f8, 0x2ff },
 };
 
 static void port_noise(void)
@@ -60,7 +60,8 @@ static void ioapic_noise(void)
 }
 
 extern void storm_stub(void);
-__asm__("storm_stub:\n\tpush %rax\n\tmov $0xfee000b0, %eax\n\tmovl $0, (%rax)\n\tpop %rax\n\tiretq\n");
+__asm__("storm_stub:\n\tpush %rax\n\tmov $0xfee000b0, %eax\n\tmovl $0, (%rax)\n"
+	"\tpop %rax\n\tiretq\n");
 
 static void settle(void)
 {
@@ -151,7 +152,8 @@ static void changing_code(void)
 		uint8_t *code = page[i & 1];
 		uint32_t value = LVT_MASKED | (i & 0xff);
 
-		copy(code, "\xb8\x70\x03\xe0\xfe\xc7\x00", 7);	/* mov $0xfee00370, %eax; movl $value, (%rax) */
+		/* mov $0xfee00370, %eax; movl $value, (%rax) */
+		copy(code, "\xb8\x70\x03\xe0\xfe\xc7\x00", 7);
 		copy(code + 7, &value, 4);
 		code[11] = 0xc3;
 		page_map(at, (uint64_t)code, PTE_P | PTE_W);

@@ -11,7 +11,9 @@ static uint16_t pm_control;
 /* Ports that end or restart a machine, and the one that shows our result. */
 static bool ends(unsigned port)
 {
-	static const uint16_t list[] = { 0x60, 0x64, 0x92, 0xcf9, 0xf4, 0x604, 0xb004, 0x600, 0x602, 0xb000, 0xb002 };
+	static const uint16_t list[] = {
+		0x60, 0x64, 0x92, 0xcf9, 0xf4, 0x604, 0xb004, 0x600, 0x602, 0xb000, 0xb002,
+	};
 
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
 		if (port + 3 >= list[i] && port <= list[i] + 3u)
@@ -111,8 +113,8 @@ static void msr_try(uint32_t msr)
 static void msrs(void)
 {
 	static const struct { uint32_t first, last; } ranges[] = {
-		{ 0, 0x1fff }, { 0x40000000, 0x400000ff }, { 0x4b564d00, 0x4b564dff }, { 0xc0000000, 0xc0001fff },
-		{ 0xc0010000, 0xc0011fff },
+		{ 0, 0x1fff }, { 0x40000000, 0x400000ff }, { 0x4b564d00, 0x4b564dff },
+		{ 0xc0000000, 0xc0001fff }, { 0xc0010000, 0xc0011fff },
 	};
 
 	page_entry(WINDOW + 0x10000000);

@@ -63,5 +63,6 @@ void test_main(void)
 	check((msr & 0xf0) == 0xb0, "uart_loopback_modem", "%x", msr);
 	check(lsr_full & 1, "uart_lsr_data", "%x", lsr_full);
 	check((iir & 0xf) == 4 || (iir & 0xf) == 0xc, "uart_iir_data", "%x", iir);
-	check(received == 8 && compare(got, "ABCDEFGH", 8) == 0, "uart_loopback", "%u bytes, first %x", received, got[0]);
+	check(received == 8 && compare(got, "ABCDEFGH", 8) == 0, "uart_loopback",
+	      "%u bytes, first %x", received, got[0]);
 }

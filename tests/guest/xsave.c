@@ -51,7 +51,8 @@ static void registers(void)
 		inb(0x2f0);
 	}
 	__asm__ volatile("movdqu %%xmm7, %0" : "=m"(got));
-	check(got[0] == want[0] && got[1] == want[1], "xmm_across_exits", "%lx %lx", got[0], got[1]);
+	check(got[0] == want[0] && got[1] == want[1], "xmm_across_exits", "%lx %lx", got[0],
+	      got[1]);
 }
 
 static void save_and_load(void)

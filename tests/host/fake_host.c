@@ -65,8 +65,9 @@ int mgmt_power(enum mgmt_power what, uint64_t grace_ns, struct mgmt_error *err)
 void node_info_get(struct node_info *out)
 {
 	*out = (struct node_info){
-		.model = "Cardboard CPU", .vendor = "Cardboard", .back_end = "SVM", .abilities = "NPT", .cpus = 2,
-		.cpus_virtual = 2, .nodes = 1, .memory = 2 * GIB, .mhz = 1000,
+		.model = "Cardboard CPU", .vendor = "Cardboard", .back_end = "SVM",
+		.abilities = "NPT", .cpus = 2, .cpus_virtual = 2, .nodes = 1, .memory = 2 * GIB,
+		.mhz = 1000,
 	};
 }
 

@@ -142,10 +142,11 @@ static const char *exit_name(unsigned row)
 }
 
 const struct vmm_ops fake_ops = {
-	.name = "fake", .second_level = &paging_npt, .max_leaf_level = leaf_level, .vm_init = vm_nothing,
-	.vm_fini = vm_none, .vcpu_init = vcpu_make, .vcpu_fini = vcpu_free, .vcpu_reset = power_up, .run = no_run,
-	.leave_cpu = vcpu_nothing, .flush_tlb = vcpu_nothing, .reg_get = reg_get, .reg_set = reg_set,
-	.segment_get = segment_get, .segment_set = segment_set, .mode = mode, .segment_base = segment_base, .fpu = fpu,
+	.name = "fake", .second_level = &paging_npt, .max_leaf_level = leaf_level,
+	.vm_init = vm_nothing, .vm_fini = vm_none, .vcpu_init = vcpu_make, .vcpu_fini = vcpu_free,
+	.vcpu_reset = power_up, .run = no_run, .leave_cpu = vcpu_nothing, .flush_tlb = vcpu_nothing,
+	.reg_get = reg_get, .reg_set = reg_set, .segment_get = segment_get,
+	.segment_set = segment_set, .mode = mode, .segment_base = segment_base, .fpu = fpu,
 	.fpu_size = fpu_size, .tsc_offset_set = tsc_offset_set, .exit_name = exit_name,
 };
 

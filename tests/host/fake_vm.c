@@ -182,8 +182,9 @@ void vm_stats_get(struct vm *vm, struct vm_stats *out)
 {
 	intact(vm);
 	*out = (struct vm_stats){
-		.run_ticks = 5000000000, .exits = 30, .keel_ticks = 3702, .ram_pages = vm->config.memory / PAGE_SIZE,
-		.present_pages = 100, .charged_pages = 120, .table_pages = 8,
+		.run_ticks = 5000000000, .exits = 30, .keel_ticks = 3702,
+		.ram_pages = vm->config.memory / PAGE_SIZE, .present_pages = 100,
+		.charged_pages = 120, .table_pages = 8,
 	};
 }
 
@@ -207,7 +208,9 @@ const char *vm_vcpu_exit_stats(struct vm *vm, unsigned id, unsigned row, struct 
 int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 {
 	intact(vm);
-	*out = (struct vcpu_info){ .activity = VCPU_HALTED, .cpu = 1, .run_ticks = 2500000000, .rip = 0x1000 };
+	*out = (struct vcpu_info){
+		.activity = VCPU_HALTED, .cpu = 1, .run_ticks = 2500000000, .rip = 0x1000,
+	};
 	return id < vm->vcpu_count ? 0 : -ENOENT;
 }
 
@@ -216,7 +219,8 @@ uint64_t gmem_available(void)
 	return fake.available;
 }
 
-int load_check(const struct load_image *image, uint64_t memory, const char **kind, char *why, size_t why_size)
+int load_check(const struct load_image *image, uint64_t memory, const char **kind, char *why,
+	       size_t why_size)
 {
 	(void)memory;
 	*kind = "fake";

@@ -9,7 +9,8 @@
 #include "vmm/vm.h"
 
 struct fake_vm {
-	unsigned created, alive, destroyed, released;	/* alive: not yet freed by the last vm_put */
+	/* alive: not yet freed by the last vm_put */
+	unsigned created, alive, destroyed, released;
 	unsigned buttons, nmis, inputs, pauses, resumes;
 	struct vm *last;				/* created last */
 	uint64_t available;				/* pages for gmem_available */

@@ -12,7 +12,8 @@ from keel import BEDS, LOGS, Keel  # noqa: E402  pylint: disable=wrong-import-po
 
 
 def pytest_configure(config):
-    config.addinivalue_line("markers", "cost(seconds): about how long a test takes; cheap ones run first")
+    config.addinivalue_line(
+        "markers", "cost(seconds): about how long a test takes; cheap ones run first")
 
 
 def pytest_collection_modifyitems(items):
@@ -62,5 +63,6 @@ def start(request):
     yield start_keel
     for keel in keels:
         keel.close()
-        if not (getattr(request.node, "failed_call", False) or getattr(request.node, "failed_setup", False)):
+        if not (getattr(request.node, "failed_call", False)
+                or getattr(request.node, "failed_setup", False)):
             os.unlink(keel.transcript)

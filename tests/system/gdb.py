@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""QEMU's gdb stub, as far as tests and tools/bench need it: the machine stops at addresses, tells what time it is, and holds
-in its registers what no bed's chip or firmware puts there.
+"""QEMU's gdb stub, as far as tests and tools/bench need it: the machine stops at addresses, tells
+what time it is, and holds in its registers what no bed's chip or firmware puts there.
 
     port = free_port()
     with Keel("svm", emulator=arguments(port), ...) as keel:
@@ -31,13 +31,15 @@ def arguments(port):
 
 
 def symbols():
-    lines = subprocess.run(["nm", ELF], check=True, capture_output=True, text=True).stdout.splitlines()
+    lines = subprocess.run(["nm", ELF], check=True, capture_output=True,
+                           text=True).stdout.splitlines()
     return {row[2]: int(row[0], 16) for row in map(str.split, lines) if len(row) == 3}
 
 
 def behind_rdmsr(msr):
     """Addresses of the instructions behind Keel's RDMSRs of this register."""
-    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", ELF], check=True, capture_output=True, text=True).stdout
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", ELF], check=True,
+                          capture_output=True, text=True).stdout
     reads = re.findall(rf"\$0x{msr:x},%ecx\n(?:.*\n){{0,6}}?.*\trdmsr.*\n\s*([0-9a-f]+):", text)
     assert reads, f"Keel does not read {msr:#x}"
     return [int(address, 16) for address in reads]

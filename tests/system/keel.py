@@ -45,8 +45,8 @@ def guest_elf(name):
 
 
 class Keel:
-    def __init__(self, bed, config="[host]\nhostname = keel0\n", modules=None, cmdline="", name="keel", cpus=1,
-                 memory=None, patience=None, **options):
+    def __init__(self, bed, config="[host]\nhostname = keel0\n", modules=None, cmdline="",
+                 name="keel", cpus=1, memory=None, patience=None, **options):
         self.bed, self.name, self.cpus, self.count = bed, name, cpus, 0
         self.patience = patience or PATIENCE[bed]
         self.work = tempfile.TemporaryDirectory(prefix="keel-test-")
@@ -69,8 +69,8 @@ class Keel:
         if cmdline:
             arguments += [f"--cmdline={cmdline}"]
         arguments += [f"{n}={p}" for n, p in (modules or {}).items()]
-        self.child = pexpect.spawn(f"{ROOT}/tools/run", arguments, timeout=self.patience, encoding="latin-1",
-                                   echo=False, dimensions=(24, 80), cwd=ROOT)
+        self.child = pexpect.spawn(f"{ROOT}/tools/run", arguments, timeout=self.patience,
+                                   encoding="latin-1", echo=False, dimensions=(24, 80), cwd=ROOT)
         self.child.delaybeforesend = None
         self.child.logfile_read = self.log
 
@@ -170,7 +170,8 @@ def clean(text):
 
 def fields(text):
     """`Name:   value` lines as a dict."""
-    return {k.strip(): v.strip() for k, _, v in (row.partition(":") for row in text.splitlines()) if v}
+    rows = (row.partition(":") for row in text.splitlines())
+    return {k.strip(): v.strip() for k, _, v in rows if v}
 
 
 def rows(text):

@@ -11,8 +11,8 @@ BARE_TO_READY = 1_587_000_000
 
 def bench(only):
     """{name: value} of one part of the bench."""
-    text = subprocess.run([f"{ROOT}/tools/bench", "--only", only], check=True, capture_output=True, text=True,
-                          timeout=400).stdout
+    text = subprocess.run([f"{ROOT}/tools/bench", "--only", only], check=True, capture_output=True,
+                          text=True, timeout=400).stdout
     return {name: int(value) for name, value in re.findall(r"(?m)^(\w+) (\d+) \w+$", text)}
 
 

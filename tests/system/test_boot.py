@@ -76,7 +76,8 @@ def test_ryzen_smoke(start):
 REFUSALS = {
     "svm without SVM": ("svm", {"cpu_model": "max,-svm"}, r"SVM|VT-x|VMX"),
     "vmx without EPT": ("vmx", {"cpu_model": "core2_penryn_t9600"}, r"EPT"),
-    "vmx without unrestricted guest": ("vmx", {"cpu_model": "corei5_lynnfield_750"}, r"unrestricted"),
+    "vmx without unrestricted guest": ("vmx", {"cpu_model": "corei5_lynnfield_750"},
+                                       r"unrestricted"),
     "svm without NPT": ("svm", {"cpu_model": "max,+svm,-npt"}, r"NPT|nested pag"),
     "too little memory": ("svm", {"memory": 16}, r"memory"),
 }

@@ -46,7 +46,8 @@ def mistakes(tmp_path):
         (vm("twice", memory="64M\nmemory = 65M"), 2),
         (vm("good", memory="65M"), 0),
     ]
-    by_content = [vm("badelf", kernel="bad.elf"), vm("truncated", kernel="short"), vm("emptykernel", kernel="empty")]
+    by_content = [vm("badelf", kernel="bad.elf"), vm("truncated", kernel="short"),
+                  vm("emptykernel", kernel="empty")]
     return cases, by_content, {"bad.elf": bad_elf, "short": truncated, "empty": empty}
 
 
@@ -90,10 +91,11 @@ def test_config_absent_or_empty(start, config):
 
 
 WRONG = [
-    "nonsense", "start", "start nobody", "start debian extra words", "console debian", "destroy debian",
-    "suspend debian", "resume debian", "shutdown debian", "reboot debian", "reset debian", "dominfo", "dominfo nobody",
-    "domstats nobody", "vcpuinfo nobody", "start --frobnicate debian", "help nonsense", 'start "debian',
-    "list --nothing", "console", "x" * 3000, "dominfo " + "y" * 200, "start \\", "%s%n%s%n", "help " * 100,
+    "nonsense", "start", "start nobody", "start debian extra words", "console debian",
+    "destroy debian", "suspend debian", "resume debian", "shutdown debian", "reboot debian",
+    "reset debian", "dominfo", "dominfo nobody", "domstats nobody", "vcpuinfo nobody",
+    "start --frobnicate debian", "help nonsense", 'start "debian', "list --nothing", "console",
+    "x" * 3000, "dominfo " + "y" * 200, "start \\", "%s%n%s%n", "help " * 100,
 ]
 
 

@@ -8,7 +8,8 @@ import re
 import pytest
 from keel import LINUX, ROOT, fields, guest_elf, vm
 
-NAMES = sorted(os.path.splitext(os.path.basename(p))[0] for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
+NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
+               for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
 SPECIAL = ("bench", "die", "power", "spin", "ticker")
 # Told to their owners; out of here as they are mended.
@@ -17,8 +18,8 @@ CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
 
 
 def tiny(name, kernel=None, cmdline="", **more):
-    return vm(name, memory="64M", kernel=f"{kernel or name}.elf", initrd=None, cmdline=cmdline or name,
-              debug_exit="yes", **more)
+    return vm(name, memory="64M", kernel=f"{kernel or name}.elf", initrd=None,
+              cmdline=cmdline or name, debug_exit="yes", **more)
 
 
 def module(*names):
@@ -36,7 +37,8 @@ def exit_code(keel, name):
 def test_guest(start, bed, name):
     """Success is 0 written to port 0xf4: exit code 1. Clocks count instructions: timing is
     exact."""
-    keel = start(bed, config=tiny(name), modules=module(name), **({"icount": True} if bed == "svm" else {})).boot()
+    keel = start(bed, config=tiny(name), modules=module(name),
+                 **({"icount": True} if bed == "svm" else {})).boot()
     keel.command(f"start {name}")
     keel.wait_state(name, "shut off")
     with keel.console(name):
@@ -51,7 +53,8 @@ def test_guest(start, bed, name):
 def test_ways_to_end(start, bed, how):
     """Power-off ends a guest, each kind of reset starts it anew; a triple fault is a
     reset, as on a PC."""
-    keel = start(bed, config=tiny("power", cmdline=how, on_reboot="destroy"), modules=module("power")).boot()
+    keel = start(bed, config=tiny("power", cmdline=how, on_reboot="destroy"),
+                 modules=module("power")).boot()
     keel.command("start power")
     keel.wait_state("power", "shut off")
     assert exit_code(keel, "power") is None, keel.command("console power")
@@ -61,7 +64,8 @@ def test_ways_to_end(start, bed, how):
 @pytest.mark.cost(30)
 def test_processors(start, bed):
     """INIT, SIPI and NMI storms between three vCPUs on two cores, with timers that nobody hears."""
-    keel = start(bed, config=tiny("processors", vcpus=3), modules=module("processors"), cpus=2).boot()
+    keel = start(bed, config=tiny("processors", vcpus=3), modules=module("processors"),
+                 cpus=2).boot()
     keel.command("start processors")
     keel.wait_state("processors", "shut off")
     assert exit_code(keel, "processors") == 1

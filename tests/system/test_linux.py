@@ -64,7 +64,8 @@ def test_debian_shutdown_from_keel(start, bed):
     with keel.console("debian", "start debian --console"):
         ready(keel, "debian")
         # The guest must have come as far as to listen to its button.
-        keel.send("until grep 'Power Button' /proc/bus/input/devices; do sleep 1; done; sleep 2; echo list$((1 + 1))ens\r")
+        keel.send("until grep 'Power Button' /proc/bus/input/devices; do sleep 1; done; sleep 2; "
+                  "echo list$((1 + 1))ens\r")
         keel.expect("list2ens")
     keel.command("shutdown debian")
     keel.wait_state("debian", "shut off")
@@ -120,19 +121,22 @@ boot
 def plain(bed, tmp_path):
     """What the same kernel says on the same bed without Keel."""
     if bed == "svm":
-        command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-machine", "q35", "-m", "192", "-nodefaults",
-                   "-display", "none", "-serial", "stdio", "-no-reboot", "-kernel", KERNEL, "-initrd", INITRD,
-                   "-append", ASK]
+        command = ["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-machine", "q35",
+                   "-m", "192", "-nodefaults", "-display", "none", "-serial", "stdio", "-no-reboot",
+                   "-kernel", KERNEL, "-initrd", INITRD, "-append", ASK]
     else:
         grub = tmp_path / "iso" / "boot" / "grub"
         grub.mkdir(parents=True)
         (grub / "grub.cfg").write_text(GRUB_CFG)
         for path in LINUX.values():
             shutil.copy(path, grub.parent)
-        subprocess.run(["grub-mkrescue", "-o", tmp_path / "linux.iso", "--fonts=", "--locales=", "--themes=",
-                        "--install-modules=normal linux iso9660", tmp_path / "iso"], check=True, capture_output=True)
-        command = [f"{ROOT}/tools/run", "--bed", "vmx", "--ignore-bad-msrs", "--iso", tmp_path / "linux.iso"]
-    out = subprocess.run(["timeout", "300", *command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=False)
+        subprocess.run(["grub-mkrescue", "-o", tmp_path / "linux.iso", "--fonts=", "--locales=",
+                        "--themes=", "--install-modules=normal linux iso9660", tmp_path / "iso"],
+                       check=True, capture_output=True)
+        command = [f"{ROOT}/tools/run", "--bed", "vmx", "--ignore-bad-msrs",
+                   "--iso", tmp_path / "linux.iso"]
+    out = subprocess.run(["timeout", "300", *command], stdin=subprocess.DEVNULL,
+                         stdout=subprocess.PIPE, check=False)
     text = clean(out.stdout.decode("latin-1"))
     assert "READY" in text and "Power down" in text, text[-2000:]
     return normal(text)
@@ -151,7 +155,8 @@ def test_debian_warns_of_nothing_new(start, bed, tmp_path):
 @pytest.mark.cost(30)
 def test_demo_iso(start, bed):
     """What `make run` starts: both Debian guests defined, not started."""
-    with open(os.path.join(os.path.dirname(__file__), "../../configs/demo.conf"), encoding="utf-8") as f:
+    with open(os.path.join(os.path.dirname(__file__), "../../configs/demo.conf"),
+              encoding="utf-8") as f:
         keel = start(bed, config=f.read(), modules=LINUX).boot()
     out = keel.command("list --all")
     assert re.search(r"debian\s+shut off", out) and re.search(r"debian2\s+shut off", out)

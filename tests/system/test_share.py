@@ -30,7 +30,8 @@ def shares(keel, names, seconds):
 def spin(start, bed, names, **more):
     if bed == "svm":
         more["icount"] = True
-    keel = start(bed, config="".join(map(spinner, names)), modules=SPIN, patience=240, **more).boot()
+    keel = start(bed, config="".join(map(spinner, names)), modules=SPIN, patience=240,
+                 **more).boot()
     for name in names:
         keel.command(f"start {name}")
     return keel

@@ -44,7 +44,8 @@ def test_debian_state(start, bed):
 @pytest.mark.parametrize("name", CHECKS)
 def test_guest_state(start, bed, name):
     """Each guest kernel proves its exits all the same while its state is taken apart under it."""
-    keel = start(bed, config=tiny(name), modules=module(name), **({"icount": True} if bed == "svm" else {})).boot()
+    exact = {"icount": True} if bed == "svm" else {}
+    keel = start(bed, config=tiny(name), modules=module(name), **exact).boot()
     keel.command(f"start {name}")
     rounds = 0
     while check(keel, name, 7):

@@ -39,5 +39,6 @@ def test_image_size():
     """text, rodata and data together: at most 512 KiB."""
     rows = subprocess.check_output(["size", "-A", f"{ROOT}/build/keel.elf"], text=True).splitlines()
     sizes = {r.split()[0]: int(r.split()[1]) for r in rows if r.startswith(".")}
-    image = sum(n for name, n in sizes.items() if not name.startswith((".debug", ".bss", ".comment")))
+    image = sum(n for name, n in sizes.items()
+                if not name.startswith((".debug", ".bss", ".comment")))
     assert image <= 512 << 10, sizes

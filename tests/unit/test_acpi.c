@@ -107,7 +107,8 @@ static void build_fadt(unsigned revision, uint32_t dsdt)
 static void fadt_with_soft_off(void **state)
 {
 	static const uint8_t dsdt[] = {
-		0x5b, 0x80, '_', 'S', '5', 0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x01, 0, 0,
+		0x5b, 0x80, '_', 'S', '5',
+		0x08, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x01, 0, 0,
 	};
 
 	(void)state;
@@ -129,10 +130,13 @@ static void fadt_with_soft_off(void **state)
 static void fadt_of_revision_1(void **state)
 {
 	uint8_t dsdt[600] = { 0 };
-	static const uint8_t s5[] = { 0x08, '\\', '_', 'S', '5', '_', 0x12, 0x07, 0x02, 0x00, 0x00 };
+	static const uint8_t s5[] = {
+		0x08, '\\', '_', 'S', '5', '_', 0x12, 0x07, 0x02, 0x00, 0x00,
+	};
 
 	(void)state;
-	for (unsigned at = 200; at < 500; at++) {	/* the name crosses every seam of the search */
+	/* The name crosses every seam of the search. */
+	for (unsigned at = 200; at < 500; at++) {
 		memset(dsdt, 0, sizeof(dsdt));
 		memcpy(dsdt + at, s5, sizeof(s5));
 		build_begin(0);
@@ -148,7 +152,9 @@ static void fadt_of_revision_1(void **state)
 static void no_soft_off_without_its_package(void **state)
 {
 	static const uint8_t cut[] = { 0x08, '_', 'S', '5', '_' };
-	static const uint8_t call[] = { 0x70, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x01, 0, 0 };
+	static const uint8_t call[] = {
+		0x70, '_', 'S', '5', '_', 0x12, 0x06, 0x04, 0x0a, 0x05, 0x01, 0, 0,
+	};
 
 	(void)state;
 	build_begin(2);
@@ -170,26 +176,28 @@ static void mcfg_hpet_srat(void **state)
 {
 	static const uint8_t mcfg[] = {
 		0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xb0, 0, 0, 0, 0, 0, 0, 0, 255, 0, 0, 0, 0,
-		0, 0, 0, 0xc0, 0, 0, 0, 0, 1, 0, 9, 3, 0, 0, 0, 0,	/* last before first: left out */
+		/* last before first: left out */
+		0, 0, 0, 0xc0, 0, 0, 0, 0, 1, 0, 9, 3, 0, 0, 0, 0,
 	};
 	static const uint8_t hpet[20] = { 1, 2, 3, 4, 0, 64, 0, 0, 0, 0, 0xd0, 0xfe };
 	uint8_t srat[12 + 16 + 40 + 24 + 40] = { 0 };
 	uint8_t *p = srat + 12;
 
 	(void)state;
-	memcpy(p, (uint8_t[]){ 0, 16, 7, 0, 1 }, 5);			/* APIC 0 in domain 7 */
+	memcpy(p, (uint8_t[]){ 0, 16, 7, 0, 1 }, 5);		/* APIC 0 in domain 7 */
 	p += 16;
-	memcpy(p, (uint8_t[]){ 1, 40, 7 }, 3);				/* 1 MiB from 0 in domain 7 */
+	memcpy(p, (uint8_t[]){ 1, 40, 7 }, 3);			/* 1 MiB from 0 in domain 7 */
 	p[18] = 0x10;
 	p[28] = 1;
 	p += 40;
-	memcpy(p, (uint8_t[]){ 2, 24, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 1 }, 13);	/* APIC 2 in domain 9 */
+	/* APIC 2 in domain 9 */
+	memcpy(p, (uint8_t[]){ 2, 24, 0, 0, 9, 0, 0, 0, 2, 0, 0, 0, 1 }, 13);
 	p += 24;
-	memcpy(p, (uint8_t[]){ 1, 40, 9 }, 3);				/* wraps: left out */
+	memcpy(p, (uint8_t[]){ 1, 40, 9 }, 3);			/* wraps: left out */
 	memset(p + 8, 0xff, 16);
 	p[28] = 1;
 	build_begin(2);
-	build_table("SRAT", srat, sizeof(srat));			/* before the MADT on purpose */
+	build_table("SRAT", srat, sizeof(srat));		/* before the MADT on purpose */
 	build_table("MCFG", mcfg, sizeof(mcfg));
 	build_table("HPET", hpet, sizeof(hpet));
 	build_table("APIC", madt, sizeof(madt));

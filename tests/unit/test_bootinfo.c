@@ -230,7 +230,8 @@ static void test_memory_map_entry_size(void **state)
 		region_entry(4 * MIB, MIB, 1);
 		end_info();
 		assert_int_equal(gather_now(), 0);
-		assert_true(entry >= 24 || bootinfo.region_count == 1);	/* the information block itself */
+		/* The one is the information block itself. */
+		assert_true(entry >= 24 || bootinfo.region_count == 1);
 	}
 }
 
@@ -276,7 +277,8 @@ static void expect_sane(void)
 		end = r->start.v + r->size;
 		assert_true(end > r->start.v || end == 0);
 		if (r->type == BOOT_MEM_USABLE)
-			assert_true(IS_ALIGNED(r->start.v, PAGE_SIZE) && IS_ALIGNED(r->size, PAGE_SIZE));
+			assert_true(IS_ALIGNED(r->start.v, PAGE_SIZE) &&
+				    IS_ALIGNED(r->size, PAGE_SIZE));
 	}
 }
 
@@ -314,7 +316,8 @@ static void test_random_maps(void **state)
 	for (unsigned round = 0; round < 200; round++) {
 		gather_reset();
 		for (unsigned i = 0; i < 300; i++)
-			gather_region((uint64_t)rand() << rand() % 33, (uint64_t)rand() << rand() % 33,
+			gather_region((uint64_t)rand() << rand() % 33,
+				      (uint64_t)rand() << rand() % 33,
 				      (enum boot_mem)(rand() % 7));
 		gather_finish();
 		expect_sane();
@@ -333,8 +336,9 @@ static uint64_t put_member(uint64_t at, const char *name, unsigned mode, const c
 {
 	char head[111];
 
-	snprintf(head, sizeof(head), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x", 1, mode, 0, 0, 1, 0,
-		 (unsigned)strlen(data), 0, 0, 0, 0, (unsigned)strlen(name) + 1, 0);
+	snprintf(head, sizeof(head), "070701%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x%08x",
+		 1, mode, 0, 0, 1, 0, (unsigned)strlen(data), 0, 0, 0, 0,
+		 (unsigned)strlen(name) + 1, 0);
 	at = put_at(at, head, 110);
 	at = ALIGN_UP(put_at(at, name, strlen(name) + 1), 4ul);
 	return ALIGN_UP(put_at(at, data, strlen(data)), 4ul);
@@ -394,7 +398,8 @@ static void test_options(void **state)
 	char v[8];
 
 	(void)state;
-	gather_cmdline("panic=reboot  quiet cpus=0x10 n=12z big=99999999999999999999 long=123456789", 100);
+	gather_cmdline("panic=reboot  quiet cpus=0x10 n=12z big=99999999999999999999 "
+		       "long=123456789", 100);
 	assert_true(boot_option("panic", v, sizeof(v)));
 	assert_string_equal(v, "reboot");
 	assert_true(boot_option("quiet", v, sizeof(v)));
@@ -416,9 +421,11 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_multiboot2), TEST(test_tag_runs_over_the_end), TEST(test_tag_too_short),
-		TEST(test_block_out_of_reach), TEST(test_memory_map_entry_size), TEST(test_module_string_without_end),
-		TEST(test_too_many_modules), TEST(test_overlaps_go_to_the_stricter), TEST(test_extremes_of_the_map),
-		TEST(test_random_maps), TEST(test_pvh), TEST(test_cpio_cut_anywhere), TEST(test_options),
+		TEST(test_block_out_of_reach), TEST(test_memory_map_entry_size),
+		TEST(test_module_string_without_end), TEST(test_too_many_modules),
+		TEST(test_overlaps_go_to_the_stricter), TEST(test_extremes_of_the_map),
+		TEST(test_random_maps), TEST(test_pvh), TEST(test_cpio_cut_anywhere),
+		TEST(test_options),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -87,10 +87,13 @@ static void all_keys(void **state)
 	struct config_vm *v;
 
 	(void)state;
-	parse("; a comment\r\n# another\r\n\r\n[host]\r\nhostname = keel0\r\n[vm debian]   ; NAME\r\n"
-	      "uuid = 6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811 ; optional\r\nvcpus = 2\r\nmemory=192M\r\n"
-	      "\tkernel\t=\tvmlinuz\t# a module\r\ninitrd = initrd.img\r\ncmdline = console=ttyS0 a=b;c#d  quiet\r\n"
-	      "autostart = yes\r\non_poweroff = restart\r\non_reboot = preserve\r\non_crash = preserve\r\ndebug_exit = yes\r\n"
+	parse("; a comment\r\n# another\r\n\r\n[host]\r\nhostname = keel0\r\n"
+	      "[vm debian]   ; NAME\r\n"
+	      "uuid = 6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811 ; optional\r\nvcpus = 2\r\n"
+	      "memory=192M\r\n\tkernel\t=\tvmlinuz\t# a module\r\ninitrd = initrd.img\r\n"
+	      "cmdline = console=ttyS0 a=b;c#d  quiet\r\n"
+	      "autostart = yes\r\non_poweroff = restart\r\non_reboot = preserve\r\n"
+	      "on_crash = preserve\r\ndebug_exit = yes\r\n"
 	      "[ vm  two ]\nkernel=k\nmemory = 8388608 K");
 	assert_int_equal(c->error_count, 1);		/* 8 GiB */
 	assert_int_equal(c->error[0].line, 20);

@@ -156,8 +156,10 @@ static const struct {
 	{ "start", domain_start, { DOMAIN_RUNNING, 0, 0, 0, 0, 0 } },
 	{ "shutdown", domain_shutdown, { 0, DOMAIN_SHUTDOWN, 0, DOMAIN_SHUTDOWN, 0, 0 } },
 	{ "reboot", domain_reboot, { 0, DOMAIN_SHUTDOWN, 0, DOMAIN_SHUTDOWN, 0, 0 } },
-	{ "reset", domain_reset, { 0, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING } },
-	{ "destroy", domain_destroy, { 0, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF } },
+	{ "reset", domain_reset,
+	  { 0, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING, DOMAIN_RUNNING } },
+	{ "destroy", domain_destroy,
+	  { 0, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF, DOMAIN_SHUTOFF } },
 	{ "suspend", domain_suspend, { 0, DOMAIN_PAUSED, 0, 0, 0, 0 } },
 	{ "resume", domain_resume, { 0, 0, DOMAIN_RUNNING, 0, 0, 0 } },
 	{ "domstatecheck", check_state, { 0, DOMAIN_RUNNING, 0, 0, 0, 0 } },
@@ -167,7 +169,8 @@ static const struct {
 static void every_verb_in_every_state(void **state)
 {
 	static const enum domain_state places[PLACES] = {
-		DOMAIN_SHUTOFF, DOMAIN_RUNNING, DOMAIN_PAUSED, DOMAIN_SHUTDOWN, DOMAIN_CRASHED, DOMAIN_PAUSED,
+		DOMAIN_SHUTOFF, DOMAIN_RUNNING, DOMAIN_PAUSED, DOMAIN_SHUTDOWN, DOMAIN_CRASHED,
+		DOMAIN_PAUSED,
 	};
 
 	(void)state;
@@ -293,7 +296,9 @@ static void destroy_beats_a_restart(void **state)
 
 static void policies(void **state)
 {
-	static const enum vm_stop ends[] = { VM_STOP_POWER_OFF, VM_STOP_RESET, VM_STOP_CRASH, VM_STOP_DEBUG_EXIT };
+	static const enum vm_stop ends[] = {
+		VM_STOP_POWER_OFF, VM_STOP_RESET, VM_STOP_CRASH, VM_STOP_DEBUG_EXIT,
+	};
 
 	(void)state;
 	for (unsigned i = 0; i < ARRAY_COUNT(ends); i++)
@@ -305,7 +310,9 @@ static void policies(void **state)
 			d->config->on_poweroff = d->config->on_reboot = d->config->on_crash = a;
 			fake_vm_stop(ends[i], 7, "because");
 			settle();
-			assert_int_equal(d->state, a == CONFIG_DESTROY ? DOMAIN_SHUTOFF : a == CONFIG_RESTART ? DOMAIN_RUNNING :
+			assert_int_equal(d->state,
+					 a == CONFIG_DESTROY ? DOMAIN_SHUTOFF :
+					 a == CONFIG_RESTART ? DOMAIN_RUNNING :
 					 ends[i] == VM_STOP_CRASH ? DOMAIN_CRASHED : DOMAIN_PAUSED);
 			assert_int_equal(d->id, a == CONFIG_DESTROY ? -1 : id);
 		}
@@ -664,7 +671,8 @@ static void ids_rise(void **state)
 static void events_tell_the_story(void **state)
 {
 	static const enum event_kind story[] = {
-		EVENT_STARTED, EVENT_SUSPENDED, EVENT_RESUMED, EVENT_STARTED, EVENT_REBOOTED, EVENT_SHUTDOWN, EVENT_STOPPED,
+		EVENT_STARTED, EVENT_SUSPENDED, EVENT_RESUMED, EVENT_STARTED, EVENT_REBOOTED,
+		EVENT_SHUTDOWN, EVENT_STOPPED,
 	};
 
 	(void)state;
@@ -738,16 +746,17 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(every_verb_in_every_state), TEST(state_check_lets_go),
-		TEST(advice_names_a_verb), TEST(destroy_is_asynchronous),
-		TEST(destroy_beats_a_restart), TEST(policies), TEST(each_policy_looks_at_its_own_key),
-		TEST(reboot_starts_again_after_power_off), TEST(shutdown_takes_a_reboot_back),
-		TEST(exit_code_and_crash_reason), TEST(crashing_for_ever_ends),
-		TEST(resetting_for_ever_waits), TEST(delayed_restart_gives_way), TEST(start_keeps_other_notes),
-		TEST(stop_and_destroy_cross),
-		TEST(failed_starts_leave_nothing), TEST(heap_runs_out), TEST(failed_restart_is_shut_off),
-		TEST(failed_pause_changes_nothing), TEST(closing_host_restarts_nothing), TEST(found_by_name_id_uuid),
-		TEST(names_are_unique), TEST(walk), TEST(ids_rise), TEST(events_tell_the_story), TEST(vcpus),
-		TEST(statistics), TEST(thousand_rounds),
+		TEST(advice_names_a_verb),
+		TEST(destroy_is_asynchronous), TEST(destroy_beats_a_restart), TEST(policies),
+		TEST(each_policy_looks_at_its_own_key), TEST(reboot_starts_again_after_power_off),
+		TEST(shutdown_takes_a_reboot_back), TEST(exit_code_and_crash_reason),
+		TEST(crashing_for_ever_ends), TEST(resetting_for_ever_waits),
+		TEST(delayed_restart_gives_way), TEST(start_keeps_other_notes),
+		TEST(stop_and_destroy_cross), TEST(failed_starts_leave_nothing),
+		TEST(heap_runs_out), TEST(failed_restart_is_shut_off),
+		TEST(failed_pause_changes_nothing), TEST(closing_host_restarts_nothing),
+		TEST(found_by_name_id_uuid), TEST(names_are_unique), TEST(walk), TEST(ids_rise),
+		TEST(events_tell_the_story), TEST(vcpus), TEST(statistics), TEST(thousand_rounds),
 	};
 
 	host_percpu_init(1);

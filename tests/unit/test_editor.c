@@ -277,7 +277,8 @@ static void strange_bytes(void **state)
 {
 	(void)state;
 	for (unsigned c = 0; c < 256; c++)
-		if (c != '\r' && c != '\n' && c != 3 && c != '\t' && c != 0x14 && (c < 0x20 || c >= 0x7f))
+		if (c != '\r' && c != '\n' && c != 3 && c != '\t' && c != 0x14 &&
+		    (c < 0x20 || c >= 0x7f))
 			assert_int_equal(editor_key(&e, (uint8_t)c), EDITOR_MORE);
 	editor_draw(&e);
 	shows("", 0);
@@ -331,8 +332,9 @@ static void clear_screen(void **state)
 static void random_keys(void **state)
 {
 	static const char *const keys[] = {
-		"a", "b", " ", "\x7f", "\x01", "\x05", "\x0b", "\x15", "\x17", "\x19", "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B",
-		"\x1b[3~", "\x1b" "b", "\x1b" "f", "\x1b" "d", "word word word word word ", "\r", "\x1d",
+		"a", "b", " ", "\x7f", "\x01", "\x05", "\x0b", "\x15", "\x17", "\x19", "\x1b[D",
+		"\x1b[C", "\x1b[A", "\x1b[B", "\x1b[3~", "\x1b" "b", "\x1b" "f", "\x1b" "d",
+		"word word word word word ", "\r", "\x1d",
 		"0123456789012345678901234567890123456789",
 	};
 	char row[WIDTH + 1];
@@ -358,7 +360,8 @@ static void random_keys(void **state)
 		assert_false(term.wrapped);
 		assert_int_equal(strlen(e.text), e.length);
 		assert_true(e.cursor <= e.length);
-		if (e.cursor < e.length && !(e.cursor == e.start && e.start) && e.cursor - e.start < 72)
+		if (e.cursor < e.length && !(e.cursor == e.start && e.start) &&
+		    e.cursor - e.start < 72)
 			assert_int_equal(term.row[term.column], e.text[e.cursor]);
 	}
 }
@@ -383,10 +386,12 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
-		TEST(typing_echoes_only_what_is_new), TEST(moving_and_inserting), TEST(killing), TEST(recalling),
-		TEST(long_lines_scroll), TEST(too_long_is_refused), TEST(output_above_the_line), TEST(pasting_is_drawn_once),
-		TEST(strange_bytes), TEST(returns), TEST(enter_in_the_middle_leaves_the_whole_line),
-		TEST(escape_key_of_a_closed_console), TEST(clear_screen), TEST(random_keys), TEST(history_forgets_the_oldest),
+		TEST(typing_echoes_only_what_is_new), TEST(moving_and_inserting), TEST(killing),
+		TEST(recalling), TEST(long_lines_scroll), TEST(too_long_is_refused),
+		TEST(output_above_the_line), TEST(pasting_is_drawn_once), TEST(strange_bytes),
+		TEST(returns), TEST(enter_in_the_middle_leaves_the_whole_line),
+		TEST(escape_key_of_a_closed_console), TEST(clear_screen), TEST(random_keys),
+		TEST(history_forgets_the_oldest),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

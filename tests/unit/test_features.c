@@ -81,7 +81,8 @@ static void test_intel(void **state)
 	assert_true(cpu_has(FEATURE_VMX));
 	assert_true(cpu_has(FEATURE_X2APIC));
 	assert_true(cpu_has(FEATURE_NX));
-	assert_false(cpu_has(FEATURE_SMEP));	/* leaf 7 is above the highest, though it would answer */
+	/* Leaf 7 is above the highest, though it would answer. */
+	assert_false(cpu_has(FEATURE_SMEP));
 	assert_false(cpu_has(FEATURE_NPT));
 	assert_int_equal(features.physical_bits, 36);
 	assert_int_equal(errata_bed(), BED_CHIP);
@@ -104,8 +105,8 @@ static void test_tcg(void **state)
 		{ 0x40000000, 0, { 0x40000001, word("TCGT"), word("CGTC"), word("GTCG") } },
 		{ 0x80000000, 0, { 0x8000000a, 0, 0, 0 } },
 		{ 0x80000001, 0, { 0, 0, 1u << 2, 0 } },
-		{ 0x80000002, 0, { 0, 0, 0, 0 } }, { 0x80000003, 0, { 0, 0, 0, 0 } }, { 0x80000004, 0, { 0, 0, 0, 0 } },
-		{ 0x80000008, 0, { 0x3028, 0, 0, 0 } },
+		{ 0x80000002, 0, { 0, 0, 0, 0 } }, { 0x80000003, 0, { 0, 0, 0, 0 } },
+		{ 0x80000004, 0, { 0, 0, 0, 0 } }, { 0x80000008, 0, { 0x3028, 0, 0, 0 } },
 		{ 0x8000000a, 0, { 1, 16, 0, 1 } },
 	};
 
@@ -159,7 +160,8 @@ static void test_xcr0(void **state)
 		{ 0, 0, { 0xd, 0, 0, 0 } },
 		{ 1, 0, { 0, 0, 1u << 26, 0 } },
 		{ 7, 0, { 0, 0, 0, 0 } }, { 6, 0, { 0, 0, 0, 0 } }, { 0xd, 1, { 0, 0, 0, 0 } },
-		{ 0xd, 0, { 0x2ff | 1u << 17, 2696, 2696, 0 } },	/* up to AVX-512 and PKRU, and AMX */
+		/* up to AVX-512 and PKRU, and AMX */
+		{ 0xd, 0, { 0x2ff | 1u << 17, 2696, 2696, 0 } },
 		{ 0x80000000, 0, { 0, 0, 0, 0 } },
 	};
 
@@ -182,7 +184,8 @@ static void test_xcr0(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg), cmocka_unit_test(test_every_row_has_words),
+		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg),
+		cmocka_unit_test(test_every_row_has_words),
 		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_xcr0),
 	};
 

@@ -48,7 +48,8 @@ static void flushed(void *arg)
 }
 
 static struct gmem_config config = {
-	.format = &paging_npt, .max_leaf_level = 2, .gpa_bits = 40, .node = NODE_ANY, .charge = &charge, .flush = flushed,
+	.format = &paging_npt, .max_leaf_level = 2, .gpa_bits = 40, .node = NODE_ANY,
+	.charge = &charge, .flush = flushed,
 };
 
 static void start(void)
@@ -192,7 +193,8 @@ static void leaves_fit_the_slot(void **state)
 	assert_int_equal(g.present_pages, 3 * 512 + 3);
 	assert_int_equal(g.present_pages, g.ram_pages);
 	for (uint64_t a = 2 * MIB - 2 * PAGE_SIZE; a < 8 * MIB + PAGE_SIZE; a += 777)
-		assert_ptr_equal(gmem_peek(&g, GPA(a), GMEM_WRITE), kmap_direct(leaf_at(a).address));
+		assert_ptr_equal(gmem_peek(&g, GPA(a), GMEM_WRITE),
+				 kmap_direct(leaf_at(a).address));
 	finish();
 }
 
@@ -252,7 +254,8 @@ static void pins_hold_frames(void **state)
 
 /* Slots that touch, straddle chunks and leave holes. */
 static const struct { uint64_t base, size; } layout[] = {
-	{ 0x1000, 0x9f000 }, { MIB, 3 * MIB + 0x3000 }, { 4 * MIB + 0x3000, 2 * MIB }, { 7 * MIB, 3 * MIB },
+	{ 0x1000, 0x9f000 }, { MIB, 3 * MIB + 0x3000 }, { 4 * MIB + 0x3000, 2 * MIB },
+	{ 7 * MIB, 3 * MIB },
 };
 
 static bool model_ram(uint64_t a)
@@ -283,7 +286,8 @@ static void random_against_a_model(void **state)
 	for (unsigned i = 0; i < ARRAY_COUNT(layout); i++)
 		ram(layout[(i + 2) % 4].base, layout[(i + 2) % 4].size);
 	for (unsigned round = 0; round < 3000; round++) {
-		uint64_t a = (unsigned)rand() % MODEL, n = (unsigned)rand() % (rand() % 8 ? 9000 : 4 * MIB), run;
+		uint64_t a = (unsigned)rand() % MODEL;
+		uint64_t n = (unsigned)rand() % (rand() % 8 ? 9000 : 4 * MIB), run;
 		int r;
 
 		if (rand() % 10 == 0)
@@ -315,7 +319,8 @@ static void random_against_a_model(void **state)
 				assert_int_equal(gmem_drop_tables(&g), 0);
 			r = run = n = 0;
 			if (gmem_peek(&g, GPA(a), GMEM_READ))
-				assert_int_equal(*(uint8_t *)gmem_peek(&g, GPA(a), GMEM_READ), model[a]);
+				assert_int_equal(*(uint8_t *)gmem_peek(&g, GPA(a), GMEM_READ),
+						 model[a]);
 		}
 		assert_int_equal(r, run == n ? 0 : -EFAULT);
 	}
@@ -507,7 +512,8 @@ static void a_scrubbed_gib_becomes_one_leaf(void **state)
 	assert_int_equal(g.present_pages, PAGE_1G / PAGE_SIZE);
 	assert_int_equal(gmem_fault(&g, GPA(GIB - 1), GMEM_WRITE), 0);
 	assert_int_equal(leaf_at(GIB - 1).size, PAGE_2M);
-	assert_ptr_equal(gmem_peek(&g, GPA(2 * GIB - 1), GMEM_READ), kmap_direct(leaf_at(2 * GIB - 1).address));
+	assert_ptr_equal(gmem_peek(&g, GPA(2 * GIB - 1), GMEM_READ),
+			 kmap_direct(leaf_at(2 * GIB - 1).address));
 	/* Again after a drop, also from the middle. */
 	pages = g.present_pages;
 	assert_int_equal(gmem_drop_tables(&g), 0);

@@ -57,7 +57,9 @@ static struct cpuid_regs a_modern_cpu(uint32_t leaf, uint32_t subleaf)
 
 static void region(uint64_t start, uint64_t end, enum boot_mem type)
 {
-	bootinfo.region[bootinfo.region_count++] = (struct boot_region){ HPA(start), end - start, type };
+	bootinfo.region[bootinfo.region_count++] = (struct boot_region){
+		HPA(start), end - start, type,
+	};
 }
 
 static int start(void **state)
@@ -126,9 +128,12 @@ static void the_image_is_protected(void **state)
 	assert_int_equal(prot_at(image.data), PROT_READ | PROT_WRITE | PROT_GLOBAL);
 	assert_int_equal(prot_at(image.data + 3 * 4096), 0);
 	assert_int_equal(kmap_direct_hpa(image.data).v, 2 * MIB + 6 * 4096);
-	assert_int_equal(prot_at(kmap_direct(kmap_direct_hpa(image.text))), PROT_READ | PROT_GLOBAL);
-	assert_int_equal(prot_at(kmap_direct(kmap_direct_hpa(image.rodata + 8191))), PROT_READ | PROT_GLOBAL);
-	assert_int_equal(prot_at(kmap_direct(kmap_direct_hpa(image.data))), PROT_READ | PROT_WRITE | PROT_GLOBAL);
+	assert_int_equal(prot_at(kmap_direct(kmap_direct_hpa(image.text))),
+			 PROT_READ | PROT_GLOBAL);
+	assert_int_equal(prot_at(kmap_direct(kmap_direct_hpa(image.rodata + 8191))),
+			 PROT_READ | PROT_GLOBAL);
+	assert_int_equal(prot_at(kmap_direct(kmap_direct_hpa(image.data))),
+			 PROT_READ | PROT_WRITE | PROT_GLOBAL);
 }
 
 static void the_direct_map_shows_memory_only(void **state)
@@ -151,7 +156,8 @@ static void the_direct_map_shows_memory_only(void **state)
 static void windows_show_devices(void **state)
 {
 	struct paging_leaf leaf;
-	char *a = kmap_io(HPA(0xfee00030), 4, CACHE_UC), *b = kmap_io(HPA(0xb0000000), 256 * MIB, CACHE_UC);
+	char *a = kmap_io(HPA(0xfee00030), 4, CACHE_UC);
+	char *b = kmap_io(HPA(0xb0000000), 256 * MIB, CACHE_UC);
 	char *c = kmap_io(HPA(0xfed00ffe), 4, CACHE_WB);
 
 	(void)state;

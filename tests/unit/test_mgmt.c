@@ -38,7 +38,8 @@ static const char conf[] =
 	"[vm one]\n"
 	"memory = 64M\nkernel = vmlinuz\nautostart = yes\non_reboot = restart\n"
 	"[vm two]\n"
-	"memory = 64M\nkernel = vmlinuz\ninitrd = initrd.img\nautostart = yes\non_poweroff = restart\n"
+	"memory = 64M\nkernel = vmlinuz\ninitrd = initrd.img\nautostart = yes\n"
+	"on_poweroff = restart\n"
 	"[vm three]\n"
 	"memory = 64M\nkernel = vmlinuz\non_crash = preserve\n"
 	"[vm missing]\n"
@@ -70,7 +71,9 @@ static void module(const char *name, const char *text, size_t size)
 
 static int setup_all(void **state)
 {
-	static const struct mgmt_platform platform = { .power_off = power_off, .power_reboot = power_reboot };
+	static const struct mgmt_platform platform = {
+		.power_off = power_off, .power_reboot = power_reboot,
+	};
 
 	(void)state;
 	host_percpu_init(1);
@@ -87,7 +90,8 @@ static struct domain *named(const char *name)
 {
 	struct domain *d;
 
-	return domain_find(name, &d, NULL) ? NULL : d;	/* its reference is kept: these live for ever */
+	/* Its reference is kept: these live for ever. */
+	return domain_find(name, &d, NULL) ? NULL : d;
 }
 
 static void settle(void)
@@ -251,8 +255,9 @@ static void force_does_not_wait(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(mistakes_leave_the_others), cmocka_unit_test(autostart), cmocka_unit_test(modules),
-		cmocka_unit_test(console_rings), cmocka_unit_test(delayed_restart),
+		cmocka_unit_test(mistakes_leave_the_others), cmocka_unit_test(autostart),
+		cmocka_unit_test(modules), cmocka_unit_test(console_rings),
+		cmocka_unit_test(delayed_restart),
 		cmocka_unit_test(power_off_asks_first), cmocka_unit_test(force_does_not_wait),
 	};
 

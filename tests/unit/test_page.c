@@ -198,7 +198,8 @@ static void random_against_a_model(void **state)
 		if (round % 64 == 0)
 			(void)page_scrub_some();
 		if (held[i].p) {
-			uint64_t *w = page_virt(held[i].p), words = (PAGE_SIZE << held[i].p->order) / 8;
+			uint64_t *w = page_virt(held[i].p);
+			uint64_t words = (PAGE_SIZE << held[i].p->order) / 8;
 
 			assert_int_equal(w[0], held[i].mark);
 			assert_int_equal(w[words - 1], held[i].mark);

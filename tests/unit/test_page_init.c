@@ -41,7 +41,9 @@ void kmap_array_map(uint64_t va, hpa_t a)
 
 static void region(uint64_t start, uint64_t end, enum boot_mem type)
 {
-	bootinfo.region[bootinfo.region_count++] = (struct boot_region){ HPA(start), end - start, type };
+	bootinfo.region[bootinfo.region_count++] = (struct boot_region){
+		HPA(start), end - start, type,
+	};
 }
 
 static enum boot_mem type_of(uint64_t a)

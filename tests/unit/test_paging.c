@@ -96,7 +96,9 @@ static void finish(void)
 
 static void choose_probes(unsigned first, unsigned count)
 {
-	unsigned edges[] = { first, first + count - 1, first ? first - 1 : 0, MIN(first + count, PAGES - 1) };
+	unsigned edges[] = {
+		first, first + count - 1, first ? first - 1 : 0, MIN(first + count, PAGES - 1),
+	};
 
 	probe_count = 0;
 	for (unsigned i = 0; i < ARRAY_COUNT(edges); i++)
@@ -200,8 +202,10 @@ static void leaves_are_as_large_as_can_be(void **state)
 	(void)state;
 	for (unsigned f = 0; f < 3; f++) {
 		start(formats[f], 3);
-		assert_int_equal(paging_map(&p, PAGE_1G - PAGE_2M - PAGE_SIZE, HPA(3 * PAGE_1G - PAGE_2M - PAGE_SIZE),
-					    PAGE_1G + 2 * PAGE_2M + 2 * PAGE_SIZE, PROT_READ, CACHE_WB), 0);
+		assert_int_equal(paging_map(&p, PAGE_1G - PAGE_2M - PAGE_SIZE,
+					    HPA(3 * PAGE_1G - PAGE_2M - PAGE_SIZE),
+					    PAGE_1G + 2 * PAGE_2M + 2 * PAGE_SIZE,
+					    PROT_READ, CACHE_WB), 0);
 		assert_int_equal(paging_lookup(&p, PAGE_1G - PAGE_2M - 1, &leaf), 0);
 		assert_int_equal(leaf.size, PAGE_SIZE);
 		assert_int_equal(paging_lookup(&p, PAGE_1G - 5, &leaf), 0);
@@ -218,7 +222,8 @@ static void leaves_are_as_large_as_can_be(void **state)
 		assert_int_equal(paging_lookup(&p, PAGE_1G + 5 * PAGE_2M, &leaf), 0);
 		assert_int_equal(leaf.size, PAGE_2M);
 		/* And whole again: the small tables go. */
-		assert_int_equal(paging_map(&p, PAGE_1G, HPA(3 * PAGE_1G), PAGE_1G, PROT_READ, CACHE_WB), 1);
+		assert_int_equal(paging_map(&p, PAGE_1G, HPA(3 * PAGE_1G), PAGE_1G,
+					    PROT_READ, CACHE_WB), 1);
 		reap();
 		assert_int_equal(paging_lookup(&p, PAGE_1G + 700 * PAGE_SIZE, &leaf), 0);
 		assert_int_equal(leaf.size, PAGE_1G);
@@ -259,12 +264,14 @@ static void formats_hold_their_bits(void **state)
 					const struct paging_format *fmt = formats[f];
 					uint64_t small = PAGE_SIZE << (9 * (level - 2));
 					uint64_t e = fmt->leaf(HPA(7 * PAGE_1G), prot, c, level);
-					uint64_t want = fmt->leaf(HPA(7 * PAGE_1G + 3 * small), prot, c, level - 1);
+					uint64_t want = fmt->leaf(HPA(7 * PAGE_1G + 3 * small),
+								  prot, c, level - 1);
 
 					assert_true((e & fmt->present) && (e & fmt->large));
 					assert_int_equal(fmt->address(e, level).v, 7 * PAGE_1G);
 					assert_int_equal(fmt->child(e, level, 3), want);
-					assert_int_equal(fmt->with_prot(fmt->leaf(PA, 1, c, 1), prot),
+					assert_int_equal(fmt->with_prot(fmt->leaf(PA, 1, c, 1),
+									prot),
 							 fmt->leaf(PA, prot, c, 1));
 				}
 	assert_int_equal(paging_host.leaf(HPA(0x200000), 3, CACHE_WC, 2), 0x80000000002010e3ul);

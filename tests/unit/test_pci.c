@@ -74,7 +74,8 @@ void *kmap_io(hpa_t a, uint64_t size, enum paging_cache c)
 	return ecam[bus];
 }
 
-static void add(unsigned bus, unsigned device, unsigned function, uint32_t id, uint32_t class, uint8_t header)
+static void add(unsigned bus, unsigned device, unsigned function, uint32_t id, uint32_t class,
+		uint8_t header)
 {
 	uint8_t *p = config[bus][device * 8 + function];
 

@@ -32,9 +32,12 @@
 static unsigned seed;
 static bool stop;
 
-static struct thread *spawn(const char *name, void (*entry)(void *), void *arg, int cpu, unsigned weight)
+static struct thread *spawn(const char *name, void (*entry)(void *), void *arg, int cpu,
+			    unsigned weight)
 {
-	struct thread_attr attr = { .name = name, .entry = entry, .arg = arg, .cpu = cpu, .weight = weight };
+	struct thread_attr attr = {
+		.name = name, .entry = entry, .arg = arg, .cpu = cpu, .weight = weight,
+	};
 	struct thread *t = thread_create(&attr);
 
 	thread_start(t);
@@ -77,7 +80,8 @@ static void weights_main(void)
 
 		if (run[i] < fair * 99 / 100 || run[i] > fair * 101 / 100)
 			fail_msg("weight %u ran %lu, fair is %lu", weight[i], run[i], fair);
-		assert_in_range(thread_wait_ticks(t[i]), 20 * SECOND - run[i] - 10 * MS, 20 * SECOND);
+		assert_in_range(thread_wait_ticks(t[i]), 20 * SECOND - run[i] - 10 * MS,
+				20 * SECOND);
 	}
 	join_all(t, ARRAY_COUNT(weight));
 }
@@ -126,7 +130,8 @@ static void uneven_main(void)
 		t[i] = spawn("hog", hog, NULL, -1, 0);
 	thread_sleep_ns(20 * SECOND);
 	for (unsigned i = 0; i < 3; i++)
-		assert_in_range(thread_run_ticks(t[i]), 20 * SECOND * 65 / 100, 20 * SECOND * 68 / 100);
+		assert_in_range(thread_run_ticks(t[i]), 20 * SECOND * 65 / 100,
+				20 * SECOND * 68 / 100);
 	join_all(t, 3);
 }
 
@@ -139,7 +144,8 @@ static void spread_main(void)
 		t[i] = spawn("hog", hog, NULL, i == 7 ? 2 : -1, 0);
 	thread_sleep_ns(4 * SECOND);
 	for (unsigned i = 0; i < 8; i++)
-		assert_in_range(thread_run_ticks(t[i]), 4 * SECOND * 45 / 100, 4 * SECOND * 55 / 100);
+		assert_in_range(thread_run_ticks(t[i]), 4 * SECOND * 45 / 100,
+				4 * SECOND * 55 / 100);
 	assert_int_equal(thread_cpu(t[7]), 2);
 	for (unsigned c = 0; c < 4; c++) {
 		sched_stats_get(c, &s);
@@ -200,7 +206,8 @@ static void sleeper(void *arg)
 
 static void sleepers_main(void)
 {
-	struct sleeper quick = { .burn = 50000, .sleep = 10 * MS }, greedy = { .burn = 20 * MS, .sleep = 20 * MS };
+	struct sleeper quick = { .burn = 50000, .sleep = 10 * MS };
+	struct sleeper greedy = { .burn = 20 * MS, .sleep = 20 * MS };
 	struct thread *t[4];
 	uint64_t hogs;
 
@@ -264,7 +271,10 @@ static void starter(void *arg)
 	late = spawn("late", waits_for_it, NULL, -1, 0);
 }
 
-/* One that lags by more than another CPU's clock has ever shown wakes up there, and neither starves nor hogs. */
+/*
+ * One that lags by more than another CPU's clock has ever shown wakes up there, and neither starves
+ * nor hogs.
+ */
 static void far_behind_main(void)
 {
 	struct thread *t[3], *other[2];
@@ -330,8 +340,10 @@ static void pongs_main(void)
 
 	sim_deadline = 60 * SECOND;
 	for (unsigned i = 0; i < 12; i++) {
-		struct thread_attr attr = { .name = "pong", .entry = pong, .arg = &p[i],
-					    .cpu = sim_random(2) ? -1 : (int)sim_random(cpu_count) };
+		struct thread_attr attr = {
+			.name = "pong", .entry = pong, .arg = &p[i],
+			.cpu = sim_random(2) ? -1 : (int)sim_random(cpu_count),
+		};
 
 		p[i].turns = 2000;
 		p[i].peer = &p[i ^ 1];
@@ -449,8 +461,10 @@ static void leave_main(void)
 
 	sim_deadline = 60 * SECOND;
 	for (unsigned i = 0; i < 6; i++) {
-		struct thread_attr attr = { .name = "guest", .entry = guest_run, .arg = &guests[i], .cpu = -1,
-					    .leave_cpu = guest_leave };
+		struct thread_attr attr = {
+			.name = "guest", .entry = guest_run, .arg = &guests[i], .cpu = -1,
+			.leave_cpu = guest_leave,
+		};
 
 		guests[i].live = -1;
 		t[i] = thread_create(&attr);
@@ -684,7 +698,8 @@ static void random_act(unsigned self)
 		break;
 	case 4:
 		before = READ_ONCE(gate_number);
-		(void)WAITQ_WAIT(&gate, READ_ONCE(gate_number) != before, clock_ns() + sim_random(2 * MS));
+		(void)WAITQ_WAIT(&gate, READ_ONCE(gate_number) != before,
+				 clock_ns() + sim_random(2 * MS));
 		break;
 	case 5:
 		__atomic_add_fetch(&gate_number, 1, __ATOMIC_SEQ_CST);
@@ -709,9 +724,11 @@ static void crowds_main(void)
 	mutex_init(&mutex, "test");
 	waitq_init(&gate);
 	for (unsigned i = 0; i < CROWD; i++) {
-		struct thread_attr attr = { .name = "crowd", .entry = crowd_member, .arg = (void *)(uintptr_t)i,
-					    .cpu = i % 5 ? -1 : (int)sim_random(cpu_count),
-					    .weight = 100 + sim_random(3000) };
+		struct thread_attr attr = {
+			.name = "crowd", .entry = crowd_member, .arg = (void *)(uintptr_t)i,
+			.cpu = i % 5 ? -1 : (int)sim_random(cpu_count),
+			.weight = 100 + sim_random(3000),
+		};
 
 		progress[i] = 0;
 		crowd[i] = thread_create(&attr);

@@ -153,7 +153,8 @@ static void define(const char *name)
 static int setup_all(void **state)
 {
 	static const struct shell_port port = {
-		.read = port_read, .write = port_write, .space = port_space, .set_receive = set_receive,
+		.read = port_read, .write = port_write, .space = port_space,
+		.set_receive = set_receive,
 	};
 
 	(void)state;
@@ -204,7 +205,8 @@ static void table(void **state)
 	(void)state;
 	assert_string_equal(run("list"), " Id   Name   State\r\n--------------------\r\n\r\n");
 	assert_string_equal(run("start debian"), "Domain 'debian' started\r\n");
-	has(run("list --all"), "   debian    running\r\n -    debian2   shut off\r\n -    zebra     shut off\r\n\r\n");
+	has(run("list --all"),
+	    "   debian    running\r\n -    debian2   shut off\r\n -    zebra     shut off\r\n\r\n");
 	assert_string_equal(run("list --name"), "debian\r\n");
 	assert_string_equal(run("list --inactive --name"), "debian2\r\nzebra\r\n");
 }
@@ -214,7 +216,8 @@ static void life(void **state)
 	(void)state;
 	assert_string_equal(run("domstate debian"), "shut off\r\n");
 	assert_string_equal(run("start debian; suspend debian; domstate debian --reason"),
-			    "Domain 'debian' started\r\nDomain 'debian' suspended\r\npaused (user)\r\n");
+			    "Domain 'debian' started\r\nDomain 'debian' suspended\r\n"
+			    "paused (user)\r\n");
 	assert_string_equal(run("resume debian; reset debian; destroy debian; domstate debian"),
 			    "Domain 'debian' resumed\r\nDomain 'debian' was reset\r\n"
 			    "Domain 'debian' destroyed\r\nshut off\r\n");
@@ -366,7 +369,8 @@ static void console(void **state)
 	run("start debian");
 	say("booting\r\n");
 	out = type("console debian\r");
-	has(out, "Connected to domain 'debian'\r\nEscape character is ^] (Ctrl + ])\r\nbooting\r\n");
+	has(out, "Connected to domain 'debian'\r\n"
+		 "Escape character is ^] (Ctrl + ])\r\nbooting\r\n");
 	log_info("area: not now");
 	out = type("ls\x03\x1b[A");
 	assert_string_equal(out, "");
@@ -511,10 +515,11 @@ int main(void)
 {
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
 	const struct CMUnitTest tests[] = {
-		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes), TEST(long_line), TEST(completion),
-		TEST(log_lines_go_above), TEST(console), TEST(console_of_a_guest_that_ends), TEST(console_through_a_restart),
-		TEST(console_drops_the_oldest),
-		TEST(interrupt), TEST(typing_ahead), TEST(slow_line), TEST(diagnosis_by_one_key), TEST(noise),
+		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes),
+		TEST(long_line), TEST(completion), TEST(log_lines_go_above), TEST(console),
+		TEST(console_of_a_guest_that_ends), TEST(console_through_a_restart),
+		TEST(console_drops_the_oldest), TEST(interrupt), TEST(typing_ahead),
+		TEST(slow_line), TEST(diagnosis_by_one_key), TEST(noise),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);

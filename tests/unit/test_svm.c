@@ -127,8 +127,10 @@ static void segments_round_trip(void **state)
 	(void)state;
 	for (enum seg s = 0; s < SEG_COUNT; s++) {
 		for (unsigned i = 0; i < ARRAY_COUNT(attrs); i++) {
-			in = (struct segment){ .base = 0xffff800000001000ul + s, .limit = 0xfffff + i, .attr = attrs[i],
-					       .selector = (uint16_t)(8 * s) };
+			in = (struct segment){
+				.base = 0xffff800000001000ul + s, .limit = 0xfffff + i,
+				.attr = attrs[i], .selector = (uint16_t)(8 * s),
+			};
 			if (s >= SEG_GDTR)
 				in.attr = 0;
 			svm_segment_set(&vcpu, s, &in);
@@ -228,7 +230,8 @@ static void inject_exception(void **state)
 	event_page_fault(&vcpu, 0xdead000, 6);
 	svm_inject(&vcpu);
 	assert_int_equal(vmcb.cr2, 0xdead000);
-	assert_int_equal(vmcb.event_inject, 6ul << 32 | VMCB_EVENT_VALID | VMCB_EVENT_ERROR | 3 << 8 | EXC_PF);
+	assert_int_equal(vmcb.event_inject,
+			 6ul << 32 | VMCB_EVENT_VALID | VMCB_EVENT_ERROR | 3 << 8 | EXC_PF);
 	assert_false(vcpu.event.look);
 	/* Its delivery was interrupted: it is queued again, once. */
 	vmcb.exit_int_info = vmcb.event_inject;
@@ -264,7 +267,8 @@ static void inject_interrupt(void **state)
 		assert_true(vcpu.event.pending.valid);
 		svm_inject(&vcpu);
 		vmcb.vintr &= ~VINTR_IRQ;		/* the chip took it */
-		vmcb.exit_int_info = VMCB_EVENT_VALID | EVENT_EXCEPTION << 8 | 50;	/* QEMU's way to say so */
+		/* QEMU's way to say so. */
+		vmcb.exit_int_info = VMCB_EVENT_VALID | EVENT_EXCEPTION << 8 | 50;
 		svm_delivered(&vcpu);
 		assert_false(vcpu.event.pending.valid);
 		assert_false(arch.virq_in_flight);
@@ -323,10 +327,14 @@ static void nmi_until_iret(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(registers_round_trip, setup), cmocka_unit_test_setup(segments_round_trip, setup),
-		cmocka_unit_test_setup(mode_follows_cs, setup), cmocka_unit_test_setup(auditor, setup),
-		cmocka_unit_test_setup(inject_exception, setup), cmocka_unit_test_setup(inject_interrupt, setup),
-		cmocka_unit_test_setup(windows, setup), cmocka_unit_test_setup(nmi_until_iret, setup),
+		cmocka_unit_test_setup(registers_round_trip, setup),
+		cmocka_unit_test_setup(segments_round_trip, setup),
+		cmocka_unit_test_setup(mode_follows_cs, setup),
+		cmocka_unit_test_setup(auditor, setup),
+		cmocka_unit_test_setup(inject_exception, setup),
+		cmocka_unit_test_setup(inject_interrupt, setup),
+		cmocka_unit_test_setup(windows, setup),
+		cmocka_unit_test_setup(nmi_until_iret, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

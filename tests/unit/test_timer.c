@@ -199,8 +199,9 @@ static void races_main(void)
 	sim_deadline = 5000 * MS;
 	callbacks = 0;
 	for (unsigned i = 0; i < 6; i++) {
-		struct thread_attr attr = { .name = "shaker", .entry = shaker, .arg = (void *)(uintptr_t)i,
-					    .cpu = -1 };
+		struct thread_attr attr = {
+			.name = "shaker", .entry = shaker, .arg = (void *)(uintptr_t)i, .cpu = -1,
+		};
 
 		shared[i] = calloc(1, sizeof(*shared[i]));
 		shared[i]->canary = 0x600d;

@@ -20,7 +20,8 @@ static struct {
 	uint8_t ier, lcr, fcr, mcr, scratch;
 	uint8_t rx[16];
 	unsigned rx_count;
-	const char *typed;		/* what the sender still has; waits while the FIFO is full, as flow control does */
+	/* What the sender still has; waits while the FIFO is full, as flow control does. */
+	const char *typed;
 	size_t typed_left;
 	char sent[1 << 17];
 	size_t sent_count;
@@ -250,8 +251,9 @@ static void test_panic_print(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_no_chip), TEST(test_polled), TEST(test_interrupts), TEST(test_input_flood),
-		TEST(test_both_floods), TEST(test_stuck_line), TEST(test_panic_print),
+		TEST(test_no_chip), TEST(test_polled), TEST(test_interrupts),
+		TEST(test_input_flood), TEST(test_both_floods), TEST(test_stuck_line),
+		TEST(test_panic_print),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -43,9 +43,11 @@ static void everything_there(void **unused)
 	(void)unused;
 	timer_only = false;
 	assert_int_equal(vmx_controls_adjust(&caps, &c, &missing), 0);
-	assert_true(vmx_control_has(&c, VMX_PROC2, PROC2_EPT) && vmx_control_has(&c, VMX_PROC2, PROC2_VPID));
+	assert_true(vmx_control_has(&c, VMX_PROC2, PROC2_EPT) &&
+		    vmx_control_has(&c, VMX_PROC2, PROC2_VPID));
 	assert_true(vmx_control_has(&c, VMX_PROC, PROC_TPR_SHADOW));
-	assert_false(vmx_control_has(&c, VMX_PROC, PROC_CR3_LOAD | PROC_INVLPG | PROC_INTERRUPT_WINDOW));
+	assert_false(vmx_control_has(&c, VMX_PROC,
+				     PROC_CR3_LOAD | PROC_INVLPG | PROC_INTERRUPT_WINDOW));
 	assert_false(vmx_control_has(&c, VMX_PIN, PIN_PREEMPTION_TIMER));
 	assert_false(vmx_control_has(&c, VMX_EXIT, EXIT_ACKNOWLEDGE));
 	timer_only = true;
@@ -61,7 +63,8 @@ static void names_what_is_missing(void **unused)
 		const char *name;
 	} rows[] = {
 		{ VMX_PROC, PROC_SECONDARY, "secondary" }, { VMX_PROC2, PROC2_EPT, "EPT" },
-		{ VMX_PROC2, PROC2_UNRESTRICTED, "unrestricted guest" }, { VMX_PIN, PIN_VIRTUAL_NMI, "virtual NMIs" },
+		{ VMX_PROC2, PROC2_UNRESTRICTED, "unrestricted guest" },
+		{ VMX_PIN, PIN_VIRTUAL_NMI, "virtual NMIs" },
 		{ VMX_PROC, PROC_TPR_SHADOW, "TPR shadow" }, { VMX_EXIT, EXIT_LOAD_EFER, "EFER" },
 		{ VMX_ENTRY, ENTRY_LOAD_PAT, "PAT" },
 	};
@@ -95,7 +98,8 @@ static void wanted_and_fixed(void **unused)
 /* The value of an MSR is its own number, so that one sees who was asked. */
 static int rdmsr(uint32_t msr, uint64_t *v)
 {
-	*v = msr == MSR_VMX_BASIC ? (exact ? VMX_BASIC_TRUE : 0) : msr | (uint64_t)PROC_SECONDARY << 32;
+	*v = msr == MSR_VMX_BASIC ? (exact ? VMX_BASIC_TRUE : 0)
+				  : msr | (uint64_t)PROC_SECONDARY << 32;
 	return 0;
 }
 

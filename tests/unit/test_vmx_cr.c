@@ -202,7 +202,8 @@ static void pae_pointers(void **state)
 static void lmsw(void **state)
 {
 	(void)state;
-	vmcs_write(VMCS_QUALIFICATION, (uint64_t)CR_LMSW << 4 | (uint64_t)(CR0_PE | CR0_TS | 0xfff0) << CR_LMSW_SOURCE_SHIFT);
+	vmcs_write(VMCS_QUALIFICATION, (uint64_t)CR_LMSW << 4 |
+		   (uint64_t)(CR0_PE | CR0_TS | 0xfff0) << CR_LMSW_SOURCE_SHIFT);
 	vmx_exit_cr(&vcpu);
 	assert_int_equal(reg(REG_CR0), CR0_PE | CR0_TS | CR0_ET);
 	vmcs_write(VMCS_QUALIFICATION, (uint64_t)CR_LMSW << 4);
@@ -243,10 +244,11 @@ static void follows_cpuid(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(to_long_mode_and_back, setup), cmocka_unit_test_setup(refused_cr0, setup),
-		cmocka_unit_test_setup(caches_are_only_shown, setup), cmocka_unit_test_setup(pae_pointers, setup),
-		cmocka_unit_test_setup(lmsw, setup), cmocka_unit_test_setup(cr4, setup),
-		cmocka_unit_test_setup(follows_cpuid, setup),
+		cmocka_unit_test_setup(to_long_mode_and_back, setup),
+		cmocka_unit_test_setup(refused_cr0, setup),
+		cmocka_unit_test_setup(caches_are_only_shown, setup),
+		cmocka_unit_test_setup(pae_pointers, setup), cmocka_unit_test_setup(lmsw, setup),
+		cmocka_unit_test_setup(cr4, setup), cmocka_unit_test_setup(follows_cpuid, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

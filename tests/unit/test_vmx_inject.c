@@ -187,7 +187,9 @@ static void nmis(void **state)
  */
 static void interrupted_delivery(void **state)
 {
-	static const uint32_t infos[] = { 0x80000b0d, 0x80000061, 0x80000202, 0x80000480, 0x80000603, 0x80000501 };
+	static const uint32_t infos[] = {
+		0x80000b0d, 0x80000061, 0x80000202, 0x80000480, 0x80000603, 0x80000501,
+	};
 
 	(void)state;
 	vmcs_write(VMCS_VECTORING_ERROR_CODE, 0x18);
@@ -214,8 +216,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(exceptions, setup),
 		cmocka_unit_test_setup(debug_exception_ends_general_detect, setup),
-		cmocka_unit_test_setup(interrupts_and_windows, setup), cmocka_unit_test_setup(task_priority, setup),
-		cmocka_unit_test_setup(nmis, setup), cmocka_unit_test_setup(interrupted_delivery, setup),
+		cmocka_unit_test_setup(interrupts_and_windows, setup),
+		cmocka_unit_test_setup(task_priority, setup), cmocka_unit_test_setup(nmis, setup),
+		cmocka_unit_test_setup(interrupted_delivery, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

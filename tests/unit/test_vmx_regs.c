@@ -97,7 +97,8 @@ static void segments_round_trip(void **unused)
 	for (enum seg s = 0; s < SEG_COUNT; s++) {
 		bool table = s == SEG_GDTR || s == SEG_IDTR;
 		struct segment out, in = {
-			.base = 0x10000u * (s + 1), .limit = 0xffff, .selector = table ? 0 : (uint16_t)(8 * s),
+			.base = 0x10000u * (s + 1), .limit = 0xffff,
+			.selector = table ? 0 : (uint16_t)(8 * s),
 			.attr = table ? 0 : s == SEG_TR ? 0x8b : s == SEG_LDTR ? 0x82 : 0x93,
 		};
 
@@ -118,7 +119,8 @@ static void segments_as_loaded(void **unused)
 		uint32_t limit, attr, want;
 	} rows[] = {
 		{ SEG_DS, 0xffff, 0x92, 0x93 },				/* accessed */
-		{ SEG_DS, 0xffffffff, 0x4093, 0xc093 },			/* granularity as the limit has it */
+		/* granularity as the limit has it */
+		{ SEG_DS, 0xffffffff, 0x4093, 0xc093 },
 		{ SEG_DS, 0xfffe, 0xc093, 0x4093 },
 		{ SEG_DS, 0xfff, 0x8093, 0x8093 },
 		{ SEG_FS, 0, 0, SEG_UNUSABLE },				/* a null selector */
@@ -141,8 +143,10 @@ static void segments_as_loaded(void **unused)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test_setup(registers_round_trip, start), cmocka_unit_test_setup(control_registers, start),
-		cmocka_unit_test_setup(long_mode, start), cmocka_unit_test_setup(segments_round_trip, start),
+		cmocka_unit_test_setup(registers_round_trip, start),
+		cmocka_unit_test_setup(control_registers, start),
+		cmocka_unit_test_setup(long_mode, start),
+		cmocka_unit_test_setup(segments_round_trip, start),
 		cmocka_unit_test_setup(segments_as_loaded, start),
 	};
 

@@ -234,9 +234,8 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_access), CASE(test_masks), CASE(test_bars), CASE(test_race), CASE(test_attach),
-		CASE(test_reset_register),
-		CASE(test_saved),
+		CASE(test_access), CASE(test_masks), CASE(test_bars), CASE(test_race),
+		CASE(test_attach), CASE(test_reset_register), CASE(test_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

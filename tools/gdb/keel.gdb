@@ -12,7 +12,8 @@ target remote localhost:1234
 define keel-cpus
     set $i = 0
     while $i < cpu_count
-        printf "cpu %d: copy of the per-CPU template at 0x%lx\n", $i, (unsigned long)&percpu_start + percpu_distance[$i]
+        set $at = (unsigned long)&percpu_start + percpu_distance[$i]
+        printf "cpu %d: copy of the per-CPU template at 0x%lx\n", $i, $at
         set $i = $i + 1
     end
 end
@@ -22,7 +23,8 @@ end
 
 define keel-percpu
     python t = gdb.parse_and_eval("$arg0").type.pointer()
-    python print(gdb.parse_and_eval("(unsigned long)&$arg0 + percpu_distance[$arg1]").cast(t).dereference())
+    python at = gdb.parse_and_eval("(unsigned long)&$arg0 + percpu_distance[$arg1]")
+    python print(at.cast(t).dereference())
 end
 document keel-percpu
 keel-percpu VARIABLE CPU: that CPU's copy of a per-CPU variable.

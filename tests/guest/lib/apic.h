@@ -46,7 +46,8 @@
 
 enum apic_mode { APIC_XAPIC, APIC_X2APIC };
 
-void apic_init(enum apic_mode mode);	/* mode, enabled with spurious vector 255, all LVT masked, 8259 masked */
+/* The mode, enabled with spurious vector 255, all LVT masked, 8259 masked. */
+void apic_init(enum apic_mode mode);
 void apic_mode_set(enum apic_mode mode);
 enum apic_mode apic_mode(void);
 uint32_t apic_read(unsigned offset);

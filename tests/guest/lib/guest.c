@@ -136,8 +136,8 @@ void check_fault(struct fault fault, int vector, uint32_t error, const char *nam
 {
 	bool ok = fault.vector == vector && (vector < 0 || fault.error == error);
 
-	check(ok, name, "got vector %d error %x at %lx (cr2 %lx), want vector %d error %x", fault.vector,
-	      fault.error, fault.rip, fault.cr2, vector, error);
+	check(ok, name, "got vector %d error %x at %lx (cr2 %lx), want vector %d error %x",
+	      fault.vector, fault.error, fault.rip, fault.cr2, vector, error);
 }
 
 void skip(const char *name, const char *why)
@@ -223,7 +223,8 @@ bool cpu_has_x2apic(void)
 }
 
 struct multiboot_info {
-	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4], mmap_length, mmap_addr;
+	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4],
+		mmap_length, mmap_addr;
 };
 
 struct multiboot_region {
@@ -267,7 +268,8 @@ uint64_t ram_end(void)
 	if (boot_magic != 0x2badb002 || !(info()->flags & 64))
 		return 0;
 	while (at < info()->mmap_length) {
-		const struct multiboot_region *region = (const void *)(uint64_t)(info()->mmap_addr + at);
+		const struct multiboot_region *region =
+			(const void *)(uint64_t)(info()->mmap_addr + at);
 		uint64_t top = region->base + region->length;
 
 		if (region->type == 1 && top <= 0xffffffff && top > end)

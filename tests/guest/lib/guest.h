@@ -23,8 +23,8 @@
 #define SEL_FREE	0x50
 
 enum vector {
-	VEC_DE, VEC_DB, VEC_NMI, VEC_BP, VEC_OF, VEC_BR, VEC_UD, VEC_NM, VEC_DF, VEC_TS = 10, VEC_NP, VEC_SS, VEC_GP,
-	VEC_PF, VEC_MF = 16, VEC_AC, VEC_MC, VEC_XM,
+	VEC_DE, VEC_DB, VEC_NMI, VEC_BP, VEC_OF, VEC_BR, VEC_UD, VEC_NM, VEC_DF, VEC_TS = 10,
+	VEC_NP, VEC_SS, VEC_GP, VEC_PF, VEC_MF = 16, VEC_AC, VEC_MC, VEC_XM,
 	VEC_SYSCALL = 0x80,
 };
 
@@ -64,7 +64,8 @@ void print_char(char c);
  */
 typedef void trap_fn(struct frame *frame);
 void trap_set(unsigned vector, trap_fn *handler);
-void trap_count_set(unsigned vector, unsigned *count);	/* handler that counts, and EOIs when vector >= 32 */
+/* A handler that counts, and EOIs when vector >= 32. */
+void trap_count_set(unsigned vector, unsigned *count);
 void trap_ist_set(unsigned vector, unsigned ist);
 uint64_t trap_ist_top(unsigned ist);	/* 1 to 3: the end of that stack */
 void trap_entry_set(unsigned vector, void (*entry)(void));	/* raw gate, past the runtime */
@@ -90,7 +91,8 @@ enum vendor { VENDOR_OTHER, VENDOR_INTEL, VENDOR_AMD };
 enum vendor vendor(void);
 bool on_keel(void);			/* Keel's leaf at 0x40000200 */
 bool on_qemu_tcg(void);			/* QEMU's own signature in the hypervisor leaf, seen bare */
-bool on_qemu_chip(void);		/* QEMU's TCG executes us, under Keel or not: it checks less than chips do */
+/* QEMU's TCG executes us, under Keel or not: it checks less than chips do. */
+bool on_qemu_chip(void);
 bool cpu_has_x2apic(void);
 
 /* Multiboot. */

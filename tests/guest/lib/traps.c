@@ -45,8 +45,8 @@ static uint8_t code_page[4096] aligned(4096);
 static void gate_set(unsigned vector, uint64_t at, uint8_t type)
 {
 	idt[vector] = (struct gate){
-		.offset_low = (uint16_t)at, .offset_mid = (uint16_t)(at >> 16), .offset_high = (uint32_t)(at >> 32),
-		.selector = SEL_CODE64, .type = type,
+		.offset_low = (uint16_t)at, .offset_mid = (uint16_t)(at >> 16),
+		.offset_high = (uint32_t)(at >> 32), .selector = SEL_CODE64, .type = type,
 	};
 }
 
@@ -58,7 +58,9 @@ static uint64_t stub(unsigned vector)
 void traps_init(void)
 {
 	uint64_t base = (uint64_t)&tss;
-	struct { uint16_t limit; uint64_t base; } packed pointer = { sizeof(idt) - 1, (uint64_t)idt };
+	struct { uint16_t limit; uint64_t base; } packed pointer = {
+		sizeof(idt) - 1, (uint64_t)idt,
+	};
 
 	for (unsigned v = 0; v < 256; v++)
 		gate_set(v, stub(v), GATE_INTERRUPT);
@@ -66,7 +68,8 @@ void traps_init(void)
 	for (unsigned i = 0; i < 3; i++)
 		tss.ist[i] = (uint64_t)ist_stacks[i] + STACK_SIZE;
 	tss.iomap = sizeof(tss);
-	gdt[SEL_TSS / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ul << 40 | (base >> 24 & 0xff) << 56;
+	gdt[SEL_TSS / 8] = (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ul << 40 |
+			   (base >> 24 & 0xff) << 56;
 	gdt[SEL_TSS / 8 + 1] = base >> 32;
 	trap_ist_set(VEC_DF, 1);
 	__asm__ volatile("lidt %0; ltr %w1" :: "m"(pointer), "r"(SEL_TSS) : "memory");
@@ -110,10 +113,10 @@ static void resume_at(struct frame *frame, const char *rip)
 
 static noreturn void unexpected(const struct frame *f)
 {
-	print("unexpected trap %lu error %lx rip %lx cs %lx rflags %lx rsp %lx cr2 %lx\n", f->vector, f->error, f->rip,
-	      f->cs, f->rflags, f->rsp, cr2_read());
-	print("rax %lx rbx %lx rcx %lx rdx %lx rsi %lx rdi %lx rbp %lx\n", f->rax, f->rbx, f->rcx, f->rdx, f->rsi,
-	      f->rdi, f->rbp);
+	print("unexpected trap %lu error %lx rip %lx cs %lx rflags %lx rsp %lx cr2 %lx\n",
+	      f->vector, f->error, f->rip, f->cs, f->rflags, f->rsp, cr2_read());
+	print("rax %lx rbx %lx rcx %lx rdx %lx rsi %lx rdi %lx rbp %lx\n", f->rax, f->rbx, f->rcx,
+	      f->rdx, f->rsi, f->rdi, f->rbp);
 	astray("unexpected trap");
 }
 
@@ -132,8 +135,9 @@ void trap(struct frame *frame)
 		resume_at(frame, user_return);
 	} else if (vector < 32 && fault_rsp) {
 		caught = (struct fault){
-			.vector = (int)vector, .error = (uint32_t)frame->error, .rip = frame->rip, .cr2 = cr2_read(),
-			.rflags = frame->rflags, .rsp = frame->rsp, .dr6 = vector == VEC_DB ? dr6_read() : 0,
+			.vector = (int)vector, .error = (uint32_t)frame->error, .rip = frame->rip,
+			.cr2 = cr2_read(), .rflags = frame->rflags, .rsp = frame->rsp,
+			.dr6 = vector == VEC_DB ? dr6_read() : 0,
 		};
 		resume_at(frame, fault_resume);
 	} else {
@@ -193,7 +197,8 @@ static void do_xsetbv(void *arg)
 {
 	struct msr_access *a = arg;
 
-	__asm__ volatile("xsetbv" :: "c"(a->index), "a"((uint32_t)a->value), "d"((uint32_t)(a->value >> 32)));
+	__asm__ volatile("xsetbv" :: "c"(a->index), "a"((uint32_t)a->value),
+			 "d"((uint32_t)(a->value >> 32)));
 }
 
 struct fault rdmsr_try(uint32_t msr, uint64_t *value)

@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Shared by the unit tests of a whole vm: a vm on a back end without a chip, and how it is started
+ * and paused without threads. Every such test links all of vmm/, vdev/ and the stand-ins.
+ */
+#pragma once
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "cpu/errata.h"
+#include "cpu/features.h"
+#include "cpu/tsc.h"
+#include "tests/host/fake_ops.h"
+#include "tests/host/memory.h"
+
+bool errata_has(enum erratum e)
+{
+	(void)e;
+	return false;
+}
+
+static unsigned stops;
+static enum vm_stop stop_why;
+static uint32_t stop_code;
+
+static inline void stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t code,
+			   const char *reason)
+{
+	(void)arg;
+	(void)vm;
+	(void)reason;
+	stops++;
+	stop_why = why;
+	stop_code = code;
+}
+
+static inline struct vm *make_vm(void)
+{
+	struct vm_config c = {
+		.name = "test", .vcpus = 1, .memory = 16 * MIB, .debug_exit = true,
+		.stopped = stopped,
+	};
+	struct vm *vm = NULL;
+
+	features.physical_bits = 40;
+	features.vendor = VENDOR_AMD;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	return vm;
+}
+
+/* As vm_start does it, but for the threads. */
+static inline void run_clock(struct vm *vm)
+{
+	assert_int_equal(vm_start(vm), 0);
+	vm->vcpu[0]->started = false;
+}
+
+static inline void fake_pause(struct vm *vm)
+{
+	vm->parked_count = vm->vcpu_count;
+	if (vm->state == VM_CREATED)
+		run_clock(vm);
+	assert_int_equal(vm_pause(vm), 0);
+}
+
+static inline int setup(void **state)
+{
+	(void)state;
+	memory_init(256 * MIB);
+	host_tsc = 1000000;
+	return 0;
+}

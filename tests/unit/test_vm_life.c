@@ -1,0 +1,344 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu.c vmm/vlapic.c
+ * vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c
+ * vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c vmm/emulate_memory.c
+ * vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load.c
+ * vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c lib/format.c
+ * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c vdev/vioapic.c
+ * vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c
+ * vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
+ * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
+ * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+/*
+ * The life of a whole vm on a back end without a chip: its birth and all ways that it fails, the
+ * bus and the machine, and ends that cross with what others still do.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "tests/host/vm_test.h"
+#include "vdev/vpic.h"
+#include "vmm/exit.h"
+#include "vmm/machine.h"
+#include "vmm/vdev_host.h"
+#include "vmm/vlapic_bits.h"
+
+/* ---- bus and machine ---- */
+
+static void bus_rules(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+	uint64_t before;
+
+	(void)state;
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x3fc, 8), -EEXIST);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0xfffc, 8), -EINVAL);
+	assert_int_equal(bus_claim(vm, HOST_MMIO, pic, 7, ~0ul - 4, 8), -EINVAL);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0xfff8, 8), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x1000, 8), 0);	/* moves */
+	before = vm->bus.unclaimed[HOST_PORT];
+	assert_int_equal(bus_read(vm, HOST_PORT, 0xfff8, 4), 0xffffffff);
+	assert_int_equal(vm->bus.unclaimed[HOST_PORT], before + 4);
+	/* Goes, wherever its register points. */
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x3fc, 0), 0);
+	assert_int_equal(bus_read(vm, HOST_PORT, 0x1000, 1), 0xff);
+	/* Half in, half out: each byte goes where it belongs. */
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xa5);
+	assert_int_equal(bus_read(vm, HOST_PORT, 0x21, 2), 0xffa5);
+	for (unsigned port = 0; port < 0x10000; port++)
+		bus_read(vm, HOST_PORT, port, 1);
+	vm_put(vm);
+}
+
+/* Another vCPU moves a region at the same moment. */
+static struct vm *contended_vm;
+static unsigned contended;
+
+static void move_other(struct mutex *m)
+{
+	struct vm *vm = contended_vm;
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+
+	contended++;
+	assert_ptr_equal(m, &vm->bus.lock);
+	/* Else the holder, who waits for this vCPU to be outside, would wait for ever. */
+	assert_true(vm->vcpu[0]->quiescing);
+	m->holder = NULL;
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 6, 0x2000, 8), 0);
+	assert_true(vm->vcpu[0]->quiescing);
+}
+
+static unsigned quiet_waits;
+
+static void look_quiet(void)
+{
+	quiet_waits++;
+	assert_true(mutex_held(&contended_vm->bus.lock));
+	WRITE_ONCE(contended_vm->vcpu[1]->exit_tsc, quiet_waits);
+}
+
+static void bus_changes_wait(void **state)
+{
+	struct vm_config c = { .name = "test", .vcpus = 2, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+	struct vdev *pic;
+	uint64_t other;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	contended_vm = vm;
+	pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+	vm->vcpu[0]->started = vm->vcpu[1]->started = true;
+	vm->vcpu[1]->thread = (struct thread *)&other;
+	vm->bus.lock.holder = (struct thread *)&other;
+	host_contended = move_other;
+	host_wait = look_quiet;
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x1000, 8), 0);
+	host_contended = NULL;
+	host_wait = NULL;
+	assert_int_equal(contended, 1);
+	assert_int_equal(quiet_waits, 2);
+	assert_false(vm->vcpu[0]->quiescing);
+	assert_false(mutex_held(&vm->bus.lock));
+	/* Both moves are there. */
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 8, 0x1000, 8), -EEXIST);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 8, 0x2000, 8), -EEXIST);
+	vm->vcpu[0]->started = vm->vcpu[1]->started = false;
+	vm->vcpu[1]->thread = vm->vcpu[0]->thread;
+	vm_put(vm);
+}
+
+/* At the limit a claim can still move and go, and another take its place. */
+static void bus_full(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+	unsigned n = 0;
+
+	(void)state;
+	while (vm->bus.space[HOST_PORT]->count < BUS_CLAIM_MAX) {
+		assert_int_equal(bus_claim(vm, HOST_PORT, pic, n, 0x4000 + 8 * n, 8), 0);
+		n++;
+	}
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, n, 0x1000, 8), -ENOSPC);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 9, 0x1000, 8), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 9, 0x123450, 0), 0);
+	assert_int_equal(vm->bus.space[HOST_PORT]->count, BUS_CLAIM_MAX - 1);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, n, 0x1000, 8), 0);
+	vm_put(vm);
+}
+
+/* An edge is heard where a controller lets it through and a vCPU takes it. */
+static void lines_that_are_heard(void **state)
+{
+	struct vdev_line l = { .gsi = 2, .wired = true };
+	struct vm *vm = make_vm();
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+
+	(void)state;
+	host_tsc += 1000;
+	assert_false(machine_line_heard(vm, &l));	/* masked in both */
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xfe);
+	assert_true(machine_line_heard(vm, &l));
+	vpic_line(pic, 0, true);
+	assert_false(machine_line_heard(vm, &l));	/* it waits there still */
+	assert_int_equal(vpic_acknowledge(pic), 8);
+	assert_true(machine_line_heard(vm, &l));
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xff);
+	assert_false(machine_line_heard(vm, &l));
+	bus_write(vm, HOST_MMIO, 0xfec00000, 4, 0x14);
+	bus_write(vm, HOST_MMIO, 0xfec00010, 4, 0x30);
+	assert_true(machine_line_heard(vm, &l));
+	vm->vcpu[0]->sleeping = true;
+	host_tsc += 1000;
+	assert_false(machine_line_heard(vm, &l));
+	vm->vcpu[0]->exit_tsc = host_tsc + 10;		/* it was woken, and sleeps again */
+	host_tsc += 1000;
+	assert_true(machine_line_heard(vm, &l));
+	assert_false(machine_line_heard(vm, &l));
+	vm->vcpu[0]->sleeping = false;
+	vm_put(vm);
+}
+
+static void debug_exit_and_reset(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	stops = 0;
+	run_clock(vm);
+	vm->parked_count = 1;
+	bus_write(vm, HOST_PORT, 0xf4, 4, 0x21);
+	bus_write(vm, HOST_PORT, 0xcf9, 1, 6);		/* the first reason counts */
+	fake_work_run();
+	assert_int_equal(stops, 1);
+	assert_int_equal(stop_why, VM_STOP_DEBUG_EXIT);
+	assert_int_equal(stop_code, 0x43);
+	assert_int_equal(vm->state, VM_STOPPED);
+	vm_destroy(vm, NULL, NULL);
+	vm_destroy(vm, NULL, NULL);			/* twice is once */
+	fake_work_run();
+	vm_put(vm);
+}
+
+static void bad_configurations(void **state)
+{
+	struct vm_config c = { .name = "x", .vcpus = 0, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), -EINVAL);
+	c.vcpus = 10000;
+	assert_int_equal(vm_create(&c, &vm), -EINVAL);
+	c.vcpus = 1;
+	c.memory = 1ul << 46;
+	assert_int_not_equal(vm_create(&c, &vm), 0);
+	c.memory = 4097;
+	assert_int_equal(vm_create(&c, &vm), -EINVAL);
+	assert_null(vm);
+}
+
+/* ---- ends ---- */
+
+/* What the vm was going to tell is cancelled, and holds nothing. */
+static void destroyed_before_it_told(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	stops = 0;
+	run_clock(vm);
+	vm_crash(vm, "first");
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	fake_work_run();
+	assert_int_equal(stops, 0);
+	assert_int_equal(vm->refs, 1);
+	vm_put(vm);
+}
+
+static struct vm *ending;
+static unsigned leaving;
+
+/*
+ * While the vm is taken down, vCPU 1 is still in an exit: it sends to vCPU 0, starts a timer, and
+ * goes.
+ */
+static void late_exit(void)
+{
+	if (leaving++)
+		return;
+	vlapic_ipi(ending->vcpu[1], 0x40);
+	vlapic_write(ending->vcpu[1], REG_TIMER_INITIAL, 1000);
+	bus_write(ending, HOST_PORT, 0x43, 1, 0x34);
+	bus_write(ending, HOST_PORT, 0x40, 1, 0x10);
+	bus_write(ending, HOST_PORT, 0x40, 1, 0x10);
+	assert_false(vm_park(ending, ending->vcpu[0]));
+	assert_false(vm_park(ending, ending->vcpu[1]));
+	/* Its neighbours do not wait for who has gone. */
+	ending->vcpu[1]->quiescing = true;
+	vm_quiesce(ending);
+}
+
+/* The same, if the first vCPU was taken down before the second was waited for. */
+static void late_join(void)
+{
+	static unsigned joins;
+
+	if (joins++)
+		late_exit();
+}
+
+static void destroyed_in_an_exit(void **state)
+{
+	struct vm_config c = { .name = "two", .vcpus = 2, .memory = 16 * MIB };
+	struct vm_stats s;
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	assert_int_equal(vm_start(vm), 0);
+	ending = vm;
+	leaving = 0;
+	host_wait = late_exit;
+	fake_join = late_join;
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	host_wait = fake_join = NULL;
+	assert_true(leaving > 0);
+	host_tsc += 1000000000;
+	fake_timers_run();
+	/* Until the last reference is gone it may be asked. */
+	vm_stats_get(vm, &s);
+	vm_nmi(vm);
+	vm_power_button(vm);
+	vm_console_input(vm);
+	vm_put(vm);
+}
+
+/*
+ * The vm stops itself while a pause waits for its vCPUs: the pause ends, and says that it is none.
+ */
+static void crash_in_pause(void)
+{
+	vm_crash(ending, "in a pause");
+	fake_work_run();
+}
+
+static void paused_while_it_crashes(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	run_clock(vm);
+	ending = vm;
+	stops = 0;
+	host_wait = crash_in_pause;
+	assert_int_equal(vm_pause(vm), -EINVAL);
+	host_wait = NULL;
+	assert_int_equal(stops, 1);
+	assert_int_equal(vm->state, VM_CRASHED);
+	assert_int_equal(vm_resume(vm), -EINVAL);
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	vm_put(vm);
+}
+
+/* Each allocation of a vm's birth fails once: an error, and everything given back. */
+static void births_that_fail(void **state)
+{
+	struct vm_config c = {
+		.name = "unborn", .vcpus = 2, .memory = 16 * MIB, .debug_exit = true,
+	};
+	struct vm *vm = NULL;
+	unsigned n;
+
+	(void)state;
+	for (n = 0;; n++) {
+		host_heap_left = n;
+		if (!vm_create(&c, &vm))
+			break;
+		assert_null(vm);
+		assert_true(n < 1000);
+	}
+	host_heap_left = ~0u;
+	assert_true(n > 20);
+	vm_put(vm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(bus_rules), cmocka_unit_test(bus_changes_wait),
+		cmocka_unit_test(bus_full), cmocka_unit_test(lines_that_are_heard),
+		cmocka_unit_test(debug_exit_and_reset),
+		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
+		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
+		cmocka_unit_test(births_that_fail),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}

@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu.c vmm/vlapic.c
+ * vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c
+ * vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c vmm/emulate_memory.c
+ * vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load.c
+ * vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c lib/format.c
+ * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c vdev/vioapic.c
+ * vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c
+ * vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
+ * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
+ * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+/*
+ * A vCPU of a whole vm on a back end without a chip: the local APIC and its timer, MSR and
+ * CPUID policies, events.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "kernel/log.h"
+#include "tests/host/vm_test.h"
+#include "vmm/exit.h"
+#include "vmm/machine.h"
+#include "vmm/msr.h"
+#include "vmm/vlapic_bits.h"
+
+extern unsigned host_log_count[4];	/* tests/host/log.c */
+
+/* ---- local APIC ---- */
+
+static void priorities(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	vlapic_set_irr(v, 0x40, false);
+	assert_int_equal(vlapic_pending(v), -1);	/* software-disabled: not taken at all */
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_set_irr(v, 0x40, false);
+	vlapic_set_irr(v, 0x85, false);
+	vlapic_set_irr(v, 0x05, false);			/* below 16: illegal */
+	assert_int_equal(vlapic_pending(v), 0x85);
+	vlapic_write(v, REG_TPR, 0x80);
+	assert_int_equal(vlapic_pending(v), -1);
+	assert_true(vlapic_blocked_by_tpr(v));
+	vlapic_write(v, REG_TPR, 0x70);
+	assert_int_equal(vlapic_pending(v), 0x85);
+	vlapic_accept(v, 0x85);
+	assert_int_equal(vlapic_ppr(v), 0x80);
+	assert_int_equal(vlapic_pending(v), -1);
+	vlapic_set_irr(v, 0x8f, false);			/* same class: waits */
+	assert_int_equal(vlapic_pending(v), -1);
+	vlapic_set_irr(v, 0x90, false);
+	assert_int_equal(vlapic_pending(v), 0x90);
+	vlapic_accept(v, 0x90);
+	vlapic_write(v, REG_EOI, 0);
+	vlapic_write(v, REG_EOI, 0);
+	assert_int_equal(vlapic_pending(v), 0x8f);
+	vlapic_write(v, REG_TPR, 0);
+	vlapic_accept(v, 0x8f);
+	vlapic_write(v, REG_EOI, 0);
+	assert_int_equal(vlapic_pending(v), 0x40);
+	vm_put(vm);
+}
+
+static void x2apic_rules(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	uint64_t value;
+
+	(void)state;
+	run_clock(vm);
+	assert_int_equal(msr_read(v, MSR_X2APIC_ID, &value), -EINVAL);	/* xAPIC mode */
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_X2APIC), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, 0x12345000 | APIC_BASE_ENABLE), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE,
+				   VLAPIC_BASE | APIC_BASE_ENABLE | APIC_BASE_X2APIC), 0);
+	assert_int_equal(msr_read(v, MSR_X2APIC_ID, &value), 0);
+	assert_int_equal(value, 0);
+	assert_int_equal(msr_write(v, MSR_X2APIC_ID, 0), -EINVAL);	/* read-only */
+	assert_int_equal(msr_read(v, MSR_X2APIC_EOI, &value), -EINVAL);	/* write-only */
+	assert_int_equal(msr_write(v, MSR_X2APIC_EOI, 1), -EINVAL);
+	assert_int_equal(msr_write(v, 0x831, 0), -EINVAL);	/* ICR is one register here */
+	assert_int_equal(msr_write(v, MSR_X2APIC_SVR, SVR_ENABLE | 0xff), 0);
+	assert_int_equal(msr_write(v, MSR_X2APIC_SELF_IPI, 0x55), 0);
+	assert_int_equal(vlapic_pending(v), 0x55);
+	assert_int_equal(msr_write(v, MSR_X2APIC_ICR, 0x66), 0);	/* physical, to id 0 */
+	assert_int_equal(vlapic_pending(v), 0x66);
+	/* Back to xAPIC only through "disabled". */
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_ENABLE), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE), 0);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE | APIC_BASE_ENABLE), 0);
+	vm_put(vm);
+}
+
+static void apic_timer(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0x40);
+	vlapic_write(v, REG_TIMER_DIVIDE, 11);		/* by 1 */
+	vlapic_write(v, REG_TIMER_INITIAL, 1000);
+	host_tsc += 400;
+	fake_timers_run();
+	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 600);
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 600;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x40);
+	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 0);
+	vlapic_accept(v, 0x40);
+	vlapic_write(v, REG_EOI, 0);
+	/* Periodic, then paused: the VM's clock stands, and so does the count. */
+	vlapic_write(v, REG_LVT_TIMER, 0x41 | TIMER_PERIODIC << 17);
+	vlapic_write(v, REG_TIMER_INITIAL, 100000);
+	host_tsc += 30000;
+	fake_pause(vm);
+	host_tsc += 5000000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), -1);
+	assert_int_equal(vm_resume(vm), 0);
+	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 70000);
+	host_tsc += 70000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x41);
+	/* By deadline on the guest's TSC. */
+	vlapic_accept(v, 0x41);
+	vlapic_write(v, REG_EOI, 0);
+	vlapic_write(v, REG_LVT_TIMER, 0x42 | TIMER_DEADLINE << 17);
+	assert_int_equal(msr_write(v, MSR_TSC_DEADLINE, vcpu_guest_tsc(v) + 500), 0);
+	host_tsc += 499;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 1;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x42);
+	vm_put(vm);
+}
+
+/* What has fired does not fire again after a pause, nor when the divider is written. */
+static void apic_timer_fires_once(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0x40);
+	vlapic_write(v, REG_TIMER_DIVIDE, 11);
+	vlapic_write(v, REG_TIMER_INITIAL, 1000);
+	host_tsc += 1000;
+	fake_timers_run();
+	vlapic_accept(v, 0x40);
+	vlapic_write(v, REG_EOI, 0);
+	fake_pause(vm);
+	assert_int_equal(vm_resume(vm), 0);
+	vlapic_write(v, REG_TIMER_DIVIDE, 0);
+	host_tsc += 5000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), -1);
+	vm_put(vm);
+}
+
+/*
+ * The callback of an old deadline runs while the guest has just written a new one: that one stays.
+ */
+static void apic_timer_late_callback(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	struct vlapic *l = &v->vlapic;
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0x42 | TIMER_DEADLINE << 17);
+	vlapic_deadline_write(v, vcpu_guest_tsc(v) + 50000000);
+	timer_cancel(&l->timer);
+	l->timer.fn(&l->timer);
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 50000000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x42);
+	vlapic_accept(v, 0x42);
+	vlapic_write(v, REG_EOI, 0);
+	vlapic_write(v, REG_LVT_TIMER, 0x42);
+	vlapic_write(v, REG_TIMER_INITIAL, 50000000);
+	timer_cancel(&l->timer);
+	l->timer.fn(&l->timer);
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 100000000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), 0x42);
+	vm_put(vm);
+}
+
+/*
+ * Ticks that nobody takes, at the highest rate: the host is interrupted a thousand times a second,
+ * not fifty thousand times.
+ */
+static void apic_timer_unheard(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	unsigned fired = 0;
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, 0x40 | TIMER_PERIODIC << 17);
+	vlapic_write(v, REG_TIMER_INITIAL, 1);
+	for (unsigned i = 0; i < 10000; i++) {
+		uint64_t before = v->vlapic.timer.deadline_ns;
+
+		host_tsc += 1000;
+		fake_timers_run();
+		fired += v->vlapic.timer.deadline_ns != before;
+	}
+	assert_in_range(fired, 5, 15);
+	vm_put(vm);
+}
+
+/*
+ * A shorthand goes before the destination, in every delivery mode: an NMI or INIT to oneself
+ * is not one to CPU 0.
+ */
+static void shorthands(void **state)
+{
+	struct vm_config c = { .name = "two", .vcpus = 2, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	vlapic_ipi(vm->vcpu[1], (uint64_t)ICR_SELF << 18 | DELIVERY_NMI << 8);
+	vlapic_ipi(vm->vcpu[1], (uint64_t)ICR_SELF << 18 | DELIVERY_INIT << 8 | ICR_ASSERT);
+	assert_int_equal(vm->vcpu[0]->event.nmi_pending, 0);
+	assert_int_equal(vm->vcpu[0]->requests, 0);
+	assert_int_equal(vm->vcpu[1]->event.nmi_pending, 1);
+	assert_int_equal(vm->vcpu[1]->requests, VCPU_REQ_INIT | VCPU_REQ_EVENT);
+	vlapic_ipi(vm->vcpu[1], (uint64_t)ICR_OTHERS << 18 | DELIVERY_NMI << 8);
+	assert_int_equal(vm->vcpu[0]->event.nmi_pending, 1);
+	assert_int_equal(vm->vcpu[1]->event.nmi_pending, 1);
+	vm_put(vm);
+}
+
+/* ---- MSRs and CPUID ---- */
+
+static void every_msr(void **state)
+{
+	static const struct { uint32_t first, last; } ranges[] = {
+		{ 0, 0x2fff }, { 0x40000000, 0x400000ff }, { 0x4b564cf0, 0x4b564d20 },
+		{ 0xc0000000, 0xc0001fff }, { 0xc0010000, 0xc0011fff },
+	};
+	static const uint64_t values[] = { 0, 1, ~0ul, 0x8000000000000000ul, 0x0606060606060606ul };
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	uint64_t value;
+
+	(void)state;
+	run_clock(vm);
+	for (unsigned i = 0; i < ARRAY_COUNT(ranges); i++) {
+		for (uint32_t m = ranges[i].first; m <= ranges[i].last; m++) {
+			(void)!msr_read(v, m, &value);
+			for (unsigned k = 0; k < ARRAY_COUNT(values); k++)
+				(void)!msr_write(v, m, values[k]);
+		}
+	}
+	assert_int_equal(stops, 0);
+	assert_int_equal(msr_read(v, MSR_VM_HSAVE_PA, &value), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_EFER, EFER_SVME), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_PAT, 0x0202020202020202ul), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_LSTAR, 0x1000000000000000ul), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_TSC_ADJUST, 1000), 0);
+	assert_int_equal(msr_read(v, MSR_TSC, &value), 0);
+	assert_int_equal(value, vcpu_guest_tsc(v));
+	assert_int_equal(msr_write(v, MSR_TSC, 5), 0);
+	assert_int_equal(vcpu_guest_tsc(v), 5);
+	vm_put(vm);
+}
+
+static void cpuid_leaves(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	struct cpuid_regs r;
+
+	(void)state;
+	cpuid_query(v, 1, 0, &r);
+	assert_false(r.ecx & 1u << 5);		/* no VMX */
+	assert_true(r.ecx & 1u << 31);
+	assert_true(r.ecx & 1u << 21);
+	assert_false(r.ecx & 1u << 27);		/* OSXSAVE follows CR4 */
+	fake_ops.reg_set(v, REG_CR4, CR4_OSXSAVE);
+	cpuid_query(v, 1, 0, &r);
+	assert_true(r.ecx & 1u << 27);
+	cpuid_query(v, 0x80000001, 0, &r);
+	assert_false(r.ecx & 1u << 2);		/* no SVM */
+	cpuid_query(v, 0x40000000, 0, &r);
+	assert_int_equal(r.ebx, 0x4b4d564b);
+	assert_int_equal(r.eax, 0x40000001);
+	cpuid_query(v, 0x40000200, 0, &r);
+	assert_int_equal(r.ebx, 0x6c65654b);
+	cpuid_query(v, 0x40000100, 0, &r);
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	cpuid_query(v, 0x12345678, 0, &r);
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	cpuid_query(v, 0xffffffff, 0xffffffff, &r);
+	assert_int_equal(r.eax | r.ebx | r.ecx | r.edx, 0);
+	for (uint32_t leaf = 0; leaf < 0x40; leaf++)
+		for (uint32_t sub = 0; sub < 70; sub++)
+			cpuid_query(v, leaf, sub, &r);
+	vm_put(vm);
+}
+
+/* ---- events ---- */
+
+static void double_and_triple(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	struct event e;
+
+	(void)state;
+	run_clock(vm);
+	stops = 0;
+	fake_ops.reg_set(v, REG_CR0, CR0_PE);
+	event_page_fault(v, 0x1000, 0);
+	event_gp(v);			/* while the #PF is on its way */
+	assert_int_equal(v->event.pending.vector, EXC_DF);
+	assert_true(v->event.pending.has_error);
+	event_pick(v, &e);
+	assert_int_equal(e.vector, EXC_DF);
+	event_requeue(v, &e);
+	event_gp(v);
+	fake_work_run();
+	assert_int_equal(stops, 1);
+	assert_int_equal(stop_why, VM_STOP_CRASH);
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	vm_put(vm);
+}
+
+/* All vCPUs die at once: one report, one line that the vm crashed. */
+static void one_report(void **state)
+{
+	struct vm_config c = { .name = "many", .vcpus = 8, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+	unsigned infos, errors;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	infos = host_log_count[LOG_INFO];
+	errors = host_log_count[LOG_ERROR];
+	for (unsigned i = 0; i < c.vcpus; i++)
+		exit_shutdown(vm->vcpu[i]);
+	assert_in_range(host_log_count[LOG_INFO] - infos, 1, 10);
+	assert_int_equal(host_log_count[LOG_ERROR] - errors, 1);
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	vm_put(vm);
+}
+
+static void picks_in_order(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	struct event e;
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	v->rflags = RFLAGS_ONE;
+	vlapic_set_irr(v, 0x50, false);
+	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ);
+	assert_false(e.valid);
+	v->rflags |= RFLAGS_IF;
+	v->event.shadow = EVENT_SHADOW_STI;
+	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ);
+	v->event.shadow = 0;
+	event_nmi(v);
+	event_nmi(v);
+	event_nmi(v);			/* a third is lost: two are latched */
+	event_ud(v);
+	event_pick(v, &e);
+	assert_int_equal(e.vector, EXC_UD);
+	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ | EVENT_BLOCKED_NMI);
+	assert_int_equal(e.type, EVENT_NMI);
+	assert_true(v->event.nmi_masked);
+	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_NMI);
+	assert_int_equal(e.vector, 0x50);
+	v->event.nmi_masked = false;
+	assert_int_equal(event_pick(v, &e), 0);
+	assert_int_equal(e.type, EVENT_NMI);
+	assert_false(v->event.look);
+	vm_put(vm);
+}
+
+/* All MSRs there are, on each vCPU: a few lines in the log, the rest is counted. */
+static void unknown_msrs_are_counted(void **state)
+{
+	struct vm_config c = { .name = "test", .vcpus = 4, .memory = 16 * MIB };
+	unsigned before = host_log_count[LOG_DEBUG];
+	struct vm *vm = NULL;
+	struct vm_stats s;
+	uint64_t value;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	for (unsigned id = 0; id < 4; id++)
+		for (uint32_t i = 0; i < 2000; i++)
+			assert_int_equal(msr_read(vm->vcpu[id], 0x40000100 + 7 * i, &value),
+					 -EINVAL);
+	assert_in_range(host_log_count[LOG_DEBUG] - before, 2, 17);
+	vm_stats_get(vm, &s);
+	assert_int_equal(s.unknown_msrs, 8000);
+	vm_put(vm);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules),
+		cmocka_unit_test(apic_timer), cmocka_unit_test(shorthands),
+		cmocka_unit_test(apic_timer_fires_once), cmocka_unit_test(apic_timer_late_callback),
+		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(every_msr),
+		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
+		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
+		cmocka_unit_test(unknown_msrs_are_counted),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}

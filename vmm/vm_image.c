@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * How a virtual machine gets its kernel: ACPI tables and image into guest memory (vmm/load.h), and
+ * the boot vCPU's registers as the image's boot protocol wants them. Between vm_create() and
+ * vm_start(), in thread context; no locks.
+ * Source: the boot protocols are named in vmm/load.h.
+ */
+#include "vmm/vm.h"
+
+#include "cpu/registers.h"
+#include "kernel/log.h"
+#include "lib/format.h"
+#include "vmm/load.h"
+#include "vmm/machine.h"
+
+static void flat_segments(struct vcpu *vcpu, const struct load_entry *e, bool long_mode)
+{
+	struct segment code = {
+		.limit = 0xffffffff, .selector = 0x10, .attr = SEG_P | SEG_S | SEG_G | 0xb,
+	};
+	struct segment data = {
+		.limit = 0xffffffff, .selector = 0x18, .attr = SEG_P | SEG_S | SEG_G | SEG_DB | 3,
+	};
+	struct segment tr = { .limit = 0x67, .attr = SEG_P | 0xb };
+	struct segment gdtr = { .base = e->gdt.v, .limit = e->gdt_size ? e->gdt_size - 1 : 0 };
+
+	code.attr |= long_mode ? SEG_L : SEG_DB;
+	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
+		vmm_ops->segment_set(vcpu, s, s == SEG_CS ? &code : &data);
+	vmm_ops->segment_set(vcpu, SEG_TR, &tr);
+	vmm_ops->segment_set(vcpu, SEG_GDTR, &gdtr);
+	vmm_ops->segment_set(vcpu, SEG_IDTR, &(struct segment){ 0 });
+	vmm_ops->segment_set(vcpu, SEG_LDTR, &(struct segment){ .attr = SEG_UNUSABLE });
+}
+
+static void set_entry(struct vcpu *vcpu, const struct load_entry *e)
+{
+	bool long_mode = e->start == LOAD_START_LINUX64;
+
+	flat_segments(vcpu, e, long_mode);
+	vcpu->gpr[GPR_RAX] = e->rax;
+	vcpu->gpr[GPR_RBX] = e->rbx;
+	vcpu->gpr[GPR_RSI] = e->rsi;
+	vcpu->gpr[GPR_RSP] = e->rsp;
+	vcpu->gpr[GPR_RDX] = 0;
+	vcpu->rip = e->rip;
+	vmm_ops->reg_set(vcpu, REG_CR4, long_mode ? CR4_PAE : 0);
+	vmm_ops->reg_set(vcpu, REG_CR3, long_mode ? e->cr3.v : 0);
+	vmm_ops->reg_set(vcpu, REG_EFER, long_mode ? EFER_LME | EFER_LMA : 0);
+	vmm_ops->reg_set(vcpu, REG_CR0, CR0_PE | CR0_ET | CR0_NE | (long_mode ? CR0_PG : 0));
+	vlapic_firmware_state(vcpu);
+}
+
+int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t why_size)
+{
+	struct load_image in = {
+		.kernel = image->kernel, .kernel_size = image->kernel_size,
+		.initrd = image->initrd, .initrd_size = image->initrd_size,
+		.cmdline = image->cmdline,
+	};
+	uint64_t low = MIN(vm->config.memory, MACHINE_LOW_MAX);
+	struct load_machine m = {
+		.gmem = &vm->gmem, .ram_low_end = low, .ram_high_size = vm->config.memory - low,
+		.rsdp = GPA(MACHINE_ACPI), .acpi = GPA(MACHINE_ACPI),
+		.acpi_size = MACHINE_ACPI_SIZE, .ecam = GPA(MACHINE_ECAM),
+		.ecam_size = MACHINE_ECAM_SIZE,
+	};
+	struct load_entry entry = { 0 };
+	int err = machine_load_tables(vm);
+
+	if (err) {
+		format(why, why_size, "the ACPI tables cannot be written: %s", format_errno(err));
+		return err;
+	}
+	err = load_image(&in, &m, &entry, why, why_size);
+	if (err)
+		return err;
+	set_entry(vm->vcpu[0], &entry);
+	log_info("%s: loaded %s", vm->config.name, entry.kind);
+	return 0;
+}
