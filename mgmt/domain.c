@@ -111,6 +111,9 @@ void domain_event(struct domain *d, enum event_kind kind, const char *detail)
 
 int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err)
 {
+	if (d->restart_at_ns)
+		return error_set(err, -EBUSY, "domain '%s' has ended too often and waits for its "
+				 "restart: 'destroy' ends it", d->config->name);
 	if (d->ending)
 		return error_set(err, -EBUSY, "domain '%s' is just being %s: try again in a moment",
 				 d->config->name, d->restart ? "restarted" : "ended");

@@ -4,22 +4,25 @@
  * mgmt/domain_struct.h for who runs what.
  *
  *	start -> vm ... vm ends itself -> NOTE_STOPPED -> policy: preserve, or domain_end_locked
- *	domain_end_locked -> vm_destroy ... -> NOTE_GONE -> started again, or shut off
+ *	domain_end_locked -> vm_destroy ... -> NOTE_GONE -> (a delay) started again, or shut off
+ *
+ * A guest that ends again and again would fill the log and the CPUs with its starts. The first
+ * restart is immediate; each further one waits twice as long, to at most a minute, and each minute
+ * that a guest has run forgives one. So in the long run it gets one start a minute. One that
+ * crashes is left shut off after some of these. A user's start begins the counts anew.
  */
 #include "cpu/tsc.h"
 #include "include/bits.h"
 #include "kernel/log.h"
+#include "kernel/thread.h"
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
 
-/*
- * A guest that ends again and again is left shut off: so many restarts in so long, else it fills
- * the log and the CPUs with them.
- */
+#define SECOND			1000000000ul
+#define MINUTE			(60 * SECOND)	/* the longest delay, and what forgives a restart */
 #define CRASH_RESTARTS_MAX	5
-#define RESTARTS_MAX		30
-#define RESTART_WINDOW_NS	(60ull * 1000000000)
+#define RESTARTS_COUNTED	7u		/* the delay does not grow any more */
 
 static int next_id = 1;
 
@@ -142,7 +145,8 @@ int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt
 		e = make_vm(d, &vm, err);
 	if (e)
 		goto fail;
-	__atomic_store_n(&d->pending, 0, __ATOMIC_RELEASE);
+	/* What the last vm may still have told of its end is not about this one. */
+	__atomic_fetch_and(&d->pending, ~(uint32_t)NOTE_STOPPED, __ATOMIC_ACQ_REL);
 	d->vm = vm;
 	d->reboot_asked = d->halted = d->has_exit_code = false;
 	d->crash[0] = 0;
@@ -153,6 +157,9 @@ int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt
 			  d->config->name, format_errno(e));
 		goto fail;
 	}
+	d->started_ns = clock_ns();
+	if (reason == REASON_BOOTED)
+		d->restart_count = d->crash_count = 0;
 	if (d->id < 0)
 		WRITE_ONCE(d->id, __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED));
 	domain_state_set(d, DOMAIN_RUNNING, reason);
@@ -172,11 +179,15 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 	struct vm_stats s;
 
 	d->restart = restart;
+	d->restart_delay_ns = 0;
 	d->end_reason = reason;
 	if (!restart && d->state != DOMAIN_SHUTDOWN)
 		domain_state_set(d, DOMAIN_SHUTDOWN, REASON_USER);
-	if (d->ending)
+	if (d->ending) {
+		if (!d->vm)		/* it waits for its restart, but no longer */
+			mgmt_note(d, NOTE_GONE);
 		return;
+	}
 	/* From here on the vm is being taken apart: nobody looks into it any more. */
 	d->ending = true;
 	vm_stats_get(d->vm, &s);
@@ -193,12 +204,37 @@ static void shut_off(struct domain *d, enum domain_reason reason)
 	WRITE_ONCE(d->id, -1);
 }
 
+/* The vm is gone; the domain is in between as long as it waits for its restart. */
 static void gone(struct domain *d)
+{
+	vm_put(d->vm);
+	d->vm = NULL;
+	if (!d->restart || !d->restart_delay_ns || mgmt_closing())
+		return;
+	WRITE_ONCE(d->restart_at_ns, clock_ns() + d->restart_delay_ns);
+	if (d->state != DOMAIN_SHUTDOWN)
+		domain_state_set(d, DOMAIN_SHUTDOWN, REASON_UNKNOWN);
+	log_warn("mgmt: domain '%s' ends again and again: it starts anew in %lu s",
+		 d->config->name, d->restart_delay_ns / SECOND);
+}
+
+uint64_t domain_due_ns(const struct domain *d)
+{
+	uint64_t at = READ_ONCE(d->restart_at_ns);
+
+	return !at ? THREAD_FOREVER : mgmt_closing() ? 0 : at;
+}
+
+static bool must_wait(const struct domain *d)
+{
+	return d->restart && d->restart_at_ns && clock_ns() < domain_due_ns(d);
+}
+
+static void after_end(struct domain *d)
 {
 	struct mgmt_error err;
 
-	vm_put(d->vm);
-	d->vm = NULL;
+	WRITE_ONCE(d->restart_at_ns, 0);
 	d->ending = false;
 	if (!d->restart || mgmt_closing()) {
 		shut_off(d, d->end_reason);
@@ -210,21 +246,27 @@ static void gone(struct domain *d)
 	}
 }
 
-static bool restarts_too_often(struct domain *d, bool crash)
+/*
+ * The delay before a restart, which is counted unless a user asked for it; false: the domain stays
+ * down.
+ */
+static bool restart_allowed(struct domain *d, bool crash, uint64_t *delay_ns)
 {
-	uint64_t now = clock_ns();
+	uint64_t minutes = (clock_ns() - d->started_ns) / MINUTE;
 
-	if (now - d->restart_window_ns > RESTART_WINDOW_NS) {
-		d->restart_window_ns = now;
-		d->restart_count = d->crash_count = 0;
-	}
+	*delay_ns = 0;
+	if (d->reboot_asked && !crash)
+		return true;
+	d->restart_count -= (unsigned)MIN(minutes, (uint64_t)d->restart_count);
+	d->crash_count -= (unsigned)MIN(minutes, (uint64_t)d->crash_count);
+	*delay_ns = d->restart_count ? MIN(SECOND << (d->restart_count - 1), MINUTE) : 0;
+	d->restart_count = MIN(d->restart_count + 1, RESTARTS_COUNTED);
 	d->crash_count += crash;
-	if (++d->restart_count <= RESTARTS_MAX && d->crash_count <= CRASH_RESTARTS_MAX)
-		return false;
-	log_error("mgmt: domain '%s' %s %u times within a minute and stays down: see its console",
-		  d->config->name, crash ? "crashed" : "ended",
-		  crash ? d->crash_count : d->restart_count);
-	return true;
+	if (d->crash_count <= CRASH_RESTARTS_MAX)
+		return true;
+	log_error("mgmt: domain '%s' crashes again and again and stays down: see its console",
+		  d->config->name);
+	return false;
 }
 
 static void preserve(struct domain *d, enum vm_stop why)
@@ -280,16 +322,19 @@ static void stopped(struct domain *d)
 	enum vm_stop why = d->stop.why;
 	enum config_action action = policy(d, why);
 	enum domain_reason reason = why == VM_STOP_CRASH ? REASON_CRASHED : REASON_SHUTDOWN;
+	uint64_t delay_ns = 0;
 
 	note_end(d, why);
 	if (d->ending)
 		return;
-	if (action == CONFIG_RESTART && restarts_too_often(d, why == VM_STOP_CRASH))
+	if (action == CONFIG_RESTART && !restart_allowed(d, why == VM_STOP_CRASH, &delay_ns))
 		action = CONFIG_DESTROY;
-	if (action == CONFIG_PRESERVE)
+	if (action == CONFIG_PRESERVE) {
 		preserve(d, why);
-	else
+	} else {
 		domain_end_locked(d, action == CONFIG_RESTART, reason);
+		d->restart_delay_ns = delay_ns;
+	}
 }
 
 void domain_work(struct domain *d)
@@ -301,8 +346,10 @@ void domain_work(struct domain *d)
 	notes = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQ_REL);
 	if ((notes & NOTE_STOPPED) && d->vm)
 		stopped(d);
-	if ((notes & NOTE_GONE) && d->ending)
+	if ((notes & NOTE_GONE) && d->ending && d->vm)
 		gone(d);
+	if (d->ending && !d->vm && !must_wait(d))
+		after_end(d);
 	if ((notes & NOTE_START) && d->state == DOMAIN_SHUTOFF && !d->ending &&
 	    domain_start_locked(d, REASON_BOOTED, &err))
 		log_error("mgmt: %s", err.message);

@@ -172,6 +172,7 @@ static void emit_exits(struct domain *d, struct emitter *to, const struct vm_sta
 		emit_exit(to, name, &c);
 	number(to, "exits.unclaimed.ports", s->unclaimed_ports);
 	number(to, "exits.unclaimed.mmio", s->unclaimed_mmio);
+	number(to, "exits.unclaimed.msrs", s->unknown_msrs);
 }
 
 static void emit_active(struct domain *d, unsigned groups, struct emitter *to)

@@ -37,7 +37,8 @@ struct domain {
 	enum domain_reason reason;
 	int id;				/* -1: not active */
 	struct vm *vm;			/* a reference; NULL when shut off */
-	bool ending;			/* vm_destroy was called, NOTE_GONE is awaited */
+	bool ending;			/* vm_destroy was called: NOTE_GONE is awaited, and then, vm
+					 * being NULL, restart_at_ns */
 	bool restart;			/* start again when it is gone */
 	bool reboot_asked;		/* the next power-off is a reboot */
 	bool halted;			/* the vm has ended itself and is preserved */
@@ -45,9 +46,10 @@ struct domain {
 	bool has_exit_code;
 	uint32_t exit_code;
 	char crash[DOMAIN_CRASH_MAX];
-	uint64_t restart_window_ns;	/* when the first of restart_count restarts was, the guest's
-					 * own ends alone */
-	unsigned restart_count, crash_count;
+	uint64_t started_ns;		/* when its vm was started */
+	unsigned restart_count, crash_count;	/* the guest's own ends alone, less what it ran */
+	uint64_t restart_delay_ns;	/* from its vm's release to its restart */
+	uint64_t restart_at_ns;		/* (a) when that is; 0: it does not wait */
 	uint64_t last_run_ticks;	/* of the last vm, for dominfo */
 
 	uint32_t pending;		/* (a) enum domain_note */
@@ -79,8 +81,10 @@ int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err) must_ch
 int domain_start_locked(struct domain *d, enum domain_reason reason,
 			struct mgmt_error *err) must_check;
 void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason);
-/* The management thread: acts on the notes of one domain. */
+/* The management thread: acts on the notes of one domain, and on the time. */
 void domain_work(struct domain *d);
+/* When domain_work() has something to do without a note. No lock. */
+uint64_t domain_due_ns(const struct domain *d);
 
 /* --- mgmt.c */
 /* A module that the boot loader brought; false if there is none of that name. */

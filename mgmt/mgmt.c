@@ -132,13 +132,17 @@ static uint64_t close_round(void)
 
 uint64_t mgmt_round(void)
 {
+	uint64_t next = THREAD_FOREVER;
 	struct domain *d;
 
 	__atomic_store_n(&woken, false, __ATOMIC_RELEASE);
-	list_for_each(d, &domain_list, link)
-		if (__atomic_load_n(&d->pending, __ATOMIC_ACQUIRE))
+	list_for_each(d, &domain_list, link) {
+		if (__atomic_load_n(&d->pending, __ATOMIC_ACQUIRE) ||
+		    clock_ns() >= domain_due_ns(d))
 			domain_work(d);
-	return mgmt_closing() ? close_round() : THREAD_FOREVER;
+		next = MIN(next, domain_due_ns(d));
+	}
+	return mgmt_closing() ? close_round() : next;
 }
 
 static void run(void *arg)

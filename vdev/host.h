@@ -72,7 +72,10 @@ int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n) must_chec
 
 /* --- time: the VM's clock, which stands still while the VM does not run */
 uint64_t host_clock_ns(struct vdev *d);
-/* timer < HOST_TIMER_MAX */
+/*
+ * timer < HOST_TIMER_MAX. A callback that was under way when its timer was set or cancelled may
+ * still come, and too early: a callback looks at the clock, and sets its timer anew while it waits.
+ */
 void host_timer_set(struct vdev *d, unsigned timer, uint64_t deadline_ns);
 void host_timer_cancel(struct vdev *d, unsigned timer);
 uint64_t host_wall_clock(struct vdev *d);	/* seconds since 1970, UTC */
@@ -80,6 +83,12 @@ uint64_t host_wall_clock(struct vdev *d);	/* seconds since 1970, UTC */
 
 /* --- interrupts: this device's own lines, by its own numbering; wiring is the machine's affair */
 void host_line_set(struct vdev *d, unsigned line, bool level);
+/*
+ * Could the guest take the line's last rising edge, as far as is known: is the line let through,
+ * and has a vCPU run since this was asked last? For a device that makes edges by a timer, so that
+ * it makes fewer while nobody listens.
+ */
+bool host_line_heard(struct vdev *d, unsigned line);
 bool host_msi(struct vdev *d, uint64_t address, uint32_t data);	/* did an APIC take its vector? */
 #define HOST_LINE_MAX	4
 

@@ -135,6 +135,11 @@ static void tell_vectors(struct vioapic *a, bool changed)
 		a->config.vectors_changed(a->config.context);
 }
 
+bool vioapic_open(struct vdev *d, unsigned pin)
+{
+	return !(READ_ONCE(vioapic_of(d)->entry[pin]) & ENTRY_MASKED);
+}
+
 bool vioapic_handles_vector(struct vdev *d, uint8_t vector)
 {
 	return READ_ONCE(vioapic_of(d)->vectors[vector >> 6]) >> (vector & 63) & 1;

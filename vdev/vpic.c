@@ -137,6 +137,13 @@ void vpic_line(struct vdev *d, unsigned irq, bool level)
 	host_unlock(d, flags);
 }
 
+bool vpic_heard(struct vdev *d, unsigned irq)
+{
+	const struct chip *c = &vpic_of(d)->chip[irq >> 3 & 1];
+
+	return !((READ_ONCE(c->masked) | READ_ONCE(c->edges)) & BIT(irq & 7));
+}
+
 bool vpic_pending(struct vdev *d)
 {
 	return READ_ONCE(vpic_of(d)->intr);

@@ -18,6 +18,8 @@ int vpic_create(void (*acknowledged)(void *context, unsigned irq), void *context
 	struct vdev **out);
 
 void vpic_line(struct vdev *d, unsigned irq, bool level);
+/* Is the input open, and its last edge acknowledged? Takes no lock. */
+bool vpic_heard(struct vdev *d, unsigned irq);
 /* What a processor's INTA cycle does: the vector, the spurious one when nothing is due any more. */
 int vpic_acknowledge(struct vdev *d);
 /* Is INTR high? Takes no lock. */

@@ -11,6 +11,7 @@
 #define TICK_NS(t)	((uint64_t)((__uint128_t)(t) * 3599591090044ul >> 32) + 1)
 #define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 22010322987356910ul >> 64))
 #define EDGE_GAP_NS	100000
+#define UNHEARD_GAP_NS	1000000		/* while nobody takes the edges */
 #define REFRESH_TICKS	18
 
 /* What a saved state may say, so that a deadline cannot wrap into the past: some 150 years. */
@@ -186,12 +187,15 @@ static void vpit_timer(struct vdev *d, unsigned timer)
 	unsigned mode = mode_of(c);
 	uint64_t flags = host_lock(d), t = elapsed(c, host_clock_ns(d));
 	uint32_t n = period(c);
+	uint64_t gap;
 
 	(void)timer;
 	if (p->next_edge && t >= p->next_edge) {
+		/* Before the edge: this is about the one before. */
+		gap = host_line_heard(d, VPIT_OUT0) ? EDGE_GAP_NS : UNHEARD_GAP_NS;
 		pulse(p);
 		if (mode == 2 || mode == 3)
-			p->next_edge = MAX((t / n + 1) * n, t + NS_TICKS(EDGE_GAP_NS));
+			p->next_edge = MAX((t / n + 1) * n, t + NS_TICKS(gap));
 		else
 			p->next_edge = 0;
 	}

@@ -3,7 +3,7 @@
  * The 8254 timer and the PC's port 0x61 that belongs to its channel 2. Counters are never stepped:
  * each is computed from the VM's clock when someone looks, at 1193182 Hz. Only channel 0's output
  * is a wire (line 0); its rising edges come from a host timer, not oftener than one in 100 us (a
- * guest may ask for more; edges then merge).
+ * guest may ask for more; edges then merge), or in 1 ms while nobody takes them.
  */
 #pragma once
 

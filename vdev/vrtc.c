@@ -155,26 +155,37 @@ static void thaw(struct vrtc *t, uint64_t now, uint64_t phase)
 	t->seen = now;
 }
 
+/* `at` moved on to the next second that begins a unit of number `wanted`, of `count` units. */
+static uint64_t advance(uint64_t at, unsigned unit, unsigned wanted, unsigned count)
+{
+	unsigned now = (unsigned)(at / unit % count);
+
+	return at - at % unit + (uint64_t)((wanted + count - now) % count) * unit;
+}
+
 /*
- * The first second number after `second` at which the alarm matches. Alarms differ in the
- * time of day only.
+ * The first second number after `second` at which the alarm matches. Alarms differ in the time of
+ * day only. A field that does not match takes the search to the next place where it does, so it
+ * ends after a few steps whatever the guest wrote: this runs with interrupts off.
  */
 static uint64_t next_alarm(const struct vrtc *t, uint64_t second)
 {
 	uint8_t s = t->ram[SECONDS_ALARM], m = t->ram[MINUTES_ALARM], h = t->ram[HOURS_ALARM];
-	uint64_t at = t->epoch + second + 1, end = at + 2 * DAY;
+	unsigned hour = decode_hour(t, h), minute = decode(t, m), sec = decode(t, s);
+	uint64_t at = t->epoch + second + 1;
 
-	while (at < end) {
-		if (h < ANY && decode_hour(t, h) != at / 3600 % 24)
-			at += 3600 - at % 3600;
-		else if (m < ANY && decode(t, m) != at / 60 % 60)
-			at += 60 - at % 60;
-		else if (s < ANY && decode(t, s) != at % 60)
-			at++;
+	if ((h < ANY && hour > 23) || (m < ANY && minute > 59) || (s < ANY && sec > 59))
+		return UINT64_MAX / SECOND / 2;		/* there is no such time */
+	for (;;) {
+		if (h < ANY && hour != at / 3600 % 24)
+			at = advance(at, 3600, hour, 24);
+		else if (m < ANY && minute != at / 60 % 60)
+			at = advance(at, 60, minute, 60);
+		else if (s < ANY && sec != at % 60)
+			at = advance(at, 1, sec, 60);
 		else
 			return at - t->epoch;
 	}
-	return UINT64_MAX / SECOND / 2;	/* it never matches */
 }
 
 /* Periods of 2^(rate-1) cycles of 32768 Hz; rates 1 and 2 mean 8 and 9. */

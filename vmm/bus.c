@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The bus; see bus.h. Claims are replaced as a whole: a new array is published, the old one is kept
- * on a list of the vm's until no vCPU can still look at it, which is known when the vm ends;
- * regions move a few times in a guest's life, and a limit on claims bounds what a guest that moves
- * them for ever can hold: a replaced array is freed once all vCPUs were seen outside.
+ * The bus; see bus.h. Claims are replaced as a whole: a new array is published, and the old one is
+ * freed once all vCPUs were seen outside (vm_quiesce). Two vCPUs may move regions of two devices at
+ * once: bus->lock makes one change wait for the other, from reading the old array until that is
+ * freed. Who waits for it is himself waited for by the one who holds it; so he counts as outside
+ * from before he asks for the lock until he is done (vm_quiet_begin), for he holds on to nothing of
+ * the old array meanwhile.
  */
 #include "vmm/bus.h"
 
+#include "kernel/panic.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/vm.h"
@@ -55,6 +58,7 @@ static void claims_free(struct bus_claims *c)
 
 int bus_init(struct bus *b)
 {
+	mutex_init(&b->lock, "bus");
 	b->space[HOST_PORT] = claims_alloc(0);
 	b->space[HOST_MMIO] = claims_alloc(0);
 	if (!b->space[HOST_PORT] || !b->space[HOST_MMIO])
@@ -103,22 +107,35 @@ static struct bus_claims *rebuild(const struct bus_claims *old, const struct bus
 	return new;
 }
 
-int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
-	      uint64_t size)
+/* May `add` stand among the claims of others? A withdrawal always may. */
+static int check(const struct bus_claims *c, enum host_space space, const struct bus_claim *add)
+{
+	uint64_t size = add->end - add->base;
+	unsigned others = 0;
+
+	if (!size)
+		return 0;
+	if (add->end < add->base || (space == HOST_PORT && add->end > PORTS))
+		return -EINVAL;
+	for (unsigned i = 0; i < c->count; i++) {
+		if (is_same(&c->claim[i], add->dev, add->region))
+			continue;
+		if (overlaps(&c->claim[i], add->base, size))
+			return -EEXIST;
+		others++;
+	}
+	return others < BUS_CLAIM_MAX ? 0 : -ENOSPC;
+}
+
+/* bus->lock held. */
+static int replace(struct vm *vm, enum host_space space, const struct bus_claim *add)
 {
 	struct bus_claims *old = vm->bus.space[space], *new;
-	struct bus_claim add = {
-		.base = base, .end = base + size, .dev = d, .region = (uint8_t)region,
-	};
+	int err = check(old, space, add);
 
-	if (base + size < base || (space == HOST_PORT && base + size > PORTS))
-		return -EINVAL;
-	for (unsigned i = 0; i < old->count; i++)
-		if (overlaps(&old->claim[i], base, size) && !is_same(&old->claim[i], d, region))
-			return -EEXIST;
-	if (old->count >= BUS_CLAIM_MAX)
-		return -ENOSPC;
-	new = rebuild(old, &add);
+	if (err)
+		return err;
+	new = rebuild(old, add);
 	if (!new || (space == HOST_PORT && index_ports(new))) {
 		heap_free(new);
 		return -ENOMEM;
@@ -127,6 +144,23 @@ int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned reg
 	vm_quiesce(vm);
 	claims_free(old);
 	return 0;
+}
+
+int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
+	      uint64_t size)
+{
+	struct bus_claim add = {
+		.base = base, .end = base + size, .dev = d, .region = (uint8_t)region,
+	};
+	struct vcpu *self = vm_quiet_begin(vm);
+	int err;
+
+	ASSERT(!mutex_held(&vm->lock));
+	mutex_lock(&vm->bus.lock);
+	err = replace(vm, space, &add);
+	mutex_unlock(&vm->bus.lock);
+	vm_quiet_end(self);
+	return err;
 }
 
 static const struct bus_claim *find_port(const struct bus_claims *c, uint64_t port)

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "kernel/mutex.h"
 #include "vdev/host.h"
 
 struct vm;
@@ -25,6 +26,7 @@ struct bus_claims {
 };
 
 struct bus {
+	struct mutex lock;		/* one change at a time, until the old array is freed */
 	struct bus_claims *space[2];	/* by enum host_space; never NULL once bus_init succeeded */
 	uint64_t unclaimed[2];
 };
@@ -32,8 +34,10 @@ struct bus {
 int bus_init(struct bus *b) must_check;
 void bus_fini(struct bus *b);
 /*
- * -EEXIST when it overlaps another claim. `size` 0 withdraws the device's claim on that region.
- * Under vm->lock or before start.
+ * The device's claim on that region, in place of the one it had. -EEXIST when it overlaps
+ * another's; `size` 0 withdraws it, whatever `base` says. Waits for the vm's other vCPUs: from a
+ * vCPU's exit or while none runs, with no lock held (nor vm->lock: a vCPU takes that on its way to
+ * park).
  */
 int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
 	      uint64_t size) must_check;

@@ -522,6 +522,24 @@ static emulate_fn *find_one(const struct insn *i)
 	}
 }
 
+/*
+ * CLFLUSH, CLFLUSHOPT, CLWB: checked as a byte's load, which the tables see them as; no cache holds
+ * anything of a device.
+ */
+static int flush_line(struct emulation *e)
+{
+	struct operand o;
+
+	return operand_prepare(e, 1, GMEM_READ, &o);
+}
+
+static bool is_flush(const struct insn *i)
+{
+	unsigned group = i->reg & 7;
+
+	return !i->rep && (group == 7 || (group == 6 && i->prefix66));
+}
+
 static emulate_fn *find_0f(const struct insn *i)
 {
 	unsigned group = i->reg & 7;
@@ -532,6 +550,7 @@ static emulate_fn *find_0f(const struct insn *i)
 		return cmovcc;
 	switch (i->opcode) {
 	case 0xa3: case 0xab: case 0xb3: case 0xbb: return bit_register;
+	case 0xae: return is_flush(i) ? flush_line : NULL;
 	case 0xb0: case 0xb1: return cmpxchg;
 	case 0xb6: case 0xb7: case 0xbe: case 0xbf: return mov_extend;
 	case 0xba: return group >= 4 ? bit_immediate : NULL;

@@ -20,6 +20,7 @@
 #include "include/bits.h"
 #include "include/errno.h"
 #include "kernel/panic.h"
+#include "kernel/sched.h"
 #include "lib/string.h"
 #include "vmm/gmem_entry.h"
 
@@ -355,6 +356,13 @@ static bool write_whole(struct gmem *g, uint64_t a, const void *src)
 	return true;
 }
 
+/* At each 2 MiB of a long copy, an image say, whoever else wants the CPU has it. */
+static void give_way(uint64_t a)
+{
+	if (!(a % PAGE_2M))
+		sched_point();
+}
+
 int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 {
 	size_t len;
@@ -363,8 +371,11 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 		struct held h;
 
 		len = PAGE_2M;
-		if (unlikely(n >= PAGE_2M) && write_whole(g, a.v, from))
-			continue;
+		if (unlikely(n >= PAGE_2M)) {
+			give_way(a.v);
+			if (write_whole(g, a.v, from))
+				continue;
+		}
 		len = piece(a.v, n);
 		h = acquire(g, slot_of(g, a.v), a.v, GMEM_WRITE);
 		if (!h.p)
@@ -384,6 +395,8 @@ int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 
 		const struct gmem_slot *s = slot_of(g, a.v);
 
+		if (unlikely(n >= PAGE_2M))
+			give_way(a.v);
 		len = piece(a.v, n);
 		if (s && !byte && is_absent(s, a.v))
 			continue;

@@ -64,7 +64,8 @@ int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size) must_check;
 
 /*
  * Copies. Writing fills absent frames; reading one gives zeros and leaves it absent. 0, -EFAULT
- * (some byte is not RAM: bytes before it may have been copied), -ENOMEM, -EINTR.
+ * (some byte is not RAM: bytes before it may have been copied), -ENOMEM, -EINTR. Long ones give way
+ * to other threads at each 2 MiB.
  */
 int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n) must_check;
 int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n) must_check;

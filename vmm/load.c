@@ -76,6 +76,14 @@ static int refuse_place(struct load_plan *p, uint64_t at, uint64_t size)
 			   size, at);
 }
 
+static bool overlaps(const struct load_plan *p, uint64_t at, uint64_t size)
+{
+	for (unsigned i = 0; i < p->segment_count; i++)
+		if (at < p->segment[i].at + p->segment[i].size && p->segment[i].at < at + size)
+			return true;
+	return false;
+}
+
 int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size,
 	     uint64_t size)
 {
@@ -84,6 +92,13 @@ int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t fil
 				   LOAD_SEGMENT_MAX);
 	if (!load_is_ram(p->machine, at, size))
 		return refuse_place(p, at, size);
+	if (overlaps(p, at, size))
+		return load_refuse(p, -EINVAL, "the kernel's segments overlap at 0x%lx", at);
+	p->file_bytes += file_size;
+	if (p->file_bytes > p->image->kernel_size)
+		return load_refuse(p, -EINVAL,
+				   "the kernel's segments hold more bytes than its file of %zu",
+				   p->image->kernel_size);
 	p->segment[p->segment_count++] = (struct load_segment){ at, data, file_size, size };
 	p->end = MAX(p->end, at + size);
 	return 0;

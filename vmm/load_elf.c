@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * ELF files of either class for x86: loadable segments, entry point, Xen's notes. The file is
- * hostile: every offset is checked where it is used, and nothing is believed twice.
+ * hostile: every offset is checked where it is used, nothing is believed twice, and what a file may
+ * have us walk through is limited far above what kernels have, for nothing else runs meanwhile.
  * Source: Tool
  * Interface Standard, "Executable and Linking Format"; "System V ABI, AMD64 supplement".
  */
@@ -17,6 +18,9 @@
 #define ELF_X86_64	62
 #define PT_LOAD		1
 #define PT_NOTE		4
+
+#define SEGMENTS_MAX	64	/* program headers; kernels have less than 12 */
+#define NOTES_MAX	4096	/* looked at in a file; kernels have some dozens */
 
 struct ident {
 	uint8_t magic[4], class, data, version, rest[9];
@@ -50,24 +54,37 @@ struct note {
 	uint32_t name_size, value_size, type;
 };
 
-static bool read_header(const struct load_image *image, struct header64 *out)
+/* 0, -EINVAL or -E2BIG: refuse_header() tells about them. */
+static int read_header(const struct load_image *image, struct header64 *out)
 {
 	struct header32 h;
 	struct ident id;
 
 	if (!load_bytes(image, 0, &id, sizeof(id)))
-		return false;
-	if (id.class == ELF_CLASS64)
-		return load_bytes(image, 0, out, sizeof(*out)) &&
-		       out->phentsize >= sizeof(struct segment64);
-	if (!load_bytes(image, 0, &h, sizeof(h)) || h.phentsize < sizeof(struct segment32))
-		return false;
-	*out = (struct header64){ .ident = h.ident,
-				  .entry = h.entry,
-				  .phoff = h.phoff,
-				  .phentsize = h.phentsize,
-				  .phnum = h.phnum };
-	return true;
+		return -EINVAL;
+	if (id.class == ELF_CLASS64) {
+		if (!load_bytes(image, 0, out, sizeof(*out)) ||
+		    out->phentsize < sizeof(struct segment64))
+			return -EINVAL;
+	} else {
+		if (!load_bytes(image, 0, &h, sizeof(h)) || h.phentsize < sizeof(struct segment32))
+			return -EINVAL;
+		*out = (struct header64){ .ident = h.ident,
+					  .entry = h.entry,
+					  .phoff = h.phoff,
+					  .phentsize = h.phentsize,
+					  .phnum = h.phnum };
+	}
+	return out->phnum > SEGMENTS_MAX ? -E2BIG : 0;
+}
+
+static int refuse_header(struct load_plan *p, int err)
+{
+	if (err == -E2BIG)
+		return load_refuse(p, -EINVAL,
+				   "the kernel's ELF file has more than %d program headers",
+				   SEGMENTS_MAX);
+	return load_refuse(p, err, "the kernel's ELF header is cut or malformed");
 }
 
 static bool read_segment(const struct load_image *image, const struct header64 *h, unsigned i,
@@ -100,10 +117,10 @@ int elf_plan(struct load_plan *p)
 {
 	struct header64 h;
 	struct segment64 s;
-	int err;
+	int err = read_header(p->image, &h);
 
-	if (!read_header(p->image, &h))
-		return load_refuse(p, -EINVAL, "the kernel's ELF header is cut or malformed");
+	if (err)
+		return refuse_header(p, err);
 	for (unsigned i = 0; i < h.phnum; i++) {
 		if (!read_segment(p->image, &h, i, &s))
 			return load_refuse(
@@ -129,9 +146,10 @@ int elf_entry(struct load_plan *p, uint64_t *out)
 {
 	struct header64 h;
 	struct segment64 s;
+	int err = read_header(p->image, &h);
 
-	if (!read_header(p->image, &h))
-		return load_refuse(p, -EINVAL, "the kernel's ELF header is cut or malformed");
+	if (err)
+		return refuse_header(p, err);
 	*out = h.entry;
 	/* The entry is a virtual address where a segment holds it as such. */
 	for (unsigned i = 0; i < h.phnum && read_segment(p->image, &h, i, &s); i++) {
@@ -143,41 +161,61 @@ int elf_entry(struct load_plan *p, uint64_t *out)
 	return 0;
 }
 
-/* The notes of one segment; sizes are padded to `align`. */
-static bool note_find(const struct load_image *image, uint64_t at, uint64_t end, unsigned align,
-		      uint32_t type, uint64_t *out)
+/*
+ * The notes of one segment, `left` of which may still be looked at; sizes are padded to `align`.
+ * 0, -ENOENT, or -E2BIG.
+ */
+static int note_find(const struct load_image *image, uint64_t at, uint64_t end, unsigned align,
+		     uint32_t type, unsigned *left, uint64_t *out)
 {
 	struct note n;
 	uint64_t value, next;
 	char name[4];
 
 	while (at < end && load_bytes(image, at, &n, sizeof(n))) {
+		if (!*left)
+			return -E2BIG;
+		--*left;
 		value = at + sizeof(n) + ALIGN_UP((uint64_t)n.name_size, align);
 		next = value + ALIGN_UP((uint64_t)n.value_size, align);
 		if (n.type == type && n.name_size == 4 &&
 		    load_bytes(image, at + sizeof(n), name, 4) && !memcmp(name, "Xen", 4) &&
 		    (n.value_size == 4 || n.value_size == 8)) {
 			*out = 0;
-			return load_bytes(image, value, out, n.value_size);
+			return load_bytes(image, value, out, n.value_size) ? 0 : -ENOENT;
 		}
 		at = next;
 	}
-	return false;
+	return -ENOENT;
 }
 
-bool elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out)
+static int find_in_segments(const struct load_image *image, const struct header64 *h, uint32_t type,
+			    uint64_t *out)
 {
-	struct header64 h;
 	struct segment64 s;
+	unsigned left = NOTES_MAX;
+	int err = -ENOENT;
 
-	if (!elf_is(image) || !read_header(image, &h))
-		return false;
-	for (unsigned i = 0; i < h.phnum && read_segment(image, &h, i, &s); i++) {
+	for (unsigned i = 0; i < h->phnum && read_segment(image, h, i, &s); i++) {
 		if (s.type != PT_NOTE || !range_within(s.offset, s.filesz, 0, image->kernel_size))
 			continue;
-		if (note_find(image, s.offset, s.offset + s.filesz, s.align == 8 ? 8 : 4, type,
-			      out))
-			return true;
+		err = note_find(image, s.offset, s.offset + s.filesz, s.align == 8 ? 8 : 4, type,
+				&left, out);
+		if (err != -ENOENT)
+			break;
 	}
-	return false;
+	return err;
+}
+
+int elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out)
+{
+	struct header64 h;
+	int err;
+
+	if (!elf_is(image))
+		return -ENOENT;
+	err = read_header(image, &h);
+	if (err)
+		return err == -E2BIG ? err : -ENOENT;
+	return find_in_segments(image, &h, type, out);
 }

@@ -33,6 +33,7 @@ struct load_plan {
 	const struct load_machine *machine;
 	struct load_segment segment[LOAD_SEGMENT_MAX];
 	unsigned segment_count;
+	uint64_t file_bytes;		/* that all segments take from the file */
 	uint64_t entry;
 	uint64_t end;			/* of what the kernel occupies above 1M */
 	uint64_t initrd;		/* where it goes; 0 without one */
@@ -69,7 +70,10 @@ int load_refuse(struct load_plan *p, int error, const char *fmt, ...) printf_lik
 bool load_is_ram(const struct load_machine *m, uint64_t at, uint64_t size);
 /* End of that RAM below 4G: of RAM, or of what lies below the ACPI tables. */
 uint64_t load_ram_end(const struct load_machine *m);
-/* Adds what goes to `at`; refuses what is not RAM. */
+/*
+ * Adds what goes to `at`. Refuses what is not RAM, what overlaps a segment there is, and more bytes
+ * in all than the file has: no image makes us copy more than its size.
+ */
 int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size,
 	     uint64_t size) must_check;
 /* Puts the initrd on page boundaries: as high as it goes below `limit`, or right behind the kernel.
@@ -84,5 +88,8 @@ bool elf_is(const struct load_image *image);
 int elf_plan(struct load_plan *p) must_check;
 /* The entry point, as a physical address. */
 int elf_entry(struct load_plan *p, uint64_t *out) must_check;
-/* The value of Xen's note of that type, 4 or 8 bytes long. */
-bool elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out);
+/*
+ * The value of Xen's note of that type, 4 or 8 bytes long. -ENOENT: it is not there; -E2BIG: the
+ * file has too many headers or notes to look on.
+ */
+int elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out) must_check;

@@ -32,11 +32,12 @@ struct block {
 	struct start_region map[LOAD_MAP_MAX];
 };
 
+/* A file with too much to look through is taken for one, so that the plan tells why not. */
 static bool pvh_is(const struct load_image *image)
 {
 	uint64_t entry;
 
-	return elf_xen_note(image, NOTE_PHYS32_ENTRY, &entry);
+	return elf_xen_note(image, NOTE_PHYS32_ENTRY, &entry) != -ENOENT;
 }
 
 static int pvh_plan(struct load_plan *p)
@@ -45,12 +46,14 @@ static int pvh_plan(struct load_plan *p)
 
 	if (err)
 		return err;
+	err = elf_xen_note(p->image, NOTE_PHYS32_ENTRY, &p->entry);
+	if (err == -E2BIG)
+		return load_refuse(p, -EINVAL, "the kernel's ELF file has too many notes");
 	for (unsigned i = 0; i < p->segment_count; i++)
 		if (p->segment[i].at < LOAD_BLOCKS_END)
 			return load_refuse(p, -EINVAL, "the PVH kernel wants memory below 0x%lx",
 					   LOAD_BLOCKS_END);
-	if (!elf_xen_note(p->image, NOTE_PHYS32_ENTRY, &p->entry) ||
-	    !load_is_ram(p->machine, p->entry, 1))
+	if (err || !load_is_ram(p->machine, p->entry, 1))
 		return load_refuse(p, -EINVAL,
 				   "the PVH kernel's entry point 0x%lx is not in memory", p->entry);
 	return load_place_initrd(p, 4 * GIB, true);

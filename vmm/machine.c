@@ -7,6 +7,7 @@
  */
 #include "vmm/machine.h"
 
+#include "cpu/tsc.h"
 #include "drivers/rtc.h"
 #include "include/bits.h"
 #include "include/errno.h"
@@ -84,6 +85,33 @@ void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level)
 	if (!old != !line->sources)
 		drive(m, l->gsi, level);
 	spin_unlock_irq(&m->lines, flags);
+}
+
+static bool line_open(const struct machine *m, unsigned gsi)
+{
+	uint8_t irq = m->line[gsi].pic_irq;
+
+	return vioapic_open(m->vioapic, gsi) || (irq != NO_PIC && vpic_heard(m->vpic, irq));
+}
+
+/* An edge that gets through takes a vCPU out of its sleep, and that has exits again. */
+static bool ran_since(const struct vm *vm, uint64_t tsc)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		const struct vcpu *v = vm->vcpu[i];
+
+		if (!READ_ONCE(v->sleeping) || (int64_t)(READ_ONCE(v->exit_tsc) - tsc) > 0)
+			return true;
+	}
+	return false;
+}
+
+bool machine_line_heard(struct vm *vm, struct vdev_line *l)
+{
+	uint64_t before = l->asked_tsc;
+
+	l->asked_tsc = tsc_read();
+	return l->wired && line_open(vm->machine, l->gsi) && ran_since(vm, before);
 }
 
 /* Sources that are still due raise their lines again. */

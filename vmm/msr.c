@@ -26,6 +26,8 @@
 #define MSR_DE_CFG	0xc0011029
 #define DE_CFG_LFENCE	BIT(1)
 
+#define LINES_MAX	16	/* in the log about a vm's unknown MSRs */
+
 struct msr_row {
 	uint32_t first, last;
 	int (*read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
@@ -384,16 +386,31 @@ static const struct msr_row *row_of(uint32_t msr)
 	return lo < ARRAY_COUNT(rows) && rows[lo].first <= msr ? &rows[lo] : NULL;
 }
 
+/* Is this MSR new to its vm? By a hash, so some that are new are missed. */
+static bool first_time(struct vm *vm, uint32_t msr)
+{
+	unsigned hash = (msr ^ msr >> 8 ^ msr >> 16) & 255;
+	uint32_t *word = &vm->msr_logged[hash / 32], bit = 1u << hash % 32;
+
+	return !(READ_ONCE(*word) & bit) &&
+	       !(__atomic_fetch_or(word, bit, __ATOMIC_RELAXED) & bit);
+}
+
+/* A guest may try them all, on each vCPU: the log's ring is everybody's, so it gets a few lines. */
 static int unknown(struct vcpu *vcpu, uint32_t msr, const char *what)
 {
-	unsigned bit = (msr ^ msr >> 8 ^ msr >> 16) & 255;
+	struct vm *vm = vcpu->vm;
+	uint32_t line;
 
 	vcpu->msr_unknown++;
-	if (!(vcpu->msr_logged[bit / 32] & 1u << bit % 32)) {
-		vcpu->msr_logged[bit / 32] |= 1u << bit % 32;
-		log_debug("%s: vcpu %u: %s of unknown MSR 0x%x gives #GP", vcpu->vm->config.name,
+	if (!first_time(vm, msr))
+		return -EINVAL;
+	line = __atomic_fetch_add(&vm->msr_lines, 1, __ATOMIC_RELAXED);
+	if (line < LINES_MAX)
+		log_debug("%s: vcpu %u: %s of unknown MSR 0x%x gives #GP", vm->config.name,
 			  vcpu->id, what, msr);
-	}
+	else if (line == LINES_MAX)
+		log_debug("%s: more unknown MSRs are only counted: see domstats", vm->config.name);
 	return -EINVAL;
 }
 

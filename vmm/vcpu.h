@@ -75,9 +75,8 @@ struct vcpu {
 	} pvclock;
 	uint64_t mtrr[28];		/* (t) variable, fixed, default: vmm/msr.c */
 	uint64_t msr_unknown;		/* (t) how often an unlisted MSR was touched */
-	uint32_t msr_logged[8];		/* (t) one bit per hashed unknown MSR: logged once */
 	uint8_t sipi_vector;		/* (a) */
-	bool quiescing;			/* (a) it waits in vm_quiesce() itself */
+	bool quiescing;			/* (a) between vm_quiet_begin() and vm_quiet_end() */
 	bool parked;			/* (v) */
 	bool left;			/* (a) its thread has passed its last exit, for the vm is
 					 * dying */

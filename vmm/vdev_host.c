@@ -123,6 +123,13 @@ void host_line_set(struct vdev *d, unsigned line, bool level)
 	machine_line_set(h->vm, &h->line[line], level);
 }
 
+bool host_line_heard(struct vdev *d, unsigned line)
+{
+	struct vdev_host *h = host_of(d);
+
+	return machine_line_heard(h->vm, &h->line[line]);
+}
+
 bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 {
 	return vlapic_message(host_of(d)->vm, address, data);

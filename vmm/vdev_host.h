@@ -24,6 +24,7 @@ struct vdev_line {
 	uint8_t gsi;
 	uint8_t source;
 	bool wired, is_intr;
+	uint64_t asked_tsc;		/* when machine_line_heard() was called last */
 };
 
 struct vdev_host {

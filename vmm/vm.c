@@ -11,6 +11,7 @@
 #include "cpu/tsc.h"
 #include "include/errno.h"
 #include "kernel/log.h"
+#include "kernel/panic.h"
 #include "kernel/thread.h"
 #include "kernel/trace.h"
 #include "lib/format.h"
@@ -88,27 +89,41 @@ static bool is_quiet(struct vcpu *vcpu, uint64_t exit_tsc)
 	       !READ_ONCE(vcpu->started);
 }
 
+struct vcpu *vm_quiet_begin(struct vm *vm)
+{
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		struct vcpu *v = vm->vcpu[i];
+
+		if (!v->started || v->thread != thread_current() || v->quiescing)
+			continue;
+		WRITE_ONCE(v->quiescing, true);
+		return v;
+	}
+	return NULL;
+}
+
+/* What the thread reads from here on it must not have read before the others can see this. */
+void vm_quiet_end(struct vcpu *self)
+{
+	if (self)
+		__atomic_store_n(&self->quiescing, false, __ATOMIC_SEQ_CST);
+}
+
 void vm_quiesce(struct vm *vm)
 {
-	struct vcpu *self = NULL;
+	struct vcpu *self = vm_quiet_begin(vm);
 
-	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		if (vm->vcpu[i]->started && vm->vcpu[i]->thread == thread_current())
-			self = vm->vcpu[i];
-	if (self)
-		WRITE_ONCE(self->quiescing, true);
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *v = vm->vcpu[i];
 		uint64_t exit_tsc = READ_ONCE(v->exit_tsc);
 
-		if (v == self)
+		if (v->thread == thread_current())
 			continue;
 		vcpu_request(v, VCPU_REQ_EVENT);
 		while (!is_quiet(v, exit_tsc))
 			thread_sleep_ns(20000);
 	}
-	if (self)
-		WRITE_ONCE(self->quiescing, false);
+	vm_quiet_end(self);
 }
 
 /* gmem took frames away: see gmem.h, "Pointers and TLBs". */
@@ -277,8 +292,8 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	mutex_init(&vm->lock, "vm");
 	waitq_init(&vm->parked_wait);
 	waitq_init(&vm->resume_wait);
-	work_init(&vm->stopped_work, stopped_work);
-	work_init(&vm->destroy_work, destroy_work);
+	work_init_slow(&vm->stopped_work, stopped_work);	/* both wait for vCPUs */
+	work_init_slow(&vm->destroy_work, destroy_work);
 	err = build(vm);
 	if (err) {
 		release(vm);
@@ -432,6 +447,7 @@ void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg)
 
 	mutex_lock(&vm->lock);
 	first = vm->state != VM_DYING;
+	ASSERT(first || !done);
 	WRITE_ONCE(vm->state, VM_DYING);
 	if (first) {
 		vm->destroy_done = done;

@@ -67,6 +67,7 @@ struct vm_stats {
 	uint64_t exits;
 	uint64_t ram_pages, present_pages, charged_pages, table_pages;
 	uint64_t unclaimed_ports, unclaimed_mmio;
+	uint64_t unknown_msrs;			/* accesses to MSRs that a guest does not have */
 };
 
 struct vm {
@@ -94,6 +95,8 @@ struct vm {
 	bool gmem_made, released;
 
 	bool reported;			/* (a) a vCPU's registers are in the log */
+	uint32_t msr_logged[8];		/* (a) one bit per hashed unknown MSR: logged once */
+	uint32_t msr_lines;		/* (a) how many of them came into the log or would have */
 	bool stop_told, stopping;	/* (a) it ended itself: reason known; no vCPU enters any
 					 * more */
 	enum vm_stop stop_why;
@@ -119,7 +122,8 @@ int vm_pause(struct vm *vm) must_check;		/* waits until every vCPU is parked */
 int vm_resume(struct vm *vm) must_check;
 /*
  * Ends it from any state; returns at once; `done(arg)` (may be NULL) is called in thread context
- * when all is released but the references.
+ * when all is released but the references. Only the first caller has one: a later
+ * call must pass NULL.
  */
 void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg);
 void vm_get(struct vm *vm);
@@ -147,6 +151,13 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu);
  * without a lock. vCPU thread or none running.
  */
 void vm_quiesce(struct vm *vm);
+/*
+ * Between these, this thread counts as quiet for vm_quiesce() if it is a vCPU's: it uses nothing
+ * that it read without a lock before. For whoever waits for a lock that is held across
+ * vm_quiesce(), which would else wait for him. They nest; what begin returns, end takes.
+ */
+struct vcpu *vm_quiet_begin(struct vm *vm) must_check;
+void vm_quiet_end(struct vcpu *self);
 bool vm_running(const struct vm *vm);
 
 /* Every vCPU waits in vm_park(). Under vm->lock, or to wait for it. */

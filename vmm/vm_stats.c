@@ -32,6 +32,7 @@ struct vm_stats vm_stats_now(const struct vm *vm)
 
 		s.run_ticks += thread_run_ticks(v->thread);
 		s.wait_ticks += thread_wait_ticks(v->thread);
+		s.unknown_msrs += READ_ONCE(v->msr_unknown);
 		for (unsigned row = 0; row < EXIT_ROW_MAX; row++)
 			add_exits(v, row, &sum);
 	}

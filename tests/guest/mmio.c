@@ -278,6 +278,7 @@ static void unusual(void)
 	TRY("cmp %%eax, %%eax\n\tcmovel (%%rbx), %%edx", 0, START, START, ANY);
 	TRY("cmp %%eax, %%eax\n\tcmovnel (%%rbx), %%edx", ~0ul, 0xffffffff, START, ANY);
 	TRY("movnti %%edx, (%%rbx)", 0x10011, 0x10011, 0x10011, ANY);
+	TRY("clflush (%%rbx)", 5, 5, START, ANY);
 }
 
 static void named(const char *name, void (*fn)(void))

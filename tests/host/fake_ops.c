@@ -299,6 +299,11 @@ void work_init(struct work *w, void (*fn)(struct work *w))
 	*w = (struct work){ .fn = fn };
 }
 
+void work_init_slow(struct work *w, void (*fn)(struct work *w))
+{
+	work_init(w, fn);
+}
+
 void work_queue(struct work *w)
 {
 	for (unsigned i = 0; i < 16; i++) {

@@ -16,4 +16,6 @@ void fake_work_run(void);
 extern void (*fake_join)(void);	/* in thread_join: what its thread still does */
 /* tests/host/one_thread.c: in every wait, what the others do meanwhile */
 extern void (*host_wait)(void);
+/* Likewise: in mutex_lock, what the holder does until he releases it. */
+extern void (*host_contended)(struct mutex *m);
 extern unsigned host_heap_left;	/* tests/host/heap.c: allocations that still succeed */

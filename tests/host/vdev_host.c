@@ -89,6 +89,12 @@ void host_line_set(struct vdev *d, unsigned line, bool level)
 	h->line[line] = level;
 }
 
+bool host_line_heard(struct vdev *d, unsigned line)
+{
+	CHECK(line < HOST_LINE_MAX);
+	return !vdev_host_of(d)->unheard;
+}
+
 bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 {
 	struct vdev_host *h = d->host;

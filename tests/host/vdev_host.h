@@ -20,6 +20,7 @@ struct vdev_host {
 	uint64_t timer_count;			/* callbacks so far */
 	bool line[HOST_LINE_MAX];
 	unsigned edges[HOST_LINE_MAX];		/* rises so far */
+	bool unheard;				/* what host_line_heard does not return */
 	struct { uint64_t address; uint32_t data; } message[VDEV_HOST_MESSAGES];
 	/* those beyond VDEV_HOST_MESSAGES are only counted */
 	unsigned message_count;

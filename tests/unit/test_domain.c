@@ -384,6 +384,22 @@ static void exit_code_and_crash_reason(void **state)
 	assert_int_equal(i.reason, REASON_CRASHED);
 }
 
+/* The guest ends; how many seconds its restart was delayed. */
+static unsigned restart_after(enum vm_stop why)
+{
+	uint64_t began = host_tsc;
+
+	fake_vm_stop(why, 0, "again");
+	settle();
+	while (d->restart_at_ns) {
+		assert_ptr_equal(d->vm, NULL);
+		assert_int_equal(d->state, DOMAIN_SHUTDOWN);
+		host_tsc += 500000000;
+		settle();
+	}
+	return (unsigned)((host_tsc - began) / 1000000000);
+}
+
 static void crashing_for_ever_ends(void **state)
 {
 	unsigned i;
@@ -391,36 +407,101 @@ static void crashing_for_ever_ends(void **state)
 	(void)state;
 	go(RUNNING);
 	d->config->on_crash = CONFIG_RESTART;
-	for (i = 0; i < 100 && d->state == DOMAIN_RUNNING; i++) {
-		fake_vm_stop(VM_STOP_CRASH, 0, "again");
-		settle();
-	}
+	for (i = 0; i < 100 && d->state == DOMAIN_RUNNING; i++)
+		restart_after(VM_STOP_CRASH);
 	assert_int_equal(i, 6);
 	assert_int_equal(d->state, DOMAIN_SHUTOFF);
 	/* Slowly it may. */
 	assert_int_equal(domain_start(d, NULL), 0);
 	for (i = 0; i < 20; i++) {
 		host_tsc += 61ull * 1000000000;
-		fake_vm_stop(VM_STOP_CRASH, 0, "again");
-		settle();
+		assert_int_equal(restart_after(VM_STOP_CRASH), 0);
 		assert_int_equal(d->state, DOMAIN_RUNNING);
 	}
 }
 
-/* A guest that resets itself at once, for ever, does not fill the log for ever. */
-static void resetting_for_ever_ends(void **state)
+/* A guest that resets itself at once, for ever, gets neither the CPUs nor the log for that. */
+static void resetting_for_ever_waits(void **state)
 {
-	unsigned i;
+	static const unsigned delays[] = { 0, 1, 2, 4, 8, 16, 32, 60, 60, 60 };
 
 	(void)state;
 	go(RUNNING);
 	d->config->on_reboot = CONFIG_RESTART;
-	for (i = 0; i < 100 && d->state == DOMAIN_RUNNING; i++) {
-		fake_vm_stop(VM_STOP_RESET, 0, NULL);
-		settle();
+	for (unsigned i = 0; i < ARRAY_COUNT(delays); i++) {
+		assert_int_equal(restart_after(VM_STOP_RESET), delays[i]);
+		assert_int_equal(d->state, DOMAIN_RUNNING);
+		assert_int_equal(d->reason, REASON_RESTARTED);
 	}
-	assert_int_equal(i, 31);
+	/* Each minute that it ran forgives one. */
+	host_tsc += 3 * 60ull * 1000000000;
+	assert_int_equal(restart_after(VM_STOP_RESET), 8);
+	host_tsc += 3600ull * 1000000000;
+	assert_int_equal(restart_after(VM_STOP_RESET), 0);
+	/* A user waits for nothing, whatever the guest has done. */
+	assert_int_equal(restart_after(VM_STOP_RESET), 1);
+	assert_int_equal(domain_reset(d, NULL), 0);
+	settle();
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+	assert_int_equal(domain_reboot(d, NULL), 0);
+	assert_int_equal(restart_after(VM_STOP_POWER_OFF), 0);
+	go(SHUTOFF);
+	go(RUNNING);
+	assert_int_equal(restart_after(VM_STOP_RESET), 0);
+}
+
+static void wait_for_restart(void)
+{
+	go(RUNNING);
+	d->config->on_reboot = CONFIG_RESTART;
+	restart_after(VM_STOP_RESET);
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTDOWN);
+	assert_ptr_equal(d->vm, NULL);
+	assert_int_equal(domain_due_ns(d), host_tsc + 1000000000);
+}
+
+static void delayed_restart_gives_way(void **state)
+{
+	struct domain_info i;
+	struct mgmt_error err;
+	unsigned created;
+
+	(void)state;
+	wait_for_restart();
+	assert_int_equal(domain_start(d, &err), -EBUSY);
+	assert_non_null(strstr(err.message, "'destroy'"));
+	assert_int_equal(domain_reset(d, &err), -EBUSY);
+	assert_int_equal(domain_shutdown(d, &err), -EBUSY);
+	domain_info_get(d, &i);
+	assert_true(i.busy);
+	created = fake.created;
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	settle();
 	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	assert_int_equal(d->reason, REASON_DESTROYED);
+	assert_int_equal(domain_due_ns(d), ~0ul);
+	assert_int_equal(domain_start(d, &err), 0);
+	assert_int_equal(fake.created, created + 1);
+	/* The host goes down meanwhile. */
+	wait_for_restart();
+	closing = true;
+	assert_int_equal(domain_due_ns(d), 0);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+}
+
+static void start_keeps_other_notes(void **state)
+{
+	(void)state;
+	mgmt_note(d, NOTE_START);
+	mgmt_note(d, NOTE_STOPPED);
+	assert_int_equal(domain_start(d, NULL), 0);
+	assert_int_equal(d->pending, NOTE_START);
+	settle();
+	assert_int_equal(d->state, DOMAIN_RUNNING);
 }
 
 static void stop_and_destroy_cross(void **state)
@@ -669,7 +750,8 @@ int main(void)
 		TEST(destroy_is_asynchronous), TEST(destroy_beats_a_restart), TEST(policies),
 		TEST(each_policy_looks_at_its_own_key), TEST(reboot_starts_again_after_power_off),
 		TEST(shutdown_takes_a_reboot_back), TEST(exit_code_and_crash_reason),
-		TEST(crashing_for_ever_ends), TEST(resetting_for_ever_ends),
+		TEST(crashing_for_ever_ends), TEST(resetting_for_ever_waits),
+		TEST(delayed_restart_gives_way), TEST(start_keeps_other_notes),
 		TEST(stop_and_destroy_cross), TEST(failed_starts_leave_nothing),
 		TEST(heap_runs_out), TEST(failed_restart_is_shut_off),
 		TEST(failed_pause_changes_nothing), TEST(closing_host_restarts_nothing),

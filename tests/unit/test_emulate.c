@@ -59,6 +59,31 @@ static void done(unsigned length)
 	assert_int_equal(guest_log.length, length);
 }
 
+/* Cache lines of a device are flushed without its noticing; what shares the opcode is refused. */
+static void flushes_do_nothing(void **state)
+{
+	static const char *const flushes[] = { "0f ae 3b", "66 0f ae 3b", "66 0f ae 33" },
+				 *const others[] = { "0f ae 33", "0f ae 23", "f3 0f ae 33",
+						     "66 0f ae 2b", "0f ae 03" };
+
+	(void)state;
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 4095;
+	for (unsigned i = 0; i < ARRAY_COUNT(flushes); i++) {
+		run(flushes[i], GUEST_DEVICE + 4095, false);
+		done(i ? 4 : 3);
+		assert_int_equal(guest_log.reads + guest_log.writes, 0);
+		/* where no page is */
+		guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 0x100000;
+		run(flushes[i], GUEST_DEVICE + 64, false);
+		expect_event(EXC_PF, 0, GUEST_MMIO + 0x100000);
+		guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 4095;
+	}
+	for (unsigned i = 0; i < ARRAY_COUNT(others); i++) {
+		run(others[i], GUEST_DEVICE + 4095, false);
+		assert_int_equal(guest_log.crashes, 1);
+	}
+}
+
 static void one_access_of_the_right_size(void **state)
 {
 	(void)state;
@@ -384,6 +409,7 @@ static void tables_change(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(flushes_do_nothing, setup),
 		cmocka_unit_test_setup(one_access_of_the_right_size, setup),
 		cmocka_unit_test_setup(faults_come_first, setup),
 		cmocka_unit_test_setup(stack, setup),

@@ -32,6 +32,15 @@ static struct charge charge = { .name = "guest" };
 static struct gmem g;
 static unsigned flushes;
 
+static unsigned gave_way;
+
+void sched_point(void);		/* kernel/sched.h and pthread.h do not go together */
+
+void sched_point(void)
+{
+	gave_way++;
+}
+
 static void flushed(void *arg)
 {
 	(void)arg;
@@ -371,6 +380,28 @@ static void memory_runs_out_at_every_step(void **state)
 }
 
 /* Where 2 MiB do not fit the limit, single frames still do. */
+/* A long copy is no reason for others to wait; a short one has no time to lose. */
+static void long_copies_give_way(void **state)
+{
+	static uint8_t image[16 * MIB + 4096];
+
+	(void)state;
+	start();
+	ram(0, 64 * MIB);
+	gave_way = 0;
+	assert_int_equal(gmem_write(&g, GPA(MIB), image, PAGE_2M - 1), 0);
+	assert_int_equal(gave_way, 0);
+	assert_int_equal(gmem_write(&g, GPA(4 * MIB), image, 16 * MIB), 0);
+	assert_in_range(gave_way, 7, 8);
+	gave_way = 0;
+	assert_int_equal(gmem_write(&g, GPA(4 * MIB + 5), image, 16 * MIB), 0);
+	assert_in_range(gave_way, 7, 8);
+	gave_way = 0;
+	assert_int_equal(gmem_fill(&g, GPA(4096), 0x55, 32 * MIB), 0);
+	assert_in_range(gave_way, 15, 16);
+	finish();
+}
+
 static void small_pages_when_large_ones_are_out(void **state)
 {
 	(void)state;
@@ -506,6 +537,7 @@ int main(void)
 		cmocka_unit_test(pins_hold_frames),
 		cmocka_unit_test(random_against_a_model),
 		cmocka_unit_test(memory_runs_out_at_every_step),
+		cmocka_unit_test(long_copies_give_way),
 		cmocka_unit_test(small_pages_when_large_ones_are_out),
 		cmocka_unit_test(promises_are_kept),
 		cmocka_unit_test(vcpus_fault_together),

@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <cmocka.h>
 
 #include "include/bits.h"
@@ -295,6 +296,68 @@ static void elf_refused(void **state)
 	refused(-EINVAL, "program header");
 }
 
+/* No image makes us copy more than it has. */
+static void elf_copies_once(void **state)
+{
+	(void)state;
+	make_elf(true, MIB, MIB);
+	make_note(18, 8, MIB);
+	put(56, 3, 2);
+	memcpy(file + 64 + 2 * 56, file + 64, 56);
+	refused(-EINVAL, "overlap");
+	put(64 + 2 * 56 + 24, MIB + 0x7fff, 8);
+	refused(-EINVAL, "overlap");
+	put(64 + 2 * 56 + 24, MIB + 0x8000, 8);
+	assert_int_equal(load(), 0);
+	put(64 + 2 * 56 + 8, 0, 8);
+	put(64 + 2 * 56 + 32, sizeof(file) - 0x2000, 8);
+	put(64 + 2 * 56 + 40, MIB, 8);
+	assert_int_equal(load(), 0);
+	put(64 + 2 * 56 + 32, sizeof(file) - 0x2000 + 1, 8);
+	refused(-EINVAL, "more bytes");
+}
+
+/* A file that names much to look through is refused for that, and soon. */
+static void elf_too_much(void **state)
+{
+	static uint8_t big[16 * MIB];
+	clock_t began = clock();
+
+	(void)state;
+	make_elf(true, MIB, MIB);
+	make_note(18, 8, MIB);
+	put(56, 65, 2);
+	refused(-EINVAL, "more than 64 program headers");
+	put(56, 64, 2);			/* the rest are of type 0 */
+	assert_int_equal(load(), 0);
+	/* 4095 empty notes before the one that counts, then 4096 */
+	memset(file + 0x3000, 0, 24);
+	put(64 + 56 + 8, 0x4000, 8);
+	put(64 + 56 + 32, 4096 * 12 + 24, 8);
+	put(0x4000 + 4095 * 12, 4, 4);
+	put(0x4000 + 4095 * 12 + 4, 8, 4);
+	put(0x4000 + 4095 * 12 + 8, 18, 4);
+	memcpy(file + 0x4000 + 4095 * 12 + 12, "Xen", 4);
+	put(0x4000 + 4095 * 12 + 16, MIB + 0x40, 8);
+	assert_int_equal(load(), 0);
+	assert_int_equal(entry.rip, MIB + 0x40);
+	put(64 + 56 + 8, 0x4000 - 12, 8);
+	refused(-EINVAL, "too many notes");
+	/* as many as fit into a large file, and over again by each header */
+	memcpy(big, file, 0x3000);
+	for (unsigned i = 1; i < 64; i++) {
+		memcpy(big + 64 + i * 56, file + 64 + 56, 56);
+		memcpy(big + 64 + i * 56 + 32, &(uint64_t){ sizeof(big) - 0x4000 }, 8);
+	}
+	image.kernel = big;
+	image.kernel_size = sizeof(big);
+	for (unsigned i = 0; i < 100; i++)
+		refused(-EINVAL, "too many notes");
+	memset(big + 56, 0xff, 2);	/* and that with all the headers there can be */
+	refused(-EINVAL, "program headers");
+	assert_in_range((clock() - began) / CLOCKS_PER_SEC, 0, 2);
+}
+
 static void multiboot_loads(void **state)
 {
 	(void)state;
@@ -415,6 +478,8 @@ int main(void)
 		cmocka_unit_test_setup(linux_below_acpi, setup),
 		cmocka_unit_test_setup(pvh_loads, setup),
 		cmocka_unit_test_setup(elf_refused, setup),
+		cmocka_unit_test_setup(elf_copies_once, setup),
+		cmocka_unit_test_setup(elf_too_much, setup),
 		cmocka_unit_test_setup(multiboot_loads, setup),
 		cmocka_unit_test_setup(multiboot_addresses, setup),
 		cmocka_unit_test_setup(multiboot_refused, setup),

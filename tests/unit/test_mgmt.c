@@ -191,6 +191,23 @@ static void console_rings(void **state)
 	free(c.input.data);
 }
 
+/* The thread wakes for a restart that is delayed. */
+static void delayed_restart(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		fake.last = named("one")->vm;
+		fake_vm_stop(VM_STOP_RESET, 0, NULL);
+		settle();
+	}
+	assert_int_equal(domain_state(named("one")), DOMAIN_SHUTDOWN);
+	assert_int_equal(mgmt_round(), host_tsc + SECOND);
+	host_tsc += SECOND;
+	assert_int_equal(mgmt_round(), ~0ul);
+	assert_int_equal(domain_state(named("one")), DOMAIN_RUNNING);
+	fake.destroyed = 0;
+}
+
 /* --- switching off; the last tests, as in life */
 
 static void power_off_asks_first(void **state)
@@ -240,6 +257,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mistakes_leave_the_others), cmocka_unit_test(autostart),
 		cmocka_unit_test(modules), cmocka_unit_test(console_rings),
+		cmocka_unit_test(delayed_restart),
 		cmocka_unit_test(power_off_asks_first), cmocka_unit_test(force_does_not_wait),
 	};
 

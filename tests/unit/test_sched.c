@@ -569,6 +569,61 @@ static void workers_main(void)
 	assert_int_equal(worked, before);
 }
 
+#define SLOW	9
+
+static struct work slow[SLOW];
+static unsigned slow_begun, slow_done;
+static bool slow_end;
+
+static void slow_fn(struct work *w)
+{
+	(void)w;
+	slow_begun++;
+	while (!READ_ONCE(slow_end))
+		thread_sleep_ns(MS);
+	slow_done++;
+}
+
+/* Work that waits delays neither the other kind nor, but for many at once, its own. */
+static void slow_work_main(void)
+{
+	sim_deadline = 60 * SECOND;
+	slow_begun = slow_done = worked = 0;
+	slow_end = false;
+	for (unsigned i = 0; i < SLOW; i++)
+		work_init_slow(&slow[i], slow_fn);
+	work_init(&works[0], work_fn);
+	work_start();
+	for (unsigned i = 0; i < 4; i++)
+		work_queue(&slow[i]);
+	work_queue(&works[0]);
+	thread_sleep_ns(20 * MS);
+	assert_int_equal(worked, 1);
+	assert_int_equal(slow_begun, 4);
+	for (unsigned i = 4; i < SLOW; i++)
+		work_queue(&slow[i]);
+	thread_sleep_ns(20 * MS);
+	assert_int_equal(slow_begun, 8);
+	assert_int_equal(slow_done, 0);
+	work_cancel_sync(&slow[8]);		/* it waits still */
+	WRITE_ONCE(slow_end, true);
+	work_cancel_sync(&slow[0]);		/* it runs */
+	assert_true(slow_done >= 1);
+	thread_sleep_ns(20 * MS);
+	assert_int_equal(slow_done, 8);
+	for (unsigned i = 0; i < 300; i++) {	/* none is forgotten */
+		work_queue(&slow[sim_random(SLOW)]);
+		if (!sim_random(3))
+			sim_burn(sim_random(30000));
+		if (!sim_random(20))
+			work_cancel_sync(&slow[sim_random(SLOW)]);
+	}
+	thread_sleep_ns(20 * MS);
+	for (unsigned i = 0; i < SLOW; i++)
+		assert_int_equal(slow[i].state, 0);
+	assert_int_equal(slow_begun, slow_done);
+}
+
 static void brief(void *arg)
 {
 	if (arg)
@@ -758,6 +813,7 @@ SIM_TEST_MANY(pongs, 16)
 SIM_TEST_MANY(leave, 16)
 SIM_TEST_MANY(mutexes, 16)
 SIM_TEST_MANY(workers, 16)
+SIM_TEST_MANY(slow_work, 16)
 SIM_TEST_MANY(ends, 8)
 SIM_TEST_MANY(crowds, 16)
 
@@ -781,6 +837,7 @@ int main(void)
 		cmocka_unit_test(leave),
 		cmocka_unit_test(mutexes),
 		cmocka_unit_test(workers),
+		cmocka_unit_test(slow_work),
 		cmocka_unit_test(ends),
 		cmocka_unit_test(crowds),
 	};

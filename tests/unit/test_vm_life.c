@@ -20,8 +20,10 @@
 #include <cmocka.h>
 
 #include "tests/host/vm_test.h"
+#include "vdev/vpic.h"
 #include "vmm/exit.h"
 #include "vmm/machine.h"
+#include "vmm/vdev_host.h"
 #include "vmm/vlapic_bits.h"
 
 /* ---- bus and machine ---- */
@@ -49,6 +51,116 @@ static void bus_rules(void **state)
 	assert_int_equal(bus_read(vm, HOST_PORT, 0x21, 2), 0xffa5);
 	for (unsigned port = 0; port < 0x10000; port++)
 		bus_read(vm, HOST_PORT, port, 1);
+	vm_put(vm);
+}
+
+/* Another vCPU moves a region at the same moment. */
+static struct vm *contended_vm;
+static unsigned contended;
+
+static void move_other(struct mutex *m)
+{
+	struct vm *vm = contended_vm;
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+
+	contended++;
+	assert_ptr_equal(m, &vm->bus.lock);
+	/* Else the holder, who waits for this vCPU to be outside, would wait for ever. */
+	assert_true(vm->vcpu[0]->quiescing);
+	m->holder = NULL;
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 6, 0x2000, 8), 0);
+	assert_true(vm->vcpu[0]->quiescing);
+}
+
+static unsigned quiet_waits;
+
+static void look_quiet(void)
+{
+	quiet_waits++;
+	assert_true(mutex_held(&contended_vm->bus.lock));
+	WRITE_ONCE(contended_vm->vcpu[1]->exit_tsc, quiet_waits);
+}
+
+static void bus_changes_wait(void **state)
+{
+	struct vm_config c = { .name = "test", .vcpus = 2, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+	struct vdev *pic;
+	uint64_t other;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	contended_vm = vm;
+	pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+	vm->vcpu[0]->started = vm->vcpu[1]->started = true;
+	vm->vcpu[1]->thread = (struct thread *)&other;
+	vm->bus.lock.holder = (struct thread *)&other;
+	host_contended = move_other;
+	host_wait = look_quiet;
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x1000, 8), 0);
+	host_contended = NULL;
+	host_wait = NULL;
+	assert_int_equal(contended, 1);
+	assert_int_equal(quiet_waits, 2);
+	assert_false(vm->vcpu[0]->quiescing);
+	assert_false(mutex_held(&vm->bus.lock));
+	/* Both moves are there. */
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 8, 0x1000, 8), -EEXIST);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 8, 0x2000, 8), -EEXIST);
+	vm->vcpu[0]->started = vm->vcpu[1]->started = false;
+	vm->vcpu[1]->thread = vm->vcpu[0]->thread;
+	vm_put(vm);
+}
+
+/* At the limit a claim can still move and go, and another take its place. */
+static void bus_full(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+	unsigned n = 0;
+
+	(void)state;
+	while (vm->bus.space[HOST_PORT]->count < BUS_CLAIM_MAX) {
+		assert_int_equal(bus_claim(vm, HOST_PORT, pic, n, 0x4000 + 8 * n, 8), 0);
+		n++;
+	}
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, n, 0x1000, 8), -ENOSPC);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 9, 0x1000, 8), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 9, 0x123450, 0), 0);
+	assert_int_equal(vm->bus.space[HOST_PORT]->count, BUS_CLAIM_MAX - 1);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, n, 0x1000, 8), 0);
+	vm_put(vm);
+}
+
+/* An edge is heard where a controller lets it through and a vCPU takes it. */
+static void lines_that_are_heard(void **state)
+{
+	struct vdev_line l = { .gsi = 2, .wired = true };
+	struct vm *vm = make_vm();
+	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+
+	(void)state;
+	host_tsc += 1000;
+	assert_false(machine_line_heard(vm, &l));	/* masked in both */
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xfe);
+	assert_true(machine_line_heard(vm, &l));
+	vpic_line(pic, 0, true);
+	assert_false(machine_line_heard(vm, &l));	/* it waits there still */
+	assert_int_equal(vpic_acknowledge(pic), 8);
+	assert_true(machine_line_heard(vm, &l));
+	bus_write(vm, HOST_PORT, 0x21, 1, 0xff);
+	assert_false(machine_line_heard(vm, &l));
+	bus_write(vm, HOST_MMIO, 0xfec00000, 4, 0x14);
+	bus_write(vm, HOST_MMIO, 0xfec00010, 4, 0x30);
+	assert_true(machine_line_heard(vm, &l));
+	vm->vcpu[0]->sleeping = true;
+	host_tsc += 1000;
+	assert_false(machine_line_heard(vm, &l));
+	vm->vcpu[0]->exit_tsc = host_tsc + 10;		/* it was woken, and sleeps again */
+	host_tsc += 1000;
+	assert_true(machine_line_heard(vm, &l));
+	assert_false(machine_line_heard(vm, &l));
+	vm->vcpu[0]->sleeping = false;
 	vm_put(vm);
 }
 
@@ -221,7 +333,9 @@ static void births_that_fail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bus_rules), cmocka_unit_test(debug_exit_and_reset),
+		cmocka_unit_test(bus_rules), cmocka_unit_test(bus_changes_wait),
+		cmocka_unit_test(bus_full), cmocka_unit_test(lines_that_are_heard),
+		cmocka_unit_test(debug_exit_and_reset),
 		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
 		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
 		cmocka_unit_test(births_that_fail),

@@ -487,6 +487,27 @@ static void picks_in_order(void **state)
 	vm_put(vm);
 }
 
+/* All MSRs there are, on each vCPU: a few lines in the log, the rest is counted. */
+static void unknown_msrs_are_counted(void **state)
+{
+	struct vm_config c = { .name = "test", .vcpus = 4, .memory = 16 * MIB };
+	unsigned before = host_log_count[LOG_DEBUG];
+	struct vm *vm = NULL;
+	struct vm_stats s;
+	uint64_t value;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	for (unsigned id = 0; id < 4; id++)
+		for (uint32_t i = 0; i < 2000; i++)
+			assert_int_equal(msr_read(vm->vcpu[id], 0x40000100 + 7 * i, &value),
+					 -EINVAL);
+	assert_in_range(host_log_count[LOG_DEBUG] - before, 2, 17);
+	vm_stats_get(vm, &s);
+	assert_int_equal(s.unknown_msrs, 8000);
+	vm_put(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -498,6 +519,7 @@ int main(void)
 		cmocka_unit_test(every_msr),
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
+		cmocka_unit_test(unknown_msrs_are_counted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -78,6 +78,28 @@ static void test_fast_edges_merge(void **state)
 	assert_in_range(h->timer_count, 500, 1010);
 }
 
+/* Fewer edges while nobody takes them, but none that is slower anyway comes later. */
+static void test_unheard_edges(void **state)
+{
+	(void)state;
+	program(0, 2, 2);
+	h->unheard = true;
+	vdev_host_advance(h, 2 * MS);
+	h->timer_count = 0;
+	vdev_host_advance(h, 100 * MS);
+	assert_in_range(h->timer_count, 50, 101);
+	h->unheard = false;
+	vdev_host_advance(h, 2 * MS);
+	h->timer_count = 0;
+	vdev_host_advance(h, 100 * MS);
+	assert_in_range(h->timer_count, 500, 1010);
+	h->unheard = true;
+	program(0, 2, 11932);			/* 100 Hz */
+	h->edges[0] = 0;
+	vdev_host_advance(h, 1000 * MS);
+	assert_in_range(h->edges[VPIT_OUT0], 99, 101);
+}
+
 static void test_oneshot(void **state)
 {
 	(void)state;
@@ -246,7 +268,8 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_periodic), CASE(test_fast_edges_merge), CASE(test_oneshot),
+		CASE(test_periodic), CASE(test_fast_edges_merge),
+		CASE(test_unheard_edges), CASE(test_oneshot),
 		CASE(test_counts),
 		CASE(test_access), CASE(test_read_back), CASE(test_port61), CASE(test_gate),
 		CASE(test_saved),

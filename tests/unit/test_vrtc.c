@@ -187,6 +187,58 @@ static void test_alarm(void **state)
 	assert_int_equal(get(12) & 0x20, 0);
 }
 
+static bool matches(int alarm, uint64_t v)
+{
+	return alarm < 0 || (uint64_t)alarm == v;
+}
+
+/* The timer is set for the very second that a search second by second finds. */
+static void test_alarm_search(void **state)
+{
+	static const int seconds[] = { -1, 0, 1, 29, 59 }, minutes[] = { -1, 0, 7, 59 },
+			 hours[] = { -1, 0, 11, 12, 23 };
+
+	(void)state;
+	for (unsigned i = 0; i < 5 * 4 * 5; i++) {
+		int s = seconds[i % 5], m = minutes[i / 5 % 4], hour = hours[i / 20];
+		uint64_t at = NOON + i * 1009 + 1;
+
+		h->wall = NOON + i * 1009;
+		d->ops->reset(d);
+		put(1, s < 0 ? 0xc0 : (uint8_t)s);
+		put(3, m < 0 ? 0xff : (uint8_t)m);
+		put(5, hour < 0 ? 0xd7 : (uint8_t)hour);
+		put(11, 0x26);
+		while (!matches(s, at % 60) || !matches(m, at / 60 % 60) ||
+		       !matches(hour, at / 3600 % 24))
+			at++;
+		assert_int_equal(h->deadline[0], h->now + (at - h->wall) * S);
+	}
+}
+
+/* A guest that writes any register again and again gets no long search for each of its writes. */
+static void test_impossible_alarm(void **state)
+{
+	static const uint8_t alarms[][3] = {
+		{ 0x7f, 0xff, 0xff }, { 0x80, 0x59, 0xff }, { 0xff, 0x60, 0xff }, { 0xff, 0xff, 0x24 },
+	};
+	clock_t began = clock();
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(alarms); i++) {
+		put(11, 0x02);
+		put(1, alarms[i][0]);
+		put(3, alarms[i][1]);
+		put(5, alarms[i][2]);
+		put(11, 0x22);
+		for (unsigned n = 0; n < 20000; n++)
+			put(0x40, (uint8_t)n);
+		vdev_host_advance(h, 200000 * S);
+		assert_int_equal(get(12) & 0x20, 0);
+	}
+	assert_in_range((clock() - began) / CLOCKS_PER_SEC, 0, 2);
+}
+
 static void test_periodic(void **state)
 {
 	unsigned n = 0;
@@ -266,7 +318,8 @@ int main(void)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_dates), CASE(test_formats), CASE(test_set), CASE(test_update_in_progress),
-		CASE(test_update_interrupt), CASE(test_alarm), CASE(test_periodic),
+		CASE(test_update_interrupt), CASE(test_alarm),
+		CASE(test_alarm_search), CASE(test_impossible_alarm), CASE(test_periodic),
 		CASE(test_memory), CASE(test_saved),
 	};
 
