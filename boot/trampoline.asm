@@ -54,8 +54,8 @@ trampoline_gdt:
 align 8
 trampoline_fields:
 .cr3:	dd 0
-.target: dd trampoline_start.long_mode - trampoline_start	; + the page's address
 .unlock: dd 0
+.target: dd trampoline_start.long_mode - trampoline_start	; + the page's address
 	dw GDT_KERNEL_CODE
 trampoline_gdt_pointer:
 	dw 15

@@ -28,7 +28,7 @@
 #define START_WAIT_NS	1000000000
 
 struct trampoline_fields {
-	uint32_t cr3, target, unlock;
+	uint32_t cr3, unlock, target;
 	uint16_t selector, gdt_limit;
 	uint32_t gdt_base;
 } packed;
