@@ -144,13 +144,17 @@ static void timed_out(struct timer *timer)
 		sched_wake(t);
 }
 
-/* With a deadline. A late callback of an earlier wait may wake us too soon: then wait on. */
+/*
+ * With a deadline. A late callback of an earlier wait may wake us too soon, and so may this one's,
+ * run by a CPU whose clock is ahead of the one that we are on now: then wait on, with the timer set
+ * anew.
+ */
 static void wait_until(struct thread *t, uint64_t deadline_ns)
 {
 	unsigned woken;
 
-	timer_set(&t->timer, deadline_ns);
 	do {
+		timer_set(&t->timer, deadline_ns);
 		sched_wait(t);
 		woken = WOKEN_TIMEOUT;
 	} while (clock_ns() < deadline_ns &&
@@ -196,10 +200,10 @@ const char *thread_name(const struct thread *t)
 
 uint64_t thread_wait_ticks(const struct thread *t)
 {
-	uint64_t ticks = t->wait_ticks;
+	uint64_t ticks = t->wait_ticks, now = tsc_read(), since = READ_ONCE(t->queued_at);
 
-	if (READ_ONCE(t->state) == THREAD_READY)
-		ticks += tsc_read() - READ_ONCE(t->queued_at);
+	if (READ_ONCE(t->state) == THREAD_READY && now > since)
+		ticks += now - since;
 	return ticks;
 }
 

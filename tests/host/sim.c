@@ -41,6 +41,7 @@ static bool sim_done, sim_running;
 static void (*sim_main)(void);
 
 uint64_t sim_deadline;
+int64_t sim_skew[SIM_CPUS];
 uint64_t sim_ipis, sim_timer_interrupts, sim_halts;
 unsigned sim_heap_objects;
 
@@ -101,6 +102,12 @@ static void leave(uint64_t until)
 	c->irq_on = host_irq_on;
 	switch_stacks(&c->sp, sim_sp);
 	host_irq_on = c->irq_on;
+}
+
+static void become(unsigned cpu)
+{
+	host_cpu_become(cpu);
+	host_tsc_skew = sim_skew[cpu];
 }
 
 static bool interrupted(const struct sim_cpu *c)
@@ -220,7 +227,7 @@ static void step(void)
 		}
 	}
 	sim_last = i;
-	host_cpu_become(i);
+	become(i);
 	sim_running = true;
 	switch_stacks(&sim_sp, sim[i].sp);
 	sim_running = false;
@@ -270,6 +277,8 @@ void sim_run(unsigned cpus, unsigned seed, void (*main_fn)(void))
 		step();
 	for (unsigned i = 0; i < cpus; i++)
 		free(stacks[i]);
+	memset(sim_skew, 0, sizeof(sim_skew));
+	become(0);
 	host_pause = host_halt = NULL;
 	host_irq_on = true;
 }
@@ -282,7 +291,7 @@ void lapic_eoi(void)
 
 void lapic_timer_set(uint64_t tsc)
 {
-	me()->lapic = tsc;
+	me()->lapic = tsc - (uint64_t)sim_skew[cpu_index()];
 }
 
 void ipi_send(unsigned cpu, unsigned vector)
@@ -298,10 +307,10 @@ void ipi_call_others(void (*fn)(void *arg), void *arg)
 	for (unsigned i = 0; i < cpu_count; i++) {
 		if (i == self)
 			continue;
-		host_cpu_become(i);
+		become(i);
 		fn(arg);
 	}
-	host_cpu_become(self);
+	become(self);
 }
 
 static void complain(const struct spinlock *l, const char *what)

@@ -28,6 +28,8 @@ void sim_burn(uint64_t ticks);
 /* Likewise, but does not give way. */
 void sim_spin(uint64_t ticks);
 uint32_t sim_random(uint32_t limit);
+/* How far each CPU's TSC is off the simulated time; 0 again after sim_run. */
+extern int64_t sim_skew[SIM_CPUS];
 /* Simulated time after which the test fails: something was lost. */
 extern uint64_t sim_deadline;
 extern uint64_t sim_ipis, sim_timer_interrupts, sim_halts;

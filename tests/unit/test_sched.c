@@ -669,6 +669,46 @@ static void crowds_main(void)
 	join_all(crowd, CROWD);
 }
 
+/*
+ * Clocks that differ: the CPU whose timer fires may be ahead of the one where the thread then runs,
+ * for which it is too soon. Every wait ends all the same.
+ */
+static unsigned naps;
+
+static void napper(void *arg)
+{
+	(void)arg;
+	for (unsigned i = 0; i < 100; i++) {
+		thread_sleep_ns(20000 + sim_random(100000));
+		sim_burn(sim_random(30000));
+		naps++;
+	}
+}
+
+static void skewed_main(void)
+{
+	struct thread *t[12];
+
+	sim_deadline = 60 * SECOND;
+	naps = 0;
+	for (unsigned i = 0; i < ARRAY_COUNT(t); i++)
+		t[i] = spawn("napper", napper, NULL, -1, 0);
+	for (unsigned i = 0; i < ARRAY_COUNT(t); i++) {
+		assert_true(thread_wait_ticks(t[i]) < 60 * SECOND);
+		thread_join(t[i]);
+	}
+	assert_int_equal(naps, 100 * ARRAY_COUNT(t));
+}
+
+static void skewed(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 8; i++) {
+		memcpy(sim_skew, (int64_t[]){ 20000, 0, 35000, 7000 }, 4 * sizeof(*sim_skew));
+		sim_run(2 + i % 3, ++seed, skewed_main);
+	}
+}
+
 #define SIM_TEST(name, cpus) static void name(void **state)	\
 {								\
 	(void)state;						\
@@ -718,6 +758,7 @@ int main(void)
 		cmocka_unit_test(in_place),
 		cmocka_unit_test(deadlines),
 		cmocka_unit_test(true_already),
+		cmocka_unit_test(skewed),
 		cmocka_unit_test(main_ends),
 		cmocka_unit_test(pongs),
 		cmocka_unit_test(leave),
