@@ -2,9 +2,10 @@
 /*
  * Host time; see cpu/tsc.h. The TSC is measured against a reference counter between two moments,
  * each read as TSC, reference, TSC: of several tries the tightest counts, so that an interruption
- * between the reads does no harm. CPUID's word on the frequency is taken only if it agrees with the
- * measurement to a thousandth: it is then the more exact.
- * Source: Intel SDM 3, "Time-Stamp Counter".
+ * between the reads does no harm. The ratio to a crystal that CPUID tells is exact, and is taken if
+ * it agrees with the measurement to a thousandth; its base frequency is a rounded number, good only
+ * where there is nothing to measure by.
+ * Source: Intel SDM 3, "Time-Stamp Counter", "Determining the Processor Base Frequency".
  */
 #include "cpu/tsc.h"
 
@@ -130,30 +131,54 @@ static uint64_t measure(const struct tsc_reference *r)
 	}
 }
 
-/* What CPUID says of the TSC's rate; 0 if nothing. */
-static uint64_t claimed_hz(void)
+/* Chips that tell the ratio but not the crystal. */
+static const struct {
+	uint8_t model;		/* of Intel's family 6 */
+	uint32_t hz;
+} crystals[] = {
+	{ 0x4e, 24000000 }, { 0x5e, 24000000 },		/* Skylake */
+	{ 0x5c, 19200000 }, { 0x5f, 25000000 },		/* Goldmont, Denverton */
+	{ 0x8e, 24000000 }, { 0x9e, 24000000 },		/* Kaby Lake, Coffee Lake */
+};
+
+static uint32_t known_crystal(void)
+{
+	if (features.vendor == VENDOR_INTEL && features.family == 6)
+		for (unsigned i = 0; i < ARRAY_COUNT(crystals); i++)
+			if (crystals[i].model == features.model)
+				return crystals[i].hz;
+	return 0;
+}
+
+/* The TSC's rate as CPUID tells it, exactly; 0 if it does not. */
+static uint64_t exact_hz(void)
 {
 	struct cpuid_regs r;
 
 	if (features.max_basic < 0x15)
 		return 0;
 	r = cpu_cpuid(0x15, 0);
-	if (r.eax && r.ebx && r.ecx)
-		return (uint64_t)r.ecx * r.ebx / r.eax;
+	return r.eax ? (uint64_t)(r.ecx ?: known_crystal()) * r.ebx / r.eax : 0;
+}
+
+/* The same to some MHz. */
+static uint64_t rounded_hz(void)
+{
 	return features.max_basic >= 0x16 ? (uint64_t)(cpu_cpuid(0x16, 0).eax & 0xffff) * 1000000
 					  : 0;
 }
 
-static uint64_t prefer_claim(uint64_t measured)
+/* 0 measured: nothing to measure by. */
+static uint64_t settle(uint64_t measured)
 {
-	uint64_t claim = claimed_hz();
+	uint64_t exact = exact_hz(), claim = exact ?: rounded_hz();
 	uint64_t difference = claim > measured ? claim - measured : measured - claim;
 
-	if (!claim)
-		return measured;
-	if (difference <= measured / 1000)
+	if (!measured)
 		return claim;
-	if (difference > measured / 10)
+	if (exact && difference <= measured / 1000)
+		return exact;
+	if (claim && difference > measured / 10)
 		errata_set(ERRATUM_CPUID_TSC_WRONG);
 	return measured;
 }
@@ -165,14 +190,15 @@ static const char *calibrate(void)
 	for (unsigned i = 0; i < reference_count; i++) {
 		hz = measure(&references[i]);
 		if (hz) {
-			tsc_hz = prefer_claim(hz);
+			tsc_hz = settle(hz);
 			return references[i].name;
 		}
 		log_warn("tsc: the %s stands still", references[i].name);
 	}
 	pit_start();
-	tsc_hz = prefer_claim(measure(&pit));
-	return pit.name;
+	hz = measure(&pit);
+	tsc_hz = settle(hz);
+	return hz ? pit.name : "CPUID's word";
 }
 
 void tsc_init(void)
@@ -180,7 +206,7 @@ void tsc_init(void)
 	const char *by = calibrate();
 
 	if (tsc_hz < 1000000)
-		panic("tsc: no reference to calibrate it by");
+		panic("tsc: no reference to calibrate it by, and CPUID does not tell its rate");
 	tsc_to_ns_mult = multiply_divide(1000000000, 1ul << 32, tsc_hz);
 	tsc_from_ns_mult = multiply_divide(tsc_hz, 1ul << 32, 1000000000);
 	tsc_base = tsc_read();

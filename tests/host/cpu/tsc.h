@@ -13,6 +13,16 @@ extern int64_t host_tsc_skew;
 extern uint64_t tsc_hz, tsc_base, tsc_to_ns_mult, tsc_from_ns_mult;
 extern bool tsc_invariant;
 
+/* As in the real one, for the test of cpu/tsc.c itself. */
+struct tsc_reference {
+	const char *name;
+	uint64_t hz, mask;
+	uint64_t (*read)(void);
+};
+
+void tsc_add_reference(const struct tsc_reference *r);
+void tsc_init(void);
+
 static inline uint64_t tsc_read(void) { return host_tsc + (uint64_t)host_tsc_skew; }
 static inline uint64_t tsc_to_ns(uint64_t ticks) { return ticks; }
 static inline uint64_t tsc_from_ns(uint64_t ns) { return ns; }
