@@ -124,6 +124,7 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 {
 	unsigned cpu = cpu_count;
 	uint64_t flags;
+	bool answers;
 	int err;
 
 	if (apic_id == lapic_id())
@@ -147,9 +148,9 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 	if (!wake(apic_id))
 		return -ETIMEDOUT;
 	flags = cpu_irq_save();
-	tsc_skew_measure(cpu);
+	answers = tsc_skew_measure(cpu);
 	cpu_irq_restore(flags);
-	if (!wait_state(AP_READY, START_WAIT_NS))
+	if (!answers || !wait_state(AP_READY, START_WAIT_NS))
 		return -ETIMEDOUT;
 	if (smp_ap_start.state == AP_REFUSED)
 		return -ENODEV;
@@ -175,8 +176,8 @@ void smp_ap_main(void)
 	kmap_cpu_init();
 	gdt_cpu_init();
 	__atomic_store_n(&smp_ap_start.state, AP_ALIVE, __ATOMIC_RELEASE);
-	tsc_skew_answer();
-	smp_ap_start.main();
+	if (tsc_skew_answer())
+		smp_ap_start.main();
 	cpu_stop();
 }
 

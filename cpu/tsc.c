@@ -24,10 +24,11 @@
 #define WINDOW_MAX_US	64000
 #define WINDOW_FACTOR	50000
 #define SKEW_ROUNDS	8
-#define SKEW_WARN_NS	1000
+#define CORRECTIONS_MAX	3
+#define PATIENCE_NS	1000000000
 
 uint64_t tsc_hz, tsc_base, tsc_to_ns_mult, tsc_from_ns_mult;
-bool tsc_invariant;
+bool tsc_invariant, tsc_synchronised = true;
 
 static struct tsc_reference references[REFERENCE_MAX];
 static unsigned reference_count;
@@ -219,43 +220,108 @@ void tsc_init(void)
 
 /* ---- skew ---- */
 
-/* A ball between two CPUs, on a line of its own: odd to ask, even to answer. */
+/*
+ * A ball between two CPUs, on a line of its own: odd to ask, even to answer. After some rounds the
+ * ball carries what the other shall add to its TSC; 0 ends the game.
+ */
 static struct {
 	uint32_t turn;
 	uint64_t answer;
+	int64_t correction;
 } aligned(64) ball;
 
-void tsc_skew_measure(unsigned cpu)
+/* Until the ball has come; false: the other CPU keeps it for longer than a living one would. */
+static bool ball_wait(uint32_t turn)
+{
+	uint64_t start = tsc_read(), patience = tsc_from_ns(PATIENCE_NS);
+
+	while (__atomic_load_n(&ball.turn, __ATOMIC_ACQUIRE) != turn) {
+		if (tsc_read() - start > patience)
+			return false;
+		cpu_pause();
+	}
+	return true;
+}
+
+static void ball_throw(uint32_t turn)
+{
+	__atomic_store_n(&ball.turn, turn, __ATOMIC_RELEASE);
+}
+
+static uint64_t magnitude(int64_t v)
+{
+	return v < 0 ? -(uint64_t)v : (uint64_t)v;
+}
+
+/* How far the other CPU is ahead; 0 where it is nearer than the way there and back tells. */
+static bool measure_skew(uint32_t *turn, int64_t *ahead)
 {
 	uint64_t best = ~0ul;
 
-	for (unsigned i = 0; i < SKEW_ROUNDS; i++) {
+	for (unsigned i = 0; i < SKEW_ROUNDS; i++, *turn += 2) {
 		uint64_t start = tsc_read(), end;
 
-		__atomic_store_n(&ball.turn, 2 * i + 1, __ATOMIC_RELEASE);
-		while (__atomic_load_n(&ball.turn, __ATOMIC_ACQUIRE) != 2 * i + 2)
-			cpu_pause();
+		ball_throw(*turn + 1);
+		if (!ball_wait(*turn + 2))
+			return false;
 		end = tsc_read();
 		if (end - start >= best)
 			continue;
 		best = end - start;
-		skew[cpu] = (int64_t)(ball.answer - start - best / 2);
+		*ahead = (int64_t)(ball.answer - start - best / 2);
 	}
-	/* Nearer than the way there and back nobody can tell. */
-	if ((uint64_t)(skew[cpu] < 0 ? -skew[cpu] : skew[cpu]) <= best / 2)
-		skew[cpu] = 0;
-	ball.turn = 0;
-	if (tsc_to_ns((uint64_t)(skew[cpu] < 0 ? -skew[cpu] : skew[cpu])) > SKEW_WARN_NS)
-		log_warn("tsc: CPU %u is %ld ticks off CPU 0", cpu, skew[cpu]);
+	if (magnitude(*ahead) <= best / 2)
+		*ahead = 0;
+	return true;
 }
 
-void tsc_skew_answer(void)
+bool tsc_skew_measure(unsigned cpu)
 {
-	for (unsigned i = 0; i < SKEW_ROUNDS; i++) {
-		while (__atomic_load_n(&ball.turn, __ATOMIC_ACQUIRE) != 2 * i + 1)
-			cpu_pause();
-		ball.answer = tsc_read();
-		__atomic_store_n(&ball.turn, 2 * i + 2, __ATOMIC_RELEASE);
+	unsigned corrections = cpu_has(FEATURE_TSC_ADJUST) ? CORRECTIONS_MAX : 0;
+	uint32_t turn = 0;
+	int64_t ahead = 0;
+
+	ball_throw(0);
+	for (;; corrections--) {
+		if (!measure_skew(&turn, &ahead))
+			return false;
+		ball.correction = corrections ? -ahead : 0;
+		ball_throw(turn + 1);
+		if (!ball_wait(turn + 2))
+			return false;
+		turn += 2;
+		if (!ball.correction)
+			break;
+		log_info("tsc: CPU %u was %ld ticks off CPU 0", cpu, ahead);
+	}
+	skew[cpu] = ahead;
+	if (!ahead)
+		return true;
+	tsc_synchronised = false;
+	log_warn("tsc: CPU %u is %ld ticks off CPU 0", cpu, ahead);
+	return true;
+}
+
+bool tsc_skew_answer(void)
+{
+	int64_t correction;
+
+	for (uint32_t turn = 0;;) {
+		for (unsigned i = 0; i < SKEW_ROUNDS; i++, turn += 2) {
+			if (!ball_wait(turn + 1))
+				return false;
+			ball.answer = tsc_read();
+			ball_throw(turn + 2);
+		}
+		if (!ball_wait(turn + 1))
+			return false;
+		correction = ball.correction;
+		if (correction)
+			cpu_wrmsr(MSR_TSC_ADJUST,
+				  cpu_rdmsr(MSR_TSC_ADJUST) + (uint64_t)correction);
+		ball_throw(turn += 2);
+		if (!correction)
+			return true;
 	}
 }
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Contract: host time. The TSC, calibrated at boot against HPET or the PM timer (PIT as a last
- * resort), checked between cores; clock_ns() is monotonic on all CPUs from tsc_init on. Conversions
- * are multiply and shift.
+ * resort), compared between cores and corrected where the chip allows; clock_ns() is monotonic on
+ * each CPU from tsc_init on, and between them while tsc_synchronised. Conversions are multiply and
+ * shift.
  */
 #pragma once
 
@@ -47,11 +48,14 @@ struct tsc_reference {
 void tsc_add_reference(const struct tsc_reference *r);
 void tsc_init(void);
 /*
- * The two sides of one measurement, at the same time: CPU 0 for `cpu`, and that CPU itself.
- * Interrupts off.
+ * The two sides of one measurement, at the same time: CPU 0 for `cpu`, and that CPU itself, which
+ * sets its TSC right by TSC_ADJUST if it has it. Interrupts off. False when the other side does
+ * not answer for a second.
  */
-void tsc_skew_measure(unsigned cpu);
-void tsc_skew_answer(void);
-/* Measured at boot between CPU 0 and `cpu`, in ticks; shown by nodeinfo. */
+bool tsc_skew_measure(unsigned cpu) must_check;
+bool tsc_skew_answer(void) must_check;
+/* What is left between CPU 0 and `cpu`, in ticks; shown by nodeinfo. */
 int64_t tsc_skew(unsigned cpu);
 extern bool tsc_invariant;
+/* No CPU that has started is measurably off CPU 0. */
+extern bool tsc_synchronised;

@@ -51,7 +51,8 @@ void pvclock_update(struct vcpu *vcpu)
 	struct vm *vm = vcpu->vm;
 	gpa_t page = GPA(vcpu->pvclock.system_time_msr & ~SYSTEM_TIME_ENABLE);
 	struct pvclock_page p = {
-		.flags = tsc_invariant || vm->vcpu_count == 1 ? FLAG_TSC_STABLE : 0,
+		.flags = (tsc_invariant || vm->vcpu_count == 1) && tsc_synchronised ?
+			 FLAG_TSC_STABLE : 0,
 	};
 	uint32_t version, mult;
 

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: cpu/tsc.c tests/host/panic.c tests/host/log.c */
 /*
- * cpu/tsc.c: which word on the frequency counts. Time goes on by what is waited; a tick of
- * the TSC is a nanosecond.
+ * cpu/tsc.c: which word on the frequency counts; two CPUs, each a stack, that compare their TSCs.
+ * Time goes on by what is waited; a tick of the TSC is a nanosecond.
  */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
+#include <ucontext.h>
 #include <cmocka.h>
 
 #include "cpu/cpu.h"
@@ -121,12 +123,134 @@ static void nothing_to_measure_by(void **state)
 	assert_false(quirk);
 }
 
+/* ---- skew ---- */
+
+static ucontext_t boot_cpu, other_cpu;
+static bool on_other, other_dead, other_answered, adjustable;
+static int64_t other_skew;
+static uint64_t adjust;
+
+/* A pause takes a while and the other CPU goes on, whose TSC is another. */
+static void change_sides(void)
+{
+	host_tsc += 20 + (uint64_t)rand() % 50;
+	if (other_dead) {
+		host_tsc += 1000000;
+		return;
+	}
+	on_other = !on_other;
+	host_tsc_skew = on_other ? other_skew : 0;
+	if (on_other)
+		swapcontext(&boot_cpu, &other_cpu);
+	else
+		swapcontext(&other_cpu, &boot_cpu);
+}
+
+static void other_main(void)
+{
+	other_answered = tsc_skew_answer();
+	for (;;)
+		change_sides();
+}
+
+static int other_rdmsr(uint32_t msr, uint64_t *v)
+{
+	assert_true(on_other && msr == MSR_TSC_ADJUST);
+	*v = adjust;
+	return 0;
+}
+
+static int other_wrmsr(uint32_t msr, uint64_t v)
+{
+	assert_true(on_other && msr == MSR_TSC_ADJUST);
+	if (!adjustable)
+		return 0;
+	other_skew += (int64_t)(v - adjust);
+	host_tsc_skew = other_skew;
+	adjust = v;
+	return 0;
+}
+
+static bool compare(int64_t ahead)
+{
+	static char stack[1 << 18];
+	bool answers;
+
+	getcontext(&other_cpu);
+	other_cpu.uc_stack = (stack_t){ .ss_sp = stack, .ss_size = sizeof(stack) };
+	makecontext(&other_cpu, other_main, 0);
+	host_pause = change_sides;
+	host_rdmsr = other_rdmsr;
+	host_wrmsr = other_wrmsr;
+	host_tsc = 1ul << 40;
+	other_skew = ahead;
+	adjust = 4711;
+	tsc_synchronised = true;
+	answers = tsc_skew_measure(3);
+	if (on_other)
+		fail_msg("ended on the wrong side");
+	return answers;
+}
+
+static void no_skew(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 100; i++) {
+		assert_true(compare(0));
+		assert_true(other_answered && tsc_synchronised);
+		assert_int_equal(tsc_skew(3), 0);
+		assert_int_equal(adjust, 4711);
+	}
+}
+
+static void skew_is_corrected(void **state)
+{
+	static const int64_t by[] = { 300, -300, 5000, -123456, 60000000000, -60000000000 };
+
+	(void)state;
+	adjustable = true;
+	features.bits[FEATURE_TSC_ADJUST / 64] |= BIT(FEATURE_TSC_ADJUST % 64);
+	for (unsigned i = 0; i < ARRAY_COUNT(by); i++) {
+		assert_true(compare(by[i]));
+		assert_true(other_answered && tsc_synchronised);
+		assert_int_equal(tsc_skew(3), 0);
+		assert_in_range(other_skew + 100, 0, 200);
+	}
+}
+
+static void skew_that_stays_is_told(void **state)
+{
+	(void)state;
+	adjustable = false;
+	assert_true(compare(5000));
+	assert_true(other_answered);
+	assert_false(tsc_synchronised);
+	assert_in_range(tsc_skew(3), 4900, 5100);
+	features.bits[FEATURE_TSC_ADJUST / 64] = 0;
+	assert_true(compare(-5000));
+	assert_false(tsc_synchronised);
+	assert_in_range(-tsc_skew(3), 4900, 5100);
+	assert_int_equal(adjust, 4711);
+}
+
+static void who_does_not_answer(void **state)
+{
+	(void)state;
+	other_dead = true;
+	assert_false(compare(0));
+	other_dead = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(exact_word_counts),
 		cmocka_unit_test(rounded_word_does_not),
 		cmocka_unit_test(nothing_to_measure_by),
+		cmocka_unit_test(no_skew),
+		cmocka_unit_test(skew_is_corrected),
+		cmocka_unit_test(skew_that_stays_is_told),
+		cmocka_unit_test(who_does_not_answer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,7 +11,7 @@
 extern uint64_t host_tsc;
 extern int64_t host_tsc_skew;
 extern uint64_t tsc_hz, tsc_base, tsc_to_ns_mult, tsc_from_ns_mult;
-extern bool tsc_invariant;
+extern bool tsc_invariant, tsc_synchronised;
 
 /* As in the real one, for the test of cpu/tsc.c itself. */
 struct tsc_reference {
@@ -22,6 +22,9 @@ struct tsc_reference {
 
 void tsc_add_reference(const struct tsc_reference *r);
 void tsc_init(void);
+bool tsc_skew_measure(unsigned cpu) must_check;
+bool tsc_skew_answer(void) must_check;
+int64_t tsc_skew(unsigned cpu);
 
 static inline uint64_t tsc_read(void) { return host_tsc + (uint64_t)host_tsc_skew; }
 static inline uint64_t tsc_to_ns(uint64_t ticks) { return ticks; }
