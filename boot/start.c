@@ -54,6 +54,7 @@ void boot_main(uint32_t magic, uint64_t info, uint64_t image)
 	gdt_cpu_init();
 	trap_init();
 	trap_cpu_init();
+	features_unlock();
 	uart_init();
 	panic_set_print(uart_panic_print);
 	err = gather(magic, info, image);

@@ -24,6 +24,14 @@ trampoline_start:
 	mov cr3, eax
 	mov eax, 0x20				; CR4.PAE
 	mov cr4, eax
+	cmp dword [trampoline_fields.unlock - trampoline_start], 0
+	je .unlocked
+	mov ecx, 0x1a0				; MISC_ENABLE: no CPUID limit, no XD disable,
+	rdmsr					; else NXE would be reserved
+	and eax, ~(1 << 22)
+	and edx, ~(1 << 2)
+	wrmsr
+.unlocked:
 	mov ecx, 0xc0000080			; EFER: LME, NXE
 	xor edx, edx
 	mov eax, 0x900
@@ -46,6 +54,7 @@ trampoline_gdt:
 align 8
 trampoline_fields:
 .cr3:	dd 0
+.unlock: dd 0
 .target: dd trampoline_start.long_mode - trampoline_start	; + the page's address
 	dw GDT_KERNEL_CODE
 trampoline_gdt_pointer:

@@ -107,6 +107,7 @@ static void read_sizes(void)
 
 void features_init(void)
 {
+	memset(features.bits, 0, sizeof(features.bits));
 	read_vendor();
 	read_model();
 	read_brand();
@@ -119,6 +120,18 @@ void features_init(void)
 
 		store_name(features.hypervisor, r.ebx, r.ecx, r.edx);
 	}
+}
+
+void features_unlock(void)
+{
+	const uint64_t locks = MISC_ENABLE_CPUID_LIMIT | MISC_ENABLE_XD_DISABLE;
+	uint64_t v;
+
+	if (features.vendor != VENDOR_INTEL || cpu_rdmsr_safe(MSR_MISC_ENABLE, &v) ||
+	    !(v & locks) || cpu_wrmsr_safe(MSR_MISC_ENABLE, v & ~locks))
+		return;
+	features.unlocked = true;
+	features_init();
 }
 
 enum feature features_missing_here(void)

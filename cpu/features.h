@@ -87,6 +87,7 @@ struct features {
 	uint32_t max_basic, max_extended;	/* leaves */
 	uint8_t physical_bits, linear_bits;
 	uint32_t svm_asids;
+	bool unlocked;		/* features_unlock() had something to do */
 };
 
 extern struct features features;
@@ -99,6 +100,12 @@ static inline bool cpu_has(enum feature f)
 const char *features_name(enum feature f);
 /* Boot CPU, before anything asks. */
 void features_init(void);
+/*
+ * Boot CPU, once faults are caught: firmware may hide NX and the leaves of CPUID above 2 or 3, for
+ * systems that are long dead. Shows them, and reads all again. The trampoline does it for the other
+ * CPUs.
+ */
+void features_unlock(void);
 /*
  * Another CPU: features that the boot CPU has and this one lacks, the first of them;
  * FEATURE_COUNT if none.

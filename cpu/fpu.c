@@ -27,7 +27,7 @@ void fpu_init(void)
 
 	keeps_pointers = features.vendor == VENDOR_AMD &&
 			 !(cpu_cpuid(0x80000008, 0).ebx & RESTORES_POINTERS);
-	if (!cpu_has(FEATURE_XSAVE))
+	if (!cpu_has(FEATURE_XSAVE) || features.max_basic < 0xd)
 		return;
 	r = cpu_cpuid(0xd, 0);
 	xcr0 = ((uint64_t)r.edx << 32 | r.eax) & XCR0_KNOWN;

@@ -7,6 +7,7 @@
 
 #include "boot/bootinfo.h"
 #include "cpu/cpu.h"
+#include "cpu/features.h"
 #include "cpu/gdt.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
@@ -25,7 +26,7 @@
 #define START_WAIT_NS	1000000000
 
 struct trampoline_fields {
-	uint32_t cr3, target;
+	uint32_t cr3, unlock, target;
 	uint16_t selector, gdt_limit;
 	uint32_t gdt_base;
 } packed;
@@ -74,6 +75,7 @@ static int prepare_trampoline(void)
 	f->cr3 = (uint32_t)kmap_direct_hpa(boot_pml4).v;
 	f->target += (uint32_t)trampoline.v;
 	f->gdt_base += (uint32_t)trampoline.v;
+	f->unlock = features.unlocked;
 	return 0;
 }
 

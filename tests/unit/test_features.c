@@ -153,6 +153,55 @@ static void test_another_core_lacks_something(void **state)
 	assert_int_equal(features_missing_here(), FEATURE_VMX);
 }
 
+static struct leaf limited[] = {
+	{ 0, 0, { 2, 0, 0, 0 } },
+	{ 1, 0, { 0x000306a9, 0, 1u << 26, 0 } },
+	{ 7, 0, { 0, 1u << 7, 0, 0 } }, { 6, 0, { 0, 0, 0, 0 } }, { 0xd, 1, { 0, 0, 0, 0 } },
+	{ 0x80000000, 0, { 0x80000001, 0, 0, 0 } },
+	{ 0x80000001, 0, { 0, 0, 0, 1u << 29 } },
+};
+static uint64_t misc_enable;
+
+static int misc_rdmsr(uint32_t msr, uint64_t *v)
+{
+	*v = misc_enable;
+	return msr == MSR_MISC_ENABLE ? 0 : -EFAULT;
+}
+
+static int misc_wrmsr(uint32_t msr, uint64_t v)
+{
+	assert_int_equal(msr, MSR_MISC_ENABLE);
+	misc_enable = v;
+	limited[0].regs.eax = v & MISC_ENABLE_CPUID_LIMIT ? 2 : 0xd;
+	limited[6].regs.edx = 1u << 29 | (v & MISC_ENABLE_XD_DISABLE ? 0 : 1u << 20);
+	return 0;
+}
+
+static void test_what_firmware_hides(void **state)
+{
+	(void)state;
+	limited[0].regs.ebx = word("Genu");
+	limited[0].regs.ecx = word("ntel");
+	limited[0].regs.edx = word("ineI");
+	PLAY(limited);
+	assert_false(cpu_has(FEATURE_NX) || cpu_has(FEATURE_SMEP));
+	/* Without leaf 0xd, which would answer with anything, there is no XSAVE to be had. */
+	fpu_init();
+	assert_int_equal(fpu_xcr0(), 0);
+	host_rdmsr = misc_rdmsr;
+	host_wrmsr = misc_wrmsr;
+	misc_enable = 0x1;
+	features_unlock();
+	assert_false(features.unlocked);
+	misc_enable = 0x1 | MISC_ENABLE_CPUID_LIMIT | MISC_ENABLE_XD_DISABLE;
+	features_unlock();
+	assert_int_equal(misc_enable, 1);
+	assert_true(features.unlocked && cpu_has(FEATURE_NX) && cpu_has(FEATURE_SMEP));
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+	features_unlock();		/* no such register: nothing happens */
+}
+
 static void test_xcr0(void **state)
 {
 	const struct leaf l[] = {
@@ -183,7 +232,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg), cmocka_unit_test(test_every_row_has_words),
-		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_xcr0),
+		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_what_firmware_hides),
+		cmocka_unit_test(test_xcr0),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
