@@ -44,6 +44,7 @@
 #define ICR_PENDING		BIT(12)
 #define DIVIDE_BY_1		0xb
 #define CALIBRATION_NS		1000000
+#define SEND_PATIENCE_NS	1000000
 
 static volatile uint32_t *registers;	/* NULL in x2APIC mode, and before lapic_init() */
 static bool x2apic, ready, deadline_mode;
@@ -161,6 +162,18 @@ bool lapic_is_ready(void)
 	return ready;
 }
 
+/*
+ * Until the last message has been taken. One that never is, as its CPU is dead, must not keep a
+ * panic from telling of it.
+ */
+static void wait_sent(void)
+{
+	uint64_t start = tsc_read(), patience = tsc_from_ns(SEND_PATIENCE_NS);
+
+	while (read(LAPIC_ICR_LOW) & ICR_PENDING && tsc_read() - start < patience)
+		cpu_pause();
+}
+
 void lapic_send(uint32_t apic_id, uint32_t icr_low)
 {
 	uint64_t flags;
@@ -172,8 +185,7 @@ void lapic_send(uint32_t apic_id, uint32_t icr_low)
 		return;
 	}
 	flags = cpu_irq_save();
-	while (read(LAPIC_ICR_LOW) & ICR_PENDING)
-		cpu_pause();
+	wait_sent();
 	write(LAPIC_ICR_HIGH, apic_id << 24);
 	write(LAPIC_ICR_LOW, icr_low);
 	cpu_irq_restore(flags);

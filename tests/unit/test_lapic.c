@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: cpu/lapic.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
+/*
+ * cpu/lapic.c on registers in memory: what it leaves alone, what it does not wait for.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cpu/cpu.h"
+#include "cpu/features.h"
+#include "cpu/lapic.h"
+#include "cpu/tsc.h"
+#include "kernel/irq.h"
+#include "mm/kmap.h"
+
+#define ICR_LOW		0x300
+#define ICR_HIGH	0x310
+#define ICR_PENDING	(1u << 12)
+
+struct features features;
+static uint32_t registers[1024];
+static uint64_t apic_base;
+
+static uint32_t *reg(unsigned offset)
+{
+	return &registers[offset / 4];
+}
+
+void *kmap_io(hpa_t start, uint64_t size, enum paging_cache c)
+{
+	assert_int_equal(start.v, APIC_BASE_RESET);
+	(void)size;
+	(void)c;
+	return registers;
+}
+
+int irq_claim(unsigned vector, const char *name, irq_handler *fn, void *arg)
+{
+	(void)vector;
+	(void)name;
+	(void)fn;
+	(void)arg;
+	return 0;
+}
+
+static int rdmsr(uint32_t msr, uint64_t *v)
+{
+	if (msr != MSR_APIC_BASE)
+		return -EFAULT;
+	*v = apic_base;
+	return 0;
+}
+
+static void pass_time(void)
+{
+	host_tsc += 100;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	memset(registers, 0, sizeof(registers));
+	memset(&features, 0, sizeof(features));
+	apic_base = APIC_BASE_RESET | APIC_BASE_ENABLE;
+	host_rdmsr = rdmsr;
+	host_pause = pass_time;
+	return 0;
+}
+
+/* The last message is never taken: the next goes out all the same, a millisecond later. */
+static void a_stuck_message(void **state)
+{
+	uint64_t start;
+
+	(void)state;
+	lapic_init();
+	lapic_cpu_init();
+	*reg(ICR_LOW) = ICR_PENDING;
+	start = host_tsc;
+	lapic_send(5, 0x400);
+	assert_in_range(host_tsc - start, 900000, 1100000);
+	assert_int_equal(*reg(ICR_HIGH), 5u << 24);
+	assert_int_equal(*reg(ICR_LOW), 0x400);
+	start = host_tsc;
+	lapic_send(6, 0x41);
+	assert_int_equal(host_tsc, start);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_stuck_message, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
