@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chip's local APIC; see cpu/lapic.h. x2APIC is switched on wherever the CPU has it; else the
- * registers are mapped once for all CPUs, for each sees its own at the same address. A register is
- * named by its xAPIC offset in both modes.
+ * The chip's local APIC; see cpu/lapic.h. In xAPIC mode the registers are mapped once for all CPUs,
+ * for each sees its own at the same address. A register is named by its xAPIC offset in both modes.
  */
 #include "cpu/lapic.h"
 
@@ -11,6 +10,7 @@
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "include/bits.h"
+#include "include/errno.h"
 #include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -71,11 +71,11 @@ static void on_error(void *arg)
 	log_warn("lapic: error status %x on CPU %u", read(LAPIC_ESR), cpu_index());
 }
 
-void lapic_init(void)
+void lapic_init(bool want_x2apic)
 {
 	uint64_t base = cpu_rdmsr(MSR_APIC_BASE);
 
-	x2apic = cpu_has(FEATURE_X2APIC);
+	x2apic = cpu_has(FEATURE_X2APIC) && (want_x2apic || base & APIC_BASE_X2APIC);
 	deadline_mode = cpu_has(FEATURE_TSC_DEADLINE);
 	if (!x2apic) {
 		registers = kmap_io(HPA(base & APIC_BASE_ADDRESS), PAGE_SIZE, CACHE_UC);
@@ -116,10 +116,12 @@ static void set_timer_mode(void)
 		__asm__ volatile("mfence" ::: "memory");
 }
 
-void lapic_cpu_init(void)
+int lapic_cpu_init(void)
 {
 	uint64_t base = cpu_rdmsr(MSR_APIC_BASE) | APIC_BASE_ENABLE;
 
+	if (!x2apic && base & APIC_BASE_X2APIC)
+		return -ENODEV;
 	cpu_wrmsr(MSR_APIC_BASE, base);
 	if (x2apic)
 		cpu_wrmsr(MSR_APIC_BASE, base | APIC_BASE_X2APIC);
@@ -135,6 +137,7 @@ void lapic_cpu_init(void)
 	set_timer_mode();
 	id_by_cpu[cpu_index()] = lapic_id();
 	ready = true;
+	return 0;
 }
 
 void lapic_eoi(void)

@@ -1,14 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: the chip's local APIC, xAPIC or x2APIC, whichever the CPU has. Each CPU drives its own.
+ * Contract: the chip's local APIC, xAPIC or x2APIC, one of them on all CPUs. Each drives its own.
  * Source: Intel SDM 3, "Advanced Programmable Interrupt Controller (APIC)".
  */
 #pragma once
 
 #include "include/compiler.h"
 
-void lapic_init(void);			/* boot CPU: chooses the mode, maps the registers */
-void lapic_cpu_init(void);		/* every CPU: enables, spurious and error vectors, LVTs */
+/*
+ * Boot CPU: chooses the mode, maps the registers. x2APIC is used if it is wanted and the CPU has
+ * it, and in any case where firmware left it on: the way back may be locked.
+ */
+void lapic_init(bool want_x2apic);
+/*
+ * Every CPU: enables, spurious and error vectors, LVTs. -ENODEV when firmware left this one, but
+ * not the boot CPU, in x2APIC mode and xAPIC is used.
+ */
+int lapic_cpu_init(void) must_check;
 void lapic_eoi(void);
 uint32_t lapic_id(void);		/* of this CPU */
 void lapic_send(uint32_t apic_id, uint32_t icr_low);

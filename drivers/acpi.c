@@ -5,7 +5,8 @@
  * struct table is the window on one table whose length and checksum have been checked; field()
  * reads from it, zeros beyond its end.
  * Source: ACPI Specification 6.4, "ACPI Software Programming Model"; PCI Firmware Specification
- * 3.2, "MCFG table"; IA-PC HPET Specification 1.0a, "The ACPI 2.0 HPET description table".
+ * 3.2, "MCFG table"; IA-PC HPET Specification 1.0a, "The ACPI 2.0 HPET description table"; Intel
+ * Virtualization Technology for Directed I/O, "DMA Remapping Reporting Structure".
  */
 #include "drivers/acpi.h"
 
@@ -340,7 +341,7 @@ static void parse_fadt(struct acpi_info *out, const struct table *t)
 		find_s5(out, &dsdt);
 }
 
-/* ---- MCFG, HPET, SRAT ---- */
+/* ---- MCFG, HPET, DMAR, SRAT ---- */
 
 static void parse_mcfg(struct acpi_info *out, const struct table *t)
 {
@@ -364,6 +365,15 @@ static void parse_hpet(struct acpi_info *out, const struct table *t)
 
 	if (r.space == ACPI_SPACE_MEMORY && !out->hpet.v)
 		out->hpet = HPA(r.address);
+}
+
+/*
+ * Flags, bit 1. By the letter it counts only beside bit 0, interrupt remapping; but who sets it
+ * means it.
+ */
+static void parse_dmar(struct acpi_info *out, const struct table *t)
+{
+	out->x2apic_opt_out = field(t, 37, 1) & 2;
 }
 
 /* The node of a proximity domain; node 0 when there are too many. */
@@ -434,6 +444,7 @@ static const struct {
 	{ "FACP", parse_fadt },
 	{ "MCFG", parse_mcfg },
 	{ "HPET", parse_hpet },
+	{ "DMAR", parse_dmar },
 	{ "SRAT", parse_srat },
 };
 

@@ -75,6 +75,7 @@ struct acpi_info {
 	/* MADT */
 	hpa_t lapic;
 	bool pic;		/* there are 8259s to silence */
+	bool x2apic_opt_out;	/* DMAR: firmware cannot cope with x2APIC */
 	struct acpi_cpu cpu[CPU_MAX];
 	unsigned cpu_count;
 	struct acpi_ioapic ioapic[ACPI_IOAPIC_MAX];

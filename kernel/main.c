@@ -91,6 +91,31 @@ static void init_memory(void)
 		fatal_boot("there is no memory for stacks: add memory");
 }
 
+/*
+ * Firmware may ask for xAPIC, whose ids end below 255; `x2apic=yes` or `x2apic=no` is the last
+ * word.
+ */
+static bool want_x2apic(void)
+{
+	bool want = !acpi_info.x2apic_opt_out;
+	char how[8];
+
+	for (unsigned i = 0; i < acpi_info.cpu_count; i++)
+		want |= acpi_info.cpu[i].enabled && acpi_info.cpu[i].apic_id >= 255;
+	if (boot_option("x2apic", how, sizeof(how)))
+		want = how[0] == 'y';
+	return want;
+}
+
+static void init_lapic(void)
+{
+	lapic_init(want_x2apic());
+	if (lapic_cpu_init())
+		panic("lapic: the boot CPU changed its mode");
+	if (cpu_has(FEATURE_X2APIC) && !lapic_is_x2apic())
+		log_info("lapic: x2APIC is left off");
+}
+
 static void init_time(void)
 {
 	if (!hpet_init(acpi_info.hpet))
@@ -204,8 +229,7 @@ void kernel_main(void)
 		log_warn("acpi: no tables: one CPU, no power-off");
 	init_memory();
 	ioapic_init();
-	lapic_init();
-	lapic_cpu_init();
+	init_lapic();
 	init_time();
 	rtc_init();
 	ipi_init();
@@ -239,7 +263,8 @@ void kernel_main_ap(void)
 	if (missing != FEATURE_COUNT)
 		refuse_ap("it lacks %s, which the boot CPU has", features_name(missing));
 	fpu_cpu_init();
-	lapic_cpu_init();
+	if (lapic_cpu_init())
+		refuse_ap("its APIC is in x2APIC mode, the boot CPU's is not");
 	timer_cpu_init();
 	err = vmm_cpu_enable();
 	if (err)

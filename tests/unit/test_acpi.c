@@ -282,6 +282,25 @@ static void isa_wires(void **state)
 	assert_true(acpi_isa_irq(11).low);
 }
 
+static void dmar_says_no_x2apic(void **state)
+{
+	static const uint8_t flags[] = { 0, 1, 3, 2 };
+	uint8_t dmar[12] = { 38 };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(flags); i++) {
+		dmar[1] = flags[i];
+		build_begin(2);
+		build_table("DMAR", dmar, sizeof(dmar));
+		assert_int_equal(parse(), 0);
+		assert_int_equal(info.x2apic_opt_out, flags[i] >> 1);
+	}
+	build_begin(2);
+	build_table("DMAR", dmar, 1);		/* cut short */
+	assert_int_equal(parse(), 0);
+	assert_false(info.x2apic_opt_out);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -294,6 +313,7 @@ int main(void)
 		cmocka_unit_test(damaged_tables),
 		cmocka_unit_test(more_than_fits),
 		cmocka_unit_test(isa_wires),
+		cmocka_unit_test(dmar_says_no_x2apic),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
