@@ -116,10 +116,11 @@ static bool is(const struct table *t, const char *signature)
 
 static void add_cpu(struct acpi_info *out, uint32_t apic_id, uint32_t uid, uint32_t flags)
 {
-	struct acpi_cpu *c;
-
-	/* Bit 0: enabled; bit 1: can be enabled later. Neither: an empty socket. */
-	if (!(flags & 3))
+	/*
+	 * Only bit 0, enabled, counts. What could be plugged in later, or is an empty socket, may
+	 * bear an id that another entry has too, and would take the place of one that is there.
+	 */
+	if (!(flags & 1))
 		return;
 	for (unsigned i = 0; i < out->cpu_count; i++)
 		if (out->cpu[i].apic_id == apic_id)
@@ -128,8 +129,7 @@ static void add_cpu(struct acpi_info *out, uint32_t apic_id, uint32_t uid, uint3
 		log_warn("acpi: CPU with APIC id %u is one too many", apic_id);
 		return;
 	}
-	c = &out->cpu[out->cpu_count++];
-	*c = (struct acpi_cpu){ .apic_id = apic_id, .uid = uid, .enabled = flags & 1 };
+	out->cpu[out->cpu_count++] = (struct acpi_cpu){ .apic_id = apic_id, .uid = uid };
 }
 
 static void add_ioapic(struct acpi_info *out, const struct table *t, uint32_t at)

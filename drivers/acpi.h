@@ -22,7 +22,6 @@
 struct acpi_cpu {
 	uint32_t apic_id;
 	uint32_t uid;
-	bool enabled;		/* otherwise it could be plugged in later */
 	uint8_t node;
 };
 

@@ -101,7 +101,7 @@ static bool want_x2apic(void)
 	char how[8];
 
 	for (unsigned i = 0; i < acpi_info.cpu_count; i++)
-		want |= acpi_info.cpu[i].enabled && acpi_info.cpu[i].apic_id >= 255;
+		want |= acpi_info.cpu[i].apic_id >= 255;
 	if (boot_option("x2apic", how, sizeof(how)))
 		want = how[0] == 'y';
 	return want;
@@ -161,7 +161,7 @@ static void start_cpus(void)
 
 	for (unsigned i = 0; i < acpi_info.cpu_count && cpu_count < limit; i++) {
 		const struct acpi_cpu *c = &acpi_info.cpu[i];
-		int err = c->enabled ? smp_start_cpu(c->apic_id, c->node, kernel_main_ap) : 0;
+		int err = smp_start_cpu(c->apic_id, c->node, kernel_main_ap);
 
 		if (err)
 			log_error("smp: CPU with APIC id %u does not start: %s", c->apic_id,

@@ -36,6 +36,8 @@ static const uint8_t madt[] = {
 	0, 8, 1, 2, 1, 0, 0, 0,				/* CPU 1, APIC id 2 */
 	0, 8, 2, 4, 0, 0, 0, 0,				/* an empty socket */
 	0, 8, 3, 6, 2, 0, 0, 0,				/* may be plugged in */
+	0, 8, 4, 8, 2, 0, 0, 0,				/* so may this one, or its id is ... */
+	0, 8, 5, 8, 1, 0, 0, 0,				/* ... that of one which is there */
 	9, 16, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0,	/* x2APIC id 256 */
 	9, 16, 0, 0, 2, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0,	/* APIC id 2 again */
 	1, 12, 5, 0, 0x00, 0x00, 0xc0, 0xfe, 0, 0, 0, 0,	/* I/O APIC */
@@ -51,9 +53,8 @@ static void check_madt(void)
 {
 	assert_int_equal(info.cpu_count, 4);
 	assert_int_equal(info.cpu[1].apic_id, 2);
-	assert_true(info.cpu[1].enabled);
-	assert_int_equal(info.cpu[2].apic_id, 6);
-	assert_false(info.cpu[2].enabled);
+	assert_int_equal(info.cpu[2].apic_id, 8);
+	assert_int_equal(info.cpu[2].uid, 5);
 	assert_int_equal(info.cpu[3].apic_id, 256);
 	assert_int_equal(info.cpu[3].uid, 9);
 	assert_int_equal(info.ioapic_count, 1);
