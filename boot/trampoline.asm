@@ -64,7 +64,7 @@ trampoline_end:
 
 section .text
 bits 64
-; smp_ap_start: { cr3, stack top, per-CPU block }, struct ap_start of cpu/smp.c
+; smp_ap_start: { cr3, stack top, per-CPU block, place }, struct ap_start of cpu/smp.c
 ap_entry:
 	lgdt [boot_gdt_pointer]
 	xor eax, eax
@@ -75,6 +75,10 @@ ap_entry:
 	mov gs, eax
 	mov rax, [smp_ap_start]
 	mov cr3, rax
+	xor eax, eax
+	xchg eax, [smp_ap_start + 24]
+	test eax, eax
+	jz .late
 	mov rsp, [smp_ap_start + 8]
 	mov rax, [smp_ap_start + 16]
 	mov rdx, rax
@@ -85,3 +89,8 @@ ap_entry:
 	push rbp
 	call smp_ap_main
 	ud2
+
+; Called once, given up, and here after all: the place is another's, or gone.
+.late:	cli
+	hlt
+	jmp .late

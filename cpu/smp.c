@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Starting the other CPUs; see cpu/smp.h. One trampoline page below 1 MiB and one struct ap_start
- * serve them all, since they start in turn; boot/trampoline.asm reads both.
+ * serve them all, since they start in turn; boot/trampoline.asm reads both. Each time there is one
+ * place to be had: who comes out of the trampoline takes it, by exchange, and a CPU that comes when
+ * it is gone, long after it was called and given up, stops. So no two share a stack.
  */
 #include "cpu/smp.h"
 
@@ -35,6 +37,7 @@ struct ap_start {
 	uint64_t cr3;
 	void *stack;
 	char *block;
+	uint32_t place;		/* 1: to be taken, with what is above */
 	void (*main)(void);
 	enum { AP_DEAD, AP_ALIVE, AP_READY, AP_REFUSED } state;
 };
@@ -44,6 +47,7 @@ extern char boot_pml4[];
 
 struct ap_start smp_ap_start;
 static hpa_t trampoline;
+static bool stuck;	/* a CPU took its place and was not heard of again */
 
 noreturn void smp_ap_main(void);
 
@@ -122,6 +126,20 @@ static bool wake(uint32_t apic_id)
 	return wait_state(AP_ALIVE, START_WAIT_NS);
 }
 
+/*
+ * The CPU was silent for too long. Without its place it goes back to where it waits for a SIPI, and
+ * finds none should it come all the same. With it, it may hold locks and may go on at any time: it
+ * is left alone, and nobody else is started beside it.
+ */
+static int give_up(uint32_t apic_id)
+{
+	if (__atomic_exchange_n(&smp_ap_start.place, 0, __ATOMIC_ACQ_REL))
+		lapic_send(apic_id, ICR_INIT);
+	else
+		stuck = true;
+	return -ETIMEDOUT;
+}
+
 int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 {
 	unsigned cpu = cpu_count;
@@ -131,6 +149,8 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 
 	if (apic_id == lapic_id())
 		return 0;
+	if (stuck)
+		return -EBUSY;
 	if (cpu == CPU_MAX)
 		return -ENOSPC;
 	if (apic_id >= XAPIC_BROADCAST && !lapic_is_x2apic())
@@ -144,16 +164,17 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void))
 		.block = make_block(cpu, node),
 		.main = main,
 	};
-	/* What a CPU that did not start was given stays lost: it may still wake up and use it. */
+	/* What a CPU that did not start was given stays lost. */
 	if (!smp_ap_start.stack || !smp_ap_start.block)
 		return -ENOMEM;
+	__atomic_store_n(&smp_ap_start.place, 1, __ATOMIC_RELEASE);
 	if (!wake(apic_id))
-		return -ETIMEDOUT;
+		return give_up(apic_id);
 	flags = cpu_irq_save();
 	answers = tsc_skew_measure(cpu);
 	cpu_irq_restore(flags);
 	if (!answers || !wait_state(AP_READY, START_WAIT_NS))
-		return -ETIMEDOUT;
+		return give_up(apic_id);
 	if (smp_ap_start.state == AP_REFUSED)
 		return -ENODEV;
 	__atomic_store_n(&cpu_count, cpu + 1, __ATOMIC_RELEASE);

@@ -13,7 +13,7 @@
  * on `node`. It gets the next index, runs `main` on its own stack with interrupts off, and is
  * counted in cpu_count when that calls smp_ap_ready(). -ENOSPC past CPU_MAX or without a low page,
  * -ERANGE for an id that only x2APIC can name, -ENOMEM, -ENODEV when it refused, -ETIMEDOUT when
- * it does not answer.
+ * it does not answer, -EBUSY when an earlier one did not and may still be about.
  */
 int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void)) must_check;
 

@@ -257,9 +257,10 @@ void kernel_main_ap(void)
 	enum feature missing = features_missing_here();
 	int err;
 
-	trap_cpu_init();
+	/* The stacks of NMI and #MC first, then the gates that use them. */
 	if (smp_trap_stacks_init())
 		refuse_ap("no memory for stacks");
+	trap_cpu_init();
 	if (missing != FEATURE_COUNT)
 		refuse_ap("it lacks %s, which the boot CPU has", features_name(missing));
 	fpu_cpu_init();
