@@ -31,6 +31,7 @@
 #define NEVER		(~0ul)
 #define WATCH_NS	250000000ul
 #define LATE_NS		20000000ul
+#define LONGEST_NS	3600000000000ul
 
 struct timer_queue {
 	struct spinlock lock;
@@ -57,12 +58,14 @@ bool timer_armed(const struct timer *t)
 
 /*
  * From now on, not from the clock's zero: the two conversions' roundings would add up to
- * milliseconds in months, and a timer that fires that much early would fire again and again.
+ * milliseconds in months, and a timer that fires that much early would fire again and again. Nor
+ * farther than an hour, lest the product wrap: the interrupt then finds nothing due.
  */
 static void program(struct timer_queue *q, uint64_t deadline_ns)
 {
 	uint64_t tsc = tsc_read(), now = tsc_to_ns(tsc - tsc_base);
 
+	deadline_ns = MIN(deadline_ns, now + LONGEST_NS);
 	q->programmed_ns = deadline_ns;
 	lapic_timer_set(tsc + (deadline_ns > now ? tsc_from_ns(deadline_ns - now) : 0) + 1);
 }

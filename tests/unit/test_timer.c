@@ -260,6 +260,25 @@ static void contest_main(void)
 	assert_true(callbacks > 200);
 }
 
+/* A timer for the end of time, past which the TSC's arithmetic wraps, costs nothing until then. */
+static void farthest_main(void)
+{
+	struct timer soon, far;
+	uint64_t before;
+
+	fired = 0;
+	timer_init(&soon, count_fired);
+	timer_init(&far, count_fired);
+	timer_set(&far, ~0ul);
+	timer_set(&soon, clock_ns() + MS);
+	thread_sleep_ns(5 * MS);
+	assert_int_equal(fired, 1);
+	before = sim_timer_interrupts;
+	sim_burn(5 * MS);
+	assert_int_equal(sim_timer_interrupts, before);
+	assert_true(timer_cancel(&far));
+}
+
 /* The chip forgets the programmed time; whoever looks at the queue finds what is late. */
 static void lost_main(void)
 {
@@ -301,6 +320,7 @@ static void watched_main(void)
 SIM_TEST(order, 1)
 SIM_TEST(moves, 1)
 SIM_TEST(rearmed, 1)
+SIM_TEST(farthest, 1)
 SIM_TEST(races, 1 + i % SIM_CPUS)
 SIM_TEST(contest, 2)
 SIM_TEST(lost, 1)
@@ -313,6 +333,7 @@ int main(void)
 		cmocka_unit_test(order),
 		cmocka_unit_test(moves),
 		cmocka_unit_test(rearmed),
+		cmocka_unit_test(farthest),
 		cmocka_unit_test(races),
 		cmocka_unit_test(contest),
 		cmocka_unit_test(lost),
