@@ -7,12 +7,14 @@
 #include "cpu/errata.h"
 
 #include "boot/bootinfo.h"
+#include "cpu/cpu.h"
 #include "cpu/features.h"
 #include "lib/string.h"
 
 struct row {
 	const char *name, *text;
 	bool (*judge)(void);	/* NULL: only by errata_set() */
+	void (*cure)(void);	/* on each CPU; NULL: other code knows what to do */
 	bool found;
 };
 
@@ -37,6 +39,26 @@ static bool is_bochs_vmx(void)
 {
 	return bed == BED_BOCHS && cpu_has(FEATURE_VMX);
 }
+
+/* ---- AMD erratum 400: "APIC Timer Interrupt Does Not Occur in Processor C-States" ---- */
+
+#define C1E_BITS	(BIT(27) | BIT(28))	/* of INT_PENDING: by SMI, by message, when all halt */
+
+static bool has_c1e(void)
+{
+	return bed == BED_CHIP && features.vendor == VENDOR_AMD && features.family >= 0xf &&
+	       features.family <= 0x11;
+}
+
+static void c1e_off(void)
+{
+	uint64_t v;
+
+	if (!cpu_rdmsr_safe(MSR_INT_PENDING, &v) && v & C1E_BITS)
+		(void)!cpu_wrmsr_safe(MSR_INT_PENDING, v & ~C1E_BITS);
+}
+
+/* ---- the table ---- */
 
 static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_SVM_INJECT_BY_VIRQ] = { "svm_inject_by_virq",
@@ -78,6 +100,8 @@ static struct row rows[ERRATUM_COUNT] = {
 		is_bochs },
 	[ERRATUM_CPUID_TSC_WRONG] = { "cpuid_tsc_wrong",
 		"CPUID's TSC frequency is not the measured one, which is used", NULL },
+	[ERRATUM_AMD_C1E] = { "amd_c1e",
+		"the APIC timer stops when all cores halt: C1E is switched off", has_c1e, c1e_off },
 };
 
 static enum errata_bed find_bed(void)
@@ -95,6 +119,13 @@ void errata_init(void)
 	bed = find_bed();
 	for (unsigned i = 0; i < ERRATUM_COUNT; i++)
 		rows[i].found = rows[i].judge && rows[i].judge();
+}
+
+void errata_cpu_init(void)
+{
+	for (unsigned i = 0; i < ERRATUM_COUNT; i++)
+		if (rows[i].found && rows[i].cure)
+			rows[i].cure();
 }
 
 enum errata_bed errata_bed(void)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Quirks of chips and of the emulators that stand in for them: one table, judged once at boot. Code
- * that must act differently asks errata_has(); `nodeinfo` shows what was found, with the
- * explanation. Never #ifdef.
+ * that must act differently asks errata_has(); what a register cures is cured on every CPU by
+ * errata_cpu_init(). `nodeinfo` shows what was found, with the explanation. Never #ifdef.
  */
 #pragma once
 
@@ -26,11 +26,14 @@ enum erratum {
 	ERRATUM_VMX_NO_MTF,
 	ERRATUM_XSAVEC_MISPLACES,
 	ERRATUM_CPUID_TSC_WRONG,
+	ERRATUM_AMD_C1E,
 	ERRATUM_COUNT
 };
 
 /* features_init() has run. */
 void errata_init(void);
+/* Every CPU, the boot CPU after errata_init(). */
+void errata_cpu_init(void);
 bool errata_has(enum erratum e);
 /* For what is only found out by measuring. */
 void errata_set(enum erratum e);

@@ -221,6 +221,7 @@ void kernel_main(void)
 {
 	log_set_early(uart_text);
 	errata_init();
+	errata_cpu_init();
 	fpu_init();
 	fpu_cpu_init();
 	say_what_booted();
@@ -263,6 +264,7 @@ void kernel_main_ap(void)
 	trap_cpu_init();
 	if (missing != FEATURE_COUNT)
 		refuse_ap("it lacks %s, which the boot CPU has", features_name(missing));
+	errata_cpu_init();
 	fpu_cpu_init();
 	if (lapic_cpu_init())
 		refuse_ap("its APIC is in x2APIC mode, the boot CPU's is not");

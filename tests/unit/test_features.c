@@ -126,6 +126,78 @@ static void test_tcg(void **state)
 	assert_true(errata_has(ERRATUM_CPUID_TSC_WRONG));
 }
 
+/* Registers that errata_cpu_init() finds and changes. */
+static struct {
+	uint32_t msr;
+	uint64_t value;
+} msrs[4];
+
+static int find_msr(uint32_t msr)
+{
+	for (unsigned i = 0; i < ARRAY_COUNT(msrs); i++)
+		if (msrs[i].msr == msr)
+			return (int)i;
+	return -EFAULT;
+}
+
+static int some_rdmsr(uint32_t msr, uint64_t *v)
+{
+	int i = find_msr(msr);
+
+	if (i < 0)
+		return i;
+	*v = msrs[i].value;
+	return 0;
+}
+
+static int some_wrmsr(uint32_t msr, uint64_t v)
+{
+	int i = find_msr(msr);
+
+	if (i < 0)
+		return i;
+	msrs[i].value = v;
+	return 0;
+}
+
+static void chip(enum cpu_vendor vendor, unsigned family, unsigned model, unsigned stepping)
+{
+	memset(&features, 0, sizeof(features));
+	memset(msrs, 0, sizeof(msrs));
+	bootinfo.rsdp_valid = false;
+	features.vendor = vendor;
+	features.family = family;
+	features.model = model;
+	features.stepping = stepping;
+	host_rdmsr = some_rdmsr;
+	host_wrmsr = some_wrmsr;
+}
+
+static void test_c1e_goes_off(void **state)
+{
+	(void)state;
+	chip(VENDOR_AMD, 0x10, 4, 2);
+	msrs[0].msr = MSR_INT_PENDING;
+	msrs[0].value = 0x18001234;
+	errata_init();
+	assert_true(errata_has(ERRATUM_AMD_C1E));
+	errata_cpu_init();
+	assert_int_equal(msrs[0].value, 0x1234);
+	chip(VENDOR_AMD, 0x17, 1, 1);
+	msrs[0].msr = MSR_INT_PENDING;
+	msrs[0].value = 0x18001234;
+	errata_init();
+	errata_cpu_init();
+	assert_int_equal(msrs[0].value, 0x18001234);
+	/* A bed that says it is such a chip. */
+	chip(VENDOR_AMD, 0xf, 0x6b, 1);
+	memcpy(features.hypervisor, "TCGTCGTCGTCG", 12);
+	errata_init();
+	assert_false(errata_has(ERRATUM_AMD_C1E));
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+}
+
 static void test_every_row_has_words(void **state)
 {
 	(void)state;
@@ -232,6 +304,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg), cmocka_unit_test(test_every_row_has_words),
+		cmocka_unit_test(test_c1e_goes_off),
 		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_what_firmware_hides),
 		cmocka_unit_test(test_xcr0),
 	};
