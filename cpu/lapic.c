@@ -25,6 +25,7 @@
 #define LAPIC_SVR		0x0f0
 #define LAPIC_ISR		0x100
 #define LAPIC_ESR		0x280
+#define LAPIC_LVT_CMCI		0x2f0
 #define LAPIC_ICR_LOW		0x300
 #define LAPIC_ICR_HIGH		0x310
 #define LAPIC_LVT_TIMER		0x320
@@ -39,6 +40,8 @@
 
 #define SVR_ENABLE		BIT(8)
 #define LVT_MASKED		BIT(16)
+#define LVT_MODE		BITS(10, 8)
+#define LVT_SMI			0x200
 #define LVT_NMI			0x400
 #define LVT_TSC_DEADLINE	0x40000
 #define ICR_PENDING		BIT(12)
@@ -50,6 +53,7 @@ static volatile uint32_t *registers;	/* NULL in x2APIC mode, and before lapic_in
 static bool x2apic, ready, deadline_mode;
 static uint64_t ticks_mult;		/* timer ticks = TSC ticks * mult >> 32 */
 static uint32_t id_by_cpu[CPU_MAX];
+static uint32_t thermal;		/* the boot CPU's entry, if firmware has it send SMIs */
 
 static uint32_t read(unsigned reg)
 {
@@ -86,6 +90,19 @@ void lapic_init(bool want_x2apic)
 		log_warn("lapic: no vector for errors");
 }
 
+/*
+ * Firmware may mind the temperature by SMIs of its own, which stay its own. It arranged for them on
+ * the boot CPU; the INIT that started the others has masked theirs.
+ */
+static void set_thermal(void)
+{
+	uint32_t was = read(LAPIC_LVT_THERMAL);
+
+	if ((was & LVT_MODE) == LVT_SMI && cpu_index() == 0)
+		thermal = was;
+	write(LAPIC_LVT_THERMAL, thermal ?: (uint32_t)LVT_MASKED);
+}
+
 static void mask_lvts(void)
 {
 	unsigned last = FIELD(read(LAPIC_VERSION), 23, 16);
@@ -94,7 +111,9 @@ static void mask_lvts(void)
 	if (last >= 4)
 		write(LAPIC_LVT_PMC, LVT_MASKED);
 	if (last >= 5)
-		write(LAPIC_LVT_THERMAL, LVT_MASKED);
+		set_thermal();
+	if (last >= 6)
+		write(LAPIC_LVT_CMCI, LVT_MASKED);
 	write(LAPIC_LVT_LINT0, LVT_MASKED);
 	write(LAPIC_LVT_LINT1, LVT_NMI);
 	write(LAPIC_LVT_ERROR, IRQ_ERROR);

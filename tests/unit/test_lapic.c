@@ -12,10 +12,15 @@
 #include "cpu/cpu.h"
 #include "cpu/features.h"
 #include "cpu/lapic.h"
+#include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "kernel/irq.h"
 #include "mm/kmap.h"
 
+#define VERSION		0x030
+#define LVT_CMCI	0x2f0
+#define LVT_THERMAL	0x330
+#define MASKED		(1u << 16)
 #define ICR_LOW		0x300
 #define ICR_HIGH	0x310
 #define ICR_PENDING	(1u << 12)
@@ -113,11 +118,37 @@ static void which_mode(void **state)
 		assert_int_equal(registers[i], 0);
 }
 
+/* SMIs of the thermal sensor are firmware's, on the other CPUs too; all else is masked. */
+static void entries_of_firmware(void **state)
+{
+	(void)state;
+	host_percpu_init(2);
+	lapic_init(true);
+	*reg(VERSION) = 6 << 16;
+	*reg(LVT_CMCI) = 0x200;
+	*reg(LVT_THERMAL) = 0x55;
+	assert_int_equal(lapic_cpu_init(), 0);
+	assert_int_equal(*reg(LVT_THERMAL), MASKED);
+	assert_int_equal(*reg(LVT_CMCI), MASKED);
+	*reg(LVT_THERMAL) = 0x200;
+	assert_int_equal(lapic_cpu_init(), 0);
+	assert_int_equal(*reg(LVT_THERMAL), 0x200);
+	host_cpu_become(1);
+	*reg(VERSION) = 5 << 16;
+	*reg(LVT_THERMAL) = MASKED;
+	*reg(LVT_CMCI) = 0;
+	assert_int_equal(lapic_cpu_init(), 0);
+	assert_int_equal(*reg(LVT_THERMAL), 0x200);
+	assert_int_equal(*reg(LVT_CMCI), 0);		/* it has none */
+	host_cpu_become(0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_stuck_message, setup),
 		cmocka_unit_test_setup(which_mode, setup),
+		cmocka_unit_test_setup(entries_of_firmware, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
