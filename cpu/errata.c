@@ -42,7 +42,7 @@ static bool is_bochs_vmx(void)
 
 /* ---- AMD erratum 400: "APIC Timer Interrupt Does Not Occur in Processor C-States" ---- */
 
-#define C1E_BITS	(BIT(27) | BIT(28))	/* of INT_PENDING: by SMI, by message, when all halt */
+#define C1E_BITS	(BIT(27) | BIT(28))	/* of INT_PENDING: when all halt, by SMI or itself */
 
 static bool has_c1e(void)
 {
@@ -56,6 +56,53 @@ static void c1e_off(void)
 
 	if (!cpu_rdmsr_safe(MSR_INT_PENDING, &v) && v & C1E_BITS)
 		(void)!cpu_wrmsr_safe(MSR_INT_PENDING, v & ~C1E_BITS);
+}
+
+/* ---- Intel's TSC deadline, which misfires where TSC or TSC_ADJUST have been written ---- */
+
+#define ANY_STEPPING	0xff
+
+/* Of family 6: the first revision of the microcode that mends it. */
+static const struct {
+	uint8_t model, stepping;
+	uint32_t revision;
+} deadline_mended[] = {
+	{ 0x3c, ANY_STEPPING, 0x22 }, { 0x45, ANY_STEPPING, 0x20 },	/* Haswell */
+	{ 0x46, ANY_STEPPING, 0x17 },
+	{ 0x3f, 2, 0x3a }, { 0x3f, 4, 0x0f },				/* Haswell-EP and -EX */
+	{ 0x3d, ANY_STEPPING, 0x25 }, { 0x47, ANY_STEPPING, 0x17 },	/* Broadwell */
+	{ 0x4f, ANY_STEPPING, 0x0b000020 },
+	{ 0x56, 2, 0x00000011 }, { 0x56, 3, 0x0700000e },		/* Broadwell-DE */
+	{ 0x56, 4, 0x0f00000c }, { 0x56, 5, 0x0e000003 },
+	{ 0x4e, ANY_STEPPING, 0xb2 }, { 0x5e, ANY_STEPPING, 0xb2 },	/* Skylake */
+	{ 0x55, 3, 0x01000136 }, { 0x55, 4, 0x02000014 },		/* Skylake-SP */
+	{ 0x8e, ANY_STEPPING, 0x52 }, { 0x9e, ANY_STEPPING, 0x52 },	/* Kaby Lake */
+};
+
+/*
+ * CPUID leaf 1 puts it into the register's high half. 0: none was loaded; all ones: there is no
+ * such register, which is no chip's way.
+ */
+static uint32_t microcode_revision(void)
+{
+	uint64_t v;
+
+	if (cpu_wrmsr_safe(MSR_BIOS_SIGN_ID, 0))
+		return ~0u;
+	(void)cpu_cpuid(1, 0);
+	return cpu_rdmsr_safe(MSR_BIOS_SIGN_ID, &v) ? ~0u : (uint32_t)(v >> 32);
+}
+
+static bool deadline_misfires(void)
+{
+	if (bed != BED_CHIP || features.vendor != VENDOR_INTEL || features.family != 6)
+		return false;
+	for (unsigned i = 0; i < ARRAY_COUNT(deadline_mended); i++)
+		if (deadline_mended[i].model == features.model &&
+		    (deadline_mended[i].stepping == ANY_STEPPING ||
+		     deadline_mended[i].stepping == features.stepping))
+			return microcode_revision() < deadline_mended[i].revision;
+	return false;
 }
 
 /* ---- the table ---- */
@@ -102,6 +149,9 @@ static struct row rows[ERRATUM_COUNT] = {
 		"CPUID's TSC frequency is not the measured one, which is used", NULL },
 	[ERRATUM_AMD_C1E] = { "amd_c1e",
 		"the APIC timer stops when all cores halt: C1E is switched off", has_c1e, c1e_off },
+	[ERRATUM_TSC_DEADLINE] = { "tsc_deadline",
+		"the TSC deadline misfires with this microcode: the APIC timer counts down",
+		deadline_misfires },
 };
 
 static enum errata_bed find_bed(void)

@@ -6,6 +6,7 @@
 #include "cpu/lapic.h"
 
 #include "cpu/cpu.h"
+#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
@@ -80,7 +81,7 @@ void lapic_init(bool want_x2apic)
 	uint64_t base = cpu_rdmsr(MSR_APIC_BASE);
 
 	x2apic = cpu_has(FEATURE_X2APIC) && (want_x2apic || base & APIC_BASE_X2APIC);
-	deadline_mode = cpu_has(FEATURE_TSC_DEADLINE);
+	deadline_mode = cpu_has(FEATURE_TSC_DEADLINE) && !errata_has(ERRATUM_TSC_DEADLINE);
 	if (!x2apic) {
 		registers = kmap_io(HPA(base & APIC_BASE_ADDRESS), PAGE_SIZE, CACHE_UC);
 		if (!registers)

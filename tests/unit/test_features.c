@@ -173,6 +173,16 @@ static void chip(enum cpu_vendor vendor, unsigned family, unsigned model, unsign
 	host_wrmsr = some_wrmsr;
 }
 
+static uint32_t loaded;
+
+static struct cpuid_regs cpuid_tells_revision(uint32_t leaf, uint32_t subleaf)
+{
+	(void)subleaf;
+	if (leaf == 1 && !msrs[0].value)
+		msrs[0].value = (uint64_t)loaded << 32;
+	return (struct cpuid_regs){ 0 };
+}
+
 static void test_c1e_goes_off(void **state)
 {
 	(void)state;
@@ -196,6 +206,29 @@ static void test_c1e_goes_off(void **state)
 	assert_false(errata_has(ERRATUM_AMD_C1E));
 	host_rdmsr = NULL;
 	host_wrmsr = NULL;
+}
+
+static bool deadline_errs(unsigned model, unsigned stepping, uint32_t revision)
+{
+	chip(VENDOR_INTEL, 6, model, stepping);
+	msrs[0].msr = MSR_BIOS_SIGN_ID;
+	loaded = revision;
+	host_cpuid = cpuid_tells_revision;
+	errata_init();
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+	return errata_has(ERRATUM_TSC_DEADLINE);
+}
+
+static void test_microcode_mends_the_deadline(void **state)
+{
+	(void)state;
+	assert_true(deadline_errs(0x5e, 3, 0xb1));
+	assert_false(deadline_errs(0x5e, 3, 0xb2));
+	assert_true(deadline_errs(0x3f, 2, 0x39));
+	assert_false(deadline_errs(0x3f, 4, 0x0f));
+	assert_false(deadline_errs(0x55, 7, 0));	/* Cascade Lake never had it */
+	assert_false(deadline_errs(0xa7, 1, 0));
 }
 
 static void test_every_row_has_words(void **state)
@@ -305,6 +338,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg), cmocka_unit_test(test_every_row_has_words),
 		cmocka_unit_test(test_c1e_goes_off),
+		cmocka_unit_test(test_microcode_mends_the_deadline),
 		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_what_firmware_hides),
 		cmocka_unit_test(test_xcr0),
 	};

@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "cpu/cpu.h"
+#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
@@ -19,6 +20,7 @@
 
 #define VERSION		0x030
 #define LVT_CMCI	0x2f0
+#define LVT_TIMER	0x320
 #define LVT_THERMAL	0x330
 #define MASKED		(1u << 16)
 #define ICR_LOW		0x300
@@ -26,8 +28,14 @@
 #define ICR_PENDING	(1u << 12)
 
 struct features features;
+static bool misfires;
 static uint32_t registers[1024];
 static uint64_t apic_base;
+
+bool errata_has(enum erratum e)
+{
+	return misfires && e == ERRATUM_TSC_DEADLINE;
+}
 
 static uint32_t *reg(unsigned offset)
 {
@@ -143,12 +151,26 @@ static void entries_of_firmware(void **state)
 	host_cpu_become(0);
 }
 
+static void which_timer(void **state)
+{
+	(void)state;
+	features.bits[FEATURE_TSC_DEADLINE / 64] |= BIT(FEATURE_TSC_DEADLINE % 64);
+	for (int i = 0; i < 2; i++) {
+		misfires = i;
+		lapic_init(true);
+		assert_int_equal(lapic_cpu_init(), 0);
+		assert_int_equal(*reg(LVT_TIMER), IRQ_TIMER | (i ? 0 : 1u << 18));
+	}
+	misfires = false;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_stuck_message, setup),
 		cmocka_unit_test_setup(which_mode, setup),
 		cmocka_unit_test_setup(entries_of_firmware, setup),
+		cmocka_unit_test_setup(which_timer, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
