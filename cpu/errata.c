@@ -58,6 +58,28 @@ static void c1e_off(void)
 		(void)!cpu_wrmsr_safe(MSR_INT_PENDING, v & ~C1E_BITS);
 }
 
+/* ---- LFENCE of AMD's families from 0x10 on, which serialises dispatch only if told to ---- */
+
+#define DE_CFG_LFENCE	BIT(1)
+#define LFENCE_ALWAYS	BIT(2)		/* CPUID 80000021, EAX */
+
+static bool lfence_passes(void)
+{
+	if (bed != BED_CHIP || features.vendor != VENDOR_AMD || features.family < 0x10 ||
+	    features.family == 0x11)
+		return false;
+	return features.max_extended < 0x80000021 ||
+	       !(cpu_cpuid(0x80000021, 0).eax & LFENCE_ALWAYS);
+}
+
+static void lfence_serialises(void)
+{
+	uint64_t v;
+
+	if (!cpu_rdmsr_safe(MSR_DE_CFG, &v) && !(v & DE_CFG_LFENCE))
+		(void)!cpu_wrmsr_safe(MSR_DE_CFG, v | DE_CFG_LFENCE);
+}
+
 /* ---- Intel's TSC deadline, which misfires where TSC or TSC_ADJUST have been written ---- */
 
 #define ANY_STEPPING	0xff
@@ -152,6 +174,9 @@ static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_TSC_DEADLINE] = { "tsc_deadline",
 		"the TSC deadline misfires with this microcode: the APIC timer counts down",
 		deadline_misfires },
+	[ERRATUM_AMD_LFENCE] = { "amd_lfence",
+		"LFENCE lets later instructions pass unless told not to: it is told",
+		lfence_passes, lfence_serialises },
 };
 
 static enum errata_bed find_bed(void)

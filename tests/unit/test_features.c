@@ -208,6 +208,39 @@ static void test_c1e_goes_off(void **state)
 	host_wrmsr = NULL;
 }
 
+static uint32_t leaf21;
+
+static struct cpuid_regs cpuid_21(uint32_t leaf, uint32_t subleaf)
+{
+	(void)subleaf;
+	return (struct cpuid_regs){ .eax = leaf == 0x80000021 ? leaf21 : 0 };
+}
+
+static uint64_t de_cfg_after(unsigned family, uint32_t eax)
+{
+	chip(VENDOR_AMD, family, 1, 1);
+	features.max_extended = 0x80000021;
+	host_cpuid = cpuid_21;
+	leaf21 = eax;
+	msrs[0].msr = MSR_DE_CFG;
+	msrs[0].value = 0x1000;
+	errata_init();
+	errata_cpu_init();
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+	return msrs[0].value;
+}
+
+static void test_lfence_is_told(void **state)
+{
+	(void)state;
+	assert_int_equal(de_cfg_after(0x17, 0), 0x1002);
+	assert_int_equal(de_cfg_after(0x10, 0), 0x1002);
+	assert_int_equal(de_cfg_after(0x11, 0), 0x1000);	/* it has no such register */
+	assert_int_equal(de_cfg_after(0xf, 0), 0x1000);
+	assert_int_equal(de_cfg_after(0x19, 4), 0x1000);	/* does so by itself */
+}
+
 static bool deadline_errs(unsigned model, unsigned stepping, uint32_t revision)
 {
 	chip(VENDOR_INTEL, 6, model, stepping);
@@ -338,6 +371,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg), cmocka_unit_test(test_every_row_has_words),
 		cmocka_unit_test(test_c1e_goes_off),
+		cmocka_unit_test(test_lfence_is_told),
 		cmocka_unit_test(test_microcode_mends_the_deadline),
 		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_what_firmware_hides),
 		cmocka_unit_test(test_xcr0),
