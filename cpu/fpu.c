@@ -45,6 +45,12 @@ void fpu_cpu_init(void)
 		cpu_xsetbv(0, xcr0);
 		area_size = cpu_cpuid(0xd, 0).ebx;	/* for what XCR0 holds now */
 	}
+	/*
+	 * Supervisor states of whoever ran before: under SVM a guest's XSAVES and XRSTORS reach
+	 * those that are on, and Keel does not switch them.
+	 */
+	if (cpu_has(FEATURE_XSAVES))
+		(void)!cpu_wrmsr_safe(MSR_XSS, 0);
 	cpu_fninit();
 }
 

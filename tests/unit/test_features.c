@@ -366,6 +366,22 @@ static void test_xcr0(void **state)
 	assert_false(fpu_xcr0_valid(1 | 1u << 17));
 }
 
+static void test_supervisor_states_are_off(void **state)
+{
+	(void)state;
+	chip(VENDOR_AMD, 0x19, 1, 1);
+	host_cpuid = NULL;
+	msrs[0].msr = MSR_XSS;
+	msrs[0].value = 0x1800;
+	fpu_cpu_init();
+	assert_int_equal(msrs[0].value, 0x1800);	/* no such register, says CPUID */
+	features.bits[FEATURE_XSAVES / 64] |= BIT(FEATURE_XSAVES % 64);
+	fpu_cpu_init();
+	assert_int_equal(msrs[0].value, 0);
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -373,8 +389,10 @@ int main(void)
 		cmocka_unit_test(test_c1e_goes_off),
 		cmocka_unit_test(test_lfence_is_told),
 		cmocka_unit_test(test_microcode_mends_the_deadline),
-		cmocka_unit_test(test_another_core_lacks_something), cmocka_unit_test(test_what_firmware_hides),
+		cmocka_unit_test(test_another_core_lacks_something),
+		cmocka_unit_test(test_what_firmware_hides),
 		cmocka_unit_test(test_xcr0),
+		cmocka_unit_test(test_supervisor_states_are_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
