@@ -16,12 +16,11 @@
 
 #include "cpu/cpu.h"
 #include "cpu/percpu.h"
-#include "cpu/spinlock.h"
 #include "include/bits.h"
 #include "include/errno.h"
 #include "kernel/panic.h"
+#include "mm/page_node.h"
 
-#define ORDERS		(PAGE_ORDER_MAX + 1)
 #define SCRUB_ORDER	2u
 #define CACHE_SIZE	32
 #define CACHE_BATCH	16
@@ -29,24 +28,6 @@
  * The struct pages of this many frames fill 2 MiB, the granule in which the page array is backed.
  */
 #define ARRAY_ORDER	16
-#define LOW_FRAMES	(1ul << 20)
-
-enum page_state { PAGE_NONE, PAGE_FREE_DIRTY, PAGE_FREE_ZEROED, PAGE_CACHED, PAGE_USED };
-enum page_contents { DIRTY, ZEROED, CONTENTS };
-enum page_zone { ZONE_LOW, ZONE_HIGH, ZONES };
-
-struct page_store {
-	uint32_t orders;		/* bit n: list[n] is not empty */
-	struct list list[ORDERS];
-	uint64_t blocks[ORDERS];
-};
-
-struct page_node {
-	struct spinlock lock;
-	struct page_store store[ZONES][CONTENTS];
-	uint64_t frames[CONTENTS];	/* free ones, those in caches left out */
-	uint64_t total;
-};
 
 struct page_cache {
 	unsigned count[CONTENTS];
@@ -57,58 +38,47 @@ struct charge page_charge_kernel = { .name = "keel" };
 uint64_t page_reserve;
 uint64_t page_early_count;
 
-static struct page_node nodes[PAGE_NODE_MAX];
-static unsigned node_count;
-/* RAM given to the allocator, to know a frame that is none from one that is. */
-static struct { uint64_t start, end; } ranges[256];
-static unsigned range_count;
+struct page_node page_nodes[PAGE_NODE_MAX];
+unsigned page_node_used;
+struct page_range page_ranges[PAGE_RANGE_MAX];
+unsigned page_range_count;
 static PERCPU struct page_cache page_cache;
 PERCPU int page_home = 0;
 
-static uint64_t frame_of(const struct page *p)
+bool page_frame_is_ram(uint64_t frame)
 {
-	return page_hpa(p).v / PAGE_SIZE;
-}
-
-static struct page *page_of_frame(uint64_t frame)
-{
-	return page_at(HPA(frame * PAGE_SIZE));
-}
-
-static bool frame_is_ram(uint64_t frame)
-{
-	for (unsigned i = 0; i < range_count; i++)
-		if (frame >= ranges[i].start && frame < ranges[i].end)
+	for (unsigned i = 0; i < page_range_count; i++)
+		if (frame >= page_ranges[i].start && frame < page_ranges[i].end)
 			return true;
 	return false;
 }
 
 struct page *page_of(hpa_t a)
 {
-	return frame_is_ram(a.v / PAGE_SIZE) ? page_at(a) : NULL;
+	return page_frame_is_ram(a.v / PAGE_SIZE) ? page_at(a) : NULL;
 }
 
 /* ---- blocks in lists; the node's lock is held ------------------------------------------------ */
 
 static struct page_store *store_of(struct page_node *n, const struct page *p, enum page_contents c)
 {
-	return &n->store[frame_of(p) < LOW_FRAMES ? ZONE_LOW : ZONE_HIGH][c];
+	return &n->store[page_frame(p) < LOW_FRAMES ? ZONE_LOW : ZONE_HIGH][c];
 }
 
-static void block_insert(struct page_node *n, struct page *p, unsigned order, enum page_contents c)
+void page_block_insert(struct page_node *n, struct page *p, unsigned order, enum page_contents c)
 {
 	struct page_store *s = store_of(n, p, c);
 
 	p->state = c == ZEROED ? PAGE_FREE_ZEROED : PAGE_FREE_DIRTY;
 	p->order = (uint8_t)order;
-	p->node = (uint16_t)(n - nodes);
+	p->node = (uint16_t)(n - page_nodes);
 	list_push_front(&s->list[order], &p->link);
 	s->blocks[order]++;
 	s->orders |= 1u << order;
 	n->frames[c] += 1ul << order;
 }
 
-static void block_remove(struct page_node *n, struct page *p, enum page_contents c)
+void page_block_remove(struct page_node *n, struct page *p, enum page_contents c)
 {
 	unsigned order = p->order;
 	struct page_store *s = store_of(n, p, c);
@@ -126,29 +96,29 @@ static struct page *buddy_of(const struct page_node *n, uint64_t frame, unsigned
 			     enum page_contents c)
 {
 	uint64_t other = frame ^ (1ul << order);
-	struct page *b = page_of_frame(other);
+	struct page *b = page_at_frame(other);
 
 	/* Beyond one granule the buddy's struct page may not exist. */
-	if (order >= ARRAY_ORDER && !frame_is_ram(other))
+	if (order >= ARRAY_ORDER && !page_frame_is_ram(other))
 		return NULL;
 	if (b->state != (c == ZEROED ? PAGE_FREE_ZEROED : PAGE_FREE_DIRTY))
 		return NULL;
-	return b->order == order && &nodes[b->node] == n ? b : NULL;
+	return b->order == order && &page_nodes[b->node] == n ? b : NULL;
 }
 
-static void block_free(struct page_node *n, struct page *p, unsigned order, enum page_contents c)
+void page_block_free(struct page_node *n, struct page *p, unsigned order, enum page_contents c)
 {
-	uint64_t frame = frame_of(p);
+	uint64_t frame = page_frame(p);
 	struct page *b;
 
 	while (order < PAGE_ORDER_MAX && (b = buddy_of(n, frame, order, c))) {
-		block_remove(n, b, c);
+		page_block_remove(n, b, c);
 		p->state = PAGE_NONE;
 		frame &= ~(1ul << order);
-		p = page_of_frame(frame);
+		p = page_at_frame(frame);
 		order++;
 	}
-	block_insert(n, p, order, c);
+	page_block_insert(n, p, order, c);
 }
 
 /* Takes 2^order frames out of one store; what is too much goes back in halves. */
@@ -163,10 +133,10 @@ static struct page *store_take(struct page_node *n, struct page_store *s, unsign
 		return NULL;
 	have = bit_lowest(fit);
 	p = list_first(&s->list[have], struct page, link);
-	block_remove(n, p, c);
+	page_block_remove(n, p, c);
 	while (have > order) {
 		have--;
-		block_insert(n, p + (1ul << have), have, c);
+		page_block_insert(n, p + (1ul << have), have, c);
 	}
 	return p;
 }
@@ -196,10 +166,10 @@ static void cache_drain(struct page_cache *cache, enum page_contents c, unsigned
 {
 	while (cache->count[c] > keep) {
 		struct page *p = cache->page[c][--cache->count[c]];
-		struct page_node *n = &nodes[p->node];
+		struct page_node *n = &page_nodes[p->node];
 
 		spin_lock(&n->lock);
-		block_free(n, p, 0, c);
+		page_block_free(n, p, 0, c);
 		spin_unlock(&n->lock);
 	}
 }
@@ -226,7 +196,7 @@ static struct page *cache_pop(enum page_contents c, int node, bool low)
 	if (!cache->count[c])
 		return NULL;
 	p = cache->page[c][cache->count[c] - 1];
-	if ((node != NODE_ANY && p->node != node) || (low && frame_of(p) >= LOW_FRAMES))
+	if ((node != NODE_ANY && p->node != node) || (low && page_frame(p) >= LOW_FRAMES))
 		return NULL;
 	cache->count[c]--;
 	return p;
@@ -272,8 +242,9 @@ static uint64_t free_frames(void)
 {
 	uint64_t sum = 0;
 
-	for (unsigned i = 0; i < node_count; i++)
-		sum += READ_ONCE(nodes[i].frames[DIRTY]) + READ_ONCE(nodes[i].frames[ZEROED]);
+	for (unsigned i = 0; i < page_node_used; i++)
+		sum += READ_ONCE(page_nodes[i].frames[DIRTY]) +
+		       READ_ONCE(page_nodes[i].frames[ZEROED]);
 	return sum;
 }
 
@@ -294,14 +265,14 @@ static struct page *take_from(struct page_node *n, unsigned order, unsigned flag
 static struct page *take_any(unsigned order, unsigned flags, int node, enum page_contents *c)
 {
 	unsigned wish = (unsigned)(node == NODE_ANY ? this_cpu(page_home) : node),
-		 first = wish < node_count ? wish : 0;
+		 first = wish < page_node_used ? wish : 0;
 	enum page_contents wanted = *c;
 
-	for (unsigned i = 0; i < node_count; i++) {
+	for (unsigned i = 0; i < page_node_used; i++) {
 		struct page *p;
 
 		*c = wanted;
-		p = take_from(&nodes[(first + i) % node_count], order, flags, c);
+		p = take_from(&page_nodes[(first + i) % page_node_used], order, flags, c);
 		if (p)
 			return p;
 	}
@@ -369,7 +340,7 @@ void page_get(struct page *p)
 static void release(struct page *p)
 {
 	uint64_t irq = cpu_irq_save();
-	struct page_node *n = &nodes[p->node];
+	struct page_node *n = &page_nodes[p->node];
 
 	charge_sub(p->charge, 1ul << p->order);
 	p->charge = NULL;
@@ -377,7 +348,7 @@ static void release(struct page *p)
 		cache_push(p, DIRTY);
 	} else {
 		spin_lock(&n->lock);
-		block_free(n, p, p->order, DIRTY);
+		page_block_free(n, p, p->order, DIRTY);
 		spin_unlock(&n->lock);
 	}
 	cpu_irq_restore(irq);
@@ -433,7 +404,7 @@ static bool scrub_node(struct page_node *n)
 		return false;
 	page_clear(page_virt(p), PAGE_SIZE << order);
 	irq = spin_lock_irq(&n->lock);
-	block_free(n, p, order, ZEROED);
+	page_block_free(n, p, order, ZEROED);
 	spin_unlock_irq(&n->lock, irq);
 	return true;
 }
@@ -442,8 +413,8 @@ bool page_scrub_some(void)
 {
 	/* Nobody waits for this: a sibling thread, or an emulator's next CPU, goes first. */
 	cpu_pause();
-	for (unsigned i = 0; i < node_count; i++)
-		if (READ_ONCE(nodes[i].frames[DIRTY]) && scrub_node(&nodes[i]))
+	for (unsigned i = 0; i < page_node_used; i++)
+		if (READ_ONCE(page_nodes[i].frames[DIRTY]) && scrub_node(&page_nodes[i]))
 			return true;
 	if (READ_ONCE(this_cpu(page_cache).count[DIRTY])) {
 		uint64_t irq = cpu_irq_save();
@@ -459,7 +430,7 @@ bool page_scrub_some(void)
 
 unsigned page_node_count(void)
 {
-	return node_count;
+	return page_node_used;
 }
 
 static void stats_add_node(const struct page_node *n, struct page_stats *out)
@@ -491,167 +462,16 @@ static void stats_add_caches(int node, struct page_stats *out)
 
 int page_stats_get(int node, struct page_stats *out)
 {
-	if (node != NODE_ANY && (node < 0 || (unsigned)node >= node_count))
+	if (node != NODE_ANY && (node < 0 || (unsigned)node >= page_node_used))
 		return -ENOENT;
 	*out = (struct page_stats){
 		.kernel = READ_ONCE(page_charge_kernel.pages) + page_early_count,
 		.total = node <= 0 ? page_early_count : 0,
 	};
-	for (unsigned i = 0; i < node_count; i++)
+	for (unsigned i = 0; i < page_node_used; i++)
 		if (node == NODE_ANY || (unsigned)node == i)
-			stats_add_node(&nodes[i], out);
+			stats_add_node(&page_nodes[i], out);
 	stats_add_caches(node, out);
 	out->free = out->dirty + out->zeroed;
-	return 0;
-}
-
-/* ---- intake ---------------------------------------------------------------------------------- */
-
-static void node_init(struct page_node *n)
-{
-	spin_init(&n->lock, "page", LOCK_PAGE);
-	for (unsigned zone = 0; zone < ZONES; zone++)
-		for (unsigned c = 0; c < CONTENTS; c++)
-			for (unsigned o = 0; o < ORDERS; o++)
-				list_init(&n->store[zone][c].list[o]);
-}
-
-/* Nodes up to this one exist from now on. */
-static void nodes_need(unsigned node)
-{
-	while (node_count <= node)
-		node_init(&nodes[node_count++]);
-}
-
-/* The largest aligned block that begins at `frame` and ends by `end`. */
-static unsigned order_fitting(uint64_t frame, uint64_t end)
-{
-	unsigned order = MIN(bit_highest(end - frame), (unsigned)PAGE_ORDER_MAX);
-
-	return frame ? MIN(order, bit_lowest(frame)) : order;
-}
-
-void page_add(hpa_t start, hpa_t end)
-{
-	uint64_t frame = start.v / PAGE_SIZE, last = end.v / PAGE_SIZE, irq;
-
-	if (frame >= last || range_count == ARRAY_COUNT(ranges))
-		return;
-	nodes_need(0);
-	ranges[range_count].start = frame;
-	ranges[range_count++].end = last;
-	irq = spin_lock_irq(&nodes[0].lock);
-	nodes[0].total += last - frame;
-	while (frame < last) {
-		unsigned order = order_fitting(frame, last);
-
-		block_free(&nodes[0], page_of_frame(frame), order, DIRTY);
-		frame += 1ul << order;
-	}
-	spin_unlock_irq(&nodes[0].lock, irq);
-}
-
-/*
- * Takes the block that begins at `frame` off node `from` if it is free, onto `out`, and renames
- * it if it is in use; returns the frames to step over: 0 when the block reached beyond `end`
- * and was halved.
- */
-static uint64_t move_block(struct page_node *from, uint16_t to, uint64_t frame, uint64_t end,
-			   struct list *out)
-{
-	struct page *p = page_of_frame(frame);
-	enum page_contents c = p->state == PAGE_FREE_ZEROED ? ZEROED : DIRTY;
-	unsigned half = p->order - 1u;
-
-	if (p->state == PAGE_NONE)
-		return 1;
-	if (p->state == PAGE_USED || p->state == PAGE_CACHED) {
-		p->node = to;
-		return 1ul << p->order;
-	}
-	block_remove(from, p, c);
-	if (order_fitting(frame, end) < p->order) {
-		block_insert(from, p, half, c);
-		block_insert(from, p + (1ul << half), half, c);
-		return 0;
-	}
-	list_push_back(&out[c], &p->link);
-	return 1ul << p->order;
-}
-
-/* A free block that began before `frame` is cut so that one begins there. */
-static void cut_at(struct page_node *n, uint64_t frame)
-{
-	for (unsigned order = 1; order <= PAGE_ORDER_MAX; order++) {
-		uint64_t head = ALIGN_DOWN(frame, 1ul << order);
-		struct page *p = page_of_frame(head);
-		enum page_contents c;
-
-		if (head == frame || !frame_is_ram(head) || p->order < order)
-			continue;
-		if (p->state != PAGE_FREE_DIRTY && p->state != PAGE_FREE_ZEROED)
-			continue;
-		c = p->state == PAGE_FREE_ZEROED ? ZEROED : DIRTY;
-		order = p->order;
-		if (head + (1ul << order) <= frame)
-			return;
-		block_remove(n, p, c);
-		for (uint64_t f = head, end = head + (1ul << order); f < end;) {
-			unsigned o = order_fitting(f, f < frame ? frame : end);
-
-			block_insert(n, page_of_frame(f), o, c);
-			f += 1ul << o;
-		}
-		return;
-	}
-}
-
-/* Node 0's part of [frame, end) into the two lists. */
-static void node_cede(uint64_t frame, uint64_t end, uint16_t to, struct list *out)
-{
-	uint64_t irq = spin_lock_irq(&nodes[0].lock);
-
-	nodes[0].total -= end - frame;
-	cut_at(&nodes[0], frame);
-	while (frame < end)
-		frame += move_block(&nodes[0], to, frame, end, out);
-	spin_unlock_irq(&nodes[0].lock, irq);
-}
-
-static void node_receive(struct page_node *n, uint64_t frames, struct list *in)
-{
-	uint64_t irq = spin_lock_irq(&n->lock);
-
-	n->total += frames;
-	for (unsigned c = 0; c < CONTENTS; c++)
-		while (!list_empty(&in[c])) {
-			struct page *p = list_first(&in[c], struct page, link);
-
-			list_remove(&p->link);
-			block_free(n, p, p->order, c);
-		}
-	spin_unlock_irq(&n->lock, irq);
-}
-
-int page_add_node(hpa_t start, uint64_t size, int node)
-{
-	uint64_t first = start.v / PAGE_SIZE, last = (start.v + size) / PAGE_SIZE;
-	struct list moved[CONTENTS];
-
-	if (start.v + size < start.v)
-		return -EINVAL;
-	if (node < 0 || node >= PAGE_NODE_MAX)
-		return -ENOSPC;
-	nodes_need((unsigned)node);
-	list_init(&moved[DIRTY]);
-	list_init(&moved[ZEROED]);
-	for (unsigned i = 0; node && i < range_count; i++) {
-		uint64_t frame = MAX(first, ranges[i].start), end = MIN(last, ranges[i].end);
-
-		if (frame >= end)
-			continue;
-		node_cede(frame, end, (uint16_t)node, moved);
-		node_receive(&nodes[node], end - frame, moved);
-	}
 	return 0;
 }

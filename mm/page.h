@@ -43,7 +43,7 @@ struct page {
 	};
 	uint32_t refs;		/* atomic */
 	uint8_t order;
-	uint8_t state;		/* private to mm/page.c */
+	uint8_t state;		/* private to mm/page_node.h */
 	uint16_t node;
 	struct charge *charge;
 };

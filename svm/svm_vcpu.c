@@ -110,7 +110,6 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	s->nmi_iret_rip = ~0ul;
 	s->virq_in_flight = s->window = false;
 	s->debug = (struct debugregs){ 0 };
-	fpu_area_init(s->fpu);
 	svm_flush_tlb(vcpu);
 }
 

@@ -89,7 +89,7 @@ void host_line_set(struct vdev *d, unsigned line, bool level);
  * it makes fewer while nobody listens.
  */
 bool host_line_heard(struct vdev *d, unsigned line);
-void host_msi(struct vdev *d, uint64_t address, uint32_t data);
+bool host_msi(struct vdev *d, uint64_t address, uint32_t data);	/* did an APIC take its vector? */
 #define HOST_LINE_MAX	4
 
 /*

@@ -48,7 +48,7 @@ static struct vioapic *vioapic_of(struct vdev *d)
  * The message of an entry, "Message Address Register Format"; bits 11:5 extend the
  * destination to 15 bits.
  */
-static void send(struct vioapic *a, uint64_t e)
+static bool send(struct vioapic *a, uint64_t e)
 {
 	uint64_t address = 0xfee00000 | (e >> 56) << 12 | FIELD(e, 55, 49) << 5;
 	uint32_t data = (uint32_t)(e & (ENTRY_VECTOR | BITS(10, 8) | ENTRY_LEVEL));
@@ -59,18 +59,32 @@ static void send(struct vioapic *a, uint64_t e)
 		address |= BIT(2);
 	if (e & ENTRY_LEVEL)
 		data |= BIT(14);
-	host_msi(&a->dev, address, data);
+	return host_msi(&a->dev, address, data);
 }
 
-/* A level pin that is high, open and not waiting for its EOI sends. */
+/*
+ * A level pin that is high, open and not waiting for its EOI sends. It waits for one only when a
+ * local APIC has taken the interrupt, else nobody would ever end it. Source: 82093AA data sheet,
+ * "Remote IRR".
+ */
 static void service(struct vioapic *a, unsigned pin)
 {
 	uint64_t *e = &a->entry[pin], state = *e & (ENTRY_LEVEL | ENTRY_MASKED | ENTRY_REMOTE);
 
 	if (!(a->lines & BIT(pin)) || state != ENTRY_LEVEL)
 		return;
-	*e |= ENTRY_REMOTE;
-	send(a, *e);
+	if (send(a, *e))
+		*e |= ENTRY_REMOTE;
+}
+
+void vioapic_retry(struct vdev *d)
+{
+	struct vioapic *a = vioapic_of(d);
+	uint64_t flags = host_lock(d);
+
+	for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++)
+		service(a, pin);
+	host_unlock(d, flags);
 }
 
 void vioapic_line(struct vdev *d, unsigned pin, bool level)
@@ -91,7 +105,7 @@ void vioapic_line(struct vdev *d, unsigned pin, bool level)
 		if (e & ENTRY_LEVEL)
 			service(a, pin);
 		else if (!(e & ENTRY_MASKED))
-			send(a, e);
+			(void)send(a, e);
 	}
 	host_unlock(d, flags);
 }

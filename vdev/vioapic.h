@@ -33,6 +33,8 @@ int vioapic_create(const struct vioapic_config *config, struct vdev **out);
 void vioapic_line(struct vdev *d, unsigned pin, bool level);
 /* Is the pin not masked? Takes no lock. */
 bool vioapic_open(struct vdev *d, unsigned pin);
+/* A local APIC may take what none took before: level interrupts that still wait are sent again. */
+void vioapic_retry(struct vdev *d);
 /*
  * The end of a level-triggered interrupt with this vector, broadcast by a local APIC. No
  * lock may be held.

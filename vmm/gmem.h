@@ -33,7 +33,7 @@ struct gmem_config {
 	void *arg;
 };
 
-/* Private to vmm/gmem.c. */
+/* Private to vmm/gmem.c and vmm/gmem_slots.c. */
 struct gmem_slot {
 	uint64_t base, size;
 	uintptr_t entries;	/* that of address a's 2 MiB is at entries + (a >> 21) * 8 */

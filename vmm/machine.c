@@ -158,6 +158,11 @@ void machine_eoi(struct vm *vm, unsigned vector)
 	vioapic_eoi(vm->machine->vioapic, (uint8_t)vector);
 }
 
+void machine_apic_changed(struct vm *vm)
+{
+	vioapic_retry(vm->machine->vioapic);
+}
+
 /* ---- devices ---- */
 
 struct region_row {

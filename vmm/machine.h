@@ -50,6 +50,9 @@ int machine_extint_acknowledge(struct vcpu *vcpu);	/* the vector, or -1 */
 /* A level-triggered vector was acknowledged in a local APIC. */
 void machine_eoi(struct vm *vm, unsigned vector);
 
+/* A vCPU's local APIC hears on, or to another name: it may take what nobody took before. */
+void machine_apic_changed(struct vm *vm);
+
 /* Real time (UTC, ns since 1970) at which the VM's clock was 0. */
 uint64_t machine_boot_wall_ns(struct vm *vm);
 

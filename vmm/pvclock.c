@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * KVM's paravirtual clock; see pvclock.h. Time = system_time + ((tsc - tsc_timestamp) <<
- * shift) * mult >> 32, with the VM's clock as system time. The version is odd while the page is
- * being written.
+ * shift) * mult >> 32, with the VM's clock as system time. Every vCPU's page holds the same line,
+ * from the moment at which the VM's clock last began to run: Linux reads another vCPU's page, and
+ * must not see time go back. The version is odd while the page is being written.
  */
 #include "vmm/pvclock.h"
 
@@ -46,12 +47,23 @@ static void scale(uint64_t hz, uint32_t *mult, int8_t *shift)
 	*shift = s;
 }
 
+/* The host's TSCs agree, and so do the guest's: each page tells the time on every vCPU. */
+static bool stable(const struct vm *vm)
+{
+	for (unsigned i = 1; i < vm->vcpu_count; i++)
+		if (READ_ONCE(vm->vcpu[i]->tsc_adjust) != READ_ONCE(vm->vcpu[0]->tsc_adjust))
+			return false;
+	return tsc_invariant || vm->vcpu_count == 1;
+}
+
 void pvclock_update(struct vcpu *vcpu)
 {
 	struct vm *vm = vcpu->vm;
 	gpa_t page = GPA(vcpu->pvclock.system_time_msr & ~SYSTEM_TIME_ENABLE);
 	struct pvclock_page p = {
-		.flags = tsc_invariant || vm->vcpu_count == 1 ? FLAG_TSC_STABLE : 0,
+		.tsc_timestamp = vm->clock_frozen_tsc + vcpu->tsc_adjust,
+		.system_time = vm->clock_frozen_ns,
+		.flags = stable(vm) ? FLAG_TSC_STABLE : 0,
 	};
 	uint32_t version, mult;
 
@@ -59,11 +71,12 @@ void pvclock_update(struct vcpu *vcpu)
 		return;
 	version = (vcpu->pvclock.version += 2);
 	p.version = version - 1;
-	p.tsc_timestamp = vcpu_guest_tsc(vcpu);
-	p.system_time = vm_clock_ns(vm);
 	scale(tsc_hz, &mult, &p.shift);
 	p.mult = mult;
 	/* A page that is no RAM (any more) is the guest's loss alone. */
+	if (gmem_write(&vm->gmem, page, &p.version, sizeof(p.version)))
+		return;
+	barrier();
 	if (gmem_write(&vm->gmem, page, &p, sizeof(p)))
 		return;
 	barrier();

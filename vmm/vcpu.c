@@ -7,6 +7,7 @@
 #include "vmm/vcpu.h"
 
 #include "cpu/cpu.h"
+#include "cpu/fpu.h"
 #include "cpu/ipi.h"
 #include "cpu/tsc.h"
 #include "include/errno.h"
@@ -73,6 +74,8 @@ static void put_state(struct vcpu *vcpu)
 	cpu_irq_restore(flags);
 }
 
+static void reset(struct vcpu *vcpu);
+
 /* Waits while the VM does not run; false: it ends. */
 static bool park(struct vcpu *vcpu)
 {
@@ -85,6 +88,24 @@ static bool park(struct vcpu *vcpu)
 	return alive;
 }
 
+/*
+ * INIT leaves time, memory types, extended state, the local APIC's mode and the interface to Keel
+ * alone. Source: Intel SDM 3, "Processor State Following Power-up, Reset, or INIT"; "x2APIC State
+ * Transitions".
+ */
+static void init_reset(struct vcpu *vcpu)
+{
+	static const enum reg kept[] = { REG_PAT, REG_XCR0, REG_TSC_AUX };
+	uint64_t value[ARRAY_COUNT(kept)];
+
+	put_state(vcpu);
+	for (unsigned i = 0; i < ARRAY_COUNT(kept); i++)
+		value[i] = vmm_ops->reg_get(vcpu, kept[i]);
+	reset(vcpu);
+	for (unsigned i = 0; i < ARRAY_COUNT(kept); i++)
+		vmm_ops->reg_set(vcpu, kept[i], value[i]);
+}
+
 static void init_ipi(struct vcpu *vcpu)
 {
 	if (vcpu->id == 0) {
@@ -95,7 +116,7 @@ static void init_ipi(struct vcpu *vcpu)
 		vm_stop_self(vcpu->vm, VM_STOP_RESET, 0);
 		return;
 	}
-	vcpu_reset(vcpu);
+	init_reset(vcpu);
 	vcpu->activity = VCPU_WAIT_SIPI;
 }
 
@@ -241,7 +262,8 @@ static void reset_segments(struct vcpu *vcpu)
 	vmm_ops->segment_set(vcpu, SEG_IDTR, &table);
 }
 
-void vcpu_reset(struct vcpu *vcpu)
+/* What power-up and INIT have in common. */
+static void reset(struct vcpu *vcpu)
 {
 	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
 	memset(&vcpu->event, 0, sizeof(vcpu->event));
@@ -249,13 +271,19 @@ void vcpu_reset(struct vcpu *vcpu)
 	vcpu->rip = 0xfff0;
 	vcpu->rflags = RFLAGS_ONE;
 	vcpu->activity = vcpu->id ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
+	vlapic_reset(vcpu);
+	vmm_ops->vcpu_reset(vcpu);
+	reset_segments(vcpu);
+}
+
+void vcpu_reset(struct vcpu *vcpu)
+{
 	vcpu->apic_base = VLAPIC_BASE | APIC_BASE_ENABLE | (vcpu->id ? 0 : APIC_BASE_BSP);
 	vcpu->tsc_adjust = 0;
 	vcpu->pvclock.system_time_msr = vcpu->pvclock.wall_clock_msr = 0;
-	vlapic_reset(vcpu);
 	msr_reset(vcpu);
-	vmm_ops->vcpu_reset(vcpu);
-	reset_segments(vcpu);
+	reset(vcpu);
+	fpu_area_init(vmm_ops->fpu(vcpu));
 	vmm_ops->tsc_offset_set(vcpu, vcpu->vm->tsc_offset);
 }
 
@@ -268,8 +296,14 @@ uint64_t vcpu_guest_tsc(const struct vcpu *vcpu)
 
 void vcpu_tsc_adjust(struct vcpu *vcpu, uint64_t value)
 {
-	vcpu->tsc_adjust = value;
+	bool changed = vcpu->tsc_adjust != value;
+
+	WRITE_ONCE(vcpu->tsc_adjust, value);
 	vmm_ops->tsc_offset_set(vcpu, vcpu->vm->tsc_offset + value);
+	/* This one's clock page, and whether one page may stand for all. */
+	if (unlikely(changed && vcpu->pvclock.system_time_msr))
+		for (unsigned i = 0; i < vcpu->vm->vcpu_count; i++)
+			vcpu_request(vcpu->vm->vcpu[i], VCPU_REQ_CLOCK);
 	if (unlikely(vcpu->vlapic.tsc_deadline))
 		vlapic_deadline_write(vcpu, vcpu->vlapic.tsc_deadline);
 }
@@ -400,7 +434,16 @@ static bool regs_valid(const struct vcpu *vcpu, const struct vcpu_loaded *n)
 	/* Goes into the host's MSR as it is, which knows 32 bits. */
 	if (n->reg[REG_TSC_AUX] >> 32)
 		return false;
-	return (n->reg[REG_XCR0] & ~p->xcr0_allowed) == 0 || n->reg[REG_XCR0] == XCR0_X87;
+	return n->reg[REG_XCR0] == XCR0_X87 ||
+	       (fpu_xcr0_valid(n->reg[REG_XCR0]) && !(n->reg[REG_XCR0] & ~p->xcr0_allowed));
+}
+
+static bool apic_base_valid(const struct vcpu *vcpu, uint64_t v)
+{
+	uint64_t bsp = vcpu->id ? 0 : APIC_BASE_BSP;
+	uint64_t mode = v & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
+
+	return v == (VLAPIC_BASE | bsp | mode) && mode != APIC_BASE_X2APIC;
 }
 
 int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
@@ -434,7 +477,7 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 		r->error = -EINVAL;
 	record_get(r, fpu, r->error ? 0 : vmm_ops->fpu_size());
 	err = version == 1 && !(n->requests & ~REQ_SAVED) &&
-	      (n->apic_base & PAGE_MASK) == VLAPIC_BASE && regs_valid(vcpu, &regs) &&
+	      apic_base_valid(vcpu, n->apic_base) && regs_valid(vcpu, &regs) &&
 	      (n->rflags & ~BITS(21, 0)) == 0 ? record_finish(r) : -EINVAL;
 	if (err)
 		goto out;

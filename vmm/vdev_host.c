@@ -130,9 +130,9 @@ bool host_line_heard(struct vdev *d, unsigned line)
 	return machine_line_heard(h->vm, &h->line[line]);
 }
 
-void host_msi(struct vdev *d, uint64_t address, uint32_t data)
+bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 {
-	vlapic_message(host_of(d)->vm, address, data);
+	return vlapic_message(host_of(d)->vm, address, data);
 }
 
 /* ---- regions, console, machine ---- */

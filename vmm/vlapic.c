@@ -88,12 +88,13 @@ static void error_set(struct vlapic *l, uint32_t bit)
 	}
 }
 
-void vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level)
+bool vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level)
 {
 	if (vector < 16 || !vlapic_sw_enabled(&vcpu->vlapic))
-		return;
+		return false;
 	irr_set(&vcpu->vlapic, vector, level);
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
+	return true;
 }
 
 static void eoi(struct vcpu *vcpu)
@@ -137,14 +138,13 @@ static bool physical_match(const struct vcpu *vcpu, uint32_t dest)
 	       (!vlapic_is_x2apic(vcpu) && (dest & 0xff) == 0xff);
 }
 
-static void deliver(struct vcpu *to, unsigned mode, unsigned vector, bool level)
+/* Did it take a vector, for which an EOI will come? ExtINT has no 8259 at this end of the bus. */
+static bool deliver(struct vcpu *to, unsigned mode, unsigned vector, bool level)
 {
 	switch (mode) {
 	case DELIVERY_FIXED:
 	case DELIVERY_LOWEST:
-	case DELIVERY_EXTINT:
-		vlapic_set_irr(to, vector, level);
-		break;
+		return vlapic_set_irr(to, vector, level);
 	case DELIVERY_NMI:
 		event_nmi(to);
 		break;
@@ -158,6 +158,7 @@ static void deliver(struct vcpu *to, unsigned mode, unsigned vector, bool level)
 	default:
 		break;
 	}
+	return false;
 }
 
 struct message {
@@ -166,9 +167,11 @@ struct message {
 	bool logical, level;
 };
 
-/* To all that match; "lowest priority" to the first of them that is enabled. */
-static void send(struct vm *vm, const struct message *m, const struct vcpu *except)
+/* To all that match; "lowest priority" to the first of them that is enabled. As deliver(). */
+static bool send(struct vm *vm, const struct message *m, const struct vcpu *except)
 {
+	bool taken = false;
+
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *to = vm->vcpu[i];
 
@@ -177,13 +180,14 @@ static void send(struct vm *vm, const struct message *m, const struct vcpu *exce
 			continue;
 		if (m->mode == DELIVERY_LOWEST && !vlapic_sw_enabled(&to->vlapic))
 			continue;
-		deliver(to, m->mode, m->vector, m->level);
+		taken |= deliver(to, m->mode, m->vector, m->level);
 		if (m->mode == DELIVERY_LOWEST)
-			return;
+			break;
 	}
+	return taken;
 }
 
-void vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
+bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
 {
 	struct message m = {
 		.dest = FIELD(address, 19, 12) | FIELD(address, 63, 40) << 8,
@@ -193,8 +197,10 @@ void vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
 		.level = data & BIT(15),
 	};
 
-	if (address >> 20 == 0xfee)
-		send(vm, &m, NULL);
+	/* A device's broadcast is of 8 bits, whatever the width of its hearers' ids. */
+	if (m.dest == 0xff && !m.logical)
+		m.dest = 0xffffffff;
+	return address >> 20 == 0xfee && send(vm, &m, NULL);
 }
 
 void vlapic_ipi(struct vcpu *from, uint64_t icr)
@@ -277,6 +283,7 @@ static void lvt_write(struct vcpu *vcpu, unsigned i, uint32_t value)
 {
 	struct vlapic *l = &vcpu->vlapic;
 	uint32_t old = l->lvt[i];
+	bool heard = vlapic_timer_heard(l);
 
 	value &= vlapic_lvt_mask[i];
 	if (!vlapic_sw_enabled(l))
@@ -287,6 +294,8 @@ static void lvt_write(struct vcpu *vcpu, unsigned i, uint32_t value)
 		l->timer_initial = 0;
 		l->timer_due_ns = l->tsc_deadline = 0;
 		timer_cancel(&l->timer);
+	} else if (!heard && vlapic_timer_heard(l)) {
+		vlapic_timer_unmasked(vcpu);
 	}
 	if (i == LVT_LINT0)
 		vcpu->event.look = true;
@@ -295,11 +304,14 @@ static void lvt_write(struct vcpu *vcpu, unsigned i, uint32_t value)
 static void svr_write(struct vcpu *vcpu, uint32_t value)
 {
 	struct vlapic *l = &vcpu->vlapic;
+	bool before = vlapic_sw_enabled(l);
 
 	l->svr = value & (SVR_ENABLE | 0xff | SVR_FOCUS);
 	if (!vlapic_sw_enabled(l))
 		for (unsigned i = 0; i < LVT_COUNT; i++)
 			l->lvt[i] |= LVT_MASKED;
+	else if (!before)
+		machine_apic_changed(vcpu->vm);
 }
 
 void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
@@ -323,9 +335,11 @@ void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
 		break;
 	case REG_LDR:
 		l->ldr = value & 0xff000000;
+		machine_apic_changed(vcpu->vm);
 		break;
 	case REG_DFR:
 		l->dfr = value | 0x0fffffff;
+		machine_apic_changed(vcpu->vm);
 		break;
 	case REG_SVR:
 		svr_write(vcpu, value);

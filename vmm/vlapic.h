@@ -49,12 +49,13 @@ int vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value) must_check
 void vlapic_deadline_write(struct vcpu *vcpu, uint64_t deadline);	/* MSR_TSC_DEADLINE */
 int vlapic_base_write(struct vcpu *vcpu, uint64_t value) must_check;
 
-/* An interrupt for this vCPU; any context. Kicks it if needed. */
-void vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level);
+/* An interrupt for this vCPU; any context. Kicks it if needed. False: its APIC does not take it. */
+bool vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level);
 /*
  * A message as an IOAPIC or a device sends it (SDM 3, "Message Signalled Interrupts"); any context.
+ * True: a local APIC took its vector, and an EOI will follow if it is level-triggered.
  */
-void vlapic_message(struct vm *vm, uint64_t address, uint32_t data);
+bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data);
 void vlapic_ipi(struct vcpu *from, uint64_t icr);
 
 static inline bool vlapic_irr_any(const struct vlapic *l)

@@ -31,6 +31,13 @@ static uint64_t period_ns(const struct vlapic *l)
 	return (uint64_t)l->timer_initial * divider(l);
 }
 
+bool vlapic_timer_heard(const struct vlapic *l)
+{
+	uint32_t lvt = READ_ONCE(l->lvt[LVT_TIMER]);
+
+	return !(lvt & LVT_MASKED) && (lvt & LVT_VECTOR) >= 16 && vlapic_sw_enabled(l);
+}
+
 /* True if its vector was still waiting to be taken. */
 static bool timer_fire(struct vlapic *l)
 {
@@ -39,7 +46,7 @@ static bool timer_fire(struct vlapic *l)
 	bool waits = READ_ONCE(l->irr[v / 64]) & BIT(v % 64);
 
 	if (!(lvt & LVT_MASKED))
-		vlapic_set_irr(vlapic_vcpu(l), v, false);
+		(void)vlapic_set_irr(vlapic_vcpu(l), v, false);
 	return waits;
 }
 
@@ -116,6 +123,9 @@ void vlapic_timer_expired(struct timer *t)
 	}
 	if (!due)
 		return;
+	/* A periodic one that reaches nobody rests until it does: vlapic_timer_unmasked(). */
+	if (due <= now && vlapic_timer_mode(l) == TIMER_PERIODIC && !vlapic_timer_heard(l))
+		return;
 	if (due <= now) {
 		waits = timer_fire(l);
 		next = vlapic_timer_mode(l) == TIMER_PERIODIC ? next_due(l, due, now, waits) : 0;
@@ -136,6 +146,19 @@ void vlapic_timer_rearm(struct vcpu *vcpu)
 		arm_deadline(l);
 	else
 		arm_due(l);
+}
+
+void vlapic_timer_unmasked(struct vcpu *vcpu)
+{
+	struct vlapic *l = &vcpu->vlapic;
+	uint64_t now = vm_clock_ns(vcpu->vm), due = READ_ONCE(l->timer_due_ns);
+
+	if (vlapic_timer_mode(l) != TIMER_PERIODIC || !due)
+		return;
+	if (due <= now)
+		__atomic_compare_exchange_n(&l->timer_due_ns, &due, next_due(l, due, now, false),
+					    false, __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
+	vlapic_timer_rearm(vcpu);
 }
 
 uint32_t vlapic_timer_current(struct vcpu *vcpu)

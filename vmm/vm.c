@@ -146,6 +146,11 @@ uint64_t vm_clock_ns(const struct vm *vm)
 
 uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns)
 {
+	int64_t offset = (int64_t)vm->clock_offset_ns;
+
+	/* A guest may be older than its host: then the offset is negative. */
+	if (offset < 0)
+		return ns > (uint64_t)-offset ? ns + vm->clock_offset_ns : 0;
 	return ns > ~0ull - vm->clock_offset_ns ? ~0ull : ns + vm->clock_offset_ns;
 }
 
@@ -161,13 +166,18 @@ static void clock_stop(struct vm *vm)
 		vlapic_freeze(vm->vcpu[i]);
 }
 
-/* All vCPUs are parked or not yet started: the TSC, too, goes on where it stood. */
+/*
+ * All vCPUs are parked or not yet started: the TSC, too, goes on where it stood. Both begin at one
+ * reading of the host's, so that clock_frozen_tsc was clock_frozen_ns for as long as they run.
+ */
 static void clock_start(struct vm *vm)
 {
+	uint64_t tsc = tsc_read();
+
 	if (vm->clock_running)
 		return;
-	vm->clock_offset_ns = clock_ns() - vm->clock_frozen_ns;
-	vm->tsc_offset = vm->clock_frozen_tsc - tsc_read();
+	vm->clock_offset_ns = tsc_to_ns(tsc - tsc_base) - vm->clock_frozen_ns;
+	vm->tsc_offset = vm->clock_frozen_tsc - tsc;
 	vm->clock_running = true;
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *v = vm->vcpu[i];
@@ -317,7 +327,6 @@ int vm_start(struct vm *vm)
 	if (vm->state != VM_CREATED) {
 		err = -EBUSY;
 	} else {
-		vm->clock_frozen_tsc = 0;
 		vm->start_tsc = tsc_read();
 		clock_start(vm);
 		vm->state = VM_RUNNING;

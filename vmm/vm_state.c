@@ -29,13 +29,16 @@ int vm_save_state(struct vm *vm, struct record_writer *w)
 	return 0;
 }
 
+/* As devices bound their moments: nothing that is computed from it overflows. */
+#define CLOCK_MAX_NS	BIT(62)
+
 static int load_head(struct vm *vm, struct record_reader *r, uint32_t version)
 {
 	bool same = version == 1 && record_get_u32(r) == vm->vcpu_count;
 	uint64_t ns, tsc;
 
 	same &= record_get_u64(r) == vm->config.memory;
-	ns = record_get_u64(r);
+	ns = record_get_below(r, 8, CLOCK_MAX_NS);
 	tsc = record_get_u64(r);
 	if (!same || record_finish(r))
 		return -EINVAL;

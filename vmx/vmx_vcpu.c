@@ -228,7 +228,6 @@ void vmx_vcpu_reset(struct vcpu *vcpu)
 	vmx_reg_set(vcpu, REG_XCR0, XCR0_X87);
 	*s->vtpr = 0;
 	s->rip = s->rsp = s->rflags = ~0ul;
-	fpu_area_init(s->fpu);
 	vmx_flush_tlb(vcpu);
 }
 

@@ -57,6 +57,45 @@ static void place_code(void)
 				(uint8_t)bits[i].code[k];
 }
 
+/* What another processor leaves for the boot processor, by the code below. */
+#define MAILBOX		0x600
+#define MAIL_DONE	((volatile uint8_t *)(MAILBOX + 0ul))
+#define MAIL(n)		(*(volatile uint32_t *)(MAILBOX + 4ul * (n)))
+#define RDMSR_TO_MAIL(low, high, at) MSR_IS(low, high) "\x0f\x32\x66\xa3" at "\x06"
+#define TELL(n) "\xc6\x06\x00\x06" n "\xfa\xf4\xeb\xfd"
+
+/* TSC_ADJUST, PAT (its low half, written twice) and the APIC's mode are not INIT's to change. */
+static const char before_init[] = X2APIC_ON
+	MSR_IS("\x3b", "\x00") VALUE_IS("\x78", "\x56", "\x34", "\x12") WRMSR
+	"\x66\xb9\x77\x02\x00\x00" VALUE_IS("\x06", "\x05", "\x04", "\x01") WRMSR TELL("\x01");
+static const char after_init[] =
+	RDMSR_TO_MAIL("\x3b", "\x00", "\x04") "\x66\xb9\x77\x02\x00\x00\x0f\x32\x66\xa3\x08\x06"
+	RDMSR_TO_MAIL("\x1b", "\x00", "\x0c") TELL("\x02");
+
+static bool run_there(const char *code, unsigned size, uint8_t done)
+{
+	for (unsigned k = 0; k < size; k++)
+		((volatile uint8_t *)(FIRST_PAGE * 4096ul))[k] = (uint8_t)code[k];
+	wrmsr(ICR, 1ul << 32 | ICR_INIT);
+	wrmsr(ICR, 1ul << 32 | ICR_SIPI | FIRST_PAGE);
+	for (unsigned i = 0; i < 2000000 && *MAIL_DONE != done; i++)
+		pause();
+	return *MAIL_DONE == done;
+}
+
+static void init_keeps(void)
+{
+	*MAIL_DONE = 0;
+	if (!run_there(before_init, sizeof(before_init) - 1, 1)) {
+		skip("init_keeps", "there is no other processor");
+		return;
+	}
+	check(run_there(after_init, sizeof(after_init) - 1, 2), "restarts", "after INIT");
+	check(MAIL(1) == 0x12345678, "tsc_adjust", "%x", MAIL(1));
+	check(MAIL(2) == 0x01040506, "pat", "%x", MAIL(2));
+	check((MAIL(3) & 0xc00) == 0xc00, "apic_mode", "%x", MAIL(3));
+}
+
 static void on_nmi(struct frame *frame)
 {
 	(void)frame;
@@ -91,10 +130,11 @@ static void send(void)
 void test_main(void)
 {
 	random_seed(7);
+	apic_init(APIC_X2APIC);
+	init_keeps();
 	place_code();
 	trap_set(VEC_NMI, on_nmi);
 	trap_count_set(VEC, &ticks);
-	apic_init(APIC_X2APIC);
 	apic_write(APIC_TIMER_DIV, TIMER_DIV_1);
 	apic_write(APIC_LVT_TIMER, LVT_PERIODIC | VEC);
 	apic_write(APIC_TIMER_INIT, 1);

@@ -169,6 +169,11 @@ uint64_t fpu_xcr0(void)
 	return XCR0_X87 | XCR0_SSE | XCR0_AVX;
 }
 
+void fpu_area_init(void *area)
+{
+	memset(area, 0, FPU_SIZE);
+}
+
 bool fpu_xcr0_valid(uint64_t xcr0)
 {
 	return xcr0 & XCR0_X87 && !(xcr0 & XCR0_AVX && !(xcr0 & XCR0_SSE));

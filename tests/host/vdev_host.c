@@ -95,7 +95,7 @@ bool host_line_heard(struct vdev *d, unsigned line)
 	return !vdev_host_of(d)->unheard;
 }
 
-void host_msi(struct vdev *d, uint64_t address, uint32_t data)
+bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 {
 	struct vdev_host *h = d->host;
 
@@ -104,6 +104,7 @@ void host_msi(struct vdev *d, uint64_t address, uint32_t data)
 		h->message[h->message_count].data = data;
 	}
 	h->message_count++;
+	return !h->deaf;
 }
 
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,

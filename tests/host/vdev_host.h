@@ -24,6 +24,7 @@ struct vdev_host {
 	struct { uint64_t address; uint32_t data; } message[VDEV_HOST_MESSAGES];
 	/* those beyond VDEV_HOST_MESSAGES are only counted */
 	unsigned message_count;
+	bool deaf;				/* no local APIC takes them */
 	struct {
 		enum host_space space;
 		uint64_t base, size;

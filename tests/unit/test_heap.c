@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mm/heap.c mm/page.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
- * tests/host/panic.c tests/host/log.c */
+/* links: mm/heap.c mm/page.c mm/page_intake.c tests/host/memory.c tests/host/percpu.c
+ * tests/host/spinlock.c tests/host/panic.c tests/host/log.c */
 /*
  * Objects of every size: zeroed, aligned, apart from each other; random allocations against a
  * model; out of memory; nothing left.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mm/paging.c mm/paging_host.c mm/page_init.c mm/page.c tests/host/memory.c
+/* links: mm/paging.c mm/paging_host.c mm/page_init.c mm/page.c mm/page_intake.c tests/host/memory.c
  * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c */
 /*
  * The kernel's map built from a machine's memory map, by the real mm/kmap.c (compiled here, with

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mm/page.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
- * tests/host/log.c */
+/* links: mm/page.c mm/page_intake.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
+ * tests/host/panic.c tests/host/log.c */
 /*
  * The page allocator against a simple model: no frame is handed out twice, what is zeroed is zero,
  * everything comes back and merges, charges and the reserve hold.

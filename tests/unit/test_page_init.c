@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mm/page_init.c mm/page.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
- * tests/host/panic.c tests/host/log.c */
+/* links: mm/page_init.c mm/page.c mm/page_intake.c tests/host/memory.c tests/host/percpu.c
+ * tests/host/spinlock.c tests/host/panic.c tests/host/log.c */
 /*
  * A machine's memory map becomes free pages: nothing below 1 MiB, nothing reserved, nothing twice;
  * RAM above 4 GiB comes second; the page array is backed for all of it, out of the right memory.

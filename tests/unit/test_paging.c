@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c tests/host/memory.c
- * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c */
+/* links: mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c
+ * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
+ * */
 /*
  * The page-table walker on all three formats. The real mm/paging.c is compiled here with its store
  * observed: after each store every probed address must translate as before the operation or as

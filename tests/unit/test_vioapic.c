@@ -195,11 +195,29 @@ static void test_saved(void **state)
 	vdev_host_detach(f);
 }
 
+/* Remote IRR is for what a local APIC has taken: else nobody would end it. */
+static void test_deaf(void **state)
+{
+	(void)state;
+	entry(9, 0, 0x51 | LEVEL);
+	h->deaf = true;
+	vioapic_line(d, 9, true);
+	assert_int_equal(h->message_count, 1);
+	assert_false(get(0x10 + 2 * 9) & REMOTE);
+	h->deaf = false;
+	vioapic_retry(d);
+	assert_int_equal(h->message_count, 2);
+	assert_true(get(0x10 + 2 * 9) & REMOTE);
+	vioapic_retry(d);
+	assert_int_equal(h->message_count, 2);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_registers), CASE(test_edge), CASE(test_level), CASE(test_level_mask),
+		CASE(test_deaf),
 		CASE(test_saved),
 	};
 

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vm_check.c vmm/vcpu.c
  * vmm/vlapic.c vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c
- * vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c
- * vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c
- * vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c
- * lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c
- * vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c
- * vdev/vpci.c vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
- * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
- * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+ * vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/gmem_slots.c
+ * vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c
+ * vmm/decode.c vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c
+ * lib/record.c lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c
+ * mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c
+ * vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c vdev/vdebug_exit.c
+ * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
+ * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
+ * tests/host/tsc.c */
 /*
  * The saved form of a whole vm on a back end without a chip: save, load, save is byte-identical;
  * hostile input is refused and harms nothing.
@@ -164,6 +165,7 @@ static void state_that_the_host_would_load(void **state)
 	} bad[] = {
 		{ REG_TSC_AUX, 1ul << 32 }, { REG_DR6, 1ul << 32 }, { REG_DR7, 1ul << 40 },
 		{ REG_DEBUGCTL, 1 }, { REG_SPEC_CTRL, 1 }, { REG_XCR0, XCR0_X87 | 1ul << 62 },
+		{ REG_XCR0, 0 }, { REG_XCR0, XCR0_X87 | XCR0_AVX },
 		{ REG_CR0, 1ul << 32 }, { REG_CR4, CR4_VMXE }, { REG_EFER, EFER_SVME },
 		{ REG_CR8, 16 }, { REG_CR3, 1ul << 60 },
 	};
@@ -185,6 +187,40 @@ static void state_that_the_host_would_load(void **state)
 	}
 	assert_int_equal(load(two, a, save(one, a)), 0);
 	vm_put(one);
+	vm_put(two);
+}
+
+/* A guest that is older than the host it comes to: its clocks go on and its timers are armed. */
+static void older_than_its_host(void **state)
+{
+	static uint8_t a[STATE_MAX];
+	struct vm *one = make_vm(), *two;
+	uint64_t ns, tsc, early = host_tsc;
+	size_t n;
+
+	(void)state;
+	run_clock(one);
+	vlapic_write(one->vcpu[0], REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(one->vcpu[0], REG_LVT_TIMER, 0x40);
+	vlapic_write(one->vcpu[0], REG_TIMER_DIVIDE, 11);
+	host_tsc += 1000ul * 1000000000;
+	vlapic_write(one->vcpu[0], REG_TIMER_INITIAL, 5000);
+	fake_pause(one);
+	n = save(one, a);
+	ns = vm_clock_ns(one);
+	tsc = one->clock_frozen_tsc;
+	vm_put(one);
+	host_tsc = early;
+	two = make_vm();
+	assert_int_equal(load(two, a, n), 0);
+	run_clock(two);
+	assert_int_equal(vm_clock_ns(two), ns);
+	assert_int_equal(vcpu_guest_tsc(two->vcpu[0]), tsc);
+	assert_in_range(vm_clock_to_host(two, ns + 700), clock_ns() + 600, clock_ns() + 800);
+	assert_int_equal(vm_clock_to_host(two, 5), 0);
+	host_tsc += 6000;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(two->vcpu[0]), 0x40);
 	vm_put(two);
 }
 
@@ -232,6 +268,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(save_load_save), cmocka_unit_test(there_and_back),
+		cmocka_unit_test(older_than_its_host),
 		 cmocka_unit_test(hostile_state),
 		cmocka_unit_test(wrong_shape), cmocka_unit_test(state_that_the_host_would_load),
 	};

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu.c vmm/vlapic.c
  * vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c
- * vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/emulate.c vmm/emulate_memory.c
- * vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load.c
- * vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c lib/format.c
- * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c vdev/vpic.c vdev/vioapic.c
- * vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c
- * vdev/vpost.c vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
- * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
- * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+ * vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/gmem_slots.c vmm/emulate.c
+ * vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c
+ * vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c
+ * lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c
+ * mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c
+ * vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c vdev/vdebug_exit.c
+ * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
+ * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
+ * tests/host/tsc.c */
 /*
  * A vCPU of a whole vm on a back end without a chip: the local APIC and its timer, MSR and
  * CPUID policies, events.
@@ -21,6 +22,7 @@
 
 #include "kernel/log.h"
 #include "tests/host/vm_test.h"
+#include "vdev/vacpi.h"
 #include "vmm/exit.h"
 #include "vmm/machine.h"
 #include "vmm/msr.h"
@@ -230,6 +232,86 @@ static void apic_timer_unheard(void **state)
 	vm_put(vm);
 }
 
+/* A periodic timer that reaches nobody costs the host nothing; heard again, it is on time. */
+static void apic_timer_masked(void **state)
+{
+	static const uint32_t deaf[] = { LVT_MASKED | 0x40, 0x0f };
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	uint64_t start;
+
+	(void)state;
+	run_clock(vm);
+	for (unsigned i = 0; i < ARRAY_COUNT(deaf); i++) {
+		vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+		vlapic_write(v, REG_TIMER_DIVIDE, 11);
+		vlapic_write(v, REG_LVT_TIMER, deaf[i] | TIMER_PERIODIC << 17);
+		start = vm_clock_ns(vm);
+		vlapic_write(v, REG_TIMER_INITIAL, 100000);
+		for (unsigned k = 0; k < 1000; k++) {
+			host_tsc += 10000;
+			fake_timers_run();
+		}
+		assert_int_equal(v->vlapic.timer_due_ns, start + 100000);
+		assert_false(vlapic_irr_any(&v->vlapic));
+		vlapic_write(v, REG_LVT_TIMER, 0x40 | TIMER_PERIODIC << 17);
+		/* What passed meanwhile is not made up for: the next multiple is the next tick. */
+		fake_timers_run();
+		assert_false(vlapic_irr_any(&v->vlapic));
+		assert_in_range(v->vlapic.timer_due_ns, vm_clock_ns(vm) + 1,
+				vm_clock_ns(vm) + 100000);
+		assert_int_equal((v->vlapic.timer_due_ns - start) % 100000, 0);
+		host_tsc += 100000;
+		fake_timers_run();
+		assert_int_equal(vlapic_pending(v), 0x40);
+		vlapic_write(v, REG_SVR, 0xff);
+		vlapic_reset(v);
+	}
+	vm_put(vm);
+}
+
+/* A device's message tells whether an APIC took it; its broadcast is heard in x2APIC mode too. */
+static void messages(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	assert_false(vlapic_message(vm, 0xfee00000, 0x41));	/* switched off */
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	assert_true(vlapic_message(vm, 0xfee00000, 0x41));
+	assert_false(vlapic_message(vm, 0xfee05000, 0x42));	/* nobody's */
+	assert_false(vlapic_message(vm, 0xfee00000, 0x0f));
+	assert_false(vlapic_message(vm, 0xfee00000, DELIVERY_NMI << 8));
+	assert_false(vlapic_message(vm, 0xfee00000, DELIVERY_EXTINT << 8 | 0x43));
+	assert_int_equal(vlapic_base_write(v, v->apic_base | APIC_BASE_X2APIC), 0);
+	assert_true(vlapic_message(vm, 0xfeeff000, 0x44));
+	vlapic_ipi(v, 0xfful << 32 | 0x45);			/* CPU 255 */
+	assert_int_equal(v->vlapic.irr[1], BIT(0x41 - 64) | BIT(0x44 - 64));
+	vm_put(vm);
+}
+
+/* A level that nobody took is sent again once somebody may take it. */
+static void level_waits_for_an_apic(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	/* GSI 9, level, vector 0x51, to CPU 0; the power button holds it up. */
+	bus_write(vm, HOST_MMIO, 0xfec00000, 4, 0x10 + 2 * 9);
+	bus_write(vm, HOST_MMIO, 0xfec00010, 4, 0x51 | 1 << 15);
+	bus_write(vm, HOST_PORT, VACPI_SMI_PORT, 1, VACPI_ENABLE);
+	bus_write(vm, HOST_PORT, VACPI_EVENT_PORT + 2, 2, 1 << 8);
+	vm_power_button(vm);
+	assert_false(vlapic_irr_any(&v->vlapic));
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	assert_int_equal(vlapic_pending(v), 0x51);
+	vm_put(vm);
+}
+
 /*
  * A shorthand goes before the destination, in every delivery mode: an NMI or INIT to oneself
  * is not one to CPU 0.
@@ -432,7 +514,9 @@ int main(void)
 		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules),
 		cmocka_unit_test(apic_timer), cmocka_unit_test(shorthands),
 		cmocka_unit_test(apic_timer_fires_once), cmocka_unit_test(apic_timer_late_callback),
-		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(every_msr),
+		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(apic_timer_masked),
+		cmocka_unit_test(messages), cmocka_unit_test(level_waits_for_an_apic),
+		cmocka_unit_test(every_msr),
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
 		cmocka_unit_test(unknown_msrs_are_counted),
