@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "kernel/timer.h"
 #include "svm/vmcb.h"
 #include "vmm/vcpu.h"
 
@@ -18,6 +19,8 @@ struct svm_vcpu {
 	hpa_t host_vmcb;		/* that CPU's */
 	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if
 					 * none was seen */
+	struct timer nmi_timer;		/* ends guest mode soon: an NMI waits that nothing else
+					 * makes room for */
 	int cpu;			/* whose ASID it has; -1: none's */
 	bool loaded;			/* FPU, XCR0, DR0-3, TSC_AUX are in the CPU */
 	bool ready;			/* loaded, and with an ASID that holds: svm_load() has
@@ -73,6 +76,8 @@ void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 bool svm_run(struct vcpu *vcpu);
 
 /* svm_inject.c */
+void svm_nmi_init(struct vcpu *vcpu);
+void svm_nmi_fini(struct vcpu *vcpu);		/* thread context */
 void svm_inject(struct vcpu *vcpu);		/* GIF clear, last thing before entry */
 /* After an exit: what became of the injected event. */
 void svm_delivered(struct vcpu *vcpu);

@@ -69,6 +69,7 @@ int svm_vcpu_init(struct vcpu *vcpu)
 	s->fpu = fpu;
 	s->cpu = -1;
 	vcpu->arch = s;
+	svm_nmi_init(vcpu);
 	vmcb_init(vcpu, s->vmcb);
 	return 0;
 }
@@ -79,6 +80,7 @@ void svm_vcpu_fini(struct vcpu *vcpu)
 
 	if (!s)
 		return;
+	svm_nmi_fini(vcpu);
 	page_put(page_of(s->vmcb_hpa));
 	heap_free(s->fpu);
 	heap_free(s);
@@ -183,6 +185,7 @@ void svm_leave_cpu(struct vcpu *vcpu)
 
 	if (!s || !s->loaded)
 		return;
+	svm_nmi_unmask(vcpu);		/* a saved mask waits for an IRET that is yet to come */
 	if (fpu_xcr0()) {
 		s->xcr0 = cpu_xgetbv(0);
 		(void)!cpu_xsetbv_safe(0, fpu_xcr0());

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c vmm/event.c lib/record.c lib/format.c
- * tests/host/percpu.c tests/host/panic.c tests/host/log.c */
+ * tests/host/percpu.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
  * The SVM back end without a chip: every register and segment comes back as it was set (so a saved
  * vCPU is the one that ran), the auditor names each field that VMRUN would refuse, and events are
@@ -15,6 +15,7 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/registers.h"
+#include "cpu/tsc.h"
 #include "kernel/trace.h"
 #include "svm/svm.h"
 #include "vmm/machine.h"
@@ -66,6 +67,22 @@ int machine_extint_acknowledge(struct vcpu *v)
 	return extint;
 }
 
+void timer_init(struct timer *t, void (*fn)(struct timer *t))
+{
+	*t = (struct timer){ .fn = fn, .cpu = -1 };
+}
+
+void timer_set(struct timer *t, uint64_t deadline_ns)
+{
+	t->cpu = 0;
+	t->deadline_ns = deadline_ns;
+}
+
+void timer_cancel_sync(struct timer *t)
+{
+	t->cpu = -1;
+}
+
 void exit_shutdown(struct vcpu *v)
 {
 	(void)v;
@@ -87,6 +104,7 @@ static int setup(void **state)
 	arch.vmcb = &vmcb;
 	arch.nmi_iret_rip = ~0ul;
 	vcpu.arch = &arch;
+	svm_nmi_init(&vcpu);
 	vcpu.vm = &vm;
 	vmcb.efer = EFER_SVME | EFER_LME | EFER_LMA;
 	vmcb.cr0 = CR0_PE | CR0_PG | CR0_ET;
@@ -320,6 +338,38 @@ static void nmi_until_iret(void **state)
 	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI);
 }
 
+/* Behind a handler the IRET's exit is the occasion; behind what is shorter a timer makes one. */
+static void nmi_that_waits(void **state)
+{
+	(void)state;
+	host_tsc = 1000;
+	event_nmi(&vcpu);
+	event_nmi(&vcpu);
+	svm_inject(&vcpu);
+	assert_int_equal(arch.nmi_timer.cpu, -1);
+	vmcb.event_inject = 0;
+	vcpu.rip = arch.nmi_iret_rip = 0x100;
+	svm_inject(&vcpu);
+	assert_int_equal(arch.nmi_timer.cpu, 0);
+	assert_true(arch.nmi_timer.deadline_ns > clock_ns() && arch.nmi_timer.deadline_ns < 1000000);
+	/* Done, but another event goes first; then a shadow. */
+	svm_nmi_fini(&vcpu);
+	vcpu.rip = 0x200;
+	event_ud(&vcpu);
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | EVENT_EXCEPTION << 8 | EXC_UD);
+	assert_int_equal(arch.nmi_timer.cpu, 0);
+	svm_nmi_fini(&vcpu);
+	vcpu.event.shadow = EVENT_SHADOW_STI;
+	svm_inject(&vcpu);
+	assert_int_equal(arch.nmi_timer.cpu, 0);
+	svm_nmi_fini(&vcpu);
+	vcpu.event.shadow = 0;
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI);
+	assert_int_equal(arch.nmi_timer.cpu, -1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -327,6 +377,7 @@ int main(void)
 		cmocka_unit_test_setup(mode_follows_cs, setup), cmocka_unit_test_setup(auditor, setup),
 		cmocka_unit_test_setup(inject_exception, setup), cmocka_unit_test_setup(inject_interrupt, setup),
 		cmocka_unit_test_setup(windows, setup), cmocka_unit_test_setup(nmi_until_iret, setup),
+		cmocka_unit_test_setup(nmi_that_waits, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
