@@ -175,12 +175,6 @@ static void iret(struct vcpu *vcpu, struct vmcb *v)
 	vcpu->event.look = true;
 }
 
-static void task_switch(struct vcpu *vcpu, struct vmcb *v)
-{
-	(void)v;
-	exit_task_switch(vcpu);
-}
-
 static void shutdown(struct vcpu *vcpu, struct vmcb *v)
 {
 	(void)v;
@@ -221,7 +215,7 @@ const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	[SVM_EXIT_INVLPGA] = { "invlpga", undefined },
 	[SVM_EXIT_IOIO] = { "io", ioio },
 	[SVM_EXIT_MSR] = { "msr", msr },
-	[SVM_EXIT_TASK_SWITCH] = { "task_switch", task_switch },
+	[SVM_EXIT_TASK_SWITCH] = { "task_switch", NULL },
 	[SVM_EXIT_SHUTDOWN] = { "shutdown", shutdown },
 	[SVM_EXIT_VMRUN] = { "vmrun", undefined },
 	[SVM_EXIT_VMMCALL] = { "hypercall", hypercall },

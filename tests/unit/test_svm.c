@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c vmm/event.c lib/record.c lib/format.c
- * tests/host/percpu.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c svm/svm_vcpu.c vmm/event.c lib/record.c
+ * lib/format.c mm/page.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
+ * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
  * The SVM back end without a chip: every register and segment comes back as it was set (so a saved
  * vCPU is the one that ran), the auditor names each field that VMRUN would refuse, and events are
@@ -18,6 +19,7 @@
 #include "cpu/tsc.h"
 #include "kernel/trace.h"
 #include "svm/svm.h"
+#include "tests/host/memory.h"
 #include "vmm/machine.h"
 
 static struct vmcb vmcb;
@@ -36,6 +38,45 @@ bool errata_has(enum erratum e)
 {
 	return e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq;
 }
+
+/* ---- what svm_vcpu.c stands on ---- */
+
+struct svm_cpu svm_cpu PERCPU;
+hpa_t svm_iopm, svm_msrpm;
+
+hpa_t gmem_root(const struct gmem *g)
+{
+	(void)g;
+	return HPA(0x5000);
+}
+
+uint64_t fpu_xcr0(void)
+{
+	return 0;
+}
+
+size_t fpu_area_size(void)
+{
+	return 512;
+}
+
+void fpu_area_init(void *area)
+{
+	memset(area, 0, 512);
+}
+
+void fpu_save(void *area)
+{
+	(void)area;
+}
+
+int fpu_restore(const void *area)
+{
+	(void)area;
+	return 0;
+}
+
+/* ---- what svm_inject.c stands on ---- */
 
 int vlapic_pending(struct vcpu *v)
 {
@@ -370,6 +411,27 @@ static void nmi_that_waits(void **state)
 	assert_int_equal(arch.nmi_timer.cpu, -1);
 }
 
+static bool intercepts(const struct vmcb *v, unsigned bit)
+{
+	return v->intercept[bit / 32] & 1u << bit % 32;
+}
+
+/* What needs an answer exits; a task switch of the guest's own is the chip's work. */
+static void intercepts_of_a_new_vcpu(void **state)
+{
+	const struct vmcb *v;
+
+	(void)state;
+	assert_int_equal(svm_vcpu_init(&vcpu), 0);
+	v = svm_of(&vcpu)->vmcb;
+	assert_true(intercepts(v, INTERCEPT_VMRUN) && intercepts(v, INTERCEPT_SHUTDOWN));
+	assert_true(intercepts(v, INTERCEPT_EXCEPTION + EXC_MC));
+	assert_false(intercepts(v, INTERCEPT_TASK_SWITCH));
+	assert_int_equal(v->n_cr3, 0x5000);
+	svm_vcpu_fini(&vcpu);
+	assert_null(vcpu.arch);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -378,7 +440,10 @@ int main(void)
 		cmocka_unit_test_setup(inject_exception, setup), cmocka_unit_test_setup(inject_interrupt, setup),
 		cmocka_unit_test_setup(windows, setup), cmocka_unit_test_setup(nmi_until_iret, setup),
 		cmocka_unit_test_setup(nmi_that_waits, setup),
+		cmocka_unit_test_setup(intercepts_of_a_new_vcpu, setup),
 	};
+
+	memory_init(16 * MIB);
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
