@@ -97,7 +97,11 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	memset(&v->efer, 0, sizeof(*v) - offsetof(struct vmcb, efer));
 	v->cpl = 0;
 	v->efer = EFER_SVME;
-	v->cr0 = CR0_ET | CR0_CD | CR0_NW;
+	/*
+	 * A chip starts with CD and NW set, and so uncached: here the caches are on already, or a
+	 * guest whose other processors leave CR0 as they find it would crawl.
+	 */
+	v->cr0 = CR0_ET;
 	v->dr6 = DR6_RESET;
 	v->dr7 = DR7_RESET;
 	v->g_pat = PAT_RESET;

@@ -428,6 +428,9 @@ static void intercepts_of_a_new_vcpu(void **state)
 	assert_true(intercepts(v, INTERCEPT_EXCEPTION + EXC_MC));
 	assert_false(intercepts(v, INTERCEPT_TASK_SWITCH));
 	assert_int_equal(v->n_cr3, 0x5000);
+	/* Caches are on from the start. */
+	svm_vcpu_reset(&vcpu);
+	assert_int_equal(svm_reg_get(&vcpu, REG_CR0), CR0_ET);
 	svm_vcpu_fini(&vcpu);
 	assert_null(vcpu.arch);
 }
