@@ -8,6 +8,7 @@
 
 #include "boot/bootinfo.h"
 #include "cpu/features.h"
+#include "cpu/registers.h"
 #include "lib/string.h"
 
 struct row {
@@ -36,6 +37,26 @@ static bool is_bochs_svm(void)
 static bool is_bochs_vmx(void)
 {
 	return bed == BED_BOCHS && cpu_has(FEATURE_VMX);
+}
+
+/* Atoms and Xeon Phis, whose instruction TLBs do not mind two sizes of one page. */
+static bool is_small_core(void)
+{
+	static const uint8_t models[] = {
+		0x1c, 0x26, 0x27, 0x35, 0x36, 0x37, 0x4a, 0x4c, 0x4d, 0x57, 0x5a, 0x5c, 0x5d, 0x5f,
+		0x65, 0x6e, 0x75, 0x7a, 0x85, 0x86, 0x8a, 0x96, 0x9c,
+	};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(models); i++)
+		if (features.model == models[i])
+			return true;
+	return false;
+}
+
+static bool has_itlb_multihit(void)
+{
+	return bed == BED_CHIP && features.vendor == VENDOR_INTEL && features.family == 6 &&
+	       !is_small_core() && !(features.arch_capabilities & ARCH_CAP_PSCHANGE_MC_NO);
 }
 
 static struct row rows[ERRATUM_COUNT] = {
@@ -78,6 +99,9 @@ static struct row rows[ERRATUM_COUNT] = {
 		is_bochs },
 	[ERRATUM_CPUID_TSC_WRONG] = { "cpuid_tsc_wrong",
 		"CPUID's TSC frequency is not the measured one, which is used", NULL },
+	[ERRATUM_ITLB_MULTIHIT] = { "itlb_multihit",
+		"code in pages of two sizes is a machine check: guests execute from 4K pages",
+		has_itlb_multihit },
 };
 
 static enum errata_bed find_bed(void)
@@ -110,6 +134,11 @@ bool errata_has(enum erratum e)
 void errata_set(enum erratum e)
 {
 	rows[e].found = true;
+}
+
+void errata_force(enum erratum e, bool found)
+{
+	rows[e].found = found;
 }
 
 const char *errata_name(enum erratum e)

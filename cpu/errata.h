@@ -26,6 +26,7 @@ enum erratum {
 	ERRATUM_VMX_NO_MTF,
 	ERRATUM_XSAVEC_MISPLACES,
 	ERRATUM_CPUID_TSC_WRONG,
+	ERRATUM_ITLB_MULTIHIT,
 	ERRATUM_COUNT
 };
 
@@ -34,6 +35,8 @@ void errata_init(void);
 bool errata_has(enum erratum e);
 /* For what is only found out by measuring. */
 void errata_set(enum erratum e);
+/* For what the command line says. Before anything asks. */
+void errata_force(enum erratum e, bool found);
 const char *errata_name(enum erratum e);
 const char *errata_text(enum erratum e);	/* one line */
 

@@ -87,6 +87,7 @@ struct features {
 	uint32_t max_basic, max_extended;	/* leaves */
 	uint8_t physical_bits, linear_bits;
 	uint32_t svm_asids;
+	uint64_t arch_capabilities;		/* Intel's MSR; 0 where there is none */
 };
 
 extern struct features features;

@@ -33,6 +33,7 @@
 #include "kernel/timer.h"
 #include "kernel/trap.h"
 #include "kernel/work.h"
+#include "lib/string.h"
 #include "mm/heap.h"
 #include "mm/kmap.h"
 #include "mm/page.h"
@@ -55,6 +56,19 @@ static void say_what_booted(void)
 	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
 		if (errata_has(e))
 			log_debug("errata: %s: %s", errata_name(e), errata_text(e));
+}
+
+/* itlb_multihit=on or off: for tests, and for who trusts all guests. */
+static void take_errata_options(void)
+{
+	char value[8];
+
+	if (!boot_option("itlb_multihit", value, sizeof(value)))
+		return;
+	if (!strcmp(value, "on") || !strcmp(value, "off"))
+		errata_force(ERRATUM_ITLB_MULTIHIT, value[1] == 'n');
+	else
+		log_warn("errata: itlb_multihit=%s is neither on nor off", value);
 }
 
 static void check_memory(void)
@@ -188,6 +202,7 @@ void kernel_main(void)
 {
 	log_set_early(uart_text);
 	errata_init();
+	take_errata_options();
 	fpu_init();
 	fpu_cpu_init();
 	say_what_booted();

@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 
+#include "cpu/errata.h"
 #include "cpu/tsc.h"
 #include "include/errno.h"
 #include "kernel/log.h"
@@ -191,6 +192,7 @@ static int build(struct vm *vm)
 {
 	struct gmem_config g = {
 		.format = vmm_ops->second_level, .max_leaf_level = vmm_ops->max_leaf_level(),
+		.exec_4k = errata_has(ERRATUM_ITLB_MULTIHIT),
 		.gpa_bits = 48, .node = NODE_ANY, .charge = &vm->charge, .flush = flush, .arg = vm,
 	};
 	int err = gmem_init(&vm->gmem, &g);
