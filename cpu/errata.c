@@ -39,6 +39,11 @@ static bool is_bochs_vmx(void)
 	return bed == BED_BOCHS && cpu_has(FEATURE_VMX);
 }
 
+static bool is_family_10h(void)
+{
+	return features.vendor == VENDOR_AMD && features.family == 0x10;
+}
+
 /* Atoms and Xeon Phis, whose instruction TLBs do not mind two sizes of one page. */
 static bool is_small_core(void)
 {
@@ -84,6 +89,9 @@ static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_SVM_NO_PREEMPTION] = { "svm_no_preemption",
 		"interrupts do not leave a guest with IF=0: it keeps its core until its next exit",
 		is_bochs_svm },
+	[ERRATUM_SVM_TLB_MULTIMATCH] = { "svm_tlb_multimatch",
+		"a guest's page tables can raise a machine check (383): it ends that guest alone",
+		is_family_10h },
 	[ERRATUM_XSETBV_NOT_INTERCEPTED] = { "xsetbv_not_intercepted",
 		"a guest writes the real XCR0: it is read back after each exit", is_tcg },
 	[ERRATUM_INTERRUPT_MAY_GET_LOST] = { "interrupt_may_get_lost",

@@ -288,6 +288,7 @@
 #define MSR_PERFCTR_SEL0	0xc0010200
 #define MSR_PERFCTR0		0xc0010201
 #define MSR_LS_CFG		0xc0011020
+#define MSR_DC_CFG		0xc0011022
 #define MSR_DE_CFG		0xc0011029
 #define MSR_IBS_CTL		0xc001103a
 
@@ -349,4 +350,5 @@
 #define MCG_STATUS_MCIP		BIT(2)
 #define MC_STATUS_VAL		BIT(63)
 #define MC_STATUS_UC		BIT(61)
+#define MC_STATUS_EN		BIT(60)
 #define MC_STATUS_PCC		BIT(57)

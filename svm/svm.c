@@ -95,9 +95,10 @@ static int svm_cpu_enable(void)
 		return -ENOMEM;
 	c->host_vmcb = page_hpa(c->host_page);
 	c->asid_generation = 1;
-	c->asid_next = 1;
+	svm_flush_asids();	/* of whoever used them before */
 	cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) | EFER_SVME);
 	cpu_wrmsr(MSR_VM_HSAVE_PA, page_hpa(c->save_page).v);
+	svm_machine_check_cpu_init();
 	__asm__ volatile("vmsave %%rax" :: "a"(c->host_vmcb.v) : "memory");
 	return 0;
 }

@@ -63,6 +63,8 @@ void svm_vcpu_reset(struct vcpu *vcpu);
 void svm_load(struct vcpu *vcpu);		/* GIF clear */
 void svm_leave_cpu(struct vcpu *vcpu);		/* interrupts off */
 void svm_flush_tlb(struct vcpu *vcpu);
+/* The next vCPU that takes an ASID on this CPU flushes them all. */
+void svm_flush_asids(void);
 
 /* svm_regs.c */
 uint64_t svm_reg_get(struct vcpu *vcpu, enum reg r);
@@ -105,6 +107,11 @@ static inline unsigned svm_exit_row(uint64_t code)
 
 void svm_exit_unknown(struct vcpu *vcpu, struct vmcb *v);
 const char *svm_exit_name(unsigned row);
+
+/* svm_machine_check.c */
+void svm_machine_check_cpu_init(void);
+void svm_machine_check(struct vcpu *vcpu, struct vmcb *v);
+void svm_shutdown(struct vcpu *vcpu, struct vmcb *v);
 
 /* svm_audit.c */
 bool svm_audit(struct vcpu *vcpu, char *why, size_t size);

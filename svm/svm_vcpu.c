@@ -127,6 +127,11 @@ void svm_flush_tlb(struct vcpu *vcpu)
 	svm_of(vcpu)->ready = false;
 }
 
+void svm_flush_asids(void)
+{
+	this_cpu(svm_cpu).asid_next = features.svm_asids;
+}
+
 /*
  * An ASID of this CPU that no translation was ever cached under. When they run out, a new
  * generation begins: everything is flushed and every vCPU that comes by takes a new one.

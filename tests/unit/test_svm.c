@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c svm/svm_vcpu.c vmm/event.c lib/record.c
- * lib/format.c mm/page.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
+/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c svm/svm_vcpu.c svm/svm_machine_check.c
+ * vmm/event.c lib/record.c lib/format.c mm/page.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
  * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
  * The SVM back end without a chip: every register and segment comes back as it was set (so a saved
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/registers.h"
@@ -26,7 +27,8 @@ static struct vmcb vmcb;
 static struct svm_vcpu arch;
 static struct vm vm;
 static struct vcpu vcpu;
-static bool by_virq;
+static bool by_virq, multimatch;
+static unsigned shutdowns, crashes, machine_checks;
 static int pending_vector, extint = -1;
 
 struct features features;
@@ -36,7 +38,8 @@ PERCPU bool sched_wanted_flag;
 
 bool errata_has(enum erratum e)
 {
-	return e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq;
+	return (e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq) ||
+	       (e == ERRATUM_SVM_TLB_MULTIMATCH && multimatch);
 }
 
 /* ---- what svm_vcpu.c stands on ---- */
@@ -127,7 +130,20 @@ void timer_cancel_sync(struct timer *t)
 void exit_shutdown(struct vcpu *v)
 {
 	(void)v;
-	fail();
+	shutdowns++;
+}
+
+void vm_crash(struct vm *v, const char *format, ...)
+{
+	(void)v;
+	(void)format;
+	crashes++;
+}
+
+/* The real one does not come back. */
+void trap_machine_check(void)
+{
+	machine_checks++;
 }
 
 void vcpu_request(struct vcpu *v, uint32_t request)
@@ -435,6 +451,78 @@ static void intercepts_of_a_new_vcpu(void **state)
 	assert_null(vcpu.arch);
 }
 
+static uint64_t bank_status[6], mcg_status, dc_cfg;
+
+static int rdmsr(uint32_t msr, uint64_t *v)
+{
+	if (msr == MSR_MCG_CAP)
+		*v = ARRAY_COUNT(bank_status);
+	else if (msr == MSR_MCG_STATUS)
+		*v = mcg_status;
+	else if (msr == MSR_DC_CFG)
+		*v = dc_cfg;
+	else
+		*v = bank_status[(msr - MSR_MC0_STATUS) / 4];
+	return 0;
+}
+
+static int wrmsr(uint32_t msr, uint64_t v)
+{
+	if (msr == MSR_MCG_STATUS)
+		mcg_status = v;
+	else if (msr == MSR_DC_CFG)
+		dc_cfg = v;
+	else
+		bank_status[(msr - MSR_MC0_STATUS) / 4] = v;
+	return 0;
+}
+
+/* A guest without CR4.MCE turns the machine's end into a shutdown of its own. */
+static void shutdown_or_machine_check(void **state)
+{
+	(void)state;
+	host_rdmsr = rdmsr;
+	features.bits[FEATURE_MCA / 64] |= BIT(FEATURE_MCA % 64);
+	shutdowns = machine_checks = 0;
+	svm_shutdown(&vcpu, &vmcb);
+	bank_status[2] = MC_STATUS_VAL;			/* corrected */
+	svm_shutdown(&vcpu, &vmcb);
+	assert_int_equal(shutdowns, 2);
+	assert_int_equal(machine_checks, 0);
+	bank_status[5] = MC_STATUS_VAL | MC_STATUS_UC | MC_STATUS_EN;
+	svm_shutdown(&vcpu, &vmcb);
+	assert_int_equal(machine_checks, 1);
+	memset(bank_status, 0, sizeof(bank_status));
+	memset(&features, 0, sizeof(features));
+	host_rdmsr = NULL;
+}
+
+/* Erratum 383 ends the guest that made it, and leaves no trace. */
+static void multimatch_is_the_guests(void **state)
+{
+	(void)state;
+	host_rdmsr = rdmsr;
+	host_wrmsr = wrmsr;
+	svm_machine_check_cpu_init();
+	assert_int_equal(dc_cfg, 0);
+	multimatch = true;
+	svm_machine_check_cpu_init();
+	assert_int_equal(dc_cfg, BIT(47));
+	bank_status[0] = 0xf600000000010015ul;
+	mcg_status = MCG_STATUS_MCIP | MCG_STATUS_RIPV;
+	features.svm_asids = 64;
+	crashes = 0;
+	svm_machine_check(&vcpu, &vmcb);
+	assert_int_equal(crashes, 1);
+	assert_int_equal(bank_status[0], 0);
+	assert_int_equal(mcg_status, MCG_STATUS_RIPV);
+	assert_int_equal(this_cpu(svm_cpu).asid_next, 64);
+	multimatch = false;
+	memset(&features, 0, sizeof(features));
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -444,6 +532,8 @@ int main(void)
 		cmocka_unit_test_setup(windows, setup), cmocka_unit_test_setup(nmi_until_iret, setup),
 		cmocka_unit_test_setup(nmi_that_waits, setup),
 		cmocka_unit_test_setup(intercepts_of_a_new_vcpu, setup),
+		cmocka_unit_test_setup(shutdown_or_machine_check, setup),
+		cmocka_unit_test_setup(multimatch_is_the_guests, setup),
 	};
 
 	memory_init(16 * MIB);
