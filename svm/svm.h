@@ -14,8 +14,7 @@ struct svm_vcpu {
 	void *fpu;			/* guest's extended state while it is not in the CPU */
 	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
 	uint64_t dr[4];			/* truth while not loaded */
-	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID, which is
-					 * how a flush is done */
+	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID */
 	hpa_t host_vmcb;		/* that CPU's */
 	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if
 					 * none was seen */
@@ -25,6 +24,7 @@ struct svm_vcpu {
 	bool loaded;			/* FPU, XCR0, DR0-3, TSC_AUX are in the CPU */
 	bool ready;			/* loaded, and with an ASID that holds: svm_load() has
 					 * nothing to do */
+	bool flush;			/* forget all translations at the next entry */
 	bool virq_in_flight;		/* V_IRQ carries event.injected, it is no window request */
 	bool window;			/* V_IRQ asks for the interrupt window */
 	uint8_t shadow_seen;		/* the shadow the chip reported at the last exit */

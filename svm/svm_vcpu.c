@@ -123,7 +123,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 
 void svm_flush_tlb(struct vcpu *vcpu)
 {
-	svm_of(vcpu)->asid_generation = 0;
+	svm_of(vcpu)->flush = true;
 	svm_of(vcpu)->ready = false;
 }
 
@@ -148,6 +148,15 @@ static void asid_assign(struct svm_vcpu *s, struct svm_cpu *c)
 	v->asid = c->asid_next++;
 	s->asid_generation = c->asid_generation;
 	v->clean = 0;
+}
+
+/* Where the chip flushes one ASID it does; else a new one does as well, while they last. */
+static void flush(struct svm_vcpu *s, struct svm_cpu *c)
+{
+	if (cpu_has(FEATURE_SVM_FLUSH_ASID) && !errata_has(ERRATUM_SVM_FLUSH_ALL_ONLY))
+		s->vmcb->tlb_control = VMCB_TLB_FLUSH_ASID;
+	else
+		asid_assign(s, c);
 }
 
 static void load_state(struct svm_vcpu *s)
@@ -185,6 +194,9 @@ void svm_load(struct vcpu *vcpu)
 		load_state(s);
 	if (s->asid_generation != c->asid_generation)
 		asid_assign(s, c);
+	else if (s->flush)
+		flush(s, c);
+	s->flush = false;
 	s->host_vmcb = c->host_vmcb;
 	s->ready = true;
 }

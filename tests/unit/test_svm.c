@@ -451,6 +451,46 @@ static void intercepts_of_a_new_vcpu(void **state)
 	assert_null(vcpu.arch);
 }
 
+/* One ASID after the other, or the same one flushed where the chip can; all when they run out. */
+static void flushes(void **state)
+{
+	struct svm_cpu *c = &this_cpu(svm_cpu);
+
+	(void)state;
+	features.svm_asids = 4;
+	*c = (struct svm_cpu){ .asid_generation = 1 };
+	svm_flush_asids();
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.tlb_control, VMCB_TLB_FLUSH_ALL);
+	assert_int_equal(vmcb.asid, 1);
+	for (unsigned asid = 2; asid < 4; asid++) {
+		vmcb.tlb_control = VMCB_TLB_NOTHING;
+		svm_flush_tlb(&vcpu);
+		svm_load(&vcpu);
+		assert_int_equal(vmcb.asid, asid);
+		assert_int_equal(vmcb.tlb_control, VMCB_TLB_NOTHING);
+	}
+	svm_flush_tlb(&vcpu);
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.tlb_control, VMCB_TLB_FLUSH_ALL);
+	assert_int_equal(vmcb.asid, 1);
+	features.bits[FEATURE_SVM_FLUSH_ASID / 64] |= BIT(FEATURE_SVM_FLUSH_ASID % 64);
+	vmcb.tlb_control = VMCB_TLB_NOTHING;
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.tlb_control, VMCB_TLB_NOTHING);
+	svm_flush_tlb(&vcpu);
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.tlb_control, VMCB_TLB_FLUSH_ASID);
+	assert_int_equal(vmcb.asid, 1);
+	/* Elsewhere it needs one that is unused there. */
+	arch.loaded = false;
+	arch.cpu = 7;
+	c->asid_next = 3;
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.asid, 3);
+	memset(&features, 0, sizeof(features));
+}
+
 static uint64_t bank_status[6], mcg_status, dc_cfg;
 
 static int rdmsr(uint32_t msr, uint64_t *v)
@@ -532,6 +572,7 @@ int main(void)
 		cmocka_unit_test_setup(windows, setup), cmocka_unit_test_setup(nmi_until_iret, setup),
 		cmocka_unit_test_setup(nmi_that_waits, setup),
 		cmocka_unit_test_setup(intercepts_of_a_new_vcpu, setup),
+		cmocka_unit_test_setup(flushes, setup),
 		cmocka_unit_test_setup(shutdown_or_machine_check, setup),
 		cmocka_unit_test_setup(multimatch_is_the_guests, setup),
 	};
