@@ -239,6 +239,16 @@ void vmx_flush_tlb(struct vcpu *vcpu)
 }
 
 /*
+ * A new VPID has no linear translations yet; without VPIDs an entry flushes them by itself. The
+ * guest-physical ones stay, which the VM's other vCPUs use as well.
+ */
+void vmx_flush_linear(struct vcpu *vcpu)
+{
+	vmx_of(vcpu)->vpid_generation = 0;
+	vmx_of(vcpu)->ready = false;
+}
+
+/*
  * A VPID of this CPU that no translation was ever cached under. When they run out, a new generation
  * begins: everything is flushed and every vCPU that comes by takes a new one.
  */
