@@ -135,6 +135,10 @@ enum vmcs_field {
 #define BLOCKED_BY_SMI		BIT(2)
 #define BLOCKED_BY_NMI		BIT(3)
 
+/* VMCS_GUEST_PENDING_DEBUG; BIT(12): one of them is enabled in DR7 */
+#define PENDING_DEBUG_B		BITS(3, 0)
+#define PENDING_DEBUG_BREAKPOINTS (PENDING_DEBUG_B | BIT(12))
+
 /* VMCS_EPTP */
 #define EPTP_WB			6
 #define EPTP_FOUR_LEVELS	(3 << 3)
