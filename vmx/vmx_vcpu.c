@@ -118,6 +118,9 @@ static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 		vmcs_write(VMCS_PLE_GAP, PLE_GAP);
 		vmcs_write(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
+	/* Guests are not shown SGX: all of it is #UD. */
+	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_ENCLS))
+		vmcs_write(VMCS_ENCLS_BITMAP, ~0ul);
 	if (vmx_control_has(&vmx_controls, VMX_PIN, PIN_PREEMPTION_TIMER))
 		vmcs_write(VMCS_PREEMPTION_TIMER, (tsc_hz / (1000000000 / PREEMPT_NS) >>
 						   (vmx_misc & VMX_MISC_TIMER_SHIFT)) + 1);
