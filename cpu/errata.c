@@ -44,8 +44,7 @@ static bool is_family_10h(void)
 	return features.vendor == VENDOR_AMD && features.family == 0x10;
 }
 
-/* Atoms and Xeon Phis, whose instruction TLBs do not mind two sizes of one page. */
-static bool is_small_core(void)
+bool errata_is_small_core(void)
 {
 	static const uint8_t models[] = {
 		0x1c, 0x26, 0x27, 0x35, 0x36, 0x37, 0x4a, 0x4c, 0x4d, 0x57, 0x5a, 0x5c, 0x5d, 0x5f,
@@ -61,7 +60,7 @@ static bool is_small_core(void)
 static bool has_itlb_multihit(void)
 {
 	return bed == BED_CHIP && features.vendor == VENDOR_INTEL && features.family == 6 &&
-	       !is_small_core() && !(features.arch_capabilities & ARCH_CAP_PSCHANGE_MC_NO);
+	       !errata_is_small_core() && !(features.arch_capabilities & ARCH_CAP_PSCHANGE_MC_NO);
 }
 
 static struct row rows[ERRATUM_COUNT] = {

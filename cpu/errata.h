@@ -41,6 +41,12 @@ void errata_force(enum erratum e, bool found);
 const char *errata_name(enum erratum e);
 const char *errata_text(enum erratum e);	/* one line */
 
+/*
+ * Of Intel's family 6, the Atoms and Xeon Phis: their instruction TLBs do not mind two sizes of one
+ * page, and they do not read L1 where the page is not present.
+ */
+bool errata_is_small_core(void);
+
 /* What the table judges by. */
 enum errata_bed { BED_CHIP, BED_QEMU_TCG, BED_BOCHS };
 enum errata_bed errata_bed(void);

@@ -151,6 +151,7 @@
 #define EFER_LMSLE	BIT(13)
 #define EFER_FFXSR	BIT(14)
 #define EFER_TCE	BIT(15)
+#define EFER_AUTO_IBRS	BIT(21)
 
 /* ---- memory types, as in PAT, MTRRs, EPT ---- */
 #define PAT_UC		0
@@ -305,7 +306,13 @@
 #define FEATURE_CONTROL_VMX	BIT(2)
 
 /* MSR_ARCH_CAPABILITIES */
+#define ARCH_CAP_RDCL_NO	BIT(0)
+#define ARCH_CAP_IBRS_ALL	BIT(1)
+#define ARCH_CAP_MDS_NO		BIT(5)
 #define ARCH_CAP_PSCHANGE_MC_NO	BIT(6)
+#define ARCH_CAP_TAA_NO		BIT(8)
+#define ARCH_CAP_PBRSB_NO	BIT(24)
+#define ARCH_CAP_RFDS_CLEAR	BIT(28)
 
 /* MSR_SPEC_CTRL, MSR_PRED_CMD, MSR_FLUSH_CMD */
 #define SPEC_CTRL_IBRS		BIT(0)

@@ -12,6 +12,7 @@
 #include "cpu/fpu.h"
 #include "cpu/ipi.h"
 #include "cpu/lapic.h"
+#include "cpu/mitigation.h"
 #include "cpu/percpu.h"
 #include "cpu/smp.h"
 #include "cpu/tsc.h"
@@ -203,8 +204,10 @@ void kernel_main(void)
 	log_set_early(uart_text);
 	errata_init();
 	take_errata_options();
+	mitigation_init();
 	fpu_init();
 	fpu_cpu_init();
+	mitigation_cpu_init();
 	say_what_booted();
 	power_init();
 	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
@@ -228,6 +231,7 @@ void kernel_main_ap(void)
 	if (smp_trap_stacks_init())
 		panic("smp: no memory for stacks");
 	fpu_cpu_init();
+	mitigation_cpu_init();
 	lapic_cpu_init();
 	timer_cpu_init();
 	vmm_cpu_enable();

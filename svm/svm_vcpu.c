@@ -12,6 +12,7 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/fpu.h"
+#include "cpu/mitigation.h"
 #include "include/errno.h"
 #include "lib/string.h"
 #include "mm/heap.h"
@@ -190,8 +191,10 @@ void svm_load(struct vcpu *vcpu)
 	struct svm_vcpu *s = svm_of(vcpu);
 	struct svm_cpu *c = &this_cpu(svm_cpu);
 
-	if (!s->loaded)
+	if (!s->loaded) {
 		load_state(s);
+		mitigation_vm_load(vcpu->vm->serial);
+	}
 	if (s->asid_generation != c->asid_generation)
 		asid_assign(s, c);
 	else if (s->flush)

@@ -188,6 +188,8 @@ static int add_memory(struct vm *vm)
 	return err;
 }
 
+static uint64_t serials;			/* atomic: the last that was given */
+
 static int build(struct vm *vm)
 {
 	struct gmem_config g = {
@@ -275,6 +277,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 		return -ENOMEM;
 	vm->config = *config;
 	vm->refs = 1;
+	vm->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
 	vm->charge.name = vm->config.name;
 	vm->state = VM_CREATED;
 	mutex_init(&vm->lock, "vm");

@@ -14,6 +14,7 @@
 #include "cpu/features.h"
 #include "cpu/fpu.h"
 #include "cpu/gdt.h"
+#include "cpu/mitigation.h"
 #include "include/errno.h"
 #include "kernel/trap.h"
 #include "lib/string.h"
@@ -319,8 +320,10 @@ void vmx_load(struct vcpu *vcpu)
 	struct vmx_vcpu *s = vmx_of(vcpu);
 	struct vmx_cpu *c = &this_cpu(vmx_cpu);
 
-	if (!s->loaded)
+	if (!s->loaded) {
 		load_state(s);
+		mitigation_vm_load(vcpu->vm->serial);
+	}
 	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_VPID) &&
 	    s->vpid_generation != c->vpid_generation)
 		vpid_assign(s, c);

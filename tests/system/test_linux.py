@@ -173,7 +173,9 @@ def test_debian_elsewhere(start, where):
     """The guest does not mind how Keel was started, nor on what."""
     bed, options = ELSEWHERE[where]
     keel = start(bed, config=vm("debian") + vm("debian2"), modules=LINUX, **options).boot()
-    assert ("itlb_multihit -" in keel.command("nodeinfo")) == (where == "4K code pages")
+    info = keel.command("nodeinfo")
+    assert ("itlb_multihit -" in info) == (where == "4K code pages")
+    assert re.search(r"^Mitigations: +none: an emulator", info, re.M)
     keel.command("start debian2")
     with keel.console("debian", "start debian --console"):
         ready(keel, "debian")

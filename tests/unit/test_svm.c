@@ -79,6 +79,11 @@ int fpu_restore(const void *area)
 	return 0;
 }
 
+void mitigation_vm_load(uint64_t vm)
+{
+	(void)vm;
+}
+
 /* ---- what svm_inject.c stands on ---- */
 
 int vlapic_pending(struct vcpu *v)
