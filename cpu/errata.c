@@ -9,6 +9,7 @@
 #include "boot/bootinfo.h"
 #include "cpu/cpu.h"
 #include "cpu/features.h"
+#include "cpu/registers.h"
 #include "lib/string.h"
 
 struct row {
@@ -128,6 +129,32 @@ static bool deadline_misfires(void)
 	return false;
 }
 
+/* ---- what a guest can do to the host ---- */
+
+static bool is_family_10h(void)
+{
+	return features.vendor == VENDOR_AMD && features.family == 0x10;
+}
+
+bool errata_is_small_core(void)
+{
+	static const uint8_t models[] = {
+		0x1c, 0x26, 0x27, 0x35, 0x36, 0x37, 0x4a, 0x4c, 0x4d, 0x57, 0x5a, 0x5c, 0x5d, 0x5f,
+		0x65, 0x6e, 0x75, 0x7a, 0x85, 0x86, 0x8a, 0x96, 0x9c,
+	};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(models); i++)
+		if (features.model == models[i])
+			return true;
+	return false;
+}
+
+static bool has_itlb_multihit(void)
+{
+	return bed == BED_CHIP && features.vendor == VENDOR_INTEL && features.family == 6 &&
+	       !errata_is_small_core() && !(features.arch_capabilities & ARCH_CAP_PSCHANGE_MC_NO);
+}
+
 /* ---- the table ---- */
 
 static struct row rows[ERRATUM_COUNT] = {
@@ -155,6 +182,9 @@ static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_SVM_NO_PREEMPTION] = { "svm_no_preemption",
 		"interrupts do not leave a guest with IF=0: it keeps its core until its next exit",
 		is_bochs_svm },
+	[ERRATUM_SVM_TLB_MULTIMATCH] = { "svm_tlb_multimatch",
+		"a guest's page tables can raise a machine check (383): it ends that guest alone",
+		is_family_10h },
 	[ERRATUM_XSETBV_NOT_INTERCEPTED] = { "xsetbv_not_intercepted",
 		"a guest writes the real XCR0: it is read back after each exit", is_tcg },
 	[ERRATUM_INTERRUPT_MAY_GET_LOST] = { "interrupt_may_get_lost",
@@ -178,6 +208,9 @@ static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_AMD_LFENCE] = { "amd_lfence",
 		"LFENCE lets later instructions pass unless told not to: it is told",
 		lfence_passes, lfence_serialises },
+	[ERRATUM_ITLB_MULTIHIT] = { "itlb_multihit",
+		"code in pages of two sizes is a machine check: guests execute from 4K pages",
+		has_itlb_multihit },
 };
 
 static enum errata_bed find_bed(void)
@@ -217,6 +250,11 @@ bool errata_has(enum erratum e)
 void errata_set(enum erratum e)
 {
 	rows[e].found = true;
+}
+
+void errata_force(enum erratum e, bool found)
+{
+	rows[e].found = found;
 }
 
 const char *errata_name(enum erratum e)

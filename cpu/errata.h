@@ -20,6 +20,7 @@ enum erratum {
 	ERRATUM_SVM_NO_TASK_SWITCH_EXIT,
 	ERRATUM_SVM_NO_VM_CR,
 	ERRATUM_SVM_NO_PREEMPTION,
+	ERRATUM_SVM_TLB_MULTIMATCH,
 	ERRATUM_XSETBV_NOT_INTERCEPTED,
 	ERRATUM_INTERRUPT_MAY_GET_LOST,
 	ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY,
@@ -29,6 +30,7 @@ enum erratum {
 	ERRATUM_AMD_C1E,
 	ERRATUM_TSC_DEADLINE,
 	ERRATUM_AMD_LFENCE,
+	ERRATUM_ITLB_MULTIHIT,
 	ERRATUM_COUNT
 };
 
@@ -39,8 +41,16 @@ void errata_cpu_init(void);
 bool errata_has(enum erratum e);
 /* For what is only found out by measuring. */
 void errata_set(enum erratum e);
+/* For what the command line says. Before anything asks. */
+void errata_force(enum erratum e, bool found);
 const char *errata_name(enum erratum e);
 const char *errata_text(enum erratum e);	/* one line */
+
+/*
+ * Of Intel's family 6, the Atoms and Xeon Phis: their instruction TLBs do not mind two sizes of one
+ * page, and they do not read L1 where the page is not present.
+ */
+bool errata_is_small_core(void);
 
 /* What the table judges by. */
 enum errata_bed { BED_CHIP, BED_QEMU_TCG, BED_BOCHS };

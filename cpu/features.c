@@ -115,6 +115,9 @@ void features_init(void)
 	for (unsigned i = 0; i < FEATURE_COUNT; i++)
 		if (test(&rows[i]))
 			features.bits[i / 64] |= BIT(i % 64);
+	if (cpu_has(FEATURE_ARCH_CAPABILITIES) &&
+	    cpu_rdmsr_safe(MSR_ARCH_CAPABILITIES, &features.arch_capabilities))
+		features.arch_capabilities = 0;
 	if (cpu_has(FEATURE_HYPERVISOR)) {
 		struct cpuid_regs r = cpu_cpuid(0x40000000, 0);
 

@@ -32,6 +32,7 @@
 	row(SMEP, 7, 0, 1, 7, "smep")			\
 	row(ERMS, 7, 0, 1, 9, "erms")			\
 	row(INVPCID, 7, 0, 1, 10, "invpcid")		\
+	row(RTM, 7, 0, 1, 11, "rtm")			\
 	row(SMAP, 7, 0, 1, 20, "smap")			\
 	row(UMIP, 7, 0, 2, 2, "umip")			\
 	row(PKU, 7, 0, 2, 3, "pku")			\
@@ -67,7 +68,9 @@
 	row(SVM_AVIC, 0x8000000a, 0, 3, 13, "svm_avic")	\
 	row(SVM_VMSAVE, 0x8000000a, 0, 3, 15, "svm_vmsave") \
 	row(SVM_VGIF, 0x8000000a, 0, 3, 16, "svm_vgif")	\
-	row(SVM_VNMI, 0x8000000a, 0, 3, 25, "svm_vnmi")
+	row(SVM_VNMI, 0x8000000a, 0, 3, 25, "svm_vnmi")	\
+	row(AUTO_IBRS, 0x80000021, 0, 0, 8, "autoibrs")	\
+	row(SRSO_NO, 0x80000021, 0, 0, 29, "srso_no")
 
 enum feature {
 #define FEATURE_ENUM(name, leaf, subleaf, reg, bit, text) FEATURE_##name,
@@ -88,6 +91,7 @@ struct features {
 	uint8_t physical_bits, linear_bits;
 	uint32_t svm_asids;
 	bool unlocked;		/* features_unlock() had something to do */
+	uint64_t arch_capabilities;		/* Intel's MSR; 0 where there is none */
 };
 
 extern struct features features;

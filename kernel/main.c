@@ -14,6 +14,7 @@
 #include "cpu/fpu.h"
 #include "cpu/ipi.h"
 #include "cpu/lapic.h"
+#include "cpu/mitigation.h"
 #include "cpu/percpu.h"
 #include "cpu/smp.h"
 #include "cpu/tsc.h"
@@ -36,6 +37,7 @@
 #include "kernel/trap.h"
 #include "kernel/work.h"
 #include "lib/format.h"
+#include "lib/string.h"
 #include "mm/heap.h"
 #include "mm/kmap.h"
 #include "mm/page.h"
@@ -58,6 +60,19 @@ static void say_what_booted(void)
 	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
 		if (errata_has(e))
 			log_debug("errata: %s: %s", errata_name(e), errata_text(e));
+}
+
+/* itlb_multihit=on or off: for tests, and for who trusts all guests. */
+static void take_errata_options(void)
+{
+	char value[8];
+
+	if (!boot_option("itlb_multihit", value, sizeof(value)))
+		return;
+	if (!strcmp(value, "on") || !strcmp(value, "off"))
+		errata_force(ERRATUM_ITLB_MULTIHIT, value[1] == 'n');
+	else
+		log_warn("errata: itlb_multihit=%s is neither on nor off", value);
 }
 
 static void check_memory(void)
@@ -222,8 +237,11 @@ void kernel_main(void)
 	log_set_early(uart_text);
 	errata_init();
 	errata_cpu_init();
+	take_errata_options();
+	mitigation_init();
 	fpu_init();
 	fpu_cpu_init();
+	mitigation_cpu_init();
 	say_what_booted();
 	power_init();
 	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
@@ -266,6 +284,7 @@ void kernel_main_ap(void)
 		refuse_ap("it lacks %s, which the boot CPU has", features_name(missing));
 	errata_cpu_init();
 	fpu_cpu_init();
+	mitigation_cpu_init();
 	if (lapic_cpu_init())
 		refuse_ap("its APIC is in x2APIC mode, the boot CPU's is not");
 	timer_cpu_init();

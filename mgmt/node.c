@@ -7,6 +7,7 @@
 #include "boot/bootinfo.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
+#include "cpu/mitigation.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "kernel/irq.h"
@@ -48,6 +49,7 @@ void node_info_get(struct node_info *out)
 	str_copy(out->back_end, vmm_ops ? vmm_ops->name : "none", sizeof(out->back_end));
 	if (vmm_ops)
 		vmm_ops->describe(out->abilities, sizeof(out->abilities));
+	mitigation_describe(out->mitigations, sizeof(out->mitigations));
 }
 
 const char *node_feature(unsigned i)

@@ -13,6 +13,7 @@ struct node_info {
 	char vendor[16];
 	char back_end[8];		/* "SVM", "VMX"; "none" */
 	char abilities[128];		/* of the back end */
+	char mitigations[384];		/* against speculation, and what stays open */
 	unsigned family, model_number, stepping;
 	unsigned cpus, cpus_virtual;	/* up; and with SVM or VMX switched on */
 	unsigned nodes;

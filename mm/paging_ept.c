@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Format of VMX's extended page tables: read, write, execute are bits of their own, and the leaf
- * names the memory type itself, which the guest's PAT then modifies (ignore-PAT stays clear). Write
- * without read is a misconfiguration, and execute without read is one on chips without it: read
- * always goes with them. Bits only.
+ * names the memory type itself, whatever the guest's PAT says: RAM is write-back for Keel too, and
+ * one line under two types is a hang or a machine check on chips whose self-snooping has errata.
+ * Write without read is a misconfiguration, and execute without read is one on chips without it:
+ * read always goes with them. Bits only.
  * Source: Intel SDM 3, "The Extended Page Table Mechanism (EPT)".
  */
 #include "include/bits.h"
@@ -14,6 +15,7 @@
 #define EPT_EXEC	BIT(2)
 #define EPT_RWX		BITS(2, 0)
 #define EPT_TYPE(t)	((uint64_t)(t) << 3)	/* leaves: bits 5:3 */
+#define EPT_IGNORE_PAT	BIT(6)			/* leaves */
 #define EPT_LARGE	BIT(7)			/* levels 2 and 3 */
 #define EPT_ACCESSED	BIT(8)
 #define EPT_DIRTY	BIT(9)
@@ -37,8 +39,8 @@ static uint64_t ept_prot(unsigned prot)
 
 static uint64_t ept_leaf(hpa_t a, unsigned prot, enum paging_cache c, unsigned level)
 {
-	return a.v | ept_prot(prot) | EPT_TYPE(ept_type[c]) | EPT_ACCESSED | EPT_DIRTY |
-	       (level == 1 ? 0 : EPT_LARGE);
+	return a.v | ept_prot(prot) | EPT_TYPE(ept_type[c]) | EPT_IGNORE_PAT | EPT_ACCESSED |
+	       EPT_DIRTY | (level == 1 ? 0 : EPT_LARGE);
 }
 
 static uint64_t ept_table(hpa_t a)
@@ -83,5 +85,5 @@ const struct paging_format paging_ept = {
 
 _Static_assert((EPT_READ | EPT_WRITE | EPT_EXEC) == EPT_RWX && EPT_RWX == 7, "bits 2:0");
 _Static_assert(EPT_TYPE(7) == BITS(5, 3), "memory type");
-_Static_assert(EPT_LARGE == 0x80 && EPT_ACCESSED == 0x100 && EPT_DIRTY == 0x200,
-	       "SDM's table of leaf bits");
+_Static_assert(EPT_IGNORE_PAT == 0x40 && EPT_LARGE == 0x80 && EPT_ACCESSED == 0x100 &&
+	       EPT_DIRTY == 0x200, "SDM's table of leaf bits");

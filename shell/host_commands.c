@@ -105,6 +105,9 @@ static int run_nodeinfo(const struct command_args *a)
 	begin_paragraph(&p, "Abilities:");
 	add_words(&p, n.abilities);
 	tty_text("\n");
+	begin_paragraph(&p, "Mitigations:");
+	add_words(&p, n.mitigations);
+	tty_text("\n");
 	table_field("TSC", "%s",
 		    n.tsc_invariant ? "invariant"
 				    : "not invariant: it may stop or change its rate");

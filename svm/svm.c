@@ -19,6 +19,8 @@
 
 #define VM_CR_SVMDIS	BIT(4)
 
+#define TSC_RATIO_ONE	(1ul << 32)
+
 #define IOPM_ORDER	2	/* 12 KiB used */
 #define MSRPM_ORDER	1	/* 8 KiB */
 
@@ -83,6 +85,14 @@ static int svm_probe(char *why, size_t size)
 	return maps_init();
 }
 
+/* What another hypervisor may have left behind and would reach into guests. */
+static void reset_msrs(void)
+{
+	if (cpu_has(FEATURE_SVM_TSC_RATE))
+		(void)!cpu_wrmsr_safe(MSR_TSC_RATIO, TSC_RATIO_ONE);
+	(void)!cpu_wrmsr_safe(MSR_DEBUGCTL, 0);
+}
+
 static int svm_cpu_enable(void)
 {
 	struct svm_cpu *c = &this_cpu(svm_cpu);
@@ -95,9 +105,11 @@ static int svm_cpu_enable(void)
 		return -ENOMEM;
 	c->host_vmcb = page_hpa(c->host_page);
 	c->asid_generation = 1;
-	c->asid_next = 1;
+	svm_flush_asids();	/* of whoever used them before */
 	cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) | EFER_SVME);
 	cpu_wrmsr(MSR_VM_HSAVE_PA, page_hpa(c->save_page).v);
+	svm_machine_check_cpu_init();
+	reset_msrs();
 	__asm__ volatile("vmsave %%rax" :: "a"(c->host_vmcb.v) : "memory");
 	return 0;
 }

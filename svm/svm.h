@@ -5,6 +5,7 @@
 #pragma once
 
 #include "cpu/debugregs.h"
+#include "kernel/timer.h"
 #include "svm/vmcb.h"
 #include "vmm/vcpu.h"
 
@@ -14,15 +15,17 @@ struct svm_vcpu {
 	void *fpu;			/* guest's extended state while it is not in the CPU */
 	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
 	struct debugregs debug;
-	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID, which is
-					 * how a flush is done */
+	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID */
 	hpa_t host_vmcb;		/* that CPU's */
 	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if
 					 * none was seen */
+	struct timer nmi_timer;		/* ends guest mode soon: an NMI waits that nothing else
+					 * makes room for */
 	int cpu;			/* whose ASID it has; -1: none's */
 	bool loaded;			/* FPU, XCR0, DR0-3, TSC_AUX are in the CPU */
 	bool ready;			/* loaded, and with an ASID that holds: svm_load() has
 					 * nothing to do */
+	bool flush;			/* forget all translations at the next entry */
 	bool virq_in_flight;		/* V_IRQ carries event.injected, it is no window request */
 	bool window;			/* V_IRQ asks for the interrupt window */
 	uint8_t shadow_seen;		/* the shadow the chip reported at the last exit */
@@ -61,6 +64,8 @@ void svm_vcpu_reset(struct vcpu *vcpu);
 void svm_load(struct vcpu *vcpu);		/* GIF clear */
 void svm_leave_cpu(struct vcpu *vcpu);		/* interrupts off */
 void svm_flush_tlb(struct vcpu *vcpu);
+/* The next vCPU that takes an ASID on this CPU flushes them all. */
+void svm_flush_asids(void);
 
 /* svm_regs.c */
 uint64_t svm_reg_get(struct vcpu *vcpu, enum reg r);
@@ -74,6 +79,8 @@ void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 bool svm_run(struct vcpu *vcpu);
 
 /* svm_inject.c */
+void svm_nmi_init(struct vcpu *vcpu);
+void svm_nmi_fini(struct vcpu *vcpu);		/* thread context */
 void svm_inject(struct vcpu *vcpu);		/* GIF clear, last thing before entry */
 /* After an exit: what became of the injected event. */
 void svm_delivered(struct vcpu *vcpu);
@@ -101,6 +108,11 @@ static inline unsigned svm_exit_row(uint64_t code)
 
 void svm_exit_unknown(struct vcpu *vcpu, struct vmcb *v);
 const char *svm_exit_name(unsigned row);
+
+/* svm_machine_check.c */
+void svm_machine_check_cpu_init(void);
+void svm_machine_check(struct vcpu *vcpu, struct vmcb *v);
+void svm_shutdown(struct vcpu *vcpu, struct vmcb *v);
 
 /* svm_audit.c */
 bool svm_audit(struct vcpu *vcpu, char *why, size_t size);

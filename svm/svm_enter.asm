@@ -6,6 +6,7 @@
 ; LSTAR, CSTAR, SFMASK, SYSENTER. No policy here. After the exit no register but the callee-saved
 ; ones, which are restored, holds a value of the guest.
 
+%include "cpu/mitigation.inc"
 %include "offsets.inc"
 
 global svm_enter
@@ -60,6 +61,7 @@ svm_enter:
 	pop	rax
 	vmload				; Keel's own: GS is right from here on
 	add	rsp, 8
+	FILL_RETURN_STACK
 	xor	ecx, ecx
 	xor	edx, edx
 	xor	esi, esi

@@ -50,17 +50,6 @@ static void vintr(struct vcpu *vcpu, struct vmcb *v)
 	svm_window_opened(vcpu);
 }
 
-/*
- * The intercept took the exception away from the host: hand it over as the interrupt it
- * would have been.
- */
-static void machine_check(struct vcpu *vcpu, struct vmcb *v)
-{
-	(void)vcpu;
-	(void)v;
-	__asm__ volatile("int $18");
-}
-
 static void debug_exception(struct vcpu *vcpu, struct vmcb *v)
 {
 	(void)v;
@@ -175,18 +164,6 @@ static void iret(struct vcpu *vcpu, struct vmcb *v)
 	vcpu->event.look = true;
 }
 
-static void task_switch(struct vcpu *vcpu, struct vmcb *v)
-{
-	(void)v;
-	exit_task_switch(vcpu);
-}
-
-static void shutdown(struct vcpu *vcpu, struct vmcb *v)
-{
-	(void)v;
-	exit_shutdown(vcpu);
-}
-
 static void invalid(struct vcpu *vcpu, struct vmcb *v)
 {
 	char why[96] = "no field looks wrong";
@@ -204,7 +181,7 @@ const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	[SVM_EXIT_CR_WRITE + 8] = { "cr8_write", cr8_write },
 	[SVM_EXIT_EXCEPTION + EXC_DB] = { "exception_db", debug_exception },
 	[SVM_EXIT_EXCEPTION + EXC_AC] = { "exception_ac", alignment_check },
-	[SVM_EXIT_EXCEPTION + EXC_MC] = { "exception_mc", machine_check },
+	[SVM_EXIT_EXCEPTION + EXC_MC] = { "exception_mc", svm_machine_check },
 	[SVM_EXIT_INTR] = { "external_interrupt", exit_nothing },
 	[SVM_EXIT_NMI] = { "nmi", exit_nothing },
 	[SVM_EXIT_SMI] = { "smi", exit_nothing },
@@ -221,8 +198,8 @@ const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	[SVM_EXIT_INVLPGA] = { "invlpga", undefined },
 	[SVM_EXIT_IOIO] = { "io", ioio },
 	[SVM_EXIT_MSR] = { "msr", msr },
-	[SVM_EXIT_TASK_SWITCH] = { "task_switch", task_switch },
-	[SVM_EXIT_SHUTDOWN] = { "shutdown", shutdown },
+	[SVM_EXIT_TASK_SWITCH] = { "task_switch", NULL },
+	[SVM_EXIT_SHUTDOWN] = { "shutdown", svm_shutdown },
 	[SVM_EXIT_VMRUN] = { "vmrun", undefined },
 	[SVM_EXIT_VMMCALL] = { "hypercall", hypercall },
 	[SVM_EXIT_VMLOAD] = { "vmload", undefined },

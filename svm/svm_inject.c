@@ -3,7 +3,9 @@
  * Events into the VMCB and back. What to inject is vmm/event.c's choice; here it is written down:
  * exceptions and NMIs by EVENTINJ, maskable interrupts by EVENTINJ or, on chips that want it, by
  * V_IRQ, which otherwise asks for the interrupt window. NMIs are masked until IRET, which is
- * intercepted as long as they are.
+ * intercepted as long as they are. The chip has no window for NMIs: one that waits for anything
+ * shorter than a handler (that IRET itself, a shadow, another event) is tried again when a timer
+ * ends guest mode.
  * Source: AMD64 APM 2, "Event Injection", "Virtual Interrupts", "EXITINTINFO".
  */
 #include "svm/svm.h"
@@ -11,8 +13,12 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/registers.h"
+#include "cpu/tsc.h"
 #include "kernel/trace.h"
 #include "vmm/event.h"
+
+/* Time enough to enter the guest and execute an instruction there, on any bed. */
+#define NMI_RETRY_NS	200000
 
 static void virq_set(struct svm_vcpu *s, unsigned vector)
 {
@@ -67,11 +73,28 @@ void svm_nmi_unmask(struct vcpu *vcpu)
 	}
 }
 
+/* Its interrupt was the exit. */
+static void nmi_retry(struct timer *t)
+{
+	(void)t;
+}
+
+void svm_nmi_init(struct vcpu *vcpu)
+{
+	timer_init(&svm_of(vcpu)->nmi_timer, nmi_retry);
+}
+
+void svm_nmi_fini(struct vcpu *vcpu)
+{
+	timer_cancel_sync(&svm_of(vcpu)->nmi_timer);
+}
+
 void svm_inject(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
 	struct event e;
 	unsigned blocked;
+	bool handled;		/* an NMI is, and the IRET that ends it will exit */
 
 	svm_nmi_unmask(vcpu);
 	s->vmcb->vintr = (s->vmcb->vintr & ~VINTR_TPR) | vcpu->vlapic.tpr >> 4;
@@ -86,8 +109,10 @@ void svm_inject(struct vcpu *vcpu)
 			s->window = true;
 		}
 	}
-	svm_intercept_set(s->vmcb, INTERCEPT_IRET,
-			  vcpu->event.nmi_masked && s->nmi_iret_rip == ~0ul);
+	handled = vcpu->event.nmi_masked && s->nmi_iret_rip == ~0ul;
+	svm_intercept_set(s->vmcb, INTERCEPT_IRET, handled);
+	if (blocked & EVENT_BLOCKED_NMI && !handled)
+		timer_set(&s->nmi_timer, clock_ns() + NMI_RETRY_NS);
 	if (s->nmi_iret_rip != ~0ul)
 		vcpu->event.look = true;	/* until the IRET is seen to be done */
 	svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8,

@@ -12,6 +12,7 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/fpu.h"
+#include "cpu/mitigation.h"
 #include "include/errno.h"
 #include "lib/string.h"
 #include "mm/heap.h"
@@ -22,17 +23,18 @@
 
 /*
  * Physical events, what needs an answer of Keel's, and what a guest must not have. #AC and #DB,
- * because their delivery can loop for ever inside the chip; #MC, because it is the host's.
+ * because their delivery can loop for ever inside the chip; #MC, because it is the host's. A
+ * hardware task switch is not among them: all that it touches is the guest's own.
  */
 static const uint16_t intercepts[] = {
 	INTERCEPT_EXCEPTION + EXC_DB, INTERCEPT_EXCEPTION + EXC_AC, INTERCEPT_EXCEPTION + EXC_MC,
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT, INTERCEPT_RDPMC,
 	INTERCEPT_CPUID, INTERCEPT_RSM, INTERCEPT_INVD, INTERCEPT_HLT, INTERCEPT_INVLPGA,
-	INTERCEPT_IOIO, INTERCEPT_MSR, INTERCEPT_TASK_SWITCH, INTERCEPT_SHUTDOWN, INTERCEPT_VMRUN,
-	INTERCEPT_VMMCALL, INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI,
-	INTERCEPT_SKINIT, INTERCEPT_WBINVD, INTERCEPT_MONITOR, INTERCEPT_MWAIT,
-	INTERCEPT_MWAIT_ARMED, INTERCEPT_XSETBV, INTERCEPT_RDPRU, INTERCEPT_INVLPGB,
-	INTERCEPT_MCOMMIT, INTERCEPT_TLBSYNC,
+	INTERCEPT_IOIO, INTERCEPT_MSR, INTERCEPT_SHUTDOWN, INTERCEPT_VMRUN, INTERCEPT_VMMCALL,
+	INTERCEPT_VMLOAD, INTERCEPT_VMSAVE, INTERCEPT_STGI, INTERCEPT_CLGI, INTERCEPT_SKINIT,
+	INTERCEPT_WBINVD, INTERCEPT_MONITOR, INTERCEPT_MWAIT, INTERCEPT_MWAIT_ARMED,
+	INTERCEPT_XSETBV, INTERCEPT_RDPRU, INTERCEPT_INVLPGB, INTERCEPT_MCOMMIT,
+	INTERCEPT_TLBSYNC,
 };
 
 static void vmcb_init(struct vcpu *vcpu, struct vmcb *v)
@@ -69,6 +71,7 @@ int svm_vcpu_init(struct vcpu *vcpu)
 	s->fpu = fpu;
 	s->cpu = -1;
 	vcpu->arch = s;
+	svm_nmi_init(vcpu);
 	vmcb_init(vcpu, s->vmcb);
 	return 0;
 }
@@ -79,6 +82,7 @@ void svm_vcpu_fini(struct vcpu *vcpu)
 
 	if (!s)
 		return;
+	svm_nmi_fini(vcpu);
 	page_put(page_of(s->vmcb_hpa));
 	heap_free(s->fpu);
 	heap_free(s);
@@ -94,7 +98,11 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	memset(&v->efer, 0, sizeof(*v) - offsetof(struct vmcb, efer));
 	v->cpl = 0;
 	v->efer = EFER_SVME;
-	v->cr0 = CR0_ET | CR0_CD | CR0_NW;
+	/*
+	 * A chip starts with CD and NW set, and so uncached: here the caches are on already, or a
+	 * guest whose other processors leave CR0 as they find it would crawl.
+	 */
+	v->cr0 = CR0_ET;
 	v->dr6 = DR6_RESET;
 	v->dr7 = DR7_RESET;
 	v->g_pat = PAT_RESET;
@@ -115,8 +123,13 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 
 void svm_flush_tlb(struct vcpu *vcpu)
 {
-	svm_of(vcpu)->asid_generation = 0;
+	svm_of(vcpu)->flush = true;
 	svm_of(vcpu)->ready = false;
+}
+
+void svm_flush_asids(void)
+{
+	this_cpu(svm_cpu).asid_next = features.svm_asids;
 }
 
 /*
@@ -135,6 +148,15 @@ static void asid_assign(struct svm_vcpu *s, struct svm_cpu *c)
 	v->asid = c->asid_next++;
 	s->asid_generation = c->asid_generation;
 	v->clean = 0;
+}
+
+/* Where the chip flushes one ASID it does; else a new one does as well, while they last. */
+static void flush(struct svm_vcpu *s, struct svm_cpu *c)
+{
+	if (cpu_has(FEATURE_SVM_FLUSH_ASID) && !errata_has(ERRATUM_SVM_FLUSH_ALL_ONLY))
+		s->vmcb->tlb_control = VMCB_TLB_FLUSH_ASID;
+	else
+		asid_assign(s, c);
 }
 
 static void load_state(struct svm_vcpu *s)
@@ -165,10 +187,15 @@ void svm_load(struct vcpu *vcpu)
 	struct svm_vcpu *s = svm_of(vcpu);
 	struct svm_cpu *c = &this_cpu(svm_cpu);
 
-	if (!s->loaded)
+	if (!s->loaded) {
 		load_state(s);
+		mitigation_vm_load(vcpu->vm->serial);
+	}
 	if (s->asid_generation != c->asid_generation)
 		asid_assign(s, c);
+	else if (s->flush)
+		flush(s, c);
+	s->flush = false;
 	s->host_vmcb = c->host_vmcb;
 	s->ready = true;
 }
@@ -179,6 +206,7 @@ void svm_leave_cpu(struct vcpu *vcpu)
 
 	if (!s || !s->loaded)
 		return;
+	svm_nmi_unmask(vcpu);		/* a saved mask waits for an IRET that is yet to come */
 	if (fpu_xcr0()) {
 		s->xcr0 = cpu_xgetbv(0);
 		(void)!cpu_xsetbv_safe(0, fpu_xcr0());

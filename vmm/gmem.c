@@ -464,8 +464,31 @@ static bool is_1g(const struct gmem *g, const struct gmem_slot *s, uint64_t a)
 	return true;
 }
 
+/*
+ * Under the lock, where large leaves may not be executable: one that is not, and in its place a
+ * small one for each page that is executed. It stays split: a TLB that has the large one takes the
+ * fault of a fetch for its end, and by then has had no executable entry of two sizes.
+ */
+static int map_split(struct gmem *g, uint64_t a, uint64_t host, uint64_t size, unsigned prot,
+		     unsigned access)
+{
+	unsigned data = prot & ~(unsigned)PROT_EXEC;
+	struct paging_leaf old;
+	int r = 0;
+
+	if (paging_lookup(&g->tables, a, &old))
+		old = (struct paging_leaf){ .size = size };
+	if (old.size != PAGE_SIZE)
+		r = paging_map(&g->tables, ALIGN_DOWN(a, size), HPA(host), size, data, CACHE_WB);
+	if (r < 0 || !(access & GMEM_EXEC || old.size == PAGE_SIZE))
+		return r;
+	return paging_map(&g->tables, ALIGN_DOWN(a, PAGE_SIZE),
+			  HPA(host + ALIGN_DOWN(a % size, PAGE_SIZE)), PAGE_SIZE,
+			  access & GMEM_EXEC ? prot : data | (old.prot & PROT_EXEC), CACHE_WB);
+}
+
 /* Under the lock: the leaf for `a`, as large as the truth allows. */
-static int map_leaf(struct gmem *g, const struct gmem_slot *s, uint64_t a)
+static int map_leaf(struct gmem *g, const struct gmem_slot *s, uint64_t a, unsigned access)
 {
 	uint64_t size, e = *entry_of(s, a, &size), host = (e & PAGE_MASK) - LAYOUT_DIRECT;
 	unsigned prot = PROT_READ | PROT_EXEC | PROT_USER | (e & GMEM_WRITE ? PROT_WRITE : 0);
@@ -474,6 +497,8 @@ static int map_leaf(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 		size = PAGE_1G;
 		host = ALIGN_DOWN(host, PAGE_1G);
 	}
+	if (unlikely(g->config.exec_4k && size != PAGE_SIZE))
+		return MIN(map_split(g, a, host, size, prot, access), 0);
 	/* What it may replace is the same frames in smaller leaves: no TLB needs to know. */
 	return MIN(paging_map(&g->tables, ALIGN_DOWN(a, size), HPA(host), size, prot, CACHE_WB), 0);
 }
@@ -489,7 +514,7 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 	h = acquire(g, s, a.v, access);
 	if (!h.p)
 		return h.err;
-	err = map_leaf(g, s, a.v);
+	err = map_leaf(g, s, a.v, access);
 	g->faults++;
 	spin_unlock_irq(&g->lock, h.irq);
 	return err;

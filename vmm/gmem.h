@@ -24,6 +24,8 @@ enum gmem_access { GMEM_READ = 1, GMEM_WRITE = 2, GMEM_EXEC = 4 };
 struct gmem_config {
 	const struct paging_format *format;
 	unsigned max_leaf_level;		/* 1 to 3 */
+	bool exec_4k;				/* only 4K leaves are executable:
+						 * ERRATUM_ITLB_MULTIHIT */
 	unsigned gpa_bits;			/* addresses at or above 1 << gpa_bits are
 						 * refused */
 	int node;				/* preferred node */

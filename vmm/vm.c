@@ -8,6 +8,7 @@
 
 #include <stdarg.h>
 
+#include "cpu/errata.h"
 #include "cpu/tsc.h"
 #include "include/errno.h"
 #include "kernel/log.h"
@@ -203,10 +204,13 @@ static int add_memory(struct vm *vm)
 	return err;
 }
 
+static uint64_t serials;			/* atomic: the last that was given */
+
 static int build(struct vm *vm)
 {
 	struct gmem_config g = {
 		.format = vmm_ops->second_level, .max_leaf_level = vmm_ops->max_leaf_level(),
+		.exec_4k = errata_has(ERRATUM_ITLB_MULTIHIT),
 		.gpa_bits = 48, .node = NODE_ANY, .charge = &vm->charge, .flush = flush, .arg = vm,
 	};
 	int err = gmem_init(&vm->gmem, &g);
@@ -287,6 +291,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 		return -ENOMEM;
 	vm->config = *config;
 	vm->refs = 1;
+	vm->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
 	vm->charge.name = vm->config.name;
 	vm->state = VM_CREATED;
 	mutex_init(&vm->lock, "vm");

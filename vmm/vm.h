@@ -73,6 +73,7 @@ struct vm_stats {
 struct vm {
 	struct vm_config config;	/* (c) */
 	uint32_t refs;			/* (a) */
+	uint64_t serial;		/* (c) from 1 on, never given again */
 	struct mutex lock;		/* state changes, device list, parked counts */
 	enum vm_state state;
 	struct charge charge;

@@ -137,6 +137,10 @@ static int vmx_cpu_enable(void)
 	c->vpid_generation = 1;
 	c->vpid_next = 1;
 	lock_feature_control();
+	/* Of another hypervisor's, perhaps: counters and traces would run on in guests. */
+	(void)!cpu_wrmsr_safe(MSR_DEBUGCTL, 0);
+	if (features.max_basic >= 0xa && cpu_cpuid(0xa, 0).eax & 0xff)
+		(void)!cpu_wrmsr_safe(MSR_PERF_GLOBAL_CTRL, 0);
 	cpu_write_cr0(cpu_read_cr0() | vmx_cr0_fixed);
 	cpu_write_cr4(cpu_read_cr4() | vmx_cr4_fixed | CR4_VMXE);
 	err = vmx_vmxon(page_hpa(c->vmxon_page));

@@ -64,6 +64,8 @@ void vmx_vcpu_reset(struct vcpu *vcpu);
 void vmx_load(struct vcpu *vcpu);		/* interrupts off */
 void vmx_leave_cpu(struct vcpu *vcpu);		/* interrupts off */
 void vmx_flush_tlb(struct vcpu *vcpu);
+/* Only what depends on the guest's own page tables: what its control registers change. */
+void vmx_flush_linear(struct vcpu *vcpu);
 
 /* vmx_regs.c */
 uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg r);

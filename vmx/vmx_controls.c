@@ -38,6 +38,7 @@ static const struct {
 	{ "WBINVD exiting", VMX_PROC2, PROC2_WBINVD, WANTED },
 	{ "PAUSE-loop exiting", VMX_PROC2, PROC2_PAUSE_LOOP, WANTED },
 	{ "INVPCID", VMX_PROC2, PROC2_INVPCID, WANTED },
+	{ "ENCLS exiting", VMX_PROC2, PROC2_ENCLS, WANTED },
 
 	{ "saving debug controls", VMX_EXIT, EXIT_SAVE_DEBUG, NEEDED },
 	{ "64-bit host", VMX_EXIT, EXIT_HOST_64, NEEDED },

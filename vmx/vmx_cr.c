@@ -118,7 +118,7 @@ static int cr0_write(struct vcpu *vcpu, uint64_t value)
 		return err;
 	vmx_reg_set(vcpu, REG_CR0, value);
 	if ((value ^ old) & (CR0_PG | CR0_PE))
-		vmx_flush_tlb(vcpu);
+		vmx_flush_linear(vcpu);
 	return 0;
 }
 
@@ -142,7 +142,7 @@ static int cr4_write(struct vcpu *vcpu, uint64_t value)
 		return err;
 	vmx_reg_set(vcpu, REG_CR4, value);
 	if (changed & ~CR4_MCE)
-		vmx_flush_tlb(vcpu);
+		vmx_flush_linear(vcpu);
 	return 0;
 }
 

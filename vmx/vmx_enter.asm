@@ -6,10 +6,15 @@
 ; current VMCS; 2: the VMCS was refused. No policy here. After the exit no register but the
 ; callee-saved ones, which are restored, holds a value of the guest.
 
+%include "cpu/mitigation.inc"
 %include "offsets.inc"
 
 global vmx_enter
 global vmx_exited
+
+section .rodata
+kernel_data_selector:
+	dw	GDT_KERNEL_DATA
 
 section .text
 bits 64
@@ -25,6 +30,7 @@ vmx_enter:
 	push	rdi			; [rsp]: gpr
 	mov	eax, VMCS_HOST_RSP
 	vmwrite	rax, rsp
+	CLEAR_BUFFERS
 	test	sil, sil		; no move below changes the flags
 	mov	rax, [rdi + GPR_RAX * 8]
 	mov	rcx, [rdi + GPR_RCX * 8]
@@ -75,6 +81,7 @@ vmx_exited:				; HOST_RIP
 	mov	[rdi + GPR_R14 * 8], r14
 	mov	[rdi + GPR_R15 * 8], r15
 	add	rsp, 8
+	FILL_RETURN_STACK
 	xor	eax, eax
 clear:
 	xor	ecx, ecx

@@ -74,13 +74,19 @@ void vmx_inject(struct vcpu *vcpu)
 	uint32_t threshold = 0;
 	struct event e;
 	unsigned blocked;
+	bool sti;
 
 	*s->vtpr = vcpu->vlapic.tpr & 0xf0;
 	blocked = event_pick(vcpu, &e);
 	if (e.valid)
 		inject(vcpu, &e);
-	vmx_proc_set(s, PROC_INTERRUPT_WINDOW, blocked & EVENT_BLOCKED_IRQ);
-	vmx_proc_set(s, PROC_NMI_WINDOW, blocked & EVENT_BLOCKED_NMI);
+	/*
+	 * Not every chip holds the NMI window back in the shadow of STI: it would exit before the
+	 * next instruction, for ever. IF is 1 there, so the other window opens behind it.
+	 */
+	sti = vcpu->event.shadow & EVENT_SHADOW_STI && blocked & EVENT_BLOCKED_NMI;
+	vmx_proc_set(s, PROC_INTERRUPT_WINDOW, sti || blocked & EVENT_BLOCKED_IRQ);
+	vmx_proc_set(s, PROC_NMI_WINDOW, !sti && blocked & EVENT_BLOCKED_NMI);
 	if (blocked & EVENT_BLOCKED_TPR)
 		threshold = MIN(highest_class(&vcpu->vlapic), *s->vtpr >> 4);
 	if (threshold != s->threshold)

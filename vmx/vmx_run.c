@@ -23,9 +23,23 @@ static inline void registers_to_vmcs(const struct vcpu *vcpu, struct vmx_vcpu *s
 }
 
 /*
- * The shadow or the NMI mask changed. A shadow that emulation ended took the single-step trap with
- * it: vcpu_next() raises it.
+ * Emulation ended a shadow. The single-step trap that waited behind it was vcpu_next()'s to raise,
+ * but a breakpoint on the operand of MOV SS waits there too: it comes right after the entry, or
+ * with the #DB that is injected, for then the chip forgets it.
  */
+static void breakpoints_behind_shadow(const struct vcpu *vcpu)
+{
+	uint64_t pending = vmcs_read(VMCS_GUEST_PENDING_DEBUG) & PENDING_DEBUG_BREAKPOINTS;
+	const struct event *e = &vcpu->event.injected;
+
+	if (e->valid && e->type == EVENT_EXCEPTION && e->vector == EXC_DB) {
+		cpu_write_dr6(cpu_read_dr6() | (pending & PENDING_DEBUG_B));
+		pending = 0;
+	}
+	vmcs_write(VMCS_GUEST_PENDING_DEBUG, pending);
+}
+
+/* The shadow or the NMI mask changed. */
 static inline void blocking_to_vmcs(const struct vcpu *vcpu, struct vmx_vcpu *s)
 {
 	uint32_t blocking = vcpu->event.shadow | (vcpu->event.nmi_masked ? BLOCKED_BY_NMI : 0);
@@ -35,7 +49,7 @@ static inline void blocking_to_vmcs(const struct vcpu *vcpu, struct vmx_vcpu *s)
 	if (likely(blocking == s->interruptibility))
 		return;
 	if (s->interruptibility & ~blocking & (BLOCKED_BY_STI | BLOCKED_BY_MOV_SS))
-		vmcs_write(VMCS_GUEST_PENDING_DEBUG, 0);
+		breakpoints_behind_shadow(vcpu);
 	vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocking);
 }
 

@@ -14,6 +14,7 @@
 #include "cpu/features.h"
 #include "cpu/fpu.h"
 #include "cpu/gdt.h"
+#include "cpu/mitigation.h"
 #include "include/errno.h"
 #include "kernel/trap.h"
 #include "lib/string.h"
@@ -118,6 +119,9 @@ static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 		vmcs_write(VMCS_PLE_GAP, PLE_GAP);
 		vmcs_write(VMCS_PLE_WINDOW, PLE_WINDOW);
 	}
+	/* Guests are not shown SGX: all of it is #UD. */
+	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_ENCLS))
+		vmcs_write(VMCS_ENCLS_BITMAP, ~0ul);
 	if (vmx_control_has(&vmx_controls, VMX_PIN, PIN_PREEMPTION_TIMER))
 		vmcs_write(VMCS_PREEMPTION_TIMER, (tsc_hz / (1000000000 / PREEMPT_NS) >>
 						   (vmx_misc & VMX_MISC_TIMER_SHIFT)) + 1);
@@ -238,6 +242,16 @@ void vmx_flush_tlb(struct vcpu *vcpu)
 }
 
 /*
+ * A new VPID has no linear translations yet; without VPIDs an entry flushes them by itself. The
+ * guest-physical ones stay, which the VM's other vCPUs use as well.
+ */
+void vmx_flush_linear(struct vcpu *vcpu)
+{
+	vmx_of(vcpu)->vpid_generation = 0;
+	vmx_of(vcpu)->ready = false;
+}
+
+/*
  * A VPID of this CPU that no translation was ever cached under. When they run out, a new generation
  * begins: everything is flushed and every vCPU that comes by takes a new one.
  */
@@ -302,8 +316,10 @@ void vmx_load(struct vcpu *vcpu)
 	struct vmx_vcpu *s = vmx_of(vcpu);
 	struct vmx_cpu *c = &this_cpu(vmx_cpu);
 
-	if (!s->loaded)
+	if (!s->loaded) {
 		load_state(s);
+		mitigation_vm_load(vcpu->vm->serial);
+	}
 	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_VPID) &&
 	    s->vpid_generation != c->vpid_generation)
 		vpid_assign(s, c);

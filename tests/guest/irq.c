@@ -9,6 +9,8 @@
 #define MID	0x61
 #define HIGH	0x81
 
+#define SPIN_TICKS	1000000000ul
+
 static unsigned count_low, count_mid, count_high, count_nmi;
 static unsigned order[8], order_count;
 extern char after_nop[], after_cpuid[], after_hlt[], after_popf[];
@@ -219,6 +221,33 @@ static void nmi(void)
 	check_equal(count_nmi, 3, "nmi_again");
 }
 
+static void on_nmi_send(struct frame *frame)
+{
+	(void)frame;
+	if (++count_nmi == 1)
+		nmi_send();
+}
+
+/*
+ * One sent in the handler comes when that is done, without anything of the guest's that exits: a
+ * watchdog sends it to find out where such a loop hangs.
+ */
+static void nmi_while_spinning(const char *name, bool irqs)
+{
+	uint64_t end;
+
+	WRITE_ONCE(count_nmi, 0);
+	trap_set(VEC_NMI, on_nmi_send);
+	if (irqs)
+		sti();
+	nmi_send();
+	end = rdtsc() + SPIN_TICKS;
+	while (READ_ONCE(count_nmi) < 2 && rdtsc() < end)
+		;
+	cli();
+	check_equal(READ_ONCE(count_nmi), 2, name);
+}
+
 static void exact(void)
 {
 	unsigned before = count_mid;
@@ -248,6 +277,11 @@ static void all(void)
 		skip("cr8_reserved", "QEMU's chip does not look");
 	exact();
 	nmi();
+	nmi_while_spinning("nmi_while_spinning", true);
+	if (cmdline_has("no-preemption"))
+		skip("nmi_while_spinning_masked", "this chip's interrupts do not leave a guest with IF=0");
+	else
+		nmi_while_spinning("nmi_while_spinning_masked", false);
 }
 
 void test_main(void)

@@ -48,6 +48,19 @@ def test_guest(start, bed, name):
     keel.poweroff()
 
 
+@pytest.mark.cost(20)
+def test_irq_on_ryzen(start):
+    """The other SVM bed, whose chip injects and masks in its own way."""
+    config = tiny("irq", cmdline="irq no-preemption")
+    keel = start("vmx", cpu_model="ryzen", config=config, modules=module("irq")).boot()
+    keel.command("start irq")
+    keel.wait_state("irq", "shut off")
+    with keel.console("irq"):
+        said = keel.settle(1)
+    assert exit_code(keel, "irq") == 1, said
+    keel.poweroff()
+
+
 @pytest.mark.cost(5)
 @pytest.mark.parametrize("how", ("off", "cf9", "keyboard", "triple", "fast"))
 def test_ways_to_end(start, bed, how):

@@ -168,6 +168,7 @@ ELSEWHERE = {
     "uefi": ("svm", {"uefi": True}), "pvh": ("svm", {"pvh": True}), "2 cores": ("svm", {"cpus": 2}),
     "4 parallel cores": ("svm", {"cpus": 4, "thread": "multi"}), "4 GiB": ("svm", {"memory": "5G"}),
     "vmx 2 cores": ("vmx", {"cpus": 2}), "ryzen": ("vmx", {"cpu_model": "ryzen"}),
+    "4K code pages": ("vmx", {"cmdline": "itlb_multihit=on"}),
 }
 
 
@@ -177,6 +178,9 @@ def test_debian_elsewhere(start, where):
     """The guest does not mind how Keel was started, nor on what."""
     bed, options = ELSEWHERE[where]
     keel = start(bed, config=vm("debian") + vm("debian2"), modules=LINUX, **options).boot()
+    info = keel.command("nodeinfo")
+    assert ("itlb_multihit -" in info) == (where == "4K code pages")
+    assert re.search(r"^Mitigations: +none: an emulator", info, re.M)
     keel.command("start debian2")
     with keel.console("debian", "start debian --console"):
         ready(keel, "debian")

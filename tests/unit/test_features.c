@@ -87,13 +87,46 @@ static void test_intel(void **state)
 	assert_int_equal(features.physical_bits, 36);
 	assert_int_equal(errata_bed(), BED_CHIP);
 	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
-		assert_false(errata_has(e));
+		assert_int_equal(errata_has(e), e == ERRATUM_ITLB_MULTIHIT);
+	errata_force(ERRATUM_ITLB_MULTIHIT, false);
+	assert_false(errata_has(ERRATUM_ITLB_MULTIHIT));
 	assert_int_equal(features_missing_here(), FEATURE_COUNT);
 	bootinfo.rsdp_valid = true;
 	errata_init();
 	assert_int_equal(errata_bed(), BED_BOCHS);
 	assert_true(errata_has(ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY));
+	assert_false(errata_has(ERRATUM_ITLB_MULTIHIT));
 	assert_false(errata_has(ERRATUM_SVM_INJECT_BY_EVENTINJ));
+}
+
+static int arch_capabilities(uint32_t msr, uint64_t *v)
+{
+	*v = BIT(6);
+	return msr == 0x10a ? 0 : -EFAULT;
+}
+
+/* Ice Lake says that it is mended; an Atom never had it. */
+static void test_itlb_multihit(void **state)
+{
+	struct leaf l[] = {
+		{ 0, 0, { 7, word("Genu"), word("ntel"), word("ineI") } },
+		{ 1, 0, { 0x000606a6, 0, 1u << 5, 0 } },
+		{ 7, 0, { 0, 0, 0, 1u << 29 } },
+		{ 0x80000000, 0, { 0x80000000, 0, 0, 0 } },
+	};
+
+	(void)state;
+	bootinfo.rsdp_valid = false;
+	PLAY(l);			/* the MSR faults */
+	assert_int_equal(features.arch_capabilities, 0);
+	assert_true(errata_has(ERRATUM_ITLB_MULTIHIT));
+	host_rdmsr = arch_capabilities;
+	PLAY(l);
+	assert_false(errata_has(ERRATUM_ITLB_MULTIHIT));
+	host_rdmsr = NULL;
+	l[1].regs.eax = 0x000506c9;
+	PLAY(l);
+	assert_false(errata_has(ERRATUM_ITLB_MULTIHIT));
 }
 
 static void test_tcg(void **state)
@@ -389,6 +422,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_intel), cmocka_unit_test(test_tcg),
+		cmocka_unit_test(test_itlb_multihit),
 		cmocka_unit_test(test_every_row_has_words),
 		cmocka_unit_test(test_c1e_goes_off),
 		cmocka_unit_test(test_lfence_is_told),

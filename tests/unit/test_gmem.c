@@ -524,6 +524,41 @@ static void a_scrubbed_gib_becomes_one_leaf(void **state)
 	config.max_leaf_level = 2;
 }
 
+/* Code never runs from a large leaf, data stays in one until code shares it. */
+static void executable_leaves_are_small(void **state)
+{
+	struct gmem_config c = config;
+
+	(void)state;
+	c.format = &paging_ept;
+	c.exec_4k = true;
+	assert_int_equal(gmem_init(&g, &c), 0);
+	ram(0, 8 * MIB + 2 * PAGE_SIZE);
+	assert_int_equal(gmem_fault(&g, GPA(0x5000), GMEM_WRITE), 0);
+	assert_int_equal(leaf_at(0x5000).size, PAGE_2M);
+	assert_int_equal(leaf_at(0x5000).prot, PROT_READ | PROT_WRITE);
+	assert_int_equal(gmem_fault(&g, GPA(0x3123), GMEM_EXEC), 0);
+	assert_int_equal(leaf_at(0x3000).size, PAGE_SIZE);
+	assert_int_equal(leaf_at(0x3000).prot, PROT_READ | PROT_WRITE | PROT_EXEC);
+	assert_ptr_equal(kmap_direct(leaf_at(0x3000).address), gmem_peek(&g, GPA(0x3000), GMEM_READ));
+	assert_int_equal(leaf_at(0x5000).size, PAGE_SIZE);
+	assert_int_equal(leaf_at(0x5000).prot, PROT_READ | PROT_WRITE);
+	/* What is split stays so, and what is executable too, whatever faults again. */
+	assert_int_equal(gmem_fault(&g, GPA(0x3000), GMEM_WRITE), 0);
+	assert_int_equal(gmem_fault(&g, GPA(0x5000), GMEM_READ), 0);
+	assert_true(leaf_at(0x3000).size == PAGE_SIZE && leaf_at(0x3000).prot & PROT_EXEC);
+	assert_true(leaf_at(0x5000).size == PAGE_SIZE && !(leaf_at(0x5000).prot & PROT_EXEC));
+	/* Code first: its neighbours come with it. */
+	assert_int_equal(gmem_fault(&g, GPA(4 * MIB), GMEM_EXEC), 0);
+	assert_true(leaf_at(4 * MIB).size == PAGE_SIZE && leaf_at(4 * MIB).prot & PROT_EXEC);
+	assert_true(leaf_at(6 * MIB - 1).size == PAGE_SIZE && !(leaf_at(6 * MIB - 1).prot & PROT_EXEC));
+	assert_ptr_equal(kmap_direct(leaf_at(6 * MIB - 1).address), gmem_peek(&g, GPA(6 * MIB - 1), GMEM_READ));
+	/* What is small anyway is as ever. */
+	assert_int_equal(gmem_fault(&g, GPA(8 * MIB), GMEM_READ), 0);
+	assert_true(leaf_at(8 * MIB).size == PAGE_SIZE && leaf_at(8 * MIB).prot & PROT_EXEC);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -533,6 +568,7 @@ int main(void)
 		cmocka_unit_test(reading_fills_nothing),
 		cmocka_unit_test(frames_are_clean),
 		cmocka_unit_test(leaves_fit_the_slot),
+		cmocka_unit_test(executable_leaves_are_small),
 		cmocka_unit_test(tables_are_a_cache),
 		cmocka_unit_test(pins_hold_frames),
 		cmocka_unit_test(random_against_a_model),

@@ -278,8 +278,8 @@ static void formats_hold_their_bits(void **state)
 	assert_int_equal(paging_host.leaf(HPA(0x200000), 3, CACHE_WC, 2), 0x80000000002010e3ul);
 	assert_int_equal(paging_host.leaf(HPA(0x201000), 5 | PROT_GLOBAL, CACHE_UC, 1), 0x201179ul);
 	assert_int_equal(paging_npt.leaf(HPA(0x200000), 7, CACHE_WB, 2), 0x2000e7ul);
-	assert_int_equal(paging_ept.leaf(HPA(0x200000), 7, CACHE_WB, 2), 0x2003b7ul);
-	assert_int_equal(paging_ept.leaf(HPA(0x200000), 3, CACHE_UC, 1), 0x200303ul);
+	assert_int_equal(paging_ept.leaf(HPA(0x200000), 7, CACHE_WB, 2), 0x2003f7ul);
+	assert_int_equal(paging_ept.leaf(HPA(0x200000), 3, CACHE_UC, 1), 0x200343ul);
 }
 
 int main(void)

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c vmm/event.c lib/record.c lib/format.c
- * tests/host/percpu.c tests/host/panic.c tests/host/log.c */
+/* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c svm/svm_vcpu.c svm/svm_machine_check.c
+ * vmm/event.c lib/record.c lib/format.c mm/page.c mm/page_intake.c tests/host/heap.c
+ * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
+ * tests/host/tsc.c */
 /*
  * The SVM back end without a chip: every register and segment comes back as it was set (so a saved
  * vCPU is the one that ran), the auditor names each field that VMRUN would refuse, and events are
@@ -12,18 +14,22 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/registers.h"
+#include "cpu/tsc.h"
 #include "kernel/trace.h"
 #include "svm/svm.h"
+#include "tests/host/memory.h"
 #include "vmm/machine.h"
 
 static struct vmcb vmcb;
 static struct svm_vcpu arch;
 static struct vm vm;
 static struct vcpu vcpu;
-static bool by_virq;
+static bool by_virq, multimatch;
+static unsigned shutdowns, crashes, machine_checks;
 static int pending_vector, extint = -1;
 
 struct features features;
@@ -33,8 +39,53 @@ PERCPU bool sched_wanted_flag;
 
 bool errata_has(enum erratum e)
 {
-	return e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq;
+	return (e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq) ||
+	       (e == ERRATUM_SVM_TLB_MULTIMATCH && multimatch);
 }
+
+/* ---- what svm_vcpu.c stands on ---- */
+
+struct svm_cpu svm_cpu PERCPU;
+hpa_t svm_iopm, svm_msrpm;
+
+hpa_t gmem_root(const struct gmem *g)
+{
+	(void)g;
+	return HPA(0x5000);
+}
+
+uint64_t fpu_xcr0(void)
+{
+	return 0;
+}
+
+size_t fpu_area_size(void)
+{
+	return 512;
+}
+
+void fpu_area_init(void *area)
+{
+	memset(area, 0, 512);
+}
+
+void fpu_save(void *area)
+{
+	(void)area;
+}
+
+int fpu_restore(const void *area)
+{
+	(void)area;
+	return 0;
+}
+
+void mitigation_vm_load(uint64_t vm)
+{
+	(void)vm;
+}
+
+/* ---- what svm_inject.c stands on ---- */
 
 int vlapic_pending(struct vcpu *v)
 {
@@ -66,10 +117,39 @@ int machine_extint_acknowledge(struct vcpu *v)
 	return extint;
 }
 
+void timer_init(struct timer *t, void (*fn)(struct timer *t))
+{
+	*t = (struct timer){ .fn = fn, .cpu = -1 };
+}
+
+void timer_set(struct timer *t, uint64_t deadline_ns)
+{
+	t->cpu = 0;
+	t->deadline_ns = deadline_ns;
+}
+
+void timer_cancel_sync(struct timer *t)
+{
+	t->cpu = -1;
+}
+
 void exit_shutdown(struct vcpu *v)
 {
 	(void)v;
-	fail();
+	shutdowns++;
+}
+
+void vm_crash(struct vm *v, const char *format, ...)
+{
+	(void)v;
+	(void)format;
+	crashes++;
+}
+
+/* The real one does not come back. */
+void trap_machine_check(void)
+{
+	machine_checks++;
 }
 
 void vcpu_request(struct vcpu *v, uint32_t request)
@@ -87,6 +167,7 @@ static int setup(void **state)
 	arch.vmcb = &vmcb;
 	arch.nmi_iret_rip = ~0ul;
 	vcpu.arch = &arch;
+	svm_nmi_init(&vcpu);
 	vcpu.vm = &vm;
 	vmcb.efer = EFER_SVME | EFER_LME | EFER_LMA;
 	vmcb.cr0 = CR0_PE | CR0_PG | CR0_ET;
@@ -324,6 +405,174 @@ static void nmi_until_iret(void **state)
 	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI);
 }
 
+/* Behind a handler the IRET's exit is the occasion; behind what is shorter a timer makes one. */
+static void nmi_that_waits(void **state)
+{
+	(void)state;
+	host_tsc = 1000;
+	event_nmi(&vcpu);
+	event_nmi(&vcpu);
+	svm_inject(&vcpu);
+	assert_int_equal(arch.nmi_timer.cpu, -1);
+	vmcb.event_inject = 0;
+	vcpu.rip = arch.nmi_iret_rip = 0x100;
+	svm_inject(&vcpu);
+	assert_int_equal(arch.nmi_timer.cpu, 0);
+	assert_true(arch.nmi_timer.deadline_ns > clock_ns() && arch.nmi_timer.deadline_ns < 1000000);
+	/* Done, but another event goes first; then a shadow. */
+	svm_nmi_fini(&vcpu);
+	vcpu.rip = 0x200;
+	event_ud(&vcpu);
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | EVENT_EXCEPTION << 8 | EXC_UD);
+	assert_int_equal(arch.nmi_timer.cpu, 0);
+	svm_nmi_fini(&vcpu);
+	vcpu.event.shadow = EVENT_SHADOW_STI;
+	svm_inject(&vcpu);
+	assert_int_equal(arch.nmi_timer.cpu, 0);
+	svm_nmi_fini(&vcpu);
+	vcpu.event.shadow = 0;
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject, VMCB_EVENT_VALID | EVENT_NMI << 8 | EXC_NMI);
+	assert_int_equal(arch.nmi_timer.cpu, -1);
+}
+
+static bool intercepts(const struct vmcb *v, unsigned bit)
+{
+	return v->intercept[bit / 32] & 1u << bit % 32;
+}
+
+/* What needs an answer exits; a task switch of the guest's own is the chip's work. */
+static void intercepts_of_a_new_vcpu(void **state)
+{
+	const struct vmcb *v;
+
+	(void)state;
+	assert_int_equal(svm_vcpu_init(&vcpu), 0);
+	v = svm_of(&vcpu)->vmcb;
+	assert_true(intercepts(v, INTERCEPT_VMRUN) && intercepts(v, INTERCEPT_SHUTDOWN));
+	assert_true(intercepts(v, INTERCEPT_EXCEPTION + EXC_MC));
+	assert_false(intercepts(v, INTERCEPT_TASK_SWITCH));
+	assert_int_equal(v->n_cr3, 0x5000);
+	/* Caches are on from the start. */
+	svm_vcpu_reset(&vcpu);
+	assert_int_equal(svm_reg_get(&vcpu, REG_CR0), CR0_ET);
+	svm_vcpu_fini(&vcpu);
+	assert_null(vcpu.arch);
+}
+
+/* One ASID after the other, or the same one flushed where the chip can; all when they run out. */
+static void flushes(void **state)
+{
+	struct svm_cpu *c = &this_cpu(svm_cpu);
+
+	(void)state;
+	features.svm_asids = 4;
+	*c = (struct svm_cpu){ .asid_generation = 1 };
+	svm_flush_asids();
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.tlb_control, VMCB_TLB_FLUSH_ALL);
+	assert_int_equal(vmcb.asid, 1);
+	for (unsigned asid = 2; asid < 4; asid++) {
+		vmcb.tlb_control = VMCB_TLB_NOTHING;
+		svm_flush_tlb(&vcpu);
+		svm_load(&vcpu);
+		assert_int_equal(vmcb.asid, asid);
+		assert_int_equal(vmcb.tlb_control, VMCB_TLB_NOTHING);
+	}
+	svm_flush_tlb(&vcpu);
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.tlb_control, VMCB_TLB_FLUSH_ALL);
+	assert_int_equal(vmcb.asid, 1);
+	features.bits[FEATURE_SVM_FLUSH_ASID / 64] |= BIT(FEATURE_SVM_FLUSH_ASID % 64);
+	vmcb.tlb_control = VMCB_TLB_NOTHING;
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.tlb_control, VMCB_TLB_NOTHING);
+	svm_flush_tlb(&vcpu);
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.tlb_control, VMCB_TLB_FLUSH_ASID);
+	assert_int_equal(vmcb.asid, 1);
+	/* Elsewhere it needs one that is unused there. */
+	arch.loaded = false;
+	arch.cpu = 7;
+	c->asid_next = 3;
+	svm_load(&vcpu);
+	assert_int_equal(vmcb.asid, 3);
+	memset(&features, 0, sizeof(features));
+}
+
+static uint64_t bank_status[6], mcg_status, dc_cfg;
+
+static int rdmsr(uint32_t msr, uint64_t *v)
+{
+	if (msr == MSR_MCG_CAP)
+		*v = ARRAY_COUNT(bank_status);
+	else if (msr == MSR_MCG_STATUS)
+		*v = mcg_status;
+	else if (msr == MSR_DC_CFG)
+		*v = dc_cfg;
+	else
+		*v = bank_status[(msr - MSR_MC0_STATUS) / 4];
+	return 0;
+}
+
+static int wrmsr(uint32_t msr, uint64_t v)
+{
+	if (msr == MSR_MCG_STATUS)
+		mcg_status = v;
+	else if (msr == MSR_DC_CFG)
+		dc_cfg = v;
+	else
+		bank_status[(msr - MSR_MC0_STATUS) / 4] = v;
+	return 0;
+}
+
+/* A guest without CR4.MCE turns the machine's end into a shutdown of its own. */
+static void shutdown_or_machine_check(void **state)
+{
+	(void)state;
+	host_rdmsr = rdmsr;
+	features.bits[FEATURE_MCA / 64] |= BIT(FEATURE_MCA % 64);
+	shutdowns = machine_checks = 0;
+	svm_shutdown(&vcpu, &vmcb);
+	bank_status[2] = MC_STATUS_VAL;			/* corrected */
+	svm_shutdown(&vcpu, &vmcb);
+	assert_int_equal(shutdowns, 2);
+	assert_int_equal(machine_checks, 0);
+	bank_status[5] = MC_STATUS_VAL | MC_STATUS_UC | MC_STATUS_EN;
+	svm_shutdown(&vcpu, &vmcb);
+	assert_int_equal(machine_checks, 1);
+	memset(bank_status, 0, sizeof(bank_status));
+	memset(&features, 0, sizeof(features));
+	host_rdmsr = NULL;
+}
+
+/* Erratum 383 ends the guest that made it, and leaves no trace. */
+static void multimatch_is_the_guests(void **state)
+{
+	(void)state;
+	host_rdmsr = rdmsr;
+	host_wrmsr = wrmsr;
+	svm_machine_check_cpu_init();
+	assert_int_equal(dc_cfg, 0);
+	multimatch = true;
+	svm_machine_check_cpu_init();
+	assert_int_equal(dc_cfg, BIT(47));
+	bank_status[0] = 0xf600000000010015ul;
+	mcg_status = MCG_STATUS_MCIP | MCG_STATUS_RIPV;
+	features.svm_asids = 64;
+	crashes = 0;
+	svm_machine_check(&vcpu, &vmcb);
+	assert_int_equal(crashes, 1);
+	assert_int_equal(bank_status[0], 0);
+	assert_int_equal(mcg_status, MCG_STATUS_RIPV);
+	assert_int_equal(this_cpu(svm_cpu).asid_next, 64);
+	multimatch = false;
+	memset(&features, 0, sizeof(features));
+	host_rdmsr = NULL;
+	host_wrmsr = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -335,7 +584,14 @@ int main(void)
 		cmocka_unit_test_setup(inject_interrupt, setup),
 		cmocka_unit_test_setup(windows, setup),
 		cmocka_unit_test_setup(nmi_until_iret, setup),
+		cmocka_unit_test_setup(nmi_that_waits, setup),
+		cmocka_unit_test_setup(intercepts_of_a_new_vcpu, setup),
+		cmocka_unit_test_setup(flushes, setup),
+		cmocka_unit_test_setup(shutdown_or_machine_check, setup),
+		cmocka_unit_test_setup(multimatch_is_the_guests, setup),
 	};
+
+	memory_init(16 * MIB);
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -40,7 +40,7 @@ void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value)
 	vmcs_write(field, value);
 }
 
-void vmx_flush_tlb(struct vcpu *v)
+void vmx_flush_linear(struct vcpu *v)
 {
 	(void)v;
 	flushes++;

@@ -182,6 +182,25 @@ static void nmis(void **state)
 	assert_int_equal(vmcs_read(VMCS_PROC_CONTROLS), 0);
 }
 
+/* An NMI behind STI comes one instruction later; asking for its window there may never end. */
+static void nmi_behind_sti(void **state)
+{
+	(void)state;
+	vcpu.event.shadow = EVENT_SHADOW_STI;
+	event_nmi(&vcpu);
+	vmx_inject(&vcpu);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_EVENT), 0);
+	assert_int_equal(vmcs_read(VMCS_PROC_CONTROLS), PROC_INTERRUPT_WINDOW);
+	assert_true(vcpu.event.look);
+	vcpu.event.shadow = EVENT_SHADOW_MOV_SS;
+	vmx_inject(&vcpu);
+	assert_int_equal(vmcs_read(VMCS_PROC_CONTROLS), PROC_NMI_WINDOW);
+	vcpu.event.shadow = 0;
+	vmx_inject(&vcpu);
+	assert_int_equal(vmcs_read(VMCS_ENTRY_EVENT), 0x80000202);
+	assert_int_equal(vmcs_read(VMCS_PROC_CONTROLS), 0);
+}
+
 /*
  * Injected again as it was: with error code, with length, and an exception behind it in its turn.
  */
@@ -218,6 +237,7 @@ int main(void)
 		cmocka_unit_test_setup(debug_exception_ends_general_detect, setup),
 		cmocka_unit_test_setup(interrupts_and_windows, setup),
 		cmocka_unit_test_setup(task_priority, setup), cmocka_unit_test_setup(nmis, setup),
+		cmocka_unit_test_setup(nmi_behind_sti, setup),
 		cmocka_unit_test_setup(interrupted_delivery, setup),
 	};
 
