@@ -1,14 +1,23 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The serial line; see drivers/uart.h. One routine, pump(), moves bytes both ways between the chip
- * and the rings, whether an interrupt, a poll or a full ring calls it. Receive interrupts go off
- * while the receive ring is full: the bytes then stay in the chip, and behind it flow control
- * holds the sender.
+ * and the rings, whether an interrupt, a timer, a poll or a full ring calls it. Receive interrupts
+ * go off while the receive ring is full: the bytes then stay in the chip, and behind it flow
+ * control holds the sender.
+ *
+ * The chip's INTR is the OR of its causes and its wire is usually edge triggered: an edge is seen
+ * only after the line was low. So the handler goes on until the chip says that no cause is left.
+ * And no interrupt may be relied upon: the wire may be another or none at all, as behind a
+ * management controller. One is asked for at the start, those that are overdue later are counted,
+ * and without them a timer does their work. Who reads or asks for room pumps as well.
  */
 #include "drivers/uart.h"
 
 #include "cpu/cpu.h"
 #include "cpu/spinlock.h"
+#include "cpu/tsc.h"
+#include "kernel/log.h"
+#include "kernel/timer.h"
 #include "lib/string.h"
 
 #define PORT		0x3f8
@@ -24,6 +33,7 @@
 
 #define IER_RECEIVE	0x01
 #define IER_TRANSMIT	0x02
+#define IIR_NONE	0x01		/* no cause is pending */
 #define IIR_FIFO	0xc0
 #define FCR_ENABLE	0x01
 #define FCR_CLEAR	0x06
@@ -41,10 +51,26 @@
 #define RX_SIZE		4096
 #define TX_SIZE		16384
 #define PATIENCE	1000000		/* polls; a line that is stuck that long drops output */
+#define IRQ_ROUNDS	64		/* of pump() in one interrupt */
+#define IRQ_TEST_NS	100000000	/* how long the first interrupt may take */
+#define OVERDUE_NS	20000000	/* between two polls that count as finding one overdue */
+#define OVERDUE_MAX	5		/* in a row: there are none any more */
+#define POLL_NS		1000000		/* less than a full receive FIFO takes at 115200 baud */
+
+/* Who calls pump(). */
+enum mode {
+	MODE_DIRECT,			/* who prints, until all has left */
+	MODE_IRQ,
+	MODE_TIMER,
+};
 
 static struct spinlock lock = SPINLOCK_INIT("uart", LOCK_UART);
-static bool present, irq_mode, rx_unseen;
+static enum mode mode;
+static bool present, rx_unseen;
 static unsigned fifo_depth;
+static unsigned overdue;		/* polls since the last interrupt that found one overdue */
+static uint64_t overdue_ns;		/* when the newest was */
+static struct timer poll_timer;
 static uint8_t ier;
 static uint8_t rx[RX_SIZE], tx[TX_SIZE];
 /* Free-running; head is where bytes enter. */
@@ -106,43 +132,109 @@ static void pump_send(uint8_t lsr)
 
 static void choose_interrupts(void)
 {
-	if (irq_mode)
+	if (mode == MODE_IRQ)
 		set_ier((rx_head - rx_tail < RX_SIZE ? IER_RECEIVE : 0) |
 			(tx_head != tx_tail ? IER_TRANSMIT : 0));
 }
 
+/* The status is read again for sending: the FIFO may have run empty while bytes were taken. */
 static void pump(void)
 {
-	uint8_t lsr = cpu_in8(REG_LSR);
-
-	pump_receive(lsr);
-	pump_send(lsr);
+	pump_receive(cpu_in8(REG_LSR));
+	pump_send(cpu_in8(REG_LSR));
 	choose_interrupts();
 }
 
-void uart_irq(void *arg)
+/* Releases the lock, and then tells of what has arrived. */
+static void unlock_and_tell(void)
 {
-	bool unseen;
+	bool unseen = rx_unseen;
 
-	(void)arg;
-	spin_lock(&lock);
-	cpu_in8(REG_IIR);
-	pump();
-	unseen = rx_unseen;
 	rx_unseen = false;
 	spin_unlock(&lock);
 	if (unseen && receive_hook)
 		receive_hook();
 }
 
-void uart_irq_start(void)
+void uart_irq(void *arg)
 {
-	uint64_t flags = spin_lock_irq(&lock);
+	unsigned rounds = 0;
 
-	irq_mode = present;
-	if (present)
+	(void)arg;
+	spin_lock(&lock);
+	stats.interrupts++;
+	overdue = 0;
+	do
 		pump();
+	while (!(cpu_in8(REG_IIR) & IIR_NONE) && ++rounds < IRQ_ROUNDS);
+	/* Enough for one interrupt: the line goes low and makes another edge for the rest. */
+	if (rounds == IRQ_ROUNDS) {
+		cpu_out8(REG_IER, 0);
+		cpu_out8(REG_IER, ier);
+	}
+	unlock_and_tell();
+}
+
+static void poll_tick(struct timer *t)
+{
+	spin_lock(&lock);
+	pump();
+	unlock_and_tell();
+	if (READ_ONCE(mode) == MODE_TIMER)
+		timer_set(t, clock_ns() + POLL_NS);
+}
+
+void uart_poll_start(void)
+{
+	uint64_t flags;
+
+	if (!present)
+		return;
+	flags = spin_lock_irq(&lock);
+	set_ier(0);
+	mode = MODE_TIMER;
 	spin_unlock_irq(&lock, flags);
+	timer_init(&poll_timer, poll_tick);
+	timer_set(&poll_timer, clock_ns() + POLL_NS);
+}
+
+bool uart_irq_start(void)
+{
+	uint64_t flags, before, end;
+
+	if (!present)
+		return false;
+	uart_flush();
+	flags = spin_lock_irq(&lock);
+	before = stats.interrupts;
+	mode = MODE_IRQ;
+	/* The transmitter is idle, which is a cause as soon as it is asked for. */
+	set_ier(IER_RECEIVE | IER_TRANSMIT);
+	spin_unlock_irq(&lock, flags);
+	end = clock_ns() + IRQ_TEST_NS;
+	while (READ_ONCE(stats.interrupts) == before)
+		if (clock_ns() < end) {
+			cpu_pause();
+		} else {
+			uart_poll_start();
+			return false;
+		}
+	return true;
+}
+
+/*
+ * Looked at before a poll pumps, lock held: the transmitter has asked for an interrupt that nobody
+ * has seen. True when that has happened too often.
+ */
+static bool irq_is_gone(void)
+{
+	uint64_t now = clock_ns();
+
+	if (mode != MODE_IRQ || !(ier & IER_TRANSMIT) || now - overdue_ns < OVERDUE_NS ||
+	    !(cpu_in8(REG_LSR) & LSR_EMPTY))
+		return false;
+	overdue_ns = now;
+	return ++overdue >= OVERDUE_MAX;
 }
 
 /*
@@ -162,8 +254,10 @@ static void drain(uint32_t left)
 		else
 			cpu_pause();
 	}
-	if (!patience)
+	if (!patience) {
 		tx_tail = tx_head - left;
+		choose_interrupts();
+	}
 }
 
 static void queue(const uint8_t *p, size_t n)
@@ -184,14 +278,14 @@ static void queue_text(const char *text, size_t n)
 	}
 }
 
-/* Polled, everything leaves now; else the transmit interrupt carries on. */
+/* Everything leaves now, or an interrupt or the timer carries on. */
 static void kick(void)
 {
-	if (irq_mode) {
+	if (mode == MODE_DIRECT) {
+		drain(0);
+	} else {
 		pump_send(cpu_in8(REG_LSR));
 		choose_interrupts();
-	} else {
-		drain(0);
 	}
 }
 
@@ -226,6 +320,13 @@ void uart_print(const char *text)
 
 size_t uart_space(void)
 {
+	uint64_t flags;
+
+	if (present && READ_ONCE(tx_head) != READ_ONCE(tx_tail)) {
+		flags = spin_lock_irq(&lock);
+		pump();
+		spin_unlock_irq(&lock, flags);
+	}
 	return TX_SIZE - (READ_ONCE(tx_head) - READ_ONCE(tx_tail));
 }
 
@@ -233,16 +334,23 @@ size_t uart_read(void *buf, size_t n)
 {
 	uint8_t *p = buf;
 	uint64_t flags;
+	bool gone;
 	size_t i;
 
 	if (!present)
 		return 0;
 	flags = spin_lock_irq(&lock);
-	pump_receive(cpu_in8(REG_LSR));
+	gone = irq_is_gone();
+	pump();
 	for (i = 0; i < n && rx_head != rx_tail; i++)
 		p[i] = rx[rx_tail++ % RX_SIZE];
+	rx_unseen &= rx_head != rx_tail;
 	choose_interrupts();
 	spin_unlock_irq(&lock, flags);
+	if (gone) {
+		uart_poll_start();
+		log_warn("uart: its interrupts have stopped, polling");
+	}
 	return i;
 }
 
@@ -269,7 +377,7 @@ void uart_panic_print(const char *text)
 {
 	if (!present)
 		return;
-	irq_mode = false;
+	mode = MODE_DIRECT;
 	queue_text(text, strlen(text));
 	drain(0);
 }

@@ -102,15 +102,23 @@ static void init_time(void)
 	lapic_timer_calibrate();
 }
 
+/* The wire is open before the chip may use it: a masked one drops edges. */
 static void init_uart(void)
 {
 	int vector = irq_alloc("uart", uart_irq, NULL);
 
-	if (!uart_present() || vector < 0 ||
-	    ioapic_route_isa(UART_IRQ, (unsigned)vector, lapic_id()))
+	if (!uart_present())
 		return;
-	uart_irq_start();
+	if (vector < 0 || ioapic_route_isa(UART_IRQ, (unsigned)vector, lapic_id())) {
+		uart_poll_start();
+		log_warn("uart: interrupt %u has no wire, polling", UART_IRQ);
+		return;
+	}
 	ioapic_mask_isa(UART_IRQ, false);
+	if (!uart_irq_start()) {
+		ioapic_mask_isa(UART_IRQ, true);
+		log_warn("uart: no interrupt arrives on IRQ %u, polling", UART_IRQ);
+	}
 }
 
 static const struct vmm_ops *const backends[] = { &svm_ops, &vmx_ops };
