@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The first C: called by boot/entry.asm with the loader's magic and information, on the boot stack
- * and the boot map. Makes traps and the serial line work, gathers the boot information, and hands
- * over to kernel_main().
+ * and the boot map. Makes traps work, gathers the boot information, opens the serial line that it
+ * names, and hands over to kernel_main().
  */
 #include "boot/gather.h"
 #include "cpu/features.h"
 #include "cpu/gdt.h"
 #include "cpu/percpu.h"
+#include "drivers/serial.h"
 #include "drivers/uart.h"
 #include "kernel/main.h"
 #include "kernel/panic.h"
@@ -54,9 +55,9 @@ void boot_main(uint32_t magic, uint64_t info, uint64_t image)
 	gdt_cpu_init();
 	trap_init();
 	trap_cpu_init();
-	uart_init();
 	panic_set_print(uart_panic_print);
 	err = gather(magic, info, image);
+	serial_early();
 	if (err)
 		fatal_boot("the boot loader's information is missing or malformed (magic %x); use GRUB's multiboot2",
 			   magic);

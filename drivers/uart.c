@@ -16,20 +16,16 @@
 #include "cpu/cpu.h"
 #include "cpu/spinlock.h"
 #include "cpu/tsc.h"
+#include "include/bits.h"
 #include "kernel/log.h"
 #include "kernel/timer.h"
 #include "lib/string.h"
 
-#define PORT		0x3f8
-#define REG_DATA	(PORT + 0)	/* DLL while LCR_DLAB */
-#define REG_IER		(PORT + 1)	/* DLM while LCR_DLAB */
-#define REG_IIR		(PORT + 2)	/* read */
-#define REG_FCR		(PORT + 2)	/* write */
-#define REG_LCR		(PORT + 3)
-#define REG_MCR		(PORT + 4)
-#define REG_LSR		(PORT + 5)
-#define REG_MSR		(PORT + 6)
-#define REG_SCR		(PORT + 7)
+enum reg {
+	REG_DATA, REG_IER, REG_IIR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR,
+	REG_FCR = REG_IIR,		/* when written */
+	REG_DLL = REG_DATA, REG_DLM = REG_IER,	/* while LCR_DLAB */
+};
 
 #define IER_RECEIVE	0x01
 #define IER_TRANSMIT	0x02
@@ -46,7 +42,6 @@
 #define LSR_EMPTY	0x20		/* the transmit FIFO */
 #define LSR_IDLE	0x40
 
-#define DIVISOR_115200	1
 #define FIFO_SIZE	16
 #define RX_SIZE		4096
 #define TX_SIZE		16384
@@ -65,6 +60,7 @@ enum mode {
 };
 
 static struct spinlock lock = SPINLOCK_INIT("uart", LOCK_UART);
+static struct uart_port port;
 static enum mode mode;
 static bool present, rx_unseen;
 static unsigned fifo_depth;
@@ -78,28 +74,93 @@ static uint32_t rx_head, rx_tail, tx_head, tx_tail;
 static struct uart_stats stats;
 static void (*receive_hook)(void);
 
+static uint8_t reg_in(enum reg r)
+{
+	volatile void *at = port.memory + r * port.stride;
+
+	if (!port.memory)
+		return cpu_in8((uint16_t)(port.io + r));
+	switch (port.stride) {
+	case 4:
+		return (uint8_t)*(volatile uint32_t *)at;
+	case 2:
+		return (uint8_t)*(volatile uint16_t *)at;
+	default:
+		return *(volatile uint8_t *)at;
+	}
+}
+
+static void reg_out(enum reg r, uint8_t v)
+{
+	volatile void *at = port.memory + r * port.stride;
+
+	if (!port.memory) {
+		cpu_out8((uint16_t)(port.io + r), v);
+		return;
+	}
+	switch (port.stride) {
+	case 4:
+		*(volatile uint32_t *)at = v;
+		break;
+	case 2:
+		*(volatile uint16_t *)at = v;
+		break;
+	default:
+		*(volatile uint8_t *)at = v;
+	}
+}
+
 static void set_ier(uint8_t v)
 {
 	if (v == ier)
 		return;
 	ier = v;
-	cpu_out8(REG_IER, v);
+	reg_out(REG_IER, v);
 }
 
-void uart_init(void)
+/* Management controllers' chips may lack the scratch register: the interrupt enables do too. */
+static bool probe(void)
 {
-	cpu_out8(REG_SCR, 0x5a);
-	if (cpu_in8(REG_SCR) != 0x5a)
+	uint8_t none, all;
+
+	reg_out(REG_SCR, 0x5a);
+	reg_out(REG_IER, 0);
+	none = reg_in(REG_IER);
+	reg_out(REG_IER, 0x0f);
+	all = reg_in(REG_IER);
+	reg_out(REG_IER, 0);
+	return (none & 0x0f) == 0 && ((all & 0x0f) == 0x0f || reg_in(REG_SCR) == 0x5a);
+}
+
+static void set_baud(void)
+{
+	uint32_t divisor;
+
+	if (!port.baud)
 		return;
-	cpu_out8(REG_IER, 0);
-	cpu_out8(REG_LCR, LCR_DLAB);
-	cpu_out8(REG_DATA, DIVISOR_115200);
-	cpu_out8(REG_IER, 0);
-	cpu_out8(REG_LCR, LCR_8N1);
-	cpu_out8(REG_FCR, FCR_ENABLE | FCR_TRIGGER_8);
-	cpu_out8(REG_MCR, MCR_DTR_RTS_OUT2);
-	fifo_depth = (cpu_in8(REG_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_SIZE : 1;
-	present = true;
+	divisor = MAX((port.clock_hz / 8 / port.baud + 1) / 2, 1u);
+	reg_out(REG_LCR, LCR_DLAB);
+	reg_out(REG_DLL, (uint8_t)divisor);
+	reg_out(REG_DLM, (uint8_t)(divisor >> 8));
+}
+
+bool uart_open(const struct uart_port *p)
+{
+	uint64_t flags = spin_lock_irq(&lock);
+
+	port = *p;
+	mode = MODE_DIRECT;
+	ier = 0;
+	present = probe();
+	if (present) {
+		set_baud();
+		reg_out(REG_LCR, LCR_8N1);
+		reg_out(REG_FCR, FCR_ENABLE | FCR_TRIGGER_8);
+		reg_out(REG_MCR, MCR_DTR_RTS_OUT2);
+		fifo_depth = (reg_in(REG_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_SIZE : 1;
+	}
+	spin_unlock_irq(&lock, flags);
+	return present;
 }
 
 bool uart_present(void)
@@ -111,10 +172,10 @@ static void pump_receive(uint8_t lsr)
 {
 	uint32_t before = rx_head;
 
-	for (; (lsr & LSR_DATA) && rx_head - rx_tail < RX_SIZE; lsr = cpu_in8(REG_LSR)) {
+	for (; (lsr & LSR_DATA) && rx_head - rx_tail < RX_SIZE; lsr = reg_in(REG_LSR)) {
 		if (lsr & LSR_OVERRUN)
 			stats.overruns++;
-		rx[rx_head++ % RX_SIZE] = cpu_in8(REG_DATA);
+		rx[rx_head++ % RX_SIZE] = reg_in(REG_DATA);
 	}
 	stats.received += rx_head - before;
 	rx_unseen |= rx_head != before;
@@ -125,7 +186,7 @@ static void pump_send(uint8_t lsr)
 	if (!(lsr & LSR_EMPTY))
 		return;
 	for (unsigned n = 0; n < fifo_depth && tx_head != tx_tail; n++) {
-		cpu_out8(REG_DATA, tx[tx_tail++ % TX_SIZE]);
+		reg_out(REG_DATA, tx[tx_tail++ % TX_SIZE]);
 		stats.sent++;
 	}
 }
@@ -140,8 +201,8 @@ static void choose_interrupts(void)
 /* The status is read again for sending: the FIFO may have run empty while bytes were taken. */
 static void pump(void)
 {
-	pump_receive(cpu_in8(REG_LSR));
-	pump_send(cpu_in8(REG_LSR));
+	pump_receive(reg_in(REG_LSR));
+	pump_send(reg_in(REG_LSR));
 	choose_interrupts();
 }
 
@@ -156,23 +217,26 @@ static void unlock_and_tell(void)
 		receive_hook();
 }
 
-void uart_irq(void *arg)
+bool uart_irq(void)
 {
 	unsigned rounds = 0;
+	bool pending, asked = false;
 
-	(void)arg;
 	spin_lock(&lock);
 	stats.interrupts++;
 	overdue = 0;
-	do
+	do {
+		pending = !(reg_in(REG_IIR) & IIR_NONE);
+		asked |= pending;
 		pump();
-	while (!(cpu_in8(REG_IIR) & IIR_NONE) && ++rounds < IRQ_ROUNDS);
+	} while (pending && ++rounds < IRQ_ROUNDS);
 	/* Enough for one interrupt: the line goes low and makes another edge for the rest. */
-	if (rounds == IRQ_ROUNDS) {
-		cpu_out8(REG_IER, 0);
-		cpu_out8(REG_IER, ier);
+	if (pending) {
+		reg_out(REG_IER, 0);
+		reg_out(REG_IER, ier);
 	}
 	unlock_and_tell();
+	return asked;
 }
 
 static void poll_tick(struct timer *t)
@@ -231,7 +295,7 @@ static bool irq_is_gone(void)
 	uint64_t now = clock_ns();
 
 	if (mode != MODE_IRQ || !(ier & IER_TRANSMIT) || now - overdue_ns < OVERDUE_NS ||
-	    !(cpu_in8(REG_LSR) & LSR_EMPTY))
+	    !(reg_in(REG_LSR) & LSR_EMPTY))
 		return false;
 	overdue_ns = now;
 	return ++overdue >= OVERDUE_MAX;
@@ -284,7 +348,7 @@ static void kick(void)
 	if (mode == MODE_DIRECT) {
 		drain(0);
 	} else {
-		pump_send(cpu_in8(REG_LSR));
+		pump_send(reg_in(REG_LSR));
 		choose_interrupts();
 	}
 }
@@ -368,7 +432,7 @@ void uart_flush(void)
 		return;
 	flags = spin_lock_irq(&lock);
 	drain(0);
-	while (!(cpu_in8(REG_LSR) & LSR_IDLE) && --patience)
+	while (!(reg_in(REG_LSR) & LSR_IDLE) && --patience)
 		cpu_pause();
 	spin_unlock_irq(&lock, flags);
 }

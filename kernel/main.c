@@ -22,9 +22,9 @@
 #include "drivers/pm_timer.h"
 #include "drivers/power.h"
 #include "drivers/rtc.h"
+#include "drivers/serial.h"
 #include "drivers/uart.h"
 #include "include/bits.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
@@ -102,25 +102,6 @@ static void init_time(void)
 	lapic_timer_calibrate();
 }
 
-/* The wire is open before the chip may use it: a masked one drops edges. */
-static void init_uart(void)
-{
-	int vector = irq_alloc("uart", uart_irq, NULL);
-
-	if (!uart_present())
-		return;
-	if (vector < 0 || ioapic_route_isa(UART_IRQ, (unsigned)vector, lapic_id())) {
-		uart_poll_start();
-		log_warn("uart: interrupt %u has no wire, polling", UART_IRQ);
-		return;
-	}
-	ioapic_mask_isa(UART_IRQ, false);
-	if (!uart_irq_start()) {
-		ioapic_mask_isa(UART_IRQ, true);
-		log_warn("uart: no interrupt arrives on IRQ %u, polling", UART_IRQ);
-	}
-}
-
 static const struct vmm_ops *const backends[] = { &svm_ops, &vmx_ops };
 
 /* Every CPU that starts from here on goes the same way. */
@@ -162,6 +143,7 @@ static void start_management(void)
 {
 	static const struct mgmt_platform platform = {
 		.power_off = power_off, .power_reboot = power_reboot, .cpu_virtual = vmm_cpu_on,
+		.console = serial_name,
 	};
 	static const struct shell_port port = {
 		.read = uart_read, .write = uart_write, .space = uart_space,
@@ -177,7 +159,7 @@ static void start_management(void)
 /* On a stack with a guard page. */
 static noreturn void main_late(void)
 {
-	init_uart();
+	serial_irq_init();
 	pci_init();
 	start_vmm();
 	start_cpus();
@@ -203,6 +185,7 @@ void kernel_main(void)
 	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
 		log_warn("acpi: no tables: one CPU, no power-off");
 	init_memory();
+	serial_init();
 	ioapic_init();
 	lapic_init();
 	lapic_cpu_init();

@@ -136,3 +136,8 @@ const char *node_cmdline(void)
 {
 	return bootinfo.cmdline;
 }
+
+const char *node_console(void)
+{
+	return mgmt_console();
+}

@@ -28,6 +28,8 @@ extern unsigned host_log_count[4];
 
 static struct {
 	uint8_t ier, lcr, fcr, mcr, scratch;
+	uint16_t divisor;
+	bool no_scratch;
 	uint8_t rx[16];
 	unsigned rx_count;
 	const char *typed;		/* what the sender still has; waits while the FIFO is full, as flow control does */
@@ -87,6 +89,9 @@ static uint32_t chip_in(uint16_t port, unsigned size)
 		v = chip.rx[0];
 		memmove(chip.rx, chip.rx + 1, --chip.rx_count);
 		break;
+	case 0x3f9:
+		v = chip.ier;
+		break;
 	case 0x3fa:
 		v = 0xc1;
 		if (receiving_pending()) {
@@ -112,8 +117,10 @@ static void chip_out(uint16_t port, unsigned size, uint32_t v)
 	time_passes();
 	switch (port) {
 	case 0x3f8:
-		if (chip.lcr & 0x80)
+		if (chip.lcr & 0x80) {
+			chip.divisor = (chip.divisor & 0xff00) | (v & 0xff);
 			break;
+		}
 		assert_true(chip.fifo < 16);
 		if (!chip.fifo++)
 			chip.countdown = chip.busy;
@@ -122,8 +129,10 @@ static void chip_out(uint16_t port, unsigned size, uint32_t v)
 		chip.sent[chip.sent_count++] = (char)v;
 		break;
 	case 0x3f9:
-		if (chip.lcr & 0x80)
+		if (chip.lcr & 0x80) {
+			chip.divisor = (uint16_t)((chip.divisor & 0xff) | v << 8);
 			break;
+		}
 		if (!(chip.ier & 2) && (v & 2) && !chip.fifo)
 			chip.empty_told = false;
 		chip.ier = (uint8_t)v;
@@ -132,7 +141,7 @@ static void chip_out(uint16_t port, unsigned size, uint32_t v)
 		chip.lcr = (uint8_t)v;
 		break;
 	case 0x3ff:
-		chip.scratch = (uint8_t)v;
+		chip.scratch = chip.no_scratch ? 0 : (uint8_t)v;
 		break;
 	}
 	settle();
@@ -144,7 +153,7 @@ static void deliver(void)
 	for (unsigned i = 0; chip.edge; i++) {
 		assert_true(i < 100000);
 		chip.edge = false;
-		uart_irq(NULL);
+		uart_irq();
 	}
 }
 
@@ -200,6 +209,8 @@ static void tell(void)
 	told++;
 }
 
+static const struct uart_port com1 = { .io = 0x3f8, .baud = 9600, .clock_hz = UART_CLOCK_HZ };
+
 static int setup(void **state)
 {
 	(void)state;
@@ -219,7 +230,7 @@ static void test_no_chip(void **state)
 
 	(void)state;
 	host_in = NULL;
-	uart_init();
+	assert_false(uart_open(&com1));
 	assert_false(uart_present());
 	uart_print("lost");
 	assert_int_equal(uart_read(buf, sizeof(buf)), 0);
@@ -231,8 +242,10 @@ static void test_polled(void **state)
 	char buf[16];
 
 	(void)state;
-	uart_init();
+	assert_true(uart_open(&com1));
 	assert_true(uart_present());
+	assert_int_equal(chip.divisor, 12);
+	assert_int_equal(chip.lcr, 3);
 	chip.busy = 5;
 	uart_print("one line, longer than the FIFO\ntwo\n");
 	assert_string_equal(chip.sent, "one line, longer than the FIFO\r\ntwo\r\n");
@@ -356,7 +369,7 @@ static void test_endless_cause(void **state)
 	settle();
 	assert_true(chip.edge);
 	chip.edge = false;
-	uart_irq(NULL);
+	uart_irq();
 	assert_true(chip.sent_count < sizeof(out));
 	interrupts();
 	assert_int_equal(chip.sent_count, sizeof(out));
@@ -455,9 +468,10 @@ static void test_timer(void **state)
 static void test_no_wire(void **state)
 {
 	(void)state;
-	uart_init();
+	assert_true(uart_open(&com1));
 	host_pause = pause_a_while;
 	armed = NULL;
+	chip.edge = false;		/* opening makes some, while the wire is masked */
 	chip.unwired = true;
 	assert_false(uart_irq_start());
 	assert_non_null(armed);
@@ -467,6 +481,45 @@ static void test_no_wire(void **state)
 	assert_true(uart_irq_start());
 	timer_fires();
 	assert_null(armed);		/* interrupts do it again */
+}
+
+/* A baud rate of 0 keeps the divisor; a chip without a scratch register is one too. */
+static void test_open_again(void **state)
+{
+	struct uart_port kept = { .io = 0x3f8 };
+
+	(void)state;
+	chip.no_scratch = true;
+	chip.divisor = 77;
+	assert_true(uart_open(&kept));
+	assert_int_equal(chip.divisor, 77);
+	uart_print("again\n");
+	assert_string_equal(chip.sent, "again\r\n");
+	assert_false(uart_irq());
+}
+
+/* Registers in memory, at each distance; plain memory passes for a chip that is always idle. */
+static void test_memory(void **state)
+{
+	static const uint8_t strides[] = { 1, 2, 4 };
+	uint32_t space[8];
+	uint8_t *bytes = (uint8_t *)space;
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(strides); i++) {
+		struct uart_port p = {
+			.memory = bytes, .stride = strides[i], .baud = 115200, .clock_hz = 48000000,
+		};
+
+		memset(space, 0, sizeof(space));
+		bytes[5 * strides[i]] = 0x60;
+		assert_true(uart_open(&p));
+		assert_int_equal(bytes[0], 26);		/* the divisor, then what was sent */
+		assert_int_equal(bytes[3 * strides[i]], 3);
+		uart_print("z");
+		assert_int_equal(bytes[0], 'z');
+	}
+	assert_true(uart_open(&com1));
 }
 
 static void test_panic_print(void **state)
@@ -486,7 +539,8 @@ int main(void)
 		TEST(test_no_chip), TEST(test_polled), TEST(test_interrupts), TEST(test_input_flood),
 		TEST(test_both_floods), TEST(test_edges), TEST(test_endless_cause),
 		TEST(test_stuck_line), TEST(test_interrupts_stop), TEST(test_timer),
-		TEST(test_no_wire), TEST(test_panic_print),
+		TEST(test_no_wire), TEST(test_open_again), TEST(test_memory),
+		TEST(test_panic_print),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
