@@ -22,6 +22,7 @@
 #include "drivers/pm_timer.h"
 #include "drivers/power.h"
 #include "drivers/rtc.h"
+#include "drivers/screen.h"
 #include "drivers/serial.h"
 #include "drivers/uart.h"
 #include "include/bits.h"
@@ -160,6 +161,7 @@ static void start_management(void)
 static noreturn void main_late(void)
 {
 	serial_irq_init();
+	screen_start();
 	pci_init();
 	start_vmm();
 	start_cpus();
@@ -174,9 +176,15 @@ static noreturn void main_late(void)
 	}
 }
 
+static void early_text(const char *text, size_t length)
+{
+	uart_text(text, length);
+	screen_update();
+}
+
 void kernel_main(void)
 {
-	log_set_early(uart_text);
+	log_set_early(early_text);
 	errata_init();
 	fpu_init();
 	fpu_cpu_init();
@@ -185,6 +193,7 @@ void kernel_main(void)
 	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
 		log_warn("acpi: no tables: one CPU, no power-off");
 	init_memory();
+	screen_init();
 	serial_init();
 	ioapic_init();
 	lapic_init();
