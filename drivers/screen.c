@@ -29,6 +29,7 @@
 #define GREY		0xaaaaaaul	/* alike in any order of the colours */
 #define UNKNOWN		0		/* in `shown`: to be drawn whatever it is */
 #define TICK_NS		200000000ull
+#define WEIGHT		64		/* of its thread: a slow screen is no guest's burden */
 
 static uint8_t *base;			/* NULL: nothing to draw on */
 static bool mapped;			/* `base` is in the final map, not in the boot code's */
@@ -257,7 +258,7 @@ void screen_start(void)
 	if (!base)
 		return;
 	t = thread_create(&(struct thread_attr){
-		.name = "screen", .entry = screen_main, .cpu = -1,
+		.name = "screen", .entry = screen_main, .cpu = -1, .weight = WEIGHT,
 	});
 	if (!t) {
 		log_warn("screen: no memory for its thread, it stands still");
