@@ -45,7 +45,10 @@ C_SRC := $(filter-out $(OFFSETS_C),$(sort $(foreach d,$(DIRS),$(wildcard $(d)/*.
 ASM_SRC := $(sort $(foreach d,$(DIRS),$(wildcard $(d)/*.asm)))
 ASL_SRC := $(sort $(wildcard vdev/*.asl))
 ASL_C := $(ASL_SRC:%.asl=$(B)/gen/%.aml.c)
-OBJS := $(C_SRC:%.c=$(OBJDIR)/%.o) $(ASM_SRC:%.asm=$(OBJDIR)/%.asm.o) $(ASL_C:%.c=$(OBJDIR)/%.o)
+FONT := /usr/share/consolefonts/Lat15-VGA16.psf.gz
+FONT_C := $(B)/gen/drivers/font.c
+OBJS := $(C_SRC:%.c=$(OBJDIR)/%.o) $(ASM_SRC:%.asm=$(OBJDIR)/%.asm.o) $(ASL_C:%.c=$(OBJDIR)/%.o) \
+	$(FONT_C:%.c=$(OBJDIR)/%.o)
 
 $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 	@mkdir -p $(@D); $(call say,CC,$<)
@@ -70,6 +73,11 @@ $(B)/gen/%.aml.c: %.asl tools/bin2c
 	@mkdir -p $(@D); $(call say,IASL,$<)
 	$(Q)iasl -p $(B)/gen/$* $< >$(B)/gen/$*.log 2>&1 || { cat $(B)/gen/$*.log; exit 1; }
 	$(Q)tools/bin2c $(notdir $*)_aml $(B)/gen/$*.aml >$@
+
+# The screen's font.
+$(FONT_C): tools/psf2c $(wildcard $(FONT))
+	@mkdir -p $(@D); $(call say,FONT,$(FONT))
+	$(Q)tools/psf2c font_glyphs $(FONT) >$@
 
 # The image is linked twice: first with an empty symbol table, then with the one made from the first.
 LINK = ld $(LDFLAGS) -T linker.ld -o $(1) $(OBJS) $(2)

@@ -54,8 +54,10 @@ struct bootinfo {
 	hpa_t rsdp_address;	/* 0 if only the copy is known */
 	struct {
 		hpa_t base;
-		uint32_t pitch, width, height;
+		uint32_t pitch;	/* bytes from one row to the next */
+		uint32_t width, height;	/* dots, or characters */
 		uint8_t bpp;	/* 0: no framebuffer */
+		bool text;	/* EGA text mode: a character and its colours in two bytes */
 	} framebuffer;
 };
 

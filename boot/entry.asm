@@ -40,7 +40,8 @@ header:
 	dd header_end - header
 	dd -(MULTIBOOT2_MAGIC + header_end - header)
 	; No framebuffer is asked for: GRUB would change the mode (and dies of it on some VGA
-	; BIOSes). One that is on is told.
+	; BIOSes). One that is on is told: text on a BIOS machine, and on UEFI a framebuffer,
+	; which GRUB sets up there unasked. Booting does not depend on either.
 align 8
 	dw 6, 0					; modules start on pages
 	dd 8

@@ -46,6 +46,8 @@ struct tag_framebuffer {
 	uint8_t bpp, type;
 } packed;
 
+enum { FRAMEBUFFER_INDEXED, FRAMEBUFFER_RGB, FRAMEBUFFER_TEXT };
+
 static enum boot_mem memory_type(uint32_t type)
 {
 	switch (type) {
@@ -104,8 +106,9 @@ static void read_framebuffer(const struct tag *t)
 	if (t->size < sizeof(f))
 		return;
 	memcpy(&f, t, sizeof(f));
-	if (f.type != 1)
+	if (f.type != FRAMEBUFFER_RGB && f.type != FRAMEBUFFER_TEXT)
 		return;
+	bootinfo.framebuffer.text = f.type == FRAMEBUFFER_TEXT;
 	bootinfo.framebuffer.base = HPA(f.address);
 	bootinfo.framebuffer.pitch = f.pitch;
 	bootinfo.framebuffer.width = f.width;

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The first C: called by boot/entry.asm with the loader's magic and information, on the boot stack
- * and the boot map. Makes traps and the serial line work, gathers the boot information, and hands
- * over to kernel_main().
+ * and the boot map. Makes traps work, gathers the boot information, opens the serial line and the
+ * screen that it names, and hands over to kernel_main().
  */
 #include "boot/gather.h"
 #include "cpu/features.h"
 #include "cpu/gdt.h"
 #include "cpu/percpu.h"
+#include "drivers/screen.h"
+#include "drivers/serial.h"
 #include "drivers/uart.h"
 #include "kernel/main.h"
 #include "kernel/panic.h"
@@ -43,6 +45,12 @@ static int gather(uint32_t magic, uint64_t info, uint64_t image)
 	return err;
 }
 
+static void print(const char *text)
+{
+	uart_panic_print(text);
+	screen_panic_print(text);
+}
+
 void boot_main(uint32_t magic, uint64_t info, uint64_t image)
 {
 	int err;
@@ -55,9 +63,10 @@ void boot_main(uint32_t magic, uint64_t info, uint64_t image)
 	trap_init();
 	trap_cpu_init();
 	features_unlock();
-	uart_init();
-	panic_set_print(uart_panic_print);
+	panic_set_print(print);
 	err = gather(magic, info, image);
+	serial_early();
+	screen_early();
 	if (err)
 		fatal_boot("the boot loader's information is missing or malformed (magic %x); use GRUB's multiboot2",
 			   magic);

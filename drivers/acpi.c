@@ -6,7 +6,8 @@
  * reads from it, zeros beyond its end.
  * Source: ACPI Specification 6.4, "ACPI Software Programming Model"; PCI Firmware Specification
  * 3.2, "MCFG table"; IA-PC HPET Specification 1.0a, "The ACPI 2.0 HPET description table"; Intel
- * Virtualization Technology for Directed I/O, "DMA Remapping Reporting Structure".
+ * Virtualization Technology for Directed I/O, "DMA Remapping Reporting Structure"; Microsoft,
+ * "Serial Port Console Redirection Table", revision 4.
  */
 #include "drivers/acpi.h"
 
@@ -433,6 +434,44 @@ static void parse_srat(struct acpi_info *out, const struct table *t)
 	walk(out, t, 48, srat_entry);
 }
 
+/* ---- SPCR ---- */
+
+#define SPCR_16550		0
+#define SPCR_16550_SUBSET	1
+#define SPCR_16550_GAS		0x12	/* its registers are as wide as the structure says */
+
+/* Bits of an access: as the structure's access size says, else by the register's width. */
+static uint8_t access_width(const struct table *t, uint32_t at)
+{
+	uint32_t size = (uint32_t)field(t, at + 3, 1), width = (uint32_t)field(t, at + 1, 1);
+
+	if (size >= 1 && size <= 3)
+		return (uint8_t)(4u << size);
+	return width == 16 || width == 32 ? (uint8_t)width : 8;
+}
+
+static void parse_spcr(struct acpi_info *out, const struct table *t)
+{
+	static const uint32_t bauds[] = { 0, 2400, 4800, 9600, 19200, 0, 57600, 115200 };
+	uint32_t kind = (uint32_t)field(t, 36, 1), baud = (uint32_t)field(t, 58, 1);
+	uint32_t interrupts = (uint32_t)field(t, 52, 1);
+	struct acpi_serial *s = &out->serial;
+
+	if (kind != SPCR_16550 && kind != SPCR_16550_SUBSET && kind != SPCR_16550_GAS)
+		return;
+	s->port = parse_register(t, 40);
+	s->port.width = access_width(t, 40);
+	s->irq = (uint8_t)field(t, 53, 1);
+	s->irq_known = interrupts & 1 && s->irq && s->irq < 16;
+	s->gsi = (uint32_t)field(t, 54, 4);
+	s->gsi_known = interrupts & 2;
+	s->baud = baud < ARRAY_COUNT(bauds) ? bauds[baud] : 0;
+	if (t->h.revision >= 3)
+		s->clock_hz = (uint32_t)field(t, 76, 4);
+	if (t->h.revision >= 4 && field(t, 80, 4))
+		s->baud = (uint32_t)field(t, 80, 4);
+}
+
 /* ---- root ---- */
 
 /* In this order: the SRAT names CPUs that the MADT lists. */
@@ -446,6 +485,7 @@ static const struct {
 	{ "HPET", parse_hpet },
 	{ "DMAR", parse_dmar },
 	{ "SRAT", parse_srat },
+	{ "SPCR", parse_spcr },
 };
 
 /* The first table of that signature, through a root whose entries have `width` bytes. */

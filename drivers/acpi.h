@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * What the firmware's ACPI tables say, gathered once at boot into one struct: CPUs, interrupt
- * controllers, power management ports, ECAM, HPET, memory nodes. Tables only, no AML: the
+ * controllers, power management ports, ECAM, HPET, memory nodes, console. Tables only, no AML: the
  * soft-off values are found by looking for the package _S5 in the DSDT's bytes. The input is not
  * trusted: a table that is cut, damaged or absurd is left out, with a warning. Read-only after
  * acpi_init. Source: Advanced Configuration and Power Interface Specification 6.4, "ACPI Software
@@ -66,6 +66,16 @@ struct acpi_register {
 	uint8_t width;		/* bits */
 };
 
+/* The firmware's own console on a 16550. */
+struct acpi_serial {
+	struct acpi_register port;	/* address 0: there is none; width: of an access */
+	bool irq_known, gsi_known;
+	uint8_t irq;			/* ISA line */
+	uint32_t gsi;
+	uint32_t baud;			/* 0: as the chip is set already */
+	uint32_t clock_hz;		/* 0: not told */
+};
+
 struct acpi_info {
 	bool found;		/* a root table was */
 	uint8_t revision;	/* of the RSDP */
@@ -95,6 +105,9 @@ struct acpi_info {
 	uint8_t s5_a, s5_b;
 	struct acpi_register reset;
 	uint8_t reset_value;
+
+	/* SPCR */
+	struct acpi_serial serial;
 
 	/* MCFG, HPET, SRAT */
 	struct acpi_ecam ecam[ACPI_ECAM_MAX];

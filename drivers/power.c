@@ -6,6 +6,7 @@
 
 #include "cpu/cpu.h"
 #include "drivers/acpi.h"
+#include "drivers/screen.h"
 #include "drivers/uart.h"
 #include "kernel/panic.h"
 
@@ -34,10 +35,14 @@ void power_init(void)
 
 void power_off(void)
 {
+	static const char by_hand[] =
+		"power: this machine does not switch itself off; it is safe to do so by hand\n";
+
 	uart_flush();
 	cpu_irq_disable();
 	acpi_poweroff();
-	uart_panic_print("power: this machine does not switch itself off; it is safe to do so by hand\n");
+	uart_panic_print(by_hand);
+	screen_panic_print(by_hand);
 	cpu_stop();
 }
 

@@ -1,29 +1,35 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The serial line; see drivers/uart.h. One routine, pump(), moves bytes both ways between the chip
- * and the rings, whether an interrupt, a poll or a full ring calls it. Receive interrupts go off
- * while the receive ring is full: the bytes then stay in the chip, and behind it flow control
- * holds the sender.
+ * and the rings, whether an interrupt, a timer, a poll or a full ring calls it. Receive interrupts
+ * go off while the receive ring is full: the bytes then stay in the chip, and behind it flow
+ * control holds the sender.
+ *
+ * The chip's INTR is the OR of its causes and its wire is usually edge triggered: an edge is seen
+ * only after the line was low. So the handler goes on until the chip says that no cause is left.
+ * And no interrupt may be relied upon: the wire may be another or none at all, as behind a
+ * management controller. One is asked for at the start, those that are overdue later are counted,
+ * and without them a timer does their work. Who reads or asks for room pumps as well.
  */
 #include "drivers/uart.h"
 
 #include "cpu/cpu.h"
 #include "cpu/spinlock.h"
+#include "cpu/tsc.h"
+#include "include/bits.h"
+#include "kernel/log.h"
+#include "kernel/timer.h"
 #include "lib/string.h"
 
-#define PORT		0x3f8
-#define REG_DATA	(PORT + 0)	/* DLL while LCR_DLAB */
-#define REG_IER		(PORT + 1)	/* DLM while LCR_DLAB */
-#define REG_IIR		(PORT + 2)	/* read */
-#define REG_FCR		(PORT + 2)	/* write */
-#define REG_LCR		(PORT + 3)
-#define REG_MCR		(PORT + 4)
-#define REG_LSR		(PORT + 5)
-#define REG_MSR		(PORT + 6)
-#define REG_SCR		(PORT + 7)
+enum reg {
+	REG_DATA, REG_IER, REG_IIR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_SCR,
+	REG_FCR = REG_IIR,		/* when written */
+	REG_DLL = REG_DATA, REG_DLM = REG_IER,	/* while LCR_DLAB */
+};
 
 #define IER_RECEIVE	0x01
 #define IER_TRANSMIT	0x02
+#define IIR_NONE	0x01		/* no cause is pending */
 #define IIR_FIFO	0xc0
 #define FCR_ENABLE	0x01
 #define FCR_CLEAR	0x06
@@ -36,15 +42,31 @@
 #define LSR_EMPTY	0x20		/* the transmit FIFO */
 #define LSR_IDLE	0x40
 
-#define DIVISOR_115200	1
 #define FIFO_SIZE	16
 #define RX_SIZE		4096
 #define TX_SIZE		16384
 #define PATIENCE	1000000		/* polls; a line that is stuck that long drops output */
+#define IRQ_ROUNDS	64		/* of pump() in one interrupt */
+#define IRQ_TEST_NS	100000000	/* how long the first interrupt may take */
+#define OVERDUE_NS	20000000	/* between two polls that count as finding one overdue */
+#define OVERDUE_MAX	5		/* in a row: there are none any more */
+#define POLL_NS		1000000		/* less than a full receive FIFO takes at 115200 baud */
+
+/* Who calls pump(). */
+enum mode {
+	MODE_DIRECT,			/* who prints, until all has left */
+	MODE_IRQ,
+	MODE_TIMER,
+};
 
 static struct spinlock lock = SPINLOCK_INIT("uart", LOCK_UART);
-static bool present, irq_mode, rx_unseen;
+static struct uart_port port;
+static enum mode mode;
+static bool present, rx_unseen;
 static unsigned fifo_depth;
+static unsigned overdue;		/* polls since the last interrupt that found one overdue */
+static uint64_t overdue_ns;		/* when the newest was */
+static struct timer poll_timer;
 static uint8_t ier;
 static uint8_t rx[RX_SIZE], tx[TX_SIZE];
 /* Free-running; head is where bytes enter. */
@@ -52,28 +74,93 @@ static uint32_t rx_head, rx_tail, tx_head, tx_tail;
 static struct uart_stats stats;
 static void (*receive_hook)(void);
 
+static uint8_t reg_in(enum reg r)
+{
+	volatile void *at = port.memory + r * port.stride;
+
+	if (!port.memory)
+		return cpu_in8((uint16_t)(port.io + r));
+	switch (port.stride) {
+	case 4:
+		return (uint8_t)*(volatile uint32_t *)at;
+	case 2:
+		return (uint8_t)*(volatile uint16_t *)at;
+	default:
+		return *(volatile uint8_t *)at;
+	}
+}
+
+static void reg_out(enum reg r, uint8_t v)
+{
+	volatile void *at = port.memory + r * port.stride;
+
+	if (!port.memory) {
+		cpu_out8((uint16_t)(port.io + r), v);
+		return;
+	}
+	switch (port.stride) {
+	case 4:
+		*(volatile uint32_t *)at = v;
+		break;
+	case 2:
+		*(volatile uint16_t *)at = v;
+		break;
+	default:
+		*(volatile uint8_t *)at = v;
+	}
+}
+
 static void set_ier(uint8_t v)
 {
 	if (v == ier)
 		return;
 	ier = v;
-	cpu_out8(REG_IER, v);
+	reg_out(REG_IER, v);
 }
 
-void uart_init(void)
+/* Management controllers' chips may lack the scratch register: the interrupt enables do too. */
+static bool probe(void)
 {
-	cpu_out8(REG_SCR, 0x5a);
-	if (cpu_in8(REG_SCR) != 0x5a)
+	uint8_t none, all;
+
+	reg_out(REG_SCR, 0x5a);
+	reg_out(REG_IER, 0);
+	none = reg_in(REG_IER);
+	reg_out(REG_IER, 0x0f);
+	all = reg_in(REG_IER);
+	reg_out(REG_IER, 0);
+	return (none & 0x0f) == 0 && ((all & 0x0f) == 0x0f || reg_in(REG_SCR) == 0x5a);
+}
+
+static void set_baud(void)
+{
+	uint32_t divisor;
+
+	if (!port.baud)
 		return;
-	cpu_out8(REG_IER, 0);
-	cpu_out8(REG_LCR, LCR_DLAB);
-	cpu_out8(REG_DATA, DIVISOR_115200);
-	cpu_out8(REG_IER, 0);
-	cpu_out8(REG_LCR, LCR_8N1);
-	cpu_out8(REG_FCR, FCR_ENABLE | FCR_TRIGGER_8);
-	cpu_out8(REG_MCR, MCR_DTR_RTS_OUT2);
-	fifo_depth = (cpu_in8(REG_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_SIZE : 1;
-	present = true;
+	divisor = MAX((port.clock_hz / 8 / port.baud + 1) / 2, 1u);
+	reg_out(REG_LCR, LCR_DLAB);
+	reg_out(REG_DLL, (uint8_t)divisor);
+	reg_out(REG_DLM, (uint8_t)(divisor >> 8));
+}
+
+bool uart_open(const struct uart_port *p)
+{
+	uint64_t flags = spin_lock_irq(&lock);
+
+	port = *p;
+	mode = MODE_DIRECT;
+	ier = 0;
+	present = probe();
+	if (present) {
+		set_baud();
+		reg_out(REG_LCR, LCR_8N1);
+		reg_out(REG_FCR, FCR_ENABLE | FCR_TRIGGER_8);
+		reg_out(REG_MCR, MCR_DTR_RTS_OUT2);
+		fifo_depth = (reg_in(REG_IIR) & IIR_FIFO) == IIR_FIFO ? FIFO_SIZE : 1;
+	}
+	spin_unlock_irq(&lock, flags);
+	return present;
 }
 
 bool uart_present(void)
@@ -85,10 +172,10 @@ static void pump_receive(uint8_t lsr)
 {
 	uint32_t before = rx_head;
 
-	for (; (lsr & LSR_DATA) && rx_head - rx_tail < RX_SIZE; lsr = cpu_in8(REG_LSR)) {
+	for (; (lsr & LSR_DATA) && rx_head - rx_tail < RX_SIZE; lsr = reg_in(REG_LSR)) {
 		if (lsr & LSR_OVERRUN)
 			stats.overruns++;
-		rx[rx_head++ % RX_SIZE] = cpu_in8(REG_DATA);
+		rx[rx_head++ % RX_SIZE] = reg_in(REG_DATA);
 	}
 	stats.received += rx_head - before;
 	rx_unseen |= rx_head != before;
@@ -99,50 +186,119 @@ static void pump_send(uint8_t lsr)
 	if (!(lsr & LSR_EMPTY))
 		return;
 	for (unsigned n = 0; n < fifo_depth && tx_head != tx_tail; n++) {
-		cpu_out8(REG_DATA, tx[tx_tail++ % TX_SIZE]);
+		reg_out(REG_DATA, tx[tx_tail++ % TX_SIZE]);
 		stats.sent++;
 	}
 }
 
 static void choose_interrupts(void)
 {
-	if (irq_mode)
+	if (mode == MODE_IRQ)
 		set_ier((rx_head - rx_tail < RX_SIZE ? IER_RECEIVE : 0) |
 			(tx_head != tx_tail ? IER_TRANSMIT : 0));
 }
 
+/* The status is read again for sending: the FIFO may have run empty while bytes were taken. */
 static void pump(void)
 {
-	uint8_t lsr = cpu_in8(REG_LSR);
-
-	pump_receive(lsr);
-	pump_send(lsr);
+	pump_receive(reg_in(REG_LSR));
+	pump_send(reg_in(REG_LSR));
 	choose_interrupts();
 }
 
-void uart_irq(void *arg)
+/* Releases the lock, and then tells of what has arrived. */
+static void unlock_and_tell(void)
 {
-	bool unseen;
+	bool unseen = rx_unseen;
 
-	(void)arg;
-	spin_lock(&lock);
-	cpu_in8(REG_IIR);
-	pump();
-	unseen = rx_unseen;
 	rx_unseen = false;
 	spin_unlock(&lock);
 	if (unseen && receive_hook)
 		receive_hook();
 }
 
-void uart_irq_start(void)
+bool uart_irq(void)
 {
-	uint64_t flags = spin_lock_irq(&lock);
+	unsigned rounds = 0;
+	bool pending, asked = false;
 
-	irq_mode = present;
-	if (present)
+	spin_lock(&lock);
+	stats.interrupts++;
+	overdue = 0;
+	do {
+		pending = !(reg_in(REG_IIR) & IIR_NONE);
+		asked |= pending;
 		pump();
+	} while (pending && ++rounds < IRQ_ROUNDS);
+	/* Enough for one interrupt: the line goes low and makes another edge for the rest. */
+	if (pending) {
+		reg_out(REG_IER, 0);
+		reg_out(REG_IER, ier);
+	}
+	unlock_and_tell();
+	return asked;
+}
+
+static void poll_tick(struct timer *t)
+{
+	spin_lock(&lock);
+	pump();
+	unlock_and_tell();
+	if (READ_ONCE(mode) == MODE_TIMER)
+		timer_set(t, clock_ns() + POLL_NS);
+}
+
+void uart_poll_start(void)
+{
+	uint64_t flags;
+
+	if (!present)
+		return;
+	flags = spin_lock_irq(&lock);
+	set_ier(0);
+	mode = MODE_TIMER;
 	spin_unlock_irq(&lock, flags);
+	timer_init(&poll_timer, poll_tick);
+	timer_set(&poll_timer, clock_ns() + POLL_NS);
+}
+
+bool uart_irq_start(void)
+{
+	uint64_t flags, before, end;
+
+	if (!present)
+		return false;
+	uart_flush();
+	flags = spin_lock_irq(&lock);
+	before = stats.interrupts;
+	mode = MODE_IRQ;
+	/* The transmitter is idle, which is a cause as soon as it is asked for. */
+	set_ier(IER_RECEIVE | IER_TRANSMIT);
+	spin_unlock_irq(&lock, flags);
+	end = clock_ns() + IRQ_TEST_NS;
+	while (READ_ONCE(stats.interrupts) == before)
+		if (clock_ns() < end) {
+			cpu_pause();
+		} else {
+			uart_poll_start();
+			return false;
+		}
+	return true;
+}
+
+/*
+ * Looked at before a poll pumps, lock held: the transmitter has asked for an interrupt that nobody
+ * has seen. True when that has happened too often.
+ */
+static bool irq_is_gone(void)
+{
+	uint64_t now = clock_ns();
+
+	if (mode != MODE_IRQ || !(ier & IER_TRANSMIT) || now - overdue_ns < OVERDUE_NS ||
+	    !(reg_in(REG_LSR) & LSR_EMPTY))
+		return false;
+	overdue_ns = now;
+	return ++overdue >= OVERDUE_MAX;
 }
 
 /*
@@ -162,8 +318,10 @@ static void drain(uint32_t left)
 		else
 			cpu_pause();
 	}
-	if (!patience)
+	if (!patience) {
 		tx_tail = tx_head - left;
+		choose_interrupts();
+	}
 }
 
 static void queue(const uint8_t *p, size_t n)
@@ -184,14 +342,14 @@ static void queue_text(const char *text, size_t n)
 	}
 }
 
-/* Polled, everything leaves now; else the transmit interrupt carries on. */
+/* Everything leaves now, or an interrupt or the timer carries on. */
 static void kick(void)
 {
-	if (irq_mode) {
-		pump_send(cpu_in8(REG_LSR));
-		choose_interrupts();
-	} else {
+	if (mode == MODE_DIRECT) {
 		drain(0);
+	} else {
+		pump_send(reg_in(REG_LSR));
+		choose_interrupts();
 	}
 }
 
@@ -226,6 +384,13 @@ void uart_print(const char *text)
 
 size_t uart_space(void)
 {
+	uint64_t flags;
+
+	if (present && READ_ONCE(tx_head) != READ_ONCE(tx_tail)) {
+		flags = spin_lock_irq(&lock);
+		pump();
+		spin_unlock_irq(&lock, flags);
+	}
 	return TX_SIZE - (READ_ONCE(tx_head) - READ_ONCE(tx_tail));
 }
 
@@ -233,16 +398,23 @@ size_t uart_read(void *buf, size_t n)
 {
 	uint8_t *p = buf;
 	uint64_t flags;
+	bool gone;
 	size_t i;
 
 	if (!present)
 		return 0;
 	flags = spin_lock_irq(&lock);
-	pump_receive(cpu_in8(REG_LSR));
+	gone = irq_is_gone();
+	pump();
 	for (i = 0; i < n && rx_head != rx_tail; i++)
 		p[i] = rx[rx_tail++ % RX_SIZE];
+	rx_unseen &= rx_head != rx_tail;
 	choose_interrupts();
 	spin_unlock_irq(&lock, flags);
+	if (gone) {
+		uart_poll_start();
+		log_warn("uart: its interrupts have stopped, polling");
+	}
 	return i;
 }
 
@@ -260,7 +432,7 @@ void uart_flush(void)
 		return;
 	flags = spin_lock_irq(&lock);
 	drain(0);
-	while (!(cpu_in8(REG_LSR) & LSR_IDLE) && --patience)
+	while (!(reg_in(REG_LSR) & LSR_IDLE) && --patience)
 		cpu_pause();
 	spin_unlock_irq(&lock, flags);
 }
@@ -269,7 +441,7 @@ void uart_panic_print(const char *text)
 {
 	if (!present)
 		return;
-	irq_mode = false;
+	mode = MODE_DIRECT;
 	queue_text(text, strlen(text));
 	drain(0);
 }

@@ -68,12 +68,12 @@ int log_format_line(const struct log_line *line, char *buf, size_t size)
 		      line->time_ns / 1000 % 1000000, mark[line->level], line->text);
 }
 
-static void write_early(const struct log_line *line)
+static void write_line(const struct log_line *line, void (*write)(const char *text, size_t length))
 {
 	char buf[sizeof(line->text) + 40];
 	int n = log_format_line(line, buf, sizeof(buf));
 
-	early_write(buf, (size_t)n);
+	write(buf, (size_t)n);
 }
 
 void log_write(enum log_level level, const char *fmt, ...)
@@ -101,7 +101,7 @@ void log_write(enum log_level level, const char *fmt, ...)
 	if (to)
 		to(&line);
 	else if (early_write)
-		write_early(&line);
+		write_line(&line, early_write);
 }
 
 static bool present(const struct entry *e)
@@ -147,4 +147,13 @@ void log_set_sink(void (*fn)(const struct log_line *line))
 void log_set_early(void (*write)(const char *text, size_t length))
 {
 	early_write = write;
+}
+
+void log_replay(void (*write)(const char *text, size_t length))
+{
+	struct log_line line;
+
+	for (uint64_t from = 0; log_read(from, &line); from = line.sequence + 1)
+		if (line.level <= LOG_INFO)
+			write_line(&line, write);
 }

@@ -40,6 +40,8 @@ void log_set_sink(void (*sink)(const struct log_line *line));
  * of all at boot.
  */
 void log_set_early(void (*write)(const char *text, size_t length));
+/* Gives what the early uart would have been given so far to `write`. */
+void log_replay(void (*write)(const char *text, size_t length));
 
 /* "[    0.123456] warning: area: text\n"; returns its length. */
 int log_format_line(const struct log_line *line, char *buf, size_t size);

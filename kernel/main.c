@@ -25,9 +25,10 @@
 #include "drivers/pm_timer.h"
 #include "drivers/power.h"
 #include "drivers/rtc.h"
+#include "drivers/screen.h"
+#include "drivers/serial.h"
 #include "drivers/uart.h"
 #include "include/bits.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
@@ -145,17 +146,6 @@ static void init_time(void)
 	lapic_timer_calibrate();
 }
 
-static void init_uart(void)
-{
-	int vector = irq_alloc("uart", uart_irq, NULL);
-
-	if (!uart_present() || vector < 0 ||
-	    ioapic_route_isa(UART_IRQ, (unsigned)vector, lapic_id()))
-		return;
-	uart_irq_start();
-	ioapic_mask_isa(UART_IRQ, false);
-}
-
 static const struct vmm_ops *const backends[] = { &svm_ops, &vmx_ops };
 
 /* Every CPU that starts from here on goes the same way. */
@@ -202,6 +192,7 @@ static void start_management(void)
 {
 	static const struct mgmt_platform platform = {
 		.power_off = power_off, .power_reboot = power_reboot, .cpu_virtual = vmm_cpu_on,
+		.console = serial_name,
 	};
 	static const struct shell_port port = {
 		.read = uart_read, .write = uart_write, .space = uart_space,
@@ -217,7 +208,8 @@ static void start_management(void)
 /* On a stack with a guard page. */
 static noreturn void main_late(void)
 {
-	init_uart();
+	serial_irq_init();
+	screen_start();
 	pci_init();
 	start_vmm();
 	start_cpus();
@@ -232,9 +224,15 @@ static noreturn void main_late(void)
 	}
 }
 
+static void early_text(const char *text, size_t length)
+{
+	uart_text(text, length);
+	screen_update();
+}
+
 void kernel_main(void)
 {
-	log_set_early(uart_text);
+	log_set_early(early_text);
 	errata_init();
 	errata_cpu_init();
 	take_errata_options();
@@ -247,6 +245,8 @@ void kernel_main(void)
 	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
 		log_warn("acpi: no tables: one CPU, no power-off");
 	init_memory();
+	screen_init();
+	serial_init();
 	ioapic_init();
 	init_lapic();
 	init_time();

@@ -55,6 +55,11 @@ bool mgmt_cpu_virtual(unsigned cpu)
 	return vmm_ops && (!platform->cpu_virtual || platform->cpu_virtual(cpu));
 }
 
+const char *mgmt_console(void)
+{
+	return platform->console ? platform->console() : "unknown";
+}
+
 bool mgmt_module(const char *name, const void **data, size_t *size)
 {
 	for (unsigned i = 0; i < boot->module_count; i++) {

@@ -14,6 +14,7 @@ struct mgmt_platform {
 	void (*power_off)(void);
 	void (*power_reboot)(void);
 	bool (*cpu_virtual)(unsigned cpu);	/* is SVM or VMX on there? NULL: on every CPU */
+	const char *(*console)(void);		/* where the console is; NULL: not told */
 };
 
 /*
@@ -25,6 +26,7 @@ void mgmt_init(const struct mgmt_platform *platform, const struct bootinfo *boot
 void mgmt_autostart(void);
 const char *mgmt_hostname(void);
 bool mgmt_cpu_virtual(unsigned cpu);	/* SVM or VMX is on there */
+const char *mgmt_console(void);
 
 enum mgmt_power { MGMT_POWER_OFF, MGMT_POWER_REBOOT };
 

@@ -138,3 +138,8 @@ const char *node_cmdline(void)
 {
 	return bootinfo.cmdline;
 }
+
+const char *node_console(void)
+{
+	return mgmt_console();
+}

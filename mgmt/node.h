@@ -66,3 +66,4 @@ uint64_t node_uptime_ns(void);
 const char *node_version(void);
 const char *node_loader(void);		/* which boot loader, and Keel's command line */
 const char *node_cmdline(void);
+const char *node_console(void);		/* which serial port, and how it was chosen */

@@ -111,6 +111,7 @@ static int run_nodeinfo(const struct command_args *a)
 	table_field("TSC", "%s",
 		    n.tsc_invariant ? "invariant"
 				    : "not invariant: it may stop or change its rate");
+	table_field("Console", "%s", node_console());
 	print_cpus();
 	print_features();
 	print_errata();

@@ -19,7 +19,9 @@ static bool reader(hpa_t a, void *buf, size_t n)
 
 static void build(const uint8_t *data, size_t size)
 {
-	static const char *const kinds[] = { "APIC", "FACP", "MCFG", "HPET", "SRAT", "DSDT" };
+	static const char *const kinds[] = {
+		"APIC", "FACP", "MCFG", "HPET", "SRAT", "DSDT", "SPCR",
+	};
 	uint32_t dsdt = 0x400;
 
 	build_begin(data[0] & 2 ? 2 : 0);
@@ -29,6 +31,7 @@ static void build(const uint8_t *data, size_t size)
 
 		at += 3;
 		n = (uint32_t)MIN((size_t)n, size - at);
+		memory[memory_end + 8] = data[0] >> 2;		/* the revision */
 		if (kind[0] == 'D') {
 			dsdt = build_loose(kind, data + at, n);
 		} else {
@@ -59,7 +62,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		memcpy(memory, data + 1, MIN(size - 1, (size_t)MEMORY_SIZE));
 	}
 	if (!acpi_parse(&info, memory, 36, reader) &&
-	    (!info.node_count || info.cpu_count > CPU_MAX))
+	    (!info.node_count || info.cpu_count > CPU_MAX ||
+	     (info.serial.irq_known && info.serial.irq > 15) ||
+	     (info.serial.port.address && info.serial.port.width % 8)))
 		__builtin_trap();
 	return 0;
 }

@@ -62,6 +62,11 @@ int mgmt_power(enum mgmt_power what, uint64_t grace_ns, struct mgmt_error *err)
 	return error_set(err, -EBUSY, "the host is going down already: wait, or force it");
 }
 
+const char *node_console(void)
+{
+	return "COM1 (0x3f8), IRQ 4, 115200 baud, by default";
+}
+
 void node_info_get(struct node_info *out)
 {
 	*out = (struct node_info){

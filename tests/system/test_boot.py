@@ -2,6 +2,7 @@
 """From power-on to the prompt: each way to boot, each number of cores, and the refusals."""
 import re
 import shutil
+import struct
 import subprocess
 
 import pexpect
@@ -37,6 +38,43 @@ def test_pvh(start):
 
 def test_pvh_without_modules(start):
     keel = start("svm", pvh=True, config=None).boot()
+    keel.poweroff()
+
+
+def test_second_port(start, bed):
+    """GRUB and Keel on COM2, typing included."""
+    keel = start(bed, serial="com2").boot()
+    assert "console on COM2 (0x2f8), IRQ 3, 115200 baud, by the command line" in keel.boot_log
+    assert fields(keel.command("nodeinfo"))["Console"].startswith("COM2 (0x2f8), IRQ 3")
+    keel.poweroff()
+
+
+@pytest.mark.parametrize("irq", (5, 0))
+def test_port_without_interrupt(start, bed, irq):
+    """A wire that brings nothing, or none: the port is polled, and that is said once."""
+    keel = start(bed, cmdline=f"serial=0x3f8,{irq}").boot()
+    assert keel.boot_log.count("polling") == 1
+    assert "no interrupt" in keel.boot_log
+    assert fields(keel.command("nodeinfo"))["Console"].startswith("COM1 (0x3f8), polled")
+    assert len(keel.command("help").splitlines()) > 20
+    keel.poweroff()
+
+
+def test_port_of_the_firmware(start, tmp_path):
+    """ACPI's SPCR names COM1 at another rate: opened again, and what was said so far is said again."""
+    com1 = bytes([0, 0, 0, 0]) + struct.pack("<BBBBQBBIB", 1, 8, 0, 1, 0x3f8, 3, 4, 4, 6)
+    (tmp_path / "spcr").write_bytes(com1.ljust(80 - 36, b"\0"))
+    keel = start("svm", emulator=["-acpitable", f"sig=SPCR,rev=2,data={tmp_path}/spcr"]).boot()
+    assert keel.boot_log.count("keel: loaded by") == 2
+    assert "console on COM1 (0x3f8), IRQ 4, 57600 baud, by the firmware" in keel.boot_log
+    keel.poweroff()
+
+
+def test_unknown_port(start):
+    """A mistake in the option is said, on the port that is used instead."""
+    keel = start("svm", cmdline="serial=tty7").boot()
+    assert "warning: serial: 'tty7' is not none, comN or PORT" in keel.boot_log
+    assert "console on COM1 (0x3f8), IRQ 4, 115200 baud, by default" in keel.boot_log
     keel.poweroff()
 
 

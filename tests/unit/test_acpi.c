@@ -214,6 +214,62 @@ static void mcfg_hpet_srat(void **state)
 	assert_int_equal(info.memory[0].size, 1u << 20);
 }
 
+static void build_spcr(const void *start, unsigned n, uint8_t revision)
+{
+	uint8_t b[88 - 36] = { 0 };
+	uint32_t at;
+
+	memcpy(b, start, n);
+	build_begin(2);
+	at = build_table("SPCR", b, sizeof(b));
+	memory[at + 8] = revision;
+	put(at + 76, 48000000, 4);
+	put(at + 80, 230400, 4);
+	seal_table(at, "SPCR", 88);
+	assert_int_equal(parse(), 0);
+}
+
+static void console_of_the_firmware(void **state)
+{
+	static const uint8_t com2[] = {
+		0, 0, 0, 0, 1, 8, 0, 0, 0xf8, 2, 0, 0, 0, 0, 0, 0, 1, 3, 0, 0, 0, 0, 6,
+	};
+	static const uint8_t memory_mapped[] = {
+		0x12, 0, 0, 0, 0, 32, 0, 3, 0, 0, 0xc9, 0xfe, 1, 0, 0, 0, 2, 99, 20, 1, 0, 0, 0,
+	};
+	static const uint8_t other[] = { 3, 0, 0, 0, 0, 32, 0, 3, 0, 0, 0xc9, 0xfe };
+	static const uint8_t odd[] = {
+		1, 0, 0, 0, 1, 16, 0, 9, 0xf8, 3, 0, 0, 0, 0, 0, 0, 1, 16, 0, 0, 0, 0, 5,
+	};
+	const struct acpi_serial *s = &info.serial;
+
+	(void)state;
+	build_spcr(com2, sizeof(com2), 2);
+	assert_int_equal(s->port.space, ACPI_SPACE_IO);
+	assert_int_equal(s->port.address, 0x2f8);
+	assert_int_equal(s->port.width, 8);
+	assert_true(s->irq_known && !s->gsi_known);
+	assert_int_equal(s->irq, 3);
+	assert_int_equal(s->baud, 57600);
+	assert_int_equal(s->clock_hz, 0);
+	build_spcr(memory_mapped, sizeof(memory_mapped), 3);
+	assert_int_equal(s->port.space, ACPI_SPACE_MEMORY);
+	assert_int_equal(s->port.address, 0x1fec90000);
+	assert_int_equal(s->port.width, 32);
+	assert_true(!s->irq_known && s->gsi_known);
+	assert_int_equal(s->gsi, 0x114);
+	assert_int_equal(s->baud, 0);
+	assert_int_equal(s->clock_hz, 48000000);
+	build_spcr(com2, sizeof(com2), 4);
+	assert_int_equal(s->baud, 230400);
+	build_spcr(other, sizeof(other), 2);		/* not a 16550 */
+	assert_int_equal(s->port.address, 0);
+	build_spcr(odd, sizeof(odd), 2);	/* widths, lines, rates that are none */
+	assert_int_equal(s->port.width, 16);
+	assert_false(s->irq_known);
+	assert_int_equal(s->baud, 0);
+}
+
 static void damaged_root(void **state)
 {
 	(void)state;
@@ -318,6 +374,7 @@ int main(void)
 		cmocka_unit_test(fadt_of_revision_1),
 		cmocka_unit_test(no_soft_off_without_its_package),
 		cmocka_unit_test(mcfg_hpet_srat),
+		cmocka_unit_test(console_of_the_firmware),
 		cmocka_unit_test(damaged_root),
 		cmocka_unit_test(damaged_tables),
 		cmocka_unit_test(more_than_fits),

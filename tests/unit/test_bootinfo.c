@@ -174,6 +174,44 @@ static void test_multiboot2(void **state)
 	assert_int_equal(bootinfo.region_count, 9);
 }
 
+static void gather_screen(uint32_t size, uint8_t type, uint8_t bpp)
+{
+	uint8_t rest[8] = { bpp, type };
+
+	gather_reset();
+	begin_info();
+	tag(8, size);
+	put64(0xb8000);
+	put32(160);
+	put32(80);
+	put32(25);
+	put(rest, size - 28);
+	end_info();
+	assert_int_equal(gather_now(), 0);
+}
+
+static void test_screens(void **state)
+{
+	(void)state;
+	gather_screen(36, 2, 16);
+	assert_int_equal(bootinfo.framebuffer.base.v, 0xb8000);
+	assert_int_equal(bootinfo.framebuffer.pitch, 160);
+	assert_int_equal(bootinfo.framebuffer.width, 80);
+	assert_int_equal(bootinfo.framebuffer.height, 25);
+	assert_int_equal(bootinfo.framebuffer.bpp, 16);
+	assert_true(bootinfo.framebuffer.text);
+	gather_screen(36, 1, 32);
+	assert_int_equal(bootinfo.framebuffer.bpp, 32);
+	assert_false(bootinfo.framebuffer.text);
+	/* Indexed, of no known kind, cut short: none. */
+	gather_screen(36, 0, 8);
+	assert_int_equal(bootinfo.framebuffer.bpp, 0);
+	gather_screen(36, 3, 32);
+	assert_int_equal(bootinfo.framebuffer.bpp, 0);
+	gather_screen(29, 1, 32);
+	assert_int_equal(bootinfo.framebuffer.bpp, 0);
+}
+
 static void test_tag_runs_over_the_end(void **state)
 {
 	(void)state;
@@ -420,7 +458,8 @@ static void test_options(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_multiboot2), TEST(test_tag_runs_over_the_end), TEST(test_tag_too_short),
+		TEST(test_multiboot2), TEST(test_screens),
+		TEST(test_tag_runs_over_the_end), TEST(test_tag_too_short),
 		TEST(test_block_out_of_reach), TEST(test_memory_map_entry_size),
 		TEST(test_module_string_without_end), TEST(test_too_many_modules),
 		TEST(test_overlaps_go_to_the_stricter), TEST(test_extremes_of_the_map),

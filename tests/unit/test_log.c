@@ -70,6 +70,12 @@ static void sinks(void **state)
 	assert_int_equal(l.level, LOG_DEBUG);
 	assert_string_equal(l.text, "test: not printed");
 	log_set_early(NULL);
+	printed[0] = 0;
+	log_replay(early);
+	assert_non_null(strstr(printed, "] before: any sink\n"));
+	assert_non_null(strstr(printed, "] warning: test: 42\n"));
+	assert_non_null(strstr(printed, "] test: to the sink\n"));
+	assert_null(strstr(printed, "not printed"));
 }
 
 static void many_short(void **state)

@@ -249,6 +249,7 @@ static void fields(void **state)
 	has(run("vcpuinfo debian"), "State:          blocked");
 	has(run("nodeinfo"), "CPU(s):         2\r\n");
 	has(run("nodeinfo"), "SVM on 2 of 2 CPUs");
+	has(run("nodeinfo"), "Console:        COM1 (0x3f8), IRQ 4");
 	has(run("nodememstats"), "free   :              1048576 KiB\r\n");
 	has(run("irqs"), "timer");
 	assert_string_equal(run("hostname"), "keel0\r\n");
