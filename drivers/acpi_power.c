@@ -20,10 +20,18 @@
 #define PORT_RESET	0xcf9
 #define PORT_KEYBOARD	0x64
 
+#define PORT_DELAY	0x80	/* a read takes about a microsecond, whatever answers */
+
+/* Before tsc_init the clock stands still: then by the bus. */
 static void delay_ns(uint64_t ns)
 {
 	uint64_t end = clock_ns() + ns;
 
+	if (!tsc_hz) {
+		for (uint64_t i = 0; i < ns / 1000; i++)
+			cpu_in8(PORT_DELAY);
+		return;
+	}
 	while (clock_ns() < end)
 		cpu_pause();
 }

@@ -2,7 +2,8 @@
 /*
  * The end; see kernel/panic.h. The first CPU that panics stops the others by NMI, then reports with
  * nothing but its own stack and the print hook: no lock is taken, so a panic inside the log or the
- * serial driver is still told. A second panic on the reporting CPU halts it.
+ * serial driver is still told. A second panic on the reporting CPU ends the report; a third one,
+ * from that end, halts it.
  */
 #include "kernel/panic.h"
 
@@ -27,6 +28,7 @@
 #define ICR_NMI		0x400
 
 static int reporter = NOBODY;
+static unsigned nested;			/* panics of the reporter while it reports */
 static void (*print_hook)(const char *text);
 static void (*reboot_hook)(void);
 
@@ -132,9 +134,10 @@ static void become_reporter(void)
 	if (__atomic_compare_exchange_n(&reporter, &nobody, me, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE))
 		return;
-	if (nobody == me)
-		say("panic within panic");
-	cpu_stop();
+	if (nobody != me || nested++)
+		cpu_stop();
+	say("panic within panic");
+	end();
 }
 
 static noreturn void report(const struct trap_frame *f, uint64_t rbp, const char *text)
