@@ -119,6 +119,7 @@ static const struct vmm_ops *const backends[] = { &svm_ops, &vmx_ops };
 static void start_vmm(void)
 {
 	vmm_init(backends, ARRAY_COUNT(backends));
+	panic_set_stop(vmm_cpu_disable);
 	vmm_cpu_enable();
 }
 

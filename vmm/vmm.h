@@ -13,5 +13,6 @@
 void vmm_init(const struct vmm_ops *const *backends, unsigned count);
 /* This CPU, then: vmm_cpu_on tells. A CPU whose firmware differs stays off and is logged. */
 void vmm_cpu_enable(void);
+/* For the end of this CPU: any context, also an NMI's, interrupts off; its guests cannot go on. */
 void vmm_cpu_disable(void);
 bool vmm_cpu_on(unsigned cpu);
