@@ -3,8 +3,8 @@
  * What the firmware's ACPI tables say, gathered once at boot into one struct: CPUs, interrupt
  * controllers, power management ports, ECAM, HPET, memory nodes. Tables only, no AML: the
  * soft-off values are found by looking for the package _S5 in the DSDT's bytes. The input is not
- * trusted: a table that is cut, damaged or absurd is left out, with a warning. Read-only after
- * acpi_init. Source: Advanced Configuration and Power Interface Specification 6.4, "ACPI Software
+ * trusted: a table that is cut or absurd is left out, with a warning; a wrong checksum, which other
+ * systems overlook, is only warned of. Read-only after acpi_init_late. Source: Advanced Configuration and Power Interface Specification 6.4, "ACPI Software
  * Programming Model".
  */
 #pragma once
@@ -118,8 +118,16 @@ typedef bool acpi_reader(hpa_t a, void *buf, size_t n);
 int acpi_parse(struct acpi_info *out, const void *rsdp, size_t rsdp_size,
 	       acpi_reader *read) must_check;
 
-/* Into acpi_info, through the boot map's direct window: before kmap_init. */
+/*
+ * Into acpi_info, through the boot map's direct window: before kmap_init. -EAGAIN: some tables lie
+ * beyond it, above 4 GiB; acpi_init_late will have them.
+ */
 int acpi_init(const void *rsdp, size_t rsdp_size) must_check;
+/*
+ * After kmap_init, before anything else looks at acpi_info: parses again what acpi_init could not
+ * reach. Boot CPU alone.
+ */
+int acpi_init_late(const void *rsdp, size_t rsdp_size) must_check;
 
 /* Where ISA interrupt `irq` arrives. */
 struct acpi_override acpi_isa_irq(unsigned irq);

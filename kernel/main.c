@@ -24,6 +24,7 @@
 #include "drivers/rtc.h"
 #include "drivers/uart.h"
 #include "include/bits.h"
+#include "include/errno.h"
 #include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
@@ -77,6 +78,8 @@ static void init_memory(void)
 	page_init();
 	kmap_init();
 	heap_init();
+	if (acpi_init_late(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
+		log_warn("acpi: no tables: one CPU, no power-off");
 	for (unsigned i = 0; i < acpi_info.memory_count; i++) {
 		const struct acpi_memory *m = &acpi_info.memory[i];
 
@@ -193,8 +196,8 @@ void kernel_main(void)
 	fpu_cpu_init();
 	say_what_booted();
 	power_init();
-	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
-		log_warn("acpi: no tables: one CPU, no power-off");
+	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)) == -EAGAIN)
+		log_info("acpi: tables above 4 GiB");
 	init_memory();
 	ioapic_init();
 	lapic_init();
