@@ -62,6 +62,11 @@ static void check_memory(void)
 {
 	uint64_t usable = 0;
 
+	if (bootinfo.regions_dropped)
+		log_warn("boot: the memory map is too long: %u of its regions are not used",
+			 bootinfo.regions_dropped);
+	if (!boot_image_listed())
+		fatal_boot("the memory map is too long to find Keel's own place in it");
 	for (unsigned i = 0; i < bootinfo.region_count; i++)
 		if (bootinfo.region[i].type == BOOT_MEM_USABLE)
 			usable += bootinfo.region[i].size;

@@ -60,7 +60,7 @@ uint64_t page_early_count;
 static struct page_node nodes[PAGE_NODE_MAX];
 static unsigned node_count;
 /* RAM given to the allocator, to know a frame that is none from one that is. */
-static struct { uint64_t start, end; } ranges[256];
+static struct { uint64_t start, end; } ranges[PAGE_RANGE_MAX];
 static unsigned range_count;
 static PERCPU struct page_cache page_cache;
 PERCPU int page_home = 0;

@@ -19,6 +19,7 @@
 
 #define NODE_ANY	(-1)
 #define PAGE_NODE_MAX	8
+#define PAGE_RANGE_MAX	640	/* calls of page_add */
 
 enum page_flags {
 	PAGE_ZEROED = 1,	/* contents are zeros (from the scrubbed store, or cleared now) */
