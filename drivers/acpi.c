@@ -347,6 +347,8 @@ static void parse_fadt(struct acpi_info *out, const struct table *t)
 		out->reset = parse_register(t, 116);
 		out->reset_value = (uint8_t)field(t, 128, 1);
 	}
+	if (flags & BIT(20))
+		out->sleep = parse_register(t, 244);
 	if (table_open(&dsdt, HPA(field(t, 40, 4)), t->read) ||
 	    table_open(&dsdt, HPA(field(t, 140, 8)), t->read))
 		find_s5(out, &dsdt);

@@ -87,7 +87,7 @@ struct acpi_info {
 	/* FADT */
 	uint16_t pm_timer_port;	/* 0: none */
 	uint8_t pm_timer_bits;	/* 24 or 32 */
-	uint16_t pm1a_control, pm1b_control;
+	uint16_t pm1a_control, pm1b_control;	/* ports; 0: none */
 	uint16_t smi_command;
 	uint8_t acpi_enable;
 	uint8_t sci;
@@ -95,6 +95,7 @@ struct acpi_info {
 	uint8_t s5_a, s5_b;
 	struct acpi_register reset;
 	uint8_t reset_value;
+	struct acpi_register sleep;	/* of hardware-reduced ACPI, instead of PM1 */
 
 	/* MCFG, HPET, SRAT */
 	struct acpi_ecam ecam[ACPI_ECAM_MAX];
@@ -132,6 +133,12 @@ int acpi_init_late(const void *rsdp, size_t rsdp_size) must_check;
 /* Where ISA interrupt `irq` arrives. */
 struct acpi_override acpi_isa_irq(unsigned irq);
 
+/*
+ * After kmap_init: maps the registers below that lie in memory, so that they can be used from
+ * panic. Until then only ports are.
+ */
+void acpi_power_init(void);
+bool acpi_can_poweroff(void);		/* by what the tables say */
 /* Soft-off and reset, by whatever means there are; they return only if nothing worked. */
 void acpi_poweroff(void);
 void acpi_reset(void);

@@ -85,6 +85,7 @@ static void init_memory(void)
 	heap_init();
 	if (acpi_init_late(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
 		log_warn("acpi: no tables: one CPU, no power-off");
+	acpi_power_init();
 	for (unsigned i = 0; i < acpi_info.memory_count; i++) {
 		const struct acpi_memory *m = &acpi_info.memory[i];
 

@@ -151,6 +151,25 @@ static void fadt_with_soft_off(void **state)
 	assert_int_equal(info.sci, 9);
 }
 
+/* Bit 20 of the flags: the sleep control register counts. */
+static void fadt_of_reduced_hardware(void **state)
+{
+	uint8_t b[268 - 36] = { 0 };
+
+	(void)state;
+	for (unsigned reduced = 0; reduced < 2; reduced++) {
+		b[114 - 36] = reduced ? 0x10 : 0;
+		b[244 - 36] = ACPI_SPACE_IO;
+		b[245 - 36] = 8;
+		b[248 - 36] = 0x34;
+		b[249 - 36] = 0x12;
+		build_begin(2);
+		build_table("FACP", b, sizeof(b));
+		assert_int_equal(parse(), 0);
+		assert_int_equal(info.sleep.address, reduced ? 0x1234 : 0);
+	}
+}
+
 static void fadt_of_revision_1(void **state)
 {
 	uint8_t dsdt[600] = { 0 };
@@ -349,6 +368,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(madt_by_xsdt_and_rsdt),
 		cmocka_unit_test(fadt_with_soft_off),
+		cmocka_unit_test(fadt_of_reduced_hardware),
 		cmocka_unit_test(fadt_of_revision_1),
 		cmocka_unit_test(no_soft_off_without_its_package),
 		cmocka_unit_test(mcfg_hpet_srat),
