@@ -145,6 +145,7 @@ static void start_cpus(void)
 				  err);
 	}
 	log_info("smp: %u CPUs", cpu_count);
+	trap_log_leftovers();
 }
 
 /* What a test of the last resorts asks for: panic=test and its like on the command line. */

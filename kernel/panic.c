@@ -182,6 +182,7 @@ static noreturn void report(const struct trap_frame *f, uint64_t rbp, const char
 {
 	stop_others();
 	say("\nPANIC: %s", text);
+	trap_say_machine_checks(say_line);
 	say("cpu %u of %u", cpu_index(), cpu_count);
 	if (thread_current())
 		say("thread %s", thread_name(thread_current()));
