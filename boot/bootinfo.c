@@ -11,12 +11,13 @@
 #include "include/bits.h"
 #include "lib/string.h"
 
-#define RAW_MAX		(BOOT_REGION_MAX + BOOT_MODULE_MAX + 2)
+#define OURS_MAX	(BOOT_MODULE_MAX + 1)
+#define RAW_MAX		(BOOT_ENTRY_MAX + OURS_MAX)
 #define STRINGS_SIZE	8192
 
 struct bootinfo bootinfo;
 
-/* What the firmware and the loader said, in their order. */
+/* What the firmware and the loader said, in their order; then the modules and the image. */
 static struct boot_region raw[RAW_MAX];
 static unsigned raw_count;
 static char strings[STRINGS_SIZE];
@@ -29,13 +30,26 @@ void gather_reset(void)
 	strings_used = 0;
 }
 
-void gather_region(uint64_t start, uint64_t size, enum boot_mem type)
+/* Into the first `max` entries; one that goes on from the last is made one with it. */
+static void add(uint64_t start, uint64_t size, enum boot_mem type, unsigned max)
 {
-	if (!size || raw_count == RAW_MAX)
+	struct boot_region *last = raw_count ? &raw[raw_count - 1] : NULL;
+
+	if (!size)
 		return;
 	if (size > 0 - start && start)
 		size = 0 - start;
-	raw[raw_count++] = (struct boot_region){ HPA(start), size, type };
+	if (start && last && last->type == type && last->start.v + last->size == start)
+		last->size += size;
+	else if (raw_count < max)
+		raw[raw_count++] = (struct boot_region){ HPA(start), size, type };
+	else
+		bootinfo.regions_dropped++;
+}
+
+void gather_region(uint64_t start, uint64_t size, enum boot_mem type)
+{
+	add(start, size, type, BOOT_ENTRY_MAX);
 }
 
 /* A copy that lives as long as Keel; "" when there is no room. */
@@ -169,7 +183,9 @@ static void append_region(uint64_t start, uint64_t size, enum boot_mem type)
 		last->size += size;
 		return;
 	}
-	if (bootinfo.region_count < BOOT_REGION_MAX)
+	if (bootinfo.region_count == BOOT_REGION_MAX)
+		bootinfo.regions_dropped++;
+	else
 		bootinfo.region[bootinfo.region_count++] = (struct boot_region){
 			HPA(start), size, type,
 		};
@@ -180,10 +196,9 @@ void gather_finish(void)
 	static uint64_t edge[2 * RAW_MAX];
 	unsigned n;
 
-	gather_region(bootinfo.image_start.v, bootinfo.image_size, BOOT_MEM_KEEL);
+	add(bootinfo.image_start.v, bootinfo.image_size, BOOT_MEM_KEEL, RAW_MAX);
 	for (unsigned i = 0; i < bootinfo.module_count; i++)
-		gather_region(bootinfo.module[i].start.v, bootinfo.module[i].size,
-			      BOOT_MEM_MODULES);
+		add(bootinfo.module[i].start.v, bootinfo.module[i].size, BOOT_MEM_MODULES, RAW_MAX);
 	for (unsigned i = 0; i < raw_count; i++)
 		round_to_pages(&raw[i]);
 	n = collect_edges(edge);
@@ -194,6 +209,18 @@ void gather_finish(void)
 		if (r)
 			append_region(edge[i], edge[i + 1] - edge[i], r->type);
 	}
+}
+
+bool boot_image_listed(void)
+{
+	for (unsigned i = 0; i < bootinfo.region_count; i++) {
+		const struct boot_region *r = &bootinfo.region[i];
+
+		if (r->type == BOOT_MEM_KEEL &&
+		    range_within(bootinfo.image_start.v, bootinfo.image_size, r->start.v, r->size))
+			return true;
+	}
+	return false;
 }
 
 /* ---- options ---- */

@@ -11,7 +11,8 @@
 
 #include "include/addr.h"
 
-#define BOOT_REGION_MAX	 256
+#define BOOT_ENTRY_MAX	 1024	/* of the firmware's memory map, neighbours made one */
+#define BOOT_REGION_MAX	 512
 #define BOOT_MODULE_MAX	 128
 #define BOOT_CMDLINE_MAX 2048
 
@@ -46,6 +47,7 @@ struct bootinfo {
 	/* Sorted, disjoint, page-aligned for USABLE. */
 	struct boot_region region[BOOT_REGION_MAX];
 	unsigned region_count;
+	unsigned regions_dropped;	/* for which there was no room, here or on the way */
 	struct boot_module module[BOOT_MODULE_MAX];
 	unsigned module_count;
 	bool uefi;
@@ -62,6 +64,9 @@ struct bootinfo {
 };
 
 extern struct bootinfo bootinfo;
+
+/* Is Keel's own image in the list, so that nobody is given its memory? */
+bool boot_image_listed(void);
 
 /*
  * The value of "key=value" or "" for a bare "key" on Keel's command line, copied to buf;

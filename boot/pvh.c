@@ -78,7 +78,7 @@ static int read_modules(const struct start_info *s, gather_map_fn *map)
 
 static int read_memory_map(const struct start_info *s, gather_map_fn *map)
 {
-	unsigned n = MIN(s->memory_map_count, (uint32_t)BOOT_REGION_MAX);
+	unsigned n = MIN(s->memory_map_count, (uint32_t)BOOT_ENTRY_MAX);
 	struct start_memory m;
 
 	if (s->version < 1 || !n)

@@ -357,5 +357,6 @@
 #define MCG_STATUS_MCIP		BIT(2)
 #define MC_STATUS_VAL		BIT(63)
 #define MC_STATUS_UC		BIT(61)
+#define MC_STATUS_ADDRV		BIT(58)
 #define MC_STATUS_EN		BIT(60)
 #define MC_STATUS_PCC		BIT(57)

@@ -11,10 +11,12 @@
  */
 #include "drivers/acpi.h"
 
+#include "cpu/features.h"
 #include "include/bits.h"
 #include "include/errno.h"
 #include "kernel/log.h"
 #include "lib/string.h"
+#include "mm/kmap.h"
 #include "mm/layout.h"
 
 #define HEADER_SIZE	36u
@@ -81,30 +83,40 @@ static uint64_t field(const struct table *t, uint32_t offset, uint32_t size)
 	return v & bytes_mask(size);
 }
 
-static bool checksum_good(const struct table *t)
+/* Reads all of it, and so knows that it can be read; false: it cannot. */
+static bool sum_table(const struct table *t, uint8_t *s)
 {
-	uint8_t buf[CHUNK], s = 0;
+	uint8_t buf[CHUNK];
 
+	*s = 0;
 	for (uint32_t at = 0; at < t->h.length; at += CHUNK) {
 		uint32_t n = MIN(CHUNK, t->h.length - at);
 
 		if (!t->read(HPA(t->at.v + at), buf, n))
 			return false;
-		s = (uint8_t)(s + sum(buf, n));
+		*s = (uint8_t)(*s + sum(buf, n));
 	}
-	return !s;
+	return true;
 }
 
+/*
+ * Shipped firmware has wrong checksums, and other systems use its tables all the same: so a warning
+ * is enough, as no content can do harm here.
+ */
 static bool table_open(struct table *t, hpa_t at, acpi_reader *read)
 {
+	uint8_t s;
+
 	t->at = at;
 	t->read = read;
 	if (!at.v || !read(at, &t->h, HEADER_SIZE))
 		return false;
-	if (t->h.length < HEADER_SIZE || t->h.length > TABLE_SIZE_MAX || !checksum_good(t)) {
+	if (t->h.length < HEADER_SIZE || t->h.length > TABLE_SIZE_MAX || !sum_table(t, &s)) {
 		log_warn("acpi: table %.4s at %#lx is damaged and ignored", t->h.signature, at.v);
 		return false;
 	}
+	if (s)
+		log_warn("acpi: table %.4s at %#lx has a wrong checksum", t->h.signature, at.v);
 	return true;
 }
 
@@ -337,6 +349,8 @@ static void parse_fadt(struct acpi_info *out, const struct table *t)
 		out->reset = parse_register(t, 116);
 		out->reset_value = (uint8_t)field(t, 128, 1);
 	}
+	if (flags & BIT(20))
+		out->sleep = parse_register(t, 244);
 	if (table_open(&dsdt, HPA(field(t, 40, 4)), t->read) ||
 	    table_open(&dsdt, HPA(field(t, 140, 8)), t->read))
 		find_s5(out, &dsdt);
@@ -550,26 +564,86 @@ int acpi_parse(struct acpi_info *out, const void *rsdp, size_t rsdp_size, acpi_r
 	return 0;
 }
 
+/* ---- physical memory, by the boot map and by the final one ---- */
+
+static bool out_of_reach;	/* something was, for the boot map */
+
 static bool read_direct(hpa_t a, void *buf, size_t n)
 {
-	if (!range_within(a.v, n, 0, LAYOUT_BOOT_DIRECT_SIZE))
+	if (!range_within(a.v, n, 0, LAYOUT_BOOT_DIRECT_SIZE)) {
+		out_of_reach = true;
 		return false;
+	}
 	memcpy(buf, (const void *)(LAYOUT_DIRECT + a.v), n);
 	return true;
 }
 
-int acpi_init(const void *rsdp, size_t rsdp_size)
-{
-	struct acpi_info *a = &acpi_info;
-	int err = acpi_parse(a, rsdp, rsdp_size, read_direct);
+/* What read_mapped has mapped; most reads follow each other in one page. */
+static struct {
+	uint64_t start, size;
+	const uint8_t *at;
+} window;
 
-	if (err)
-		return err;
+static void window_close(void)
+{
+	if (window.at)
+		kmap_io_unmap((void *)window.at, window.size);
+	window.at = NULL;
+}
+
+/* Whole pages and no more: what lies beside them may be a device's. */
+static bool window_open(uint64_t start, uint64_t end)
+{
+	window_close();
+	window.start = start;
+	window.size = end - start;
+	window.at = kmap_io(HPA(start), end - start, CACHE_WB);
+	return window.at;
+}
+
+static bool read_mapped(hpa_t a, void *buf, size_t n)
+{
+	uint64_t start = ALIGN_DOWN(a.v, PAGE_SIZE);
+
+	if (!range_within(a.v, n, 0, (1ul << features.physical_bits) - PAGE_SIZE))
+		return false;
+	if (!window.at || !range_within(a.v, n, window.start, window.size))
+		if (!window_open(start, ALIGN_UP(a.v + n, PAGE_SIZE)))
+			return false;
+	memcpy(buf, window.at + (a.v - window.start), n);
+	return true;
+}
+
+static void say(const struct acpi_info *a)
+{
 	log_info("acpi: revision %u by %s: %u CPUs, %u I/O APICs, %u nodes%s%s%s%s", a->revision,
 		 a->oem, a->cpu_count, a->ioapic_count, a->node_count,
 		 a->pm_timer_port ? ", PM timer" : "", a->hpet.v ? ", HPET" : "",
 		 a->ecam_count ? ", ECAM" : "", a->s5 ? ", soft-off" : "");
-	return 0;
+}
+
+int acpi_init(const void *rsdp, size_t rsdp_size)
+{
+	int err = acpi_parse(&acpi_info, rsdp, rsdp_size, read_direct);
+
+	if (out_of_reach)
+		return -EAGAIN;
+	if (!err)
+		say(&acpi_info);
+	return err;
+}
+
+int acpi_init_late(const void *rsdp, size_t rsdp_size)
+{
+	int err;
+
+	if (!out_of_reach)
+		return acpi_info.found ? 0 : -ENOENT;
+	err = acpi_parse(&acpi_info, rsdp, rsdp_size, read_mapped);
+	window_close();
+	if (!err)
+		say(&acpi_info);
+	return err;
 }
 
 struct acpi_override acpi_isa_irq(unsigned irq)

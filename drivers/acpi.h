@@ -3,9 +3,9 @@
  * What the firmware's ACPI tables say, gathered once at boot into one struct: CPUs, interrupt
  * controllers, power management ports, ECAM, HPET, memory nodes, console. Tables only, no AML: the
  * soft-off values are found by looking for the package _S5 in the DSDT's bytes. The input is not
- * trusted: a table that is cut, damaged or absurd is left out, with a warning. Read-only after
- * acpi_init. Source: Advanced Configuration and Power Interface Specification 6.4, "ACPI Software
- * Programming Model".
+ * trusted: a table that is cut or absurd is left out, with a warning; a wrong checksum, which other
+ * systems overlook, is only warned of. Read-only after acpi_init_late. Source: Advanced
+ * Configuration and Power Interface Specification 6.4, "ACPI Software Programming Model".
  */
 #pragma once
 
@@ -97,7 +97,7 @@ struct acpi_info {
 	/* FADT */
 	uint16_t pm_timer_port;	/* 0: none */
 	uint8_t pm_timer_bits;	/* 24 or 32 */
-	uint16_t pm1a_control, pm1b_control;
+	uint16_t pm1a_control, pm1b_control;	/* ports; 0: none */
 	uint16_t smi_command;
 	uint8_t acpi_enable;
 	uint8_t sci;
@@ -105,6 +105,7 @@ struct acpi_info {
 	uint8_t s5_a, s5_b;
 	struct acpi_register reset;
 	uint8_t reset_value;
+	struct acpi_register sleep;	/* of hardware-reduced ACPI, instead of PM1 */
 
 	/* SPCR */
 	struct acpi_serial serial;
@@ -131,12 +132,26 @@ typedef bool acpi_reader(hpa_t a, void *buf, size_t n);
 int acpi_parse(struct acpi_info *out, const void *rsdp, size_t rsdp_size,
 	       acpi_reader *read) must_check;
 
-/* Into acpi_info, through the boot map's direct window: before kmap_init. */
+/*
+ * Into acpi_info, through the boot map's direct window: before kmap_init. -EAGAIN: some tables lie
+ * beyond it, above 4 GiB; acpi_init_late will have them.
+ */
 int acpi_init(const void *rsdp, size_t rsdp_size) must_check;
+/*
+ * After kmap_init, before anything else looks at acpi_info: parses again what acpi_init could not
+ * reach. Boot CPU alone.
+ */
+int acpi_init_late(const void *rsdp, size_t rsdp_size) must_check;
 
 /* Where ISA interrupt `irq` arrives. */
 struct acpi_override acpi_isa_irq(unsigned irq);
 
+/*
+ * After kmap_init: maps the registers below that lie in memory, so that they can be used from
+ * panic. Until then only ports are.
+ */
+void acpi_power_init(void);
+bool acpi_can_poweroff(void);		/* by what the tables say */
 /* Soft-off and reset, by whatever means there are; they return only if nothing worked. */
 void acpi_poweroff(void);
 void acpi_reset(void);

@@ -7,7 +7,10 @@
 
 #include "include/addr.h"
 
-/* Maps it and lets it count. -ENODEV when what is there is no HPET. */
+/*
+ * Maps it and lets it count. -ENODEV when there is none (base 0), or when what is there is no HPET
+ * or stands still.
+ */
 int hpet_init(hpa_t base) must_check;
 uint64_t hpet_hz(void);		/* 0: not there */
 uint64_t hpet_read(void);	/* wraps at hpet_mask() */

@@ -21,6 +21,8 @@
 #define IOAPIC_VERSION	1
 #define IOAPIC_ENTRY(n)	(0x10 + 2 * (n))
 
+#define ENTRY_MODE	BITS(10, 8)
+#define ENTRY_SMI	BIT(9)
 #define ENTRY_LOW	BIT(13)
 #define ENTRY_LEVEL	BIT(15)
 #define ENTRY_MASKED	BIT(16)
@@ -83,6 +85,12 @@ static void pic_silence(void)
 		cpu_out8(steps[i].port, steps[i].v);
 }
 
+/* The firmware's own: its handler may watch heat or power by it. */
+static bool is_smi(const struct ioapic *io, unsigned pin)
+{
+	return (reg_read(io, IOAPIC_ENTRY(pin)) & ENTRY_MODE) == ENTRY_SMI;
+}
+
 static void add(const struct acpi_ioapic *a)
 {
 	struct ioapic *io = &ioapics[count];
@@ -95,7 +103,8 @@ static void add(const struct acpi_ioapic *a)
 	io->gsi_base = a->gsi_base;
 	io->pins = (unsigned)FIELD(reg_read(io, IOAPIC_VERSION), 23, 16) + 1;
 	for (unsigned pin = 0; pin < io->pins; pin++)
-		entry_write(io, pin, ENTRY_MASKED, 0);
+		if (!is_smi(io, pin))
+			entry_write(io, pin, ENTRY_MASKED, 0);
 	count++;
 	log_info("ioapic: id %u at %#lx, interrupts %u to %u", a->id, a->base.v, io->gsi_base,
 		 io->gsi_base + io->pins - 1);

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * PCI. ECAM windows are mapped a bus (1 MiB) at a time, when the bus is first touched, since a
- * whole segment would cost half a megabyte of page tables. Enumeration walks from bus 0 over
- * bridges, and each bus only once, whatever the bridges say.
+ * PCI. ECAM windows are mapped a bus (1 MiB) at a time, when something answers there, since a
+ * whole segment would cost half a megabyte of page tables. Enumeration looks at every bus of a
+ * segment, once, whatever the bridges say: large machines have several root buses in one segment,
+ * and no table but AML names them.
  *
  * Locking: pci_lock (LOCK_LEAF) around the port pair. The ECAM table and the list are
  * written at boot only.
@@ -14,6 +15,8 @@
 #include "drivers/acpi.h"
 #include "include/bits.h"
 #include "kernel/log.h"
+#include "lib/string.h"
+#include "mm/heap.h"
 #include "mm/kmap.h"
 
 #define PORT_ADDRESS	0xcf8
@@ -22,67 +25,121 @@
 #define PCI_VENDOR_ID	0x00
 #define PCI_REVISION	0x08
 #define PCI_HEADER_TYPE	0x0e
-#define PCI_SECONDARY	0x19
 #define PCI_IRQ_PIN	0x3d
 
 #define HEADER_MULTI	0x80
-#define HEADER_BRIDGE	1
+#define BUSES		256
 #define BUS_SIZE	(1ul << 20)
 
-/* One mapped bus. */
-struct window {
-	uint16_t segment;
-	uint8_t bus;
-	uint8_t *base;
+/* The mapped buses of a segment that the MCFG has. */
+struct segment {
+	struct segment *next;
+	uint16_t number;
+	uint8_t *bus[BUSES];
 };
 
 static struct spinlock pci_lock = SPINLOCK_INIT("pci", LOCK_LEAF);
-static struct window windows[64];
-static unsigned window_count;
-static struct pci_device devices[PCI_DEVICE_MAX];
-static unsigned device_count;
+static struct segment *segments;
+static struct pci_device *devices;
+static unsigned device_count, device_max;
 
 /* ---- access ---- */
 
-static uint8_t *window_find(const struct pci_device *d)
+static struct segment *segment_find(uint16_t number)
 {
-	for (unsigned i = 0; i < window_count; i++)
-		if (windows[i].segment == d->segment && windows[i].bus == d->bus)
-			return windows[i].base;
+	for (struct segment *s = segments; s; s = s->next)
+		if (s->number == number)
+			return s;
 	return NULL;
 }
 
-static void window_open(uint16_t segment, uint8_t bus)
+static uint8_t *window_find(const struct pci_device *d)
+{
+	const struct segment *s = segment_find(d->segment);
+
+	return s ? s->bus[d->bus] : NULL;
+}
+
+static const struct acpi_ecam *ecam_find(uint16_t segment, uint8_t bus)
 {
 	for (unsigned i = 0; i < acpi_info.ecam_count; i++) {
 		const struct acpi_ecam *e = &acpi_info.ecam[i];
-		void *base;
 
-		if (e->segment != segment || bus < e->first_bus || bus > e->last_bus ||
-		    window_count == ARRAY_COUNT(windows))
-			continue;
-		base = kmap_io(HPA(e->base.v + bus * BUS_SIZE), BUS_SIZE, CACHE_UC);
-		if (base)
-			windows[window_count++] = (struct window){ segment, bus, base };
-		return;
+		if (e->segment == segment && bus >= e->first_bus && bus <= e->last_bus)
+			return e;
 	}
+	return NULL;
 }
 
+static struct segment *segment_need(uint16_t number)
+{
+	struct segment *s = segment_find(number);
+
+	if (s)
+		return s;
+	s = heap_alloc(sizeof(*s));
+	if (s) {
+		s->number = number;
+		s->next = segments;
+		segments = s;
+	}
+	return s;
+}
+
+/* Maps a bus that the MCFG has, if there is room; else it is reached by ports, or not at all. */
+static void window_open(uint16_t segment, uint8_t bus)
+{
+	const struct acpi_ecam *e = ecam_find(segment, bus);
+	struct segment *s = e ? segment_need(segment) : NULL;
+
+	if (s && !s->bus[bus])
+		s->bus[bus] = kmap_io(HPA(e->base.v + bus * BUS_SIZE), BUS_SIZE, CACHE_UC);
+	if (e && (!s || !s->bus[bus]))
+		log_warn("pci: no room to map bus %04x:%02x", segment, bus);
+}
+
+static void window_close(uint16_t segment, uint8_t bus)
+{
+	struct segment *s = segment_find(segment);
+
+	if (s && s->bus[bus])
+		kmap_io_unmap(s->bus[bus], BUS_SIZE);
+	if (s)
+		s->bus[bus] = NULL;
+}
+
+/*
+ * By AL, AX and EAX: AMD's processors of families 10h to 16h do not promise ECAM accesses by other
+ * registers (BIOS and Kernel Developer's Guide, "MMIO Configuration Coding Requirements").
+ */
 static uint32_t ecam_read(const uint8_t *p, unsigned size)
 {
+	uint32_t v = 0;
+
 	switch (size) {
-	case 1: return *(const volatile uint8_t *)p;
-	case 2: return *(const volatile uint16_t *)p;
-	default: return *(const volatile uint32_t *)p;
+	case 1:
+		__asm__ volatile("movb %1, %b0" : "+a"(v) : "m"(*(const volatile uint8_t *)p));
+		break;
+	case 2:
+		__asm__ volatile("movw %1, %w0" : "+a"(v) : "m"(*(const volatile uint16_t *)p));
+		break;
+	default:
+		__asm__ volatile("movl %1, %0" : "+a"(v) : "m"(*(const volatile uint32_t *)p));
 	}
+	return v;
 }
 
 static void ecam_write(uint8_t *p, unsigned size, uint32_t v)
 {
 	switch (size) {
-	case 1: *(volatile uint8_t *)p = (uint8_t)v; break;
-	case 2: *(volatile uint16_t *)p = (uint16_t)v; break;
-	default: *(volatile uint32_t *)p = v; break;
+	case 1:
+		__asm__ volatile("movb %b1, %0" : "=m"(*(volatile uint8_t *)p) : "a"(v));
+		break;
+	case 2:
+		__asm__ volatile("movw %w1, %0" : "=m"(*(volatile uint16_t *)p) : "a"(v));
+		break;
+	default:
+		__asm__ volatile("movl %1, %0" : "=m"(*(volatile uint32_t *)p) : "a"(v));
 	}
 }
 
@@ -150,29 +207,6 @@ void pci_write(const struct pci_device *d, unsigned reg, unsigned size, uint32_t
 
 /* ---- enumeration ---- */
 
-/* Buses of one segment that are still to be looked at, or were: each is looked at once. */
-struct walk {
-	uint64_t wanted[4], done[4];
-};
-
-static void want(struct walk *w, uint8_t bus)
-{
-	w->wanted[bus / 64] |= BIT(bus % 64);
-}
-
-static int next_bus(struct walk *w)
-{
-	for (unsigned i = 0; i < 4; i++) {
-		uint64_t left = w->wanted[i] & ~w->done[i];
-
-		if (left) {
-			w->done[i] |= left & -left;
-			return (int)(i * 64 + bit_lowest(left));
-		}
-	}
-	return -1;
-}
-
 /* Reads what the list keeps; false when no function answers. */
 static bool identify(struct pci_device *d)
 {
@@ -190,17 +224,32 @@ static bool identify(struct pci_device *d)
 	return true;
 }
 
-static void walk_function(struct walk *w, const struct pci_device *d)
+static bool list_grow(void)
 {
-	if ((d->header_type & 0x7f) == HEADER_BRIDGE)
-		want(w, (uint8_t)pci_read(d, PCI_SECONDARY, 1));
-	if (device_count < ARRAY_COUNT(devices))
-		devices[device_count++] = *d;
+	unsigned max = device_max ? 2 * device_max : 128;
+	struct pci_device *bigger = heap_alloc(max * sizeof(*bigger));
+
+	if (!bigger)
+		return false;
+	if (devices)
+		memcpy(bigger, devices, device_count * sizeof(*bigger));
+	heap_free(devices);
+	devices = bigger;
+	device_max = max;
+	return true;
 }
 
-static void walk_bus(struct walk *w, uint16_t segment, uint8_t bus)
+static void list_add(const struct pci_device *d)
 {
-	window_open(segment, bus);
+	if (device_count < device_max || list_grow())
+		devices[device_count++] = *d;
+	else
+		log_warn("pci: no memory to list %04x:%02x:%02x.%u", d->segment, d->bus, d->device,
+			 d->function);
+}
+
+static void walk_bus(uint16_t segment, uint8_t bus)
+{
 	for (uint8_t device = 0; device < 32; device++) {
 		uint8_t functions = 1;
 
@@ -212,30 +261,73 @@ static void walk_bus(struct walk *w, uint16_t segment, uint8_t bus)
 				continue;
 			if (!function && d.header_type & HEADER_MULTI)
 				functions = 8;
-			walk_function(w, &d);
+			list_add(&d);
 		}
 	}
 }
 
-static void walk_segment(uint16_t segment, uint8_t first_bus)
+static bool answers(const struct pci_device *d, uint32_t (*read)(const struct pci_device *d,
+								 unsigned reg, unsigned size))
 {
-	struct walk w = { 0 };
-	int bus;
+	uint16_t vendor = (uint16_t)read(d, PCI_VENDOR_ID, 2);
 
-	want(&w, first_bus);
-	while ((bus = next_bus(&w)) >= 0)
-		walk_bus(&w, segment, (uint8_t)bus);
+	return vendor != 0xffff && vendor;
+}
+
+static bool bus_answers(uint16_t segment, uint8_t bus,
+			uint32_t (*read)(const struct pci_device *d, unsigned reg, unsigned size))
+{
+	for (uint8_t device = 0; device < 32; device++)
+		if (answers(&(struct pci_device){ .segment = segment, .bus = bus,
+						  .device = device }, read))
+			return true;
+	return false;
+}
+
+/* Ports ask without a mapping, and where an MCFG claims more than there is they do no harm. */
+static void walk_by_ports(void)
+{
+	for (unsigned bus = 0; bus < BUSES; bus++)
+		if (bus_answers(0, (uint8_t)bus, port_read)) {
+			window_open(0, (uint8_t)bus);
+			walk_bus(0, (uint8_t)bus);
+		}
+}
+
+static void walk_by_ecam(uint16_t segment)
+{
+	for (unsigned bus = 0; bus < BUSES; bus++) {
+		if (!ecam_find(segment, (uint8_t)bus))
+			continue;
+		window_open(segment, (uint8_t)bus);
+		if (bus_answers(segment, (uint8_t)bus, pci_read))
+			walk_bus(segment, (uint8_t)bus);
+		else
+			window_close(segment, (uint8_t)bus);
+	}
+}
+
+/* Each segment but 0 once, with the first MCFG entry that names it. */
+static bool first_of_segment(unsigned entry)
+{
+	for (unsigned i = 0; i < entry; i++)
+		if (acpi_info.ecam[i].segment == acpi_info.ecam[entry].segment)
+			return false;
+	return acpi_info.ecam[entry].segment;
 }
 
 void pci_init(void)
 {
 	device_count = 0;
-	walk_segment(0, 0);
+	if (bus_answers(0, 0, port_read))
+		walk_by_ports();
+	else
+		walk_by_ecam(0);
 	for (unsigned i = 0; i < acpi_info.ecam_count; i++)
-		if (acpi_info.ecam[i].segment)
-			walk_segment(acpi_info.ecam[i].segment, acpi_info.ecam[i].first_bus);
+		if (first_of_segment(i))
+			walk_by_ecam(acpi_info.ecam[i].segment);
 	log_info("pci: %u functions, configuration by %s", device_count,
-		 window_count ? "ECAM" : "ports");
+		 segments ? "ECAM" : "ports");
 }
 
 unsigned pci_count(void)

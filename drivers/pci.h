@@ -9,8 +9,6 @@
 
 #include "include/compiler.h"
 
-#define PCI_DEVICE_MAX	256
-
 struct pci_device {
 	uint16_t segment;
 	uint8_t bus, device, function;
@@ -21,10 +19,7 @@ struct pci_device {
 	uint8_t irq_pin;		/* 0: none, 1 to 4: INTA to INTD */
 };
 
-/*
- * After acpi_init and kmap_init: finds the functions on all buses behind segment 0's bus 0, and on
- * the other segments.
- */
+/* After acpi_init_late and heap_init: finds the functions on all buses of all segments. */
 void pci_init(void);
 unsigned pci_count(void);
 const struct pci_device *pci_get(unsigned index);	/* NULL beyond the last */

@@ -22,6 +22,10 @@ static void triple_fault(void)
 	__asm__ volatile("int3");
 }
 
+/*
+ * Every CPU has left VMX and SVM by now: INIT, which is what some of these means come down to, is
+ * held back in VMX root operation and while GIF is clear.
+ */
 static void reboot_now(void)
 {
 	acpi_reset();
@@ -39,7 +43,7 @@ void power_off(void)
 		"power: this machine does not switch itself off; it is safe to do so by hand\n";
 
 	uart_flush();
-	cpu_irq_disable();
+	panic_stop_cpus();
 	acpi_poweroff();
 	uart_panic_print(by_hand);
 	screen_panic_print(by_hand);
@@ -49,7 +53,7 @@ void power_off(void)
 void power_reboot(void)
 {
 	uart_flush();
-	cpu_irq_disable();
+	panic_stop_cpus();
 	reboot_now();
 	cpu_stop();
 }

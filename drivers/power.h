@@ -9,6 +9,6 @@
 
 /* Boot, early: panic=reboot can use it from here on. */
 void power_init(void);
-/* Both send what the serial line still holds, and stop all CPUs when nothing works. */
+/* Both send what the serial line still holds and stop the other CPUs, and this one if all fails. */
 noreturn void power_off(void);
 noreturn void power_reboot(void);

@@ -29,6 +29,8 @@
 #include "drivers/serial.h"
 #include "drivers/uart.h"
 #include "include/bits.h"
+#include "include/errno.h"
+#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
@@ -80,6 +82,11 @@ static void check_memory(void)
 {
 	uint64_t usable = 0;
 
+	if (bootinfo.regions_dropped)
+		log_warn("boot: the memory map is too long: %u of its regions are not used",
+			 bootinfo.regions_dropped);
+	if (!boot_image_listed())
+		fatal_boot("the memory map is too long to find Keel's own place in it");
 	for (unsigned i = 0; i < bootinfo.region_count; i++)
 		if (bootinfo.region[i].type == BOOT_MEM_USABLE)
 			usable += bootinfo.region[i].size;
@@ -96,6 +103,9 @@ static void init_memory(void)
 	page_init();
 	kmap_init();
 	heap_init();
+	if (acpi_init_late(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
+		log_warn("acpi: no tables: one CPU, no power-off");
+	acpi_power_init();
 	for (unsigned i = 0; i < acpi_info.memory_count; i++) {
 		const struct acpi_memory *m = &acpi_info.memory[i];
 
@@ -154,6 +164,7 @@ static void start_vmm(void)
 	int err;
 
 	vmm_init(backends, ARRAY_COUNT(backends));
+	panic_set_stop(vmm_cpu_disable);
 	err = vmm_cpu_enable();
 	if (err)
 		fatal_boot("%s cannot be switched on (%s): look into the firmware's settings",
@@ -173,6 +184,7 @@ static void start_cpus(void)
 				  format_errno(err));
 	}
 	log_info("smp: %u CPUs", cpu_count);
+	trap_log_leftovers();
 }
 
 /* What a test of the last resorts asks for: panic=test and its like on the command line. */
@@ -242,8 +254,8 @@ void kernel_main(void)
 	mitigation_cpu_init();
 	say_what_booted();
 	power_init();
-	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)))
-		log_warn("acpi: no tables: one CPU, no power-off");
+	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)) == -EAGAIN)
+		log_info("acpi: tables above 4 GiB");
 	init_memory();
 	screen_init();
 	serial_init();

@@ -2,7 +2,8 @@
 /*
  * The end; see kernel/panic.h. The first CPU that panics stops the others by NMI, then reports with
  * nothing but its own stack and the print hook: no lock is taken, so a panic inside the log or the
- * serial driver is still told. A second panic on the reporting CPU halts it.
+ * serial driver is still told. A second panic on the reporting CPU ends the report; a third one,
+ * from that end, halts it.
  */
 #include "kernel/panic.h"
 
@@ -14,6 +15,7 @@
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/spinlock.h"
+#include "cpu/tsc.h"
 #include "kernel/symbols.h"
 #include "kernel/thread.h"
 #include "kernel/trace.h"
@@ -25,10 +27,14 @@
 #define BACKTRACE_MAX	24
 #define TRACE_LINES	24
 #define ICR_NMI		0x400
+#define STOP_PER_SECOND	100	/* how long the others may take to stop: 10 ms */
 
-static int reporter = NOBODY;
+static int reporter = NOBODY;		/* or who stops the machine without a panic */
+static unsigned nested;			/* panics of the reporter while it reports */
 static void (*print_hook)(const char *text);
 static void (*reboot_hook)(void);
+static void (*stop_hook)(void);
+static unsigned stopped;		/* CPUs that have run the hook */
 
 void panic_set_print(void (*print)(const char *text))
 {
@@ -38,6 +44,11 @@ void panic_set_print(void (*print)(const char *text))
 void panic_set_reboot(void (*reboot)(void))
 {
 	reboot_hook = reboot;
+}
+
+void panic_set_stop(void (*stop)(void))
+{
+	stop_hook = stop;
 }
 
 bool panic_started(void)
@@ -110,12 +121,39 @@ static void say_locks(void)
 		say("holds lock %s (level %u)", spin_held_get(i)->name, spin_held_get(i)->level);
 }
 
+static void before_stop(void)
+{
+	if (stop_hook)
+		stop_hook();
+	__atomic_fetch_add(&stopped, 1, __ATOMIC_RELEASE);
+}
+
+static noreturn void stop_here(void)
+{
+	before_stop();
+	cpu_stop();
+}
+
+/* One that does not answer is not waited for longer: it may be what the panic is about. */
+static void stop_others(void)
+{
+	uint64_t start = tsc_read();
+
+	if (cpu_count < 2)
+		return;
+	ipi_send_nmi_others();
+	while (__atomic_load_n(&stopped, __ATOMIC_ACQUIRE) < cpu_count - 1 &&
+	       tsc_read() - start < tsc_hz / STOP_PER_SECOND)
+		cpu_pause();
+}
+
 static noreturn void end(void)
 {
 	char how[16];
 
 	if (boot_option("panic", how, sizeof(how)) && how[0] == 'r' && reboot_hook) {
 		say("rebooting");
+		before_stop();
 		reboot_hook();
 	}
 	say("halted");
@@ -132,16 +170,19 @@ static void become_reporter(void)
 	if (__atomic_compare_exchange_n(&reporter, &nobody, me, false, __ATOMIC_ACQ_REL,
 					__ATOMIC_ACQUIRE))
 		return;
-	if (nobody == me)
-		say("panic within panic");
-	cpu_stop();
+	if (nobody != me)
+		stop_here();
+	if (nested++)
+		cpu_stop();
+	say("panic within panic");
+	end();
 }
 
 static noreturn void report(const struct trap_frame *f, uint64_t rbp, const char *text)
 {
-	if (cpu_count > 1)
-		ipi_send_nmi_others();
+	stop_others();
 	say("\nPANIC: %s", text);
+	trap_say_machine_checks(say_line);
 	say("cpu %u of %u", cpu_index(), cpu_count);
 	if (thread_current())
 		say("thread %s", thread_name(thread_current()));
@@ -181,9 +222,18 @@ void panic_at(const struct trap_frame *f, const char *fmt, ...)
 
 void panic_nmi(const struct trap_frame *f)
 {
+	int who = READ_ONCE(reporter);
+
 	(void)f;
-	if (panic_started())
-		cpu_stop();
+	if (who != NOBODY && who != (int)cpu_index())
+		stop_here();
+}
+
+void panic_stop_cpus(void)
+{
+	become_reporter();
+	stop_others();
+	before_stop();
 }
 
 void fatal_boot(const char *fmt, ...)
@@ -192,8 +242,7 @@ void fatal_boot(const char *fmt, ...)
 	va_list ap;
 
 	become_reporter();
-	if (cpu_count > 1)
-		ipi_send_nmi_others();
+	stop_others();
 	va_start(ap, fmt);
 	format_v(text, sizeof(text), fmt, ap);
 	va_end(ap);

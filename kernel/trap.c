@@ -2,7 +2,9 @@
 /*
  * Traps: the gates and the dispatch; see kernel/trap.h. Interrupts go on to irq_dispatch(). An NMI
  * is somebody's message (panic stops the other CPUs by it) or a count. A machine check, and an
- * exception without a fixup, ends in panic with the frame's registers.
+ * exception without a fixup, ends in panic with the frame's registers. Intel's machine checks reach
+ * all CPUs, and the one that knows the error is seldom the first to panic: each writes down what
+ * its banks say before it stops, and the report has it all.
  * Source: Intel SDM 3, "Interrupt and Exception Handling", "Machine-Check Architecture".
  */
 #include "kernel/trap.h"
@@ -12,8 +14,10 @@
 #include "cpu/gdt.h"
 #include "cpu/percpu.h"
 #include "kernel/irq.h"
+#include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/trace.h"
+#include "lib/format.h"
 #include "mm/kmap.h"
 
 #define STUB_SIZE	16
@@ -36,6 +40,19 @@ extern const struct fixup fixup_start[], fixup_end[];
 static struct gate idt[256] aligned(4096);
 static uint64_t nmi_count PERCPU;
 static bool (*nmi_hook)(const struct trap_frame *f);
+
+/*
+ * What a CPU's banks held when it stopped: the first that says something, the worst before others.
+ */
+struct machine_check {
+	uint64_t global, status, address;	/* MCG_STATUS; of the bank */
+	uint8_t bank;
+	bool valid;
+};
+
+static struct machine_check machine_check PERCPU;
+static struct machine_check leftover PERCPU;	/* of before the start: the first bank's */
+static uint8_t bank_count PERCPU;		/* 0: no machine-check architecture */
 
 static const char *const exception_names[EXC_COUNT] = {
 	[EXC_DE] = "#DE divide error", [EXC_DB] = "#DB debug", [EXC_NMI] = "NMI",
@@ -78,9 +95,39 @@ void trap_init(void)
 	}
 }
 
+static uint64_t bank_read(unsigned bank, uint32_t register0)
+{
+	uint64_t v;
+
+	return cpu_rdmsr_safe(register0 + 4 * bank, &v) ? 0 : v;
+}
+
+static struct machine_check bank_take(unsigned bank)
+{
+	uint64_t status = bank_read(bank, MSR_MC0_STATUS);
+
+	if (!(status & MC_STATUS_VAL))
+		return (struct machine_check){ 0 };
+	return (struct machine_check){
+		.status = status, .bank = (uint8_t)bank,
+		.address = status & MC_STATUS_ADDRV ? bank_read(bank, MSR_MC0_ADDR) : 0,
+	};
+}
+
 /*
- * Every bank reports; what firmware left in them is old. Without CR4.MCE a machine check would be
- * a silent reset.
+ * An error that a crash before the reset has left is perhaps the only trace of it; it is logged
+ * later, as here this CPU can wake nobody yet.
+ */
+static void clear_bank(unsigned bank)
+{
+	if (!this_cpu(leftover).status)
+		this_cpu(leftover) = bank_take(bank);
+	(void)!cpu_wrmsr_safe(MSR_MC0_STATUS + 4 * bank, 0);
+}
+
+/*
+ * Every bank reports; what is in them before is old, and cleared first, so that nothing new is
+ * lost. Without CR4.MCE a machine check would be a silent reset.
  */
 static void enable_machine_checks(void)
 {
@@ -88,12 +135,13 @@ static void enable_machine_checks(void)
 
 	if (!cpu_has(FEATURE_MCE) || !cpu_has(FEATURE_MCA) || cpu_rdmsr_safe(MSR_MCG_CAP, &cap))
 		return;
+	this_cpu(bank_count) = (uint8_t)FIELD(cap, 7, 0);
+	for (unsigned i = 0; i < this_cpu(bank_count); i++)
+		clear_bank(i);
 	if (cap & MCG_CAP_CTL)
 		(void)!cpu_wrmsr_safe(MSR_MCG_CTL, ~0ul);
-	for (unsigned i = 0; i < FIELD(cap, 7, 0); i++) {
+	for (unsigned i = 0; i < this_cpu(bank_count); i++)
 		(void)!cpu_wrmsr_safe(MSR_MC0_CTL + 4 * i, ~0ul);
-		(void)!cpu_wrmsr_safe(MSR_MC0_STATUS + 4 * i, 0);
-	}
 	cpu_write_cr4(cpu_read_cr4() | CR4_MCE);
 }
 
@@ -124,8 +172,53 @@ uint64_t trap_nmi_count(void)
 	return sum;
 }
 
+static void note_machine_check(void)
+{
+	struct machine_check *m = &this_cpu(machine_check);
+
+	if (m->valid)
+		return;
+	for (unsigned i = 0; i < this_cpu(bank_count); i++) {
+		struct machine_check found = bank_take(i);
+
+		if (!m->status || (found.status & ~m->status & MC_STATUS_UC))
+			*m = found;
+	}
+	m->global = bank_read(0, MSR_MCG_STATUS);
+	__atomic_store_n(&m->valid, true, __ATOMIC_RELEASE);
+}
+
+void trap_log_leftovers(void)
+{
+	for (unsigned i = 0; i < cpu_count; i++) {
+		const struct machine_check *m = &per_cpu(leftover, i);
+
+		if (m->status)
+			log_warn("machine check of before the start: cpu %u bank %u: STATUS %lx ADDR %lx",
+				 i, m->bank, m->status, m->address);
+	}
+}
+
+void trap_say_machine_checks(void (*say)(const char *line))
+{
+	char line[160];
+
+	for (unsigned i = 0; i < cpu_count; i++) {
+		const struct machine_check *m = &per_cpu(machine_check, i);
+
+		if (!__atomic_load_n(&m->valid, __ATOMIC_ACQUIRE) || !m->status)
+			continue;
+		format(line, sizeof(line), "cpu %u bank %u: STATUS %lx ADDR %lx MCG_STATUS %lx%s",
+		       i, m->bank, m->status, m->address, m->global,
+		       m->global & MCG_STATUS_RIPV ? "" : " (rip not valid)");
+		say(line);
+	}
+}
+
 static void handle_nmi(const struct trap_frame *f)
 {
+	if (panic_started())
+		note_machine_check();
 	panic_nmi(f);
 	if (nmi_hook && nmi_hook(f))
 		return;
@@ -137,23 +230,12 @@ void trap_nmi(void)
 	handle_nmi(NULL);
 }
 
-/* Names the banks that hold an error; none of them is survivable here. */
+/* None is survivable here. The banks are in the report, this CPU's and those of the others. */
 static noreturn void handle_machine_check(const struct trap_frame *f)
 {
-	uint64_t cap = 0, status = 0, bank = 0, address = 0;
-	unsigned i;
-
-	if (cpu_rdmsr_safe(MSR_MCG_CAP, &cap) || cpu_rdmsr_safe(MSR_MCG_STATUS, &status))
-		cap = 0;
-	for (i = 0; i < FIELD(cap, 7, 0); i++)
-		if (!cpu_rdmsr_safe(MSR_MC0_STATUS + 4 * i, &bank) && (bank & MC_STATUS_VAL))
-			break;
-	if (i == FIELD(cap, 7, 0))
-		panic_at(f, "machine check: MCG_STATUS %lx, no bank names it", status);
-	if (cpu_rdmsr_safe(MSR_MC0_ADDR + 4 * i, &address))
-		address = 0;
-	panic_at(f, "machine check: MCG_STATUS %lx, bank %u: STATUS %lx ADDR %lx", status, i, bank,
-		 address);
+	note_machine_check();
+	panic_at(f, "machine check: MCG_STATUS %lx, %s", this_cpu(machine_check).global,
+		 this_cpu(machine_check).status ? "banks below" : "no bank of this CPU names it");
 }
 
 void trap_machine_check(void)

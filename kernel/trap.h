@@ -28,6 +28,10 @@ void trap_set_nmi(bool (*fn)(const struct trap_frame *f));
 void trap_nmi(void);
 void trap_machine_check(void);
 uint64_t trap_nmi_count(void);
+/* Once all CPUs run: warns of errors that were in their machine-check banks when they started. */
+void trap_log_leftovers(void);
+/* For a panic's report: a line for each stopped CPU whose machine-check banks hold an error. */
+void trap_say_machine_checks(void (*say)(const char *line));
 
 /* From the stubs. */
 void trap_dispatch(struct trap_frame *f);

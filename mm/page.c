@@ -21,7 +21,8 @@
 #include "kernel/panic.h"
 #include "mm/page_node.h"
 
-#define SCRUB_ORDER	2u
+#define SCRUB_ORDER	4u
+#define SCRUBBERS	4	/* of one node at a time: more would wait for its lock only */
 #define CACHE_SIZE	32
 #define CACHE_BATCH	16
 /*
@@ -379,7 +380,7 @@ void page_split_to(struct page *p, unsigned order)
 
 /* ---- scrubbing ------------------------------------------------------------------------------- */
 
-/* A dirty block of at most 16 KiB, from the smallest there are: they merge once they are clean. */
+/* A dirty block of at most 64 KiB, from the smallest there are: they merge once they are clean. */
 static struct page *scrub_take(struct page_node *n, unsigned *order)
 {
 	for (unsigned zone = 0; zone < ZONES; zone++) {
@@ -393,28 +394,48 @@ static struct page *scrub_take(struct page_node *n, unsigned *order)
 	return NULL;
 }
 
+/* Who allocates goes first: NULL also when somebody has the lock. */
+static struct page *scrub_begin(struct page_node *n, unsigned *order)
+{
+	uint64_t irq = cpu_irq_save();
+	struct page *p = NULL;
+
+	if (spin_try(&n->lock)) {
+		p = scrub_take(n, order);
+		spin_unlock(&n->lock);
+	}
+	cpu_irq_restore(irq);
+	return p;
+}
+
 static bool scrub_node(struct page_node *n)
 {
 	unsigned order = 0;
-	uint64_t irq = spin_lock_irq(&n->lock);
-	struct page *p = scrub_take(n, &order);
+	struct page *p = NULL;
+	uint64_t irq;
 
-	spin_unlock_irq(&n->lock, irq);
-	if (!p)
+	if (!READ_ONCE(n->frames[DIRTY]))
 		return false;
-	page_clear(page_virt(p), PAGE_SIZE << order);
-	irq = spin_lock_irq(&n->lock);
-	page_block_free(n, p, order, ZEROED);
-	spin_unlock_irq(&n->lock, irq);
-	return true;
+	if (__atomic_fetch_add(&n->scrubbers, 1, __ATOMIC_RELAXED) < SCRUBBERS)
+		p = scrub_begin(n, &order);
+	if (p) {
+		page_clear(page_virt(p), PAGE_SIZE << order);
+		irq = spin_lock_irq(&n->lock);
+		page_block_free(n, p, order, ZEROED);
+		spin_unlock_irq(&n->lock, irq);
+	}
+	__atomic_fetch_sub(&n->scrubbers, 1, __ATOMIC_RELAXED);
+	return p;
 }
 
 bool page_scrub_some(void)
 {
+	unsigned home = (unsigned)this_cpu(page_home);
+
 	/* Nobody waits for this: a sibling thread, or an emulator's next CPU, goes first. */
 	cpu_pause();
 	for (unsigned i = 0; i < page_node_used; i++)
-		if (READ_ONCE(page_nodes[i].frames[DIRTY]) && scrub_node(&page_nodes[i]))
+		if (scrub_node(&page_nodes[(home + i) % page_node_used]))
 			return true;
 	if (READ_ONCE(this_cpu(page_cache).count[DIRTY])) {
 		uint64_t irq = cpu_irq_save();

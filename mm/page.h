@@ -19,6 +19,7 @@
 
 #define NODE_ANY	(-1)
 #define PAGE_NODE_MAX	8
+#define PAGE_RANGE_MAX	640	/* calls of page_add */
 
 enum page_flags {
 	PAGE_ZEROED = 1,	/* contents are zeros (from the scrubbed store, or cleared now) */
@@ -124,8 +125,8 @@ extern uint64_t page_reserve;
 /* Frames that early allocations took for ever; part of total and kernel. */
 extern uint64_t page_early_count;
 /*
- * Clears some dirty frames (16 KiB at most: some 2,500 instructions); true if there is more to do.
- * Called by the idle loop.
+ * Clears some dirty frames (64 KiB at most: some 9,000 instructions), this CPU's node first; false
+ * if there are none, or enough others at it. Called by the idle loop.
  */
 bool page_scrub_some(void);
 

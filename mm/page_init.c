@@ -24,7 +24,9 @@ struct range {
 	uint64_t start, end;
 };
 
-static struct range ranges[BOOT_REGION_MAX + 64];
+/* Some regions cross 4 GiB, some are cut by early allocations. */
+static struct range ranges[PAGE_RANGE_MAX];
+_Static_assert(BOOT_REGION_MAX < PAGE_RANGE_MAX, "room for all regions and the cuts");
 static unsigned range_count;
 static uint64_t limit;			/* early allocations end here */
 static uint64_t backed_end;		/* the page array is backed up to this address, where there

@@ -11,7 +11,6 @@
 
 #define ORDERS		(PAGE_ORDER_MAX + 1)
 #define LOW_FRAMES	(1ul << 20)
-#define PAGE_RANGE_MAX	256
 
 enum page_state { PAGE_NONE, PAGE_FREE_DIRTY, PAGE_FREE_ZEROED, PAGE_CACHED, PAGE_USED };
 enum page_contents { DIRTY, ZEROED, CONTENTS };
@@ -28,6 +27,7 @@ struct page_node {
 	struct page_store store[ZONES][CONTENTS];
 	uint64_t frames[CONTENTS];	/* free ones, those in caches left out */
 	uint64_t total;
+	unsigned scrubbers;		/* atomic */
 };
 
 struct page_range {

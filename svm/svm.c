@@ -114,8 +114,10 @@ static int svm_cpu_enable(void)
 	return 0;
 }
 
+/* A panic may have come between CLGI and STGI: INIT, and so a reset, would be held back. */
 static void svm_cpu_disable(void)
 {
+	__asm__ volatile("stgi" ::: "memory");
 	cpu_wrmsr(MSR_VM_HSAVE_PA, 0);
 	cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) & ~EFER_SVME);
 }

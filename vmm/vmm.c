@@ -45,9 +45,12 @@ int vmm_cpu_enable(void)
 
 void vmm_cpu_disable(void)
 {
-	if (this_cpu(cpu_on))
-		vmm_ops->cpu_disable();
+	bool was_on = this_cpu(cpu_on);
+
+	/* First: a panic in here comes here again. */
 	this_cpu(cpu_on) = false;
+	if (was_on)
+		vmm_ops->cpu_disable();
 }
 
 bool vmm_cpu_on(unsigned cpu)

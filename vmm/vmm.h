@@ -16,5 +16,6 @@ void vmm_init(const struct vmm_ops *const *backends, unsigned count);
  * as threads go everywhere, no thread.
  */
 int vmm_cpu_enable(void) must_check;
+/* For the end of this CPU: any context, also an NMI's, interrupts off; its guests cannot go on. */
 void vmm_cpu_disable(void);
 bool vmm_cpu_on(unsigned cpu);

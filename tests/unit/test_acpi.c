@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: drivers/acpi.c tests/host/log.c */
+/* links: drivers/acpi.c cpu/features.c tests/host/log.c */
 /*
  * drivers/acpi.c: tables built here, good ones and each kind of damage. The names of tests
  * say what is expected.
@@ -11,11 +11,36 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "cpu/features.h"
 #include "drivers/acpi.h"
 #include "include/errno.h"
+#include "kernel/log.h"
+#include "mm/kmap.h"
 #include "tests/host/acpi_build.h"
 
+extern unsigned host_log_count[4];
+
 static struct acpi_info info;
+static unsigned windows;		/* that are open */
+
+#define HIGH	(1ul << 33)		/* where memory[] lies for kmap_io */
+
+void *kmap_io(hpa_t a, uint64_t size, enum paging_cache c)
+{
+	assert_int_equal(c, CACHE_WB);
+	assert_int_equal(a.v % PAGE_SIZE + size % PAGE_SIZE, 0);
+	if (a.v < HIGH || a.v - HIGH > MEMORY_SIZE || size > MEMORY_SIZE - (a.v - HIGH))
+		return NULL;
+	windows++;
+	return memory + (a.v - HIGH);
+}
+
+void kmap_io_unmap(void *va, uint64_t size)
+{
+	(void)va;
+	assert_int_equal(size % PAGE_SIZE, 0);
+	assert_true(windows--);
+}
 
 static bool reader(hpa_t a, void *buf, size_t n)
 {
@@ -126,6 +151,25 @@ static void fadt_with_soft_off(void **state)
 	assert_int_equal(info.reset.space, ACPI_SPACE_IO);
 	assert_int_equal(info.reset_value, 0x0f);
 	assert_int_equal(info.sci, 9);
+}
+
+/* Bit 20 of the flags: the sleep control register counts. */
+static void fadt_of_reduced_hardware(void **state)
+{
+	uint8_t b[268 - 36] = { 0 };
+
+	(void)state;
+	for (unsigned reduced = 0; reduced < 2; reduced++) {
+		b[114 - 36] = reduced ? 0x10 : 0;
+		b[244 - 36] = ACPI_SPACE_IO;
+		b[245 - 36] = 8;
+		b[248 - 36] = 0x34;
+		b[249 - 36] = 0x12;
+		build_begin(2);
+		build_table("FACP", b, sizeof(b));
+		assert_int_equal(parse(), 0);
+		assert_int_equal(info.sleep.address, reduced ? 0x1234 : 0);
+	}
 }
 
 static void fadt_of_revision_1(void **state)
@@ -279,7 +323,7 @@ static void damaged_root(void **state)
 	assert_int_equal(parse(), -ENOENT);
 	memory[8]--;
 	assert_int_equal(acpi_parse(&info, memory, 19, reader), -ENOENT);
-	memory[ROOT_AT + 9]++;
+	memory[ROOT_AT] = 'Y';
 	assert_int_equal(parse(), -ENOENT);
 	assert_int_equal(info.node_count, 1);
 	build_begin(2);
@@ -290,14 +334,18 @@ static void damaged_root(void **state)
 
 static void damaged_tables(void **state)
 {
+	unsigned warnings = host_log_count[LOG_WARN];
 	uint32_t at;
 
 	(void)state;
+	/* A wrong checksum, of the table and of the root, is worth a warning and no more. */
 	build_begin(2);
 	at = build_table("APIC", madt, sizeof(madt));
-	memory[at + 50]++;
+	memory[at + 9]++;
+	memory[ROOT_AT + 9]++;
 	assert_int_equal(parse(), 0);
-	assert_int_equal(info.cpu_count, 0);
+	check_madt();
+	assert_int_equal(host_log_count[LOG_WARN], warnings + 2);
 	/* A record that runs over the end, one of no length: those before count. */
 	for (unsigned length = 0; length < 256; length += length ? 100 : 1) {
 		build_begin(2);
@@ -333,6 +381,39 @@ static void more_than_fits(void **state)
 	build_table("APIC", big, sizeof(big));
 	assert_int_equal(parse(), 0);
 	assert_int_equal(info.cpu_count, CPU_MAX);
+}
+
+static void move(uint32_t at)
+{
+	uint64_t v;
+
+	memcpy(&v, memory + at, 8);
+	put(at, v + HIGH, 8);
+}
+
+/* The root and all it names beyond 4 GiB, and one entry that no processor could reach. */
+static void tables_above_4_gib(void **state)
+{
+	uint32_t a;
+
+	(void)state;
+	features.physical_bits = 40;
+	build_begin(2);
+	memory_end = 0x1fe0;				/* over a page's end */
+	build_table("APIC", madt, sizeof(madt));
+	build_table("NONE", madt, 8);
+	memcpy(&a, memory + ROOT_AT + 4, 4);
+	move(ROOT_AT + 36);
+	put(ROOT_AT + 44, ~0xffful, 8);
+	seal_table(ROOT_AT, "XSDT", a);
+	move(24);
+	checksum(0, 36, 32);
+	assert_int_equal(acpi_init(memory, 36), -EAGAIN);
+	assert_false(acpi_info.found);
+	assert_int_equal(acpi_init_late(memory, 36), 0);
+	info = acpi_info;
+	check_madt();
+	assert_int_equal(windows, 0);
 }
 
 static void isa_wires(void **state)
@@ -371,6 +452,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(madt_by_xsdt_and_rsdt),
 		cmocka_unit_test(fadt_with_soft_off),
+		cmocka_unit_test(fadt_of_reduced_hardware),
 		cmocka_unit_test(fadt_of_revision_1),
 		cmocka_unit_test(no_soft_off_without_its_package),
 		cmocka_unit_test(mcfg_hpet_srat),
@@ -380,6 +462,7 @@ int main(void)
 		cmocka_unit_test(more_than_fits),
 		cmocka_unit_test(isa_wires),
 		cmocka_unit_test(dmar_says_no_x2apic),
+		cmocka_unit_test(tables_above_4_gib),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

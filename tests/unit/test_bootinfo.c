@@ -303,6 +303,40 @@ static void test_too_many_modules(void **state)
 
 /* ---- the memory map ---- */
 
+/*
+ * However long the map is, the image and the modules are in the list, and what had no room is
+ * counted. Neighbours of one type take one entry.
+ */
+static void test_map_too_long(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 5000; i++)
+		gather_region(16 * MIB + i * 4096, 4096, BOOT_MEM_USABLE);
+	gather_module(20 * MIB, 4096, "a", 1);
+	gather_finish();
+	assert_int_equal(bootinfo.regions_dropped, 0);
+	assert_int_equal(bootinfo.region_count, 4);
+	assert_true(boot_image_listed());
+
+	for (unsigned holes = 0; holes < 2; holes++) {
+		gather_reset();
+		bootinfo.image_start = HPA(2 * MIB);
+		bootinfo.image_size = 300 * KIB + 5;
+		gather_region(MIB, 7 * MIB, BOOT_MEM_USABLE);
+		for (unsigned i = 0; i < BOOT_ENTRY_MAX + 9; i++)
+			gather_region(16 * MIB + i * 8192, holes ? 4096 : 1,
+				      holes ? BOOT_MEM_USABLE : BOOT_MEM_RESERVED);
+		for (unsigned i = 0; i < BOOT_MODULE_MAX; i++)
+			gather_module(4 * MIB + i * 8192, 4096, "m", 1);
+		gather_finish();
+		assert_true(boot_image_listed());
+		assert_int_equal(bootinfo.region_count, BOOT_REGION_MAX);
+		assert_true(bootinfo.regions_dropped > 9);
+		expect_region(1, 2 * MIB, 2 * MIB + 304 * KIB, BOOT_MEM_KEEL);
+		expect_region(3, 4 * MIB, 4 * MIB + 4096, BOOT_MEM_MODULES);
+	}
+}
+
 static void expect_sane(void)
 {
 	uint64_t end = 0;
@@ -463,6 +497,7 @@ int main(void)
 		TEST(test_block_out_of_reach), TEST(test_memory_map_entry_size),
 		TEST(test_module_string_without_end), TEST(test_too_many_modules),
 		TEST(test_overlaps_go_to_the_stricter), TEST(test_extremes_of_the_map),
+		TEST(test_map_too_long),
 		TEST(test_random_maps), TEST(test_pvh), TEST(test_cpio_cut_anywhere),
 		TEST(test_options),
 	};

@@ -123,6 +123,12 @@ CPU_REGISTER(dr6)
 CPU_REGISTER(dr7)
 #undef CPU_REGISTER
 
+struct cpu_table {
+	uint16_t limit;
+	uint64_t base;
+} packed;
+
+static inline void cpu_lidt(const struct cpu_table *t) { (void)t; }
 static inline void cpu_invlpg(uint64_t va) { (void)va; }
 static inline void cpu_wbinvd(void) { }
 static inline uint64_t cpu_xgetbv(uint32_t i) { (void)i; return host_xcr0; }
