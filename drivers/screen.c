@@ -66,7 +66,8 @@ static void draw_glyph(unsigned y, unsigned x, uint8_t c)
 {
 	const uint8_t *glyph = font_glyphs[c - FONT_FIRST];
 	uint64_t pitch = bootinfo.framebuffer.pitch;
-	uint8_t *to = base + y * FONT_HEIGHT * pitch + x * FONT_WIDTH * bootinfo.framebuffer.bpp / 8;
+	uint8_t *to = base + y * FONT_HEIGHT * pitch +
+		      x * FONT_WIDTH * bootinfo.framebuffer.bpp / 8;
 
 	for (unsigned i = 0; i < FONT_HEIGHT; i++)
 		draw_dots(to + i * pitch, glyph[i]);

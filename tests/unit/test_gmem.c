@@ -540,7 +540,8 @@ static void executable_leaves_are_small(void **state)
 	assert_int_equal(gmem_fault(&g, GPA(0x3123), GMEM_EXEC), 0);
 	assert_int_equal(leaf_at(0x3000).size, PAGE_SIZE);
 	assert_int_equal(leaf_at(0x3000).prot, PROT_READ | PROT_WRITE | PROT_EXEC);
-	assert_ptr_equal(kmap_direct(leaf_at(0x3000).address), gmem_peek(&g, GPA(0x3000), GMEM_READ));
+	assert_ptr_equal(kmap_direct(leaf_at(0x3000).address),
+			 gmem_peek(&g, GPA(0x3000), GMEM_READ));
 	assert_int_equal(leaf_at(0x5000).size, PAGE_SIZE);
 	assert_int_equal(leaf_at(0x5000).prot, PROT_READ | PROT_WRITE);
 	/* What is split stays so, and what is executable too, whatever faults again. */
@@ -551,8 +552,10 @@ static void executable_leaves_are_small(void **state)
 	/* Code first: its neighbours come with it. */
 	assert_int_equal(gmem_fault(&g, GPA(4 * MIB), GMEM_EXEC), 0);
 	assert_true(leaf_at(4 * MIB).size == PAGE_SIZE && leaf_at(4 * MIB).prot & PROT_EXEC);
-	assert_true(leaf_at(6 * MIB - 1).size == PAGE_SIZE && !(leaf_at(6 * MIB - 1).prot & PROT_EXEC));
-	assert_ptr_equal(kmap_direct(leaf_at(6 * MIB - 1).address), gmem_peek(&g, GPA(6 * MIB - 1), GMEM_READ));
+	assert_true(leaf_at(6 * MIB - 1).size == PAGE_SIZE &&
+		    !(leaf_at(6 * MIB - 1).prot & PROT_EXEC));
+	assert_ptr_equal(kmap_direct(leaf_at(6 * MIB - 1).address),
+			 gmem_peek(&g, GPA(6 * MIB - 1), GMEM_READ));
 	/* What is small anyway is as ever. */
 	assert_int_equal(gmem_fault(&g, GPA(8 * MIB), GMEM_READ), 0);
 	assert_true(leaf_at(8 * MIB).size == PAGE_SIZE && leaf_at(8 * MIB).prot & PROT_EXEC);

@@ -156,7 +156,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(beds_need_nothing, setup),
-		cmocka_unit_test_setup(an_old_intel, setup), cmocka_unit_test_setup(a_new_intel, setup),
+		cmocka_unit_test_setup(an_old_intel, setup),
+		cmocka_unit_test_setup(a_new_intel, setup),
 		cmocka_unit_test_setup(amd, setup),
 	};
 

@@ -418,7 +418,8 @@ static void nmi_that_waits(void **state)
 	vcpu.rip = arch.nmi_iret_rip = 0x100;
 	svm_inject(&vcpu);
 	assert_int_equal(arch.nmi_timer.cpu, 0);
-	assert_true(arch.nmi_timer.deadline_ns > clock_ns() && arch.nmi_timer.deadline_ns < 1000000);
+	assert_true(arch.nmi_timer.deadline_ns > clock_ns() &&
+		    arch.nmi_timer.deadline_ns < 1000000);
 	/* Done, but another event goes first; then a shadow. */
 	svm_nmi_fini(&vcpu);
 	vcpu.rip = 0x200;

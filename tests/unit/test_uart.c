@@ -445,7 +445,8 @@ static void test_timer(void **state)
 	chip.busy = 100;
 	told = 0;
 	for (size_t at = 0; at < sizeof(out);) {
-		size_t room = uart_space(), part = room < sizeof(out) - at ? room : sizeof(out) - at;
+		size_t room = uart_space();
+		size_t part = room < sizeof(out) - at ? room : sizeof(out) - at;
 
 		uart_write(out + at, part);
 		at += part;
@@ -537,7 +538,8 @@ static void test_panic_print(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(test_no_chip), TEST(test_polled), TEST(test_interrupts), TEST(test_input_flood),
+		TEST(test_no_chip), TEST(test_polled), TEST(test_interrupts),
+		TEST(test_input_flood),
 		TEST(test_both_floods), TEST(test_edges), TEST(test_endless_cause),
 		TEST(test_stuck_line), TEST(test_interrupts_stop), TEST(test_timer),
 		TEST(test_no_wire), TEST(test_open_again), TEST(test_memory),
