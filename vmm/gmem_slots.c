@@ -8,6 +8,7 @@
 #include "vmm/gmem.h"
 
 #include "include/errno.h"
+#include "kernel/sched.h"
 #include "mm/heap.h"
 #include "vmm/gmem_entry.h"
 
@@ -121,6 +122,7 @@ static void leaf_table_free(uint64_t e)
 			page_put(gmem_entry_page(leaf[i]));
 }
 
+/* Gives way at each 2 MiB: a large guest's end must not hold up its neighbours. */
 static void slot_free(const struct gmem_slot *s)
 {
 	for (uint64_t i = 0, count = chunk_count(s->base, s->size); i < count; i++) {
@@ -130,6 +132,7 @@ static void slot_free(const struct gmem_slot *s)
 			leaf_table_free(e);
 		if (e)
 			page_put(gmem_entry_page(e));
+		sched_point();
 	}
 	heap_free(s->chunk);
 }
