@@ -51,9 +51,10 @@ def test_two_guests_share_a_core(start, bed):
     check_even(ran, 0.05)
 
 
-@pytest.mark.cost(40)
+@pytest.mark.cost(90)
 def test_three_guests_share_two_cores(start):
-    """They take turns at sharing a core; if they did not, one would have half as much
-    again as the mean."""
-    ran = shares(spin(start, "svm", "abc", cpus=2), "abc", 12)
-    check_even(ran, 0.10)
+    """They take turns at sharing a core; if they did not, one would have half as much again as the
+    mean. The emulator runs its cores in turns about as long as the 100 ms between two moves, so
+    that chance has its part; tests/unit/test_sched.c holds the scheduler itself to 2.5%."""
+    ran = shares(spin(start, "svm", "abc", cpus=2), "abc", 24)
+    check_even(ran, 0.20)
