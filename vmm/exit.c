@@ -247,10 +247,13 @@ void exit_invlpg(struct vcpu *vcpu, unsigned length)
 	vcpu_next(vcpu, length);
 }
 
+/* On a PC the chipset takes this for a reset, and kernels use it as one: so it is no crash. */
 void exit_shutdown(struct vcpu *vcpu)
 {
-	vcpu_report(vcpu);
-	vm_crash(vcpu->vm, "triple fault at rip 0x%lx", vcpu->rip);
+	if (vcpu_report(vcpu))
+		log_warn("%s: vcpu %u: triple fault at rip 0x%lx: a reset", vcpu->vm->config.name,
+			 vcpu->id, vcpu->rip);
+	vm_stop_self(vcpu->vm, VM_STOP_RESET, 0);
 	vcpu->activity = VCPU_SHUTDOWN;
 }
 

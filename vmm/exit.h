@@ -29,7 +29,7 @@ void exit_rdtsc(struct vcpu *vcpu, unsigned length, bool rdtscp);
 void exit_xsetbv(struct vcpu *vcpu, unsigned length);
 void exit_wbinvd(struct vcpu *vcpu, unsigned length);
 void exit_invlpg(struct vcpu *vcpu, unsigned length);
-void exit_shutdown(struct vcpu *vcpu);			/* triple fault */
+void exit_shutdown(struct vcpu *vcpu);			/* triple fault: a reset */
 /* An instruction that this guest does not have: #UD. */
 void exit_undefined(struct vcpu *vcpu);
 void exit_task_switch(struct vcpu *vcpu);

@@ -328,7 +328,7 @@ void vcpu_next_slowly(struct vcpu *vcpu, uint64_t rip)
 
 /* ---- reports ---- */
 
-void vcpu_report(struct vcpu *vcpu)
+bool vcpu_report(struct vcpu *vcpu)
 {
 	const char *name = vcpu->vm->config.name;
 	uint8_t code[15];
@@ -341,7 +341,7 @@ void vcpu_report(struct vcpu *vcpu)
 	 * out of the log.
 	 */
 	if (__atomic_exchange_n(&vcpu->vm->reported, true, __ATOMIC_RELAXED))
-		return;
+		return false;
 	for (unsigned i = 0; i < n; i++)
 		format(hex + 3 * i, 4, "%02x ", code[i]);
 	for (unsigned i = 0; i < GPR_COUNT; i += 4)
@@ -358,6 +358,7 @@ void vcpu_report(struct vcpu *vcpu)
 		 vmm_ops->reg_get(vcpu, REG_EFER));
 	if (n)
 		log_info("%s: vcpu %u: code %s", name, vcpu->id, hex);
+	return true;
 }
 
 /* ---- saved form ---- */

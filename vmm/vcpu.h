@@ -119,8 +119,10 @@ static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
 	vcpu->exit_now->count++;
 }
 
-/* Registers and instruction bytes to the log. vCPU thread. */
-void vcpu_report(struct vcpu *vcpu);
+/*
+ * Registers and instruction bytes to the log, once for a vm: is this the time? vCPU thread.
+ */
+bool vcpu_report(struct vcpu *vcpu);
 
 uint64_t vcpu_guest_tsc(const struct vcpu *vcpu);
 void vcpu_tsc_adjust(struct vcpu *vcpu, uint64_t value);	/* MSR_TSC_ADJUST */

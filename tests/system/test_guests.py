@@ -64,13 +64,17 @@ def test_irq_on_ryzen(start):
 @pytest.mark.cost(5)
 @pytest.mark.parametrize("how", ("off", "cf9", "keyboard", "triple", "fast"))
 def test_ways_to_end(start, bed, how):
-    """Power-off ends a guest, each kind of reset starts it anew; a triple fault is a
-    reset, as on a PC."""
-    keel = start(bed, config=tiny("power", cmdline=how, on_reboot="destroy"),
+    """Power-off ends a guest, each kind of reset is one to on_reboot; a triple fault too, as
+    on a PC, and it leaves its registers in the log."""
+    keel = start(bed, config=tiny("power", cmdline=how, on_poweroff="destroy",
+                                  on_reboot="preserve", on_crash="destroy"),
                  modules=module("power")).boot()
     keel.command("start power")
-    keel.wait_state("power", "shut off")
+    keel.wait_state("power", "shut off" if how == "off" else "paused")
     assert exit_code(keel, "power") is None, keel.command("console power")
+    said = keel.command("dmesg")
+    assert ("triple fault at rip" in said) == (how == "triple"), said
+    assert ("vcpu 0: cr0 " in said) == (how == "triple"), said
     keel.poweroff()
 
 

@@ -135,7 +135,7 @@ static void go(enum place p)
 	if (p == IN_SHUTDOWN)
 		assert_int_equal(domain_shutdown(d, NULL), 0);
 	if (p == CRASHED)
-		fake_vm_stop(VM_STOP_CRASH, 0, "triple fault");
+		fake_vm_stop(VM_STOP_CRASH, 0, "no memory");
 	if (p == PRESERVED)
 		fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
 	settle();
@@ -376,10 +376,10 @@ static void exit_code_and_crash_reason(void **state)
 	domain_info_get(d, &i);
 	assert_false(i.has_exit_code);
 	d->config->on_crash = CONFIG_DESTROY;
-	fake_vm_stop(VM_STOP_CRASH, 0, "triple fault at 0x1000");
+	fake_vm_stop(VM_STOP_CRASH, 0, "no memory for 0x1000");
 	settle();
 	domain_info_get(d, &i);
-	assert_string_equal(i.crash, "triple fault at 0x1000");
+	assert_string_equal(i.crash, "no memory for 0x1000");
 	assert_int_equal(i.state, DOMAIN_SHUTOFF);
 	assert_int_equal(i.reason, REASON_CRASHED);
 }
