@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The allow-list of MSRs; see msr.h. A row is a range with its two handlers; rows are sorted, found
- * by bisection, and their order is checked when the first VM starts (debug builds). Sources: Intel
- * SDM 4, "Model-Specific Registers"; AMD64 APM 2, "MSR Cross-Reference".
+ * The allow-list of MSRs; see msr.h. A row is a range with its two handlers; rows are sorted and
+ * found by bisection. Most of the rows are there because systems touch those registers without
+ * asking first: docs/MSRS.md lists them with what KVM answers. Such a row is fixed, or has a few
+ * bits that are kept.
+ * Sources: Intel SDM 4, "Model-Specific Registers"; AMD64 APM 2, "MSR Cross-Reference"; AMD's
+ * BIOS and Kernel Developer's Guides.
  */
 #include "vmm/msr.h"
 
@@ -11,20 +14,33 @@
 #include "include/errno.h"
 #include "kernel/log.h"
 #include "lib/record.h"
-#include "lib/string.h"
+#include "vmm/mtrr.h"
 #include "vmm/pvclock.h"
 #include "vmm/vm.h"
 
-#define MTRR_VARIABLE	8
-#define MTRR_FIXED	11
-#define MTRR_DEF	(2 * MTRR_VARIABLE + MTRR_FIXED)	/* index in vcpu->mtrr */
+/* What is read where a guest looks without asking. */
+#define BBL_CR_CTL3	0xbe702111	/* L2 configured and on, 256 KiB, 64 GiB cacheable */
+#define DE_CFG_LFENCE	BIT(1)		/* LFENCE is dispatch-serialising */
+#define EBC_RATIO_1	BIT(24)		/* core clock = bus clock */
+#define FSB_133		3
+#define HWCR_TSC_P0	BIT(24)		/* the TSC counts at the frequency of P-state 0 */
+#define HWCR_MC_WRITE	BIT(18)
+#define HWCR_IGNORED	(BIT(3) | BIT(6) | BIT(8))	/* TLB, flush filter, IGNNE */
+#define K7_RAMP_UP	0x20000000
+#define PATCH_AMD	0x01000065
+#define PATCH_INTEL	BIT(32)		/* revision 1 */
+#define PERF_4_1000	(1000 | 4ul << 40)
+#define MISC_ENABLE_RESET \
+	(MISC_ENABLE_FAST_STRING | MISC_ENABLE_BTS_UNAVAIL | MISC_ENABLE_PEBS_UNAVAIL)
+#define MISC_ENABLE_KEPT \
+	(MISC_ENABLE_FAST_STRING | MISC_ENABLE_TCC | MISC_ENABLE_EIST | MISC_ENABLE_CPUID_LIMIT | \
+	 MISC_ENABLE_XTPR_DISABLE | MISC_ENABLE_XD_DISABLE | MISC_ENABLE_TURBO_DISABLE)
+#define MISC_ENABLE_READ_ONLY (MISC_ENABLE_BTS_UNAVAIL | MISC_ENABLE_PEBS_UNAVAIL)
 
-#define MTRRCAP		(MTRR_VARIABLE | BIT(8) | BIT(10))	/* fixed ranges, write-combining */
-#define MTRR_DEF_ENABLE	(BIT(11) | BIT(10))
-#define MTRR_MASK_VALID	BIT(11)
-
-#define MSR_DE_CFG	0xc0011029
-#define DE_CFG_LFENCE	BIT(1)
+/* Whose processors have a register. */
+#define INTEL		BIT(VENDOR_INTEL)
+#define AMD		BIT(VENDOR_AMD)
+#define ANY		(BIT(VENDOR_OTHER) | INTEL | AMD)
 
 #define LINES_MAX	16	/* in the log about a vm's unknown MSRs */
 
@@ -32,7 +48,10 @@ struct msr_row {
 	uint32_t first, last;
 	int (*read)(struct vcpu *vcpu, uint32_t msr, uint64_t *value);
 	int (*write)(struct vcpu *vcpu, uint32_t msr, uint64_t value);
-	uint32_t arg;		/* of by_reg: which register */
+	uint8_t vendors;
+	uint8_t arg;		/* which register or segment; index of vcpu->msr_kept */
+	uint64_t reset;		/* fixed or kept: as firmware leaves it */
+	uint64_t kept, ignored;	/* bits of a write; another one that differs gives #GP */
 };
 
 static bool canonical(uint64_t v)
@@ -40,27 +59,48 @@ static bool canonical(uint64_t v)
 	return (uint64_t)((int64_t)(v << 16) >> 16) == v;
 }
 
-static int read_zero(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+static const struct msr_row *row_of(uint32_t msr);
+
+/* ---- what is there to be looked at ---- */
+
+static int fixed_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	(void)vcpu;
-	(void)msr;
-	*value = 0;
+	*value = row_of(msr)->reset;
 	return 0;
 }
 
-static int write_ignored(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static int fixed_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
+	const struct msr_row *row = row_of(msr);
+
 	(void)vcpu;
-	(void)msr;
-	(void)value;
+	return (value ^ row->reset) & ~row->ignored ? -EINVAL : 0;
+}
+
+static int kept_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
+{
+	*value = vcpu->msr_kept[row_of(msr)->arg];
 	return 0;
 }
 
-static int write_zero_only(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+static int kept_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	const struct msr_row *row = row_of(msr);
+
+	if ((value ^ row->reset) & ~(row->kept | row->ignored))
+		return -EINVAL;
+	vcpu->msr_kept[row->arg] = (row->reset & ~row->kept) | (value & row->kept);
+	return 0;
+}
+
+/* The same revision wherever the VM runs; systems compare it with those that have known faults. */
+static int patch_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	(void)vcpu;
 	(void)msr;
-	return value ? -EINVAL : 0;
+	*value = features.vendor == VENDOR_AMD ? PATCH_AMD : PATCH_INTEL;
+	return 0;
 }
 
 /* ---- time ---- */
@@ -135,76 +175,7 @@ static int apic_base_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	return vlapic_base_write(vcpu, value);
 }
 
-/* ---- memory types: kept to be read back; second-level paging decides what is used ---- */
-
-static int mtrr_index(uint32_t msr)
-{
-	static const uint16_t fixed[MTRR_FIXED] = {
-		MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX16K_80000, MSR_MTRR_FIX16K_A0000,
-		MSR_MTRR_FIX4K_C0000, MSR_MTRR_FIX4K_C8000, MSR_MTRR_FIX4K_D0000,
-		MSR_MTRR_FIX4K_D8000, MSR_MTRR_FIX4K_E0000, MSR_MTRR_FIX4K_E8000,
-		MSR_MTRR_FIX4K_F0000, MSR_MTRR_FIX4K_F8000,
-	};
-
-	if (msr == MSR_MTRR_DEF_TYPE)
-		return MTRR_DEF;
-	if (msr - MSR_MTRR_PHYSBASE0 < 2 * MTRR_VARIABLE)
-		return (int)(msr - MSR_MTRR_PHYSBASE0);
-	for (unsigned i = 0; i < MTRR_FIXED; i++)
-		if (fixed[i] == msr)
-			return (int)(2 * MTRR_VARIABLE + i);
-	return -1;
-}
-
-static bool memory_type_valid(uint64_t t)
-{
-	return t == 0 || t == 1 || t == 4 || t == 5 || t == 6;
-}
-
-static bool mtrr_valid(const struct vcpu *vcpu, int index, uint64_t v)
-{
-	uint64_t high = ~0ul << vcpu->vm->cpuid->phys_bits;
-
-	if (index == MTRR_DEF)
-		return !(v & ~(0xfful | MTRR_DEF_ENABLE)) && memory_type_valid(v & 0xff);
-	if (index >= 2 * MTRR_VARIABLE) {
-		for (unsigned i = 0; i < 8; i++)
-			if (!memory_type_valid(v >> (8 * i) & 0xff))
-				return false;
-		return true;
-	}
-	if (index & 1)
-		return !(v & (high | 0x7ff));
-	return !(v & (high | 0xf00)) && memory_type_valid(v & 0xff);
-}
-
-static int mtrr_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	int i = mtrr_index(msr);
-
-	if (i < 0)
-		return -EINVAL;
-	*value = vcpu->mtrr[i];
-	return 0;
-}
-
-static int mtrr_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
-{
-	int i = mtrr_index(msr);
-
-	if (i < 0 || !mtrr_valid(vcpu, i, value))
-		return -EINVAL;
-	vcpu->mtrr[i] = value;
-	return 0;
-}
-
-static int mtrrcap_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	(void)vcpu;
-	(void)msr;
-	*value = MTRRCAP;
-	return 0;
-}
+/* ---- memory types ---- */
 
 static int pat_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
@@ -212,7 +183,7 @@ static int pat_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	for (unsigned i = 0; i < 8; i++) {
 		uint64_t t = value >> (8 * i) & 0xff;
 
-		if (!memory_type_valid(t) && t != 7)
+		if (!mtrr_type_valid(t) && t != 7)
 			return -EINVAL;
 	}
 	vmm_ops->reg_set(vcpu, REG_PAT, value);
@@ -220,8 +191,6 @@ static int pat_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 }
 
 /* ---- registers that the back end keeps ---- */
-
-static const struct msr_row *row_of(uint32_t msr);
 
 static int reg_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
@@ -286,86 +255,92 @@ static int segment_base_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	return 0;
 }
 
-/* ---- constants ---- */
-
-static int misc_enable_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	(void)vcpu;
-	(void)msr;
-	if (features.vendor != VENDOR_INTEL)
-		return -EINVAL;
-	*value = BIT(0) | BIT(11) | BIT(12);	/* fast strings; no BTS, no PEBS */
-	return 0;
-}
-
-static int misc_enable_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
-{
-	(void)value;
-	return misc_enable_get(vcpu, msr, &(uint64_t){ 0 });
-}
-
-static int de_cfg_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	(void)vcpu;
-	(void)msr;
-	if (features.vendor != VENDOR_AMD)
-		return -EINVAL;
-	*value = DE_CFG_LFENCE;		/* LFENCE is dispatch-serialising */
-	return 0;
-}
-
-static int amd_zero_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
-{
-	return features.vendor == VENDOR_AMD ? read_zero(vcpu, msr, value) : -EINVAL;
-}
-
-static int amd_ignored_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
-{
-	return features.vendor == VENDOR_AMD ? write_ignored(vcpu, msr, value) : -EINVAL;
-}
-
 #define ONE(msr)	(msr), (msr)
+#define TO(first, last)	(first), (last)
+
+/* Registers with handlers of their own; fixed ones, with the bits whose writes are ignored. */
+#define ROW(range, get, set, n)	{ range, get, set, ANY, n, 0, 0, 0 }
+#define READ(range, whose, value) { range, fixed_get, NULL, whose, 0, value, 0, 0 }
+#define FIXED(range, whose, value, ignored) \
+	{ range, fixed_get, fixed_set, whose, 0, value, 0, ignored }
+#define KEPT(range, whose, value, kept, ignored, n) \
+	{ range, kept_get, kept_set, whose, n, value, kept, ignored }
 
 static const struct msr_row rows[] = {
-	{ ONE(MSR_TSC), tsc_get, tsc_set, 0 },
-	{ ONE(MSR_APIC_BASE), apic_base_get, apic_base_set, 0 },
-	{ ONE(MSR_TSC_ADJUST), tsc_adjust_get, tsc_adjust_set, 0 },
-	{ ONE(MSR_BIOS_SIGN_ID), read_zero, write_ignored, 0 },
-	{ ONE(MSR_MTRRCAP), mtrrcap_get, NULL, 0 },
-	{ ONE(MSR_SYSENTER_CS), reg_get, reg_set_low, REG_SYSENTER_CS },
-	{ ONE(MSR_SYSENTER_ESP), reg_get, reg_set_address, REG_SYSENTER_ESP },
-	{ ONE(MSR_SYSENTER_EIP), reg_get, reg_set_address, REG_SYSENTER_EIP },
-	{ ONE(MSR_MCG_CAP), read_zero, NULL, 0 },
-	{ ONE(MSR_MCG_STATUS), read_zero, write_zero_only, 0 },
-	{ ONE(MSR_MISC_ENABLE), misc_enable_get, misc_enable_set, 0 },
-	{ ONE(MSR_DEBUGCTL), read_zero, write_zero_only, 0 },
-	{ MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE - 1, mtrr_get, mtrr_set, 0 },
-	{ MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX4K_F8000, mtrr_get, mtrr_set, 0 },
-	{ ONE(MSR_PAT), reg_get, pat_set, REG_PAT },
-	{ ONE(MSR_MTRR_DEF_TYPE), mtrr_get, mtrr_set, 0 },
-	{ ONE(MSR_TSC_DEADLINE), deadline_get, deadline_set, 0 },
-	{ MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME, clock_get, clock_set, 0 },
-	{ ONE(MSR_EFER), reg_get, efer_set, REG_EFER },
-	{ ONE(MSR_STAR), reg_get, reg_set, REG_STAR },
-	{ ONE(MSR_LSTAR), reg_get, reg_set_address, REG_LSTAR },
-	{ ONE(MSR_CSTAR), reg_get, reg_set_address, REG_CSTAR },
-	{ ONE(MSR_SFMASK), reg_get, reg_set_low, REG_SFMASK },
-	{ ONE(MSR_FS_BASE), segment_base_get, segment_base_set, SEG_FS },
-	{ ONE(MSR_GS_BASE), segment_base_get, segment_base_set, SEG_GS },
-	{ ONE(MSR_KERNEL_GS_BASE), reg_get, reg_set_address, REG_KERNEL_GS_BASE },
-	{ ONE(MSR_TSC_AUX), tsc_aux_get, tsc_aux_set, REG_TSC_AUX },
-	{ ONE(MSR_SYSCFG), amd_zero_get, amd_ignored_set, 0 },
-	{ ONE(MSR_HWCR), amd_zero_get, amd_ignored_set, 0 },
-	{ ONE(MSR_NB_CFG), amd_zero_get, amd_ignored_set, 0 },
-	{ ONE(MSR_PATCH_LOADER), NULL, amd_ignored_set, 0 },
-	{ ONE(MSR_INT_PENDING), amd_zero_get, amd_ignored_set, 0 },
-	{ ONE(MSR_LS_CFG), amd_zero_get, amd_ignored_set, 0 },
-	{ ONE(MSR_DE_CFG), de_cfg_get, amd_ignored_set, 0 },
+	READ(TO(MSR_P5_MC_ADDR, MSR_P5_MC_TYPE), ANY, 0),
+	ROW(ONE(MSR_TSC), tsc_get, tsc_set, 0),
+	READ(ONE(MSR_PLATFORM_ID), INTEL, 0),
+	ROW(ONE(MSR_APIC_BASE), apic_base_get, apic_base_set, 0),
+	READ(ONE(MSR_EBL_CR_POWERON), INTEL, 0),
+	READ(ONE(MSR_EBC_FREQUENCY_ID), INTEL, EBC_RATIO_1),
+	READ(ONE(MSR_SMI_COUNT), INTEL, 0),
+	READ(ONE(MSR_FEATURE_CONTROL), INTEL, FEATURE_CONTROL_LOCK),
+	ROW(ONE(MSR_TSC_ADJUST), tsc_adjust_get, tsc_adjust_set, 0),
+	{ ONE(MSR_BIOS_UPDT_TRIG), NULL, fixed_set, INTEL, 0, 0, 0, ~0ul },
+	{ ONE(MSR_BIOS_SIGN_ID), patch_get, fixed_set, ANY, 0, 0, 0, ~0ul },
+	FIXED(TO(MSR_PMC0, MSR_PMC0 + 1), ANY, 0, ~0ul),
+	READ(ONE(MSR_FSB_FREQ), INTEL, FSB_133),
+	READ(ONE(MSR_PLATFORM_INFO), ANY, 0),
+	READ(ONE(MSR_MTRRCAP), ANY, MTRR_CAP),
+	FIXED(ONE(MSR_BBL_CR_CTL3), INTEL, BBL_CR_CTL3, ~0ul),
+	FIXED(ONE(MSR_MISC_FEATURES_ENABLES), ANY, 0, 0),
+	ROW(ONE(MSR_SYSENTER_CS), reg_get, reg_set_low, REG_SYSENTER_CS),
+	ROW(ONE(MSR_SYSENTER_ESP), reg_get, reg_set_address, REG_SYSENTER_ESP),
+	ROW(ONE(MSR_SYSENTER_EIP), reg_get, reg_set_address, REG_SYSENTER_EIP),
+	READ(ONE(MSR_MCG_CAP), ANY, 0),
+	FIXED(ONE(MSR_MCG_STATUS), ANY, 0, 0),
+	FIXED(TO(MSR_PERFEVTSEL0, MSR_PERFEVTSEL0 + 1), ANY, 0, ~0ul),
+	READ(ONE(MSR_PERF_STATUS), INTEL, PERF_4_1000),
+	READ(ONE(MSR_PERF_CTL), INTEL, 0),
+	KEPT(ONE(MSR_MISC_ENABLE), ANY, MISC_ENABLE_RESET, MISC_ENABLE_KEPT,
+	     ~MISC_ENABLE_READ_ONLY, KEPT_MISC_ENABLE),
+	FIXED(ONE(MSR_DEBUGCTL), ANY, 0, 0),
+	READ(TO(MSR_LASTBRANCHFROMIP, MSR_LASTINTTOIP), ANY, 0),
+	KEPT(ONE(MSR_POWER_CTL), INTEL, 0, ~0ul, 0, KEPT_POWER_CTL),
+	ROW(TO(MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE - 1), mtrr_get, mtrr_set,
+	    0),
+	ROW(TO(MSR_MTRR_FIX64K_00000, MSR_MTRR_FIX4K_F8000), mtrr_get, mtrr_set, 0),
+	ROW(ONE(MSR_PAT), reg_get, pat_set, REG_PAT),
+	ROW(ONE(MSR_MTRR_DEF_TYPE), mtrr_get, mtrr_set, 0),
+	READ(ONE(MSR_RAPL_POWER_UNIT), INTEL, 0),
+	READ(ONE(MSR_PKG_ENERGY_STATUS), INTEL, 0),
+	READ(ONE(MSR_DRAM_ENERGY_STATUS), INTEL, 0),
+	READ(ONE(MSR_PP0_ENERGY_STATUS), INTEL, 0),
+	READ(ONE(MSR_PP1_ENERGY_STATUS), INTEL, 0),
+	ROW(ONE(MSR_TSC_DEADLINE), deadline_get, deadline_set, 0),
+	ROW(TO(MSR_KVM_WALL_CLOCK, MSR_KVM_SYSTEM_TIME), clock_get, clock_set, 0),
+	ROW(ONE(MSR_EFER), reg_get, efer_set, REG_EFER),
+	ROW(ONE(MSR_STAR), reg_get, reg_set, REG_STAR),
+	ROW(ONE(MSR_LSTAR), reg_get, reg_set_address, REG_LSTAR),
+	ROW(ONE(MSR_CSTAR), reg_get, reg_set_address, REG_CSTAR),
+	ROW(ONE(MSR_SFMASK), reg_get, reg_set_low, REG_SFMASK),
+	ROW(ONE(MSR_FS_BASE), segment_base_get, segment_base_set, SEG_FS),
+	ROW(ONE(MSR_GS_BASE), segment_base_get, segment_base_set, SEG_GS),
+	ROW(ONE(MSR_KERNEL_GS_BASE), reg_get, reg_set_address, REG_KERNEL_GS_BASE),
+	ROW(ONE(MSR_TSC_AUX), tsc_aux_get, tsc_aux_set, REG_TSC_AUX),
+	/* No bit of CPUID's tells of these eight, so test kernels clear them on any processor. */
+	FIXED(TO(MSR_PERFCTR_SEL0_K7, MSR_PERFCTR0_K7 + 3), ANY, 0, ~0ul),
+	FIXED(ONE(MSR_SYSCFG), AMD, 0, ~0ul),
+	KEPT(ONE(MSR_HWCR), AMD, HWCR_TSC_P0, HWCR_TSC_P0 | HWCR_MC_WRITE, HWCR_IGNORED, KEPT_HWCR),
+	FIXED(ONE(MSR_CLK_CTL_K7), AMD, K7_RAMP_UP, ~0ul),
+	FIXED(ONE(MSR_NB_CFG), AMD, 0, ~0ul),
+	{ ONE(MSR_PATCH_LOADER), NULL, fixed_set, AMD, 0, 0, 0, ~0ul },
+	FIXED(ONE(MSR_INT_PENDING), AMD, 0, ~0ul),
+	FIXED(ONE(MSR_MMIO_CONF_BASE), AMD, 0, 0),
+	READ(TO(MSR_TSEG_ADDR, MSR_TSEG_MASK), AMD, 0),
+	/* Locked off, as by firmware, and so are the writes. */
+	FIXED(ONE(MSR_VM_CR), AMD, VM_CR_LOCK | VM_CR_SVMDIS, ~0ul),
+	FIXED(ONE(MSR_LS_CFG), AMD, 0, ~0ul),
+	FIXED(ONE(MSR_IC_CFG), AMD, 0, ~0ul),
+	FIXED(TO(MSR_DC_CFG, MSR_TW_CFG), AMD, 0, ~0ul),
+	FIXED(ONE(MSR_DE_CFG), AMD, DE_CFG_LFENCE, ~0ul),
+	FIXED(ONE(MSR_BU_CFG2), AMD, 0, ~0ul),
+	FIXED(ONE(MSR_EX_CFG), AMD, 0, ~0ul),
 };
 
 /* By far the busiest: looked at first. */
 static const struct msr_row x2apic_row = {
-	MSR_X2APIC_BASE, MSR_X2APIC_LAST, vlapic_msr_read, vlapic_msr_write, 0,
+	MSR_X2APIC_BASE, MSR_X2APIC_LAST, vlapic_msr_read, vlapic_msr_write, ANY, 0, 0, 0, 0,
 };
 
 static const struct msr_row *row_of(uint32_t msr)
@@ -383,7 +358,8 @@ static const struct msr_row *row_of(uint32_t msr)
 		else
 			hi = mid;
 	}
-	return lo < ARRAY_COUNT(rows) && rows[lo].first <= msr ? &rows[lo] : NULL;
+	return lo < ARRAY_COUNT(rows) && rows[lo].first <= msr &&
+		       rows[lo].vendors & BIT(features.vendor) ? &rows[lo] : NULL;
 }
 
 /* Is this MSR new to its vm? By a hash, so some that are new are missed. */
@@ -432,30 +408,33 @@ int msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	return row->write(vcpu, msr, value);
 }
 
-/* As a PC's firmware does it: memory is write-back, the hole below 4 GiB is not cached. */
+static bool is_kept(const struct msr_row *row)
+{
+	return row->read == kept_get;
+}
+
 void msr_reset(struct vcpu *vcpu)
 {
-	uint64_t mask = (BIT(vcpu->vm->cpuid->phys_bits) - 1) & ~(GIB - 1);
-
-	memset(vcpu->mtrr, 0, sizeof(vcpu->mtrr));
-	vcpu->mtrr[0] = 3 * GIB;
-	vcpu->mtrr[1] = mask | MTRR_MASK_VALID;
-	memset(&vcpu->mtrr[2 * MTRR_VARIABLE], 6, 8 * MTRR_FIXED);
-	vcpu->mtrr[2 * MTRR_VARIABLE + 2] = 0;		/* A0000 to BFFFF */
-	vcpu->mtrr[MTRR_DEF] = MTRR_DEF_ENABLE | 6;
+	mtrr_reset(vcpu);
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
+		if (is_kept(&rows[i]))
+			vcpu->msr_kept[rows[i].arg] = rows[i].reset;
 }
 
 void msr_save(const struct vcpu *vcpu, struct record_writer *w)
 {
-	for (unsigned i = 0; i < ARRAY_COUNT(vcpu->mtrr); i++)
-		record_put_u64(w, vcpu->mtrr[i]);
+	mtrr_save(vcpu, w);
+	for (unsigned i = 0; i < KEPT_COUNT; i++)
+		record_put_u64(w, vcpu->msr_kept[i]);
 }
 
 void msr_load(struct vcpu *vcpu, struct record_reader *r)
 {
-	for (unsigned i = 0; i < ARRAY_COUNT(vcpu->mtrr); i++) {
-		vcpu->mtrr[i] = record_get_u64(r);
-		if (!mtrr_valid(vcpu, (int)i, vcpu->mtrr[i]))
+	mtrr_load(vcpu, r);
+	for (unsigned i = 0; i < KEPT_COUNT; i++)
+		vcpu->msr_kept[i] = record_get_u64(r);
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
+		if (is_kept(&rows[i]) &&
+		    (vcpu->msr_kept[rows[i].arg] ^ rows[i].reset) & ~rows[i].kept)
 			r->error = -EINVAL;
-	}
 }

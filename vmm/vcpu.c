@@ -20,7 +20,6 @@
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/emulate.h"
-#include "vmm/msr.h"
 #include "vmm/pvclock.h"
 #include "vmm/vm.h"
 
@@ -384,7 +383,7 @@ static void get_segment(struct record_reader *r, struct segment *seg)
 
 void vcpu_save(struct vcpu *vcpu, struct record_writer *w)
 {
-	record_begin(w, "vcpu", vcpu->id, 1);
+	record_begin(w, "vcpu", vcpu->id, 2);
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		record_put_u64(w, vcpu->gpr[i]);
 	record_put_u64(w, vcpu->rip);
@@ -477,7 +476,7 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	if (record_get_u32(r) != vmm_ops->fpu_size())
 		r->error = -EINVAL;
 	record_get(r, fpu, r->error ? 0 : vmm_ops->fpu_size());
-	err = version == 1 && !(n->requests & ~REQ_SAVED) &&
+	err = version == 2 && !(n->requests & ~REQ_SAVED) &&
 	      apic_base_valid(vcpu, n->apic_base) && regs_valid(vcpu, &regs) &&
 	      (n->rflags & ~BITS(21, 0)) == 0 ? record_finish(r) : -EINVAL;
 	if (err)
@@ -497,6 +496,7 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	vcpu->apic_base = n->apic_base;
 	vcpu->pvclock = n->pvclock;
 	memcpy(vcpu->mtrr, n->mtrr, sizeof(n->mtrr));
+	memcpy(vcpu->msr_kept, n->msr_kept, sizeof(n->msr_kept));
 	memcpy(vmm_ops->fpu(vcpu), fpu, vmm_ops->fpu_size());
 	vcpu_tsc_adjust(vcpu, n->tsc_adjust);
 out:

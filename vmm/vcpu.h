@@ -16,6 +16,7 @@
 #include "include/bits.h"
 #include "kernel/sched.h"
 #include "vmm/event.h"
+#include "vmm/msr.h"
 #include "vmm/ops.h"
 #include "vmm/regs.h"
 #include "vmm/vlapic.h"
@@ -73,7 +74,8 @@ struct vcpu {
 		uint64_t system_time_msr, wall_clock_msr;	/* (t) */
 		uint32_t version;
 	} pvclock;
-	uint64_t mtrr[28];		/* (t) variable, fixed, default: vmm/msr.c */
+	uint64_t mtrr[28];		/* (t) variable, fixed, default: vmm/mtrr.c */
+	uint64_t msr_kept[KEPT_COUNT];	/* (t) */
 	uint64_t msr_unknown;		/* (t) how often an unlisted MSR was touched */
 	uint8_t sipi_vector;		/* (a) */
 	bool quiescing;			/* (a) between vm_quiet_begin() and vm_quiet_end() */

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu.c vmm/vlapic.c
- * vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c vmm/bus.c
- * vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/gmem_slots.c vmm/emulate.c
- * vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c
- * vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c lib/record.c
- * lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c
- * mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c
- * vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c vdev/vdebug_exit.c
- * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
- * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
- * tests/host/tsc.c */
+ * vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c
+ * vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/gmem_slots.c
+ * vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
+ * vmm/gwalk.c vmm/decode.c vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c
+ * vmm/load_multiboot.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c
+ * mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c
+ * vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c
+ * vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c
+ * tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
+ * tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
  * A vCPU of a whole vm on a back end without a chip: the local APIC and its timer, MSR and
  * CPUID policies, events.
@@ -370,6 +370,112 @@ static void every_msr(void **state)
 	vm_put(vm);
 }
 
+#define NONE	1ul	/* the other vendor's: #GP */
+#define ON	(~0ul)
+
+/* The table of docs/MSRS.md: what is read on either vendor; which bits are kept, which ignored. */
+static const struct {
+	uint32_t first, last;
+	uint64_t intel, amd;
+	bool read_only;
+	uint64_t kept, ignored;
+} listed[] = {
+	{ MSR_P5_MC_ADDR, MSR_P5_MC_TYPE, 0, 0, .read_only = true },
+	{ MSR_PLATFORM_ID, MSR_PLATFORM_ID, 0, NONE, .read_only = true },
+	{ 0x2a, 0x2a, 0, NONE, .read_only = true },
+	{ 0x2c, 0x2c, 1 << 24, NONE, .read_only = true },
+	{ 0x34, 0x34, 0, NONE, .read_only = true },
+	{ MSR_BIOS_SIGN_ID, MSR_BIOS_SIGN_ID, 1ul << 32, 0x01000065, .ignored = ON },
+	{ 0xc1, 0xc2, 0, 0, .ignored = ON },
+	{ 0xcd, 0xcd, 3, NONE, .read_only = true },
+	{ MSR_PLATFORM_INFO, MSR_PLATFORM_INFO, 0, 0, .read_only = true },
+	{ MSR_MTRRCAP, MSR_MTRRCAP, 0x508, 0x508, .read_only = true },
+	{ 0x11e, 0x11e, 0xbe702111, NONE, .ignored = ON },
+	{ 0x140, 0x140, 0, 0, .kept = 0 },
+	{ MSR_MCG_CAP, MSR_MCG_CAP, 0, 0, .read_only = true },
+	{ MSR_MCG_STATUS, MSR_MCG_STATUS, 0, 0, .kept = 0 },
+	{ 0x186, 0x187, 0, 0, .ignored = ON },
+	{ 0x198, 0x198, 0x400000003e8, NONE, .read_only = true },
+	{ 0x199, 0x199, 0, NONE, .read_only = true },
+	{ MSR_MISC_ENABLE, MSR_MISC_ENABLE, 0x1801, 0x1801, .kept = 0x4400c10009,
+	  .ignored = ~0x4400c11809ul },
+	{ 0x1db, 0x1de, 0, 0, .read_only = true },
+	{ 0x1fc, 0x1fc, 0, NONE, .kept = ON },
+	{ 0x606, 0x606, 0, NONE, .read_only = true },
+	{ 0x611, 0x611, 0, NONE, .read_only = true },
+	{ 0x619, 0x619, 0, NONE, .read_only = true },
+	{ 0x639, 0x639, 0, NONE, .read_only = true },
+	{ 0x641, 0x641, 0, NONE, .read_only = true },
+	{ 0xc0010000, 0xc0010007, 0, 0, .ignored = ON },
+	{ MSR_SYSCFG, MSR_SYSCFG, NONE, 0, .ignored = ON },
+	{ MSR_HWCR, MSR_HWCR, NONE, 1 << 24, .kept = 0x1040000, .ignored = 0x148 },
+	{ 0xc001001b, 0xc001001b, NONE, 0x20000000, .ignored = ON },
+	{ MSR_NB_CFG, MSR_NB_CFG, NONE, 0, .ignored = ON },
+	{ MSR_INT_PENDING, MSR_INT_PENDING, NONE, 0, .ignored = ON },
+	{ MSR_MMIO_CONF_BASE, MSR_MMIO_CONF_BASE, NONE, 0, .kept = 0 },
+	{ 0xc0010112, 0xc0010113, NONE, 0, .read_only = true },
+	{ MSR_VM_CR, MSR_VM_CR, NONE, 0x18, .ignored = ON },
+	{ 0xc0011020, 0xc0011023, NONE, 0, .ignored = ON },
+	{ MSR_DE_CFG, MSR_DE_CFG, NONE, 2, .ignored = ON },
+	{ 0xc001102a, 0xc001102a, NONE, 0, .ignored = ON },
+	{ 0xc001102c, 0xc001102c, NONE, 0, .ignored = ON },
+};
+
+static void check_bits(struct vcpu *v, uint32_t m, uint64_t reset, uint64_t kept, uint64_t ignored)
+{
+	uint64_t value;
+
+	for (unsigned bit = 0; bit < 64; bit++) {
+		int err = msr_write(v, m, reset ^ BIT(bit));
+
+		assert_int_equal(err, (kept | ignored) & BIT(bit) ? 0 : -EINVAL);
+		assert_int_equal(msr_read(v, m, &value), 0);
+		assert_int_equal(value, kept & BIT(bit) ? reset ^ BIT(bit) : reset);
+		assert_int_equal(msr_write(v, m, reset), 0);
+	}
+}
+
+static void msrs_as_listed(void **state)
+{
+	static const enum cpu_vendor vendors[] = { VENDOR_INTEL, VENDOR_AMD };
+	enum cpu_vendor before = features.vendor;
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	uint64_t value;
+
+	(void)state;
+	for (unsigned k = 0; k < ARRAY_COUNT(vendors); k++) {
+		features.vendor = vendors[k];
+		for (unsigned i = 0; i < ARRAY_COUNT(listed); i++) {
+			uint64_t want = k ? listed[i].amd : listed[i].intel;
+
+			for (uint32_t m = listed[i].first; m <= listed[i].last; m++) {
+				int err = msr_read(v, m, &value);
+
+				assert_int_equal(err, want == NONE ? -EINVAL : 0);
+				if (want == NONE || listed[i].read_only) {
+					assert_int_equal(msr_write(v, m, 0), -EINVAL);
+					assert_int_equal(msr_write(v, m, want), -EINVAL);
+				}
+				if (want == NONE)
+					continue;
+				assert_int_equal(value, want);
+				if (!listed[i].read_only)
+					check_bits(v, m, want, listed[i].kept, listed[i].ignored);
+			}
+		}
+		/* Write-only ones, and one that is locked. */
+		assert_int_equal(msr_write(v, MSR_BIOS_UPDT_TRIG, 5), k ? -EINVAL : 0);
+		assert_int_equal(msr_read(v, MSR_BIOS_UPDT_TRIG, &value), -EINVAL);
+		assert_int_equal(msr_write(v, MSR_PATCH_LOADER, 5), k ? 0 : -EINVAL);
+		assert_int_equal(msr_read(v, MSR_PATCH_LOADER, &value), -EINVAL);
+		assert_int_equal(msr_read(v, MSR_FEATURE_CONTROL, &value), k ? -EINVAL : 0);
+		assert_int_equal(msr_write(v, MSR_FEATURE_CONTROL, 5), -EINVAL);
+	}
+	features.vendor = before;
+	vm_put(vm);
+}
+
 static void cpuid_leaves(void **state)
 {
 	struct vm *vm = make_vm();
@@ -516,7 +622,7 @@ int main(void)
 		cmocka_unit_test(apic_timer_fires_once), cmocka_unit_test(apic_timer_late_callback),
 		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(apic_timer_masked),
 		cmocka_unit_test(messages), cmocka_unit_test(level_waits_for_an_apic),
-		cmocka_unit_test(every_msr),
+		cmocka_unit_test(every_msr), cmocka_unit_test(msrs_as_listed),
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
 		cmocka_unit_test(unknown_msrs_are_counted),
