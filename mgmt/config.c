@@ -2,8 +2,8 @@
 /*
  * Design. The text is cut into lines, a line into key and value, each handled by its section's
  * table of keys: a row knows the key's name, how its value is read, and into which field. A row
- * seen twice in a section is an error. Whatever is quoted in an error is cut and made printable
- * first, since the text may be anything.
+ * seen twice in a section is an error, but for `module`. Whatever is quoted in an error is cut and
+ * made printable first, since the text may be anything.
  */
 #include "mgmt/config.h"
 
@@ -165,43 +165,77 @@ static bool read_hostname(struct parser *p, const struct key *k, struct piece v)
 	return true;
 }
 
-static bool read_text(struct parser *p, const struct key *k, struct piece v)
+static bool read_text_into(struct parser *p, const char *name, struct piece v, char *out,
+			   size_t size)
 {
-	if (v.n >= k->size) {
-		add_error(p, p->line, "%s has %zu characters, at most %zu are allowed", k->name,
-			  v.n, k->size - 1);
+	if (v.n >= size) {
+		add_error(p, p->line, "%s has %zu characters, at most %zu are allowed", name, v.n,
+			  size - 1);
 		return false;
 	}
 	for (size_t i = 0; i < v.n; i++) {
 		if ((uint8_t)v.s[i] < ' ' || v.s[i] == 0x7f) {
-			add_error(p, p->line, "%s contains the control character 0x%02x", k->name,
+			add_error(p, p->line, "%s contains the control character 0x%02x", name,
 				  (uint8_t)v.s[i]);
 			return false;
 		}
 	}
-	copy_piece(field_of(p, k), v);
+	copy_piece(out, v);
 	return true;
 }
 
-static bool read_module(struct parser *p, const struct key *k, struct piece v)
+static bool read_text(struct parser *p, const struct key *k, struct piece v)
+{
+	return read_text_into(p, k->name, v, field_of(p, k), k->size);
+}
+
+/* The name of a module that the boot loader brought, into `out`. */
+static bool read_module_name(struct parser *p, const struct key *k, struct piece v, char *out)
 {
 	const struct config_limits *l = p->limits;
 
-	*(k->field == offsetof(struct config_vm, kernel) ? &p->vm->kernel_line
-							 : &p->vm->initrd_line) = p->line;
 	if (!v.n) {
 		add_error(p, p->line, "%s names no module", k->name);
 		return false;
 	}
-	if (!read_text(p, k, v))
+	if (!read_text_into(p, k->name, v, out, CONFIG_MODULE_MAX))
 		return false;
-	if (l->module && !l->module(l->arg, field_of(p, k))) {
+	if (l->module && !l->module(l->arg, out)) {
 		add_error(p, p->line,
 			  "%s: there is no module '%s': give it to GRUB (tools/mkiso NAME=FILE)",
 			  k->name, quote(v).s);
 		return false;
 	}
 	return true;
+}
+
+static bool read_module(struct parser *p, const struct key *k, struct piece v)
+{
+	*(k->field == offsetof(struct config_vm, kernel) ? &p->vm->kernel_line
+							 : &p->vm->initrd_line) = p->line;
+	return read_module_name(p, k, v, field_of(p, k));
+}
+
+/* "NAME ARGUMENTS": one more module of the list. */
+static bool read_more_module(struct parser *p, const struct key *k, struct piece v)
+{
+	struct config_module **end = field_of(p, k), *m = heap_alloc(sizeof(*m));
+	size_t n = 0;
+
+	while (*end)
+		end = &(*end)->next;
+	while (n < v.n && !is_space(v.s[n]))
+		n++;
+	if (!m)
+		add_error(p, p->line, "%s: no memory for it", k->name);
+	if (m && read_module_name(p, k, (struct piece){ v.s, n }, m->name) &&
+	    read_text_into(p, k->name, trim((struct piece){ v.s + n, v.n - n }), m->arguments,
+			   sizeof(m->arguments))) {
+		*end = m;
+		return true;
+	}
+	heap_free(m);
+	return false;
 }
 
 static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
@@ -315,6 +349,7 @@ static const struct key vm_keys[] = {
 	{ "initrd", read_module, VM_FIELD(initrd) },
 	{ "kernel", read_module, VM_FIELD(kernel) },
 	{ "memory", read_memory, VM_FIELD(memory) },
+	{ "module", read_more_module, VM_FIELD(module) },
 	{ "on_crash", read_action, VM_FIELD(on_crash) },
 	{ "on_poweroff", read_action, VM_FIELD(on_poweroff) },
 	{ "on_reboot", read_action, VM_FIELD(on_reboot) },
@@ -347,12 +382,12 @@ static void list_keys(const struct key *keys, unsigned count, char *out, size_t 
 static void handle_key(struct parser *p, const struct key *keys, unsigned count, struct piece name,
 		       struct piece v)
 {
-	char known[128];
+	char known[160];
 
 	for (unsigned i = 0; i < count; i++) {
 		if (!equals(name, keys[i].name))
 			continue;
-		if (p->seen & 1u << i)
+		if (p->seen & 1u << i && keys[i].read != read_more_module)
 			add_error(p, p->line, "%s stands twice in this section", keys[i].name);
 		else
 			keys[i].read(p, &keys[i], v);
@@ -418,7 +453,7 @@ static void end_section(struct parser *p)
 	if (p->section == SECTION_VM) {
 		check_vm(p);
 		if (p->vm_bad) {
-			heap_free(p->vm);
+			config_vm_free(p->vm);
 		} else {
 			/* Marks what config_parse is to fill when the host's name is known. */
 			if (!(p->seen & seen_bit("uuid")))
@@ -570,7 +605,7 @@ int config_parse(struct config *out, const char *text, size_t size,
 	p->out = out;
 	p->limits = limits;
 	err = parse_lines(p, text, size);
-	heap_free(p->vm);
+	config_vm_free(p->vm);
 	heap_free(p);
 	if (err)
 		config_fini(out);
@@ -579,9 +614,20 @@ int config_parse(struct config *out, const char *text, size_t size,
 	return err;
 }
 
+void config_vm_free(struct config_vm *vm)
+{
+	struct config_module *m, *next;
+
+	for (m = vm ? vm->module : NULL; m; m = next) {
+		next = m->next;
+		heap_free(m);
+	}
+	heap_free(vm);
+}
+
 void config_fini(struct config *c)
 {
 	for (unsigned i = 0; i < c->vm_count; i++)
-		heap_free(c->vm[i]);
+		config_vm_free(c->vm[i]);
 	c->vm_count = 0;
 }

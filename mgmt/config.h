@@ -18,6 +18,13 @@
 /* What follows when a VM ends, in libvirt's words. */
 enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
 
+/* A further module of a VM's kernel; the list is in the file's order. */
+struct config_module {
+	struct config_module *next;
+	char name[CONFIG_MODULE_MAX];
+	char arguments[CONFIG_CMDLINE_MAX];	/* "" if none */
+};
+
 struct config_vm {
 	char name[CONFIG_NAME_MAX];
 	uint8_t uuid[16];		/* as given, or made from the host's name and this one */
@@ -25,6 +32,7 @@ struct config_vm {
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
 	char kernel[CONFIG_MODULE_MAX];
 	char initrd[CONFIG_MODULE_MAX];	/* "" if none */
+	struct config_module *module;	/* behind the initrd; any number */
 	char cmdline[CONFIG_CMDLINE_MAX];
 	bool autostart;
 	/* destroy, restart, destroy if not given */
@@ -63,7 +71,8 @@ struct config_limits {
  * text; -ENOMEM. */
 int config_parse(struct config *out, const char *text, size_t size,
 		 const struct config_limits *limits) must_check;
-/* Frees what config_parse allocated. */
+/* Frees what config_parse allocated; one VM of it. */
 void config_fini(struct config *c);
+void config_vm_free(struct config_vm *vm);
 
 const char *config_action_name(enum config_action a);	/* "destroy" ... */

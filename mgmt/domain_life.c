@@ -18,6 +18,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
+#include "vmm/load.h"
 
 #define SECOND			1000000000ul
 #define MINUTE			(60 * SECOND)	/* the longest delay, and what forgives a restart */
@@ -73,22 +74,20 @@ static int check_memory(struct domain *d, struct mgmt_error *err)
 	return 0;
 }
 
-static int find_images(struct domain *d, struct vm_image *image, struct mgmt_error *err)
+static int load(struct domain *d, struct vm *vm, struct mgmt_error *err)
 {
-	const struct config_vm *c = d->config;
+	struct load_image image;
+	char why[192] = "";
+	int e = domain_image_get(d->config, &image, err);
 
-	image->cmdline = c->cmdline;
-	if (!mgmt_module(c->kernel, &image->kernel, &image->kernel_size))
-		return error_set(
-			err, -ENOENT,
-			"domain '%s': there is no module '%s' for its kernel: add it to the image",
-			c->name, c->kernel);
-	if (c->initrd[0] && !mgmt_module(c->initrd, &image->initrd, &image->initrd_size))
-		return error_set(
-			err, -ENOENT,
-			"domain '%s': there is no module '%s' for its initrd: add it to the image",
-			c->name, c->initrd);
-	return 0;
+	if (e)
+		return e;
+	e = vm_load_image(vm, &image, why, sizeof(why));
+	domain_image_put(&image);
+	if (e)
+		error_set(err, e, "domain '%s': %s", d->config->name,
+			  why[0] ? why : "its kernel cannot be loaded: see 'dmesg'");
+	return e;
 }
 
 static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
@@ -98,12 +97,8 @@ static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
 		.vcpus = c->vcpus, .memory = c->memory, .debug_exit = c->debug_exit,
 		.arg = d, .stopped = vm_stopped, .console_put = put, .console_get = get,
 	};
-	struct vm_image image = { 0 };
-	char why[192] = "";
-	int e = find_images(d, &image, err);
+	int e;
 
-	if (e)
-		return e;
 	if (console_prepare(&d->console))
 		return error_set(err, -ENOMEM,
 				 "domain '%s': no memory for its console: end another one",
@@ -115,11 +110,7 @@ static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
 		return error_set(err, e, "domain '%s': the virtual machine cannot be made (%s): %s",
 				 c->name, format_errno(e),
 				 e == -ENOMEM ? "end another one" : "see 'dmesg'");
-	e = vm_load_image(*out, &image, why, sizeof(why));
-	if (e)
-		error_set(err, e, "domain '%s': %s", c->name,
-			  why[0] ? why : "its kernel cannot be loaded: see 'dmesg'");
-	return e;
+	return load(d, *out, err);
 }
 
 /* The vm goes, whatever it has come to; nobody waits for it. */

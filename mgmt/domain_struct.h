@@ -86,6 +86,13 @@ void domain_work(struct domain *d);
 /* When domain_work() has something to do without a note. No lock. */
 uint64_t domain_due_ns(const struct domain *d);
 
+/* --- domain_image.c */
+struct load_image;
+/* Kernel and modules from the boot loader's; what it allocates the other frees. */
+int domain_image_get(const struct config_vm *c, struct load_image *out,
+		     struct mgmt_error *err) must_check;
+void domain_image_put(struct load_image *image);
+
 /* --- mgmt.c */
 /* A module that the boot loader brought; false if there is none of that name. */
 bool mgmt_module(const char *name, const void **data, size_t *size);

@@ -188,18 +188,19 @@ static bool has_module(void *arg, const char *name)
 
 static int check_vm(void *arg, const struct config_vm *vm, char *why, size_t why_size)
 {
-	struct load_image image = { .cmdline = vm->cmdline };
-	const void *data = NULL;
+	struct load_image image;
+	struct mgmt_error err;
 	const char *kind;
+	int e = domain_image_get(vm, &image, &err);
 
 	(void)arg;
-	(void)mgmt_module(vm->kernel, &data, &image.kernel_size);
-	image.kernel = data;
-	data = NULL;
-	if (vm->initrd[0])
-		(void)mgmt_module(vm->initrd, &data, &image.initrd_size);
-	image.initrd = data;
-	return load_check(&image, vm->memory, &kind, why, why_size);
+	if (e) {
+		str_copy(why, err.message, why_size);
+		return e;
+	}
+	e = load_check(&image, vm->memory, &kind, why, why_size);
+	domain_image_put(&image);
+	return e;
 }
 
 static void log_config_errors(const struct config *c)

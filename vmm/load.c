@@ -104,27 +104,30 @@ int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t fil
 	return 0;
 }
 
-int load_place_initrd(struct load_plan *p, uint64_t limit, bool high)
+uint64_t load_next_module(const struct load_plan *p, const struct load_module *m, uint64_t at)
 {
-	uint64_t size = ALIGN_UP((uint64_t)p->image->initrd_size, PAGE_SIZE);
-	uint64_t from = ALIGN_UP(MAX(p->end, LOAD_HIGH_START), PAGE_SIZE);
-	uint64_t to = ALIGN_DOWN(MIN(limit, load_ram_end(p->machine)), PAGE_SIZE);
-
-	if (!p->image->initrd)
-		return 0;
-	if (to < from || to - from < size)
-		return load_refuse(
-			p, -E2BIG,
-			"the initrd of %zu bytes does not fit: %lu bytes are left beside the kernel",
-			p->image->initrd_size, to < from ? 0 : to - from);
-	p->initrd = high ? to - size : from;
-	return 0;
+	return at + ALIGN_UP((uint64_t)m->size, p->modules_align);
 }
 
-int load_write_cmdline(const struct load_plan *p, uint64_t at)
+int load_place_modules(struct load_plan *p, uint64_t limit, unsigned align, bool high)
 {
-	return gmem_write(p->machine->gmem, GPA(at), p->image->cmdline,
-			  strlen(p->image->cmdline) + 1);
+	uint64_t from = ALIGN_UP(MAX(p->end, LOAD_HIGH_START), PAGE_SIZE), size = 0;
+	uint64_t to = ALIGN_DOWN(MIN(limit, load_ram_end(p->machine)), PAGE_SIZE);
+
+	p->modules_align = align;
+	for (unsigned i = 0; i < p->image->module_count; i++)
+		size = load_next_module(p, &p->image->module[i], size);
+	if (!p->image->module_count)
+		return 0;
+	if (to < from || to - from < size)
+		return load_refuse(p, -E2BIG,
+				   "the %s of %lu bytes %s not fit: %lu bytes are left beside the kernel",
+				   p->image->module_count > 1 ? "modules" : "initrd", size,
+				   p->image->module_count > 1 ? "do" : "does",
+				   to < from ? 0 : to - from);
+	p->modules_size = size;
+	p->modules = high ? ALIGN_DOWN(to - size, PAGE_SIZE) : from;
+	return 0;
 }
 
 static int plan(struct load_plan *p, const struct load_kind **kind)
@@ -150,13 +153,18 @@ static int plan(struct load_plan *p, const struct load_kind **kind)
 static int commit(const struct load_plan *p)
 {
 	struct gmem *g = p->machine->gmem;
+	uint64_t at = p->modules;
 	int err = 0;
 
 	for (unsigned i = 0; i < p->segment_count && !err; i++)
 		err = gmem_write(g, GPA(p->segment[i].at), p->segment[i].data,
 				 p->segment[i].file_size);
-	if (!err && p->image->initrd)
-		err = gmem_write(g, GPA(p->initrd), p->image->initrd, p->image->initrd_size);
+	for (unsigned i = 0; i < p->image->module_count && !err; i++) {
+		const struct load_module *m = &p->image->module[i];
+
+		err = gmem_write(g, GPA(at), m->data, m->size);
+		at = load_next_module(p, m, at);
+	}
 	return err;
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Contract: direct boot of kernels: Linux bzImage (64-bit boot protocol), PVH ELF
- * (XEN_ELFNOTE_PHYS32_ENTRY), multiboot1 ELF, told apart by content. A loader plans first (pure:
- * checks the image against the memory there is), then writes guest memory, then says in struct
- * load_entry how the boot vCPU starts. All input is hostile.
+ * (XEN_ELFNOTE_PHYS32_ENTRY), multiboot1 ELF, told apart by content, with any number of modules. A
+ * loader plans first (pure: checks the image against the memory there is), then writes guest
+ * memory, then says in struct load_entry how the boot vCPU starts. All input is hostile.
  * Sources: Linux, "The Linux/x86 Boot Protocol"; Multiboot Specification 0.6.96; Xen, "x86/HVM
  * direct boot ABI".
  */
@@ -12,12 +12,20 @@
 #include "vmm/gmem.h"
 #include "vmm/regs.h"
 
+struct load_module {
+	const uint8_t *data;
+	size_t size;
+	const char *name, *arguments;	/* a boot protocol tells both, or neither */
+};
+
+/* Pointers to what lives as long as the call, or, in a vm, as long as that. No text is NULL. */
 struct load_image {
 	const uint8_t *kernel;
 	size_t kernel_size;
-	const uint8_t *initrd;		/* NULL if none */
-	size_t initrd_size;
+	const char *name;		/* goes before the command line where a protocol wants it */
 	const char *cmdline;
+	const struct load_module *module;	/* an initrd is the first of them */
+	unsigned module_count;
 };
 
 /*

@@ -2,8 +2,9 @@
 /*
  * Linux's bzImage by the 64-bit boot protocol: the kernel proper goes to its preferred address, the
  * zero page (boot_params) with the setup header, memory map, initrd and command line to low memory;
- * the vCPU starts in long mode, identity-mapped, at +0x200 with RSI at the zero page. Source:
- * Linux, "The Linux/x86 Boot Protocol"; "Zero Page".
+ * the vCPU starts in long mode, identity-mapped, at +0x200 with RSI at the zero page. Several
+ * modules are one initrd in pieces, as GRUB's `initrd` takes them.
+ * Source: Linux, "The Linux/x86 Boot Protocol"; "Zero Page".
  */
 #include "vmm/load_plan.h"
 
@@ -18,6 +19,12 @@
 #define XLF_KERNEL_64	1
 #define LOADER_UNKNOWN	0xff
 #define ENTRY_64	0x200
+#define INITRD_ALIGN	4		/* of the archives that make up an initrd */
+
+/* The block: page tables, then these. */
+#define PARAMS		(6 * PAGE_SIZE)
+#define GDT		(PARAMS + PAGE_SIZE)
+#define CMDLINE		(GDT + 4 * sizeof(uint64_t))
 
 struct setup_header {
 	uint8_t setup_sects;
@@ -121,7 +128,8 @@ static int linux_plan(struct load_plan *p)
 	if (err)
 		return err;
 	p->entry = h.pref_address + ENTRY_64;
-	return load_place_initrd(p, h.initrd_addr_max + 1ul, true);
+	err = load_place_modules(p, h.initrd_addr_max + 1ul, INITRD_ALIGN, true);
+	return err ?: load_block_place(p, CMDLINE + strlen(p->image->cmdline) + 1);
 }
 
 static void fill_params(const struct load_plan *p, struct boot_params *b)
@@ -134,9 +142,9 @@ static void fill_params(const struct load_plan *p, struct boot_params *b)
 	 * as it is known. */
 	memcpy(&b->header, p->image->kernel + HEADER, MIN(known, sizeof(b->header)));
 	b->header.type_of_loader = LOADER_UNKNOWN;
-	b->header.cmd_line_ptr = LOAD_CMDLINE;
-	b->header.ramdisk_image = (uint32_t)p->initrd;
-	b->header.ramdisk_size = p->image->initrd ? (uint32_t)p->image->initrd_size : 0;
+	b->header.cmd_line_ptr = (uint32_t)(p->block + CMDLINE);
+	b->header.ramdisk_image = (uint32_t)p->modules;
+	b->header.ramdisk_size = (uint32_t)p->modules_size;
 	b->header.setup_data = 0;
 	b->acpi_rsdp_addr = p->machine->rsdp.v;
 	b->e820_count = (uint8_t)n;
@@ -145,50 +153,45 @@ static void fill_params(const struct load_plan *p, struct boot_params *b)
 }
 
 /* 4G identity by 2M pages: PML4, PDPT, four directories. */
-static int write_tables(struct gmem *g)
+static void put_tables(struct load_block *b)
 {
-	uint64_t table[512] = { (LOAD_TABLES + PAGE_SIZE) | 3 };
-	int err = gmem_write(g, GPA(LOAD_TABLES), table, sizeof(table));
+	uint64_t at = b->at, table[512] = { (at + PAGE_SIZE) | 3 };
 
+	load_block_put(b, table, sizeof(table), 1);
 	for (unsigned i = 0; i < 4; i++)
-		table[i] = (LOAD_TABLES + (2 + i) * PAGE_SIZE) | 3;
-	if (!err)
-		err = gmem_write(g, GPA(LOAD_TABLES + PAGE_SIZE), table, sizeof(table));
-	for (uint64_t d = 0; d < 4 && !err; d++) {
+		table[i] = (at + (2 + i) * PAGE_SIZE) | 3;
+	load_block_put(b, table, sizeof(table), 1);
+	for (uint64_t d = 0; d < 4; d++) {
 		for (uint64_t i = 0; i < 512; i++)
 			table[i] = (d << 30) | (i << 21) | 0x83;
-		err = gmem_write(g, GPA(LOAD_TABLES + (2 + d) * PAGE_SIZE), table, sizeof(table));
+		load_block_put(b, table, sizeof(table), 1);
 	}
-	return err;
 }
 
-static int write_params(const struct load_plan *p)
+static void put_params(const struct load_plan *p, struct load_block *b)
 {
-	struct boot_params b = { 0 };
+	struct boot_params params = { 0 };
 
-	fill_params(p, &b);
-	return gmem_write(p->machine->gmem, GPA(LOAD_INFO), &b, sizeof(b));
+	fill_params(p, &params);
+	load_block_put(b, &params, sizeof(params), 1);
 }
 
 static int linux_commit(const struct load_plan *p, struct load_entry *out)
 {
 	/* The protocol names the selectors: 0x10 code, 0x18 data. */
 	static const uint64_t gdt[] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
-	struct gmem *g = p->machine->gmem;
-	int err = write_params(p);
+	struct load_block b = { .gmem = p->machine->gmem, .at = p->block };
 
-	if (!err)
-		err = load_write_cmdline(p, LOAD_CMDLINE);
-	if (!err)
-		err = write_tables(g);
-	if (!err)
-		err = gmem_write(g, GPA(LOAD_GDT), gdt, sizeof(gdt));
+	put_tables(&b);
+	put_params(p, &b);
+	load_block_put(&b, gdt, sizeof(gdt), 1);
+	load_block_text(&b, "", p->image->cmdline);
 	out->start = LOAD_START_LINUX64;
-	out->rsi = LOAD_INFO;
-	out->cr3 = GPA(LOAD_TABLES);
-	out->gdt = GPA(LOAD_GDT);
+	out->rsi = p->block + PARAMS;
+	out->cr3 = GPA(p->block);
+	out->gdt = GPA(p->block + GDT);
 	out->gdt_size = sizeof(gdt);
-	return err;
+	return b.err;
 }
 
 const struct load_kind load_linux = { "Linux bzImage", linux_is, linux_plan, linux_commit };

@@ -2,9 +2,9 @@
 /*
  * Multiboot, version 1: a header in the first 8 KiB of an ELF file (of either class) or, with the
  * address fields, of any file. The kernel starts in 32-bit protected mode with EAX the magic and
- * EBX the information; `initrd` is its first module, right behind it.
- * Source: Multiboot
- * Specification 0.6.96.
+ * EBX the information; its modules lie right behind it. As with QEMU and the first GRUB, command
+ * lines begin with the name of what they are for.
+ * Source: Multiboot Specification 0.6.96.
  */
 #include "vmm/load_plan.h"
 
@@ -49,13 +49,6 @@ struct map_entry {
 	uint32_t type;
 } packed;
 
-struct block {
-	struct info info;
-	struct module module;
-	struct map_entry map[LOAD_MAP_MAX];
-	char loader[8], module_name[8];
-};
-
 /* Finds the header; its offset in the file, or a negative number. Fields behind the checksum are 0
  * if the file ends there. */
 static int find_header(const struct load_image *image, struct header *h)
@@ -97,27 +90,59 @@ static int plan_addresses(struct load_plan *p, const struct header *h, unsigned 
 	return load_add(p, h->load_addr, p->image->kernel + offset, size, MAX(size, bss));
 }
 
-static bool blocks_free(const struct load_plan *p, uint64_t start, uint64_t end)
+static void put_modules(const struct load_plan *p, struct load_block *b, struct info *info)
 {
-	for (unsigned i = 0; i < p->segment_count; i++)
-		if (p->segment[i].at < end && start < p->segment[i].at + p->segment[i].size)
-			return false;
-	return true;
+	unsigned count = p->image->module_count;
+	uint64_t at = p->modules, entry = load_block_room(b, count * sizeof(struct module), 4);
+
+	info->mods_count = count;
+	info->mods_addr = (uint32_t)entry;
+	for (unsigned i = 0; i < count; i++, entry += sizeof(struct module)) {
+		const struct load_module *m = &p->image->module[i];
+		struct module told = {
+			.start = (uint32_t)at, .end = (uint32_t)(at + m->size),
+			.string = (uint32_t)load_block_text(b, m->name, m->arguments),
+		};
+
+		load_block_set(b, entry, &told, sizeof(told));
+		at = load_next_module(p, m, at);
+	}
 }
 
-/* The information blocks: in the first 64 KiB, or where the kernel leaves room below 640K. */
-static int place_blocks(struct load_plan *p)
+static void put_map(const struct load_plan *p, struct load_block *b, struct info *info)
 {
-	for (p->blocks = 0; p->blocks + LOAD_TABLES < LOAD_LOW_END; p->blocks += 0x8000)
-		if (blocks_free(p, p->blocks + LOAD_INFO,
-				p->blocks + LOAD_CMDLINE + LOAD_CMDLINE_MAX))
-			return 0;
-	return load_refuse(p, -E2BIG, "the multiboot kernel fills all memory below 640 KiB");
+	struct load_region map[LOAD_MAP_MAX];
+	unsigned n = load_map(p->machine, map);
+
+	info->mmap_length = (uint32_t)(n * sizeof(struct map_entry));
+	info->mmap_addr = (uint32_t)load_block_room(b, info->mmap_length, 4);
+	for (unsigned i = 0; i < n; i++) {
+		struct map_entry e = { sizeof(e) - 4, map[i].base, map[i].size, map[i].type };
+
+		load_block_set(b, info->mmap_addr + i * sizeof(e), &e, sizeof(e));
+	}
+}
+
+static void put_info(const struct load_plan *p, struct load_block *b)
+{
+	uint64_t at = load_block_room(b, sizeof(struct info), 4);
+	struct info info = {
+		.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MAP | INFO_LOADER,
+		.mem_lower = LOAD_LOW_END / KIB,
+		.mem_upper = (uint32_t)((load_ram_end(p->machine) - LOAD_HIGH_START) / KIB),
+	};
+
+	put_modules(p, b, &info);
+	put_map(p, b, &info);
+	info.loader_name = (uint32_t)load_block_text(b, "Keel", "");
+	info.cmdline = (uint32_t)load_block_text(b, p->image->name, p->image->cmdline);
+	load_block_set(b, at, &info, sizeof(info));
 }
 
 static int multiboot_plan(struct load_plan *p)
 {
 	struct header h;
+	struct load_block size = { 0 };
 	int at = find_header(p->image, &h), err;
 
 	if (at < 0)
@@ -142,47 +167,20 @@ static int multiboot_plan(struct load_plan *p)
 				  "the multiboot kernel's entry point 0x%lx is not in memory",
 				  p->entry);
 	if (!err)
-		err = place_blocks(p);
-	return err ?: load_place_initrd(p, 4 * GIB, false);
+		err = load_place_modules(p, 4 * GIB, PAGE_SIZE, false);
+	put_info(p, &size);
+	return err ?: load_block_place(p, size.at);
 }
 
 static int multiboot_commit(const struct load_plan *p, struct load_entry *out)
 {
-	uint32_t base = (uint32_t)(LOAD_INFO + p->blocks),
-		 cmdline = (uint32_t)(LOAD_CMDLINE + p->blocks);
-	struct load_region map[LOAD_MAP_MAX];
-	unsigned n = load_map(p->machine, map);
-	struct block b = { .loader = "Keel",
-			   .module_name = "initrd",
-			   .info = {
-				   .flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MAP |
-					    INFO_LOADER,
-				   .mem_lower = LOAD_LOW_END / KIB,
-				   .mem_upper =
-					   (uint32_t)((load_ram_end(p->machine) - LOAD_HIGH_START) /
-						      KIB),
-				   .cmdline = cmdline,
-				   .mods_addr = base + offsetof(struct block, module),
-				   .mmap_length = (uint32_t)(n * sizeof(struct map_entry)),
-				   .mmap_addr = base + offsetof(struct block, map),
-				   .loader_name = base + offsetof(struct block, loader),
-			   } };
-	int err;
+	struct load_block b = { .gmem = p->machine->gmem, .at = p->block };
 
-	if (p->image->initrd) {
-		b.info.mods_count = 1;
-		b.module = (struct module){ (uint32_t)p->initrd,
-					    (uint32_t)(p->initrd + p->image->initrd_size),
-					    base + offsetof(struct block, module_name), 0 };
-	}
-	for (unsigned i = 0; i < n; i++)
-		b.map[i] = (struct map_entry){ sizeof(struct map_entry) - 4, map[i].base,
-					       map[i].size, map[i].type };
+	put_info(p, &b);
 	out->start = LOAD_START_PROTECTED32;
 	out->rax = LOADER_MAGIC;
-	out->rbx = base;
-	err = gmem_write(p->machine->gmem, GPA(base), &b, sizeof(b));
-	return err ?: load_write_cmdline(p, cmdline);
+	out->rbx = p->block;
+	return b.err;
 }
 
 const struct load_kind load_multiboot = { "multiboot ELF", multiboot_is, multiboot_plan,

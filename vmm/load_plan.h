@@ -14,13 +14,10 @@
 #define LOAD_LOW_END		0xa0000ul	/* end of RAM below the hole */
 #define LOAD_HIGH_START		0x100000ul
 
-/* Where the loaders put their own blocks in low memory. */
-#define LOAD_GDT		0x1000ul
-#define LOAD_INFO 0x2000ul /* boot_params, start info or multiboot info: one page */
-#define LOAD_CMDLINE		0x3000ul
 #define LOAD_CMDLINE_MAX	0x4000ul
-#define LOAD_TABLES		0x9000ul	/* page tables: 6 pages */
-#define LOAD_BLOCKS_END		0xf000ul
+
+/* Loaders' own blocks in low memory begin here: see load_block.c. */
+#define LOAD_BLOCKS		0x1000ul
 
 struct load_segment {
 	uint64_t at;
@@ -36,8 +33,10 @@ struct load_plan {
 	uint64_t file_bytes;		/* that all segments take from the file */
 	uint64_t entry;
 	uint64_t end;			/* of what the kernel occupies above 1M */
-	uint64_t initrd;		/* where it goes; 0 without one */
-	uint64_t blocks;		/* multiboot: offset added to LOAD_INFO and LOAD_CMDLINE */
+	uint64_t modules;		/* where the first one goes; 0 without any */
+	uint64_t modules_size;		/* of all, each padded to modules_align */
+	unsigned modules_align;
+	uint64_t block;			/* where the loader's block goes */
 	char *why;
 	size_t why_size;
 };
@@ -76,11 +75,37 @@ uint64_t load_ram_end(const struct load_machine *m);
  */
 int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size,
 	     uint64_t size) must_check;
-/* Puts the initrd on page boundaries: as high as it goes below `limit`, or right behind the kernel.
+/*
+ * Places the modules one behind the other, each on a multiple of `align`, the first on a page: as
+ * high as they go below `limit`, or right behind the kernel.
  */
-int load_place_initrd(struct load_plan *p, uint64_t limit, bool high) must_check;
-/* Writes the command line to `at`. */
-int load_write_cmdline(const struct load_plan *p, uint64_t at) must_check;
+int load_place_modules(struct load_plan *p, uint64_t limit, unsigned align, bool high) must_check;
+/* Where the module behind the one at `at` goes. */
+uint64_t load_next_module(const struct load_plan *p, const struct load_module *m, uint64_t at);
+
+/*
+ * load_block.c: what a loader tells its kernel, in one piece of guest memory. It is built twice by
+ * the same code: for its size, without a gmem, in the plan, and to be written in the commit. Puts
+ * begin on multiples of `align`, a power of two up to 16; errors stick.
+ */
+struct load_block {
+	struct gmem *gmem;		/* NULL: only counted */
+	uint64_t at;
+	int err;
+};
+
+/* Room in the block; its address. */
+uint64_t load_block_room(struct load_block *b, size_t n, unsigned align);
+/* Writes into such room. */
+void load_block_set(struct load_block *b, uint64_t at, const void *data, size_t n);
+uint64_t load_block_put(struct load_block *b, const void *data, size_t n, unsigned align);
+/* "NAME ARGUMENTS", with its NUL; one of them may be "". */
+uint64_t load_block_text(struct load_block *b, const char *name, const char *arguments);
+/*
+ * Finds p->block, for `size` bytes from a page's start: in low memory, else behind kernel and
+ * modules.
+ */
+int load_block_place(struct load_plan *p, uint64_t size) must_check;
 
 /* load_elf.c: either class, x86. */
 bool elf_is(const struct load_image *image);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * PVH: an ELF kernel whose note names a 32-bit entry point; EBX tells it hvm_start_info, version 1,
- * with memory map and RSDP.
+ * with memory map, RSDP and modules; a module's command line are its arguments alone.
  * Source: Xen, "x86/HVM direct boot ABI".
  */
 #include "vmm/load_plan.h"
@@ -26,12 +26,6 @@ struct start_info {
 	uint32_t map_count, reserved;
 };
 
-struct block {
-	struct start_info info;
-	struct start_module module;
-	struct start_region map[LOAD_MAP_MAX];
-};
-
 /* A file with too much to look through is taken for one, so that the plan tells why not. */
 static bool pvh_is(const struct load_image *image)
 {
@@ -40,8 +34,48 @@ static bool pvh_is(const struct load_image *image)
 	return elf_xen_note(image, NOTE_PHYS32_ENTRY, &entry) != -ENOENT;
 }
 
+static void put_modules(const struct load_plan *p, struct load_block *b, struct start_info *info)
+{
+	unsigned count = p->image->module_count;
+	uint64_t at = p->modules;
+	uint64_t entry = load_block_room(b, count * sizeof(struct start_module), 8);
+
+	info->module_count = count;
+	info->modules = count ? entry : 0;
+	for (unsigned i = 0; i < count; i++, entry += sizeof(struct start_module)) {
+		const struct load_module *m = &p->image->module[i];
+		struct start_module told = { .start = at, .size = m->size };
+
+		if (m->arguments[0])
+			told.cmdline = load_block_text(b, "", m->arguments);
+		load_block_set(b, entry, &told, sizeof(told));
+		at = load_next_module(p, m, at);
+	}
+}
+
+static void put_info(const struct load_plan *p, struct load_block *b)
+{
+	struct load_region map[LOAD_MAP_MAX];
+	uint64_t at = load_block_room(b, sizeof(struct start_info), 8);
+	struct start_info info = {
+		.magic = START_MAGIC, .version = 1, .rsdp = p->machine->rsdp.v,
+		.map_count = load_map(p->machine, map),
+	};
+
+	put_modules(p, b, &info);
+	info.map = load_block_room(b, info.map_count * sizeof(struct start_region), 8);
+	for (unsigned i = 0; i < info.map_count; i++) {
+		struct start_region r = { map[i].base, map[i].size, map[i].type, 0 };
+
+		load_block_set(b, info.map + i * sizeof(r), &r, sizeof(r));
+	}
+	info.cmdline = load_block_text(b, "", p->image->cmdline);
+	load_block_set(b, at, &info, sizeof(info));
+}
+
 static int pvh_plan(struct load_plan *p)
 {
+	struct load_block size = { 0 };
 	int err = elf_plan(p);
 
 	if (err)
@@ -49,41 +83,22 @@ static int pvh_plan(struct load_plan *p)
 	err = elf_xen_note(p->image, NOTE_PHYS32_ENTRY, &p->entry);
 	if (err == -E2BIG)
 		return load_refuse(p, -EINVAL, "the kernel's ELF file has too many notes");
-	for (unsigned i = 0; i < p->segment_count; i++)
-		if (p->segment[i].at < LOAD_BLOCKS_END)
-			return load_refuse(p, -EINVAL, "the PVH kernel wants memory below 0x%lx",
-					   LOAD_BLOCKS_END);
 	if (err || !load_is_ram(p->machine, p->entry, 1))
 		return load_refuse(p, -EINVAL,
 				   "the PVH kernel's entry point 0x%lx is not in memory", p->entry);
-	return load_place_initrd(p, 4 * GIB, true);
+	put_info(p, &size);
+	err = load_place_modules(p, 4 * GIB, PAGE_SIZE, true);
+	return err ?: load_block_place(p, size.at);
 }
 
 static int pvh_commit(const struct load_plan *p, struct load_entry *out)
 {
-	struct load_region map[LOAD_MAP_MAX];
-	struct block b = { .info = {
-				   .magic = START_MAGIC,
-				   .version = 1,
-				   .cmdline = LOAD_CMDLINE,
-				   .rsdp = p->machine->rsdp.v,
-				   .map = LOAD_INFO + offsetof(struct block, map),
-				   .map_count = load_map(p->machine, map),
-			   } };
-	int err;
+	struct load_block b = { .gmem = p->machine->gmem, .at = p->block };
 
-	if (p->image->initrd) {
-		b.info.module_count = 1;
-		b.info.modules = LOAD_INFO + offsetof(struct block, module);
-		b.module =
-			(struct start_module){ .start = p->initrd, .size = p->image->initrd_size };
-	}
-	for (unsigned i = 0; i < b.info.map_count; i++)
-		b.map[i] = (struct start_region){ map[i].base, map[i].size, map[i].type, 0 };
+	put_info(p, &b);
 	out->start = LOAD_START_PROTECTED32;
-	out->rbx = LOAD_INFO;
-	err = gmem_write(p->machine->gmem, GPA(LOAD_INFO), &b, sizeof(b));
-	return err ?: load_write_cmdline(p, LOAD_CMDLINE);
+	out->rbx = p->block;
+	return b.err;
 }
 
 const struct load_kind load_pvh = { "PVH ELF", pvh_is, pvh_plan, pvh_commit };

@@ -18,6 +18,8 @@
 #include "vmm/gmem.h"
 #include "vmm/vcpu.h"
 
+struct load_image;
+
 #define VM_NAME_MAX	64
 #define VM_VCPU_MAX	64
 #define VM_VDEV_MAX	32
@@ -49,14 +51,6 @@ struct vm_config {
 	 */
 	size_t (*console_put)(void *arg, const void *data, size_t n);
 	size_t (*console_get)(void *arg, void *data, size_t n);
-};
-
-struct vm_image {			/* host pointers into modules, kept while the vm lives */
-	const void *kernel;
-	size_t kernel_size;
-	const void *initrd;		/* NULL if none */
-	size_t initrd_size;
-	const char *cmdline;
 };
 
 /* Numbers for domstats. */
@@ -116,7 +110,7 @@ int vm_create(const struct vm_config *config, struct vm **out) must_check;	/* on
  * Loads the image into guest memory and sets the boot vCPU's registers (vmm/load.h). -EINVAL and a
  * line in `why`.
  */
-int vm_load_image(struct vm *vm, const struct vm_image *image, char *why,
+int vm_load_image(struct vm *vm, const struct load_image *image, char *why,
 		  size_t why_size) must_check;
 int vm_start(struct vm *vm) must_check;
 int vm_pause(struct vm *vm) must_check;		/* waits until every vCPU is parked */

@@ -51,13 +51,8 @@ static void set_entry(struct vcpu *vcpu, const struct load_entry *e)
 	vlapic_firmware_state(vcpu);
 }
 
-int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t why_size)
+int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size_t why_size)
 {
-	struct load_image in = {
-		.kernel = image->kernel, .kernel_size = image->kernel_size,
-		.initrd = image->initrd, .initrd_size = image->initrd_size,
-		.cmdline = image->cmdline,
-	};
 	uint64_t low = MIN(vm->config.memory, MACHINE_LOW_MAX);
 	struct load_machine m = {
 		.gmem = &vm->gmem, .ram_low_end = low, .ram_high_size = vm->config.memory - low,
@@ -72,7 +67,7 @@ int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t
 		format(why, why_size, "the ACPI tables cannot be written: %s", format_errno(err));
 		return err;
 	}
-	err = load_image(&in, &m, &entry, why, why_size);
+	err = load_image(image, &m, &entry, why, why_size);
 	if (err)
 		return err;
 	set_entry(vm->vcpu[0], &entry);

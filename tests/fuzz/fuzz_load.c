@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/load.c vmm/load_elf.c vmm/load_linux.c vmm/load_pvh.c vmm/load_multiboot.c
- * lib/format.c */
+/* links: vmm/load*.c lib/format.c */
 /*
  * Any bytes as a kernel: nothing is written outside the RAM there is, and every refusal has a
  * reason.
@@ -29,9 +28,14 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	struct load_image image = { .kernel = data, .kernel_size = size, .cmdline = "a b",
-				    .initrd = data, .initrd_size = size };
-	struct load_machine m = { .ram_low_end = RAM, .acpi = GPA(RAM - 4096), .acpi_size = 4096 };
+	const struct load_module module[] = { { data, size, "rd", "" }, { data, size / 2, "m", "c" } };
+	struct load_image image = { .kernel = data, .kernel_size = size, .name = "k",
+				    .cmdline = "a b", .module = module,
+				    .module_count = size % 3 };
+	static struct gmem gmem;
+	struct load_machine m = {
+		.gmem = &gmem, .ram_low_end = RAM, .acpi = GPA(RAM - 4096), .acpi_size = 4096,
+	};
 	struct load_entry e;
 	char why[128] = "";
 

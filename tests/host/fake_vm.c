@@ -69,7 +69,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	return 0;
 }
 
-int vm_load_image(struct vm *vm, const struct vm_image *image, char *why, size_t why_size)
+int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size_t why_size)
 {
 	int e = once(&fake.fail_load);
 

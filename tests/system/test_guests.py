@@ -11,7 +11,7 @@ from keel import LINUX, ROOT, fields, guest_elf, vm
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
-SPECIAL = ("bench", "die", "power", "spin", "ticker")
+SPECIAL = ("bench", "die", "modules", "power", "spin", "ticker")
 # Told to their owners; out of here as they are mended.
 PENDING = ()
 CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
@@ -45,6 +45,29 @@ def test_guest(start, bed, name):
         said = keel.settle(1)
     assert exit_code(keel, name) == 1, said
     assert "FAIL" not in said, said
+    keel.poweroff()
+
+
+@pytest.mark.cost(5)
+def test_modules(start, bed, tmp_path):
+    """A multiboot1 kernel with an initrd and any number of modules, some with arguments."""
+    sizes = {"rd": 5000, **{f"m{i}": 4096 * i + i % 3 for i in range(40)}}
+    for name, size in sizes.items():
+        (tmp_path / name).write_bytes(bytes(i * 7 & 255 for i in range(size)))
+    config = tiny("modules", cmdline="one  two") + "initrd = rd\n" + "".join(
+        f"module = m{i}" + f"  root=/dev/{i} quiet" * (i % 2) + "\n" for i in range(40))
+    keel = start(bed, config=config,
+                 modules={**module("modules"), **{n: tmp_path / n for n in sizes}}).boot()
+    keel.command("start modules")
+    keel.wait_state("modules", "shut off")
+    with keel.console("modules"):
+        said = keel.settle(1)
+    assert exit_code(keel, "modules") == 1, said
+    assert "cmdline 'modules.elf one  two'" in said
+    told = re.findall(r"module '(.*)' size (\d+) sum (\d+)", said)
+    assert told == [(name if name == "rd" or int(name[1:]) % 2 == 0
+                     else f"{name} root=/dev/{name[1:]} quiet", str(size),
+                     str(sum((tmp_path / name).read_bytes()))) for name, size in sizes.items()]
     keel.poweroff()
 
 

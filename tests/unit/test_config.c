@@ -79,6 +79,7 @@ static void one_error(const char *text, unsigned line, const char *word, unsigne
 }
 
 #define GOOD "[vm good]\nkernel = k\nmemory = 64M\n"
+#define GOOD2 "[vm other]\nkernel = k\nmemory = 64M\n"
 
 static void all_keys(void **state)
 {
@@ -194,6 +195,38 @@ static void bad_sections(void **state)
 		  8, "another VM", 1);
 }
 
+/* `module` may stand as often as one likes. */
+static void modules(void **state)
+{
+	static char text[200000];
+	size_t n;
+	unsigned count = 0;
+
+	(void)state;
+	parse(GOOD "module = dom0   root=/dev/ram a;b  ; comment\ninitrd = rd\nmodule = x\n" GOOD2);
+	assert_int_equal(c->error_count, 0);
+	assert_string_equal(c->vm[0]->module->name, "dom0");
+	assert_string_equal(c->vm[0]->module->arguments, "root=/dev/ram a;b");
+	assert_string_equal(c->vm[0]->module->next->name, "x");
+	assert_string_equal(c->vm[0]->module->next->arguments, "");
+	assert_null(c->vm[0]->module->next->next);
+	assert_null(c->vm[1]->module);
+	n = (size_t)sprintf(text, GOOD);
+	for (unsigned i = 0; i < 1000; i++)
+		n += (size_t)sprintf(text + n, "module = m%u %u\n", i, i);
+	parse(text);
+	for (const struct config_module *m = c->vm[0]->module; m; m = m->next, count++)
+		assert_int_equal(atoi(m->arguments), count);
+	assert_int_equal(count, 1000);
+	one_error(GOOD "module = x\nmodule =\n" GOOD2, 5, "names no module", 1);
+	one_error(GOOD "module = x\nmodule = missing a\n" GOOD2, 5, "no module 'missing'", 1);
+	one_error(GOOD "module = x a\033b\n" GOOD2, 4, "control character", 1);
+	n = (size_t)sprintf(text, GOOD "module = m ");
+	memset(text + n, 'x', CONFIG_CMDLINE_MAX);
+	strcpy(text + n + CONFIG_CMDLINE_MAX, "\n" GOOD2);
+	one_error(text, 4, "2048 characters", 1);
+}
+
 static void strange_bytes(void **state)
 {
 	static char text[70000];
@@ -287,6 +320,7 @@ int main(void)
 		cmocka_unit_test(all_keys),	 cmocka_unit_test(defaults),
 		cmocka_unit_test(bad_values),	 cmocka_unit_test(bad_sections),
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
+		cmocka_unit_test(modules),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 	};
 	const struct CMUnitTest *t = tests;

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What a domain's vm is started with: kernel, initrd and further modules, which its configuration
+ * names and the boot loader brought. Thread context; no locks: the configuration is constant.
+ */
+#include "lib/string.h"
+#include "mgmt/domain_struct.h"
+#include "mm/heap.h"
+#include "vmm/load.h"
+
+static int find(const struct config_vm *c, const char *name, const char *what,
+		const uint8_t **data, size_t *size, struct mgmt_error *err)
+{
+	const void *found;
+
+	if (!mgmt_module(name, &found, size))
+		return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for its %s: "
+				 "add it to the image", c->name, name, what);
+	*data = found;
+	return 0;
+}
+
+static unsigned count_modules(const struct config_vm *c)
+{
+	unsigned n = c->initrd[0] != 0;
+
+	for (const struct config_module *m = c->module; m; m = m->next)
+		n++;
+	return n;
+}
+
+static int find_modules(const struct config_vm *c, struct load_module *to, struct mgmt_error *err)
+{
+	int e = 0;
+
+	if (c->initrd[0]) {
+		*to = (struct load_module){ .name = c->initrd, .arguments = "" };
+		e = find(c, c->initrd, "initrd", &to->data, &to->size, err);
+		to++;
+	}
+	for (const struct config_module *m = c->module; m && !e; m = m->next, to++) {
+		*to = (struct load_module){ .name = m->name, .arguments = m->arguments };
+		e = find(c, m->name, "kernel", &to->data, &to->size, err);
+	}
+	return e;
+}
+
+int domain_image_get(const struct config_vm *c, struct load_image *out, struct mgmt_error *err)
+{
+	unsigned count = count_modules(c);
+	struct load_module *m = heap_alloc((count + !count) * sizeof(*m));
+	int e;
+
+	*out = (struct load_image){
+		.name = c->kernel, .cmdline = c->cmdline, .module = m, .module_count = count,
+	};
+	if (!m)
+		return error_set(err, -ENOMEM, "domain '%s': no memory for its modules: end "
+				 "another one", c->name);
+	e = find(c, c->kernel, "kernel", &out->kernel, &out->kernel_size, err);
+	if (!e)
+		e = find_modules(c, m, err);
+	if (e)
+		domain_image_put(out);
+	return e;
+}
+
+void domain_image_put(struct load_image *image)
+{
+	heap_free((void *)image->module);
+	image->module = NULL;
+}
