@@ -37,6 +37,14 @@ enum domain_reason {
 	REASON_COUNT
 };
 
+/* How its guest has ended, since a user's or a policy's last start of it. */
+enum domain_end {
+	END_NONE,
+	END_POWER_OFF, END_RESET, END_EXIT, END_CRASH,	/* by itself */
+	END_DESTROYED,
+	END_FAILED,		/* what should have followed did not start */
+};
+
 const char *domain_state_name(enum domain_state s);	/* "running", "shut off" ... */
 const char *domain_reason_name(enum domain_reason r);	/* "booted" ... */
 
@@ -93,6 +101,12 @@ struct domain_info {
 	uint64_t overhead;		/* bytes that Keel spends on it beyond that */
 	bool autostart;
 	enum config_action on_poweroff, on_reboot, on_crash;
+	/*
+	 * It has ended and does not start again by itself: shut off, or preserved. `end` says how
+	 * (END_NONE: it never ran).
+	 */
+	bool ended;
+	enum domain_end end;
 	bool has_exit_code;		/* it ended by a debug exit */
 	uint32_t exit_code;
 	char crash[DOMAIN_CRASH_MAX];	/* why it crashed last; "" if it did not */

@@ -140,6 +140,7 @@ int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt
 	__atomic_fetch_and(&d->pending, ~(uint32_t)NOTE_STOPPED, __ATOMIC_ACQ_REL);
 	d->vm = vm;
 	d->reboot_asked = d->halted = d->has_exit_code = false;
+	d->end = END_NONE;
 	d->crash[0] = 0;
 	console_bind(&d->console, vm);
 	e = vm_start(vm);
@@ -172,6 +173,8 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 	d->restart = restart;
 	d->restart_delay_ns = 0;
 	d->end_reason = reason;
+	if (reason == REASON_DESTROYED && d->end == END_NONE)
+		d->end = END_DESTROYED;
 	if (!restart && d->state != DOMAIN_SHUTDOWN)
 		domain_state_set(d, DOMAIN_SHUTDOWN, REASON_USER);
 	if (d->ending) {
@@ -231,6 +234,7 @@ static void after_end(struct domain *d)
 		shut_off(d, d->end_reason);
 	} else if (domain_start_locked(d, REASON_RESTARTED, &err)) {
 		log_error("mgmt: %s", err.message);
+		d->end = END_FAILED;
 		shut_off(d, REASON_FAILED);
 	} else {
 		domain_event(d, EVENT_REBOOTED, "restarted");
@@ -290,17 +294,21 @@ static void note_end(struct domain *d, enum vm_stop why)
 
 	switch (why) {
 	case VM_STOP_POWER_OFF:
+		d->end = END_POWER_OFF;
 		log_info("mgmt: domain '%s' has powered off", name);
 		break;
 	case VM_STOP_RESET:
+		d->end = END_RESET;
 		log_info("mgmt: domain '%s' has reset itself", name);
 		break;
 	case VM_STOP_DEBUG_EXIT:
+		d->end = END_EXIT;
 		d->has_exit_code = true;
 		d->exit_code = d->stop.code;
 		log_info("mgmt: domain '%s' has exited with code %u", name, d->exit_code);
 		break;
 	case VM_STOP_CRASH:
+		d->end = END_CRASH;
 		str_copy(d->crash, d->stop.reason, sizeof(d->crash));
 		log_error("mgmt: domain '%s' has crashed: %s", name, d->crash);
 		domain_event(d, EVENT_CRASHED, "panicked");

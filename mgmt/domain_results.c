@@ -37,6 +37,8 @@ void domain_info_get(struct domain *d, struct domain_info *out)
 	out->state = d->state;
 	out->reason = d->reason;
 	out->busy = d->ending;
+	out->ended = !d->ending && (d->state == DOMAIN_SHUTOFF || d->halted);
+	out->end = d->end;
 	out->has_exit_code = d->has_exit_code;
 	out->exit_code = d->exit_code;
 	str_copy(out->crash, d->crash, sizeof(out->crash));

@@ -43,6 +43,7 @@ struct domain {
 	bool reboot_asked;		/* the next power-off is a reboot */
 	bool halted;			/* the vm has ended itself and is preserved */
 	enum domain_reason end_reason;	/* of the state that follows when it is gone */
+	enum domain_end end;		/* of the guest that runs or ran last */
 	bool has_exit_code;
 	uint32_t exit_code;
 	char crash[DOMAIN_CRASH_MAX];

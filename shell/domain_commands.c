@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Commands that change a domain. Verbs return when they are accepted; a person wants to see the
- * end, so destroy and reset wait for it (Ctrl-C stops the waiting, not the verb).
+ * end, so destroy and reset wait for it (Ctrl-C stops the waiting, not the verb), and start does
+ * when asked: a line of `start NAME --wait` for each is a batch.
  */
-#include "kernel/thread.h"
+#include "mgmt/node.h"
 #include "shell/commands.h"
 #include "shell/tty.h"
 
@@ -53,17 +54,81 @@ static int apply(const struct command_args *a,
 	return e;
 }
 
+static int on_domain(const struct command_args *a, int (*fn)(struct domain *d))
+{
+	struct domain *d = commands_domain(a);
+	int e;
+
+	if (!d)
+		return -ENOENT;
+	e = fn(d);
+	domain_put(d);
+	return e;
+}
+
+/* --- start, and waiting for the end */
+
+static int say_end(const struct domain_info *i)
+{
+	switch (i->end) {
+	case END_EXIT:
+		tty_print("Domain '%s' has exited with code %u\n", i->name, i->exit_code);
+		return 0;
+	case END_POWER_OFF:
+		tty_print("Domain '%s' has powered off\n", i->name);
+		return 0;
+	case END_RESET:
+		tty_print("Domain '%s' has reset itself\n", i->name);
+		return 0;
+	case END_CRASH:
+		return command_error(-EIO, "domain '%s' has crashed: %s", i->name, i->crash);
+	case END_DESTROYED:
+		return command_error(-EINTR, "domain '%s' was destroyed", i->name);
+	case END_FAILED:
+	case END_NONE:
+		break;
+	}
+	return command_error(-EIO, "domain '%s' could not be started anew: see 'dmesg'", i->name);
+}
+
+/* Restarts by policy are part of the run: it has ended when nothing follows. */
+static int wait_end(struct domain *d, uint64_t seconds)
+{
+	uint64_t begin = node_uptime_ns();
+	struct domain_info i;
+
+	for (;;) {
+		domain_info_get(d, &i);
+		if (i.ended)
+			return say_end(&i);
+		if (tty_interrupted()) {
+			tty_print("Not waiting any longer; domain '%s' goes on\n", i.name);
+			return -EINTR;
+		}
+		if ((node_uptime_ns() - begin) / 1000000000 >= seconds)
+			return command_error(-ETIMEDOUT, "domain '%s' has not ended within %lu s and "
+					     "goes on: 'destroy' ends it", i.name, seconds);
+		tty_wait_some();
+	}
+}
+
 static int run_start(const struct command_args *a)
 {
-	int e = apply(a, domain_start, false, "started");
+	bool wait = command_flag(a, "wait");
 	struct domain *d;
+	int e;
 
-	if (e || !command_flag(a, "console"))
+	if (command_text(a, "timeout") && !wait)
+		return command_error(-EINVAL, "'--timeout' wants '--wait' beside it");
+	e = apply(a, domain_start, false, "started");
+	if (!e && command_flag(a, "console"))
+		e = on_domain(a, console_command);
+	if (e || !wait)
 		return e;
 	d = commands_domain(a);
 	if (!d)
 		return -ENOENT;
-	e = console_command(d);
+	e = wait_end(d, command_number(a, "timeout", ~0ull));
 	domain_put(d);
 	return e;
 }
@@ -105,20 +170,15 @@ static int run_inject_nmi(const struct command_args *a)
 
 static int run_console(const struct command_args *a)
 {
-	struct domain *d = commands_domain(a);
-	int e;
-
-	if (!d)
-		return -ENOENT;
-	e = console_command(d);
-	domain_put(d);
-	return e;
+	return on_domain(a, console_command);
 }
 
 static const struct option active[] = { OPTION_DOMAIN(WHAT_ACTIVE), OPTION_LAST };
 static const struct option start_options[] = {
 	OPTION_DOMAIN(WHAT_INACTIVE),
 	OPTION_SWITCH("console", "attach to its console when it runs"),
+	OPTION_SWITCH("wait", "wait until it has ended, and say how"),
+	{ "timeout", "seconds to wait at most", OPTION_NUMBER, WHAT_NOTHING, false, false },
 	OPTION_LAST
 };
 
@@ -137,7 +197,9 @@ const struct command domain_commands[] = {
 	{ "shutdown", "ask the guest to shut down",
 	  "Presses the power button. A guest that does not listen goes on: 'destroy' does not ask.",
 	  active, run_shutdown },
-	{ "start", "start a domain that is shut off", NULL, start_options, run_start },
+	{ "start", "start a domain that is shut off",
+	  "With --wait the last line says how it ended; Ctrl-C ends the waiting, not the domain.",
+	  start_options, run_start },
 	{ "suspend", "hold a domain, with its memory and its clock", NULL, active, run_suspend },
 	{ 0 }
 };

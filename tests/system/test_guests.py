@@ -169,3 +169,26 @@ def test_delivery_loops_on_ryzen(start, way):
     keel.command(f"destroy {way}")
     keel.wait_state(way, "shut off")
     keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_batch(start, bed):
+    """One line for each: `start NAME --wait` tells how each ended, without looking again."""
+    names = ("cpuid", "power", "spin")
+    config = "".join((tiny("cpuid"), tiny("power", cmdline="off"), tiny("spin")))
+    keel = start(bed, config=config, modules=module(*names)).boot()
+    keel.send("".join(f"start {name} --wait --timeout {3 if name == 'spin' else 300}\r"
+                      for name in names))
+    keel.expect("Domain 'cpuid' has exited with code 1\r\n")
+    keel.expect("Domain 'power' has powered off\r\n")
+    keel.expect("error: domain 'spin' has not ended within 3 s and goes on")
+    keel.settle()
+    keel.wait_state("spin", "running")
+    keel.command("destroy spin")
+    keel.send("start spin --wait; echo next$((1))\r")
+    keel.expect("Domain 'spin' started")
+    keel.send("\x03")
+    keel.expect("Not waiting any longer; domain 'spin' goes on")
+    keel.settle()
+    keel.wait_state("spin", "running")
+    keel.poweroff()

@@ -385,6 +385,50 @@ static void exit_code_and_crash_reason(void **state)
 	assert_int_equal(i.reason, REASON_CRASHED);
 }
 
+static void check_end(bool ended, enum domain_end end)
+{
+	struct domain_info i;
+
+	settle();
+	domain_info_get(d, &i);
+	assert_int_equal(i.ended, ended);
+	assert_int_equal(i.end, end);
+}
+
+/* Who waits for a domain's end is told how, and not before nothing follows. */
+static void how_it_ended(void **state)
+{
+	static const struct { enum vm_stop stop; enum domain_end end; } rows[] = {
+		{ VM_STOP_POWER_OFF, END_POWER_OFF }, { VM_STOP_RESET, END_RESET },
+		{ VM_STOP_CRASH, END_CRASH }, { VM_STOP_DEBUG_EXIT, END_EXIT },
+	};
+
+	(void)state;
+	check_end(true, END_NONE);
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
+		for (enum config_action a = CONFIG_DESTROY; a <= CONFIG_PRESERVE; a++) {
+			go(RUNNING);
+			check_end(false, END_NONE);
+			d->config->on_poweroff = d->config->on_reboot = d->config->on_crash = a;
+			fake_vm_stop(rows[i].stop, 7, "because");
+			check_end(a != CONFIG_RESTART,
+				  a == CONFIG_RESTART ? END_NONE : rows[i].end);
+			if (a == CONFIG_PRESERVE) {
+				assert_int_equal(domain_destroy(d, NULL), 0);
+				check_end(true, rows[i].end);
+			}
+		}
+	go(RUNNING);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	check_end(true, END_DESTROYED);
+	go(RUNNING);
+	assert_int_equal(domain_reset(d, NULL), 0);
+	check_end(false, END_NONE);
+	fake.fail_start = -ENOMEM;
+	assert_int_equal(domain_reset(d, NULL), 0);
+	check_end(true, END_FAILED);
+}
+
 /* The guest ends; how many seconds its restart was delayed. */
 static unsigned restart_after(enum vm_stop why)
 {
@@ -751,6 +795,7 @@ int main(void)
 		TEST(destroy_is_asynchronous), TEST(destroy_beats_a_restart), TEST(policies),
 		TEST(each_policy_looks_at_its_own_key), TEST(reboot_starts_again_after_power_off),
 		TEST(shutdown_takes_a_reboot_back), TEST(exit_code_and_crash_reason),
+		TEST(how_it_ended),
 		TEST(crashing_for_ever_ends), TEST(resetting_for_ever_waits),
 		TEST(delayed_restart_gives_way), TEST(start_keeps_other_notes),
 		TEST(stop_and_destroy_cross), TEST(failed_starts_leave_nothing),

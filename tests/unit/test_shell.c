@@ -254,7 +254,7 @@ static void fields(void **state)
 	has(run("nodememstats"), "free   :              1048576 KiB\r\n");
 	has(run("irqs"), "timer");
 	assert_string_equal(run("hostname"), "keel0\r\n");
-	has(run("help start"), "start <domain> [--console]");
+	has(run("help start"), "start <domain> [--console] [--wait] [--timeout <value>]");
 	has(run("help"), "nodememstats");
 	has(type("dmesg\r"), "domain 'debian' started");
 	has(run("trace 3"), "trace\r\ntrace\r\ntrace\r\n");
@@ -288,6 +288,7 @@ static void mistakes(void **state)
 		{ "quit", "'poweroff' switches" },
 		{ "%s%n%s%n", "unknown command: '%s%n%s%n'" },
 		{ "start -- --console", "'--console'" },
+		{ "start debian --timeout 5", "'--timeout' wants '--wait'" },
 	};
 
 	(void)state;
@@ -452,6 +453,70 @@ static void interrupt(void **state)
 	has(run("poweroff"), "error: the host is going down already");
 }
 
+/* The fake guest ends while the shell waits; what the waiting said then. */
+static const char *wait_for_stop(enum vm_stop why, uint32_t code)
+{
+	has(type("start debian --wait\r"), "Domain 'debian' started\r\n");
+	assert_null(strstr(output, "keel> "));
+	fake_vm_stop(why, code, "because");
+	return type("");
+}
+
+static void start_and_wait(void **state)
+{
+	struct domain *d = list_entry(domain_list.next, struct domain, link);
+
+	(void)state;
+	has(wait_for_stop(VM_STOP_DEBUG_EXIT, 33), "Domain 'debian' has exited with code 33\r\n");
+	has(output, "keel> ");
+	has(wait_for_stop(VM_STOP_POWER_OFF, 0), "Domain 'debian' has powered off\r\n");
+	has(wait_for_stop(VM_STOP_CRASH, 0), "error: domain 'debian' has crashed: because\r\n");
+	d->config->on_crash = CONFIG_PRESERVE;
+	has(wait_for_stop(VM_STOP_CRASH, 0), "error: domain 'debian' has crashed: because\r\n");
+	assert_string_equal(run("domstate debian; destroy debian"),
+			    "crashed\r\nDomain 'debian' destroyed\r\n");
+	d->config->on_crash = CONFIG_DESTROY;
+	/* A restart by policy goes on with the run. */
+	assert_string_equal(wait_for_stop(VM_STOP_RESET, 0), "");
+	fake_vm_stop(VM_STOP_DEBUG_EXIT, 1, NULL);
+	has(type(""), "Domain 'debian' has exited with code 1\r\n");
+	d->config->on_reboot = CONFIG_DESTROY;
+	has(wait_for_stop(VM_STOP_RESET, 0), "Domain 'debian' has reset itself\r\n");
+	d->config->on_reboot = CONFIG_RESTART;
+}
+
+static void waiting_ends(void **state)
+{
+	(void)state;
+	type("start debian --wait --timeout 5\r");
+	host_tsc += 4000000000;
+	assert_string_equal(type(""), "");
+	host_tsc += 1000000000;
+	has(type(""), "error: domain 'debian' has not ended within 5 s and goes on: 'destroy' ends");
+	assert_string_equal(run("domstate debian; destroy debian"),
+			    "running\r\nDomain 'debian' destroyed\r\n");
+	/* Ctrl-C ends the waiting and the line, not the domain. */
+	type("start debian --wait; echo next\r");
+	has(type("\x03"), "Not waiting any longer; domain 'debian' goes on\r\n");
+	has(output, "keel> ");
+	assert_null(strstr(output, "next"));
+	assert_string_equal(run("domstate debian"), "running\r\n");
+}
+
+/* A batch: each line waits for its turn. */
+static void batch(void **state)
+{
+	(void)state;
+	type("start debian --wait; start zebra --wait\rstart debian2 --wait --timeout 9\r");
+	fake_vm_stop(VM_STOP_DEBUG_EXIT, 3, NULL);
+	has(type(""), "'debian' has exited with code 3\r\nDomain 'zebra' started\r\n");
+	fake_vm_stop(VM_STOP_DEBUG_EXIT, 5, NULL);
+	has(type(""), "'zebra' has exited with code 5\r\n");
+	has(output, "Domain 'debian2' started\r\n");
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	has(type(""), "Domain 'debian2' has powered off\r\n");
+}
+
 /* A command that waits sleeps, whatever is typed meanwhile, and what is typed is not lost. */
 static void typing_ahead(void **state)
 {
@@ -520,7 +585,9 @@ int main(void)
 		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes),
 		TEST(long_line), TEST(completion), TEST(log_lines_go_above), TEST(console),
 		TEST(console_of_a_guest_that_ends), TEST(console_through_a_restart),
-		TEST(console_drops_the_oldest), TEST(interrupt), TEST(typing_ahead),
+		TEST(console_drops_the_oldest), TEST(interrupt), TEST(start_and_wait),
+		TEST(waiting_ends),
+		TEST(batch), TEST(typing_ahead),
 		TEST(slow_line), TEST(diagnosis_by_one_key), TEST(noise),
 	};
 
