@@ -139,6 +139,16 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 			})
 		}
 
+		Device (FWCF)
+		{
+			Name (_HID, "QEMU0002")
+			Name (_STA, 0x0b)
+			Name (_CRS, ResourceTemplate ()
+			{
+				IO (Decode16, 0x0510, 0x0510, 1, 12)
+			})
+		}
+
 		/* Linux takes ECAM only from a table that also reserves it. */
 		Device (MBRD)
 		{

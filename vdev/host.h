@@ -70,6 +70,13 @@ void host_unlock(struct vdev *d, uint64_t flags);
 int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n) must_check;
 int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n) must_check;
 
+/*
+ * From a port's write: the instruction is not done. It runs again when what it stopped for has been
+ * seen to: pause, another thread's turn, the guest's interrupts. For what takes long or got -EINTR;
+ * the device keeps how far it has come, and saves it.
+ */
+void host_again(struct vdev *d);
+
 /* --- time: the VM's clock, which stands still while the VM does not run */
 uint64_t host_clock_ns(struct vdev *d);
 /*

@@ -147,6 +147,8 @@ static int outs(struct emulation *e)
 	if (err)
 		return err;
 	bus_write(e->vcpu->vm, HOST_PORT, e->port, size, operand_read(e, &from));
+	if (vcpu_io_again(e->vcpu))
+		return -EINTR;
 	counter_set(e, GPR_RSI,
 		    counter(e, GPR_RSI) + (e->vcpu->rflags & RFLAGS_DF ? -(uint64_t)size : size));
 	return 0;

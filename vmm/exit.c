@@ -108,6 +108,8 @@ void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned 
 		*rax = size == 4 ? value : (*rax & ~bytes_mask(size)) | value;
 	} else {
 		bus_write(vcpu->vm, HOST_PORT, port, size, *rax);
+		if (vcpu_io_again(vcpu))
+			return;
 	}
 	vcpu_next(vcpu, length);
 }

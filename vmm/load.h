@@ -63,6 +63,8 @@ struct load_entry {
 /* 0; -EINVAL or -E2BIG with one clear line in `why`; -ENOMEM. */
 int load_image(const struct load_image *image, const struct load_machine *m, struct load_entry *out,
 	       char *why, size_t why_size) must_check;
+/* How many bytes of a Linux bzImage are its real-mode part; 0 of any other image. */
+size_t load_linux_setup(const struct load_image *image);
 /* The check alone, for configuration time: no guest memory is touched; m->gmem may be NULL. */
 int load_check(const struct load_image *image, uint64_t memory, const char **kind,
 	       char *why, size_t why_size) must_check;

@@ -85,6 +85,20 @@ static bool linux_is(const struct load_image *image)
 	       h.magic == HEADER_MAGIC;
 }
 
+static size_t setup_size(const struct setup_header *h)
+{
+	return ((h->setup_sects ?: 4) + 1) * 512u;
+}
+
+size_t load_linux_setup(const struct load_image *image)
+{
+	struct setup_header h;
+
+	if (!linux_is(image) || !load_bytes(image, HEADER, &h, sizeof(h)))
+		return 0;
+	return MIN(setup_size(&h), image->kernel_size);
+}
+
 static int check_header(struct load_plan *p, const struct setup_header *h)
 {
 	size_t length = strlen(p->image->cmdline);
@@ -113,7 +127,7 @@ static int linux_plan(struct load_plan *p)
 	err = check_header(p, &h);
 	if (err)
 		return err;
-	setup = ((h.setup_sects ?: 4) + 1) * 512u;
+	setup = setup_size(&h);
 	size = h.syssize * 16ul;
 	/* The last 16 bytes may be a part. */
 	if (p->image->kernel_size <= setup || p->image->kernel_size - setup + 15 < size)

@@ -16,6 +16,7 @@
 #include "vdev/vacpi.h"
 #include "vdev/vacpi_tables.h"
 #include "vdev/vdebug_exit.h"
+#include "vdev/vfwcfg.h"
 #include "vdev/vioapic.h"
 #include "vdev/vkbd.h"
 #include "vdev/vpci.h"
@@ -45,7 +46,7 @@ struct line {
 struct machine {
 	struct vdev_host *device[DEVICES_MAX];
 	unsigned count;
-	struct vdev *vpic, *vioapic, *vuart, *vacpi;
+	struct vdev *vpic, *vioapic, *vuart, *vacpi, *vfwcfg;
 	struct spinlock lines;
 	struct line line[VIOAPIC_PINS];
 	uint64_t boot_wall_ns;
@@ -246,6 +247,14 @@ static int make_vpost(struct vm *vm, struct vdev **out)
 	return vpost_create(out);
 }
 
+static int make_vfwcfg(struct vm *vm, struct vdev **out)
+{
+	int err = vfwcfg_create(out);
+
+	vm->machine->vfwcfg = err ? NULL : *out;
+	return err;
+}
+
 static int make_vdebug_exit(struct vm *vm, struct vdev **out)
 {
 	if (!vm->config.debug_exit)
@@ -275,6 +284,8 @@ static const struct device_row devices[] = {
 		       { VPCI_ECAM, HOST_MMIO, MACHINE_ECAM, MACHINE_ECAM_SIZE } },
 	  { { 0 } } },
 	{ make_vpost, { { VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } },
+	  { { 0 } } },
+	{ make_vfwcfg, { { VFWCFG_PORTS, HOST_PORT, 0x510, 2 }, { VFWCFG_DMA, HOST_PORT, 0x514, 8 } },
 	  { { 0 } } },
 	{ make_vdebug_exit, { { VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } }, { { 0 } } },
 };
@@ -388,6 +399,11 @@ void machine_power_button(struct vm *vm)
 {
 	if (vm->machine)
 		vacpi_power_button(vm->machine->vacpi);
+}
+
+struct vdev *machine_fwcfg(struct vm *vm)
+{
+	return vm->machine->vfwcfg;
 }
 
 void machine_console_input(struct vm *vm)

@@ -59,6 +59,7 @@ uint64_t machine_boot_wall_ns(struct vm *vm);
 /* Every device to its power-up state; no vCPU runs. */
 void machine_reset(struct vm *vm);
 void machine_power_button(struct vm *vm);
+struct vdev *machine_fwcfg(struct vm *vm);	/* for vmm/fwcfg.c to fill */
 void machine_console_input(struct vm *vm);
 
 void machine_save(struct vm *vm, struct record_writer *w);

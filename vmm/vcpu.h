@@ -78,6 +78,7 @@ struct vcpu {
 	uint64_t msr_kept[KEPT_COUNT];	/* (t) */
 	uint64_t msr_unknown;		/* (t) how often an unlisted MSR was touched */
 	uint8_t sipi_vector;		/* (a) */
+	bool io_again;			/* (t) a device's, from host_again() to vcpu_io_again() */
 	bool quiescing;			/* (a) between vm_quiet_begin() and vm_quiet_end() */
 	bool parked;			/* (v) */
 	bool left;			/* (a) its thread has passed its last exit, for the vm is
@@ -119,6 +120,15 @@ static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
 	vcpu->exit_tsc = tsc_read();
 	vcpu->exit_now = &vcpu->exits[row];
 	vcpu->exit_now->count++;
+}
+
+/* Behind a write to a port: must the instruction run again? */
+static inline bool vcpu_io_again(struct vcpu *vcpu)
+{
+	if (likely(!vcpu->io_again))
+		return false;
+	vcpu->io_again = false;
+	return true;
 }
 
 /*

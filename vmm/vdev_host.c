@@ -11,6 +11,7 @@
 #include "cpu/tsc.h"
 #include "include/bits.h"
 #include "kernel/log.h"
+#include "kernel/thread.h"
 #include "lib/format.h"
 #include "mm/heap.h"
 #include "vmm/machine.h"
@@ -52,6 +53,15 @@ int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n)
 int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 {
 	return gmem_write(&host_of(d)->vm->gmem, a, src, n);
+}
+
+void host_again(struct vdev *d)
+{
+	struct vm *vm = host_of(d)->vm;
+
+	for (unsigned i = 0; i < vm->vcpu_count; i++)
+		if (vm->vcpu[i]->thread == thread_current())
+			vm->vcpu[i]->io_again = true;
 }
 
 /* ---- time ---- */

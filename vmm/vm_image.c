@@ -10,6 +10,7 @@
 #include "cpu/registers.h"
 #include "kernel/log.h"
 #include "lib/format.h"
+#include "vmm/fwcfg.h"
 #include "vmm/load.h"
 #include "vmm/machine.h"
 
@@ -70,6 +71,12 @@ int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size
 	err = load_image(image, &m, &entry, why, why_size);
 	if (err)
 		return err;
+	err = fwcfg_fill(vm, image, &m);
+	if (err) {
+		format(why, why_size, "no room for its firmware configuration: %s",
+		       format_errno(err));
+		return err;
+	}
 	set_entry(vm->vcpu[0], &entry);
 	log_info("%s: loaded %s", vm->config.name, entry.kind);
 	return 0;

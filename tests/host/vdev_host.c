@@ -40,9 +40,19 @@ void host_unlock(struct vdev *d, uint64_t flags)
 	vdev_host_of(d)->locked = false;
 }
 
+static bool mem_interrupted(struct vdev_host *h)
+{
+	if (!h->mem_interrupt)
+		return false;
+	h->mem_interrupt--;
+	return true;
+}
+
 int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n)
 {
 	CHECK(!vdev_host_of(d)->locked);
+	if (mem_interrupted(d->host))
+		return -EINTR;
 	if (!range_within(a.v, n, 0, VDEV_HOST_MEMORY))
 		return -EFAULT;
 	memcpy(dst, vdev_host_of(d)->memory + a.v, n);
@@ -52,10 +62,18 @@ int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n)
 int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 {
 	CHECK(!vdev_host_of(d)->locked);
+	if (mem_interrupted(d->host))
+		return -EINTR;
 	if (!range_within(a.v, n, 0, VDEV_HOST_MEMORY))
 		return -EFAULT;
 	memcpy(vdev_host_of(d)->memory + a.v, src, n);
 	return 0;
+}
+
+void host_again(struct vdev *d)
+{
+	CHECK(!vdev_host_of(d)->locked);
+	vdev_host_of(d)->again++;
 }
 
 uint64_t host_clock_ns(struct vdev *d)

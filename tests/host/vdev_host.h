@@ -40,6 +40,8 @@ struct vdev_host {
 	unsigned requests[HOST_REQUEST_DEBUG_EXIT + 1];
 	uint32_t request_value;
 	unsigned work_queued, logged;
+	unsigned again;				/* calls of host_again */
+	unsigned mem_interrupt;			/* so many accesses to memory get -EINTR */
 };
 
 /* Gives the device a host and resets it. */
