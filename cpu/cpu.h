@@ -260,9 +260,12 @@ static inline int must_check cpu_xsetbv_safe(uint32_t index, uint64_t v)
 }
 
 /* All states that XCR0 holds, in standard form; 64-byte aligned. */
-static inline void cpu_xsave(void *area)
+/* Those of `components` that XCR0 has; of the others nothing in the area changes. */
+static inline void cpu_xsave(void *area, uint64_t components)
 {
-	__asm__ volatile("xsave64 (%0)" :: "r"(area), "a"(~0u), "d"(~0u) : "memory");
+	__asm__ volatile("xsave64 (%0)"
+			 :: "r"(area), "a"((uint32_t)components),
+			    "d"((uint32_t)(components >> 32)) : "memory");
 }
 
 static inline int must_check cpu_xrstor_safe(const void *area)

@@ -5,6 +5,7 @@
 #include "cpu/fpu.h"
 
 #include "cpu/cpu.h"
+#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "lib/string.h"
 
@@ -16,7 +17,9 @@
 #define MXCSR_AT	24
 #define RESTORES_POINTERS BIT(2)	/* CPUID 80000008, EBX */
 
-static uint64_t xcr0;
+static uint64_t xcr0;		/* what guests may have */
+static uint64_t reachable;	/* and what they can switch on where that cannot be refused: each
+				 * restoring puts it into its state after reset */
 static size_t area_size = FXSAVE_SIZE;
 static bool keeps_pointers;	/* AMD before Zen 2: restoring leaves the last x87 instruction's
 				 * addresses, unless it faulted */
@@ -30,9 +33,12 @@ void fpu_init(void)
 	if (!cpu_has(FEATURE_XSAVE) || features.max_basic < 0xd)
 		return;
 	r = cpu_cpuid(0xd, 0);
-	xcr0 = ((uint64_t)r.edx << 32 | r.eax) & XCR0_KNOWN;
+	reachable = (uint64_t)r.edx << 32 | r.eax;
+	xcr0 = reachable & XCR0_KNOWN;
 	if ((xcr0 & XCR0_AVX512) != XCR0_AVX512)
 		xcr0 &= ~XCR0_AVX512;
+	if (!errata_has(ERRATUM_XSETBV_NOT_INTERCEPTED))
+		reachable = xcr0;
 }
 
 void fpu_cpu_init(void)
@@ -42,7 +48,7 @@ void fpu_cpu_init(void)
 	cpu_write_cr0((cpu_read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
 	cpu_write_cr4(cr4 | (xcr0 ? CR4_OSXSAVE : 0));
 	if (xcr0) {
-		cpu_xsetbv(0, xcr0);
+		cpu_xsetbv(0, reachable);
 		area_size = cpu_cpuid(0xd, 0).ebx;	/* for what XCR0 holds now */
 	}
 	/*
@@ -56,7 +62,7 @@ void fpu_cpu_init(void)
 
 uint64_t fpu_xcr0(void)
 {
-	return xcr0;
+	return reachable;
 }
 
 size_t fpu_area_size(void)
@@ -74,7 +80,7 @@ void fpu_area_init(void *area)
 void fpu_save(void *area)
 {
 	if (xcr0)
-		cpu_xsave(area);
+		cpu_xsave(area, xcr0);
 	else
 		cpu_fxsave(area);
 }
@@ -105,6 +111,12 @@ int fpu_restore(const void *area)
 	if (err && restore(clean))
 		cpu_fninit();
 	return err;
+}
+
+uint64_t fpu_xcr0_refuse(uint64_t v, uint64_t allowed)
+{
+	v &= allowed;
+	return fpu_xcr0_valid(v) ? v : XCR0_X87;
 }
 
 bool fpu_xcr0_valid(uint64_t v)

@@ -3,6 +3,8 @@
  * A guest's x87, SSE, AVX ... state, which Keel's own code never uses. Areas are in XSAVE's
  * standard form (FXSAVE's on a CPU without XSAVE), 64-byte aligned; XCR0 holds everything Keel
  * supports except while a guest runs.
+ * Where a guest can set bits of XCR0 that it must not have (ERRATUM_XSETBV_NOT_INTERCEPTED), Keel's
+ * XCR0 has them too: what they stand for is never saved, and is as after reset at each restore.
  * Source: Intel SDM 1, "Managing State Using the XSAVE Feature Set".
  */
 #pragma once
@@ -15,7 +17,8 @@
 void fpu_init(void);
 void fpu_cpu_init(void);
 
-uint64_t fpu_xcr0(void);		/* what Keel keeps in XCR0; 0 without XSAVE */
+/* What XCR0 holds when no guest is loaded; 0 without XSAVE. Guests may have less. */
+uint64_t fpu_xcr0(void);
 size_t fpu_area_size(void);
 /* The state after reset. */
 void fpu_area_init(void *area);
@@ -27,3 +30,5 @@ int fpu_restore(const void *area) must_check;
 
 /* May a guest load this into XCR0? */
 bool fpu_xcr0_valid(uint64_t xcr0);
+/* What is left of it where the chip has taken what a guest of those `allowed` must not have. */
+uint64_t fpu_xcr0_refuse(uint64_t xcr0, uint64_t allowed);

@@ -79,16 +79,20 @@
 #define DR6_B1		BIT(1)
 #define DR6_B2		BIT(2)
 #define DR6_B3		BIT(3)
+#define DR6_B		BITS(3, 0)	/* all four */
 #define DR6_BD		BIT(13)
 #define DR6_BS		BIT(14)
 #define DR6_BT		BIT(15)
 #define DR6_RTM		BIT(16)
 #define DR6_RESET	0xffff0ff0ul
+#define DR7_ENABLED	BITS(7, 0)	/* L0, G0 ... L3, G3 */
 #define DR7_LE		BIT(8)
 #define DR7_GE		BIT(9)
 #define DR7_RTM		BIT(11)
 #define DR7_GD		BIT(13)
 #define DR7_RESET	0x400ul
+#define DR7_DEFINED	(BITS(9, 0) | DR7_GD | BITS(31, 16))
+#define DR7_TYPE(n)	BITS(17 + 4 * (n), 16 + 4 * (n))	/* 0: execution */
 
 /* ---- XCR0 ---- */
 #define XCR0_X87	BIT(0)

@@ -7,6 +7,7 @@
  *	OFFSET(CPU_SELF, struct cpu, self)	CONSTANT(STACK_SIZE, LAYOUT_STACK_SIZE)
  */
 #include "cpu/gdt.h"
+#include "cpu/registers.h"
 #include "include/compiler.h"
 #include "mm/layout.h"
 #include "vmm/regs.h"
@@ -23,6 +24,7 @@ void offsets(void)
 	CONSTANT(LAYOUT_IMAGE, LAYOUT_IMAGE)
 	CONSTANT(GDT_KERNEL_CODE, GDT_KERNEL_CODE)
 	CONSTANT(GDT_KERNEL_DATA, GDT_KERNEL_DATA)
+	CONSTANT(DR7_RESET, (uint32_t)DR7_RESET)
 	CONSTANT(GPR_RAX, GPR_RAX)
 	CONSTANT(GPR_RCX, GPR_RCX)
 	CONSTANT(GPR_RDX, GPR_RDX)

@@ -81,8 +81,8 @@ trap_stubs:
 %endmacro
 
 ; #DB in Keel's own code. Keel sets neither TF nor breakpoints: without TF it is what a guest left
-; pending, raised by a bed behind the exit, where GS is the guest's still. It is dropped before
-; anything is touched.
+; pending or armed, raised by a bed behind the exit, where GS is the guest's still. It is dropped
+; before anything is touched: breakpoints off, and RF lets the instruction that met one go on.
 align 16
 trap_debug:
 	test byte [rsp + 24], 3			; CS
@@ -90,9 +90,12 @@ trap_debug:
 	test dword [rsp + 32], 1 << 8		; RFLAGS.TF
 	jnz trap_common
 	push rax
+	mov eax, DR7_RESET
+	mov dr7, rax
 	xor eax, eax
 	mov dr6, rax
 	pop rax
+	or dword [rsp + 32], 1 << 16		; RFLAGS.RF
 	add rsp, 16				; vector, error code
 	iretq
 

@@ -15,6 +15,7 @@ struct svm_vcpu {
 	void *fpu;			/* guest's extended state while it is not in the CPU */
 	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
 	struct debugregs debug;
+	uint64_t armed;			/* DR7 for svm_enter_armed(); 0: nothing to arm by hand */
 	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID */
 	hpa_t host_vmcb;		/* that CPU's */
 	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if
@@ -109,6 +110,11 @@ static inline unsigned svm_exit_row(uint64_t code)
 void svm_exit_unknown(struct vcpu *vcpu, struct vmcb *v);
 const char *svm_exit_name(unsigned row);
 
+/* svm_debug.c */
+void svm_debug_init(struct vmcb *v);
+void svm_debug_update(struct vcpu *vcpu);	/* DR0 to DR3 or DR7 have been written */
+void svm_debug_write(struct vcpu *vcpu, struct vmcb *v);	/* exit */
+
 /* svm_machine_check.c */
 void svm_machine_check_cpu_init(void);
 void svm_machine_check(struct vcpu *vcpu, struct vmcb *v);
@@ -123,3 +129,7 @@ bool svm_audit(struct vcpu *vcpu, char *why, size_t size);
  * GIF clear before and after.
  */
 void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb);
+/* The same, with `dr7` in force meanwhile. */
+void svm_enter_armed(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb, uint64_t dr7);
+/* Where it is in force in Keel. */
+extern const char svm_armed_from[], svm_armed_to[];

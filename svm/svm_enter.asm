@@ -5,17 +5,23 @@
 ; keeps Keel's. VMLOAD and VMSAVE move what VMRUN leaves: FS, GS, TR, LDTR, KernelGsBase, STAR,
 ; LSTAR, CSTAR, SFMASK, SYSENTER. No policy here. After the exit no register but the callee-saved
 ; ones, which are restored, holds a value of the guest.
+;
+; svm_enter_armed(gpr, vmcb, host_vmcb, dr7) is the same for a guest with breakpoints on a bed whose
+; exits do not disarm them (svm_debug.c). Between the two writes of DR7 nothing touches memory, and
+; no breakpoint stands on these instructions.
 
 %include "cpu/mitigation.inc"
 %include "offsets.inc"
 
 global svm_enter
+global svm_enter_armed
+global svm_armed_from
+global svm_armed_to
 
 section .text
 bits 64
 
-align 16
-svm_enter:
+%macro LOAD_GUEST 0
 	push	rbp
 	push	rbx
 	push	r12
@@ -40,8 +46,9 @@ svm_enter:
 	mov	r14, [rdi + GPR_R14 * 8]
 	mov	r15, [rdi + GPR_R15 * 8]
 	mov	rdi, [rdi + GPR_RDI * 8]
-	vmrun
-	vmsave				; RAX is the VMCB's address again
+%endmacro
+
+%macro STORE_GUEST 0
 	push	rdi
 	mov	rdi, [rsp + 16]
 	pop	qword [rdi + GPR_RDI * 8]
@@ -76,4 +83,32 @@ svm_enter:
 	pop	r12
 	pop	rbx
 	pop	rbp
+%endmacro
+
+align 16
+svm_enter:
+	LOAD_GUEST
+	vmrun
+	vmsave				; RAX is the VMCB's address again
+	STORE_GUEST
+	ret
+
+align 16
+svm_enter_armed:
+	push	rsi			; the VMCB's address, above what LOAD_GUEST pushes
+	push	rcx			; DR7
+	LOAD_GUEST
+	mov	cr2, rax		; VMRUN loads it anyway: a place that is no memory
+	mov	rax, [rsp + 8 * 8]
+	mov	dr7, rax
+svm_armed_from:
+	mov	rax, cr2
+	vmrun
+	mov	eax, DR7_RESET
+	mov	dr7, rax
+svm_armed_to:
+	mov	rax, [rsp + 9 * 8]
+	vmsave
+	STORE_GUEST
+	add	rsp, 16
 	ret

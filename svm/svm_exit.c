@@ -164,21 +164,43 @@ static void iret(struct vcpu *vcpu, struct vmcb *v)
 	vcpu->event.look = true;
 }
 
+/*
+ * Reserved bits in a MOV to CR, by a chip that says so in a way of its own? It stands at that
+ * instruction then. A state that VMRUN does refuse, and that the audit does not know, gets no
+ * further either: the #GP is refused with it, and the next one makes it a double fault.
+ */
+static bool is_cr_fault(struct vcpu *vcpu)
+{
+	unsigned cr = 0;
+	bool write = false;
+	enum gpr r = 0;
+
+	return errata_has(ERRATUM_SVM_CR_FAULT_INVALID) &&
+	       emulate_decode_mov_cr(vcpu, &cr, &write, &r) && write &&
+	       (cr == 0 || cr == 3 || cr == 4);
+}
+
 static void invalid(struct vcpu *vcpu, struct vmcb *v)
 {
 	char why[96] = "no field looks wrong";
 
 	(void)v;
-	svm_audit(vcpu, why, sizeof(why));
+	if (!svm_audit(vcpu, why, sizeof(why)) && is_cr_fault(vcpu)) {
+		event_gp(vcpu);
+		return;
+	}
 	vm_crash(vcpu->vm, "VMRUN refused the guest's state: %s", why);
 }
 
 #define CR_WRITE_ROW(n)	[SVM_EXIT_CR_WRITE + (n)] = { "cr" #n "_write", protection }
+#define DR_WRITE_ROW(n)	[SVM_EXIT_DR_WRITE + (n)] = { "dr" #n "_write", svm_debug_write }
 
 const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	/* A chip's answer to reserved bits on some beds; the architecture's answer is #GP. */
 	CR_WRITE_ROW(0), CR_WRITE_ROW(3), CR_WRITE_ROW(4),
 	[SVM_EXIT_CR_WRITE + 8] = { "cr8_write", cr8_write },
+	DR_WRITE_ROW(0), DR_WRITE_ROW(1), DR_WRITE_ROW(2), DR_WRITE_ROW(3), DR_WRITE_ROW(5),
+	DR_WRITE_ROW(7),
 	[SVM_EXIT_EXCEPTION + EXC_DB] = { "exception_db", debug_exception },
 	[SVM_EXIT_EXCEPTION + EXC_AC] = { "exception_ac", alignment_check },
 	[SVM_EXIT_EXCEPTION + EXC_MC] = { "exception_mc", svm_machine_check },

@@ -55,6 +55,8 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 	s->vmcb->clean = 0;
 	if (reg_at[r]) {
 		*(uint64_t *)vmcb_at(vcpu, reg_at[r]) = value;
+		if (r == REG_DR7)
+			svm_debug_update(vcpu);
 		return;
 	}
 	switch (r) {
@@ -77,6 +79,7 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 		break;
 	case REG_DR0 ... REG_DR3:
 		debugregs_set(&s->debug, s->loaded, r - REG_DR0, value);
+		svm_debug_update(vcpu);
 		break;
 	default:
 		break;

@@ -78,7 +78,10 @@ bool svm_run(struct vcpu *vcpu)
 		svm_inject(vcpu);
 	registers_to_vmcb(vcpu, v);
 	vcpu_account_entry(vcpu);
-	svm_enter(vcpu->gpr, s->vmcb_hpa, s->host_vmcb);
+	if (likely(!s->armed))
+		svm_enter(vcpu->gpr, s->vmcb_hpa, s->host_vmcb);
+	else
+		svm_enter_armed(vcpu->gpr, s->vmcb_hpa, s->host_vmcb, s->armed);
 	row = svm_exit_row(v->exit_code);
 	vcpu_account_exit(vcpu, row);
 	v->tlb_control = VMCB_TLB_NOTHING;

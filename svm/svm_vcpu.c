@@ -41,6 +41,7 @@ static void vmcb_init(struct vcpu *vcpu, struct vmcb *v)
 {
 	for (unsigned i = 0; i < ARRAY_COUNT(intercepts); i++)
 		svm_intercept_set(v, intercepts[i], true);
+	svm_debug_init(v);
 	v->iopm_base = svm_iopm.v;
 	v->msrpm_base = svm_msrpm.v;
 	v->np_enable = VMCB_NP_ENABLE;
@@ -118,6 +119,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	s->nmi_iret_rip = ~0ul;
 	s->virq_in_flight = s->window = false;
 	s->debug = (struct debugregs){ 0 };
+	s->armed = 0;
 	svm_flush_tlb(vcpu);
 }
 
@@ -208,7 +210,7 @@ void svm_leave_cpu(struct vcpu *vcpu)
 		return;
 	svm_nmi_unmask(vcpu);		/* a saved mask waits for an IRET that is yet to come */
 	if (fpu_xcr0()) {
-		s->xcr0 = cpu_xgetbv(0);
+		s->xcr0 = fpu_xcr0_refuse(cpu_xgetbv(0), vcpu->vm->cpuid->xcr0_allowed);
 		(void)!cpu_xsetbv_safe(0, fpu_xcr0());
 	}
 	fpu_save(s->fpu);

@@ -234,20 +234,32 @@ unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode)
 	return length_slowly(vcpu, &m, opcode);
 }
 
-unsigned emulate_decode_mov_cr(struct vcpu *vcpu, unsigned *cr, bool *write, enum gpr *r)
+/* 0F 20 to 23, as `opcode` and `opcode` + 2 are. */
+static unsigned decode_mov(struct vcpu *vcpu, unsigned opcode, unsigned *n, bool *write,
+			   enum gpr *r)
 {
 	const struct insn_slot *s;
 	struct vcpu_mode m;
 
 	vmm_ops->mode(vcpu, &m);
 	s = fetch_insn(vcpu, &m);
-	if (!s || s->insn.map != MAP_0F || (s->insn.opcode & ~2) != 0x20)
+	if (!s || s->insn.map != MAP_0F || (s->insn.opcode & ~2u) != opcode)
 		return 0;
 	/* LOCK is AMD's other way to name CR8. */
-	*cr = s->insn.reg | (s->insn.lock ? 8 : 0);
+	*n = s->insn.reg | (s->insn.lock ? 8 : 0);
 	*write = s->insn.opcode & 2;
 	*r = s->insn.rm;
 	return s->insn.length;
+}
+
+unsigned emulate_decode_mov_cr(struct vcpu *vcpu, unsigned *cr, bool *write, enum gpr *r)
+{
+	return decode_mov(vcpu, 0x20, cr, write, r);
+}
+
+unsigned emulate_decode_mov_dr(struct vcpu *vcpu, unsigned *dr, bool *write, enum gpr *r)
+{
+	return decode_mov(vcpu, 0x21, dr, write, r);
 }
 
 unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15])

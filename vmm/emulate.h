@@ -41,6 +41,7 @@ unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15]);
  * assists. 0 = run again.
  */
 unsigned emulate_decode_mov_cr(struct vcpu *vcpu, unsigned *cr, bool *write, enum gpr *r);
+unsigned emulate_decode_mov_dr(struct vcpu *vcpu, unsigned *dr, bool *write, enum gpr *r);
 
 /* Guest linear address to guest physical as the guest's paging has it now; sets A (and D for
  * writes) as the chip does. 0, or -EFAULT with *fault filled (#PF), or -EINTR. `access` of enum

@@ -4,6 +4,7 @@ misbehave are contained."""
 import glob
 import os
 import re
+import subprocess
 
 import pytest
 from keel import LINUX, ROOT, fields, guest_elf, vm
@@ -11,7 +12,7 @@ from keel import LINUX, ROOT, fields, guest_elf, vm
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
-SPECIAL = ("bench", "die", "modules", "power", "spin", "ticker")
+SPECIAL = ("armed", "bench", "die", "modules", "power", "spin", "ticker")
 # Told to their owners; out of here as they are mended.
 PENDING = ()
 CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
@@ -115,6 +116,58 @@ def test_processors(start, bed):
 # QEMU aborts itself (an assertion on its own lock) when the delivery of an intercepted #DB
 # hits a watchpoint.
 ABORTS_THE_BED = {"svm": ("db_loop",), "vmx": ()}
+
+
+@pytest.mark.cost(20)
+def test_leftovers(start, bed):
+    """What a guest loads into the CPU without an exit, hidden components of XCR0 too, is gone
+    when the next one looks, while the first still runs and after its end."""
+    config = tiny("leave", kernel="leftovers", cmdline="leave") + tiny("next", kernel="leftovers")
+    keel = start(bed, config=config, modules=module("leftovers")).boot()
+    with keel.console("leave", "start leave --console"):
+        keel.expect("XCR0")
+    for end in (False, True):
+        if end:
+            keel.command("destroy leave")
+        keel.command("start next")
+        keel.wait_state("next", "shut off")
+        with keel.console("next"):
+            said = keel.settle(1)
+        assert exit_code(keel, "next") == 1, said
+    keel.poweroff()
+
+
+def keel_symbols():
+    """Addresses of build/keel.elf by name, and where the next symbol begins."""
+    lines = subprocess.run(["nm", "-n", f"{ROOT}/build/keel.elf"], check=True,
+                           stdout=subprocess.PIPE, text=True).stdout.splitlines()
+    rows = [(int(line.split()[0], 16), line.split()[2]) for line in lines]
+    return {name: (at, rows[i + 1][0]) for i, (at, name) in enumerate(rows[:-1])}
+
+
+@pytest.mark.cost(20)
+def test_breakpoints_at_keel(start, bed):
+    """Armed all over Keel's way out of a guest, its handlers and stacks, a guest's
+    breakpoints are its own: none is met, and its neighbour goes on."""
+    symbols, stacks = keel_symbols(), 0xffffc20000000000
+    code = (f"{bed}_enter", f"{bed}_run", f"{bed}_inject", "vcpu_main", "exit_cpuid",
+            "trap_debug", "trap_common", "trap_dispatch",
+            *(("svm_enter_armed", "svm_armed_from", "svm_armed_to") if bed == "svm"
+              else ("vmx_exited",)))
+    ranges = [f"exec={symbols[name][0]:x}-{symbols[name][1]:x}" for name in code]
+    ranges += [f"data={stacks + slot * 0x10000 + 0x4e00:x}-{stacks + slot * 0x10000 + 0x5000:x}"
+               for slot in range(2, 14)]
+    config = tiny("armed", cmdline=" ".join(ranges)) + tiny("ticker")
+    keel = start(bed, config=config, modules=module("armed", "ticker")).boot()
+    keel.command("start ticker")
+    keel.command("start armed")
+    keel.wait_state("armed", "shut off")
+    with keel.console("armed"):
+        said = keel.settle(1)
+    assert exit_code(keel, "armed") == 1, said
+    with keel.console("ticker"):
+        keel.expect("tick")
+    keel.poweroff()
 
 
 def die_ways():

@@ -399,6 +399,15 @@ static void test_xcr0(void **state)
 	assert_false(fpu_xcr0_valid(0x67));		/* a part of AVX-512 */
 	assert_false(fpu_xcr0_valid(0xe3));		/* AVX-512 without AVX */
 	assert_false(fpu_xcr0_valid(1 | 1u << 17));
+	/* What a guest can reach unasked is in Keel's own, though it must not have it. */
+	errata_force(ERRATUM_XSETBV_NOT_INTERCEPTED, true);
+	fpu_init();
+	assert_int_equal(fpu_xcr0(), 0x2ff | 1u << 17);
+	assert_false(fpu_xcr0_valid(0x1f));
+	assert_int_equal(fpu_xcr0_refuse(0x1f, 0x2e7), 7);
+	assert_int_equal(fpu_xcr0_refuse(0x7, 3), 3);
+	assert_int_equal(fpu_xcr0_refuse(0x205, 7), XCR0_X87);
+	errata_force(ERRATUM_XSETBV_NOT_INTERCEPTED, false);
 }
 
 static void test_supervisor_states_are_off(void **state)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c svm/svm_vcpu.c svm/svm_machine_check.c
- * vmm/event.c lib/record.c lib/format.c mm/page.c mm/page_intake.c tests/host/heap.c
- * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
- * tests/host/tsc.c */
+ * svm/svm_debug.c vmm/event.c lib/record.c lib/format.c mm/page.c mm/page_intake.c
+ * tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
+ * tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
  * The SVM back end without a chip: every register and segment comes back as it was set (so a saved
  * vCPU is the one that ran), the auditor names each field that VMRUN would refuse, and events are
@@ -28,18 +28,20 @@ static struct vmcb vmcb;
 static struct svm_vcpu arch;
 static struct vm vm;
 static struct vcpu vcpu;
-static bool by_virq, multimatch;
+static bool by_virq, multimatch, breakpoints_stay;
 static unsigned shutdowns, crashes, machine_checks;
 static int pending_vector, extint = -1;
 
 struct features features;
 struct trace_ring trace_ring PERCPU;
-const struct vmm_ops *vmm_ops;
+static const struct vmm_ops ops = { .reg_get = svm_reg_get };
+const struct vmm_ops *vmm_ops = &ops;
 PERCPU bool sched_wanted_flag;
 
 bool errata_has(enum erratum e)
 {
 	return (e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq) ||
+	       (e == ERRATUM_SVM_BREAKPOINTS_STAY && breakpoints_stay) ||
 	       (e == ERRATUM_SVM_TLB_MULTIMATCH && multimatch);
 }
 
@@ -57,6 +59,11 @@ hpa_t gmem_root(const struct gmem *g)
 uint64_t fpu_xcr0(void)
 {
 	return 0;
+}
+
+uint64_t fpu_xcr0_refuse(uint64_t xcr0, uint64_t allowed)
+{
+	return xcr0 & allowed;
 }
 
 size_t fpu_area_size(void)
@@ -83,6 +90,30 @@ int fpu_restore(const void *area)
 void mitigation_vm_load(uint64_t vm)
 {
 	(void)vm;
+}
+
+/* ---- what svm_debug.c stands on ---- */
+
+__asm__(".globl svm_armed_from, svm_armed_to\nsvm_armed_from: .zero 4\nsvm_armed_to:");
+
+static struct {
+	unsigned n, length;
+	bool write;
+} decoded;
+
+void vcpu_next(struct vcpu *v, unsigned length)
+{
+	v->rip += length;
+}
+
+/* The operand is RBX. */
+unsigned emulate_decode_mov_dr(struct vcpu *v, unsigned *dr, bool *write, enum gpr *r)
+{
+	(void)v;
+	*dr = decoded.n;
+	*write = decoded.write;
+	*r = GPR_RBX;
+	return decoded.length;
 }
 
 /* ---- what svm_inject.c stands on ---- */
@@ -502,6 +533,75 @@ static void flushes(void **state)
 	memset(&features, 0, sizeof(features));
 }
 
+static void write_dr(unsigned n, uint64_t value)
+{
+	decoded.n = n;
+	decoded.length = 3;
+	decoded.write = true;
+	vmcb.exit_code = SVM_EXIT_DR_WRITE + n;
+	vcpu.gpr[GPR_RBX] = value;
+	svm_debug_write(&vcpu, &vmcb);
+}
+
+static void breakpoints_elsewhere(void **state)
+{
+	(void)state;
+	svm_debug_init(&vmcb);
+	assert_false(intercepts(&vmcb, INTERCEPT_DR_WRITE + 7));
+	svm_reg_set(&vcpu, REG_DR7, DR7_RESET | 1);
+	assert_int_equal(arch.armed, 0);
+}
+
+/* Keel arms what the guest wrote, but nothing on the way between itself and the guest. */
+static void breakpoints_that_stay(void **state)
+{
+	uint64_t way = (uint64_t)svm_armed_from;
+	struct svm_vcpu *s = &arch;
+
+	(void)state;
+	breakpoints_stay = true;
+	svm_debug_init(&vmcb);
+	for (unsigned n = 0; n < 8; n++)
+		assert_int_equal(intercepts(&vmcb, INTERCEPT_DR_WRITE + n), n != 4 && n != 6);
+	vmcb.cs.attr = SEG_L >> 4;
+	write_dr(0, 0x1000);
+	assert_int_equal(s->armed, 0);
+	write_dr(7, 0xf00001 | DR7_GD | BIT(12));
+	assert_int_equal(vmcb.dr7, 0xf00401 | DR7_GD);
+	assert_int_equal(s->armed, 0xf00401);
+	assert_int_equal(vcpu.rip, 6);
+	write_dr(0, way);
+	assert_int_equal(s->armed, 0);
+	assert_int_equal(svm_reg_get(&vcpu, REG_DR0), way);
+	/* Data may be watched there; and the other breakpoint stays. */
+	write_dr(7, 0x3000d);
+	assert_int_equal(s->armed, 0x3040d);
+	write_dr(7, 0xd);
+	assert_int_equal(s->armed, 0x40c);
+	write_dr(5, 0);
+	assert_int_equal(vmcb.dr7, DR7_RESET);
+	assert_int_equal(s->armed, 0);
+	vcpu.rip = 0;
+	write_dr(7, BIT(32));
+	assert_int_equal(vcpu.event.pending.vector, EXC_GP);
+	vcpu.event.pending.valid = false;
+	vmcb.cr4 |= CR4_DE;
+	write_dr(5, 1);
+	assert_int_equal(vcpu.event.pending.vector, EXC_UD);
+	/* The instruction has changed since the exit: it runs again. */
+	vcpu.event.pending.valid = false;
+	decoded.n = 1;
+	svm_debug_write(&vcpu, &vmcb);
+	assert_int_equal(vcpu.rip, 0);
+	assert_false(vcpu.event.pending.valid);
+	assert_int_equal(vmcb.dr7, DR7_RESET);
+	/* In 32-bit code the operand has 32 bits. */
+	vmcb.cs.attr = 0;
+	write_dr(7, BIT(40) | 4);
+	assert_int_equal(s->armed, 0x404);
+	breakpoints_stay = false;
+}
+
 static uint64_t bank_status[6], mcg_status, dc_cfg;
 
 static int rdmsr(uint32_t msr, uint64_t *v)
@@ -588,6 +688,8 @@ int main(void)
 		cmocka_unit_test_setup(nmi_that_waits, setup),
 		cmocka_unit_test_setup(intercepts_of_a_new_vcpu, setup),
 		cmocka_unit_test_setup(flushes, setup),
+		cmocka_unit_test_setup(breakpoints_elsewhere, setup),
+		cmocka_unit_test_setup(breakpoints_that_stay, setup),
 		cmocka_unit_test_setup(shutdown_or_machine_check, setup),
 		cmocka_unit_test_setup(multimatch_is_the_guests, setup),
 	};

@@ -140,7 +140,7 @@ static inline int must_check cpu_xsetbv_safe(uint32_t i, uint64_t v)
 	return i ? -EFAULT : 0;
 }
 
-static inline void cpu_xsave(void *area) { (void)area; }
+static inline void cpu_xsave(void *area, uint64_t components) { (void)area; (void)components; }
 static inline void cpu_fxsave(void *area) { (void)area; }
 static inline int must_check cpu_xrstor_safe(const void *area) { (void)area; return 0; }
 static inline int must_check cpu_fxrstor_safe(const void *area) { (void)area; return 0; }
