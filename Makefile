@@ -7,7 +7,7 @@
 # real files that its `/* links: ... */` line names.
 #
 #   DEBUG=1         checked build: assertions, lock levels (defines KEEL_DEBUG)
-#   BED=svm|vmx     the bed of `make run`: SVM under QEMU, VMX under Bochs
+#   BED=svm|vmx|svm10  the bed of `make run`: SVM under QEMU, VMX under Bochs, SVM under QEMU 10
 #   V=1             print whole commands
 
 MAKEFLAGS += --no-builtin-rules
@@ -26,7 +26,7 @@ say = $(if $(V),:,printf '  %-6s %s\n' $(1) '$(2)')
 DIRS := boot cpu lib mm kernel drivers vmm vmx svm vdev vdev/virtio block net mgmt shell
 
 default: deps-build
-	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf
 
 # ---- the hypervisor ------------------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ $(B)/fuzzobj/%.o: %.c
 	$(Q)clang $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
 
 # One line per program: `NAME: file.c file.c`, from the links: comments.
-$(B)/gen/links.mk: tools/links $(wildcard tests/unit/test_*.c tests/fuzz/fuzz_*.c)
+$(B)/gen/links.mk: tools/links tools/keelconf.c $(wildcard tests/unit/test_*.c tests/fuzz/fuzz_*.c)
 	@mkdir -p $(@D); tools/links $(filter %.c,$^) >$@
 
 ifneq ($(UNIT)$(FUZZ),)
@@ -159,6 +159,12 @@ $(B)/fuzz/$(1): $(B)/fuzzobj/tests/fuzz/$(1).o $$(patsubst %.c,$(B)/fuzzobj/%.o,
 endef
 $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
 $(foreach t,$(FUZZ),$(eval $(call fuzz_rule,$(t))))
+
+# The parser of keel.conf as a program, for tools/mkiso and for people.
+$(B)/keelconf: tools/keelconf.c $(LINKS_keelconf)
+	@mkdir -p $(@D); $(call say,HOSTCC,$@)
+	$(Q)gcc $(HOST_WARN) -MMD -MP -MT $@ -MF $@.d -o $@ $(filter %.c,$^)
+-include $(B)/keelconf.d
 
 unit: deps-test
 	$(Q)$(MAKE) --no-print-directory unit-now
@@ -190,16 +196,17 @@ $(B)/guest/initrd.img: tools/guest-initrd tools/guest-init tools/guest-rc $(B)/g
 	@$(call say,GUEST,$@)
 	$(Q)tools/guest-initrd $@
 
-$(B)/keel.iso: $(B)/keel.elf $(GUEST) configs/demo.conf tools/mkiso
+$(B)/keel.iso: $(B)/keel.elf $(B)/keelconf $(GUEST) configs/demo.conf tools/mkiso
 	@$(call say,ISO,$@)
 	$(Q)tools/mkiso -o $@ -c configs/demo.conf $(GUEST)
 
 guests: $(GUEST)
 
-iso: deps-run
+iso: deps-image
 	$(Q)$(MAKE) --no-print-directory $(B)/keel.iso
 
-run: iso
+run: deps-image deps-$(BED)
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.iso
 	$(Q)tools/run --bed $(BED) --iso $(B)/keel.iso
 
 bench: deps-test
@@ -222,13 +229,14 @@ test: deps-test
 PYTEST_ARGS ?= -n 2
 
 system:
-	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(GUEST) $(GUEST_ELFS)
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS)
+	$(Q)tools/qemu10 $(B)/qemu10 || true
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
 
 # ---- what it takes ---------------------------------------------------------------------------------------------------
 
 deps:
-	$(Q)tools/deps build run test fuzz
+	$(Q)tools/deps test fuzz
 deps-%:
 	$(Q)tools/deps $*
 
@@ -238,7 +246,7 @@ clean:
 help:
 	@printf '%s\n' \
 	'make            build/keel.elf (DEBUG=1: checked build)' \
-	'make run        start the demo on the SVM bed, QEMU (BED=vmx: the VMX bed, Bochs)' \
+	'make run        start the demo on the SVM bed, QEMU (BED=vmx: Bochs; BED=svm10: QEMU 10)' \
 	'make iso        build/keel.iso, a hybrid BIOS and UEFI image' \
 	'make test       everything, on both beds' \
 	'make check      unit tests and style' \
