@@ -21,13 +21,13 @@ RAX, RDX = 0, 3
 
 
 def free_port():
-    with contextlib.closing(socket.create_server(("localhost", 0))) as s:
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as s:
         return s.getsockname()[1]
 
 
 def arguments(port):
     """QEMU's: it waits for the debugger."""
-    return ["-S", "-gdb", f"tcp:localhost:{port}"]
+    return ["-S", "-gdb", f"tcp:127.0.0.1:{port}"]
 
 
 def symbols():
@@ -55,7 +55,7 @@ class Debugger:
         end = time.monotonic() + patience
         while True:
             try:
-                self.line = socket.create_connection(("localhost", port), timeout=patience)
+                self.line = socket.create_connection(("127.0.0.1", port), timeout=patience)
                 break
             except ConnectionRefusedError:
                 assert time.monotonic() < end, "QEMU's gdb stub does not answer"

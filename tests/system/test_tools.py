@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The build's own tools, and what the image promises about itself."""
+import glob
 import os
+import re
 import subprocess
 
 import pytest
@@ -42,3 +44,107 @@ def test_image_size():
     image = sum(n for name, n in sizes.items()
                 if not name.startswith((".debug", ".bss", ".comment")))
     assert image <= 512 << 10, sizes
+
+
+def tool(name, *arguments):
+    """(status, all that it printed)"""
+    p = subprocess.run([f"{ROOT}/tools/{name}", *map(str, arguments)], stdin=subprocess.DEVNULL,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    return p.returncode, p.stdout
+
+
+@pytest.fixture
+def conf(tmp_path):
+    def write(text, name="my.conf"):
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+    return write
+
+
+KERNEL = f"{ROOT}/build/guest/vmlinuz"
+RIGHT = "[vm a]\nmemory = 192M\nkernel = vmlinuz\n"
+
+
+def test_keelconf(conf):
+    """Keel's parser and loaders: text alone, then with the modules there are."""
+    path = conf(RIGHT + "colour = blue\n[vm b]\nmemory = 12Q\nkernel = vmlinuz\n")
+    status, said = tool("keelconf", "check", path)
+    assert status == 1
+    assert [int(n) for n in re.findall(rf"(?m)^{re.escape(str(path))}:(\d+): ", said)] == [4, 6], said
+    path = conf(RIGHT)
+    assert tool("keelconf", "check", path) == (0, "")
+    assert tool("keelconf", "check", path, "--modules", KERNEL) == (0, "")
+    assert tool("keelconf", "check", path, "--modules", f"vmlinuz={KERNEL}") == (0, "")
+    status, said = tool("keelconf", "check", path, "--modules", f"other={KERNEL}")
+    assert status == 1 and "there is no module 'vmlinuz'" in said
+    status, said = tool("keelconf", "check", path, "--modules", f"vmlinuz={path}")
+    assert status == 1 and "not a kernel" in said
+    assert tool("keelconf", "check", "/nothere")[0] == 2
+    assert tool("keelconf")[0] == 2
+
+
+@pytest.mark.parametrize("path", sorted(glob.glob(f"{ROOT}/configs/*.conf")), ids=os.path.basename)
+def test_samples(path):
+    assert tool("keelconf", "check", path) == (0, "")
+
+
+def test_mkiso_refuses(conf, tmp_path):
+    """What would be an image that does not boot, or whose guests do not start."""
+    out = tmp_path / "x.iso"
+
+    def refused(*arguments):
+        status, said = tool("mkiso", "-o", out, *arguments)
+        assert status == 1 and not out.exists(), said
+        return said
+    assert "there is no module 'vmlinuz'" in refused("-c", conf(RIGHT))
+    assert ":2: memory" in refused("-c", conf(RIGHT.replace("192M", "much")), KERNEL)
+    for name in ("keel.elf", "grub", "GRUB"):
+        assert f"cannot be called {name}" in refused(f"{name}={KERNEL}")
+    assert "two modules are called a" in refused(f"a={KERNEL}", f"a={KERNEL}")
+    assert "there is no file" in refused("nothere")
+    assert "not a 64-bit ELF" in refused("--elf", KERNEL)
+    assert "--serial tty7" in refused("--serial", "tty7")
+
+
+def test_mkiso_unchecked(conf, tmp_path):
+    out = tmp_path / "x.iso"
+    assert tool("mkiso", "-o", out, "--unchecked", "-c", conf(RIGHT)) == (0, "")
+    assert out.stat().st_size > 1 << 20
+
+
+@pytest.mark.parametrize("options, text", (
+    ("--memory abc", "--memory abc"), ("--memory -5", "--memory -5"), ("--cpus 0", "--cpus 0"),
+    ("--iso nothere", "no image nothere"), ("-c nothere.conf", "no file nothere.conf"),
+    ("x=nothere", "no file nothere"), ("--iso a.iso -c b.conf m", "--config, modules"),
+    ("--iso a.iso --pvh", "--pvh"), ("--bed vmx --uefi --vga std", "--uefi, --vga"),
+    ("--log x", "--log"), ("--bed vmx --bios nothere", "no BIOS image nothere"),
+    ("--elf Makefile", "not a 64-bit ELF"), ("--bed nowhere", "nowhere"),
+    ("keel.elf=Makefile", "cannot be called"),
+))
+def test_run_refuses(options, text):
+    """One clear line, no traceback, no emulator."""
+    p = subprocess.run([f"{ROOT}/tools/run", *options.split()], stdin=subprocess.DEVNULL, cwd=ROOT,
+                       stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+    assert p.returncode and text in p.stdout and "Traceback" not in p.stdout, p.stdout
+
+
+def test_deps_groups(tmp_path):
+    """Nothing is installed here; what a bed does not need is not asked for."""
+    (tmp_path / "dpkg-query").write_text("#!/bin/sh\n")
+    (tmp_path / "id").write_text("#!/bin/sh\necho 1000\n")
+    for name in ("dpkg-query", "id"):
+        (tmp_path / name).chmod(0o755)
+    for name in ("sh", "sed", "grep", "head"):
+        (tmp_path / name).symlink_to(f"/bin/{name}" if os.path.exists(f"/bin/{name}")
+                                     else f"/usr/bin/{name}")
+
+    def wanted(*groups):
+        p = subprocess.run([f"{ROOT}/tools/deps", *groups], env={"PATH": str(tmp_path)}, text=True,
+                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        assert p.returncode == 1
+        line = p.stdout.splitlines()[-1]
+        assert line.startswith("apt-get update && apt-get install "), p.stdout
+        return line.split()
+    assert "bochs" not in wanted("image", "svm") and "qemu-system-x86" in wanted("image", "svm")
+    assert "bochs" in wanted("vmx") and "qemu-system-x86" not in wanted("vmx")
+    assert {"bochs", "qemu-system-x86", "clang", "grub-common"} < set(wanted("test", "fuzz"))

@@ -7,7 +7,7 @@
 set pagination off
 set print pretty on
 set disassembly-flavor intel
-target remote localhost:1234
+target remote 127.0.0.1:1234
 
 define keel-cpus
     set $i = 0
