@@ -231,6 +231,14 @@ void exit_xsetbv(struct vcpu *vcpu, unsigned length)
 
 void exit_wbinvd(struct vcpu *vcpu, unsigned length)
 {
+	struct vcpu_mode mode;
+
+	/* A chip looks at the CPL before the intercept; not every bed does. */
+	vmm_ops->mode(vcpu, &mode);
+	if (mode.cpl) {
+		event_gp(vcpu);
+		return;
+	}
 	/*
 	 * Guest memory is write-back and coherent, no device of the guest's bypasses the caches:
 	 * nothing to write back.

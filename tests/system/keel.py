@@ -28,7 +28,7 @@ LINUX = {"vmlinuz": KERNEL, "initrd.img": INITRD}
 BEDS = [bed for bed in ("svm", "vmx") if os.path.isdir(f"{ROOT}/{bed}")]
 
 # Wall-clock seconds that something may take before it counts as hung.
-PATIENCE = {"svm": 120, "vmx": 240}
+PATIENCE = {"svm": 120, "vmx": 240, "svm10": 120}
 
 
 def vm(name, memory="192M", kernel="vmlinuz", initrd="initrd.img", cmdline=None, **more):
