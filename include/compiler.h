@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 #define packed		__attribute__((packed))
-#define noreturn	__attribute__((noreturn))
+#define noreturn	_Noreturn	/* the bare word: an attribute of others, too */
 #define must_check	__attribute__((warn_unused_result))
 #define printf_like(f, a) __attribute__((format(printf, f, a)))
 #define aligned(n)	__attribute__((aligned(n)))
