@@ -47,8 +47,9 @@ ASL_SRC := $(sort $(wildcard vdev/*.asl))
 ASL_C := $(ASL_SRC:%.asl=$(B)/gen/%.aml.c)
 FONT := /usr/share/consolefonts/Lat15-VGA16.psf.gz
 FONT_C := $(B)/gen/drivers/font.c
+VERSION_C := $(B)/gen/mgmt/version.c
 OBJS := $(C_SRC:%.c=$(OBJDIR)/%.o) $(ASM_SRC:%.asm=$(OBJDIR)/%.asm.o) $(ASL_C:%.c=$(OBJDIR)/%.o) \
-	$(FONT_C:%.c=$(OBJDIR)/%.o)
+	$(FONT_C:%.c=$(OBJDIR)/%.o) $(VERSION_C:%.c=$(OBJDIR)/%.o)
 
 $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 	@mkdir -p $(@D); $(call say,CC,$<)
@@ -78,6 +79,10 @@ $(B)/gen/%.aml.c: %.asl tools/bin2c
 $(FONT_C): tools/psf2c $(wildcard $(FONT))
 	@mkdir -p $(@D); $(call say,FONT,$(FONT))
 	$(Q)tools/psf2c font_glyphs $(FONT) >$@
+
+# The commit; only another one makes anything anew.
+$(VERSION_C): FORCE
+	@mkdir -p $(@D); tools/version | cmp -s - $@ || tools/version >$@
 
 # The image is linked twice: first with an empty symbol table, then with the one made from the first.
 LINK = ld $(LDFLAGS) -T linker.ld -o $(1) $(OBJS) $(2)

@@ -312,23 +312,31 @@ static bool read_action(struct parser *p, const struct key *k, struct piece v)
 }
 
 /* 32 hexadecimal digits, hyphens where they usually are or nowhere. */
-static bool read_uuid(struct parser *p, const struct key *k, struct piece v)
+static bool uuid_of(struct piece v, uint8_t out[16])
 {
-	uint8_t *out = field_of(p, k);
 	unsigned digits = 0, d;
-	bool hyphens = v.n == 36, right = hyphens || v.n == 32;
+	bool hyphens = v.n == 36;
 
-	for (size_t i = 0; i < v.n && right; i++) {
+	if (!hyphens && v.n != 32)
+		return false;
+	for (size_t i = 0; i < v.n; i++) {
 		if (hyphens && (i == 8 || i == 13 || i == 18 || i == 23)) {
-			right = v.s[i] == '-';
+			if (v.s[i] != '-')
+				return false;
 			continue;
 		}
-		right = digit(v.s[i], 16, &d);
-		if (right) {
-			out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | d);
-			digits++;
-		}
+		if (!digit(v.s[i], 16, &d))
+			return false;
+		out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | d);
+		digits++;
 	}
+	return true;
+}
+
+static bool read_uuid(struct parser *p, const struct key *k, struct piece v)
+{
+	bool right = uuid_of(v, field_of(p, k));
+
 	if (!right)
 		add_error(p, p->line,
 			  "%s = %s is not right: 32 hexadecimal digits are wanted, as in "
@@ -474,6 +482,18 @@ static bool name_is_taken(const struct parser *p, struct piece name)
 	return false;
 }
 
+/* Commands take a name, an id or a UUID: a name must not be either of the others. */
+static bool name_is_misleading(struct piece name)
+{
+	uint8_t uuid[16];
+	unsigned d;
+
+	for (size_t i = 0; i < name.n; i++)
+		if (!digit(name.s[i], 10, &d))
+			return uuid_of(name, uuid);
+	return true;
+}
+
 static int begin_vm(struct parser *p, struct piece name)
 {
 	if (!name_is_right(name)) {
@@ -481,6 +501,12 @@ static int begin_vm(struct parser *p, struct piece name)
 			p, p->line,
 			"the VM's name '%s' is not right: 1 to %d letters, digits, '.', '_', '-' are allowed",
 			quote(name).s, CONFIG_NAME_MAX - 1);
+		return 0;
+	}
+	if (name_is_misleading(name)) {
+		add_error(p, p->line,
+			  "the VM's name '%s' looks like an id or a UUID: put a letter into it",
+			  quote(name).s);
 		return 0;
 	}
 	if (name_is_taken(p, name)) {

@@ -69,6 +69,11 @@ const char *domain_reason_name(enum domain_reason r)
 	return r < REASON_COUNT ? reason_names[r] : "unknown";
 }
 
+const struct config_vm *domain_config(const struct domain *d)
+{
+	return d->config;
+}
+
 const char *domain_name(const struct domain *d)
 {
 	return d->config->name;

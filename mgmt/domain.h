@@ -114,6 +114,8 @@ struct domain_info {
 
 void domain_info_get(struct domain *d, struct domain_info *out);
 const char *domain_name(const struct domain *d);
+/* As it is defined; constant, and there as long as the domain is. */
+const struct config_vm *domain_config(const struct domain *d);
 enum domain_state domain_state(const struct domain *d);
 
 enum domain_activity { ACTIVITY_OFFLINE, ACTIVITY_RUNNING, ACTIVITY_HALTED, ACTIVITY_WAITING };

@@ -15,6 +15,7 @@
 #include "kernel/trace.h"
 #include "lib/string.h"
 #include "mgmt/mgmt.h"
+#include "mgmt/version.h"
 #include "mm/heap.h"
 #include "mm/page.h"
 #include "vmm/ops.h"
@@ -127,6 +128,11 @@ uint64_t node_uptime_ns(void)
 const char *node_version(void)
 {
 	return VERSION;
+}
+
+const char *node_commit(void)
+{
+	return version_commit;
 }
 
 const char *node_loader(void)

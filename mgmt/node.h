@@ -64,6 +64,7 @@ void node_trace(unsigned count, void (*print)(const char *line));
 
 uint64_t node_uptime_ns(void);
 const char *node_version(void);
+const char *node_commit(void);		/* what it was built from */
 const char *node_loader(void);		/* which boot loader, and Keel's command line */
 const char *node_cmdline(void);
 const char *node_console(void);		/* which serial port, and how it was chosen */

@@ -9,6 +9,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/error.h"
+#include "shell/help.h"
 #include "shell/tty.h"
 
 int command_error(int code, const char *fmt, ...)
@@ -44,6 +45,8 @@ const struct option *command_option(const struct command *c, const char *name, s
 			return o;
 	return NULL;
 }
+
+#define HELPED 1	/* by fit() in place of an error: nothing is left to do */
 
 static const char **value_of(struct command_args *a, const struct option *o)
 {
@@ -122,6 +125,10 @@ static int take_option(struct command_args *a, const struct words *w, unsigned *
 	const struct option *o =
 		command_option(a->command, name, equals ? (size_t)(equals - name) : strlen(name));
 
+	if (!o && !strcmp(name, "help") && a->command->summary) {
+		help_print(a->command);
+		return HELPED;
+	}
 	if (!o || o->kind == OPTION_REST)
 		return command_error(
 			-EINVAL,

@@ -53,11 +53,29 @@ static bool active(struct domain *d)
 	return domain_state(d) != DOMAIN_SHUTOFF;
 }
 
+/* A guest that stands still answers nothing: that is said, each time it comes to that. */
+static enum domain_state tell_of_standstill(struct domain *d, enum domain_state before)
+{
+	enum domain_state now = domain_state(d);
+
+	if (now != before && now == DOMAIN_PAUSED)
+		tty_print("\nDomain '%s' is paused: 'resume %s' lets it go on\n", domain_name(d),
+			  domain_name(d));
+	else if (now != before && now == DOMAIN_CRASHED)
+		tty_print("\nDomain '%s' has crashed and is kept as it is: 'dominfo %s' tells why\n",
+			  domain_name(d), domain_name(d));
+	return now;
+}
+
 static void pass(struct domain *d, struct console *c)
 {
+	enum domain_state state = DOMAIN_RUNNING;
+
 	for (;;) {
 		bool was_active = active(d), said = show(c);
 
+		if (!said)
+			state = tell_of_standstill(d, state);
 		if (!type(c))
 			return;
 		if (said || tty_typed())

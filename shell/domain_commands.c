@@ -189,7 +189,8 @@ const struct command domain_commands[] = {
 	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, run_destroy },
 	{ "inject-nmi", "send an NMI to the guest", NULL, active, run_inject_nmi },
 	{ "reboot", "ask the guest to shut down, and start it again then",
-	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.",
+	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.\n"
+	  "    The host itself is rebooted by 'poweroff --reboot'.",
 	  active, run_reboot },
 	{ "reset", "start a domain anew at once, as its reset button does", NULL,
 	  active, run_reset },

@@ -22,12 +22,20 @@ void editor_init(struct editor *e, const char *prompt, struct history *h,
 	editor_begin(e);
 }
 
+static void search_end(struct editor *e)
+{
+	if (e->searching)
+		e->prompt = e->prompt_kept;
+	e->searching = false;
+}
+
 void editor_begin(struct editor *e)
 {
 	e->text[0] = 0;
 	e->length = e->cursor = e->start = 0;
 	e->too_long = false;
 	e->history_back = 0;
+	search_end(e);
 	e->shown_prompt = false;
 	e->shown_length = e->shown_cursor = 0;
 	e->escape = ESCAPE_NONE;
@@ -208,6 +216,91 @@ static void newer(struct editor *e)
 		recall(e, e->history_back - 1);
 }
 
+/* --- searching the history */
+
+/* Where `part` begins in `text`, -1 if nowhere. */
+static int find(const char *text, const char *part)
+{
+	size_t n = strlen(part);
+
+	for (size_t at = 0; text[at]; at++)
+		if (!strncmp(text + at, part, n))
+			return (int)at;
+	return -1;
+}
+
+/* The newest line from `back` on that has what is wanted; false: it stays where it is. */
+static bool search(struct editor *e, unsigned back)
+{
+	const char *line;
+	int at;
+
+	if (!e->wanted[0])
+		return true;
+	for (; (line = history_get(e->history, back)); back++) {
+		at = find(line, e->wanted);
+		if (at < 0)
+			continue;
+		recall(e, back);
+		e->cursor = (size_t)at;
+		return true;
+	}
+	return false;
+}
+
+static void search_show(struct editor *e, bool found)
+{
+	editor_hide(e);
+	format(e->search_prompt, sizeof(e->search_prompt), "%s '%s': ",
+	       found ? "search" : "not found", e->wanted);
+	e->start = 0;
+}
+
+static void search_begin(struct editor *e)
+{
+	if (!e->history_back)
+		str_copy(e->kept, e->text, sizeof(e->kept));
+	e->search_begin = e->history_back;
+	e->wanted[0] = 0;
+	e->prompt_kept = e->prompt;
+	e->prompt = e->search_prompt;
+	e->searching = true;
+	search_show(e, true);
+}
+
+/* Back to the line before the search. */
+static void search_cancel(struct editor *e)
+{
+	e->history_back = e->search_begin;
+	replace(e, e->search_begin ? history_get(e->history, e->search_begin) : e->kept);
+}
+
+/* False: the key ends the search, at the line that it found, and does what it always does. */
+static bool search_key(struct editor *e, uint8_t key)
+{
+	size_t n = strlen(e->wanted);
+	unsigned back = MAX(e->history_back, 1u);
+
+	if (key == CTRL('R')) {
+		search_show(e, search(e, e->history_back + 1));
+	} else if (key >= 0x20 && key < 0x7f) {
+		if (n < EDITOR_SEARCH_MAX)
+			memcpy(e->wanted + n, (const char[]){ (char)key, 0 }, 2);
+		search_show(e, search(e, back));
+	} else if ((key == CTRL('H') || key == DEL) && n) {
+		e->wanted[n - 1] = 0;
+		search_show(e, search(e, 1));
+	} else {
+		editor_hide(e);
+		search_end(e);
+		e->start = 0;
+		if (key != CTRL('G') && key != CTRL('C'))
+			return false;
+		search_cancel(e);
+	}
+	return true;
+}
+
 static void delete_right(struct editor *e)
 {
 	if (e->cursor < e->length)
@@ -297,6 +390,7 @@ static void control_key(struct editor *e, uint8_t key)
 		break;
 	case CTRL('N'): newer(e); break;
 	case CTRL('P'): older(e); break;
+	case CTRL('R'): search_begin(e); break;
 	case CTRL('U'): erase(e, 0, e->cursor, true); break;
 	case CTRL('W'): erase(e, word_left(e), e->cursor, true); break;
 	case CTRL('Y'): editor_insert(e, e->killed, strlen(e->killed)); break;
@@ -317,6 +411,8 @@ static enum editor_result enter(struct editor *e, uint8_t key)
 
 enum editor_result editor_key(struct editor *e, uint8_t key)
 {
+	if (e->searching && search_key(e, key))
+		return EDITOR_MORE;
 	if (key == '\r' || key == '\n') {
 		e->escape = ESCAPE_NONE;
 		return enter(e, key);

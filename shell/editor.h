@@ -11,6 +11,7 @@
 
 #define EDITOR_LINE_MAX	1023	/* characters; a longer line is refused */
 #define EDITOR_COLUMNS	80
+#define EDITOR_SEARCH_MAX 32	/* characters of what is looked for in the history */
 
 enum editor_result {
 	EDITOR_MORE,
@@ -33,6 +34,13 @@ struct editor {
 	unsigned history_back;		/* 0: the line being typed, kept in `kept` meanwhile */
 	char kept[EDITOR_LINE_MAX + 1];
 	char killed[EDITOR_LINE_MAX + 1];
+
+	/* Ctrl-R: the prompt shows what is looked for, the text the newest line that has it. */
+	bool searching;
+	char wanted[EDITOR_SEARCH_MAX + 1];
+	unsigned search_begin;		/* history_back before */
+	const char *prompt_kept;
+	char search_prompt[EDITOR_SEARCH_MAX + 16];
 
 	/* What the terminal shows. */
 	char shown[EDITOR_COLUMNS + 1];

@@ -172,10 +172,25 @@ static int run_hostname(const struct command_args *a)
 	return 0;
 }
 
+static int run_uptime(const struct command_args *a)
+{
+	uint64_t s = node_uptime_ns() / 1000000000, days = s / 86400;
+	unsigned running = 0, defined = 0;
+
+	(void)a;
+	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
+		running += domain_state(d) == DOMAIN_RUNNING;
+		defined++;
+	}
+	tty_print("up %lu day%s, %02lu:%02lu:%02lu, %u of %u domains running\n", days,
+		  days == 1 ? "" : "s", s / 3600 % 24, s / 60 % 60, s % 60, running, defined);
+	return 0;
+}
+
 static int run_version(const struct command_args *a)
 {
 	(void)a;
-	tty_print("Keel %s, loaded by %s\n", node_version(), node_loader());
+	tty_print("Keel %s (%s), loaded by %s\n", node_version(), node_commit(), node_loader());
 	tty_print("Command line: %s\n", node_cmdline());
 	return 0;
 }
@@ -241,7 +256,7 @@ static const struct option nodecpustats_options[] = {
 	OPTION_LAST
 };
 static const struct option poweroff_options[] = {
-	OPTION_SWITCH("reboot", "start again instead"),
+	OPTION_SWITCH("reboot", "start the host again instead"),
 	OPTION_SWITCH("force", "destroy the guests at once"),
 	OPTION_LAST
 };
@@ -257,9 +272,12 @@ const struct command host_commands[] = {
 	{ "nodememstats", "the host's memory",
 	  "dirty: free but not yet cleared; keel: what Keel itself uses; objects: of that.",
 	  nodememstats_options, run_nodememstats },
-	{ "poweroff", "shut the guests down and switch the host off",
+	{ "poweroff", "shut the guests down and switch the host off, or reboot it",
 	  "Guests that do not shut down within 30 s are destroyed.",
 	  poweroff_options, run_poweroff },
-	{ "version", "Keel's version, boot loader and command line", NULL, NULL, run_version },
+	{ "uptime", "how long the host has been up", NULL, NULL, run_uptime },
+	{ "version", "Keel's version, commit, boot loader and command line",
+	  "The commit that it was built from, with '+' when files had been changed since.",
+	  NULL, run_version },
 	{ 0 }
 };

@@ -88,13 +88,22 @@ static void format_seconds(uint64_t ns, char *buf, size_t size)
 	format(buf, size, "%lu.%lus", ns / 1000000000, ns / 100000000 % 10);
 }
 
+static void print_image(const struct config_vm *c)
+{
+	table_text("Kernel", c->kernel);
+	table_text("Initrd", c->initrd);
+	table_text("Command line", c->cmdline);
+}
+
 static int run_dominfo(const struct command_args *a)
 {
+	struct domain *d = commands_domain(a);
 	struct domain_info i;
 	char text[DOMAIN_UUID_TEXT];
 
-	if (!info_of(a, &i))
+	if (!d)
 		return -ENOENT;
+	domain_info_get(d, &i);
 	print_id(&i, "Id:             ");
 	table_field("Name", "%s", i.name);
 	domain_uuid_format(i.uuid, text);
@@ -112,10 +121,12 @@ static int run_dominfo(const struct command_args *a)
 	table_field("On poweroff", "%s", config_action_name(i.on_poweroff));
 	table_field("On reboot", "%s", config_action_name(i.on_reboot));
 	table_field("On crash", "%s", config_action_name(i.on_crash));
+	print_image(domain_config(d));
 	if (i.has_exit_code)
 		table_field("Exit code", "%u", i.exit_code);
 	if (i.crash[0])
 		table_field("Crash reason", "%s", i.crash);
+	domain_put(d);
 	return 0;
 }
 

@@ -4,6 +4,7 @@
  */
 #include "lib/string.h"
 #include "shell/commands.h"
+#include "shell/help.h"
 #include "shell/tty.h"
 
 const struct command_group command_groups[] = {
@@ -15,42 +16,6 @@ const struct command_group command_groups[] = {
 	{ NULL, NULL }
 };
 
-static void print_synopsis(const struct command *c)
-{
-	tty_print("    %s", c->name);
-	for (const struct option *o = c->options; o && o->kind != OPTION_END; o++) {
-		if (o->kind == OPTION_FLAG)
-			tty_print(" [--%s]", o->name);
-		else if (o->kind == OPTION_REST)
-			tty_print(" [<%s>]...", o->name);
-		else if (o->required)
-			o->positional ? tty_print(" <%s>", o->name)
-				      : tty_print(" --%s <value>", o->name);
-		else
-			o->positional ? tty_print(" [<%s>]", o->name)
-				      : tty_print(" [--%s <value>]", o->name);
-	}
-	tty_text("\n");
-}
-
-static void print_options(const struct command *c)
-{
-	if (!c->options)
-		return;
-	tty_text("\n  OPTIONS\n");
-	for (const struct option *o = c->options; o->kind != OPTION_END; o++) {
-		const char *value = o->kind == OPTION_NUMBER ? " <number>"
-				    : o->kind == OPTION_TEXT ? " <string>"
-							     : "";
-		int width = 22 - (int)strlen(value) - 2 - (o->positional ? 2 : 0);
-
-		tty_print("    %s--%s%s%s%*s %s\n", o->positional ? "[" : "", o->name,
-			  o->positional ? "]" : "", value,
-			  width > (int)strlen(o->name) ? width - (int)strlen(o->name) : 0, "",
-			  o->help);
-	}
-}
-
 static int help_on(const char *name)
 {
 	const struct command *c = command_find(name);
@@ -58,11 +23,7 @@ static int help_on(const char *name)
 	if (!c || !c->summary)
 		return command_error(
 			-ENOENT, "there is no command '%.64s': 'help' lists all there are", name);
-	tty_print("  NAME\n    %s - %s\n\n  SYNOPSIS\n", c->name, c->summary);
-	print_synopsis(c);
-	if (c->detail)
-		tty_print("\n  DESCRIPTION\n    %s\n", c->detail);
-	print_options(c);
+	help_print(c);
 	return 0;
 }
 
@@ -78,8 +39,9 @@ static int run_help(const struct command_args *a)
 		tty_text("\n");
 	}
 	tty_text(
-		" 'help COMMAND' says more. Tab completes, the arrow keys recall and edit, ';' separates\n"
-		" commands, Ctrl-C interrupts, Ctrl-T shows what Keel is doing.\n");
+		" 'help COMMAND' or 'COMMAND --help' says more. Tab completes, the arrow keys\n"
+		" recall and edit, Ctrl-R searches what was typed, ';' separates commands,\n"
+		" Ctrl-C interrupts, Ctrl-T shows what Keel is doing.\n");
 	return 0;
 }
 
@@ -107,6 +69,7 @@ static const struct option echo_options[] = {
 };
 
 const struct command shell_commands[] = {
+	{ "?", NULL, NULL, help_options, run_help },
 	{ "echo", "print words", NULL, echo_options, run_echo },
 	{ "exit", NULL, NULL, NULL, run_quit },
 	{ "help", "list the commands, or explain one", NULL, help_options, run_help },

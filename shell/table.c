@@ -67,12 +67,21 @@ void table_print(const struct table *t)
 
 void table_field(const char *name, const char *fmt, ...)
 {
-	char value[512], label[64];
+	char value[512];
 	va_list ap;
 
 	va_start(ap, fmt);
 	format_v(value, sizeof(value), fmt, ap);
 	va_end(ap);
+	table_text(name, value);
+}
+
+void table_text(const char *name, const char *text)
+{
+	char label[64];
+
 	format(label, sizeof(label), "%s:", name);
-	tty_print("%-15s %s\n", label, value);
+	tty_print("%-15s ", label);
+	tty_text(*text ? text : "-");
+	tty_text("\n");
 }

@@ -24,3 +24,5 @@ void table_print(const struct table *t);
 
 /* "Name:           value\n": the value begins in column 16. */
 void table_field(const char *name, const char *fmt, ...) printf_like(2, 3);
+/* Likewise, of any length; "-" if it is empty. */
+void table_text(const char *name, const char *text);

@@ -121,6 +121,11 @@ const char *node_version(void)
 	return "0";
 }
 
+const char *node_commit(void)
+{
+	return "0123456789ab";
+}
+
 const char *node_loader(void)
 {
 	return "host";

@@ -31,6 +31,30 @@ def test_links(tmp_path):
         "LINKS_test_x := a/b.c c.c".split()
 
 
+def commit_of(tree):
+    out = subprocess.check_output([f"{ROOT}/tools/version", tree], text=True)
+    return out.split('"')[-2]
+
+
+def test_version(tmp_path):
+    """The commit, a sign of changes, and nothing from a repository around an unpacked archive."""
+    def git(*words):
+        subprocess.run(["git", "-c", "user.name=x", "-c", "user.email=x", *words], cwd=tmp_path, check=True)
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    assert commit_of(tmp_path) == "no commit"
+    git("init", "-q")
+    assert commit_of(tmp_path) == "no commit"
+    (tmp_path / "file").write_text("1")
+    git("add", "file")
+    git("commit", "-qm", "x")
+    head = subprocess.check_output(["git", "rev-parse", "HEAD"], cwd=tmp_path, text=True)
+    assert commit_of(tmp_path) == head[:12]
+    assert commit_of(inside) == "no commit"
+    (tmp_path / "file").write_text("12")
+    assert commit_of(tmp_path) == head[:12] + "+"
+
+
 def test_symtab_empty():
     out = subprocess.check_output([f"{ROOT}/tools/symtab"], text=True)
     assert "symbol_count: dd 0" in out

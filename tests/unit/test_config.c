@@ -181,6 +181,10 @@ static void bad_sections(void **state)
 	one_error("[vm]\nkernel = k\n" GOOD, 1, "name", 1);
 	one_error("[vm a b]\n" GOOD, 1, "name 'a b'", 1);
 	one_error("[vm a/b]\n" GOOD, 1, "name 'a/b'", 1);
+	one_error("[vm 12]\n" GOOD, 1, "'12' looks like an id or a UUID", 1);
+	one_error("[vm 6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811]\n" GOOD, 1, "an id or a UUID", 1);
+	parse("[vm 7a]\nkernel = k\nmemory = 4M\n[host]\nhostname = 12\n");
+	assert_int_equal(c->error_count, 0);
 	one_error("[vm a\nkernel = k\n" GOOD, 1, "not closed", 1);
 	one_error("nonsense\n" GOOD, 1, "neither", 1);
 	one_error(GOOD "nonsense\n", 4, "neither", 0);

@@ -197,6 +197,51 @@ static void recalling(void **state)
 	assert_string_equal(history_get(&h, 1), "second!");
 }
 
+/* The row as it is, and where the cursor stands. */
+static void row_is(const char *text, unsigned column)
+{
+	char expect[WIDTH + 1];
+
+	snprintf(expect, sizeof(expect), "%-80s", text);
+	assert_string_equal(term.row, expect);
+	assert_int_equal(term.column, column);
+	assert_false(term.wrapped);
+}
+
+static void searching(void **state)
+{
+	(void)state;
+	type("start debian\rlist --all\rdomstats debian\rlist\r");
+	type("half\x12");
+	row_is("search '': half", 15);
+	type("deb");
+	row_is("search 'deb': domstats debian", 23);
+	type("\x12");
+	row_is("search 'deb': start debian", 20);
+	type("\x12");
+	row_is("not found 'deb': start debian", 23);
+	type("\x07");
+	shows("half", 4);
+	type("\x12--allx");
+	row_is("not found '--allx': list --all", 25);
+	type("\x7f\x05");			/* any other key takes the line and does its work */
+	shows("list --all", 10);
+	type(" --name\r");
+	assert_string_equal(history_get(&h, 1), "list --all --name");
+	type("\x12st\x03");
+	shows("", 0);
+	type("\x10\x10\x12zzz\x07");		/* back to the line it began from */
+	shows("list", 4);
+	type("\x12 deb\r");
+	assert_string_equal(history_get(&h, 1), "domstats debian");
+	type("\x12");
+	for (unsigned i = 0; i < 100; i++)
+		type("w");
+	assert_int_equal(strlen(e.wanted), EDITOR_SEARCH_MAX);
+	type("\x03");
+	shows("", 0);
+}
+
 static void long_lines_scroll(void **state)
 {
 	char expect[WIDTH];
@@ -334,7 +379,7 @@ static void random_keys(void **state)
 	static const char *const keys[] = {
 		"a", "b", " ", "\x7f", "\x01", "\x05", "\x0b", "\x15", "\x17", "\x19", "\x1b[D",
 		"\x1b[C", "\x1b[A", "\x1b[B", "\x1b[3~", "\x1b" "b", "\x1b" "f", "\x1b" "d",
-		"word word word word word ", "\r", "\x1d",
+		"word word word word word ", "\r", "\x1d", "\x12", "\x12", "\x07",
 		"0123456789012345678901234567890123456789",
 	};
 	char row[WIDTH + 1];
@@ -361,7 +406,7 @@ static void random_keys(void **state)
 		assert_int_equal(strlen(e.text), e.length);
 		assert_true(e.cursor <= e.length);
 		if (e.cursor < e.length && !(e.cursor == e.start && e.start) &&
-		    e.cursor - e.start < 72)
+		    e.cursor - e.start < WIDTH - 2 - strlen(e.prompt))
 			assert_int_equal(term.row[term.column], e.text[e.cursor]);
 	}
 }
@@ -387,7 +432,8 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup(f, setup)
 	const struct CMUnitTest tests[] = {
 		TEST(typing_echoes_only_what_is_new), TEST(moving_and_inserting), TEST(killing),
-		TEST(recalling), TEST(long_lines_scroll), TEST(too_long_is_refused),
+		TEST(recalling), TEST(searching), TEST(long_lines_scroll),
+		TEST(too_long_is_refused),
 		TEST(output_above_the_line), TEST(pasting_is_drawn_once), TEST(strange_bytes),
 		TEST(returns), TEST(enter_in_the_middle_leaves_the_whole_line),
 		TEST(escape_key_of_a_closed_console), TEST(clear_screen), TEST(random_keys),

@@ -4,7 +4,7 @@
  * thread function runs until it waits with nothing left to do, and what it printed is compared.
  */
 /* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
- * shell/complete.c shell/table.c shell/domain_commands.c shell/console_command.c
+ * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/shell_commands.c
  * mgmt/domain.c mgmt/domain_life.c
  * mgmt/domain_image.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c
@@ -145,6 +145,8 @@ static void define(const char *name)
 	struct config_vm *c = calloc(1, sizeof(*c));
 
 	strcpy(c->name, name);
+	strcpy(c->kernel, "vmlinuz");
+	memset(c->cmdline, 'x', sizeof(c->cmdline) - 1);
 	c->vcpus = 1;
 	c->memory = 192 * MIB;
 	c->on_reboot = CONFIG_RESTART;
@@ -228,6 +230,7 @@ static void life(void **state)
 static void fields(void **state)
 {
 	const char *out;
+	uint64_t now;
 
 	(void)state;
 	run("start debian");
@@ -239,6 +242,8 @@ static void fields(void **state)
 	has(out, "State:          shut off\r\n");
 	has(out, "Max memory:     196608 KiB\r\n");
 	has(out, "Exit code:      33\r\n");
+	has(out, "Kernel:         vmlinuz\r\nInitrd:         -\r\nCommand line:   xxx");
+	assert_int_equal(strspn(strstr(out, "xxx"), "x"), CONFIG_CMDLINE_MAX - 1);
 	run("start debian");
 	out = run("domstats debian");
 	has(out, "Domain: 'debian'\r\n  state.state=1\r\n");
@@ -255,6 +260,21 @@ static void fields(void **state)
 	has(run("irqs"), "timer");
 	assert_string_equal(run("hostname"), "keel0\r\n");
 	has(run("help start"), "start <domain> [--console] [--wait] [--timeout <value>]");
+	has(run("start --help"), "start <domain> [--console]");
+	has(run("start debian --help"), "start <domain> [--console]");
+	has(run("poweroff --help"), "[--reboot]");
+	assert_int_equal(fake_host_power, 0);
+	assert_string_equal(run("echo a --help"), "a --help\r\n");
+	has(run("? start"), "start <domain> [--console]");
+	has(run("?"), "nodememstats");
+	has(run("help reboot"), "'poweroff --reboot'");
+	has(run("version"), "Keel 0 (0123456789ab), loaded by host\r\n");
+	now = host_tsc;
+	host_tsc = 0;
+	assert_string_equal(run("uptime"), "up 0 days, 00:00:00, 1 of 3 domains running\r\n");
+	host_tsc = (86400 + 3 * 3600 + 25 * 60 + 7) * 1000000000ull;
+	assert_string_equal(run("uptime"), "up 1 day, 03:25:07, 1 of 3 domains running\r\n");
+	host_tsc = now;
 	has(run("help"), "nodememstats");
 	has(type("dmesg\r"), "domain 'debian' started");
 	has(run("trace 3"), "trace\r\ntrace\r\ntrace\r\n");
@@ -392,6 +412,18 @@ static void console(void **state)
 	assert_null(strstr(type("console debian\r"), "later"));
 	type("\x1d");
 	assert_string_equal(run("echo fine"), "fine\r\n");
+}
+
+static void console_of_a_paused_guest(void **state)
+{
+	(void)state;
+	run("start debian; suspend debian");
+	has(type("console debian\r"),
+	    "(Ctrl + ])\r\n\r\nDomain 'debian' is paused: 'resume debian' lets it go on\r\n");
+	type("\x1d");
+	run("resume debian");
+	assert_null(strstr(type("console debian\r"), "paused"));
+	type("\x1d");
 }
 
 static void console_of_a_guest_that_ends(void **state)
@@ -584,10 +616,9 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes),
 		TEST(long_line), TEST(completion), TEST(log_lines_go_above), TEST(console),
-		TEST(console_of_a_guest_that_ends), TEST(console_through_a_restart),
-		TEST(console_drops_the_oldest), TEST(interrupt), TEST(start_and_wait),
-		TEST(waiting_ends),
-		TEST(batch), TEST(typing_ahead),
+		TEST(console_of_a_paused_guest), TEST(console_of_a_guest_that_ends),
+		TEST(console_through_a_restart), TEST(console_drops_the_oldest), TEST(interrupt),
+		TEST(start_and_wait), TEST(waiting_ends), TEST(batch), TEST(typing_ahead),
 		TEST(slow_line), TEST(diagnosis_by_one_key), TEST(noise),
 	};
 
