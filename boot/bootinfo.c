@@ -94,6 +94,7 @@ void gather_cmdline(const char *s, size_t length)
 {
 	size_t n = MIN(strnlen(s, length), (size_t)BOOT_CMDLINE_MAX - 1);
 
+	bootinfo.cmdline_cut = n < strnlen(s, length);
 	memcpy(bootinfo.cmdline, s, n);
 	bootinfo.cmdline[n] = 0;
 }
@@ -225,26 +226,30 @@ bool boot_image_listed(void)
 
 /* ---- options ---- */
 
+const char *boot_word(const char *s, size_t *n)
+{
+	while (is_blank(*s))
+		s++;
+	for (*n = 0; s[*n] && !is_blank(s[*n]); ++*n)
+		;
+	return *n ? s : NULL;
+}
+
 bool boot_option(const char *key, char *buf, size_t size)
 {
-	size_t key_length = strlen(key);
+	size_t key_length = strlen(key), n;
+	const char *s = bootinfo.cmdline;
 
-	for (const char *s = bootinfo.cmdline; *s;) {
-		size_t n = 0, value;
+	for (; (s = boot_word(s, &n)); s += n) {
+		size_t value = MIN(key_length + 1, n);
 
-		while (is_blank(*s))
-			s++;
-		while (s[n] && !is_blank(s[n]))
-			n++;
-		if (n >= key_length && !memcmp(s, key, key_length) &&
-		    (n == key_length || s[key_length] == '=')) {
-			value = MIN(key_length + 1, n);
-			n = MIN(n - value, size - 1);
-			memcpy(buf, s + value, n);
-			buf[n] = 0;
-			return true;
-		}
-		s += n;
+		if (n < key_length || memcmp(s, key, key_length) ||
+		    (n > key_length && s[key_length] != '='))
+			continue;
+		n = MIN(n - value, size - 1);
+		memcpy(buf, s + value, n);
+		buf[n] = 0;
+		return true;
 	}
 	return false;
 }

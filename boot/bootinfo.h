@@ -42,6 +42,7 @@ struct boot_module {
 struct bootinfo {
 	const char *loader;	/* "GRUB 2.06-13", "PVH" */
 	char cmdline[BOOT_CMDLINE_MAX];
+	bool cmdline_cut;	/* it was longer */
 	hpa_t image_start;	/* where the image was placed */
 	uint64_t image_size;
 	/* Sorted, disjoint, page-aligned for USABLE. */
@@ -68,6 +69,9 @@ extern struct bootinfo bootinfo;
 /* Is Keel's own image in the list, so that nobody is given its memory? */
 bool boot_image_listed(void);
 
+/* Options: boot/cmdline.c says which there are, and what may stand in them. */
+/* The next word of the command line at or behind `s`, its length in *n; NULL at the end. */
+const char *boot_word(const char *s, size_t *n);
 /*
  * The value of "key=value" or "" for a bare "key" on Keel's command line, copied to buf;
  * false if absent.

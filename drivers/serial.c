@@ -226,10 +226,7 @@ static void move_to(const struct serial_config *to)
 void serial_init(void)
 {
 	struct serial_config firmware;
-	char text[32];
 
-	if (!by_option && boot_option("serial", text, sizeof(text)))
-		log_warn("serial: '%s' is not none, comN or PORT[,IRQ[,BAUD]]: left aside", text);
 	if (!by_option && from_firmware(&firmware))
 		move_to(&firmware);
 	if (!config.none && !uart_present())

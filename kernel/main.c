@@ -8,6 +8,7 @@
 #include <stdarg.h>
 
 #include "boot/bootinfo.h"
+#include "boot/cmdline.h"
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
@@ -70,12 +71,9 @@ static void take_errata_options(void)
 {
 	char value[8];
 
-	if (!boot_option("itlb_multihit", value, sizeof(value)))
-		return;
-	if (!strcmp(value, "on") || !strcmp(value, "off"))
+	if (boot_option("itlb_multihit", value, sizeof(value)) &&
+	    (!strcmp(value, "on") || !strcmp(value, "off")))
 		errata_force(ERRATUM_ITLB_MULTIHIT, value[1] == 'n');
-	else
-		log_warn("errata: itlb_multihit=%s is neither on nor off", value);
 }
 
 static void check_memory(void)
@@ -128,7 +126,8 @@ static bool want_x2apic(void)
 
 	for (unsigned i = 0; i < acpi_info.cpu_count; i++)
 		want |= acpi_info.cpu[i].apic_id >= 255;
-	if (boot_option("x2apic", how, sizeof(how)))
+	if (boot_option("x2apic", how, sizeof(how)) &&
+	    (!strcmp(how, "yes") || !strcmp(how, "no")))
 		want = how[0] == 'y';
 	return want;
 }
@@ -173,7 +172,7 @@ static void start_vmm(void)
 
 static void start_cpus(void)
 {
-	uint64_t limit = boot_option_number("cpus", CPU_MAX);
+	uint64_t limit = boot_option_number("cpus", CPU_MAX) ?: CPU_MAX;
 
 	for (unsigned i = 0; i < acpi_info.cpu_count && cpu_count < limit; i++) {
 		const struct acpi_cpu *c = &acpi_info.cpu[i];
@@ -204,7 +203,7 @@ static void start_management(void)
 {
 	static const struct mgmt_platform platform = {
 		.power_off = power_off, .power_reboot = power_reboot, .cpu_virtual = vmm_cpu_on,
-		.console = serial_name,
+		.console = serial_name, .cmdline_error = cmdline_error,
 	};
 	static const struct shell_port port = {
 		.read = uart_read, .write = uart_write, .space = uart_space,
@@ -253,6 +252,7 @@ void kernel_main(void)
 	fpu_cpu_init();
 	mitigation_cpu_init();
 	say_what_booted();
+	cmdline_check();
 	power_init();
 	if (acpi_init(bootinfo.rsdp, sizeof(bootinfo.rsdp)) == -EAGAIN)
 		log_info("acpi: tables above 4 GiB");

@@ -151,7 +151,7 @@ static noreturn void end(void)
 {
 	char how[16];
 
-	if (boot_option("panic", how, sizeof(how)) && how[0] == 'r' && reboot_hook) {
+	if (boot_option("panic", how, sizeof(how)) && !strcmp(how, "reboot") && reboot_hook) {
 		say("rebooting");
 		before_stop();
 		reboot_hook();

@@ -15,6 +15,8 @@ struct mgmt_platform {
 	void (*power_reboot)(void);
 	bool (*cpu_virtual)(unsigned cpu);	/* is SVM or VMX on there? NULL: on every CPU */
 	const char *(*console)(void);		/* where the console is; NULL: not told */
+	/* What is wrong with Keel's command line, by number; NULL: nothing. */
+	bool (*cmdline_error)(unsigned i, char *text, size_t size);
 };
 
 /*
@@ -27,6 +29,7 @@ void mgmt_autostart(void);
 const char *mgmt_hostname(void);
 bool mgmt_cpu_virtual(unsigned cpu);	/* SVM or VMX is on there */
 const char *mgmt_console(void);
+bool mgmt_cmdline_error(unsigned i, char *text, size_t size);
 
 enum mgmt_power { MGMT_POWER_OFF, MGMT_POWER_REBOOT };
 

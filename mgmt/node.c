@@ -145,6 +145,11 @@ const char *node_cmdline(void)
 	return bootinfo.cmdline;
 }
 
+bool node_cmdline_error(unsigned i, char *text, size_t size)
+{
+	return mgmt_cmdline_error(i, text, size);
+}
+
 const char *node_console(void)
 {
 	return mgmt_console();

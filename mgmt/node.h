@@ -67,4 +67,6 @@ const char *node_version(void);
 const char *node_commit(void);		/* what it was built from */
 const char *node_loader(void);		/* which boot loader, and Keel's command line */
 const char *node_cmdline(void);
+/* What is wrong with it, one after the other from 0; false behind the last. */
+bool node_cmdline_error(unsigned i, char *text, size_t size);
 const char *node_console(void);		/* which serial port, and how it was chosen */

@@ -189,9 +189,15 @@ static int run_uptime(const struct command_args *a)
 
 static int run_version(const struct command_args *a)
 {
+	char text[256];
+
 	(void)a;
 	tty_print("Keel %s (%s), loaded by %s\n", node_version(), node_commit(), node_loader());
-	tty_print("Command line: %s\n", node_cmdline());
+	tty_text("Command line: ");
+	tty_text(node_cmdline());
+	tty_text("\n");
+	for (unsigned i = 0; node_cmdline_error(i, text, sizeof(text)); i++)
+		tty_print("Mistake in it: %s\n", text);
 	return 0;
 }
 

@@ -133,5 +133,12 @@ const char *node_loader(void)
 
 const char *node_cmdline(void)
 {
-	return "";
+	return "colour=red";
+}
+
+bool node_cmdline_error(unsigned i, char *text, size_t size)
+{
+	if (!i)
+		snprintf(text, size, "there is no option 'colour=red'");
+	return !i;
 }

@@ -73,8 +73,19 @@ def test_port_of_the_firmware(start, tmp_path):
 def test_unknown_port(start):
     """A mistake in the option is said, on the port that is used instead."""
     keel = start("svm", cmdline="serial=tty7").boot()
-    assert "warning: serial: 'tty7' is not none, comN or PORT" in keel.boot_log
+    assert "warning: command line: 'serial=tty7' is left aside: none, comN or PORT" in keel.boot_log
     assert "console on COM1 (0x3f8), IRQ 4, 115200 baud, by default" in keel.boot_log
+    keel.poweroff()
+
+
+def test_command_line_mistakes(start, bed):
+    """Each is named, in the log and by `version`; none keeps the others from being read."""
+    keel = start(bed, cmdline="cups=1 x2apic=maybe cpus=1 cpus=2 panic=reboot", cpus=2).boot()
+    said = re.findall(r"warning: command line: (.*)", keel.boot_log)
+    assert [text.split(":")[0] for text in said] == [
+        "there is no option 'cups=1'", "'x2apic=maybe' is left aside", "'cpus=2' is left aside"]
+    assert re.findall(r"Mistake in it: (.*)", keel.command("version")) == said
+    assert cpus_of(keel) == 1
     keel.poweroff()
 
 

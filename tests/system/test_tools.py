@@ -60,6 +60,20 @@ def test_symtab_empty():
     assert "symbol_count: dd 0" in out
 
 
+def test_every_option_is_known():
+    """What boot_option() is asked for, what boot/cmdline.c lists, and what README explains."""
+    source = subprocess.check_output(f"cat {ROOT}/{{boot,kernel,drivers,vmm,svm,vmx,mgmt}}/*.c", shell=True,
+                                     executable="/bin/bash", text=True)
+    asked = set(re.findall(r'boot_option(?:_number)?\(\s*"(\w+)"', source))
+    with open(f"{ROOT}/boot/cmdline.c", encoding="ascii") as f:
+        rows = re.search(r"options\[\] = \{(.*?)\n\};", f.read(), re.S)[1]
+    assert asked == set(re.findall(r'\{ "(\w+)"', rows))
+    with open(f"{ROOT}/README.md", encoding="utf-8") as f:
+        text = f.read()
+    for_tests = {"itlb_multihit", "provoke", "selftest"}  # in docs/CAVEATS.md and docs/TESTING.md
+    assert not [name for name in asked - for_tests if f"`{name}=" not in text]
+
+
 @pytest.mark.skipif(not os.path.exists(f"{ROOT}/build/keel.elf"), reason="keel.elf is not built")
 def test_image_size():
     """text, rodata and data together: at most 512 KiB."""

@@ -268,7 +268,9 @@ static void fields(void **state)
 	has(run("? start"), "start <domain> [--console]");
 	has(run("?"), "nodememstats");
 	has(run("help reboot"), "'poweroff --reboot'");
-	has(run("version"), "Keel 0 (0123456789ab), loaded by host\r\n");
+	assert_string_equal(run("version"), "Keel 0 (0123456789ab), loaded by host\r\n"
+					    "Command line: colour=red\r\n"
+					    "Mistake in it: there is no option 'colour=red'\r\n");
 	now = host_tsc;
 	host_tsc = 0;
 	assert_string_equal(run("uptime"), "up 0 days, 00:00:00, 1 of 3 domains running\r\n");
