@@ -437,11 +437,19 @@ void uart_flush(void)
 	spin_unlock_irq(&lock, flags);
 }
 
+/* The terminal may be a guest's: out of a sequence that it has not finished, and of its colours. */
+static const char plain[] = "\x18\x1b\\\x1b[!p\x1b[m";
+
 void uart_panic_print(const char *text)
 {
+	static bool begun;
+
 	if (!present)
 		return;
 	mode = MODE_DIRECT;
+	if (!begun)
+		queue((const uint8_t *)plain, sizeof(plain) - 1);
+	begun = true;
 	queue_text(text, strlen(text));
 	drain(0);
 }

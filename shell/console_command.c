@@ -6,11 +6,11 @@
  */
 #include "lib/string.h"
 #include "shell/commands.h"
+#include "shell/console_plain.h"
 #include "shell/tty.h"
 
 #define LEAVE		TTY_CTRL(']')
 #define READ_AT_ONCE	256
-#define PLAIN		"\x1b[m"	/* whatever colour the guest has left */
 
 static void notify(void *arg)
 {
@@ -76,12 +76,16 @@ static void pass(struct domain *d, struct console *c)
 
 		if (!said)
 			state = tell_of_standstill(d, state);
-		if (!type(c))
+		if (!type(c)) {
+			tty_write(console_plain, sizeof(console_plain) - 1);
+			tty_print("\nLeft the console of domain '%s'\n", domain_name(d));
 			return;
+		}
 		if (said || tty_typed())
 			continue;
 		if (!was_active) {
-			tty_print("\nDomain '%s' is shut off", domain_name(d));
+			tty_write(console_plain, sizeof(console_plain) - 1);
+			tty_print("\nDomain '%s' is shut off\n", domain_name(d));
 			return;
 		}
 		tty_wait_some();
@@ -95,8 +99,10 @@ static int shut_off(struct domain *d, struct console *c)
 
 	while (show(c))
 		said = true;
-	if (said)
+	if (said) {
+		tty_write(console_plain, sizeof(console_plain) - 1);
 		tty_text("\n");
+	}
 	return command_error(
 		-EPERM,
 		"domain '%s' is shut off and its console is closed: 'start %s --console' starts it",
@@ -118,7 +124,6 @@ int console_command(struct domain *d)
 		tty_print("Connected to domain '%s'\nEscape character is ^] (Ctrl + ])\n",
 			  domain_name(d));
 		pass(d, c);
-		tty_text(PLAIN "\n");
 	} else {
 		e = shut_off(d, c);
 	}

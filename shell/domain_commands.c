@@ -184,7 +184,8 @@ static const struct option start_options[] = {
 
 const struct command domain_commands[] = {
 	{ "console", "connect to the guest's serial console",
-	  "What it printed while nobody was connected comes first. Ctrl-] leaves; it goes on.",
+	  "What it printed while nobody was connected comes first. Ctrl-] leaves; it goes on.\n"
+	  "    A guest can print anything, 'keel> ' too: Ctrl-] always ends in Keel's own prompt.",
 	  active, run_console },
 	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, run_destroy },
 	{ "inject-nmi", "send an NMI to the guest", NULL, active, run_inject_nmi },

@@ -20,7 +20,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 BUILD = f"{ROOT}/build"
 LOGS = f"{BUILD}/test-logs"
 PROMPT = "keel> "
-ESCAPE = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]|\x1b[=>]|\x07")
+ESCAPE = re.compile(r"\x1b\[[0-9;?>!]*[A-Za-z]|\x1b[=>78\\]|\x1b[()]B|[\x07\x0f\x18]")
 KERNEL, INITRD = f"{BUILD}/guest/vmlinuz", f"{BUILD}/guest/initrd.img"
 LINUX = {"vmlinuz": KERNEL, "initrd.img": INITRD}
 

@@ -405,7 +405,7 @@ static void console(void **state)
 	say("bin etc\r\n# ");
 	assert_string_equal(type(""), "bin etc\r\n# ");
 	out = type("\x1d");
-	has(out, "\r\n");
+	has(out, "\r\nLeft the console of domain 'debian'\r\n");
 	has(out, "area: not now\r\nkeel> ");
 	/* Kept while detached, and shown once. */
 	say("later");
@@ -438,7 +438,8 @@ static void console_of_a_guest_that_ends(void **state)
 	say("bye\r\n");
 	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
 	out = type("");
-	has(out, "bye\r\n\r\nDomain 'debian' is shut off\x1b[m\r\n");
+	has(out, "bye\r\n\x18\x1b\\");
+	has(out, "\x0f\r\nDomain 'debian' is shut off\r\n");
 	has(out, "keel> ");
 	/* And the last words of one that nobody listened to. */
 	run("start debian");
@@ -446,7 +447,8 @@ static void console_of_a_guest_that_ends(void **state)
 	fake_vm_stop(VM_STOP_CRASH, 0, "why");
 	type("");
 	out = run("console debian");
-	has(out, "last words\r\nerror: domain 'debian' is shut off");
+	has(out, "last words\x18\x1b\\");
+	has(out, "\x0f\r\nerror: domain 'debian' is shut off");
 	has(type("\x1d"), "keel> ");
 }
 

@@ -528,9 +528,10 @@ static void test_panic_print(void **state)
 {
 	(void)state;
 	uart_write("queued ", 7);
+	uart_panic_print("the ");
 	uart_panic_print("end\n");
-	assert_int_equal(chip.sent_count, 12);
-	assert_memory_equal(chip.sent, "queued end\r\n", 12);
+	assert_int_equal(chip.sent_count, 26);
+	assert_memory_equal(chip.sent, "queued \x18\x1b\\\x1b[!p\x1b[mthe end\r\n", 26);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
