@@ -35,6 +35,7 @@ static bool serial_right(const char *value)
 }
 
 static const struct option options[] = {
+	{ "console", "serial or screen or serial,screen or screen,serial", NULL },
 	{ "cpus", "1 to 256", cpus_right },
 	{ "itlb_multihit", "on or off", NULL },
 	{ "panic", "reboot", NULL },

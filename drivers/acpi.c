@@ -351,6 +351,8 @@ static void parse_fadt(struct acpi_info *out, const struct table *t)
 	}
 	if (flags & BIT(20))
 		out->sleep = parse_register(t, 244);
+	/* ACPI 1.0 has no boot architecture flags there. */
+	out->no_keyboard = t->h.revision >= 3 && t->h.length >= 111 && !(field(t, 109, 2) & BIT(1));
 	if (table_open(&dsdt, HPA(field(t, 40, 4)), t->read) ||
 	    table_open(&dsdt, HPA(field(t, 140, 8)), t->read))
 		find_s5(out, &dsdt);

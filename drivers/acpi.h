@@ -106,6 +106,7 @@ struct acpi_info {
 	struct acpi_register reset;
 	uint8_t reset_value;
 	struct acpi_register sleep;	/* of hardware-reduced ACPI, instead of PM1 */
+	bool no_keyboard;	/* firmware says that there is no controller at ports 60h and 64h */
 
 	/* SPCR */
 	struct acpi_serial serial;

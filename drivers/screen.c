@@ -2,56 +2,73 @@
 /*
  * The screen; see drivers/screen.h.
  *
- * Design. `text` is a ring of rows, what the screen is to show; `shown` is what it does show, cell
- * by cell. Drawing compares the two and touches the cells that differ, so that scrolling moves the
- * ring's top and redraws what is not blank in both; the screen itself is never read. Larger screens
- * than the ring are used in part. Device memory is written in as few accesses as possible: until
+ * Design. `vt` is what the screen is to show; `shown` is what it does show, cell by cell. Drawing
+ * compares the two and touches the cells that differ, so whoever writes never waits for it, and
+ * what has scrolled by meanwhile is never drawn; the screen itself is never read. Larger screens
+ * than a vt are used in part. Device memory is written in as few accesses as possible: until
  * the final map combines them each goes out alone.
  *
  * Locking. Who draws owns `busy`, taken by exchange; who finds it taken goes away, and the owner
- * looks once more for new lines after giving it back. Panic draws regardless.
+ * looks once more for new lines after giving it back. Until screen_attach() the owner also writes
+ * the vt, from the log; afterwards the console's thread writes it, and the drawer reads it beside
+ * that: a cell that it sees too early is drawn once more. Panic writes and draws regardless.
  */
 #include "drivers/screen.h"
 
 #include "boot/bootinfo.h"
+#include "cpu/cpu.h"
+#include "cpu/tsc.h"
 #include "drivers/font.h"
+#include "drivers/vt.h"
 #include "include/bits.h"
 #include "kernel/log.h"
+#include "kernel/mutex.h"
 #include "kernel/sched.h"
 #include "kernel/thread.h"
 #include "lib/string.h"
 #include "mm/kmap.h"
 #include "mm/layout.h"
 
-#define COLUMNS_MAX	240u
-#define ROWS_MAX	100u
-#define EGA_GREY	0x0700u		/* on black */
-#define GREY		0xaaaaaaul	/* alike in any order of the colours */
+#define COLUMNS_MIN	80u		/* of a screen that can be a console */
+#define ROWS_MIN	24u
+#define EGA_CRTC	0x3d4		/* its index; the data port is the next */
+#define EGA_CURSOR	0x0a
+#define EGA_CURSOR_OFF	0x20
+#define BLACK		0x000000ul	/* alike in any order of the colours, as are */
+#define GREY		0xaaaaaaul
+#define WHITE		0xfffffful
 #define UNKNOWN		0		/* in `shown`: to be drawn whatever it is */
-#define TICK_NS		200000000ull
+#define TICK_NS		200000000ull	/* between two looks at the log */
+#define FRAME_NS	20000000ull	/* from one drawing to the next */
 #define WEIGHT		64		/* of its thread: a slow screen is no guest's burden */
 
 static uint8_t *base;			/* NULL: nothing to draw on */
 static bool mapped;			/* `base` is in the final map, not in the boot code's */
 static bool threaded, busy, panicking;
-static unsigned columns, rows;
-static uint8_t text[ROWS_MAX][COLUMNS_MAX], shown[ROWS_MAX][COLUMNS_MAX];
-static unsigned top, row, column;	/* the ring's first row; where the next character goes */
-static unsigned panic_rows;
+static bool attached;			/* the log comes by screen_write() */
+static struct vt vt;
+static uint16_t shown[VT_ROWS_MAX][VT_COLUMNS_MAX];
+static uint32_t panic_begin;		/* vt.lines then */
 static uint64_t log_next;		/* sequence of the next line to take */
+static struct waitq wake;
+static bool changed;			/* atomic: there is something to draw */
 
 /* ---- drawing ---- */
 
-static void draw_ega(unsigned y, unsigned x, uint8_t c)
+static void draw_ega(unsigned y, unsigned x, uint16_t cell)
 {
 	volatile uint16_t *line = (void *)(base + (uint64_t)y * bootinfo.framebuffer.pitch);
+	uint16_t colours = cell & VT_REVERSE ? 0x7000 : cell & VT_BOLD ? 0x0f00 : 0x0700;
 
-	line[x] = (uint16_t)(EGA_GREY | c);
+	line[x] = colours | (cell & 0xff);
 }
 
-static void draw_dots(volatile uint8_t *to, uint8_t dots)
+/* The first dot of a pair is the lower half. */
+static void draw_dots(volatile uint8_t *to, uint8_t dots, uint64_t ink, uint64_t paper)
 {
-	static const uint64_t pairs[] = { 0, GREY << 32, GREY, GREY << 32 | GREY };
+	const uint64_t pairs[] = {
+		paper << 32 | paper, ink << 32 | paper, paper << 32 | ink, ink << 32 | ink,
+	};
 
 	if (bootinfo.framebuffer.bpp == 32) {
 		for (unsigned i = 0; i < FONT_WIDTH / 2; i++)
@@ -59,32 +76,35 @@ static void draw_dots(volatile uint8_t *to, uint8_t dots)
 		return;
 	}
 	for (unsigned i = 0; i < 3 * FONT_WIDTH; i++)
-		to[i] = dots & 0x80 >> i / 3 ? (uint8_t)GREY : 0;
+		to[i] = (uint8_t)(dots & 0x80 >> i / 3 ? ink : paper);
 }
 
-static void draw_glyph(unsigned y, unsigned x, uint8_t c)
+static void draw_glyph(unsigned y, unsigned x, uint16_t cell)
 {
-	const uint8_t *glyph = font_glyphs[c - FONT_FIRST];
+	const uint8_t *glyph = font_glyphs[(cell & 0xff) - FONT_FIRST];
 	uint64_t pitch = bootinfo.framebuffer.pitch;
+	uint64_t ink = cell & VT_BOLD ? WHITE : GREY, paper = BLACK;
 	uint8_t *to = base + y * FONT_HEIGHT * pitch +
 		      x * FONT_WIDTH * bootinfo.framebuffer.bpp / 8;
 
+	if (cell & VT_REVERSE)
+		paper = ink, ink = BLACK;
 	for (unsigned i = 0; i < FONT_HEIGHT; i++)
-		draw_dots(to + i * pitch, glyph[i]);
+		draw_dots(to + i * pitch, glyph[i], ink, paper);
 }
 
 static void draw_row(unsigned y)
 {
-	const uint8_t *wanted = text[(top + y) % rows];
+	for (unsigned x = 0; x < vt.columns; x++) {
+		uint16_t wanted = vt_cell(&vt, y, x);
 
-	for (unsigned x = 0; x < columns; x++) {
-		if (shown[y][x] == wanted[x])
+		if (shown[y][x] == wanted)
 			continue;
-		shown[y][x] = wanted[x];
+		shown[y][x] = wanted;
 		if (bootinfo.framebuffer.text)
-			draw_ega(y, x, wanted[x]);
+			draw_ega(y, x, wanted);
 		else
-			draw_glyph(y, x, wanted[x]);
+			draw_glyph(y, x, wanted);
 	}
 }
 
@@ -98,7 +118,7 @@ static void draw(void)
 {
 	if (!can_draw())
 		return;
-	for (unsigned y = 0; y < rows; y++) {
+	for (unsigned y = 0; y < vt.rows; y++) {
 		draw_row(y);
 		if (threaded && !panicking)
 			sched_point();
@@ -107,28 +127,13 @@ static void draw(void)
 
 /* ---- text ---- */
 
-static void new_line(void)
-{
-	column = 0;
-	panic_rows += panicking;
-	if (row + 1 < rows)
-		row++;
-	else
-		top = (top + 1) % rows;
-	memset(text[(top + row) % rows], ' ', columns);
-}
-
+/* Plain text: who wants control characters to work comes by screen_write(). */
 static void put(char c)
 {
-	if (c == '\n') {
-		new_line();
-		return;
-	}
-	if (column == columns)
-		new_line();
-	if (c < FONT_FIRST || c >= FONT_FIRST + FONT_COUNT)
-		c = '?';
-	text[(top + row) % rows][column++] = (uint8_t)c;
+	if (c == '\n')
+		vt_write(&vt, "\r\n", 2);
+	else
+		vt_write(&vt, c >= FONT_FIRST && c < FONT_FIRST + FONT_COUNT ? &c : "?", 1);
 }
 
 static void put_text(const char *s, size_t n)
@@ -153,17 +158,22 @@ static bool take_lines(void)
 	return some;
 }
 
-static void take_and_draw(void)
+static bool lines_wait(void)
 {
 	struct log_line line;
 
+	return !READ_ONCE(attached) && log_read(log_next, &line);
+}
+
+static void take_and_draw(void)
+{
 	do {
 		if (__atomic_exchange_n(&busy, true, __ATOMIC_ACQUIRE))
 			return;
-		if (take_lines())
+		if (attached || take_lines())
 			draw();
 		__atomic_store_n(&busy, false, __ATOMIC_RELEASE);
-	} while (log_read(log_next, &line));
+	} while (lines_wait());
 }
 
 void screen_update(void)
@@ -172,20 +182,97 @@ void screen_update(void)
 		take_and_draw();
 }
 
+/* Below all that a guest may have drawn, and out of whatever it has set. */
+static void begin_panic(void)
+{
+	if (!attached)
+		take_lines();
+	vt_reset(&vt);
+	WRITE_ONCE(vt.back, 0);
+	if (attached) {
+		vt.at.row = vt.rows - 1;
+		put('\n');
+	}
+	panicking = true;
+	panic_begin = vt.lines;
+}
+
 void screen_panic_print(const char *s)
 {
 	if (!base)
 		return;
-	if (!panicking) {
-		take_lines();
-		panicking = true;
-	}
-	while (*s && panic_rows < rows - 1)
+	if (!panicking)
+		begin_panic();
+	while (*s && vt.lines - panic_begin < vt.rows - 1)
 		put(*s++);
 	draw();
 }
 
+/* ---- the console ---- */
+
+static void change(void)
+{
+	if (!__atomic_exchange_n(&changed, true, __ATOMIC_ACQ_REL))
+		waitq_wake_all(&wake);
+}
+
+bool screen_can_attach(void)
+{
+	return base && threaded && vt.columns >= COLUMNS_MIN && vt.rows >= ROWS_MIN;
+}
+
+void screen_attach(void (*reply)(const char *text, size_t n))
+{
+	/* The last lines of the log, before whoever else may be at them goes away. */
+	while (__atomic_exchange_n(&busy, true, __ATOMIC_ACQUIRE))
+		thread_sleep_ns(FRAME_NS);
+	take_lines();
+	attached = true;
+	vt.cursor = true;
+	vt.reply = reply;
+	__atomic_store_n(&busy, false, __ATOMIC_RELEASE);
+	if (bootinfo.framebuffer.text) {
+		cpu_out8(EGA_CRTC, EGA_CURSOR);
+		cpu_out8(EGA_CRTC + 1, EGA_CURSOR_OFF);
+	}
+	change();
+}
+
+void screen_write(const void *data, size_t n)
+{
+	if (panicking)
+		return;
+	vt_write(&vt, data, n);
+	change();
+}
+
+void screen_look_back(int screens)
+{
+	vt_look_back(&vt, screens * (int)(vt.rows / 2));
+	change();
+}
+
+void screen_look_now(void)
+{
+	if (READ_ONCE(vt.back))
+		screen_look_back(-(int)VT_PAST_MAX);
+}
+
 /* ---- from boot to the thread ---- */
+
+static unsigned columns(void)
+{
+	uint32_t width = bootinfo.framebuffer.width;
+
+	return MIN(bootinfo.framebuffer.text ? width : width / FONT_WIDTH, VT_COLUMNS_MAX);
+}
+
+static unsigned rows(void)
+{
+	uint32_t height = bootinfo.framebuffer.height;
+
+	return MIN(bootinfo.framebuffer.text ? height : height / FONT_HEIGHT, VT_ROWS_MAX);
+}
 
 static bool usable(void)
 {
@@ -197,12 +284,7 @@ static bool usable(void)
 		return false;
 	if (!bootinfo.framebuffer.base.v || (!bootinfo.framebuffer.text && bpp != 24 && bpp != 32))
 		return false;
-	columns = bootinfo.framebuffer.text ? width : width / FONT_WIDTH;
-	rows = bootinfo.framebuffer.text ? bootinfo.framebuffer.height
-					 : bootinfo.framebuffer.height / FONT_HEIGHT;
-	columns = MIN(columns, COLUMNS_MAX);
-	rows = MIN(rows, ROWS_MAX);
-	return columns >= 20 && rows >= 2 &&
+	return columns() >= 20 && rows() >= 2 &&
 	       bootinfo.framebuffer.pitch >= (uint64_t)width * bytes;
 }
 
@@ -217,7 +299,8 @@ void screen_early(void)
 
 	if (!usable())
 		return;
-	memset(text, ' ', sizeof(text));
+	vt_init(&vt, columns(), rows());
+	vt.cursor = false;
 	memset(shown, UNKNOWN, sizeof(shown));
 	if (range_within(at, size(), 0, LAYOUT_BOOT_DIRECT_SIZE))
 		base = (uint8_t *)(LAYOUT_DIRECT + at);
@@ -236,19 +319,19 @@ void screen_init(void)
 		return;
 	}
 	mapped = true;
-	log_info("screen: %u columns, %u rows, %s at %#lx", columns, rows,
+	log_info("screen: %u columns, %u rows, %s at %#lx", vt.columns, vt.rows,
 		 ega ? "text" : "framebuffer", bootinfo.framebuffer.base.v);
 }
 
 static void screen_main(void *arg)
 {
-	struct log_line line;
-
 	(void)arg;
 	for (;;) {
-		if (log_read(log_next, &line))
+		/* The end of the wait is for the log, and for a wake-up that got lost. */
+		if (WAITQ_WAIT(&wake, __atomic_exchange_n(&changed, false, __ATOMIC_ACQ_REL),
+			       clock_ns() + TICK_NS) || lines_wait())
 			take_and_draw();
-		thread_sleep_ns(TICK_NS);
+		thread_sleep_ns(FRAME_NS);
 	}
 }
 
@@ -266,6 +349,7 @@ void screen_start(void)
 		base = NULL;
 		return;
 	}
+	waitq_init(&wake);
 	WRITE_ONCE(threaded, true);
 	thread_start(t);
 	thread_put(t);

@@ -307,6 +307,18 @@ static const char *describe_port(char *buf, size_t size)
 	return buf;
 }
 
+const char *serial_port_name(void)
+{
+	static char where[40];
+	char *end;
+
+	describe_port(where, sizeof(where));
+	end = strchr(where, '(');
+	if (end)
+		end[-1] = 0;
+	return where;
+}
+
 const char *serial_name(void)
 {
 	char where[40], how[24] = "polled", baud[24] = "";

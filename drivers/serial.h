@@ -34,5 +34,7 @@ void serial_early(void);
 void serial_init(void);
 /* When interrupts work and threads run. */
 void serial_irq_init(void);
+/* "COM2", "I/O port 0x1234" */
+const char *serial_port_name(void);
 /* "COM2 (0x2f8), IRQ 3, 115200 baud, by the command line" */
 const char *serial_name(void);

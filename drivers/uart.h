@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial line, a 16550 at I/O ports or in memory, 8N1: the only way in, and the first way out.
+ * The serial line, a 16550 at I/O ports or in memory, 8N1: the first way out, and a way in.
  * Which one it is decides drivers/serial.h. Polled from the first instruction on; uart_irq_start()
  * makes both directions interrupt-driven, or where no interrupt arrives driven by a timer. Received
  * bytes wait in a ring of 4 KiB, and when it is full in the chip and its sender, so nothing that is

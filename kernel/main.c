@@ -28,6 +28,7 @@
 #include "drivers/rtc.h"
 #include "drivers/screen.h"
 #include "drivers/serial.h"
+#include "drivers/terminal.h"
 #include "drivers/uart.h"
 #include "include/bits.h"
 #include "include/errno.h"
@@ -203,15 +204,15 @@ static void start_management(void)
 {
 	static const struct mgmt_platform platform = {
 		.power_off = power_off, .power_reboot = power_reboot, .cpu_virtual = vmm_cpu_on,
-		.console = serial_name, .cmdline_error = cmdline_error,
+		.console = terminal_name, .cmdline_error = cmdline_error,
 	};
 	static const struct shell_port port = {
-		.read = uart_read, .write = uart_write, .space = uart_space,
-		.set_receive = uart_set_receive, .can_wake = cpu_irq_enabled,
+		.read = terminal_read, .write = terminal_write, .space = terminal_space,
+		.set_receive = terminal_set_receive, .can_wake = cpu_irq_enabled,
 	};
 
 	mgmt_init(&platform, &bootinfo);
-	log_info("keel: ready");
+	log_info("keel: ready, console %s", terminal_where());
 	shell_start(&port);
 	mgmt_autostart();
 }
@@ -221,6 +222,7 @@ static noreturn void main_late(void)
 {
 	serial_irq_init();
 	screen_start();
+	terminal_init();
 	pci_init();
 	start_vmm();
 	start_cpus();

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The serial console: one thread that reads lines, turns them into verbs of mgmt/ and prints their
- * results. It is handed its serial line, so that it stands on mgmt/ alone.
+ * The console: one thread that reads lines, turns them into verbs of mgmt/ and prints their
+ * results. It is handed its terminal, so that it stands on mgmt/ alone.
  */
 #pragma once
 

@@ -109,9 +109,12 @@ static void madt_by_xsdt_and_rsdt(void **state)
 	}
 }
 
+static uint16_t boot_architecture;
+
 static void build_fadt(unsigned revision, uint32_t dsdt)
 {
 	uint8_t b[244 - 36] = { 0 };
+	uint32_t at, n = revision == 1 ? 116 - 36 : sizeof(b);
 
 #define AT(offset, v) b[(offset) - 36] = (uint8_t)(v), b[(offset) - 35] = (uint8_t)((v) >> 8)
 	memcpy(b + 4, &dsdt, 4);
@@ -120,6 +123,7 @@ static void build_fadt(unsigned revision, uint32_t dsdt)
 	AT(52, 0xf1);
 	AT(64, 0x604);
 	AT(76, 0x608);
+	AT(109, boot_architecture);
 	AT(112, 0x0500);	/* 32-bit timer, reset register */
 	AT(116, 0x0801);
 	AT(120, 0xcf9);
@@ -127,7 +131,27 @@ static void build_fadt(unsigned revision, uint32_t dsdt)
 #undef AT
 	if (revision == 1)
 		b[113 - 36] = 0;
-	build_table("FACP", b, revision == 1 ? 116 - 36 : sizeof(b));
+	at = build_table("FACP", b, n);
+	memory[at + 8] = (uint8_t)revision;
+	checksum(at, 36 + n, at + 9);
+}
+
+/* ACPI 1.0 does not tell. */
+static void fadt_without_keyboard(void **state)
+{
+	static const struct { unsigned revision, flags; bool none; } cases[] = {
+		{ 3, 1, true }, { 3, 2, false }, { 6, 0, true }, { 1, 0, false },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		boot_architecture = (uint16_t)cases[i].flags;
+		build_begin(2);
+		build_fadt(cases[i].revision, 0);
+		assert_int_equal(parse(), 0);
+		assert_int_equal(info.no_keyboard, cases[i].none);
+	}
+	boot_architecture = 0;
 }
 
 static void fadt_with_soft_off(void **state)
@@ -452,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(madt_by_xsdt_and_rsdt),
 		cmocka_unit_test(fadt_with_soft_off),
+		cmocka_unit_test(fadt_without_keyboard),
 		cmocka_unit_test(fadt_of_reduced_hardware),
 		cmocka_unit_test(fadt_of_revision_1),
 		cmocka_unit_test(no_soft_off_without_its_package),

@@ -59,7 +59,7 @@ static void right(void **state)
 static void wrong(void **state)
 {
 	(void)state;
-	one("quiet", "there is no option 'quiet': cpus ");
+	one("quiet", "there is no option 'quiet': console ");
 	one("cpu=3", "there is no option 'cpu=3'");
 	one("cpuss=3", "there is no option 'cpuss=3'");
 	one("=3", "there is no option '=3'");

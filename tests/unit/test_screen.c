@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: build/gen/drivers/font.c boot/bootinfo.c kernel/log.c lib/format.c tests/host/percpu.c
- * tests/host/spinlock.c tests/host/tsc.c */
+/* links: build/gen/drivers/font.c boot/bootinfo.c drivers/vt.c kernel/log.c lib/format.c
+ * tests/host/percpu.c tests/host/spinlock.c tests/host/tsc.c */
 /*
  * drivers/screen: what stands on an EGA text screen and in framebuffers after lines were logged,
- * when they scroll, around the change of maps, and in a panic; which screens are left alone. The
- * source itself is included, to begin each test with its state afresh.
+ * when they scroll, around the change of maps, as a console, and in a panic; which screens are left
+ * alone. The source itself is included, to begin each test with its state afresh.
  */
 #include "drivers/screen.c"
 
@@ -28,7 +28,7 @@ static enum paging_cache display_cache;
 static bool no_room;
 static void (*thread_entry)(void *arg);
 static jmp_buf thread_left;
-static unsigned points;
+static unsigned points, wakes;
 
 void *kmap_io(hpa_t a, uint64_t n, enum paging_cache c)
 {
@@ -50,8 +50,27 @@ struct thread *thread_create(const struct thread_attr *attr)
 
 void thread_sleep_ns(uint64_t ns)
 {
-	assert_int_equal(ns, TICK_NS);
+	assert_int_equal(ns, FRAME_NS);
 	longjmp(thread_left, 1);
+}
+
+void waitq_init(struct waitq *q) { (void)q; }
+void waitq_wake_all(struct waitq *q) { (void)q; wakes++; }
+void waitq_enter(struct waitq *q, struct waitq_entry *e) { (void)q; (void)e; }
+void waitq_leave(struct waitq *q, struct waitq_entry *e) { (void)q; (void)e; }
+void thread_prepare(void) {}
+
+bool thread_wait(uint64_t deadline_ns)
+{
+	assert_int_equal(deadline_ns, host_tsc + TICK_NS);
+	return false;
+}
+
+/* One round of its thread. */
+static void round_of_thread(void)
+{
+	if (!setjmp(thread_left))
+		thread_entry(NULL);
 }
 
 static void early_text(const char *s, size_t n)
@@ -81,8 +100,8 @@ static int setup(void **state)
 	(void)state;
 	memset(&bootinfo, 0, sizeof(bootinfo));
 	base = NULL;
-	mapped = threaded = busy = panicking = no_room = false;
-	top = row = column = panic_rows = points = 0;
+	mapped = threaded = busy = panicking = no_room = attached = changed = false;
+	points = wakes = 0;
 	kmap_cr3 = 0;
 	log_set_early(NULL);
 	while (log_read(log_next, &line))
@@ -263,8 +282,8 @@ static void larger_than_the_ring(void **state)
 	screen(0x1000000000, 4000, 2000, 32, 16000);
 	screen_early();
 	screen_init();
-	assert_int_equal(columns, COLUMNS_MAX);
-	assert_int_equal(rows, ROWS_MAX);
+	assert_int_equal(vt.columns, VT_COLUMNS_MAX);
+	assert_int_equal(vt.rows, VT_ROWS_MAX);
 	for (unsigned i = 0; i < 200; i++)
 		log_info("line %u", i);
 	assert_glyphs(98, TIME "line 199 ");
@@ -282,10 +301,75 @@ static void by_the_thread(void **state)
 	screen_start();
 	log_info("later");
 	assert_string_equal(ega_line(display, 1), "");
-	if (!setjmp(thread_left))
-		thread_entry(NULL);
+	round_of_thread();
 	assert_string_equal(ega_line(display, 1), TIME "later");
 	assert_true(points);
+}
+
+static void type(const char *text)
+{
+	screen_write(text, strlen(text));
+}
+
+static void as_console(void **state)
+{
+	(void)state;
+	screen(EGA, 80, 25, 16, 160);
+	kmap_cr3 = 4096;
+	screen_early();
+	screen_init();
+	assert_false(screen_can_attach());
+	screen_start();
+	assert_true(screen_can_attach());
+	log_info("before");
+	screen_attach(NULL);
+	log_info("not by itself");
+	type("keel> \x1b[1mlist\x1b[m");
+	assert_true(wakes);
+	assert_string_equal(ega_line(display, 2), "");
+	round_of_thread();
+	assert_string_equal(ega_line(display, 1), TIME "before");
+	assert_string_equal(ega_line(display, 2), "keel> .....");
+	assert_int_equal(display[2 * 160 + 12], 'l');
+	assert_int_equal(display[2 * 160 + 13], 0x0f);
+	assert_int_equal(display[2 * 160 + 21], 0x70);		/* the cursor */
+	/* Nothing to draw, nothing drawn: a wake-up that got lost costs one look. */
+	display[0] = 0x5a;
+	round_of_thread();
+	assert_int_equal(display[0], 0x5a);
+	display[0] = '[';
+	for (unsigned i = 0; i < 30; i++)
+		type("\r\nx");
+	screen_look_back(2);
+	round_of_thread();
+	assert_string_equal(ega_line(display, 0),
+			    TIME "screen: 80 columns, 25 rows, text at 0xb8000");
+	screen_look_now();
+	round_of_thread();
+	assert_int_equal(display[24 * 160], 'x');
+}
+
+/* A guest has the terminal: its margins and its half sequence are not the panic's. */
+static void panic_of_a_console(void **state)
+{
+	as_console(state);
+	type("\x1b[2J\x1b[2;3r\x1b[?25l\x1b[7m\x1b[H\x1b]0;");
+	screen_panic_print("PANIC: now\n");
+	screen_panic_print("more\n");
+	type("too late");
+	assert_string_equal(ega_line(display, 22), "PANIC: now");
+	assert_string_equal(ega_line(display, 23), "more");
+}
+
+static void too_small_for_a_console(void **state)
+{
+	(void)state;
+	screen(0x1000000000, 632, 480, 32, 2560);
+	kmap_cr3 = 4096;
+	screen_early();
+	screen_init();
+	screen_start();
+	assert_false(screen_can_attach());
 }
 
 /* The lines before it and its beginning stay, whatever it says in the end. */
@@ -322,6 +406,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(ega_from_early_on), TEST(scrolling_and_wrapping), TEST(framebuffers),
 		TEST(font), TEST(left_alone), TEST(larger_than_the_ring), TEST(by_the_thread),
+		TEST(as_console), TEST(panic_of_a_console), TEST(too_small_for_a_console),
 		TEST(panics),
 	};
 
