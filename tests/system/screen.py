@@ -85,7 +85,7 @@ SCREENS = {"bios": ({}, ega_rows), "uefi": ({"uefi": True}, framebuffer_rows)}
 
 def wait_for(rows_of, monitor, tmp_path, text):
     """The screen follows the log, not at once."""
-    end = time.monotonic() + 60
+    end = time.monotonic() + 120
     while True:
         rows = rows_of(monitor, tmp_path)
         if any(text in row for row in rows):

@@ -17,10 +17,10 @@ def test_no_serial_port(start, tmp_path, firmware):
     def see(text):
         return wait_for(rows_of, monitor, tmp_path, text)
     see("] keel: ready, console on the screen")
-    see("keel> ")
+    see("keel>")
     monitor.type("HOSTNAM\x7f\x03")
     see("keel> HOSTNA^C")
-    monitor.type("list --al\tl\r")
+    monitor.type("list --al\t\r")
     see(" -    debian   shut off")
     monitor.type("start debian --console\r")
     see("debian:/# ")
