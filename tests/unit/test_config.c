@@ -4,6 +4,7 @@
  * its VM is lost. */
 #include "mgmt/config.h"
 
+#include <glob.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -295,27 +296,67 @@ static void no_memory(void **state)
 	}
 }
 
+static char text[200000];
+
+static void read_file(const char *path)
+{
+	FILE *f = fopen(path, "r");
+
+	if (!f)
+		fail_msg("%s cannot be opened", path);
+	text[fread(text, 1, sizeof(text) - 1, f)] = 0;
+	fclose(f);
+}
+
+/* From `text` on: a file of its own, or a piece of documentation. */
+static void right(const char *path, const char *from, size_t n)
+{
+	parse_n(from, n);
+	if (c->error_count)
+		fail_msg("%s, sample's line %u: %s", path, c->error[0].line, c->error[0].text);
+	assert_true(c->vm_count > 0);
+}
+
 /* The files that come with Keel have no error. */
 static void samples(void **state)
 {
-	static const char *const files[] = { "configs/demo.conf", "configs/autostart.conf",
-					     "configs/test-kernel.conf" };
-	static char text[20000];
+	glob_t g;
 
 	(void)state;
-	for (unsigned i = 0; i < 3; i++) {
-		FILE *f = fopen(files[i], "r");
-		size_t n;
-
-		if (!f)
-			continue;
-		n = fread(text, 1, sizeof(text), f);
-		fclose(f);
-		parse_n(text, n);
-		if (c->error_count)
-			fail_msg("%s:%u: %s", files[i], c->error[0].line, c->error[0].text);
-		assert_true(c->vm_count > 0);
+	assert_int_equal(glob("configs/*.conf", 0, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		read_file(g.gl_pathv[i]);
+		right(g.gl_pathv[i], text, strlen(text));
 	}
+	globfree(&g);
+}
+
+/* Nor has a sample in the documentation: every block with a section of a VM. */
+static void printed_samples(void **state)
+{
+	unsigned found = 0;
+	glob_t g;
+
+	(void)state;
+	assert_int_equal(glob("README.md", 0, NULL, &g), 0);
+	assert_int_equal(glob("docs/*.md", GLOB_APPEND, NULL, &g), 0);
+	for (size_t i = 0; i < g.gl_pathc; i++) {
+		char *block, *end;
+
+		read_file(g.gl_pathv[i]);
+		for (block = strstr(text, "\n```"); block; block = strstr(end + 4, "\n```")) {
+			block = strchr(block + 1, '\n') + 1;
+			end = strstr(block - 1, "\n```");
+			assert_non_null(end);
+			*end = 0;
+			if (strstr(block - 1, "\n[vm ")) {
+				right(g.gl_pathv[i], block, strlen(block));
+				found++;
+			}
+		}
+	}
+	globfree(&g);
+	assert_true(found);
 }
 
 int main(void)
@@ -326,6 +367,7 @@ int main(void)
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
+		cmocka_unit_test(printed_samples),
 	};
 	const struct CMUnitTest *t = tests;
 	struct CMUnitTest with[ARRAY_COUNT(tests)];
