@@ -9,6 +9,12 @@
 #include "svm/vmcb.h"
 #include "vmm/vcpu.h"
 
+/* The IRET that ends an NMI handler, executed with TF: svm_nmi.c. */
+struct svm_step {
+	bool on, tf;			/* tf: the guest steps itself */
+	uint64_t rip, dr6;		/* of before */
+};
+
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_hpa;
@@ -18,8 +24,7 @@ struct svm_vcpu {
 	uint64_t armed;			/* DR7 for svm_enter_armed(); 0: nothing to arm by hand */
 	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID */
 	hpa_t host_vmcb;		/* that CPU's */
-	uint64_t nmi_iret_rip;		/* where the IRET that ends the NMI handler stands, ~0 if
-					 * none was seen */
+	struct svm_step step;
 	struct timer nmi_timer;		/* ends guest mode soon: an NMI waits that nothing else
 					 * makes room for */
 	int cpu;			/* whose ASID it has; -1: none's */
@@ -27,6 +32,7 @@ struct svm_vcpu {
 	bool ready;			/* loaded, and with an ASID that holds: svm_load() has
 					 * nothing to do */
 	bool flush;			/* forget all translations at the next entry */
+	bool nmi_iret;			/* it stands at the IRET that ends an NMI handler */
 	bool virq_in_flight;		/* V_IRQ carries event.injected, it is no window request */
 	bool window;			/* V_IRQ asks for the interrupt window */
 	uint8_t shadow_seen;		/* the shadow the chip reported at the last exit */
@@ -42,6 +48,12 @@ struct svm_cpu {
 
 extern struct svm_cpu svm_cpu;		/* PERCPU */
 extern hpa_t svm_iopm, svm_msrpm;	/* permission maps, the same for all guests */
+
+/*
+ * Exceptions that exit always. #AC and #DB, because their delivery can loop for ever inside the
+ * chip; #MC, because it is the host's.
+ */
+#define SVM_EXCEPTIONS	(1u << EXC_DB | 1u << EXC_AC | 1u << EXC_MC)
 
 static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu)
 {
@@ -80,13 +92,26 @@ void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 bool svm_run(struct vcpu *vcpu);
 
 /* svm_inject.c */
-void svm_nmi_init(struct vcpu *vcpu);
-void svm_nmi_fini(struct vcpu *vcpu);		/* thread context */
 void svm_inject(struct vcpu *vcpu);		/* GIF clear, last thing before entry */
 /* After an exit: what became of the injected event. */
 void svm_delivered(struct vcpu *vcpu);
-void svm_nmi_unmask(struct vcpu *vcpu);
 void svm_window_opened(struct vcpu *vcpu);
+
+/* svm_nmi.c */
+void svm_nmi_init(struct vcpu *vcpu);
+void svm_nmi_fini(struct vcpu *vcpu);		/* thread context */
+void svm_nmi_reset(struct svm_vcpu *s);
+void svm_nmi_iret(struct vcpu *vcpu, struct vmcb *v);	/* exit: an IRET is about to run */
+/* #DB was for the step alone: the guest has not met one. */
+bool svm_nmi_stepped(struct vcpu *vcpu);
+/* An exception has come, which is the guest's: of the IRET if one is stepped over. */
+void svm_nmi_faulted(struct vcpu *vcpu);
+/* Any other exit may have ended the step: RFLAGS, DR6 and the mask are right behind this. */
+void svm_nmi_settle(struct vcpu *vcpu);
+/*
+ * Last part of svm_inject(): does an event go with this entry, and does an NMI wait?
+ */
+void svm_nmi_prepare(struct vcpu *vcpu, bool injects, bool waits);
 
 /* svm_exit.c: a row for each exit code up to 0xaf, and three more. */
 enum { SVM_ROW_DIRECT_LAST = 0xaf, SVM_ROW_NPF, SVM_ROW_INVALID, SVM_ROW_OTHER, SVM_ROW_COUNT };

@@ -53,17 +53,25 @@ static void vintr(struct vcpu *vcpu, struct vmcb *v)
 static void debug_exception(struct vcpu *vcpu, struct vmcb *v)
 {
 	(void)v;
+	if (svm_nmi_stepped(vcpu))
+		return;
 	/* DR6 holds what the guest's handler is to see already. */
 	exit_exception(vcpu, &(struct event){
 		.valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DB,
 	});
 }
 
-static void alignment_check(struct vcpu *vcpu, struct vmcb *v)
+/* #AC, and what an IRET may raise that is stepped over. */
+static void exception(struct vcpu *vcpu, struct vmcb *v)
 {
+	unsigned vector = (unsigned)v->exit_code - SVM_EXIT_EXCEPTION;
+
+	svm_nmi_faulted(vcpu);
 	exit_exception(vcpu, &(struct event){
-		.valid = true, .type = EVENT_EXCEPTION, .vector = EXC_AC, .has_error = true,
+		.valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
+		.has_error = EXC_WITH_ERROR & 1u << vector && v->cr0 & CR0_PE,
 		.error = (uint32_t)v->exit_info_1,
+		.payload = vector == EXC_PF ? v->exit_info_2 : 0,
 	});
 }
 
@@ -74,7 +82,6 @@ static void cpuid(struct vcpu *vcpu, struct vmcb *v)
 
 static void hlt(struct vcpu *vcpu, struct vmcb *v)
 {
-	svm_nmi_unmask(vcpu);		/* what may end the halt is judged now */
 	exit_hlt(vcpu, length_of_plain(vcpu, v, 0xf4, 1));
 }
 
@@ -156,14 +163,6 @@ static void cr8_write(struct vcpu *vcpu, struct vmcb *v)
 		exit_cr8(vcpu, true, r, length);
 }
 
-/* The IRET is about to run; NMIs may come once it has. */
-static void iret(struct vcpu *vcpu, struct vmcb *v)
-{
-	svm_of(vcpu)->nmi_iret_rip = vcpu->rip;
-	svm_intercept_set(v, INTERCEPT_IRET, false);
-	vcpu->event.look = true;
-}
-
 /*
  * Reserved bits in a MOV to CR, by a chip that says so in a way of its own? It stands at that
  * instruction then. A state that VMRUN does refuse, and that the audit does not know, gets no
@@ -202,8 +201,15 @@ const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	DR_WRITE_ROW(0), DR_WRITE_ROW(1), DR_WRITE_ROW(2), DR_WRITE_ROW(3), DR_WRITE_ROW(5),
 	DR_WRITE_ROW(7),
 	[SVM_EXIT_EXCEPTION + EXC_DB] = { "exception_db", debug_exception },
-	[SVM_EXIT_EXCEPTION + EXC_AC] = { "exception_ac", alignment_check },
+	[SVM_EXIT_EXCEPTION + EXC_DF] = { "exception_df", exception },
+	[SVM_EXIT_EXCEPTION + EXC_TS] = { "exception_ts", exception },
+	[SVM_EXIT_EXCEPTION + EXC_NP] = { "exception_np", exception },
+	[SVM_EXIT_EXCEPTION + EXC_SS] = { "exception_ss", exception },
+	[SVM_EXIT_EXCEPTION + EXC_GP] = { "exception_gp", exception },
+	[SVM_EXIT_EXCEPTION + EXC_PF] = { "exception_pf", exception },
+	[SVM_EXIT_EXCEPTION + EXC_AC] = { "exception_ac", exception },
 	[SVM_EXIT_EXCEPTION + EXC_MC] = { "exception_mc", svm_machine_check },
+	[SVM_EXIT_EXCEPTION + EXC_CP] = { "exception_cp", exception },
 	[SVM_EXIT_INTR] = { "external_interrupt", exit_nothing },
 	[SVM_EXIT_NMI] = { "nmi", exit_nothing },
 	[SVM_EXIT_SMI] = { "smi", exit_nothing },
@@ -213,7 +219,7 @@ const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	[SVM_EXIT_RDPMC] = { "rdpmc", protection },
 	[SVM_EXIT_CPUID] = { "cpuid", cpuid },
 	[SVM_EXIT_RSM] = { "rsm", undefined },
-	[SVM_EXIT_IRET] = { "iret", iret },
+	[SVM_EXIT_IRET] = { "iret", svm_nmi_iret },
 	[SVM_EXIT_INVD] = { "invd", cache },
 	[SVM_EXIT_PAUSE] = { "pause", pause_loop },
 	[SVM_EXIT_HLT] = { "hlt", hlt },

@@ -2,10 +2,8 @@
 /*
  * Events into the VMCB and back. What to inject is vmm/event.c's choice; here it is written down:
  * exceptions and NMIs by EVENTINJ, maskable interrupts by EVENTINJ or, on chips that want it, by
- * V_IRQ, which otherwise asks for the interrupt window. NMIs are masked until IRET, which is
- * intercepted as long as they are. The chip has no window for NMIs: one that waits for anything
- * shorter than a handler (that IRET itself, a shadow, another event) is tried again when a timer
- * ends guest mode.
+ * V_IRQ, which otherwise asks for the interrupt window. The chip has no window for NMIs: see
+ * svm_nmi.c.
  * Source: AMD64 APM 2, "Event Injection", "Virtual Interrupts", "EXITINTINFO".
  */
 #include "svm/svm.h"
@@ -13,12 +11,8 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/registers.h"
-#include "cpu/tsc.h"
 #include "kernel/trace.h"
 #include "vmm/event.h"
-
-/* Time enough to enter the guest and execute an instruction there, on any bed. */
-#define NMI_RETRY_NS	200000
 
 static void virq_set(struct svm_vcpu *s, unsigned vector)
 {
@@ -55,38 +49,9 @@ static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
 	}
 	if (e->type == EVENT_EXCEPTION && e->vector == EXC_DB && e->payload)
 		v->dr6 = (v->dr6 & ~0xful) | e->payload;
-	if (e->type == EVENT_NMI)
-		s->nmi_iret_rip = ~0ul;
 	v->event_inject = VMCB_EVENT_VALID | e->vector |
 			  (uint64_t)e->type << VMCB_EVENT_TYPE_SHIFT |
 			  (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0);
-}
-
-/* The IRET of the NMI handler was seen and has been executed: the guest stands elsewhere now. */
-void svm_nmi_unmask(struct vcpu *vcpu)
-{
-	struct svm_vcpu *s = svm_of(vcpu);
-
-	if (s->nmi_iret_rip != ~0ul && vcpu->rip != s->nmi_iret_rip) {
-		vcpu->event.nmi_masked = false;
-		s->nmi_iret_rip = ~0ul;
-	}
-}
-
-/* Its interrupt was the exit. */
-static void nmi_retry(struct timer *t)
-{
-	(void)t;
-}
-
-void svm_nmi_init(struct vcpu *vcpu)
-{
-	timer_init(&svm_of(vcpu)->nmi_timer, nmi_retry);
-}
-
-void svm_nmi_fini(struct vcpu *vcpu)
-{
-	timer_cancel_sync(&svm_of(vcpu)->nmi_timer);
 }
 
 void svm_inject(struct vcpu *vcpu)
@@ -94,9 +59,9 @@ void svm_inject(struct vcpu *vcpu)
 	struct svm_vcpu *s = svm_of(vcpu);
 	struct event e;
 	unsigned blocked;
-	bool handled;		/* an NMI is, and the IRET that ends it will exit */
 
-	svm_nmi_unmask(vcpu);
+	if (unlikely(s->step.on))
+		svm_nmi_settle(vcpu);
 	s->vmcb->vintr = (s->vmcb->vintr & ~VINTR_TPR) | vcpu->vlapic.tpr >> 4;
 	blocked = event_pick(vcpu, &e);
 	if (e.valid)
@@ -109,12 +74,7 @@ void svm_inject(struct vcpu *vcpu)
 			s->window = true;
 		}
 	}
-	handled = vcpu->event.nmi_masked && s->nmi_iret_rip == ~0ul;
-	svm_intercept_set(s->vmcb, INTERCEPT_IRET, handled);
-	if (blocked & EVENT_BLOCKED_NMI && !handled)
-		timer_set(&s->nmi_timer, clock_ns() + NMI_RETRY_NS);
-	if (s->nmi_iret_rip != ~0ul)
-		vcpu->event.look = true;	/* until the IRET is seen to be done */
+	svm_nmi_prepare(vcpu, e.valid, blocked & EVENT_BLOCKED_NMI);
 	svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8,
 			  blocked & EVENT_BLOCKED_TPR || s->vmcb->vintr & VINTR_IRQ);
 	s->vmcb->clean = 0;

@@ -22,12 +22,10 @@
 #define PAT_RESET	0x0007040600070406ul
 
 /*
- * Physical events, what needs an answer of Keel's, and what a guest must not have. #AC and #DB,
- * because their delivery can loop for ever inside the chip; #MC, because it is the host's. A
- * hardware task switch is not among them: all that it touches is the guest's own.
+ * Physical events, what needs an answer of Keel's, and what a guest must not have. A hardware task
+ * switch is not among them: all that it touches is the guest's own.
  */
 static const uint16_t intercepts[] = {
-	INTERCEPT_EXCEPTION + EXC_DB, INTERCEPT_EXCEPTION + EXC_AC, INTERCEPT_EXCEPTION + EXC_MC,
 	INTERCEPT_INTR, INTERCEPT_NMI, INTERCEPT_SMI, INTERCEPT_INIT, INTERCEPT_RDPMC,
 	INTERCEPT_CPUID, INTERCEPT_RSM, INTERCEPT_INVD, INTERCEPT_HLT, INTERCEPT_INVLPGA,
 	INTERCEPT_IOIO, INTERCEPT_MSR, INTERCEPT_SHUTDOWN, INTERCEPT_VMRUN, INTERCEPT_VMMCALL,
@@ -41,6 +39,7 @@ static void vmcb_init(struct vcpu *vcpu, struct vmcb *v)
 {
 	for (unsigned i = 0; i < ARRAY_COUNT(intercepts); i++)
 		svm_intercept_set(v, intercepts[i], true);
+	v->intercept[INTERCEPT_EXCEPTION / 32] = SVM_EXCEPTIONS;
 	svm_debug_init(v);
 	v->iopm_base = svm_iopm.v;
 	v->msrpm_base = svm_msrpm.v;
@@ -112,11 +111,10 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	v->exit_int_info = 0;
 	v->vintr = VINTR_MASKING;
 	svm_intercept_set(v, INTERCEPT_VINTR, false);
-	svm_intercept_set(v, INTERCEPT_IRET, false);
 	svm_intercept_set(v, INTERCEPT_CR_WRITE + 8, false);
 	s->xcr0 = XCR0_X87;
 	s->tsc_aux = 0;
-	s->nmi_iret_rip = ~0ul;
+	svm_nmi_reset(s);
 	s->virq_in_flight = s->window = false;
 	s->debug = (struct debugregs){ 0 };
 	s->armed = 0;
@@ -208,7 +206,8 @@ void svm_leave_cpu(struct vcpu *vcpu)
 
 	if (!s || !s->loaded)
 		return;
-	svm_nmi_unmask(vcpu);		/* a saved mask waits for an IRET that is yet to come */
+	svm_nmi_settle(vcpu);
+	s->nmi_iret = false;		/* who changes RIP now makes it another instruction */
 	if (fpu_xcr0()) {
 		s->xcr0 = fpu_xcr0_refuse(cpu_xgetbv(0), vcpu->vm->cpuid->xcr0_allowed);
 		(void)!cpu_xsetbv_safe(0, fpu_xcr0());

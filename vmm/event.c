@@ -15,7 +15,7 @@
 #include "vmm/vcpu.h"
 #include "vmm/vm.h"
 
-#define NMI_PENDING_MAX	2
+#define NMI_PENDING_MAX	2	/* one to be taken at once, one that waits for its IRET */
 
 enum fault_class { BENIGN, CONTRIBUTORY, PAGE_FAULT };
 
@@ -109,6 +109,19 @@ void event_nmi(struct vcpu *vcpu)
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 }
 
+/*
+ * While one is handled one more waits, and all that come meanwhile are that one. Known here alone,
+ * for the guest may have executed the IRET since its last exit.
+ */
+static void merge_nmis(struct event_state *s)
+{
+	uint8_t two = NMI_PENDING_MAX;
+
+	if (s->nmi_masked && unlikely(READ_ONCE(s->nmi_pending) == NMI_PENDING_MAX))
+		__atomic_compare_exchange_n(&s->nmi_pending, &two, 1, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED);
+}
+
 static bool pick_nmi(struct vcpu *vcpu, struct event *out)
 {
 	struct event_state *s = &vcpu->event;
@@ -159,6 +172,7 @@ unsigned event_pick(struct vcpu *vcpu, struct event *out)
 	unsigned blocked;
 
 	out->valid = false;
+	merge_nmis(s);
 	if (s->pending.valid) {
 		*out = s->pending;
 		s->pending.valid = false;

@@ -35,7 +35,7 @@ struct event_state {
 	struct event pending;	/* to be injected at the next entry */
 	struct event injected;	/* handed to the chip at this entry; empty once delivery is known to
 				 * be complete */
-	uint8_t nmi_pending;	/* atomic, 0 to 2 */
+	uint8_t nmi_pending;	/* atomic, 0 to 2; at most 1 while one is masked */
 	bool nmi_masked;	/* an NMI is being handled, until IRET */
 	uint8_t shadow;		/* EVENT_SHADOW_* in force at the next instruction */
 	bool look;		/* something may be deliverable, `pending` at least: event_pick() at

@@ -127,7 +127,6 @@ enum vmcs_field {
 #define VMCS_EVENT_TYPE		BITS(10, 8)
 #define VMCS_EVENT_ERROR	BIT(11)
 /* VMCS_EXIT_EVENT: an IRET had just ended NMI blocking. */
-#define VMCS_EVENT_NMI_UNBLOCKED BIT(12)
 #define VMCS_EVENT_VALID	BIT(31)
 
 /* VMCS_GUEST_INTERRUPTIBILITY; the first two are EVENT_SHADOW_* */

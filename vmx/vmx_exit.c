@@ -48,7 +48,7 @@ static void exception(struct vcpu *vcpu)
 	/* vmx_run() has given the host what is its own. */
 	if (FIELD(info, 10, 8) == EVENT_NMI || e.vector == EXC_MC)
 		return;
-	nmi_blocked_again(vcpu, info & VMCS_EVENT_NMI_UNBLOCKED);
+	/* An IRET that raised #AC has unmasked NMIs: the guest's handler runs with them open. */
 	if (e.vector == EXC_DB) {
 		e.payload = vmcs_read(VMCS_QUALIFICATION) &
 			    (DR6_B0 | DR6_B1 | DR6_B2 | DR6_B3 | DR6_BD | DR6_BS);
