@@ -47,8 +47,11 @@ static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
 		v->cr2 = e->payload;
 		cpu_write_cr2(e->payload);	/* see load_state() */
 	}
-	if (e->type == EVENT_EXCEPTION && e->vector == EXC_DB && e->payload)
-		v->dr6 = (v->dr6 & ~0xful) | e->payload;
+	if (e->type == EVENT_EXCEPTION && e->vector == EXC_DB) {
+		v->debugctl &= ~DEBUGCTL_BTF;	/* every #DB ends steps by branches */
+		if (e->payload)
+			v->dr6 = (v->dr6 & ~0xful) | e->payload;
+	}
 	v->event_inject = VMCB_EVENT_VALID | e->vector |
 			  (uint64_t)e->type << VMCB_EVENT_TYPE_SHIFT |
 			  (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0);

@@ -10,6 +10,16 @@
 
 #define AT(field)	offsetof(struct vmcb, field)
 
+/*
+ * Of DEBUGCTL a guest gets what VMRUN switches, single steps by branches, and only where it does;
+ * there its LBR registers would be switched as well, which costs: only while it is wanted.
+ */
+static void debugctl_set(struct vmcb *v, uint64_t value)
+{
+	v->debugctl = cpu_has(FEATURE_SVM_LBR) ? value & DEBUGCTL_BTF : 0;
+	v->lbr_control = v->debugctl ? VMCB_LBR_ENABLE : 0;
+}
+
 /* Offset of a plain 64-bit register in the VMCB; 0: it is not there or needs more than a move. */
 static const uint16_t reg_at[REG_COUNT] = {
 	[REG_CR0] = AT(cr0), [REG_CR2] = AT(cr2), [REG_CR3] = AT(cr3), [REG_CR4] = AT(cr4),
@@ -57,6 +67,8 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 		*(uint64_t *)vmcb_at(vcpu, reg_at[r]) = value;
 		if (r == REG_DR7)
 			svm_debug_update(vcpu);
+		if (r == REG_DEBUGCTL)
+			debugctl_set(s->vmcb, value);
 		return;
 	}
 	switch (r) {

@@ -106,6 +106,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	v->dr6 = DR6_RESET;
 	v->dr7 = DR7_RESET;
 	v->g_pat = PAT_RESET;
+	v->lbr_control = 0;
 	v->interrupt_shadow = 0;
 	v->event_inject = 0;
 	v->exit_int_info = 0;

@@ -106,6 +106,7 @@ enum svm_exit_code {
 
 #define VMCB_SHADOW		BIT(0)
 #define VMCB_NP_ENABLE		BIT(0)
+#define VMCB_LBR_ENABLE		BIT(0)
 
 struct vmcb_segment {
 	uint16_t selector;
@@ -165,6 +166,7 @@ VMCB_AT(exit_code, 0x70);
 VMCB_AT(np_enable, 0x90);
 VMCB_AT(event_inject, 0xa8);
 VMCB_AT(n_cr3, 0xb0);
+VMCB_AT(lbr_control, 0xb8);
 VMCB_AT(clean, 0xc0);
 VMCB_AT(next_rip, 0xc8);
 VMCB_AT(es, 0x400);
@@ -178,5 +180,6 @@ VMCB_AT(rax, 0x5f8);
 VMCB_AT(sysenter_eip, 0x638);
 VMCB_AT(cr2, 0x640);
 VMCB_AT(g_pat, 0x668);
+VMCB_AT(debugctl, 0x670);
 VMCB_AT(spec_ctrl, 0x6e0);
 _Static_assert(sizeof(struct vmcb) == 4096, "vmcb");

@@ -41,6 +41,20 @@ static bool doubles(const struct event *first, const struct event *second)
 	return (a == CONTRIBUTORY && b == CONTRIBUTORY) || (a == PAGE_FAULT && b != BENIGN);
 }
 
+#define FAULTS	(1u << EXC_DE | 1u << EXC_BR | 1u << EXC_UD | 1u << EXC_NM | 1u << EXC_TS | \
+		 1u << EXC_NP | 1u << EXC_SS | 1u << EXC_GP | 1u << EXC_PF | 1u << EXC_MF | \
+		 1u << EXC_AC | 1u << EXC_XM | 1u << EXC_VE | 1u << EXC_CP)
+
+/*
+ * A fault's frame has RF set, so that a breakpoint on its instruction is not met twice; any other
+ * frame has it as it is. So has that of #DB by a breakpoint on code: its handler sets RF if it
+ * wants to go on. Source: Intel SDM 3, "Instruction-Breakpoint Exception Condition".
+ */
+static bool sets_rf(const struct event *e)
+{
+	return e->type == EVENT_EXCEPTION && e->vector < 32 && FAULTS & 1u << e->vector;
+}
+
 void event_queue(struct vcpu *vcpu, const struct event *e)
 {
 	struct event *pending = &vcpu->event.pending;
@@ -176,6 +190,8 @@ unsigned event_pick(struct vcpu *vcpu, struct event *out)
 	if (s->pending.valid) {
 		*out = s->pending;
 		s->pending.valid = false;
+		if (sets_rf(out))
+			vcpu->rflags |= RFLAGS_RF;
 	} else if (!pick_nmi(vcpu, out)) {
 		pick_interrupt(vcpu, out);
 	}

@@ -214,6 +214,12 @@ static int reg_set_low(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	return reg_set(vcpu, msr, value & 0xffffffff);
 }
 
+/* LBR is not there and its bit is ignored; BTF is what the back end makes of it. */
+static int debugctl_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
+{
+	return value & ~(DEBUGCTL_LBR | DEBUGCTL_BTF) ? -EINVAL : reg_set(vcpu, msr, value);
+}
+
 static int tsc_aux_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	return cpuid_has(vcpu->vm->cpuid, 0x80000001, 3, 27) ? reg_get(vcpu, msr, value) : -EINVAL;
@@ -294,7 +300,7 @@ static const struct msr_row rows[] = {
 	READ(ONE(MSR_PERF_CTL), INTEL, 0),
 	KEPT(ONE(MSR_MISC_ENABLE), ANY, MISC_ENABLE_RESET, MISC_ENABLE_KEPT,
 	     ~MISC_ENABLE_READ_ONLY, KEPT_MISC_ENABLE),
-	FIXED(ONE(MSR_DEBUGCTL), ANY, 0, 0),
+	ROW(ONE(MSR_DEBUGCTL), reg_get, debugctl_set, REG_DEBUGCTL),
 	READ(TO(MSR_LASTBRANCHFROMIP, MSR_LASTINTTOIP), ANY, 0),
 	KEPT(ONE(MSR_POWER_CTL), INTEL, 0, ~0ul, 0, KEPT_POWER_CTL),
 	ROW(TO(MSR_MTRR_PHYSBASE0, MSR_MTRR_PHYSBASE0 + 2 * MTRR_VARIABLE - 1), mtrr_get, mtrr_set,

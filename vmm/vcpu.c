@@ -321,7 +321,8 @@ void vcpu_next_slowly(struct vcpu *vcpu, uint64_t rip)
 	vcpu->rip = wrap_rip(vcpu, rip);
 	vcpu->event.shadow = 0;
 	vcpu->rflags &= ~RFLAGS_RF;
-	if (vcpu->rflags & RFLAGS_TF)
+	/* With BTF a step ends at a branch, and none is emulated. */
+	if (vcpu->rflags & RFLAGS_TF && !(vmm_ops->reg_get(vcpu, REG_DEBUGCTL) & DEBUGCTL_BTF))
 		event_debug(vcpu, DR6_BS);
 }
 
@@ -428,8 +429,8 @@ static bool regs_valid(const struct vcpu *vcpu, const struct vcpu_loaded *n)
 		return false;
 	if (n->reg[REG_CR3] & ~(BIT(p->phys_bits) - 1) || n->reg[REG_CR8] > 15)
 		return false;
-	if (n->reg[REG_DR6] >> 32 || n->reg[REG_DR7] >> 32 || n->reg[REG_DEBUGCTL] ||
-	    n->reg[REG_SPEC_CTRL])
+	if (n->reg[REG_DR6] >> 32 || n->reg[REG_DR7] >> 32 ||
+	    n->reg[REG_DEBUGCTL] & ~DEBUGCTL_BTF || n->reg[REG_SPEC_CTRL])
 		return false;
 	/* Goes into the host's MSR as it is, which knows 32 bits. */
 	if (n->reg[REG_TSC_AUX] >> 32)

@@ -30,6 +30,16 @@ static bool pushes_error(const struct event *e)
 	       vmcs_read(VMCS_GUEST_CR0) & CR0_PE;
 }
 
+/* What the chip does with #DB by itself, but not when it is injected. */
+static void debug_exception(const struct event *e)
+{
+	vmcs_write(VMCS_GUEST_DEBUGCTL, vmcs_read(VMCS_GUEST_DEBUGCTL) & ~DEBUGCTL_BTF);
+	if (!e->payload)
+		return;
+	cpu_write_dr6((cpu_read_dr6() & ~0xful) | e->payload);
+	vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_GD);
+}
+
 static void inject(struct vcpu *vcpu, const struct event *e)
 {
 	uint32_t info = VMCS_EVENT_VALID | e->vector | (uint32_t)e->type << VMCS_EVENT_TYPE_SHIFT;
@@ -40,10 +50,8 @@ static void inject(struct vcpu *vcpu, const struct event *e)
 	vcpu->event.shadow = 0;
 	if (e->type == EVENT_EXCEPTION && e->vector == EXC_PF)
 		cpu_write_cr2(e->payload);
-	if (e->type == EVENT_EXCEPTION && e->vector == EXC_DB && e->payload) {
-		cpu_write_dr6((cpu_read_dr6() & ~0xful) | e->payload);
-		vmcs_write(VMCS_GUEST_DR7, vmcs_read(VMCS_GUEST_DR7) & ~DR7_GD);
-	}
+	if (e->type == EVENT_EXCEPTION && e->vector == EXC_DB)
+		debug_exception(e);
 	if (pushes_error(e)) {
 		info |= VMCS_EVENT_ERROR;
 		vmcs_write(VMCS_ENTRY_ERROR_CODE, e->has_error ? e->error : 0);

@@ -82,7 +82,8 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 	struct vmx_vcpu *s = vmx_of(vcpu);
 
 	if (reg_at[r]) {
-		vmx_field_set(s, reg_at[r], value);
+		/* LBR's registers are not switched, so there is no LBR. */
+		vmx_field_set(s, reg_at[r], r == REG_DEBUGCTL ? value & DEBUGCTL_BTF : value);
 		return;
 	}
 	if (switched[r].msr) {

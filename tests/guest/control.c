@@ -255,6 +255,57 @@ static void exceptions(void)
 	check_fault(user_call(write_cr3, &value), VEC_GP, 0, "cr3_ring3");
 }
 
+static void read_no_msr(void *arg)
+{
+	*(uint64_t *)arg = rdmsr(0x12345678);
+}
+
+static uint64_t irq_flags;
+
+static void on_irq(struct frame *frame)
+{
+	irq_flags = frame->rflags;
+	apic_eoi();
+}
+
+static void user_read_cr0(void *arg)
+{
+	(void)arg;
+	__asm__ volatile("mov %cr0, %rax");
+}
+
+/* Set in the frames of faults, also of those that a hypervisor injects; not in others. */
+static void resume_flag(void)
+{
+	static const uint8_t stgi[] = { 0x0f, 0x01, 0xdc };
+
+	check(fault_call(read_no_msr, &value).rflags & RFLAGS_RF, "rf_gp_rdmsr", "clear");
+	check(wrmsr_try(MSR_DEBUGCTL, ~0ul).rflags & RFLAGS_RF, "rf_gp_wrmsr", "clear");
+	check(code_call(stgi, sizeof(stgi), false).rflags & RFLAGS_RF, "rf_ud", "clear");
+	if (!on_qemu_chip())
+		check(user_call(user_read_cr0, NULL).rflags & RFLAGS_RF, "rf_gp_ring3", "clear");
+	else
+		skip("rf_gp_ring3", "QEMU's chip does not set RF in faults of its own");
+	trap_set(0x70, on_irq);
+	apic_self_ipi(0x70);
+	irq_window();
+	trap_set(0x70, NULL);
+	check(irq_flags && !(irq_flags & RFLAGS_RF), "rf_interrupt", "%lx", irq_flags);
+}
+
+/* BTF, where it is kept, makes #DB come at branches only; and #DB clears it. */
+static void branch_steps(void)
+{
+	check_fault(wrmsr_try(MSR_DEBUGCTL, 1ul << 40), VEC_GP, 0, "debugctl_reserved");
+	check_fault(wrmsr_try(MSR_DEBUGCTL, DEBUGCTL_BTF | 1), -1, 0, "debugctl_btf");
+	cpuid(0);
+	value = rdmsr(MSR_DEBUGCTL);
+	print("DEBUGCTL %lx\n", value);
+	check(!(value & ~DEBUGCTL_BTF), "debugctl_keeps_btf_alone", "%lx", value);
+	wrmsr(MSR_DEBUGCTL, 0);
+	check_equal(rdmsr(MSR_DEBUGCTL), 0, "debugctl_clear");
+}
+
 static void user_misaligned(void *arg)
 {
 	value = *(volatile uint64_t *)((char *)arg + 1);
@@ -274,6 +325,7 @@ static void alignment(void)
 
 void test_main(void)
 {
+	apic_init(APIC_XAPIC);
 	cr0();
 	cr4();
 	tsd();
@@ -286,4 +338,6 @@ void test_main(void)
 	debug_registers();
 	breakpoints();
 	steps();
+	resume_flag();
+	branch_steps();
 }

@@ -225,10 +225,13 @@ static void registers_round_trip(void **state)
 	uint64_t v[REG_COUNT];
 
 	(void)state;
+	features.bits[FEATURE_SVM_LBR / 64] |= BIT(FEATURE_SVM_LBR % 64);
 	for (enum reg r = 0; r < REG_COUNT; r++) {
 		v[r] = 0x0101010101010101ul * (r + 1);
 		if (r == REG_CR8)
 			v[r] = 9;
+		if (r == REG_DEBUGCTL)
+			v[r] = DEBUGCTL_BTF;
 		if (r == REG_EFER)
 			v[r] = EFER_LME | EFER_LMA | EFER_NXE;
 		svm_reg_set(&vcpu, r, v[r]);
@@ -237,6 +240,25 @@ static void registers_round_trip(void **state)
 	for (enum reg r = 0; r < REG_PDPTE0; r++)
 		assert_int_equal(svm_reg_get(&vcpu, r), v[r]);
 	assert_true(vmcb.efer & EFER_SVME);
+	memset(&features, 0, sizeof(features));
+}
+
+/* BTF only where VMRUN switches it, LBR never; an injected #DB ends it. */
+static void steps_by_branches(void **state)
+{
+	(void)state;
+	svm_reg_set(&vcpu, REG_DEBUGCTL, DEBUGCTL_BTF);
+	assert_int_equal(svm_reg_get(&vcpu, REG_DEBUGCTL), 0);
+	assert_int_equal(vmcb.lbr_control, 0);
+	features.bits[FEATURE_SVM_LBR / 64] |= BIT(FEATURE_SVM_LBR % 64);
+	svm_reg_set(&vcpu, REG_DEBUGCTL, DEBUGCTL_BTF | DEBUGCTL_LBR);
+	assert_int_equal(svm_reg_get(&vcpu, REG_DEBUGCTL), DEBUGCTL_BTF);
+	assert_int_equal(vmcb.lbr_control, 1);
+	event_debug(&vcpu, DR6_BS);
+	svm_inject(&vcpu);
+	assert_int_equal(svm_reg_get(&vcpu, REG_DEBUGCTL), 0);
+	assert_false(vcpu.rflags & RFLAGS_RF);
+	memset(&features, 0, sizeof(features));
 }
 
 static void segments_round_trip(void **state)
@@ -349,6 +371,7 @@ static void inject_exception(void **state)
 	(void)state;
 	event_page_fault(&vcpu, 0xdead000, 6);
 	svm_inject(&vcpu);
+	assert_true(vcpu.rflags & RFLAGS_RF);
 	assert_int_equal(vmcb.cr2, 0xdead000);
 	assert_int_equal(vmcb.event_inject,
 			 6ul << 32 | VMCB_EVENT_VALID | VMCB_EVENT_ERROR | 3 << 8 | EXC_PF);
@@ -812,6 +835,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(registers_round_trip, setup),
+		cmocka_unit_test_setup(steps_by_branches, setup),
 		cmocka_unit_test_setup(segments_round_trip, setup),
 		cmocka_unit_test_setup(mode_follows_cs, setup),
 		cmocka_unit_test_setup(auditor, setup),

@@ -122,10 +122,37 @@ static void debug_exception_ends_general_detect(void **state)
 {
 	(void)state;
 	vmcs_write(VMCS_GUEST_DR7, DR7_RESET | DR7_GD);
+	vmcs_write(VMCS_GUEST_DEBUGCTL, DEBUGCTL_BTF);
 	event_debug(&vcpu, DR6_BD);
 	vmx_inject(&vcpu);
+	assert_int_equal(vmcs_read(VMCS_GUEST_DEBUGCTL), 0);
+	assert_false(vcpu.rflags & RFLAGS_RF);
 	assert_int_equal(vmcs_read(VMCS_ENTRY_EVENT), 0x80000301);
 	assert_int_equal(vmcs_read(VMCS_GUEST_DR7), DR7_RESET);
+}
+
+/* Faults set it in their frame; traps, interrupts and NMIs have it as it is. */
+static void resume_flag(void **state)
+{
+	(void)state;
+	for (unsigned vector = 0; vector < 32; vector++) {
+		bool fault = BIT(vector) & 0x3b7ce1;
+
+		if (vector == EXC_NMI || vector == EXC_DF || vector == EXC_MC || vector >= 22)
+			continue;
+		vcpu.rflags = RFLAGS_ONE;
+		event_exception(&vcpu, vector);
+		vmx_inject(&vcpu);
+		assert_int_equal(!!(vcpu.rflags & RFLAGS_RF), fault);
+	}
+	vcpu.rflags = RFLAGS_ONE | RFLAGS_IF;
+	interrupt(0x41);
+	vmx_inject(&vcpu);
+	event_nmi(&vcpu);
+	vmx_inject(&vcpu);
+	vmx_delivered(&vcpu, 0x80000603);		/* INT3 again */
+	vmx_inject(&vcpu);
+	assert_false(vcpu.rflags & RFLAGS_RF);
 }
 
 static void interrupts_and_windows(void **state)
@@ -235,6 +262,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(exceptions, setup),
 		cmocka_unit_test_setup(debug_exception_ends_general_detect, setup),
+		cmocka_unit_test_setup(resume_flag, setup),
 		cmocka_unit_test_setup(interrupts_and_windows, setup),
 		cmocka_unit_test_setup(task_priority, setup), cmocka_unit_test_setup(nmis, setup),
 		cmocka_unit_test_setup(nmi_behind_sti, setup),

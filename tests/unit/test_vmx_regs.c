@@ -46,15 +46,23 @@ static int start(void **unused)
 	return 0;
 }
 
+static uint64_t some_value(enum reg r)
+{
+	return r == REG_CR8 ? 9 : r == REG_DEBUGCTL ? DEBUGCTL_BTF : 0x1000 + r;
+}
+
 static void registers_round_trip(void **unused)
 {
 	(void)unused;
 	for (enum reg r = 0; r < REG_COUNT; r++)
 		if (r != REG_SPEC_CTRL)
-			vmx_reg_set(&vcpu, r, r == REG_CR8 ? 9 : 0x1000 + r);
+			vmx_reg_set(&vcpu, r, some_value(r));
 	for (enum reg r = 0; r < REG_COUNT; r++)
 		if (r != REG_SPEC_CTRL)
-			assert_int_equal(vmx_reg_get(&vcpu, r), r == REG_CR8 ? 9 : 0x1000 + r);
+			assert_int_equal(vmx_reg_get(&vcpu, r), some_value(r));
+	/* LBR would reach into the next guest. */
+	vmx_reg_set(&vcpu, REG_DEBUGCTL, DEBUGCTL_LBR);
+	assert_int_equal(vmx_reg_get(&vcpu, REG_DEBUGCTL), 0);
 }
 
 static void control_registers(void **unused)

@@ -13,6 +13,7 @@
 #define MSR_SYSENTER_CS		0x174
 #define MSR_SYSENTER_ESP	0x175
 #define MSR_SYSENTER_EIP	0x176
+#define MSR_DEBUGCTL		0x1d9
 #define MSR_PAT			0x277
 #define MSR_TSC_DEADLINE	0x6e0
 #define MSR_X2APIC		0x800
@@ -25,6 +26,8 @@
 #define MSR_GS_BASE		0xc0000101
 #define MSR_KERNEL_GS_BASE	0xc0000102
 #define MSR_TSC_AUX		0xc0000103
+
+#define DEBUGCTL_BTF	(1ul << 1)
 
 #define EFER_SCE	(1ul << 0)
 #define EFER_LME	(1ul << 8)
