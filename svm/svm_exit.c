@@ -119,16 +119,31 @@ static void msr(struct vcpu *vcpu, struct vmcb *v)
 		exit_rdmsr(vcpu, length_of_plain(vcpu, v, 0x0f32, 2));
 }
 
+/* Of INS the segment is ES; a chip without decode assists says nothing of OUTS's. */
+static noinline void string_io(struct vcpu *vcpu, uint64_t info)
+{
+	bool segment = cpu_has(FEATURE_SVM_DECODE) && !(info & IOIO_IN);
+	unsigned address = FIELD(info, 9, IOIO_ADDRESS_SHIFT) << 1;
+
+	exit_io_string(vcpu, &(struct io_access){
+		.port = (uint16_t)(info >> IOIO_PORT_SHIFT),
+		.size = FIELD(info, 6, IOIO_SIZE_SHIFT),
+		.in = info & IOIO_IN,
+		.rep = info & IOIO_REP,
+		.address = address & (address - 1) ? 0 : (uint8_t)address,
+		.segment = segment ? FIELD(info, 12, IOIO_SEGMENT_SHIFT) : SEG_COUNT,
+	});
+}
+
 static void ioio(struct vcpu *vcpu, struct vmcb *v)
 {
 	uint64_t info = v->exit_info_1;
-	uint16_t port = (uint16_t)(info >> IOIO_PORT_SHIFT);
-	unsigned size = FIELD(info, 6, 4);
 
 	if (unlikely(info & IOIO_STRING))
-		exit_io_string(vcpu, port, size, info & IOIO_IN);
+		string_io(vcpu, info);
 	else
-		exit_io(vcpu, port, size, info & IOIO_IN, (unsigned)(v->exit_info_2 - v->rip));
+		exit_io(vcpu, (uint16_t)(info >> IOIO_PORT_SHIFT), FIELD(info, 6, IOIO_SIZE_SHIFT),
+			info & IOIO_IN, (unsigned)(v->exit_info_2 - v->rip));
 }
 
 static void nested_fault(struct vcpu *vcpu, struct vmcb *v)
@@ -136,7 +151,8 @@ static void nested_fault(struct vcpu *vcpu, struct vmcb *v)
 	uint64_t info = v->exit_info_1;
 
 	exit_memory(vcpu, GPA(v->exit_info_2),
-		    info & NPF_FETCH ? GMEM_EXEC : info & NPF_WRITE ? GMEM_WRITE : GMEM_READ);
+		    (info & NPF_FETCH ? GMEM_EXEC : info & NPF_WRITE ? GMEM_WRITE : GMEM_READ) |
+			    (info & NPF_TABLES ? EXIT_TABLES : 0));
 }
 
 static void undefined(struct vcpu *vcpu, struct vmcb *v)
@@ -159,7 +175,7 @@ static void cr8_write(struct vcpu *vcpu, struct vmcb *v)
 
 	(void)v;
 	length = emulate_decode_mov_cr(vcpu, &cr, &write, &r);
-	if (length)
+	if (length && write && cr == 8)		/* and no other, put there since */
 		exit_cr8(vcpu, true, r, length);
 }
 

@@ -97,12 +97,15 @@ enum svm_exit_code {
 #define IOIO_STRING		BIT(2)
 #define IOIO_REP		BIT(3)
 #define IOIO_SIZE_SHIFT		4
+#define IOIO_ADDRESS_SHIFT	7	/* likewise, of an address: 2, 4 or 8 bytes */
+#define IOIO_SEGMENT_SHIFT	10	/* with decode assists */
 #define IOIO_PORT_SHIFT		16
 
 /* exit_info_1 of NPF: a page-fault error code */
 #define NPF_PRESENT		BIT(0)
 #define NPF_WRITE		BIT(1)
 #define NPF_FETCH		BIT(4)
+#define NPF_TABLES		BIT(33)	/* in the walk of the guest's tables */
 
 #define VMCB_SHADOW		BIT(0)
 #define VMCB_NP_ENABLE		BIT(0)

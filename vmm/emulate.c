@@ -5,28 +5,10 @@
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/emulate_state.h"
+#include "vmm/exit.h"
 #include "vmm/fetch.h"
 #include "vmm/ops.h"
 #include "vmm/vm.h"
-
-#define SLOTS	64u
-
-/* What is done without further ado: moves between memory and a whole register (or its zero-extended
- * part) in 64-bit code. */
-enum quick { QUICK_NO, QUICK_LOAD, QUICK_STORE, QUICK_IMMEDIATE };
-
-/* A decoded instruction: valid wherever these bytes stand in this mode. */
-struct insn_slot {
-	uint64_t bytes[2], mask[2];
-	emulate_fn *run;		/* NULL: cannot be emulated */
-	uint64_t value_mask;		/* of the quick move's bytes */
-	uint8_t quick, size;
-	struct insn insn;		/* mode 0: empty */
-};
-
-struct insn_cache {
-	struct insn_slot slot[SLOTS];
-};
 
 static inline uint64_t load64(const uint8_t *p)
 {
@@ -47,25 +29,29 @@ static void deliver(struct vcpu *vcpu, int err, const struct event *fault, uint6
 		vm_crash(vcpu->vm, "code at 0x%lx (rip 0x%lx) is not in memory", linear, vcpu->rip);
 }
 
-static enum quick quick_of(const struct insn *i, uint8_t *size)
+/* Which quick move it is and of how many bytes; its access, or 0. */
+static unsigned quick_of(const struct insn *i, uint8_t *kind, uint8_t *size)
 {
 	bool flat =
 		i->mode == 64 && i->address == 8 && i->segment != SEG_FS && i->segment != SEG_GS;
 	bool whole_byte = i->rex || i->reg < 4;		/* not AH and its like */
 
 	if (!flat || !i->memory || !i->has_modrm || i->encoding)
-		return QUICK_NO;
+		return 0;
 	*size = i->opcode & 1 ? i->operand : 1;
+	*kind = QUICK_STORE;
 	if (i->map == MAP_ONE && (i->opcode == 0x89 || (i->opcode == 0x88 && whole_byte)))
-		return QUICK_STORE;
+		return GMEM_WRITE;
+	*kind = QUICK_IMMEDIATE;
 	if (i->map == MAP_ONE && (i->opcode & 0xfe) == 0xc6 && !(i->reg & 7))
-		return QUICK_IMMEDIATE;
+		return GMEM_WRITE;
+	*kind = QUICK_LOAD;
 	if (i->map == MAP_ONE && i->opcode == 0x8b && i->operand >= 4)
-		return QUICK_LOAD;
+		return GMEM_READ;
 	if (i->map != MAP_0F || (i->opcode & 0xfe) != 0xb6 || i->operand < 4)
-		return QUICK_NO;
+		return 0;
 	*size = i->opcode & 1 ? 2 : 1;			/* MOVZX */
-	return QUICK_LOAD;
+	return GMEM_READ;
 }
 
 static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *i)
@@ -76,8 +62,8 @@ static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *
 	s->bytes[1] = load64(p + 8) & s->mask[1];
 	s->insn = *i;
 	s->run = emulate_find(i);
-	s->quick = quick_of(i, &s->size);
-	s->value_mask = s->quick ? bytes_mask(s->size) : 0;
+	s->access = (uint8_t)quick_of(i, &s->quick, &s->size);
+	s->value_mask = s->access ? bytes_mask(s->size) : 0;
 }
 
 /* Another vCPU may be writing to these bytes: they are copied once, then decoded and kept from the
@@ -97,7 +83,7 @@ static noinline int decode_into(struct insn_slot *s, const uint8_t *p, size_t n,
 
 static always_inline struct insn_slot *slot_of(struct vcpu *vcpu, uint64_t linear)
 {
-	return &vcpu->insns->slot[(linear ^ linear >> 6) % SLOTS];
+	return &vcpu->insns->slot[(linear ^ linear >> 6) % INSN_SLOTS];
 }
 
 static always_inline bool slot_holds(const struct insn_slot *s, const uint8_t *p, unsigned bits)
@@ -130,7 +116,8 @@ static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_
 	err = lookup(vcpu, linear, m->bits, bytes, MIN(n, (size_t)INSN_MAX), out);
 	if (err != -EAGAIN)
 		return err;
-	err = fetch_page(vcpu, m, second, &p, fault);
+	/* That the chip may fetch there is not said: what it fetched may have been shorter. */
+	err = fetch_page_checked(vcpu, m, second, &p, fault);
 	if (err)
 		return err;
 	memcpy(bytes + n, p, sizeof(bytes) - n);
@@ -180,16 +167,6 @@ static always_inline const struct insn_slot *fetch_insn(struct vcpu *vcpu,
 	return fetch_insn_slowly(vcpu, m);
 }
 
-unsigned emulate_length(struct vcpu *vcpu)
-{
-	const struct insn_slot *s;
-	struct vcpu_mode m;
-
-	vmm_ops->mode(vcpu, &m);
-	s = fetch_insn(vcpu, &m);
-	return s ? s->insn.length : 0;
-}
-
 /* Is `i` the instruction that an exit says it is? */
 static bool insn_is(const struct insn *i, unsigned opcode)
 {
@@ -234,6 +211,22 @@ unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode)
 	return length_slowly(vcpu, &m, opcode);
 }
 
+unsigned emulate_length_among(struct vcpu *vcpu, const unsigned *opcodes, unsigned *found)
+{
+	const struct insn_slot *s;
+	struct vcpu_mode m;
+
+	vmm_ops->mode(vcpu, &m);
+	s = fetch_insn(vcpu, &m);
+	for (; s && *opcodes; opcodes++) {
+		*found = *opcodes;
+		if (insn_is(&s->insn, *opcodes))
+			return s->insn.length;
+	}
+	*found = 0;
+	return 0;
+}
+
 /* 0F 20 to 23, as `opcode` and `opcode` + 2 are. */
 static unsigned decode_mov(struct vcpu *vcpu, unsigned opcode, unsigned *n, bool *write,
 			   enum gpr *r)
@@ -243,7 +236,7 @@ static unsigned decode_mov(struct vcpu *vcpu, unsigned opcode, unsigned *n, bool
 
 	vmm_ops->mode(vcpu, &m);
 	s = fetch_insn(vcpu, &m);
-	if (!s || s->insn.map != MAP_0F || (s->insn.opcode & ~2u) != opcode)
+	if (!s || s->insn.map != MAP_0F || s->insn.encoding || (s->insn.opcode & ~2u) != opcode)
 		return 0;
 	/* LOCK is AMD's other way to name CR8. */
 	*n = s->insn.reg | (s->insn.lock ? 8 : 0);
@@ -299,30 +292,52 @@ static noinline void end_badly(struct emulation *e, int err)
 {
 	if (err == -ENOSYS)
 		crash_unknown(e->vcpu, e->gpa, e->insn);
+	else if (err == -EAGAIN)
+		vmm_ops->flush_tlb(e->vcpu);	/* if the chip has old translations, it should not */
 	else
 		deliver(e->vcpu, err, &e->fault, 0);
 }
 
-static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s,
-				 const struct vcpu_mode *m, gpa_t gpa, bool write)
+/* Outside 64-bit mode: the chip has checked the limit for the instruction that it saw. */
+static bool within_code(const struct emulation *e)
 {
+	struct segment cs;
+
+	if (likely(e->mode.bits == 64))
+		return true;
+	vmm_ops->segment_get(e->vcpu, SEG_CS, &cs);
+	return (uint32_t)e->vcpu->rip + (uint64_t)e->insn->length - 1 <= cs.limit;
+}
+
+static void finish(struct emulation *e, const struct insn_slot *s)
+{
+	int err = -EAGAIN;
+
+	e->insn = &s->insn;
+	if (likely(within_code(e)))
+		err = s->run ? s->run(e) : emulate_unknown(e);
+	if (likely(!err))
+		vcpu_next(e->vcpu, s->insn.length);
+	else
+		end_badly(e, err);
+}
+
+static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s,
+				 const struct vcpu_mode *m, gpa_t gpa, unsigned access)
+{
+	bool tables = access & EXIT_TABLES;
 	struct emulation e = { .vcpu = vcpu,
-			       .insn = &s->insn,
 			       .mode = *m,
 			       .gpa = gpa,
-			       .hint = true,
-			       .hint_write = write };
-	int err = s->run ? s->run(&e) : -ENOSYS;
+			       .exit = tables ? 0 : access & (GMEM_READ | GMEM_WRITE),
+			       .met = tables };
 
-	if (likely(!err))
-		vcpu_next(vcpu, s->insn.length);
-	else
-		end_badly(&e, err);
+	finish(&e, s);
 }
 
 /*
  * Is the quick move's operand what the exit was about: all of it on one page, at the exit's
- * address? The chip has done its walk then and found it allowed.
+ * address? The chip has found it allowed then, and no limit of a segment plays a part.
  */
 static always_inline bool quick_operand(const struct vcpu *vcpu, const struct insn_slot *s,
 					gpa_t gpa)
@@ -336,10 +351,10 @@ static always_inline bool quick_operand(const struct vcpu *vcpu, const struct in
 		a += vcpu->rip + i->length;
 	if (i->index != INSN_NO_REG)
 		a += vcpu->gpr[i->index] << i->shift;
-	return likely(!((a ^ gpa.v) & ~PAGE_MASK) && (gpa.v & ~PAGE_MASK) + s->size <= PAGE_SIZE);
+	return likely(operand_seen(vcpu, a, gpa) && (a & ~PAGE_MASK) + s->size <= PAGE_SIZE);
 }
 
-void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write)
+void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 {
 	const struct insn_slot *s;
 	struct vcpu_mode m;
@@ -348,9 +363,8 @@ void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write)
 	s = fetch_insn(vcpu, &m);
 	if (unlikely(!s))
 		return;
-	if (unlikely(!s->quick || (s->quick == QUICK_LOAD) == write ||
-		     !quick_operand(vcpu, s, gpa))) {
-		emulate_any(vcpu, s, &m, gpa, write);
+	if (unlikely(s->access != access || !quick_operand(vcpu, s, gpa))) {
+		emulate_any(vcpu, s, &m, gpa, access);
 		return;
 	}
 	if (s->quick == QUICK_LOAD)
@@ -362,24 +376,33 @@ void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write)
 	vcpu_next(vcpu, s->insn.length);
 }
 
-void emulate_string_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in)
+/*
+ * The chip has checked the TSS's permission for this port and size, and what it says of the rest it
+ * has seen. (F2 before INS or OUTS is REP; not every chip need call it so.)
+ */
+static bool is_string_io(const struct insn *i, const struct io_access *io)
 {
-	struct emulation e = { .vcpu = vcpu, .port = port };
-	const struct insn_slot *s;
-	int err;
+	unsigned size = i->opcode & 1 ? MIN(i->operand, 4) : 1;
 
-	(void)size;
+	return i->map == MAP_ONE && !i->encoding && (i->opcode & ~1) == (io->in ? 0x6c : 0x6e) &&
+	       size == io->size && (i->rep == 0xf2 || io->rep == (i->rep != 0)) &&
+	       (!io->address || io->address == i->address) &&
+	       (io->in || io->segment == SEG_COUNT || io->segment == i->segment);
+}
+
+void emulate_string_io(struct vcpu *vcpu, const struct io_access *io)
+{
+	struct emulation e = { .vcpu = vcpu, .port = io->port, .met = true };
+	const struct insn_slot *s;
+
 	vmm_ops->mode(vcpu, &e.mode);
 	s = fetch_insn(vcpu, &e.mode);
-	/* Other bytes than the exit tells of: somebody has changed them; run again. */
-	if (!s || s->insn.map != MAP_ONE || (s->insn.opcode & ~1) != (in ? 0x6c : 0x6e))
+	if (!s)
 		return;
-	e.insn = &s->insn;
-	err = s->run(&e);
-	if (!err)
-		vcpu_next(vcpu, s->insn.length);
+	if (is_string_io(&s->insn, io))
+		finish(&e, s);
 	else
-		end_badly(&e, err);
+		end_badly(&e, -EAGAIN);
 }
 
 int emulate_translate(struct vcpu *vcpu, const struct vcpu_mode *mode, gva_t a, unsigned access,
@@ -395,6 +418,7 @@ int emulate_translate(struct vcpu *vcpu, const struct vcpu_mode *mode, gva_t a, 
 void emulate_flush(struct vcpu *vcpu)
 {
 	fetch_flush(vcpu->fetch);
+	operand_forget(vcpu);
 }
 
 int emulate_vcpu_init(struct vcpu *vcpu)
@@ -405,7 +429,7 @@ int emulate_vcpu_init(struct vcpu *vcpu)
 		emulate_vcpu_fini(vcpu);
 		return -ENOMEM;
 	}
-	fetch_flush(vcpu->fetch);
+	emulate_flush(vcpu);
 	return 0;
 }
 

@@ -15,25 +15,29 @@
 #include "vmm/vcpu.h"
 
 /*
- * Length of the instruction at RIP (1 to 15), or 0 when it cannot be fetched or decoded: an event
- * is queued then, or the guest runs again.
- */
-unsigned emulate_length(struct vcpu *vcpu);
-/*
- * The length of the instruction at RIP, which this exit says is `opcode`: a whole instruction but
- * for prefixes (e.g. 0x0fa2 CPUID, 0x0f01d9 VMMCALL, 0xf390 PAUSE, 0xf4 HLT); fast when no prefix
- * stands before it. 0 as above, also if the bytes there do not hold that instruction (changed
- * meanwhile: run again).
+ * The length (1 to 15) of the instruction at RIP, which this exit says is `opcode`: a whole
+ * instruction but for prefixes (e.g. 0x0fa2 CPUID, 0x0f01d9 VMMCALL, 0xf390 PAUSE, 0xf4 HLT); fast
+ * when no prefix stands before it. 0 when it cannot be fetched or decoded (an event is queued then,
+ * or the guest runs again), or if the bytes there do not hold that instruction (changed meanwhile:
+ * run again).
  */
 unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode);
+/* Likewise of one among several, ended by 0; which it is to *found. */
+unsigned emulate_length_among(struct vcpu *vcpu, const unsigned *opcodes, unsigned *found);
 
 /*
- * The instruction at RIP accessed a device at `gpa` (one of its bytes). Emulates it,
- * including NEXT.
+ * The instruction at RIP accessed a device at `gpa` (in its page), as exit_memory() has it. Emulates
+ * it, including NEXT.
+ *
+ * The chip has translated and allowed one access, and the bytes at RIP are read again: another vCPU
+ * may have changed them. So only that access is taken for checked: its page, in its direction. All
+ * else is checked here as the chip does it; and where the instruction has no such access, nothing
+ * is done and the guest runs again.
  */
-void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, bool write);
-/* INS or OUTS at RIP, including REP and NEXT. */
-void emulate_string_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in);
+void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, unsigned access);
+struct io_access;
+/* INS or OUTS at RIP, including REP and NEXT; nothing if that is not what stands there. */
+void emulate_string_io(struct vcpu *vcpu, const struct io_access *io);
 /* The bytes at RIP for a report; how many were to be had. */
 unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15]);
 /*

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Memory operands. The usual one is the very access that the chip refused: its guest physical
- * address is known and its page walk has been done, so nothing is checked twice. Everything else
- * goes segment, walk, then RAM or a device.
+ * address is known and its page walk has been done, so that is not done twice. Everything else goes
+ * segment, walk, then RAM or a device. Segments are looked at in any case: the chip's word is about
+ * the bytes that it has seen.
  * Source: Intel SDM 3, "Protection": "Limit Checking",
  * "Type Checking"; SDM 1, "Operand Addressing".
  */
@@ -26,6 +27,16 @@ uint64_t operand_offset(const struct emulation *e)
 	if (i->index != INSN_NO_REG)
 		a += gpr[i->index] << i->shift;
 	return likely(i->address == 8) ? a : a & bytes_mask(i->address);
+}
+
+uint64_t operand_stack_mask(const struct emulation *e)
+{
+	struct segment ss;
+
+	if (e->mode.bits == 64)
+		return ~0ul;
+	vmm_ops->segment_get(e->vcpu, SEG_SS, &ss);
+	return ss.attr & SEG_DB ? 0xffffffff : 0xffff;
 }
 
 static int fault_segment(struct emulation *e, enum seg s)
@@ -144,33 +155,131 @@ static int prepare_slowly(struct emulation *e, uint64_t linear, unsigned size, u
 	return err;
 }
 
+/* What the chip checks of alignment, after all else. */
+static int check_alignment(struct emulation *e, uint64_t linear, unsigned size)
+{
+	bool checked = e->mode.cpl == 3 && e->vcpu->rflags & RFLAGS_AC && e->mode.cr0 & CR0_AM;
+	uint8_t vector = EXC_AC;
+
+	if (size == 16)		/* CMPXCHG16B */
+		vector = EXC_GP;
+	else if (likely(!checked))
+		return 0;
+	if (!(linear & (size - 1)))
+		return 0;
+	e->fault = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .has_error = true,
+				   .vector = vector };
+	return -EFAULT;
+}
+
+/*
+ * Is this the access that the chip exited for? A read may be the first half of reading and writing;
+ * an exit for a write is met by what writes alone. The page decides: chips differ in which byte
+ * they name.
+ */
+static bool is_exit(const struct emulation *e, const struct operand *o, unsigned access)
+{
+	uint64_t page = e->gpa.v & PAGE_MASK;
+
+	return (e->exit == GMEM_READ || (e->exit == GMEM_WRITE && (access & GMEM_WRITE))) &&
+	       ((o->gpa[0].v & PAGE_MASK) == page ||
+		(o->size > o->first && (o->gpa[1].v & PAGE_MASK) == page));
+}
+
+static int prepare_checked(struct emulation *e, uint64_t linear, unsigned size, unsigned access,
+			   int which, struct operand *o)
+{
+	int err = prepare_slowly(e, linear, size, access, which, o);
+
+	err = err ?: check_alignment(e, linear, size);
+	if (!err && !e->met && is_exit(e, o, access)) {
+		e->met = true;
+		*operand_page_of(e->vcpu, linear) = (struct operand_page){
+			linear & PAGE_MASK, linear - o->gpa[0].v };
+	}
+	return err;
+}
+
 int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
 		       unsigned access, int which, struct operand *o)
 {
 	uint64_t linear;
 	int err = linearize(e, s, offset, size, access, &linear);
 
-	return err ?: prepare_slowly(e, linear, size, access, which, o);
+	return err ?: prepare_checked(e, linear, size, access, which, o);
+}
+
+int operand_check(const struct emulation *e)
+{
+	return likely(e->met) ? 0 : -EAGAIN;
+}
+
+void operand_forget(struct vcpu *vcpu)
+{
+	for (unsigned i = 0; i < OPERAND_PAGES; i++)	/* no address is there */
+		vcpu->insns->operand[i] = (struct operand_page){ BIT(62), 1 };
 }
 
 /*
- * Is the operand what the exit was about? The exit's address is one of its bytes then, and if the
- * operand does not leave the page, the chip has checked all of it, but a write only if it exited
- * for a write.
+ * Has the chip translated and allowed this operand? So it has if the operand leads to the exit's
+ * page and does not leave it, and its direction is the exit's.
  */
-int operand_prepare(struct emulation *e, unsigned size, unsigned access, struct operand *o)
+static bool is_vouched_for(const struct emulation *e, uint64_t linear, unsigned size,
+			   unsigned access)
 {
-	enum seg s = e->insn->segment;
-	uint64_t offset = operand_offset(e);
-	uint64_t in_page = (segment_base(e, s) + offset) & ~PAGE_MASK;
+	uint64_t in_page = linear & ~PAGE_MASK;
 
-	if (unlikely(!e->hint || ((access & GMEM_WRITE) && !e->hint_write) ||
-		     in_page + size > PAGE_SIZE || (e->gpa.v & ~PAGE_MASK) - in_page >= size))
-		return operand_prepare_at(e, s, offset, size, access, -1, o);
-	o->gpa[0] = GPA((e->gpa.v & PAGE_MASK) | in_page);
+	return access == e->exit && in_page + size <= PAGE_SIZE &&
+	       operand_seen(e->vcpu, linear, GPA((e->gpa.v & PAGE_MASK) | in_page));
+}
+
+int operand_prepare_only(struct emulation *e, uint64_t offset, unsigned size, unsigned access,
+			 struct operand *o)
+{
+	uint64_t linear;
+	int err = linearize(e, e->insn->segment, offset, size, access, &linear);
+
+	if (unlikely(err))
+		return err;
+	if (unlikely(!is_vouched_for(e, linear, size, access)))
+		return prepare_checked(e, linear, size, access, -1, o) ?: operand_check(e);
+	err = check_alignment(e, linear, size);
+	o->gpa[0] = GPA((e->gpa.v & PAGE_MASK) | (linear & ~PAGE_MASK));
 	o->host[0] = NULL;
 	o->size = o->first = (uint8_t)size;
-	return 0;
+	return err;
+}
+
+int operand_prepare(struct emulation *e, unsigned size, unsigned access, struct operand *o)
+{
+	return operand_prepare_only(e, operand_offset(e), size, access, o);
+}
+
+/* Does this byte lie in the exit's page? */
+static bool reaches_exit(struct emulation *e, enum seg s, uint64_t offset)
+{
+	uint64_t linear;
+	gpa_t gpa;
+
+	return !linearize(e, s, offset, 1, GMEM_READ, &linear) &&
+	       !emulate_translate(e->vcpu, &e->mode, GVA(linear), GMEM_READ, &gpa, &e->fault) &&
+	       (gpa.v & PAGE_MASK) == (e->gpa.v & PAGE_MASK);
+}
+
+/*
+ * The operand that ModRM names, of any size to 64 bytes, and what a stack is used for. Whatever else
+ * an instruction may touch (descriptors, tables) only a kernel gets at.
+ */
+int emulate_unknown(struct emulation *e)
+{
+	uint64_t sp = e->vcpu->gpr[GPR_RSP] & operand_stack_mask(e);
+
+	if (!e->exit)
+		return -ENOSYS;
+	if (e->insn->memory && (reaches_exit(e, e->insn->segment, operand_offset(e)) ||
+				reaches_exit(e, e->insn->segment, operand_offset(e) + 63)))
+		return -ENOSYS;
+	return reaches_exit(e, SEG_SS, sp) || reaches_exit(e, SEG_SS, sp - 1) ? -ENOSYS : -EAGAIN;
 }
 
 /* A device sees aligned powers of two when an access is no power of two: the halves of one that

@@ -432,23 +432,13 @@ static int bit_register(struct emulation *e)
 	int64_t bit = (int64_t)(gpr_read(e, e->insn->reg, size) << unused) >> unused;
 	uint64_t offset = operand_offset(e) + (uint64_t)((bit & ~(int64_t)(8 * size - 1)) / 8);
 	struct operand o;
-	int err = operand_prepare_at(e, e->insn->segment, offset & bytes_mask(e->insn->address),
-				     size, op ? GMEM_WRITE : GMEM_READ, -1, &o);
+	int err = operand_prepare_only(e, offset & bytes_mask(e->insn->address), size,
+				       op ? GMEM_WRITE : GMEM_READ, &o);
 
 	return err ?: bit_test(e, op, (unsigned)bit & (8 * size - 1), &o);
 }
 
-/* ---- the stack: the exit may be about either operand, so neither is taken for granted */
-
-static uint64_t stack_mask(struct emulation *e)
-{
-	struct segment ss;
-
-	if (e->mode.bits == 64)
-		return ~0ul;
-	vmm_ops->segment_get(e->vcpu, SEG_SS, &ss);
-	return ss.attr & SEG_DB ? 0xffffffff : 0xffff;
-}
+/* ---- the stack: the exit is about one of two operands, so neither is taken for granted */
 
 static unsigned stack_size(const struct emulation *e)
 {
@@ -458,15 +448,15 @@ static unsigned stack_size(const struct emulation *e)
 static int push_memory(struct emulation *e)
 {
 	unsigned size = stack_size(e);
-	uint64_t mask = stack_mask(e), sp = e->vcpu->gpr[GPR_RSP],
+	uint64_t mask = operand_stack_mask(e), sp = e->vcpu->gpr[GPR_RSP],
 		 new = (sp & ~mask) | ((sp - size) & mask);
 	struct operand from, to;
 	int err;
 
-	e->hint = false;
-	err = operand_prepare(e, size, GMEM_READ, &from);
+	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), size, GMEM_READ, -1, &from);
 	if (!err)
 		err = operand_prepare_at(e, SEG_SS, new & mask, size, GMEM_WRITE, -1, &to);
+	err = err ?: operand_check(e);
 	if (err)
 		return err;
 	operand_write(e, &to, operand_read(e, &from));
@@ -478,15 +468,15 @@ static int push_memory(struct emulation *e)
 static int pop_memory(struct emulation *e)
 {
 	unsigned size = stack_size(e);
-	uint64_t mask = stack_mask(e), sp = e->vcpu->gpr[GPR_RSP];
+	uint64_t mask = operand_stack_mask(e), sp = e->vcpu->gpr[GPR_RSP];
 	struct operand from, to;
 	int err = operand_prepare_at(e, SEG_SS, sp & mask, size, GMEM_READ, -1, &from);
 
 	if (err)
 		return err;
-	e->hint = false;
 	e->vcpu->gpr[GPR_RSP] = (sp & ~mask) | ((sp + size) & mask);
-	err = operand_prepare(e, size, GMEM_WRITE, &to);
+	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), size, GMEM_WRITE, -1, &to);
+	err = err ?: operand_check(e);
 	if (err)
 		e->vcpu->gpr[GPR_RSP] = sp;
 	else

@@ -60,6 +60,7 @@ static int movs(struct emulation *e)
 
 	if (!err)
 		err = destination(e, GMEM_WRITE, &to);
+	err = err ?: operand_check(e);
 	if (err)
 		return err;
 	operand_write(e, &to, operand_read(e, &from));
@@ -73,6 +74,7 @@ static int stos(struct emulation *e)
 	struct operand to;
 	int err = destination(e, GMEM_WRITE, &to);
 
+	err = err ?: operand_check(e);
 	if (err)
 		return err;
 	operand_write(e, &to, gpr_read(e, GPR_RAX, size_of(e->insn)));
@@ -85,6 +87,7 @@ static int lods(struct emulation *e)
 	struct operand from;
 	int err = source(e, &from);
 
+	err = err ?: operand_check(e);
 	if (err)
 		return err;
 	gpr_write(e, GPR_RAX, size_of(e->insn), operand_read(e, &from));
@@ -100,6 +103,7 @@ static int cmps(struct emulation *e)
 
 	if (!err)
 		err = destination(e, GMEM_READ, &b);
+	err = err ?: operand_check(e);
 	if (err)
 		return err;
 	first = operand_read(e, &a);
@@ -114,6 +118,7 @@ static int scas(struct emulation *e)
 	struct operand b;
 	int err = destination(e, GMEM_READ, &b);
 
+	err = err ?: operand_check(e);
 	if (err)
 		return err;
 	emulate_compare(e, gpr_read(e, GPR_RAX, size_of(e->insn)), operand_read(e, &b),
@@ -187,6 +192,11 @@ static int run(struct emulation *e)
 	e->at[0].page = e->at[1].page = 1;
 	if (!e->insn->rep)
 		return once(e);
+	/*
+	 * A chip that moves many at a time may tell of an access that is some iterations away. Each
+	 * is checked in full here.
+	 */
+	e->met = true;
 	for (unsigned n = 0; (left = counter(e, GPR_RCX)) != 0; n++) {
 		if (n == ITERATIONS_MAX || (n && vcpu_must_stop(e->vcpu)))
 			return -EINTR;

@@ -21,6 +21,12 @@
 #define OPCODE_RDMSR	0x0f32
 #define OPCODE_WRMSR	0x0f30
 #define OPCODE_HLT	0xf4
+#define OPCODE_VMMCALL	0x0f01d9
+#define OPCODE_XSETBV	0x0f01d1
+#define OPCODE_RDTSC	0x0f31
+#define OPCODE_RDTSCP	0x0f01f9
+#define OPCODE_INVD	0x0f08
+#define OPCODE_WBINVD	0x0f09
 
 static inline unsigned length_or_decode(struct vcpu *vcpu, unsigned length, unsigned opcode)
 {
@@ -47,11 +53,8 @@ void exit_hypercall(struct vcpu *vcpu, unsigned length)
 {
 	struct vcpu_mode mode;
 
-	/*
-	 * VMCALL and VMMCALL are of one length; prefixes do not matter to the chip
-	 * that says nothing.
-	 */
-	length = length ? length : emulate_length(vcpu);
+	/* The chip that tells no length has VMMCALL only. */
+	length = length_or_decode(vcpu, length, OPCODE_VMMCALL);
 	if (!length)
 		return;
 	vmm_ops->mode(vcpu, &mode);
@@ -89,20 +92,15 @@ void exit_wrmsr(struct vcpu *vcpu, unsigned length)
 	vcpu_next(vcpu, length);
 }
 
-void exit_io_string(struct vcpu *vcpu, uint16_t port, unsigned size, bool in)
+void exit_io_string(struct vcpu *vcpu, const struct io_access *io)
 {
-	emulate_string_io(vcpu, port, size, in);
+	emulate_string_io(vcpu, io);
 }
 
 void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length)
 {
 	uint64_t *rax = &vcpu->gpr[GPR_RAX], value;
 
-	if (unlikely(!length)) {
-		length = emulate_length(vcpu);
-		if (!length)
-			return;
-	}
 	if (in) {
 		value = bus_read(vcpu->vm, HOST_PORT, port, size);
 		*rax = size == 4 ? value : (*rax & ~bytes_mask(size)) | value;
@@ -145,6 +143,8 @@ void exit_mmio_write(struct vcpu *vcpu, gpa_t a, unsigned size, uint64_t value)
 		vlapic_write(vcpu, a.v & 0xff0, (uint32_t)value);
 }
 
+#define ACCESS	(GMEM_READ | GMEM_WRITE | GMEM_EXEC)
+
 static void device_access(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 {
 	if (unlikely(vcpu->event.pending.valid)) {
@@ -153,10 +153,10 @@ static void device_access(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 		return;
 	}
 	/* Nothing answers a fetch there: all ones are an undefined instruction. */
-	if (access & GMEM_EXEC)
+	if (access == GMEM_EXEC)
 		event_ud(vcpu);
 	else
-		emulate_mmio(vcpu, gpa, access & GMEM_WRITE);
+		emulate_mmio(vcpu, gpa, access);
 }
 
 void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access)
@@ -164,7 +164,7 @@ void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 	int err = -ENOENT;
 
 	if (!in_vlapic(vcpu, gpa))
-		err = gmem_fault(&vcpu->vm->gmem, gpa, access);
+		err = gmem_fault(&vcpu->vm->gmem, gpa, access & ACCESS);
 	if (err == -ENOENT)
 		device_access(vcpu, gpa, access);
 	else if (unlikely(err && err != -EINTR))
@@ -194,15 +194,20 @@ void exit_pause(struct vcpu *vcpu)
 
 void exit_rdtsc(struct vcpu *vcpu, unsigned length, bool rdtscp)
 {
+	static const unsigned both[] = { OPCODE_RDTSC, OPCODE_RDTSCP, 0 };
 	uint64_t tsc = vcpu_guest_tsc(vcpu);
+	unsigned opcode;
 
-	/* On some chips RDTSCP comes as RDTSC: the length tells. */
-	length = length ? length : emulate_length(vcpu);
+	/* On some chips, which tell no lengths, RDTSCP comes as RDTSC. */
+	if (!length) {
+		length = emulate_length_among(vcpu, both, &opcode);
+		rdtscp = opcode == OPCODE_RDTSCP;
+	}
 	if (!length)
 		return;
 	vcpu->gpr[GPR_RAX] = (uint32_t)tsc;
 	vcpu->gpr[GPR_RDX] = tsc >> 32;
-	if (rdtscp || length >= 3)
+	if (rdtscp)
 		vcpu->gpr[GPR_RCX] = vmm_ops->reg_get(vcpu, REG_TSC_AUX);
 	vcpu_next(vcpu, length);
 }
@@ -222,7 +227,7 @@ void exit_xsetbv(struct vcpu *vcpu, unsigned length)
 		event_gp(vcpu);
 		return;
 	}
-	length = length ? length : emulate_length(vcpu);
+	length = length_or_decode(vcpu, length, OPCODE_XSETBV);
 	if (!length)
 		return;
 	vmm_ops->reg_set(vcpu, REG_XCR0, value);
@@ -231,7 +236,10 @@ void exit_xsetbv(struct vcpu *vcpu, unsigned length)
 
 void exit_wbinvd(struct vcpu *vcpu, unsigned length)
 {
+	static const unsigned both[] = { OPCODE_INVD, OPCODE_WBINVD, 0 };
 	struct vcpu_mode mode;
+	unsigned opcode;
+
 
 	/* A chip looks at the CPL before the intercept; not every bed does. */
 	vmm_ops->mode(vcpu, &mode);
@@ -243,16 +251,13 @@ void exit_wbinvd(struct vcpu *vcpu, unsigned length)
 	 * Guest memory is write-back and coherent, no device of the guest's bypasses the caches:
 	 * nothing to write back.
 	 */
-	length = length ? length : emulate_length(vcpu);
+	length = length ? length : emulate_length_among(vcpu, both, &opcode);
 	if (length)
 		vcpu_next(vcpu, length);
 }
 
 void exit_invlpg(struct vcpu *vcpu, unsigned length)
 {
-	length = length ? length : emulate_length(vcpu);
-	if (!length)
-		return;
 	vmm_ops->flush_tlb(vcpu);
 	vcpu_next(vcpu, length);
 }

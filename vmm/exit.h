@@ -13,14 +13,29 @@ void exit_cpuid(struct vcpu *vcpu, unsigned length);
 void exit_hypercall(struct vcpu *vcpu, unsigned length);
 void exit_rdmsr(struct vcpu *vcpu, unsigned length);
 void exit_wrmsr(struct vcpu *vcpu, unsigned length);
-/*
- * IN and OUT with `size` 1, 2 or 4; INS and OUTS, with or without REP: the decoder finds the rest.
- */
+/* IN and OUT with `size` 1, 2 or 4; every chip tells the length. */
 void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
-void exit_io_string(struct vcpu *vcpu, uint16_t port, unsigned size, bool in);
+
+/*
+ * INS and OUTS as the chip saw and checked them. Another vCPU may have changed the bytes since: what
+ * is done is this or nothing.
+ */
+struct io_access {
+	uint16_t port;
+	uint8_t size;		/* 1, 2 or 4 */
+	bool in, rep;
+	uint8_t address;	/* bytes of an address; 0: the chip does not tell */
+	uint8_t segment;	/* of OUTS's source; SEG_COUNT: likewise, or INS */
+};
+
+void exit_io_string(struct vcpu *vcpu, const struct io_access *io);
+
+/* Beside enum gmem_access: not the instruction's own access, but the chip's to a guest's page table
+ * on its behalf. */
+#define EXIT_TABLES	8u
 /*
  * Second-level fault: RAM is filled, a device access is emulated, anything else reads ones.
- * `access` is of enum gmem_access.
+ * `access` is one of enum gmem_access, with EXIT_TABLES or without.
  */
 void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access);
 void exit_hlt(struct vcpu *vcpu, unsigned length);

@@ -37,29 +37,46 @@ static void remember(struct fetch_page *f, const struct vcpu_mode *m, uint64_t l
 	}
 }
 
+/* Walks. *w need not be looked at when this fails. */
+static int walk(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, const uint8_t **out,
+		struct gwalk *w, struct event *fault)
+{
+	struct gmem *g = &vcpu->vm->gmem;
+	int err = gwalk(g, m, vcpu->rflags & RFLAGS_AC, GVA(linear), GMEM_EXEC, w, fault);
+
+	if (err)
+		return err;
+	*out = gmem_peek(g, w->gpa, GMEM_READ);
+	if (!*out) {
+		err = gmem_fault(g, w->gpa, GMEM_READ);
+		if (err)
+			return err == -ENOENT ? -ENODEV : err;
+		*out = gmem_peek(g, w->gpa, GMEM_READ);
+	}
+	return *out ? 0 : -EINTR;
+}
+
+int fetch_page_checked(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear,
+		       const uint8_t **out, struct event *fault)
+{
+	struct gwalk w;
+
+	return walk(vcpu, m, linear, out, &w, fault);
+}
+
 int fetch_page(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, const uint8_t **out,
 	       struct event *fault)
 {
 	struct fetch_cache *c = vcpu->fetch;
-	struct gmem *g = &vcpu->vm->gmem;
 	struct gwalk w;
 	int err;
 
 	*out = m->bits == 64 ? fetch_hit(c, m->cr3, m->cr4, linear) : NULL;
 	if (*out)
 		return 0;
-	err = gwalk(g, m, vcpu->rflags & RFLAGS_AC, GVA(linear), GMEM_EXEC, &w, fault);
+	err = walk(vcpu, m, linear, out, &w, fault);
 	if (err)
 		return err;
-	*out = gmem_peek(g, w.gpa, GMEM_READ);
-	if (!*out) {
-		err = gmem_fault(g, w.gpa, GMEM_READ);
-		if (err)
-			return err == -ENOENT ? -ENODEV : err;
-		*out = gmem_peek(g, w.gpa, GMEM_READ);
-	}
-	if (!*out)
-		return -EINTR;
 	remember(&c->page[linear >> PAGE_SHIFT & (FETCH_PAGES - 1)], m, linear, *out, &w);
 	return 0;
 }

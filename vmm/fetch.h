@@ -81,4 +81,7 @@ static always_inline bool fetch_is_at_rip(const struct vcpu *vcpu, uint64_t cr3,
  * no RAM. */
 int fetch_page(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, const uint8_t **out,
 	       struct event *fault) must_check;
+/* Walks in any case: for a page from which the chip has not just executed. */
+int fetch_page_checked(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear,
+		       const uint8_t **out, struct event *fault) must_check;
 void fetch_flush(struct fetch_cache *c);

@@ -152,13 +152,20 @@ enum vmcs_field {
 #define EPT_VIOLATION_READ	BIT(0)
 #define EPT_VIOLATION_WRITE	BIT(1)
 #define EPT_VIOLATION_FETCH	BIT(2)
+#define EPT_VIOLATION_LINEAR	BIT(7)		/* there is a linear address */
+#define EPT_VIOLATION_OPERAND	BIT(8)		/* it is the translation that failed, not its walk */
 #define EPT_VIOLATION_NMI_UNBLOCKED BIT(12)
 
 /* VMCS_QUALIFICATION of an I/O instruction */
 #define IO_SIZE			BITS(2, 0)	/* minus 1 */
 #define IO_IN			BIT(3)
 #define IO_STRING		BIT(4)
+#define IO_REP			BIT(5)
 #define IO_PORT_SHIFT		16
+
+/* VMCS_EXIT_INSTRUCTION of INS and OUTS, with VMX_BASIC_STRING_IO */
+#define IO_ADDRESS_SHIFT	7	/* three bits: 2 bytes, 4, 8 */
+#define IO_SEGMENT_SHIFT	15	/* three bits: enum seg; undefined for INS */
 
 /* VMCS_QUALIFICATION of an access to a control register */
 #define CR_NUMBER		BITS(3, 0)
@@ -212,6 +219,7 @@ _Static_assert(VMX_EXIT_EPT_VIOLATION == 48 && VMX_EXIT_LOADIWKEY == 69 && VMX_E
 
 /* MSR_VMX_BASIC */
 #define VMX_BASIC_REVISION	BITS(30, 0)
+#define VMX_BASIC_STRING_IO	BIT(54)
 #define VMX_BASIC_TRUE		BIT(55)
 
 /* MSR_VMX_MISC */

@@ -22,6 +22,7 @@ struct vmx_cpu vmx_cpu PERCPU;
 struct vmx_controls vmx_controls;
 uint64_t vmx_ept_cap, vmx_misc, vmx_cr0_fixed, vmx_cr4_fixed;
 uint32_t vmx_revision;
+bool vmx_tells_string_io;
 hpa_t vmx_msr_bitmap;
 
 /* Guests reach these without an exit: the VMCS switches the first five, vmx_vcpu.c the others. */
@@ -116,6 +117,7 @@ static int vmx_probe(char *why, size_t size)
 	if (!(vmx_ept_cap & EPT_CAP_INVVPID && vmx_ept_cap & EPT_CAP_INVVPID_ALL))
 		vmx_controls.value[VMX_PROC2] &= ~(uint32_t)PROC2_VPID;
 	vmx_revision = (uint32_t)(cpu_rdmsr(MSR_VMX_BASIC) & VMX_BASIC_REVISION);
+	vmx_tells_string_io = cpu_rdmsr(MSR_VMX_BASIC) & VMX_BASIC_STRING_IO;
 	vmx_misc = cpu_rdmsr(MSR_VMX_MISC);
 	/* Unrestricted guests may leave protection and paging off. */
 	vmx_cr0_fixed = cpu_rdmsr(MSR_VMX_CR0_FIXED0) & ~(CR0_PE | CR0_PG);

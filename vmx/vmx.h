@@ -50,6 +50,7 @@ extern struct vmx_cpu vmx_cpu;		/* PERCPU */
 extern struct vmx_controls vmx_controls;	/* what this machine takes: constant after probe */
 extern uint64_t vmx_ept_cap, vmx_misc, vmx_cr0_fixed, vmx_cr4_fixed;
 extern uint32_t vmx_revision;
+extern bool vmx_tells_string_io;	/* INS and OUTS: address size and segment */
 extern hpa_t vmx_msr_bitmap;
 
 static inline struct vmx_vcpu *vmx_of(const struct vcpu *vcpu)

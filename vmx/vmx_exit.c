@@ -119,26 +119,43 @@ static void wrmsr(struct vcpu *vcpu)
 	exit_wrmsr(vcpu, length());
 }
 
+static void string_io(struct vcpu *vcpu, uint64_t q)
+{
+	uint64_t info = vmx_tells_string_io ? vmcs_read(VMCS_EXIT_INSTRUCTION) : 0;
+
+	exit_io_string(vcpu, &(struct io_access){
+		.port = (uint16_t)(q >> IO_PORT_SHIFT),
+		.size = (uint8_t)((q & IO_SIZE) + 1),
+		.in = q & IO_IN,
+		.rep = q & IO_REP,
+		.address = vmx_tells_string_io ? (uint8_t)(2 << FIELD(info, 9, IO_ADDRESS_SHIFT))
+					       : 0,
+		.segment = vmx_tells_string_io && !(q & IO_IN) ? FIELD(info, 17, IO_SEGMENT_SHIFT)
+							       : SEG_COUNT,
+	});
+}
+
 static void io(struct vcpu *vcpu)
 {
 	uint64_t q = vmcs_read(VMCS_QUALIFICATION);
-	uint16_t port = (uint16_t)(q >> IO_PORT_SHIFT);
-	unsigned size = (unsigned)(q & IO_SIZE) + 1;
 
 	if (unlikely(q & IO_STRING))
-		exit_io_string(vcpu, port, size, q & IO_IN);
+		string_io(vcpu, q);
 	else
-		exit_io(vcpu, port, size, q & IO_IN, length());
+		exit_io(vcpu, (uint16_t)(q >> IO_PORT_SHIFT), (unsigned)(q & IO_SIZE) + 1,
+			q & IO_IN, length());
 }
 
 static void ept_violation(struct vcpu *vcpu)
 {
 	uint64_t q = vmcs_read(VMCS_QUALIFICATION);
+	bool operand = q & EPT_VIOLATION_LINEAR && q & EPT_VIOLATION_OPERAND;
 
 	nmi_blocked_again(vcpu, q & EPT_VIOLATION_NMI_UNBLOCKED);
 	exit_memory(vcpu, GPA(vmcs_read(VMCS_GUEST_PHYSICAL)),
-		    q & EPT_VIOLATION_FETCH ? GMEM_EXEC
-		    : q & EPT_VIOLATION_WRITE ? GMEM_WRITE : GMEM_READ);
+		    (q & EPT_VIOLATION_FETCH ? GMEM_EXEC
+		     : q & EPT_VIOLATION_WRITE ? GMEM_WRITE : GMEM_READ) |
+			    (operand ? 0 : EXIT_TABLES));
 }
 
 static void ept_misconfig(struct vcpu *vcpu)

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "cpu/registers.h"
+#include "vmm/exit.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -48,11 +49,15 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 							.attr = head[7] & 2 ? 0x93 : ~0x10000u };
 	guest_log = (struct guest_log){ 0 };
 	guest_code(data, size < 32 ? size : 32);
-	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + head[5]), head[6] & 1);
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + head[5]),
+		     (head[6] & 1 ? GMEM_WRITE : GMEM_READ) | (head[6] & 2 ? EXIT_TABLES : 0));
 	if (guest_log.events + guest_log.crashes > 1 || guest_log.nexts > 1 ||
 	    (guest_log.nexts && (guest_log.events || guest_log.crashes)))
 		abort();
-	emulate_string_io(&guest_vcpu, 0x80, 1, head[0] & 1);
-	(void)emulate_length(&guest_vcpu);
+	emulate_string_io(&guest_vcpu, &(struct io_access){
+		.port = 0x80, .size = (uint8_t)(1u << head[4] % 3), .in = head[0] & 1,
+		.rep = head[0] & 32, .segment = SEG_COUNT,
+	});
+	(void)emulate_length_of(&guest_vcpu, 0x0fa2);
 	return 0;
 }

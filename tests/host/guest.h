@@ -29,6 +29,7 @@ struct guest_log {
 	unsigned reads, writes;		/* of the device */
 	unsigned sizes[16];		/* of the first accesses */
 	unsigned ports;
+	unsigned flushes;		/* of the TLB: an instruction is not what the exit told */
 	struct event event;		/* queued */
 	unsigned events;
 	unsigned crashes;

@@ -14,6 +14,7 @@
 #include <cmocka.h>
 
 #include "cpu/registers.h"
+#include "vmm/exit.h"
 #include "vmm/fetch.h"
 
 static int setup(void **state)
@@ -38,7 +39,7 @@ static void run(const char *hex, uint64_t gpa, bool write)
 	}
 	guest_code(code, n);
 	guest_log = (struct guest_log){ 0 };
-	emulate_mmio(&guest_vcpu, GPA(gpa), write);
+	emulate_mmio(&guest_vcpu, GPA(gpa), write ? GMEM_WRITE : GMEM_READ);
 }
 
 static void expect_event(unsigned vector, uint32_t error, uint64_t payload)
@@ -229,13 +230,16 @@ static void protected_mode(void **state)
 	expect_event(EXC_GP, 0, 0);
 }
 
+static const struct io_access insl = { .port = 0x1f0, .size = 4, .in = true, .rep = true,
+				       .segment = SEG_COUNT };
+
 static void ports(void **state)
 {
 	(void)state;
 	guest_code("\xf3\x6d", 2);
 	guest_vcpu.gpr[GPR_RDI] = 0x5000;
 	guest_vcpu.gpr[GPR_RCX] = 3;
-	emulate_string_io(&guest_vcpu, 0x1f0, 4, true);
+	emulate_string_io(&guest_vcpu, &insl);
 	done(2);
 	assert_int_equal(guest_log.ports, 3);
 	assert_memory_equal(guest_ram + 0x5000, "\xf0\x01\0\0\xf1\x01\0\0\xf2\x01\0\0", 12);
@@ -246,15 +250,175 @@ static void ports(void **state)
 	guest_vcpu.rip = 0x1000;
 	guest_vcpu.gpr[GPR_RDI] = GUEST_MMIO + 0x3000;
 	guest_vcpu.gpr[GPR_RCX] = 3;
-	emulate_string_io(&guest_vcpu, 0x1f0, 4, true);
+	emulate_string_io(&guest_vcpu, &insl);
 	expect_event(EXC_PF, PF_WRITE, GUEST_MMIO + 0x3000);
 	assert_int_equal(guest_log.ports, 0);
-	/* other bytes than the exit told: nothing happens */
-	guest_log = (struct guest_log){ 0 };
-	guest_code("\x90", 1);
-	emulate_string_io(&guest_vcpu, 0x1f0, 4, true);
-	assert_int_equal(guest_log.events + guest_log.nexts + guest_log.ports + guest_log.crashes,
+}
+
+/* Nothing happened, and the guest will run again by what its tables say now. */
+static void runs_again(void)
+{
+	assert_int_equal(guest_log.events + guest_log.nexts + guest_log.ports + guest_log.crashes +
+				 guest_log.reads + guest_log.writes,
 			 0);
+	assert_int_equal(guest_log.flushes, 1);
+	assert_int_equal(guest_vcpu.rip, 0x1000);
+}
+
+/*
+ * Another vCPU changes the bytes between the exit and the fetch. The chip has checked the port and
+ * the size that it tells, the TSS may deny others.
+ */
+static void ports_of_changed_code(void **state)
+{
+	static const struct {
+		const char *bytes;
+		uint8_t size, address, segment;
+		bool in, rep, done;
+	} rows[] = {
+		{ "\x6c", 1, 0, SEG_COUNT, true, false, true },		/* INSB */
+		{ "\x6c", 1, 8, SEG_COUNT, true, false, true },
+		{ "\x6d", 1, 0, SEG_COUNT, true, false, false },	/* four bytes */
+		{ "\x6d", 2, 0, SEG_COUNT, true, false, false },
+		{ "\x66\x6d", 1, 0, SEG_COUNT, true, false, false },	/* two */
+		{ "\x66\x6d", 2, 0, SEG_COUNT, true, false, true },
+		{ "\x48\x6d", 4, 0, SEG_COUNT, true, false, true },
+		{ "\x6c", 4, 0, SEG_COUNT, true, false, false },
+		{ "\x6e", 1, 0, SEG_COUNT, true, false, false },	/* OUTSB */
+		{ "\xf3\x6c", 1, 0, SEG_COUNT, true, false, false },	/* REP */
+		{ "\xf3\x6c", 1, 0, SEG_COUNT, true, true, true },
+		{ "\xf2\x6c", 1, 0, SEG_COUNT, true, false, true },
+		{ "\xf2\x6c", 1, 0, SEG_COUNT, true, true, true },
+		{ "\x6c", 1, 0, SEG_COUNT, true, true, false },
+		{ "\x67\x6c", 1, 8, SEG_COUNT, true, false, false },	/* EDI */
+		{ "\x67\x6c", 1, 4, SEG_COUNT, true, false, true },
+		{ "\x64\x6e", 1, 0, SEG_COUNT, false, false, true },	/* FS */
+		{ "\x64\x6e", 1, 8, SEG_FS, false, false, true },
+		{ "\x64\x6e", 1, 8, SEG_DS, false, false, false },
+		{ "\x6e", 1, 8, SEG_GS, false, false, false },
+		{ "\x6c", 1, 0, SEG_COUNT, false, false, false },
+		{ "\x90", 1, 0, SEG_COUNT, true, false, false },
+		{ "\xec", 1, 0, SEG_COUNT, true, false, false },		/* IN */
+		{ "\xa4", 1, 0, SEG_COUNT, true, false, false },		/* MOVSB */
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		guest_code(rows[i].bytes, strlen(rows[i].bytes));
+		guest_log = (struct guest_log){ 0 };
+		guest_vcpu.gpr[GPR_RDI] = guest_vcpu.gpr[GPR_RSI] = 0x5000;
+		guest_vcpu.gpr[GPR_RCX] = 1;
+		emulate_string_io(&guest_vcpu, &(struct io_access){
+			.port = 0x60, .size = rows[i].size, .in = rows[i].in, .rep = rows[i].rep,
+			.address = rows[i].address, .segment = rows[i].segment,
+		});
+		if (rows[i].done)
+			done((unsigned)strlen(rows[i].bytes));
+		else
+			runs_again();
+	}
+}
+
+static void changed_code(void **state)
+{
+	static const struct {
+		const char *code;
+		bool write;		/* what the chip exited for */
+	} rows[] = {
+		{ "90", false }, { "90", true },
+		{ "89 d8", false },			/* a register's move */
+		{ "8b 03", true },			/* a load after a store's exit */
+		{ "39 03", true },			/* CMP, which reads */
+		{ "8b 06", false }, { "89 06", true },	/* memory elsewhere, at the same place */
+		{ "01 06", false }, { "ff 36", false }, { "8f 06", true }, { "0f ab 06", true },
+		{ "a4", true }, { "ac", true }, { "aa", true }, { "a6", true },
+		{ "0f 28 06", false }, { "ff 16", false },	/* not emulated, and not here */
+		{ "50", true }, { "c3", false },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 0x10;
+		guest_vcpu.gpr[GPR_RSI] = guest_vcpu.gpr[GPR_RDI] = 0x5010;
+		guest_vcpu.gpr[GPR_RSP] = 0x8010;
+		guest_vcpu.gpr[GPR_RAX] = 0;
+		run(rows[i].code, GUEST_DEVICE + 0x10, rows[i].write);
+		runs_again();
+		assert_int_equal(guest_vcpu.gpr[GPR_RSP], 0x8010);
+		assert_int_equal(guest_vcpu.gpr[GPR_RSI], 0x5010);
+	}
+	/* it is this one that is not emulated: by its operand, by its stack */
+	run("0f 28 03", GUEST_DEVICE + 0x10, false);
+	assert_int_equal(guest_log.crashes, 1);
+	guest_vcpu.gpr[GPR_RSP] = GUEST_MMIO + 0x10;
+	run("50", GUEST_DEVICE + 8, true);
+	assert_int_equal(guest_log.crashes, 1);
+	/* the chip's own access to a page table says nothing of the operand, which is checked */
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 0x3010;
+	guest_code("\x89\x03", 2);
+	guest_log = (struct guest_log){ 0 };
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + 0x10), GMEM_WRITE | EXIT_TABLES);
+	expect_event(EXC_PF, PF_WRITE, GUEST_MMIO + 0x3010);
+}
+
+/* Limits are not a page's: the chip has checked them for the bytes that it saw. */
+static void segments_of_changed_code(void **state)
+{
+	(void)state;
+	guest_flat(32);
+	guest_segment[SEG_DS].limit = GUEST_DEVICE + 0x10;
+	guest_vcpu.gpr[GPR_RBX] = GUEST_DEVICE + 0x10;
+	run("88 03", GUEST_DEVICE + 0x10, true);
+	done(2);
+	run("89 03", GUEST_DEVICE + 0x10, true);
+	expect_event(EXC_GP, 0, 0);
+	run("8b 03", GUEST_DEVICE + 0x10, false);
+	expect_event(EXC_GP, 0, 0);
+	run("26 89 03", GUEST_DEVICE + 0x10, true);		/* by another segment: it may */
+	done(3);
+	guest_segment[SEG_ES].attr &= ~2u;
+	run("26 89 03", GUEST_DEVICE + 0x10, true);
+	expect_event(EXC_GP, 0, 0);
+	/* the code segment ends within the instruction */
+	guest_segment[SEG_CS].limit = 0x1001;
+	run("88 03", GUEST_DEVICE + 0x10, true);
+	done(2);
+	run("88 43 00", GUEST_DEVICE + 0x10, true);
+	runs_again();
+}
+
+static void alignment(void **state)
+{
+	static const struct io_access insw = { .port = 0x60, .size = 2, .in = true,
+					       .segment = SEG_COUNT };
+
+	(void)state;
+	guest_mode.cpl = 3;
+	guest_mode.cr0 |= CR0_AM;
+	guest_vcpu.rflags |= RFLAGS_AC;
+	for (uint64_t t = 2 * MIB; t < 2 * MIB + 0x4000; t += 0x1000)
+		for (unsigned i = 0; i < 4; i++)
+			guest_ram[t + i * 8] |= 4;
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 2;
+	run("66 89 43 00", GUEST_DEVICE + 2, true);
+	done(4);
+	run("01 03", GUEST_DEVICE + 2, true);
+	expect_event(EXC_AC, 0, 0);
+	guest_vcpu.gpr[GPR_RDI] = 0x5001;
+	guest_code("\x66\x6d", 2);
+	guest_log = (struct guest_log){ 0 };
+	emulate_string_io(&guest_vcpu, &insw);
+	expect_event(EXC_AC, 0, 0);
+	assert_int_equal(guest_log.ports, 0);
+	guest_vcpu.rflags &= ~RFLAGS_AC;
+	run("01 03", GUEST_DEVICE + 2, true);
+	done(2);
+	/* CMPXCHG16B in any case */
+	run("48 0f c7 0b", GUEST_DEVICE + 2, true);
+	expect_event(EXC_GP, 0, 0);
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 16;
+	run("48 0f c7 0b", GUEST_DEVICE + 16, true);
+	done(4);
 }
 
 static void long_repeats_give_way(void **state)
@@ -303,7 +467,7 @@ static void what_is_not_emulated(void **state)
 	/* code that is not in memory */
 	guest_log = (struct guest_log){ 0 };
 	guest_vcpu.rip = GUEST_MMIO;
-	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE), false);
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE), GMEM_READ);
 	assert_int_equal(guest_log.crashes, 1);
 }
 
@@ -315,7 +479,8 @@ static unsigned length_of(const char *bytes, size_t n, unsigned opcode)
 
 static void lengths(void **state)
 {
-	unsigned cr;
+	static const unsigned two[] = { 0x0f31, 0x0f09, 0 };
+	unsigned cr, found;
 	enum gpr r;
 	bool write;
 
@@ -350,7 +515,15 @@ static void lengths(void **state)
 	assert_int_equal(cr, 8);
 	assert_true(write);
 	assert_int_equal(r, GPR_RCX);
-	assert_int_equal(emulate_length(&guest_vcpu), 4);
+	assert_int_equal(emulate_length_among(&guest_vcpu, two, &found), 0);
+	assert_int_equal(found, 0);
+	guest_code("\xf3\x0f\x09", 3);
+	assert_int_equal(emulate_length_among(&guest_vcpu, two, &found), 3);
+	assert_int_equal(found, 0x0f09);
+	/* RDTSC with a prefix is as long as RDTSCP */
+	guest_code("\x66\x0f\x31", 3);
+	assert_int_equal(emulate_length_among(&guest_vcpu, two, &found), 3);
+	assert_int_equal(found, 0x0f31);
 }
 
 /* The last bytes of a page, with the next page there, elsewhere, or not at all. */
@@ -382,6 +555,30 @@ static void at_the_page_end(void **state)
 	guest_ram[0x300fff] = 0xf4;
 	assert_int_equal(emulate_length_of(&guest_vcpu, 0xf4), 1);
 	assert_int_equal(guest_log.events, 0);
+}
+
+/* What the kernel executed there says nothing of what a user may fetch. */
+static void rights_of_the_second_page(void **state)
+{
+	uint64_t pte = 2 * MIB + 0x4000;
+
+	(void)state;
+	for (uint64_t t = 2 * MIB; t < 2 * MIB + 0x4000; t += 0x1000)
+		for (unsigned i = 0; i < 4; i++)
+			guest_ram[t + i * 8] |= 4;
+	memcpy(guest_ram + pte + 3 * 8, &(uint64_t){ 0x5000 | 3 }, 8);
+	memcpy(guest_ram + 0x5000, "\x0f\xa2\x12\x34\x56", 5);
+	guest_vcpu.rip = GUEST_MMIO + 0x3000;
+	assert_int_equal(emulate_length_of(&guest_vcpu, 0x0fa2), 2);
+	guest_mode.cpl = 3;
+	memcpy(guest_ram + 0x300ffe, "\xc7\x03", 2);	/* a store of what follows */
+	guest_vcpu.rip = GUEST_MMIO + 0x2ffe;
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO;
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE), GMEM_WRITE);
+	assert_int_equal(guest_log.writes, 0);
+	assert_int_equal(guest_log.events, 1);
+	assert_int_equal(guest_log.event.error, PF_PRESENT | PF_USER | PF_FETCH);
+	assert_int_equal(guest_log.event.payload, GUEST_MMIO + 0x3000);
 }
 
 /* The guest changes its tables, without an exit, between two instructions at the same address. */
@@ -416,10 +613,15 @@ int main(void)
 		cmocka_unit_test_setup(real_mode, setup),
 		cmocka_unit_test_setup(protected_mode, setup),
 		cmocka_unit_test_setup(ports, setup),
+		cmocka_unit_test_setup(ports_of_changed_code, setup),
+		cmocka_unit_test_setup(changed_code, setup),
+		cmocka_unit_test_setup(segments_of_changed_code, setup),
+		cmocka_unit_test_setup(alignment, setup),
 		cmocka_unit_test_setup(long_repeats_give_way, setup),
 		cmocka_unit_test_setup(what_is_not_emulated, setup),
 		cmocka_unit_test_setup(lengths, setup),
 		cmocka_unit_test_setup(at_the_page_end, setup),
+		cmocka_unit_test_setup(rights_of_the_second_page, setup),
 		cmocka_unit_test_setup(tables_change, setup),
 	};
 
