@@ -232,6 +232,15 @@ static inline void cpu_wbinvd(void)
 
 /* ---- extended state: CR4.OSXSAVE is set ---- */
 
+/* CR4.PKE is set. */
+static inline uint32_t cpu_rdpkru(void)
+{
+	uint32_t v, zero;
+
+	__asm__ volatile("rdpkru" : "=a"(v), "=d"(zero) : "c"(0));
+	return v;
+}
+
 static inline uint64_t cpu_xgetbv(uint32_t index)
 {
 	uint32_t lo, hi;

@@ -17,10 +17,13 @@
 #define MXCSR_AT	24
 #define RESTORES_POINTERS BIT(2)	/* CPUID 80000008, EBX */
 
+#define XSTATE_BV_AT	FXSAVE_SIZE	/* which states the area holds; others: as after reset */
+
 static uint64_t xcr0;		/* what guests may have */
 static uint64_t reachable;	/* and what they can switch on where that cannot be refused: each
 				 * restoring puts it into its state after reset */
 static size_t area_size = FXSAVE_SIZE;
+static uint32_t pkru_at;	/* in the area; 0: there is none */
 static bool keeps_pointers;	/* AMD before Zen 2: restoring leaves the last x87 instruction's
 				 * addresses, unless it faulted */
 
@@ -39,6 +42,8 @@ void fpu_init(void)
 		xcr0 &= ~XCR0_AVX512;
 	if (!errata_has(ERRATUM_XSETBV_NOT_INTERCEPTED))
 		reachable = xcr0;
+	if (xcr0 & XCR0_PKRU && cpu_has(FEATURE_PKU))
+		pkru_at = cpu_cpuid(0xd, bit_lowest(XCR0_PKRU)).ebx;
 }
 
 void fpu_cpu_init(void)
@@ -46,7 +51,7 @@ void fpu_cpu_init(void)
 	uint64_t cr4 = cpu_read_cr4() | CR4_OSFXSR | CR4_OSXMMEXCPT;
 
 	cpu_write_cr0((cpu_read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
-	cpu_write_cr4(cr4 | (xcr0 ? CR4_OSXSAVE : 0));
+	cpu_write_cr4(cr4 | (xcr0 ? CR4_OSXSAVE : 0) | (pkru_at ? CR4_PKE : 0));
 	if (xcr0) {
 		cpu_xsetbv(0, reachable);
 		area_size = cpu_cpuid(0xd, 0).ebx;	/* for what XCR0 holds now */
@@ -83,6 +88,20 @@ void fpu_save(void *area)
 		cpu_xsave(area, xcr0);
 	else
 		cpu_fxsave(area);
+}
+
+uint32_t fpu_pkru_loaded(void)
+{
+	return pkru_at ? cpu_rdpkru() : 0;
+}
+
+uint32_t fpu_pkru_saved(const void *area)
+{
+	const char *p = area;
+
+	if (!pkru_at || !(*(const uint64_t *)(p + XSTATE_BV_AT) & XCR0_PKRU))
+		return 0;
+	return *(const uint32_t *)(p + pkru_at);
 }
 
 /* Addresses of Keel's, which are no secret, in place of those of the guest that ran before. */

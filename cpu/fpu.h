@@ -28,6 +28,13 @@ void fpu_save(void *area);
 /* -EFAULT if the area is malformed: the registers then hold the state after reset. */
 int fpu_restore(const void *area) must_check;
 
+/*
+ * PKRU, a guest's own: in the CPU, or in its saved area. Keel has CR4.PKE on wherever it is, and no
+ * user pages.
+ */
+uint32_t fpu_pkru_loaded(void);
+uint32_t fpu_pkru_saved(const void *area);
+
 /* May a guest load this into XCR0? */
 bool fpu_xcr0_valid(uint64_t xcr0);
 /* What is left of it where the chip has taken what a guest of those `allowed` must not have. */

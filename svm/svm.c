@@ -180,6 +180,7 @@ const struct vmm_ops svm_ops = {
 	.segment_base = svm_segment_base,
 	.fpu = svm_fpu,
 	.fpu_size = fpu_area_size,
+	.pkru = svm_pkru,
 	.tsc_offset_set = svm_tsc_offset_set,
 	.exit_name = svm_exit_name,
 	.audit = svm_audit,

@@ -86,6 +86,7 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value);
 void svm_segment_get(struct vcpu *vcpu, enum seg s, struct segment *out);
 void svm_segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in);
 uint64_t svm_segment_base(struct vcpu *vcpu, enum seg s);
+uint32_t svm_pkru(struct vcpu *vcpu);
 void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 
 /* svm_run.c */

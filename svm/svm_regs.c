@@ -7,6 +7,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/features.h"
+#include "cpu/fpu.h"
 
 #define AT(field)	offsetof(struct vmcb, field)
 
@@ -131,6 +132,13 @@ void svm_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)
 	};
 	if (seg == SEG_SS)
 		svm_of(vcpu)->vmcb->cpl = (in->attr & SEG_DPL) >> SEG_DPL_SHIFT;
+}
+
+uint32_t svm_pkru(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+
+	return s->loaded ? fpu_pkru_loaded() : fpu_pkru_saved(s->fpu);
 }
 
 uint64_t svm_segment_base(struct vcpu *vcpu, enum seg seg)

@@ -293,7 +293,7 @@ static noinline void end_badly(struct emulation *e, int err)
 	if (err == -ENOSYS)
 		crash_unknown(e->vcpu, e->gpa, e->insn);
 	else if (err == -EAGAIN)
-		vmm_ops->flush_tlb(e->vcpu);	/* if the chip has old translations, it should not */
+		vmm_ops->flush_tlb(e->vcpu);	/* should the chip have old translations */
 	else
 		deliver(e->vcpu, err, &e->fault, 0);
 }
@@ -409,7 +409,7 @@ int emulate_translate(struct vcpu *vcpu, const struct vcpu_mode *mode, gva_t a, 
 		      gpa_t *out, struct event *fault)
 {
 	struct gwalk w;
-	int err = gwalk(&vcpu->vm->gmem, mode, vcpu->rflags & RFLAGS_AC, a, access, &w, fault);
+	int err = gwalk_vcpu(vcpu, mode, a, access, &w, fault);
 
 	*out = w.gpa;
 	return err;

@@ -26,8 +26,8 @@ unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode);
 unsigned emulate_length_among(struct vcpu *vcpu, const unsigned *opcodes, unsigned *found);
 
 /*
- * The instruction at RIP accessed a device at `gpa` (in its page), as exit_memory() has it. Emulates
- * it, including NEXT.
+ * The instruction at RIP accessed a device at `gpa` (in its page), as exit_memory() has it.
+ * Emulates it, including NEXT.
  *
  * The chip has translated and allowed one access, and the bytes at RIP are read again: another vCPU
  * may have changed them. So only that access is taken for checked: its page, in its direction. All

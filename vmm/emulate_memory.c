@@ -267,8 +267,8 @@ static bool reaches_exit(struct emulation *e, enum seg s, uint64_t offset)
 }
 
 /*
- * The operand that ModRM names, of any size to 64 bytes, and what a stack is used for. Whatever else
- * an instruction may touch (descriptors, tables) only a kernel gets at.
+ * The operand that ModRM names, of any size to 64 bytes, and what a stack is used for. Whatever
+ * else an instruction may touch (descriptors, tables) only a kernel gets at.
  */
 int emulate_unknown(struct emulation *e)
 {

@@ -453,7 +453,8 @@ static int push_memory(struct emulation *e)
 	struct operand from, to;
 	int err;
 
-	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), size, GMEM_READ, -1, &from);
+	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), size, GMEM_READ, -1,
+				 &from);
 	if (!err)
 		err = operand_prepare_at(e, SEG_SS, new & mask, size, GMEM_WRITE, -1, &to);
 	err = err ?: operand_check(e);

@@ -17,8 +17,8 @@ void exit_wrmsr(struct vcpu *vcpu, unsigned length);
 void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
 
 /*
- * INS and OUTS as the chip saw and checked them. Another vCPU may have changed the bytes since: what
- * is done is this or nothing.
+ * INS and OUTS as the chip saw and checked them. Another vCPU may have changed the bytes since:
+ * what is done is this or nothing.
  */
 struct io_access {
 	uint16_t port;

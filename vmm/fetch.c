@@ -42,7 +42,7 @@ static int walk(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, c
 		struct gwalk *w, struct event *fault)
 {
 	struct gmem *g = &vcpu->vm->gmem;
-	int err = gwalk(g, m, vcpu->rflags & RFLAGS_AC, GVA(linear), GMEM_EXEC, w, fault);
+	int err = gwalk_vcpu(vcpu, m, GVA(linear), GMEM_EXEC, w, fault);
 
 	if (err)
 		return err;

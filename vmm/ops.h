@@ -18,6 +18,7 @@ struct event;
 struct vmm_ops {
 	const char *name;			/* "SVM", "VMX" */
 	const struct paging_format *second_level;
+	bool loads_pdptes;			/* PAE: REG_PDPTE* decide, not what memory holds */
 
 	/*
 	 * --- the machine, once on the boot CPU: is it there, is it usable? On refusal writes one
@@ -68,6 +69,8 @@ struct vmm_ops {
 	/* Extended state in the standard form of XSAVE, while the vCPU is parked. */
 	void *(*fpu)(struct vcpu *vcpu);
 	size_t (*fpu_size)(void);
+	/* PKRU, which is part of that, on the vCPU's own thread. */
+	uint32_t (*pkru)(struct vcpu *vcpu);
 	/* The TSC the guest reads is the host's plus this. */
 	void (*tsc_offset_set)(struct vcpu *vcpu, uint64_t offset);
 

@@ -153,7 +153,7 @@ enum vmcs_field {
 #define EPT_VIOLATION_WRITE	BIT(1)
 #define EPT_VIOLATION_FETCH	BIT(2)
 #define EPT_VIOLATION_LINEAR	BIT(7)		/* there is a linear address */
-#define EPT_VIOLATION_OPERAND	BIT(8)		/* it is the translation that failed, not its walk */
+#define EPT_VIOLATION_OPERAND	BIT(8)		/* the translation failed, not its walk */
 #define EPT_VIOLATION_NMI_UNBLOCKED BIT(12)
 
 /* VMCS_QUALIFICATION of an I/O instruction */

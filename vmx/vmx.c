@@ -202,7 +202,7 @@ static void *vmx_fpu(struct vcpu *vcpu)
 }
 
 const struct vmm_ops vmx_ops = {
-	.name = "VMX",
+	.name = "VMX", .loads_pdptes = true,
 	.second_level = &paging_ept,
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,
@@ -225,6 +225,7 @@ const struct vmm_ops vmx_ops = {
 	.segment_base = vmx_segment_base,
 	.fpu = vmx_fpu,
 	.fpu_size = fpu_area_size,
+	.pkru = vmx_pkru,
 	.tsc_offset_set = vmx_tsc_offset_set,
 	.exit_name = vmx_exit_name,
 	.audit = vmx_audit,

@@ -74,6 +74,7 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value);
 void vmx_segment_get(struct vcpu *vcpu, enum seg s, struct segment *out);
 void vmx_segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in);
 uint64_t vmx_segment_base(struct vcpu *vcpu, enum seg s);
+uint32_t vmx_pkru(struct vcpu *vcpu);
 void vmx_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 
 /*

@@ -7,6 +7,7 @@
 
 #include "cpu/cpu.h"
 #include "cpu/features.h"
+#include "cpu/fpu.h"
 
 #define SEG_VALID	(SEG_TYPE | SEG_S | SEG_DPL | SEG_P | SEG_AVL | SEG_L | SEG_DB | SEG_G | \
 			 SEG_UNUSABLE)
@@ -183,6 +184,13 @@ void vmx_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)
 		return;
 	vmx_field_set(s, VMCS_GUEST_ES_SELECTOR + 2 * seg, in->selector);
 	vmx_field_set(s, VMCS_GUEST_ES_ACCESS + 2 * seg, attr_as_loaded(seg, in));
+}
+
+uint32_t vmx_pkru(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	return s->loaded ? fpu_pkru_loaded() : fpu_pkru_saved(s->fpu);
 }
 
 uint64_t vmx_segment_base(struct vcpu *vcpu, enum seg seg)

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cpu/features.h"
 #include "cpu/registers.h"
 #include "include/errno.h"
 
@@ -15,6 +16,10 @@ struct vcpu guest_vcpu;
 struct vcpu_mode guest_mode;
 struct segment guest_segment[SEG_COUNT];
 struct guest_log guest_log;
+uint64_t guest_reg[REG_COUNT];
+uint32_t guest_pkru;
+void (*guest_peeked)(gpa_t a, unsigned access);
+struct features features;
 
 /* ---- guest memory */
 
@@ -26,7 +31,8 @@ bool gmem_is_ram(struct gmem *g, gpa_t a)
 
 void *gmem_peek(struct gmem *g, gpa_t a, unsigned access)
 {
-	(void)access;
+	if (guest_peeked)
+		guest_peeked(a, access);
 	return gmem_is_ram(g, a) ? guest_ram + a.v : NULL;
 }
 
@@ -154,6 +160,18 @@ static uint64_t segment_base(struct vcpu *vcpu, enum seg s)
 	return guest_segment[s].base;
 }
 
+static uint32_t pkru(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return guest_pkru;
+}
+
+static uint64_t reg_get(struct vcpu *vcpu, enum reg r)
+{
+	(void)vcpu;
+	return guest_reg[r];
+}
+
 static void flush_tlb(struct vcpu *vcpu)
 {
 	(void)vcpu;
@@ -163,7 +181,17 @@ static void flush_tlb(struct vcpu *vcpu)
 static const struct vmm_ops ops = { .mode = mode,
 				    .segment_get = segment_get,
 				    .segment_base = segment_base,
-				    .flush_tlb = flush_tlb };
+				    .flush_tlb = flush_tlb,
+				    .reg_get = reg_get,
+				    .pkru = pkru };
+/* The same chip, but one that loads PDPTEs. */
+static const struct vmm_ops loading = { .loads_pdptes = true,
+					.mode = mode,
+					.segment_get = segment_get,
+					.segment_base = segment_base,
+					.flush_tlb = flush_tlb,
+					.reg_get = reg_get,
+					.pkru = pkru };
 const struct vmm_ops *vmm_ops = &ops;
 
 /* ---- setting up */
@@ -200,10 +228,15 @@ void guest_reset(void)
 	memset(&guest_vcpu, 0, sizeof(guest_vcpu));
 	memset(&guest_log, 0, sizeof(guest_log));
 	memset(guest_segment, 0, sizeof(guest_segment));
+	memset(guest_reg, 0, sizeof(guest_reg));
+	guest_pkru = 0;
+	guest_peeked = NULL;
+	vmm_ops = &ops;
+	features.physical_bits = 40;
+	features.bits[FEATURE_PAGE_1G / 64] |= BIT(FEATURE_PAGE_1G % 64);
 	guest_vcpu.vm = &guest_vm;
 	guest_vcpu.rflags = RFLAGS_ONE;
 	guest_vcpu.rip = 0x1000;
-	guest_vm.gmem.config.gpa_bits = 40;
 	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP,
 					 .cr4 = CR4_PAE,
 					 .bits = 64,
@@ -212,6 +245,11 @@ void guest_reset(void)
 	map();
 	if (emulate_vcpu_init(&guest_vcpu))
 		__builtin_trap();
+}
+
+void guest_loads_pdptes(void)
+{
+	vmm_ops = &loading;
 }
 
 void guest_flat(unsigned bits)

@@ -24,6 +24,11 @@ extern struct vcpu guest_vcpu;
 extern struct vcpu_mode guest_mode;
 extern struct segment guest_segment[SEG_COUNT];
 
+extern uint64_t guest_reg[REG_COUNT];	/* what reg_get() shows */
+extern uint32_t guest_pkru;
+/* NULL, or called by gmem_peek() before it answers: what another vCPU does at that moment. */
+extern void (*guest_peeked)(gpa_t a, unsigned access);
+
 struct guest_log {
 	unsigned next, length, nexts;	/* calls of vcpu_next, the last one's length */
 	unsigned reads, writes;		/* of the device */
@@ -39,6 +44,7 @@ extern struct guest_log guest_log;
 
 /* Everything as new: RAM and device zero, long mode at CPL 0, paging on. */
 void guest_reset(void);
+void guest_loads_pdptes(void);	/* the back end is one that does */
 void guest_flat(unsigned bits);		/* 16 (real mode) or 32 (flat, paging off) */
 /* Puts code at RIP 0x1000. */
 void guest_code(const void *bytes, size_t n);

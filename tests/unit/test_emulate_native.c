@@ -297,7 +297,7 @@ static void bits_far_away(void **state)
 	}
 }
 
-/* What a string instruction's exit is for: where it leaves the device alone, for none of its own. */
+/* What a string instruction's exit is for; none of its own where it leaves the device alone. */
 static unsigned exit_of(uint8_t opcode, bool source_is_device)
 {
 	unsigned op = opcode & 0xfe;

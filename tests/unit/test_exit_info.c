@@ -247,7 +247,7 @@ static void memory_accesses(void **state)
 	access_is(GMEM_EXEC);
 	vmx(VMX_EXIT_EPT_VIOLATION, 1 << 7 | 2, 0);
 	access_is(GMEM_WRITE | EXIT_TABLES);
-	vmx(VMX_EXIT_EPT_VIOLATION, 1, 0);	/* the load of a PDPTE: there is no linear address */
+	vmx(VMX_EXIT_EPT_VIOLATION, 1, 0);	/* a PDPTE's load: without a linear address */
 	access_is(GMEM_READ | EXIT_TABLES);
 	assert_int_equal(accesses, 9);
 }

@@ -374,6 +374,29 @@ static void test_what_firmware_hides(void **state)
 	features_unlock();		/* no such register: nothing happens */
 }
 
+/* Where XSAVE has put it; as after reset when the state is not there. */
+static void test_pkru(void **state)
+{
+	const struct leaf l[] = {
+		{ 0, 0, { 0xd, 0, 0, 0 } },
+		{ 1, 0, { 0, 0, 1u << 26, 0 } },
+		{ 7, 0, { 0, 0, 1u << 3, 0 } }, { 6, 0, { 0, 0, 0, 0 } }, { 0xd, 1, { 0, 0, 0, 0 } },
+		{ 0xd, 0, { 0x207, 840, 840, 0 } }, { 0xd, 9, { 8, 832, 0, 0 } },
+		{ 0x80000000, 0, { 0, 0, 0, 0 } },
+	};
+	uint64_t area[840 / 8] = { 0 };
+
+	(void)state;
+	PLAY(l);
+	fpu_init();
+	host_pkru = 0x1234;
+	area[832 / 8] = 0x5678;
+	assert_int_equal(fpu_pkru_loaded(), 0x1234);
+	assert_int_equal(fpu_pkru_saved(area), 0);
+	area[512 / 8] = XCR0_PKRU;
+	assert_int_equal(fpu_pkru_saved(area), 0x5678);
+}
+
 static void test_xcr0(void **state)
 {
 	const struct leaf l[] = {
@@ -439,6 +462,7 @@ int main(void)
 		cmocka_unit_test(test_another_core_lacks_something),
 		cmocka_unit_test(test_what_firmware_hides),
 		cmocka_unit_test(test_xcr0),
+		cmocka_unit_test(test_pkru),
 		cmocka_unit_test(test_supervisor_states_are_off),
 	};
 

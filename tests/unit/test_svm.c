@@ -81,6 +81,16 @@ void fpu_save(void *area)
 	(void)area;
 }
 
+uint32_t fpu_pkru_loaded(void)
+{
+	return 0x55;
+}
+
+uint32_t fpu_pkru_saved(const void *area)
+{
+	return *(const uint32_t *)area;
+}
+
 int fpu_restore(const void *area)
 {
 	(void)area;

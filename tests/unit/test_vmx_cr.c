@@ -28,6 +28,16 @@ static struct vcpu vcpu;
 static uint64_t pdptes[4];
 static unsigned faults, flushes, cpuid_bits;
 
+uint32_t fpu_pkru_loaded(void)
+{
+	return 0x55;
+}
+
+uint32_t fpu_pkru_saved(const void *area)
+{
+	return *(const uint32_t *)area;
+}
+
 uint64_t vmx_field_get(struct vmx_vcpu *s, enum vmcs_field field)
 {
 	(void)s;

@@ -21,6 +21,7 @@ __attribute__((weak)) uint32_t (*host_in)(uint16_t port, unsigned size);
 __attribute__((weak)) void (*host_out)(uint16_t port, unsigned size, uint32_t v);
 __attribute__((weak)) bool host_irq_on = true;
 __attribute__((weak)) uint64_t host_xcr0 = 3;
+__attribute__((weak)) uint32_t host_pkru;
 
 static inline int must_check cpu_rdmsr_safe(uint32_t msr, uint64_t *v)
 {
@@ -131,6 +132,7 @@ struct cpu_table {
 static inline void cpu_lidt(const struct cpu_table *t) { (void)t; }
 static inline void cpu_invlpg(uint64_t va) { (void)va; }
 static inline void cpu_wbinvd(void) { }
+static inline uint32_t cpu_rdpkru(void) { return host_pkru; }
 static inline uint64_t cpu_xgetbv(uint32_t i) { (void)i; return host_xcr0; }
 static inline void cpu_xsetbv(uint32_t i, uint64_t v) { (void)i; host_xcr0 = v; }
 
