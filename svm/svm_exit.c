@@ -11,6 +11,7 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/registers.h"
+#include "vmm/breakpoint.h"
 #include "vmm/emulate.h"
 #include "vmm/exit.h"
 #include "vmm/fetch.h"
@@ -120,7 +121,7 @@ static void msr(struct vcpu *vcpu, struct vmcb *v)
 }
 
 /* Of INS the segment is ES; a chip without decode assists says nothing of OUTS's. */
-static noinline void string_io(struct vcpu *vcpu, uint64_t info)
+static noinline void string_io(struct vcpu *vcpu, const struct vmcb *v, uint64_t info)
 {
 	bool segment = cpu_has(FEATURE_SVM_DECODE) && !(info & IOIO_IN);
 	unsigned address = FIELD(info, 9, IOIO_ADDRESS_SHIFT) << 1;
@@ -132,18 +133,23 @@ static noinline void string_io(struct vcpu *vcpu, uint64_t info)
 		.rep = info & IOIO_REP,
 		.address = address & (address - 1) ? 0 : (uint8_t)address,
 		.segment = segment ? FIELD(info, 12, IOIO_SEGMENT_SHIFT) : SEG_COUNT,
+		.watched = v->dr7 & BREAKPOINT_ENABLES,
 	});
 }
 
 static void ioio(struct vcpu *vcpu, struct vmcb *v)
 {
 	uint64_t info = v->exit_info_1;
+	uint16_t port = (uint16_t)(info >> IOIO_PORT_SHIFT);
+	unsigned size = FIELD(info, 6, IOIO_SIZE_SHIFT);
 
-	if (unlikely(info & IOIO_STRING))
-		string_io(vcpu, info);
-	else
-		exit_io(vcpu, (uint16_t)(info >> IOIO_PORT_SHIFT), FIELD(info, 6, IOIO_SIZE_SHIFT),
-			info & IOIO_IN, (unsigned)(v->exit_info_2 - v->rip));
+	if (unlikely(info & IOIO_STRING)) {
+		string_io(vcpu, v, info);
+		return;
+	}
+	exit_io(vcpu, port, size, info & IOIO_IN, (unsigned)(v->exit_info_2 - v->rip));
+	if (unlikely(v->dr7 & BREAKPOINT_ENABLES))
+		exit_io_watched(vcpu, port, size);
 }
 
 static void nested_fault(struct vcpu *vcpu, struct vmcb *v)
@@ -152,7 +158,8 @@ static void nested_fault(struct vcpu *vcpu, struct vmcb *v)
 
 	exit_memory(vcpu, GPA(v->exit_info_2),
 		    (info & NPF_FETCH ? GMEM_EXEC : info & NPF_WRITE ? GMEM_WRITE : GMEM_READ) |
-			    (info & NPF_TABLES ? EXIT_TABLES : 0));
+			    (info & NPF_TABLES ? EXIT_TABLES : 0) |
+			    (v->dr7 & BREAKPOINT_ENABLES ? EXIT_WATCHED : 0));
 }
 
 static void undefined(struct vcpu *vcpu, struct vmcb *v)

@@ -309,6 +309,12 @@ static bool within_code(const struct emulation *e)
 	return (uint32_t)e->vcpu->rip + (uint64_t)e->insn->length - 1 <= cs.limit;
 }
 
+void emulate_trap(struct emulation *e)
+{
+	if (unlikely(e->hits))
+		event_debug(e->vcpu, e->hits);
+}
+
 static void finish(struct emulation *e, const struct insn_slot *s)
 {
 	int err = -EAGAIN;
@@ -316,10 +322,12 @@ static void finish(struct emulation *e, const struct insn_slot *s)
 	e->insn = &s->insn;
 	if (likely(within_code(e)))
 		err = s->run ? s->run(e) : emulate_unknown(e);
-	if (likely(!err))
-		vcpu_next(e->vcpu, s->insn.length);
-	else
+	if (unlikely(err)) {
 		end_badly(e, err);
+		return;
+	}
+	vcpu_next(e->vcpu, s->insn.length);
+	emulate_trap(e);
 }
 
 static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s,
@@ -330,7 +338,8 @@ static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s,
 			       .mode = *m,
 			       .gpa = gpa,
 			       .exit = tables ? 0 : access & (GMEM_READ | GMEM_WRITE),
-			       .met = tables };
+			       .met = tables,
+			       .watched = access & EXIT_WATCHED };
 
 	finish(&e, s);
 }
@@ -392,7 +401,10 @@ static bool is_string_io(const struct insn *i, const struct io_access *io)
 
 void emulate_string_io(struct vcpu *vcpu, const struct io_access *io)
 {
-	struct emulation e = { .vcpu = vcpu, .port = io->port, .met = true };
+	struct emulation e = { .vcpu = vcpu,
+			       .port = io->port,
+			       .met = true,
+			       .watched = io->watched };
 	const struct insn_slot *s;
 
 	vmm_ops->mode(vcpu, &e.mode);

@@ -10,6 +10,7 @@
 #include "vmm/emulate_state.h"
 
 #include "lib/string.h"
+#include "vmm/breakpoint.h"
 #include "vmm/emulate.h"
 #include "vmm/ops.h"
 #include "vmm/vm.h"
@@ -77,7 +78,7 @@ static bool within_limit(const struct segment *s, uint64_t offset, unsigned size
 }
 
 /* The linear address of an operand, or a fault. */
-static int linearize(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
+static int linear_of(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
 		     unsigned access, uint64_t *out)
 {
 	unsigned unused = e->mode.cr4 & CR4_LA57 ? 7 : 16;
@@ -98,6 +99,16 @@ static int linearize(struct emulation *e, enum seg s, uint64_t offset, unsigned 
 		return fault_segment(e, s);
 	*out = (uint32_t)(seg.base + offset);
 	return 0;
+}
+
+static int linearize(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
+		     unsigned access, uint64_t *out)
+{
+	int err = linear_of(e, s, offset, size, access, out);
+
+	if (unlikely(!err && e->watched))
+		e->hits |= breakpoint_data(e->vcpu, *out, size, access & GMEM_WRITE);
+	return err;
 }
 
 /* Where a linear address leads: RAM's host address, filled, or NULL for a device. */

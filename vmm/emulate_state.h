@@ -31,6 +31,8 @@ struct emulation {
 	gpa_t gpa;
 	unsigned exit;
 	bool met;			/* one of the operands is that access, or none need be */
+	bool watched;			/* breakpoints are on */
+	uint64_t hits;			/* those met, as DR6 has them */
 	uint16_t port;			/* INS, OUTS */
 	/* The pages that string instructions are on: source and destination. */
 	struct page_at {
@@ -82,6 +84,8 @@ struct operand {
 /* The function that does this instruction on memory; NULL if there is none. */
 emulate_fn *emulate_find(const struct insn *i);
 emulate_fn *emulate_find_string(const struct insn *i);
+/* The traps behind an instruction, or an iteration that was not the last. */
+void emulate_trap(struct emulation *e);
 /* For an instruction without such a function: -ENOSYS if the exit was its, -EAGAIN if not. */
 int emulate_unknown(struct emulation *e);
 /* Sets the flags as CMP a, b does. */

@@ -9,6 +9,7 @@
 #include "vmm/emulate_state.h"
 
 #include "kernel/sched.h"
+#include "vmm/breakpoint.h"
 #include "vmm/ops.h"
 #include "vmm/vm.h"
 
@@ -127,6 +128,12 @@ static int scas(struct emulation *e)
 	return 0;
 }
 
+static void watch_port(struct emulation *e, unsigned size)
+{
+	if (unlikely(e->watched))
+		e->hits |= breakpoint_io(e->vcpu, e->port, size);
+}
+
 /* Ports know 4 bytes at most. */
 static int ins(struct emulation *e)
 {
@@ -136,6 +143,7 @@ static int ins(struct emulation *e)
 
 	if (err)
 		return err;
+	watch_port(e, size);
 	operand_write(e, &to, bus_read(e->vcpu->vm, HOST_PORT, e->port, size));
 	counter_set(e, GPR_RDI,
 		    counter(e, GPR_RDI) + (e->vcpu->rflags & RFLAGS_DF ? -(uint64_t)size : size));
@@ -151,6 +159,7 @@ static int outs(struct emulation *e)
 
 	if (err)
 		return err;
+	watch_port(e, size);
 	bus_write(e->vcpu->vm, HOST_PORT, e->port, size, operand_read(e, &from));
 	if (vcpu_io_again(e->vcpu))
 		return -EINTR;
@@ -183,6 +192,12 @@ static bool found(const struct emulation *e)
 	       !(e->vcpu->rflags & RFLAGS_ZF) == (e->insn->rep == 0xf3);
 }
 
+/* With TF set each iteration is a step of its own, and a breakpoint traps where it is met. */
+static bool traps(const struct emulation *e)
+{
+	return e->vcpu->rflags & RFLAGS_TF || e->hits;
+}
+
 static int run(struct emulation *e)
 {
 	emulate_fn *once = iteration(e->insn);
@@ -211,9 +226,11 @@ static int run(struct emulation *e)
 		counter_set(e, GPR_RCX, left - 1);
 		if (found(e))
 			return 0;
-		/* With TF set each iteration is a step of its own. */
-		if ((e->vcpu->rflags & RFLAGS_TF) && left > 1) {
+		if (unlikely(traps(e) && left > 1)) {
 			vcpu_next(e->vcpu, 0);
+			emulate_trap(e);
+			/* Its own breakpoint has been: not again for the iterations to come. */
+			e->vcpu->rflags |= RFLAGS_RF;
 			return -EINTR;
 		}
 	}

@@ -100,8 +100,15 @@ void event_page_fault(struct vcpu *vcpu, uint64_t cr2, uint32_t error)
 					   .has_error = true, .error = error, .payload = cr2 });
 }
 
+/* Traps of one instruction are one exception. */
 void event_debug(struct vcpu *vcpu, uint64_t dr6_bits)
 {
+	struct event *pending = &vcpu->event.pending;
+
+	if (pending->valid && pending->type == EVENT_EXCEPTION && pending->vector == EXC_DB) {
+		pending->payload |= dr6_bits;
+		return;
+	}
 	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_DB,
 					   .payload = dr6_bits });
 }

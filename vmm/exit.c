@@ -10,6 +10,7 @@
 #include "include/errno.h"
 #include "kernel/log.h"
 #include "lib/format.h"
+#include "vmm/breakpoint.h"
 #include "vmm/emulate.h"
 #include "vmm/msr.h"
 #include "vmm/vm.h"
@@ -112,6 +113,14 @@ void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned 
 	vcpu_next(vcpu, length);
 }
 
+void exit_io_watched(struct vcpu *vcpu, uint16_t port, unsigned size)
+{
+	uint64_t hits = breakpoint_io(vcpu, port, size);
+
+	if (hits)
+		event_debug(vcpu, hits);
+}
+
 /* ---- memory ---- */
 
 static bool in_vlapic(const struct vcpu *vcpu, gpa_t a)
@@ -153,7 +162,7 @@ static void device_access(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 		return;
 	}
 	/* Nothing answers a fetch there: all ones are an undefined instruction. */
-	if (access == GMEM_EXEC)
+	if ((access & ~EXIT_WATCHED) == GMEM_EXEC)
 		event_ud(vcpu);
 	else
 		emulate_mmio(vcpu, gpa, access);

@@ -15,6 +15,8 @@ void exit_rdmsr(struct vcpu *vcpu, unsigned length);
 void exit_wrmsr(struct vcpu *vcpu, unsigned length);
 /* IN and OUT with `size` 1, 2 or 4; every chip tells the length. */
 void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
+/* Behind it, where a breakpoint is on in DR7. */
+void exit_io_watched(struct vcpu *vcpu, uint16_t port, unsigned size);
 
 /*
  * INS and OUTS as the chip saw and checked them. Another vCPU may have changed the bytes since:
@@ -26,6 +28,7 @@ struct io_access {
 	bool in, rep;
 	uint8_t address;	/* bytes of an address; 0: the chip does not tell */
 	uint8_t segment;	/* of OUTS's source; SEG_COUNT: likewise, or INS */
+	bool watched;		/* as EXIT_WATCHED */
 };
 
 void exit_io_string(struct vcpu *vcpu, const struct io_access *io);
@@ -33,9 +36,11 @@ void exit_io_string(struct vcpu *vcpu, const struct io_access *io);
 /* Beside enum gmem_access: not the instruction's own access, but the chip's to a guest's page table
  * on its behalf. */
 #define EXIT_TABLES	8u
+/* Likewise: a breakpoint is on in DR7, with which each of the accesses is to be compared. */
+#define EXIT_WATCHED	16u
 /*
  * Second-level fault: RAM is filled, a device access is emulated, anything else reads ones.
- * `access` is one of enum gmem_access, with EXIT_TABLES or without.
+ * `access` is one of enum gmem_access, and what of EXIT_* is so.
  */
 void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access);
 void exit_hlt(struct vcpu *vcpu, unsigned length);

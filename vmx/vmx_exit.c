@@ -8,6 +8,7 @@
 #include "vmx/vmx.h"
 
 #include "cpu/cpu.h"
+#include "vmm/breakpoint.h"
 #include "vmm/exit.h"
 #include "vmm/gmem.h"
 #include "vmm/vm.h"
@@ -119,6 +120,11 @@ static void wrmsr(struct vcpu *vcpu)
 	exit_wrmsr(vcpu, length());
 }
 
+static bool is_watched(void)
+{
+	return vmcs_read(VMCS_GUEST_DR7) & BREAKPOINT_ENABLES;
+}
+
 static void string_io(struct vcpu *vcpu, uint64_t q)
 {
 	uint64_t info = vmx_tells_string_io ? vmcs_read(VMCS_EXIT_INSTRUCTION) : 0;
@@ -132,18 +138,23 @@ static void string_io(struct vcpu *vcpu, uint64_t q)
 					       : 0,
 		.segment = vmx_tells_string_io && !(q & IO_IN) ? FIELD(info, 17, IO_SEGMENT_SHIFT)
 							       : SEG_COUNT,
+		.watched = is_watched(),
 	});
 }
 
 static void io(struct vcpu *vcpu)
 {
 	uint64_t q = vmcs_read(VMCS_QUALIFICATION);
+	uint16_t port = (uint16_t)(q >> IO_PORT_SHIFT);
+	unsigned size = (unsigned)(q & IO_SIZE) + 1;
 
-	if (unlikely(q & IO_STRING))
+	if (unlikely(q & IO_STRING)) {
 		string_io(vcpu, q);
-	else
-		exit_io(vcpu, (uint16_t)(q >> IO_PORT_SHIFT), (unsigned)(q & IO_SIZE) + 1,
-			q & IO_IN, length());
+		return;
+	}
+	exit_io(vcpu, port, size, q & IO_IN, length());
+	if (unlikely(is_watched()))
+		exit_io_watched(vcpu, port, size);
 }
 
 static void ept_violation(struct vcpu *vcpu)
@@ -155,7 +166,7 @@ static void ept_violation(struct vcpu *vcpu)
 	exit_memory(vcpu, GPA(vmcs_read(VMCS_GUEST_PHYSICAL)),
 		    (q & EPT_VIOLATION_FETCH ? GMEM_EXEC
 		     : q & EPT_VIOLATION_WRITE ? GMEM_WRITE : GMEM_READ) |
-			    (operand ? 0 : EXIT_TABLES));
+			    (operand ? 0 : EXIT_TABLES) | (is_watched() ? EXIT_WATCHED : 0));
 }
 
 static void ept_misconfig(struct vcpu *vcpu)

@@ -281,6 +281,39 @@ static void unusual(void)
 	TRY("clflush (%%rbx)", 5, 5, START, ANY);
 }
 
+static unsigned db_count;
+static uint64_t db_dr6, db_rip;
+
+static void on_db(struct frame *frame)
+{
+	db_count++;
+	db_dr6 |= dr6_read();
+	db_rip = frame->rip;
+	dr6_write(0xffff0ff0);
+}
+
+extern char behind_store[];
+
+/* A breakpoint on a register's address traps behind the instruction, whoever does the access. */
+static void breakpoints(void)
+{
+	trap_set(VEC_DB, on_db);
+	dr2_write(REG);
+	dr7_write(0x400 | 0x10 | 0xdul << 24);		/* L2; writes, four bytes */
+	mmio_read(REG);
+	mmio_write(REG - 16, 0x10000);
+	check_equal(db_count, 0, "breakpoint_elsewhere");
+	__asm__ volatile("movl %1, (%0)\nbehind_store:" :: "r"(REG), "r"(START) : "memory");
+	check(db_count == 1 && (db_dr6 & 0xf) == 4 && db_rip == (uint64_t)behind_store,
+	      "breakpoint_store", "%u dr6 %lx rip %lx", db_count, db_dr6, db_rip);
+	check_equal(mmio_read(REG), START, "breakpoint_store_done");
+	dr7_write(0x400 | 0x10 | 0xful << 24);		/* any access */
+	mmio_read(REG);
+	check_equal(db_count, 2, "breakpoint_load");
+	dr7_write(0x400);
+	trap_set(VEC_DB, NULL);
+}
+
 static void named(const char *name, void (*fn)(void))
 {
 	print("TRY %s\n", name);
@@ -300,5 +333,6 @@ void test_main(void)
 	named("extensions", extensions);
 	named("strings", strings);
 	named("repeated", repeated);
+	named("breakpoints", breakpoints);
 	named("unusual", unusual);
 }

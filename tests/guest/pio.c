@@ -168,6 +168,45 @@ static void faults(void)
 		      "rcx %lu", r.count);
 }
 
+static unsigned db_count;
+static uint64_t db_dr6, db_rcx;
+
+static void on_db(struct frame *frame)
+{
+	db_count++;
+	db_dr6 |= dr6_read();
+	db_rcx = frame->rcx;
+	dr6_write(0xffff0ff0);
+}
+
+/* A breakpoint on a port traps behind the instruction, or behind each iteration. */
+static void breakpoints(void)
+{
+	uint64_t cr4 = cr4_read();
+	struct string_regs r;
+
+	cr4_write(cr4 | CR4_DE);
+	trap_set(VEC_DB, on_db);
+	db_count = 0, db_dr6 = 0;
+	dr3_write(IMR);
+	dr7_write(0x400 | 0x40 | 2ul << 28);		/* L3; I/O, one byte */
+	inb(IMR);
+	outb(POST, 0);
+	check(db_count == 1 && (db_dr6 & 0xf) == 8, "in_breakpoint", "%u dr6 %lx", db_count, db_dr6);
+	outb(IMR, 0xff);
+	check_equal(db_count, 2, "out_breakpoint");
+	fill(buffer, 0xff, 16);
+	r = STRING_IO("rep outsb", RSI, IMR, 3, buffer, "cld");
+	check(db_count == 5 && !r.count && !db_rcx, "rep_outsb_breakpoint", "%u rcx %lx %lx",
+	      db_count, r.count, db_rcx);
+	dr7_write(0x400);
+	inb(IMR);
+	check_equal(db_count, 5, "in_breakpoint_off");
+	cr4_write(cr4);
+	trap_set(VEC_DB, NULL);
+	fill(buffer, 0, sizeof(buffer));
+}
+
 static void user_in(void *arg)
 {
 	*(uint8_t *)arg = inb(NOBODY);
@@ -189,5 +228,6 @@ void test_main(void)
 	ins();
 	outs();
 	faults();
+	breakpoints();
 	ring3();
 }

@@ -153,7 +153,8 @@ const struct vmm_ops fake_ops = {
 	.vcpu_reset = power_up, .run = no_run, .leave_cpu = vcpu_nothing, .flush_tlb = vcpu_nothing,
 	.reg_get = reg_get, .reg_set = reg_set, .segment_get = segment_get,
 	.segment_set = segment_set, .mode = mode, .segment_base = segment_base, .fpu = fpu,
-	.fpu_size = fpu_size, .pkru = pkru, .tsc_offset_set = tsc_offset_set, .exit_name = exit_name,
+	.fpu_size = fpu_size, .pkru = pkru,
+	.tsc_offset_set = tsc_offset_set, .exit_name = exit_name,
 };
 
 /* ---- the CPU and the kernel around ---- */

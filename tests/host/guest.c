@@ -120,6 +120,14 @@ void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
 					   .error = error });
 }
 
+void event_debug(struct vcpu *vcpu, uint64_t dr6_bits)
+{
+	event_queue(vcpu, &(struct event){ .valid = true,
+					   .type = EVENT_EXCEPTION,
+					   .vector = EXC_DB,
+					   .payload = dr6_bits });
+}
+
 void vcpu_next(struct vcpu *vcpu, unsigned length)
 {
 	vcpu->rip += length;

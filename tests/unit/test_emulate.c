@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
+/* links: vmm/breakpoint.c
+ * vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
  * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
 /*
  * The emulator by hand: faults, modes and odd places. What each instruction does is compared with
@@ -14,6 +15,7 @@
 #include <cmocka.h>
 
 #include "cpu/registers.h"
+#include "vmm/breakpoint.h"
 #include "vmm/exit.h"
 #include "vmm/fetch.h"
 
@@ -421,6 +423,124 @@ static void alignment(void **state)
 	done(4);
 }
 
+/* ---- breakpoints on data and ports: DR7 has type and length of each, 4 bits from bit 16 on */
+
+#define DR7_ON(n, type, length) \
+	(1ul << 2 * (n) | ((type) | (uint64_t)(length) << 2) << (16 + 4 * (n)))
+enum { DR7_EXEC, DR7_WRITE, DR7_IO, DR7_ANY };
+enum { DR7_BYTE, DR7_WORD, DR7_QUAD, DR7_LONG };
+
+static void watched(const char *hex, unsigned access, uint64_t hits)
+{
+	guest_reg[REG_DR0] = GUEST_MMIO + 0x10;
+	guest_reg[REG_DR1] = GUEST_MMIO + 0x18;
+	run(hex, GUEST_DEVICE + 0x10, false);		/* code, and what it does unwatched */
+	guest_vcpu.rip = 0x1000;
+	guest_log = (struct guest_log){ 0 };
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + 0x10), access | EXIT_WATCHED);
+	assert_int_equal(guest_log.nexts, 1);
+	assert_int_equal(guest_log.events, hits != 0);
+	if (!hits)
+		return;
+	assert_int_equal(guest_log.event.vector, EXC_DB);
+	assert_int_equal(guest_log.event.payload, hits);
+}
+
+static void watched_data(void **state)
+{
+	(void)state;
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 0x10;
+	guest_reg[REG_DR7] = DR7_ON(0, DR7_WRITE, DR7_LONG) | DR7_ON(1, DR7_ANY, DR7_QUAD);
+	watched("89 03", GMEM_WRITE, DR6_B0);
+	watched("8b 03", GMEM_READ, 0);
+	watched("8b 43 04", GMEM_READ, 0);
+	watched("89 43 03", GMEM_WRITE, DR6_B0);	/* its first byte */
+	watched("89 43 fd", GMEM_WRITE, DR6_B0);	/* its last */
+	watched("89 43 04", GMEM_WRITE, 0);
+	watched("89 43 05", GMEM_WRITE, DR6_B1);
+	watched("48 8b 43 04", GMEM_READ, DR6_B1);
+	watched("48 89 43 01", GMEM_WRITE, DR6_B0 | DR6_B1);
+	watched("8b 43 0f", GMEM_READ, DR6_B1);
+	watched("8b 43 10", GMEM_READ, 0);
+	watched("01 03", GMEM_READ, DR6_B0);		/* reads, then writes */
+	watched("39 03", GMEM_READ, 0);
+	watched("87 43 08", GMEM_WRITE, DR6_B1);
+	/* not enabled; on instructions; on ports */
+	guest_reg[REG_DR7] = DR7_ON(0, DR7_WRITE, DR7_LONG) & ~3ul;
+	watched("89 03", GMEM_WRITE, 0);
+	guest_reg[REG_DR7] = DR7_ON(0, DR7_EXEC, DR7_BYTE) | DR7_ON(1, DR7_IO, DR7_BYTE);
+	guest_reg[REG_CR4] = CR4_DE;
+	watched("89 03", GMEM_WRITE, 0);
+	/* the other operand, in RAM */
+	guest_reg[REG_DR7] = DR7_ON(2, DR7_WRITE, DR7_WORD);
+	guest_reg[REG_DR2] = 0x5002;
+	guest_vcpu.gpr[GPR_RSI] = GUEST_MMIO + 0x10;
+	guest_vcpu.gpr[GPR_RDI] = 0x5000;
+	guest_code("\xa5", 1);
+	guest_log = (struct guest_log){ 0 };
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + 0x10), GMEM_READ | EXIT_WATCHED);
+	assert_int_equal(guest_log.event.payload, DR6_B2);
+	/* what faults has met nothing */
+	guest_vcpu.gpr[GPR_RSI] = GUEST_MMIO + 0x10;
+	guest_vcpu.gpr[GPR_RDI] = guest_reg[REG_DR2] = GUEST_MMIO + 0x3000;
+	guest_code("\xa5", 1);
+	guest_log = (struct guest_log){ 0 };
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + 0x10), GMEM_READ | EXIT_WATCHED);
+	expect_event(EXC_PF, PF_WRITE, GUEST_MMIO + 0x3000);
+}
+
+/* A repeated instruction traps behind the iteration that met it, and goes on from there. */
+static void watched_repeats(void **state)
+{
+	(void)state;
+	guest_reg[REG_DR3] = GUEST_MMIO + 0x14;
+	guest_reg[REG_DR7] = DR7_ON(3, DR7_WRITE, DR7_LONG);
+	guest_vcpu.gpr[GPR_RDI] = GUEST_MMIO + 0x10;
+	guest_vcpu.gpr[GPR_RCX] = 4;
+	guest_code("\xf3\xab", 2);
+	guest_log = (struct guest_log){ 0 };
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + 0x10), GMEM_WRITE | EXIT_WATCHED);
+	assert_int_equal(guest_log.event.payload, DR6_B3);
+	assert_int_equal(guest_vcpu.gpr[GPR_RCX], 2);
+	assert_int_equal(guest_vcpu.rip, 0x1000);
+	assert_true(guest_vcpu.rflags & RFLAGS_RF);
+	guest_log = (struct guest_log){ 0 };
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + 0x18), GMEM_WRITE | EXIT_WATCHED);
+	done(2);
+	/* the last iteration ends the instruction */
+	guest_vcpu.gpr[GPR_RDI] = GUEST_MMIO + 0x14;
+	guest_vcpu.gpr[GPR_RCX] = 1;
+	guest_vcpu.rip = 0x1000;
+	guest_log = (struct guest_log){ 0 };
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + 0x14), GMEM_WRITE | EXIT_WATCHED);
+	assert_int_equal(guest_log.event.payload, DR6_B3);
+	assert_int_equal(guest_vcpu.rip, 0x1002);
+}
+
+static void watched_ports(void **state)
+{
+	struct io_access io = { .port = 0x61, .size = 1, .in = true, .segment = SEG_COUNT,
+				.watched = true };
+
+	(void)state;
+	guest_reg[REG_DR0] = 0x60;
+	guest_reg[REG_DR7] = DR7_ON(0, DR7_IO, DR7_WORD);
+	assert_int_equal(breakpoint_io(&guest_vcpu, 0x60, 1), 0);	/* no CR4.DE */
+	guest_reg[REG_CR4] = CR4_DE;
+	assert_int_equal(breakpoint_io(&guest_vcpu, 0x60, 1), DR6_B0);
+	assert_int_equal(breakpoint_io(&guest_vcpu, 0x61, 2), DR6_B0);
+	assert_int_equal(breakpoint_io(&guest_vcpu, 0x5e, 4), DR6_B0);
+	assert_int_equal(breakpoint_io(&guest_vcpu, 0x5e, 2), 0);
+	assert_int_equal(breakpoint_io(&guest_vcpu, 0x62, 4), 0);
+	assert_int_equal(breakpoint_data(&guest_vcpu, 0x60, 1, true), 0);
+	guest_vcpu.gpr[GPR_RDI] = 0x5000;
+	guest_code("\x6c", 1);
+	emulate_string_io(&guest_vcpu, &io);
+	assert_int_equal(guest_log.event.payload, DR6_B0);
+	assert_int_equal(guest_log.ports, 1);
+	assert_int_equal(guest_vcpu.rip, 0x1001);
+}
+
 static void long_repeats_give_way(void **state)
 {
 	unsigned rounds = 0;
@@ -617,6 +737,9 @@ int main(void)
 		cmocka_unit_test_setup(changed_code, setup),
 		cmocka_unit_test_setup(segments_of_changed_code, setup),
 		cmocka_unit_test_setup(alignment, setup),
+		cmocka_unit_test_setup(watched_data, setup),
+		cmocka_unit_test_setup(watched_repeats, setup),
+		cmocka_unit_test_setup(watched_ports, setup),
 		cmocka_unit_test_setup(long_repeats_give_way, setup),
 		cmocka_unit_test_setup(what_is_not_emulated, setup),
 		cmocka_unit_test_setup(lengths, setup),

@@ -26,6 +26,7 @@ struct features features;
 PERCPU bool sched_wanted_flag;
 bool vmx_tells_string_io;
 
+static unsigned io_watched;
 static struct vcpu vcpu;
 static struct svm_vcpu svm_arch;
 static struct vmx_vcpu vmx_arch = { .loaded = true };
@@ -50,6 +51,14 @@ void exit_io(struct vcpu *v, uint16_t port, unsigned size, bool in, unsigned n)
 	string_io = (struct io_access){ .port = port, .size = (uint8_t)size, .in = in };
 	length = n;
 	plains++;
+}
+
+void exit_io_watched(struct vcpu *v, uint16_t port, unsigned size)
+{
+	(void)v;
+	assert_int_equal(port, string_io.port);
+	assert_int_equal(size, string_io.size);
+	io_watched++;
 }
 
 void exit_memory(struct vcpu *v, gpa_t gpa, unsigned access)
@@ -252,6 +261,32 @@ static void memory_accesses(void **state)
 	assert_int_equal(accesses, 9);
 }
 
+/* What is on in DR7 is told with each access. */
+static void breakpoints(void **state)
+{
+	const uint64_t on[] = { 0x400, 0x401, 0x480 };
+
+	(void)state;
+	for (unsigned i = 0; i < 3; i++) {
+		io_watched = 0;
+		vmcb.dr7 = on[i];
+		vmcs_write(VMCS_GUEST_DR7, on[i]);
+		svm(SVM_EXIT_IOIO, SVM_PORT | 1 << 4 | 1, 0x1002);
+		vmx(VMX_EXIT_IO, VMX_PORT | 1 << 3, 0);
+		assert_int_equal(io_watched, i ? 2 : 0);
+		svm(SVM_EXIT_IOIO, SVM_PORT | 1 << 4 | 1 << 2 | 1, 0x1001);
+		assert_int_equal(string_io.watched, i != 0);
+		vmx(VMX_EXIT_IO, VMX_PORT | 1 << 4 | 1 << 3, 0);
+		assert_int_equal(string_io.watched, i != 0);
+		svm(SVM_ROW_NPF, 1ul << 32 | 4, 0);
+		assert_int_equal(memory_access, GMEM_READ | (i ? EXIT_WATCHED : 0));
+		vmx(VMX_EXIT_EPT_VIOLATION, 1 << 8 | 1 << 7 | 1, 0);
+		assert_int_equal(memory_access, GMEM_READ | (i ? EXIT_WATCHED : 0));
+	}
+	vmcb.dr7 = 0x400;
+	vmcs_write(VMCS_GUEST_DR7, 0x400);
+}
+
 /* The exit is for a write to CR8; the register is in the bytes alone. */
 static void cr8(void **state)
 {
@@ -273,6 +308,7 @@ int main(void)
 		cmocka_unit_test_setup(string_ports_svm, setup),
 		cmocka_unit_test_setup(string_ports_vmx, setup),
 		cmocka_unit_test_setup(memory_accesses, setup),
+		cmocka_unit_test_setup(breakpoints, setup),
 		cmocka_unit_test_setup(cr8, setup),
 	};
 
