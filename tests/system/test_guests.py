@@ -12,7 +12,7 @@ from keel import LINUX, ROOT, fields, guest_elf, vm
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
-SPECIAL = ("armed", "bench", "die", "modules", "power", "spin", "ticker")
+SPECIAL = ("armed", "bench", "die", "flip", "modules", "power", "spin", "ticker")
 # Told to their owners; out of here as they are mended.
 PENDING = ()
 CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
@@ -113,6 +113,20 @@ def test_processors(start, bed):
     keel.command("start processors")
     keel.wait_state("processors", "shut off")
     assert exit_code(keel, "processors") == 1
+    keel.poweroff()
+
+
+@pytest.mark.cost(30)
+def test_flip(start, bed):
+    """An instruction that another vCPU changes between its exit and its emulation."""
+    keel = start(bed, config=tiny("flip", vcpus=2), modules=module("flip"), cpus=2,
+                 **({"thread": "multi"} if bed == "svm" else {})).boot()
+    keel.command("start flip")
+    keel.wait_state("flip", "shut off")
+    with keel.console("flip"):
+        said = keel.settle(1)
+    assert exit_code(keel, "flip") == 1, said
+    assert "SKIP" not in said, said
     keel.poweroff()
 
 

@@ -72,6 +72,9 @@ void trap_entry_set(unsigned vector, void (*entry)(void));	/* raw gate, past the
 void traps_init(void);			/* again, to take back trap_entry_set */
 extern uint64_t trap_last_rip;
 
+/* Ring 3 may use this port, below 1024, and no other. */
+void tss_allow(uint16_t port);
+
 /*
  * Calls fn(arg), catching a fault; user_call does it in ring 3, user_call_flags with these RFLAGS.
  */

@@ -18,6 +18,7 @@ struct tss {
 	uint32_t zero0;
 	uint64_t rsp[3], zero1, ist[7], zero2;
 	uint16_t zero3, iomap;
+	uint8_t ports[1024 / 8 + 1];
 } packed;
 
 #define STUB_SIZE	16
@@ -73,6 +74,13 @@ void traps_init(void)
 	gdt[SEL_TSS / 8 + 1] = base >> 32;
 	trap_ist_set(VEC_DF, 1);
 	__asm__ volatile("lidt %0; ltr %w1" :: "m"(pointer), "r"(SEL_TSS) : "memory");
+}
+
+void tss_allow(uint16_t port)
+{
+	fill(tss.ports, 0xff, sizeof(tss.ports));
+	tss.ports[port / 8] &= (uint8_t)~(1u << port % 8);
+	tss.iomap = offsetof(struct tss, ports);
 }
 
 void trap_set(unsigned vector, trap_fn *handler)
