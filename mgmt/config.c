@@ -251,6 +251,20 @@ static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
 	return true;
 }
 
+static bool read_cpu(struct parser *p, const struct key *k, struct piece v)
+{
+	const struct config_limits *l = p->limits;
+	struct cpu_model *m = field_of(p, k);
+	char why[160];
+	int err = cpu_model_parse(m, v.s, v.n, why, sizeof(why));
+
+	if (!err && l->cpu)
+		err = l->cpu(l->arg, m, why, sizeof(why));
+	if (err)
+		add_error(p, p->line, "%s: %s", k->name, why);
+	return !err;
+}
+
 /* A number with K, M, G (KiB, KB and so on are too many ways to say the same). */
 static bool read_memory(struct parser *p, const struct key *k, struct piece v)
 {
@@ -353,6 +367,7 @@ static bool read_uuid(struct parser *p, const struct key *k, struct piece v)
 static const struct key vm_keys[] = {
 	{ "autostart", read_bool, VM_FIELD(autostart) },
 	{ "cmdline", read_text, VM_FIELD(cmdline) },
+	{ "cpu", read_cpu, VM_FIELD(cpu) },
 	{ "debug_exit", read_bool, VM_FIELD(debug_exit) },
 	{ "initrd", read_module, VM_FIELD(initrd) },
 	{ "kernel", read_module, VM_FIELD(kernel) },

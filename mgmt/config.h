@@ -8,6 +8,7 @@
 #pragma once
 
 #include "include/compiler.h"
+#include "vmm/cpu_model.h"
 
 #define CONFIG_VM_MAX		128
 #define CONFIG_ERROR_MAX	64	/* kept; all are counted */
@@ -30,6 +31,7 @@ struct config_vm {
 	uint8_t uuid[16];		/* as given, or made from the host's name and this one */
 	unsigned vcpus;			/* 1 if not given */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
+	struct cpu_model cpu;		/* the host's processor if not given */
 	char kernel[CONFIG_MODULE_MAX];
 	char initrd[CONFIG_MODULE_MAX];	/* "" if none */
 	struct config_module *module;	/* behind the initrd; any number */
@@ -62,6 +64,9 @@ struct config_limits {
 	void *arg;
 	/* Is there a module of that name? NULL: every name is taken. */
 	bool (*module)(void *arg, const char *name);
+	/* Can guests have what that model asks for? 0, or an error with one line in `why`. NULL:
+	 * nobody knows. */
+	int (*cpu)(void *arg, const struct cpu_model *m, char *why, size_t why_size);
 	/* A last look at a VM that is right so far (is the kernel one that can be loaded?). 0, or
 	 * an error with one line in `why`. NULL: none. */
 	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);

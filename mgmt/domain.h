@@ -86,6 +86,7 @@ struct console *domain_console(struct domain *d);
 
 /* --- results */
 #define DOMAIN_CRASH_MAX 256
+#define DOMAIN_CPU_MAX	512
 
 struct domain_info {
 	char name[CONFIG_NAME_MAX];
@@ -95,6 +96,7 @@ struct domain_info {
 	enum domain_reason reason;
 	bool busy;			/* its vm is being taken down, to end or to start anew */
 	unsigned vcpus;
+	char cpu[DOMAIN_CPU_MAX];	/* its model: "host, -x2apic" */
 	uint64_t cpu_time_ns;		/* of all vCPUs */
 	uint64_t memory;		/* bytes it may have */
 	uint64_t memory_used;		/* bytes of RAM filled so far */

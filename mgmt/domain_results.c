@@ -6,6 +6,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
+#include "vmm/cpuid.h"
 
 static void fill_usage(struct domain *d, struct domain_info *out)
 {
@@ -31,6 +32,7 @@ void domain_info_get(struct domain *d, struct domain_info *out)
 		.on_poweroff = c->on_poweroff, .on_reboot = c->on_reboot, .on_crash = c->on_crash,
 	};
 	str_copy(out->name, c->name, sizeof(out->name));
+	cpuid_model_format(&c->cpu, out->cpu, sizeof(out->cpu));
 	memcpy(out->uuid, c->uuid, sizeof(out->uuid));
 	mutex_lock(&d->lock);
 	out->id = d->id;

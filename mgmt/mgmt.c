@@ -14,6 +14,7 @@
 #include "mgmt/domain_struct.h"
 #include "mm/heap.h"
 #include "mm/layout.h"
+#include "vmm/cpuid.h"
 #include "vmm/load.h"
 #include "vmm/ops.h"
 
@@ -208,6 +209,12 @@ static int check_vm(void *arg, const struct config_vm *vm, char *why, size_t why
 	return e;
 }
 
+static int check_cpu(void *arg, const struct cpu_model *m, char *why, size_t why_size)
+{
+	(void)arg;
+	return cpuid_model_check(m, why, why_size);
+}
+
 static void log_config_errors(const struct config *c)
 {
 	for (unsigned i = 0; i < c->error_count && i < CONFIG_ERROR_MAX; i++) {
@@ -245,6 +252,7 @@ static void read_config(void)
 {
 	struct config_limits limits = {
 		.vcpus_max = VM_VCPU_MAX, .module = has_module, .check = check_vm,
+		.cpu = check_cpu,
 	};
 	struct config *c;
 	const void *text;

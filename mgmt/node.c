@@ -18,6 +18,7 @@
 #include "mgmt/version.h"
 #include "mm/heap.h"
 #include "mm/page.h"
+#include "vmm/cpuid.h"
 #include "vmm/ops.h"
 
 #define VERSION "0.1"
@@ -58,6 +59,16 @@ const char *node_feature(unsigned i)
 	for (enum feature f = 0; f < FEATURE_COUNT; f++)
 		if (cpu_has(f) && i-- == 0)
 			return features_name(f);
+	return NULL;
+}
+
+const char *node_guest_feature(unsigned i)
+{
+	const struct cpu_feature *f;
+
+	for (unsigned k = 0; (f = cpu_model_feature(k)); k++)
+		if (cpuid_offers(k) && i-- == 0)
+			return f->name;
 	return NULL;
 }
 

@@ -26,6 +26,8 @@ struct node_info {
 void node_info_get(struct node_info *out);
 /* Features of the host's CPUs that Keel knows, one after the other from 0; NULL behind the last. */
 const char *node_feature(unsigned i);
+/* Features that guests have, by their libvirt names, likewise. */
+const char *node_guest_feature(unsigned i);
 /* Quirks found, likewise; *text says what is done about it. */
 const char *node_erratum(unsigned i, const char **text);
 

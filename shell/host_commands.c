@@ -46,13 +46,13 @@ static void add_words(struct paragraph *p, const char *text)
 	}
 }
 
-static void print_features(void)
+static void print_features(const char *label, const char *(*feature)(unsigned i))
 {
 	struct paragraph p;
 	const char *name;
 
-	begin_paragraph(&p, "Features:");
-	for (unsigned i = 0; (name = node_feature(i)); i++)
+	begin_paragraph(&p, label);
+	for (unsigned i = 0; (name = feature(i)); i++)
 		add_word(&p, name, strlen(name));
 	tty_text("\n");
 }
@@ -113,7 +113,8 @@ static int run_nodeinfo(const struct command_args *a)
 				    : "not invariant: it may stop or change its rate");
 	table_field("Console", "%s", node_console());
 	print_cpus();
-	print_features();
+	print_features("Features:", node_feature);
+	print_features("Guests have:", node_guest_feature);
 	print_errata();
 	return 0;
 }

@@ -111,6 +111,7 @@ static int run_dominfo(const struct command_args *a)
 	table_field("OS Type", "hvm");
 	table_field("State", "%s", domain_state_name(i.state));
 	table_field("CPU(s)", "%u", i.vcpus);
+	table_field("CPU model", "%s", i.cpu);
 	format_seconds(i.cpu_time_ns, text, sizeof(text));
 	table_field("CPU time", "%s", text);
 	table_field("Max memory", "%lu KiB", i.memory / KIB);

@@ -141,6 +141,9 @@ void svm_debug_init(struct vmcb *v);
 void svm_debug_update(struct vcpu *vcpu);	/* DR0 to DR3 or DR7 have been written */
 void svm_debug_write(struct vcpu *vcpu, struct vmcb *v);	/* exit */
 
+/* svm_cr.c */
+void svm_cr4_write(struct vcpu *vcpu, struct vmcb *v);
+
 /* svm_machine_check.c */
 void svm_machine_check_cpu_init(void);
 void svm_machine_check(struct vcpu *vcpu, struct vmcb *v);

@@ -219,7 +219,8 @@ static void invalid(struct vcpu *vcpu, struct vmcb *v)
 
 const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	/* A chip's answer to reserved bits on some beds; the architecture's answer is #GP. */
-	CR_WRITE_ROW(0), CR_WRITE_ROW(3), CR_WRITE_ROW(4),
+	CR_WRITE_ROW(0), CR_WRITE_ROW(3),
+	[SVM_EXIT_CR_WRITE + 4] = { "cr4_write", svm_cr4_write },
 	[SVM_EXIT_CR_WRITE + 8] = { "cr8_write", cr8_write },
 	DR_WRITE_ROW(0), DR_WRITE_ROW(1), DR_WRITE_ROW(2), DR_WRITE_ROW(3), DR_WRITE_ROW(5),
 	DR_WRITE_ROW(7),

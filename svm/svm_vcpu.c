@@ -41,6 +41,7 @@ static void vmcb_init(struct vcpu *vcpu, struct vmcb *v)
 		svm_intercept_set(v, intercepts[i], true);
 	v->intercept[INTERCEPT_EXCEPTION / 32] = SVM_EXCEPTIONS;
 	svm_debug_init(v);
+	svm_intercept_set(v, INTERCEPT_CR_WRITE + 4, vcpu->vm->cpuid->cr4_withheld);
 	v->iopm_base = svm_iopm.v;
 	v->msrpm_base = svm_msrpm.v;
 	v->np_enable = VMCB_NP_ENABLE;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The CPUID policy; see cpuid.h. A bit is shown when the host has it and the allow-list names it,
- * or when Keel itself provides it. Leaves without a row do not exist: zeros on AMD, the last basic
- * leaf's values on Intel, as the chips do.
+ * or when Keel itself provides it, unless the VM's CPU model takes it away. What CR4, EFER and
+ * XCR0 may hold follows from what is shown. Leaves without a row do not exist: zeros on AMD, the
+ * last basic leaf's values on Intel, as the chips do.
  * Sources: Intel SDM 2, "CPUID"; AMD64 APM 3, "CPUID"; KVM's paravirtual leaves as Linux documents
  * them ("KVM CPUID bits").
  */
@@ -12,6 +13,7 @@
 #include "cpu/features.h"
 #include "cpu/fpu.h"
 #include "include/errno.h"
+#include "lib/format.h"
 #include "lib/record.h"
 #include "lib/string.h"
 #include "vmm/pvclock.h"
@@ -56,6 +58,12 @@
 #define E1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | \
 		 B(12) | B(13) | B(14) | B(15) | B(16) | B(17) | B(20) | B(22) | B(23) | B(24) | \
 		 B(26) | B(27) | B(29))
+
+/* Every CPU with SVM or VMX has these. */
+#define CR4_ALWAYS (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | \
+		    CR4_OSFXSR | CR4_OSXMMEXCPT)
+
+static struct cpuid_policy host;	/* constant after cpuid_init() */
 
 static struct cpuid_row *add(struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf, bool indexed,
 			     struct cpuid_regs r)
@@ -206,20 +214,135 @@ static void add_hypervisor(struct cpuid_policy *p)
 	    (struct cpuid_regs){ LEAF_KEEL, 0x6c65654b, 0x6c65654b, 0x6c65654b });
 }
 
-void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus)
+static const struct cpuid_row *find(const struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf);
+
+static bool shows(const struct cpuid_policy *p, const struct cpu_feature *f)
+{
+	const struct cpuid_row *row = find(p, f->leaf, f->subleaf);
+
+	return row && (&row->regs.eax)[f->reg] & B(f->bit);
+}
+
+static bool takes_away(const struct cpu_model *m, const char *name)
+{
+	const struct cpu_feature *f;
+
+	for (unsigned i = 0; (f = cpu_model_feature(i)); i++)
+		if (!strcmp(f->name, name))
+			return cpu_model_is_off(m, i);
+	return false;
+}
+
+/* Extended state comes first: the sizes of its leaves follow from it. */
+static uint64_t xcr0_of(const struct cpu_model *m)
+{
+	uint64_t x = fpu_xcr0() & XCR0_OFFERED;
+
+	if (takes_away(m, "xsave"))
+		return 0;
+	if (takes_away(m, "avx"))
+		x &= ~(XCR0_AVX | XCR0_AVX512);
+	if (takes_away(m, "avx512f") || (x & XCR0_AVX512) != XCR0_AVX512)
+		x &= ~XCR0_AVX512;
+	if (takes_away(m, "pku"))
+		x &= ~XCR0_PKRU;
+	return x;
+}
+
+static void take_away(struct cpuid_policy *p, const struct cpu_model *m)
+{
+	const struct cpu_feature *f;
+
+	for (unsigned i = 0; (f = cpu_model_feature(i)); i++) {
+		if (!cpu_model_is_off(m, i))
+			continue;
+		for (unsigned k = 0; k < p->count; k++)
+			if (p->row[k].leaf == f->leaf && p->row[k].subleaf == f->subleaf)
+				(&p->row[k].regs.eax)[f->reg] &= ~B(f->bit);
+	}
+}
+
+static uint64_t cr4_of(const struct cpuid_policy *p)
+{
+	static const struct {
+		uint32_t leaf;
+		uint8_t reg, bit;
+		uint64_t cr4;
+	} rows[] = {
+		{ 1, 3, 1, CR4_VME | CR4_PVI }, { 7, 2, 2, CR4_UMIP }, { 7, 1, 0, CR4_FSGSBASE },
+		{ 1, 2, 17, CR4_PCIDE }, { 1, 2, 26, CR4_OSXSAVE }, { 7, 1, 7, CR4_SMEP },
+		{ 7, 1, 20, CR4_SMAP }, { 7, 2, 3, CR4_PKE },
+	};
+	uint64_t allowed = CR4_ALWAYS;
+
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
+		if (cpuid_has(p, rows[i].leaf, rows[i].reg, rows[i].bit))
+			allowed |= rows[i].cr4;
+	return allowed;
+}
+
+/* What else follows from the bits that are shown. */
+static void derive(struct cpuid_policy *p)
+{
+	p->cr4_allowed = cr4_of(p);
+	p->cr4_withheld = host.cr4_allowed & ~p->cr4_allowed;
+	p->efer_allowed = EFER_SCE | EFER_LME | EFER_LMA |
+			  (cpuid_has(p, LEAF_EXTENDED + 1, 3, 20) ? EFER_NXE : 0);
+	p->x2apic = cpuid_has(p, 1, 2, 21);
+	p->tsc_deadline = cpuid_has(p, 1, 2, 24);
+	p->tsc_adjust = cpuid_has(p, 7, 1, 1);
+}
+
+void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus, const struct cpu_model *model)
 {
 	memset(p, 0, sizeof(*p));
 	memset(p->index_basic, 0xff, sizeof(p->index_basic));
 	memset(p->index_extended, 0xff, sizeof(p->index_extended));
-	p->xcr0_allowed = fpu_xcr0() & XCR0_OFFERED;
-	if ((p->xcr0_allowed & XCR0_AVX512) != XCR0_AVX512)
-		p->xcr0_allowed &= ~XCR0_AVX512;
+	p->xcr0_allowed = xcr0_of(model);
 	p->phys_bits = (uint8_t)MIN(features.physical_bits, 48);
 	p->linear_bits = 48;
-	p->efer_allowed = EFER_SCE | EFER_LME | EFER_LMA | (cpu_has(FEATURE_NX) ? EFER_NXE : 0);
 	add_basic(p, vcpus);
 	add_extended(p, vcpus);
 	add_hypervisor(p);
+	take_away(p, model);
+	derive(p);
+}
+
+void cpuid_init(void)
+{
+	static const struct cpu_model whole;
+
+	cpuid_policy_build(&host, 1, &whole);
+}
+
+bool cpuid_offers(unsigned feature)
+{
+	const struct cpu_feature *f = cpu_model_feature(feature);
+
+	return f && shows(&host, f);
+}
+
+int cpuid_model_check(const struct cpu_model *m, char *why, size_t size)
+{
+	const struct cpu_feature *f;
+	size_t n = 0;
+
+	for (unsigned i = 0; (f = cpu_model_feature(i)) && n < size; i++)
+		if (cpu_model_is_on(m, i) && !shows(&host, f))
+			n += (size_t)format(why + n, size - n, "%s%s",
+					    n ? ", " : "not to be had on this host: ", f->name);
+	return n ? -EINVAL : 0;
+}
+
+void cpuid_model_format(const struct cpu_model *m, char *buf, size_t size)
+{
+	const struct cpu_feature *f;
+	size_t n = (size_t)format(buf, size, "host");
+
+	for (unsigned i = 0; (f = cpu_model_feature(i)) && n < size; i++)
+		if (cpu_model_is_on(m, i) || (cpu_model_is_off(m, i) && shows(&host, f)))
+			n += (size_t)format(buf + n, size - n, ", %c%s",
+					    cpu_model_is_on(m, i) ? '+' : '-', f->name);
 }
 
 static const struct cpuid_row *find(const struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf)

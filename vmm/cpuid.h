@@ -7,6 +7,7 @@
 #pragma once
 
 #include "cpu/cpu.h"
+#include "vmm/cpu_model.h"
 
 struct vcpu;
 struct vm;
@@ -29,12 +30,22 @@ struct cpuid_policy {
 	uint32_t max_basic, max_extended;
 	uint64_t xcr0_allowed;
 	uint64_t cr4_allowed, efer_allowed;
+	uint64_t cr4_withheld;		/* would be allowed, but for the VM's model */
+	bool x2apic, tsc_deadline, tsc_adjust;
 	uint8_t phys_bits, linear_bits;
 	struct cpuid_row row[CPUID_ROW_MAX];
 };
 
-/* From the host's CPUID as read at boot; `vcpus` shapes the topology leaves. */
-void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus);
+/* Once, at boot: what the host and Keel have to offer. */
+void cpuid_init(void);
+/* From the host's CPUID, less what the model takes away; `vcpus` shapes the topology leaves. */
+void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus, const struct cpu_model *model);
+/* Is it offered to guests? By the table of cpu_model_feature(). */
+bool cpuid_offers(unsigned feature);
+/* -EINVAL and a line in `why` that lists what the model asks for and is not offered. */
+int cpuid_model_check(const struct cpu_model *m, char *why, size_t size) must_check;
+/* "host, -pcid, -invpcid": what it takes away of what is offered, and asks for. */
+void cpuid_model_format(const struct cpu_model *m, char *buf, size_t size);
 /* As the guest executes CPUID with these registers. */
 void cpuid_query(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
 /* reg 0 eax .. 3 edx */

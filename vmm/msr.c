@@ -123,12 +123,14 @@ static int tsc_adjust_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	(void)msr;
 	*value = vcpu->tsc_adjust;
-	return 0;
+	return vcpu->vm->cpuid->tsc_adjust ? 0 : -EINVAL;
 }
 
 static int tsc_adjust_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	(void)msr;
+	if (unlikely(!vcpu->vm->cpuid->tsc_adjust))
+		return -EINVAL;
 	vcpu_tsc_adjust(vcpu, value);
 	return 0;
 }
@@ -137,12 +139,14 @@ static int deadline_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
 	(void)msr;
 	*value = vcpu->vlapic.tsc_deadline;
-	return 0;
+	return vcpu->vm->cpuid->tsc_deadline ? 0 : -EINVAL;
 }
 
 static int deadline_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	(void)msr;
+	if (unlikely(!vcpu->vm->cpuid->tsc_deadline))
+		return -EINVAL;
 	vlapic_deadline_write(vcpu, value);
 	return 0;
 }

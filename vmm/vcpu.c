@@ -422,7 +422,7 @@ static bool regs_valid(const struct vcpu *vcpu, const struct vcpu_loaded *n)
 
 	if (cr0 >> 32 || (paging && !(cr0 & CR0_PE)) || (cr0 & CR0_NW && !(cr0 & CR0_CD)))
 		return false;
-	if (cr4 >> 32 || cr4 & (CR4_VMXE | CR4_SMXE) || efer & ~p->efer_allowed)
+	if (cr4 >> 32 || cr4 & (CR4_VMXE | CR4_SMXE | p->cr4_withheld) || efer & ~p->efer_allowed)
 		return false;
 	if (!(efer & EFER_LMA) != !(paging && efer & EFER_LME) ||
 	    (efer & EFER_LMA && !(cr4 & CR4_PAE)))
@@ -444,7 +444,8 @@ static bool apic_base_valid(const struct vcpu *vcpu, uint64_t v)
 	uint64_t bsp = vcpu->id ? 0 : APIC_BASE_BSP;
 	uint64_t mode = v & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
 
-	return v == (VLAPIC_BASE | bsp | mode) && mode != APIC_BASE_X2APIC;
+	return v == (VLAPIC_BASE | bsp | mode) && mode != APIC_BASE_X2APIC &&
+	       (vcpu->vm->cpuid->x2apic || !(mode & APIC_BASE_X2APIC));
 }
 
 int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)

@@ -286,6 +286,8 @@ static void lvt_write(struct vcpu *vcpu, unsigned i, uint32_t value)
 	bool heard = vlapic_timer_heard(l);
 
 	value &= vlapic_lvt_mask[i];
+	if (i == LVT_TIMER && !vcpu->vm->cpuid->tsc_deadline)
+		value &= ~LVT_TIMER_DEADLINE;
 	if (!vlapic_sw_enabled(l))
 		value |= LVT_MASKED;
 	WRITE_ONCE(l->lvt[i], value);
@@ -422,7 +424,8 @@ int vlapic_base_write(struct vcpu *vcpu, uint64_t value)
 	 * The window does not move: no system moves it, and another page's claim stays what it is.
 	 */
 	if ((value & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC | APIC_BASE_BSP)) != VLAPIC_BASE ||
-	    mode == APIC_BASE_X2APIC)
+	    mode == APIC_BASE_X2APIC ||
+	    (mode & APIC_BASE_X2APIC && !vcpu->vm->cpuid->x2apic))
 		return -EINVAL;
 	/* x2APIC is left only by disabling, and not entered from there. */
 	if ((old & APIC_BASE_X2APIC && mode == APIC_BASE_ENABLE) ||

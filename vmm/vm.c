@@ -225,7 +225,7 @@ static int build(struct vm *vm)
 		err = (vm->cpuid = heap_alloc(sizeof(*vm->cpuid))) ? 0 : -ENOMEM;
 	if (err)
 		return err;
-	cpuid_policy_build(vm->cpuid, vm->config.vcpus);
+	cpuid_policy_build(vm->cpuid, vm->config.vcpus, &vm->config.cpu);
 	err = vmm_ops->vm_init(vm);
 	if (!err)
 		err = machine_create(vm);

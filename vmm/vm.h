@@ -36,6 +36,7 @@ struct vm_config {
 	unsigned vcpus;			/* 1 to VM_VCPU_MAX */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
 	bool debug_exit;
+	struct cpu_model cpu;
 
 	/* Callbacks upward, with `arg`. None may block. */
 	void *arg;

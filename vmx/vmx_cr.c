@@ -20,10 +20,6 @@
 #define CR0_DEFINED (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_ET | CR0_NE | CR0_WP | CR0_AM | \
 		     CR0_NW | CR0_CD | CR0_PG)
 
-/* Every CPU with VMX has these. */
-#define CR4_ALWAYS (CR4_VME | CR4_PVI | CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_PGE | CR4_PCE | \
-		    CR4_OSFXSR | CR4_OSXMMEXCPT)
-
 /*
  * Of a PAE page-directory-pointer entry, below the address; the bits above it follow the guest's
  * address width.
@@ -32,21 +28,7 @@
 
 uint64_t vmx_cr4_guest(const struct vcpu *vcpu)
 {
-	static const struct {
-		uint32_t leaf;
-		uint8_t reg, bit;
-		uint64_t cr4;
-	} rows[] = {
-		{ 7, 2, 2, CR4_UMIP }, { 7, 1, 0, CR4_FSGSBASE }, { 1, 2, 17, CR4_PCIDE },
-		{ 1, 2, 26, CR4_OSXSAVE }, { 7, 1, 7, CR4_SMEP }, { 7, 1, 20, CR4_SMAP },
-		{ 7, 2, 3, CR4_PKE },
-	};
-	uint64_t guest = CR4_ALWAYS;
-
-	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
-		if (cpuid_has(vcpu->vm->cpuid, rows[i].leaf, rows[i].reg, rows[i].bit))
-			guest |= rows[i].cr4;
-	return guest & ~vmx_cr4_fixed;
+	return vcpu->vm->cpuid->cr4_allowed & ~(CR4_MCE | vmx_cr4_fixed);
 }
 
 /*

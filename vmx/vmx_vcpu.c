@@ -95,6 +95,8 @@ static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 
 	if (!cpuid_has(vcpu->vm->cpuid, 7, 1, 10))
 		proc2 &= ~(uint32_t)PROC2_INVPCID;
+	if (!cpuid_has(vcpu->vm->cpuid, 0x80000001, 3, 27))
+		proc2 &= ~(uint32_t)PROC2_RDTSCP;
 	s->proc = value[VMX_PROC];
 	vmcs_write(VMCS_PIN_CONTROLS, value[VMX_PIN]);
 	vmcs_write(VMCS_PROC_CONTROLS, value[VMX_PROC]);

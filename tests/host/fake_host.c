@@ -76,6 +76,11 @@ void node_info_get(struct node_info *out)
 	};
 }
 
+const char *node_guest_feature(unsigned i)
+{
+	return i < 3 ? "guest-feature" : NULL;
+}
+
 const char *node_feature(unsigned i)
 {
 	return i < 100 ? "feature" : NULL;

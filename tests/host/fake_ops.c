@@ -26,6 +26,7 @@ struct fake_arch {
 const struct vmm_ops *vmm_ops = &fake_ops;
 struct features features;
 unsigned fake_ipis;
+uint64_t fake_xcr0 = XCR0_X87 | XCR0_SSE | XCR0_AVX;
 
 /* ---- the back end ---- */
 
@@ -173,7 +174,7 @@ void ipi_send(unsigned cpu, unsigned vector)
 
 uint64_t fpu_xcr0(void)
 {
-	return XCR0_X87 | XCR0_SSE | XCR0_AVX;
+	return fake_xcr0;
 }
 
 void fpu_area_init(void *area)

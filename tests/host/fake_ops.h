@@ -10,6 +10,7 @@
 
 extern const struct vmm_ops fake_ops;
 extern unsigned fake_ipis;
+extern uint64_t fake_xcr0;			/* what the host switches on */
 
 void fake_timers_run(void);	/* all whose deadline has come */
 void fake_work_run(void);

@@ -69,6 +69,17 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	return 0;
 }
 
+void cpuid_model_format(const struct cpu_model *m, char *buf, size_t size)
+{
+	snprintf(buf, size, m->off[0] | m->off[1] | m->off[2] ? "host, and less" : "host");
+}
+
+int cpuid_model_check(const struct cpu_model *m, char *why, size_t size)
+{
+	snprintf(why, size, "not to be had on this host");
+	return m->on[0] | m->on[1] | m->on[2] ? -EINVAL : 0;
+}
+
 int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size_t why_size)
 {
 	int e = once(&fake.fail_load);

@@ -12,7 +12,7 @@ from keel import LINUX, ROOT, fields, guest_elf, vm
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
-SPECIAL = ("armed", "bench", "die", "flip", "modules", "power", "spin", "ticker")
+SPECIAL = ("armed", "bench", "die", "flip", "model", "modules", "power", "spin", "ticker")
 # Told to their owners; out of here as they are mended.
 PENDING = ()
 CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
@@ -65,6 +65,29 @@ def test_modules(start, bed, tmp_path):
     assert told == [(name if name == "rd" or int(name[1:]) % 2 == 0
                      else f"{name} root=/dev/{name[1:]} quiet", str(size),
                      str(sum((tmp_path / name).read_bytes()))) for name, size in sizes.items()]
+    keel.poweroff()
+
+
+LESS = "-x2apic -tsc-deadline -pcid -xsave -tsc_adjust -smep -smap -umip -fsgsbase -nx -rdtscp"
+
+
+@pytest.mark.cost(10)
+def test_cpu_model(start, bed):
+    """Features taken away are gone, with what they allow; dominfo tells; one that is asked for and
+    not there is named with its line."""
+    config = tiny("model", cmdline=f"model {LESS}", cpu="host, " + ", ".join(LESS.split()))
+    config += tiny("greedy", kernel="model", cpu="host, -pcid, +vmx, +svm")
+    config += tiny("typo", kernel="model", cpu="host, -x3apic")
+    keel = start(bed, config=config, modules=module("model")).boot()
+    assert "keel.conf:13: cpu: not to be had on this host: vmx, svm" in keel.boot_log
+    assert "keel.conf:20: cpu: there is no CPU feature 'x3apic'" in keel.boot_log
+    assert "host, -" in fields(keel.command("dominfo model"))["CPU model"]
+    keel.command("start model")
+    keel.wait_state("model", "shut off")
+    with keel.console("model"):
+        said = keel.settle(1)
+    assert exit_code(keel, "model") == 1, said
+    assert "PASS xsetbv" in said and "PASS x2apic_mode" in said, said
     keel.poweroff()
 
 

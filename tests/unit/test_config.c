@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mgmt/config.c lib/format.c tests/host/heap.c */
+/* links: mgmt/config.c vmm/cpu_model.c lib/format.c tests/host/heap.c */
 /* keel.conf as it should be, and in every way it should not: each error names its line, and only
  * its VM is lost. */
 #include "mgmt/config.h"
@@ -34,8 +34,18 @@ static int check(void *arg, const struct config_vm *vm, char *why, size_t size)
 	return -EINVAL;
 }
 
+/* A host without anything that may be asked for. */
+static int cpu(void *arg, const struct cpu_model *m, char *why, size_t size)
+{
+	(void)arg;
+	if (!(m->on[0] | m->on[1] | m->on[2]))
+		return 0;
+	snprintf(why, size, "is not there");
+	return -EINVAL;
+}
+
 static const struct config_limits limits = {
-	.vcpus_max = 64, .memory_max = 4 * GIB, .module = module, .check = check
+	.vcpus_max = 64, .memory_max = 4 * GIB, .module = module, .check = check, .cpu = cpu,
 };
 
 static int setup(void **state)
@@ -115,6 +125,20 @@ static void all_keys(void **state)
 	assert_int_equal(v->on_crash, CONFIG_PRESERVE);
 	assert_int_equal(v->line, 6);
 	assert_int_equal(v->kernel_line, 10);
+}
+
+static void cpu_models(void **state)
+{
+	(void)state;
+	parse(GOOD "cpu = host, -x2apic, -pcid ; no more\n[vm whole]\nkernel=k\nmemory=4M\ncpu=host");
+	assert_int_equal(c->error_count, 0);
+	assert_int_equal(c->vm_count, 2);
+	assert_true(c->vm[0]->cpu.off[0] | c->vm[0]->cpu.off[1] | c->vm[0]->cpu.off[2]);
+	assert_false(c->vm[1]->cpu.off[0] | c->vm[1]->cpu.off[1] | c->vm[1]->cpu.off[2]);
+	one_error(GOOD "cpu = host, -nonsense\n", 4, "cpu: there is no CPU feature 'nonsense'", 0);
+	one_error(GOOD "cpu = host, +aes\n", 4, "cpu: is not there", 0);
+	one_error(GOOD "cpu =\n", 4, "cpu: '' is no CPU model", 0);
+	one_error(GOOD "cpu = host\ncpu = host\n", 5, "cpu stands twice", 0);
 }
 
 static void defaults(void **state)
@@ -362,7 +386,8 @@ static void printed_samples(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(all_keys),	 cmocka_unit_test(defaults),
+		cmocka_unit_test(all_keys), cmocka_unit_test(cpu_models),
+		cmocka_unit_test(defaults),
 		cmocka_unit_test(bad_values),	 cmocka_unit_test(bad_sections),
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules),

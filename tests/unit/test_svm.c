@@ -26,7 +26,8 @@
 
 static struct vmcb vmcb;
 static struct svm_vcpu arch;
-static struct vm vm;
+static struct cpuid_policy policy;
+static struct vm vm = { .cpuid = &policy };
 static struct vcpu vcpu;
 static bool by_virq, multimatch, breakpoints_stay;
 static unsigned shutdowns, crashes, machine_checks;
@@ -660,6 +661,21 @@ static void intercepts_of_a_new_vcpu(void **state)
 	assert_null(vcpu.arch);
 }
 
+/* CR4 is the guest's own but for bits that its CPU model takes away. */
+static void model_holds_cr4(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 2; i++) {
+		policy.cr4_withheld = i ? CR4_PCIDE : 0;
+		assert_int_equal(svm_vcpu_init(&vcpu), 0);
+		assert_int_equal(intercepts(svm_of(&vcpu)->vmcb, INTERCEPT_CR_WRITE + 4), i);
+		svm_vcpu_reset(&vcpu);
+		assert_int_equal(intercepts(svm_of(&vcpu)->vmcb, INTERCEPT_CR_WRITE + 4), i);
+		svm_vcpu_fini(&vcpu);
+	}
+	policy.cr4_withheld = 0;
+}
+
 /* One ASID after the other, or the same one flushed where the chip can; all when they run out. */
 static void flushes(void **state)
 {
@@ -859,6 +875,7 @@ int main(void)
 		cmocka_unit_test_setup(nmis_that_are_one, setup),
 		cmocka_unit_test_setup(nmi_that_waits, setup),
 		cmocka_unit_test_setup(intercepts_of_a_new_vcpu, setup),
+		cmocka_unit_test_setup(model_holds_cr4, setup),
 		cmocka_unit_test_setup(flushes, setup),
 		cmocka_unit_test_setup(breakpoints_elsewhere, setup),
 		cmocka_unit_test_setup(breakpoints_that_stay, setup),

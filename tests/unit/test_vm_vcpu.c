@@ -1,16 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c
- * vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu.c vmm/vlapic.c
- * vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c vmm/pvclock.c vmm/event.c
- * vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c vmm/exit.c vmm/gmem.c vmm/gmem_slots.c
- * vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c
- * vmm/decode.c vmm/load*.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c
- * mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c
- * vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c
- * vmm/fwcfg.c vdev/vfwcfg.c
- * vdev/vdebug_exit.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c
- * tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
- * tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+/* links: vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu.c
+ * vmm/vlapic.c vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
+ * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
+ * vmm/exit.c vmm/gmem.c vmm/gmem_slots.c vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c
+ * vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load*.c lib/record.c lib/format.c
+ * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c
+ * vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c
+ * vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c vmm/fwcfg.c vdev/vfwcfg.c vdev/vdebug_exit.c
+ * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
+ * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
+ * tests/host/log.c tests/host/tsc.c */
 /*
  * A vCPU of a whole vm on a back end without a chip: the local APIC and its timer, MSR and
  * CPUID policies, events.
@@ -511,6 +510,140 @@ static void cpuid_leaves(void **state)
 	vm_put(vm);
 }
 
+/* A processor with every feature that there is. */
+static struct cpuid_regs every_feature(uint32_t leaf, uint32_t subleaf)
+{
+	(void)subleaf;
+	if (leaf == 4)
+		return (struct cpuid_regs){ 0 };
+	return (struct cpuid_regs){
+		leaf == 0 ? 0xd : leaf == 0x80000000 ? 0x80000008 : ~0u, ~0u, ~0u, ~0u,
+	};
+}
+
+static struct vm *make_vm_with(const char *model)
+{
+	struct vm_config c = { .name = "model", .vcpus = 1, .memory = 16 * MIB };
+	struct vm *vm = NULL;
+	char why[160];
+
+	assert_int_equal(cpu_model_parse(&c.cpu, model, strlen(model), why, sizeof(why)), 0);
+	assert_int_equal(cpuid_model_check(&c.cpu, why, sizeof(why)), 0);
+	assert_int_equal(vm_create(&c, &vm), 0);
+	return vm;
+}
+
+static bool sees(struct vcpu *v, const struct cpu_feature *f)
+{
+	struct cpuid_regs r;
+	uint32_t reg[4];
+
+	cpuid_query(v, f->leaf, f->subleaf, &r);
+	memcpy(reg, &r, sizeof(reg));
+	return reg[f->reg] >> f->bit & 1;
+}
+
+/* What is taken away is gone, alone, and so is what it would allow. */
+static void model_takes_away(void **state)
+{
+	static const char model[] =
+		"host, -x2apic, -tsc-deadline, -tsc_adjust, -pcid, -nx, -smep, +aes";
+	const uint64_t base = VLAPIC_BASE | APIC_BASE_ENABLE | APIC_BASE_BSP;
+	const struct cpu_feature *f;
+	struct vm *whole, *less;
+	struct vcpu *v;
+	uint64_t value;
+	char text[200];
+
+	(void)state;
+	host_cpuid = every_feature;
+	cpuid_init();
+	whole = make_vm_with("host");
+	less = make_vm_with(model);
+	v = less->vcpu[0];
+	for (unsigned i = 0; (f = cpu_model_feature(i)); i++) {
+		assert_int_equal(sees(whole->vcpu[0], f), cpuid_offers(i));
+		assert_int_equal(sees(v, f),
+				 cpuid_offers(i) && !cpu_model_is_off(&less->config.cpu, i));
+	}
+	cpuid_model_format(&less->config.cpu, text, sizeof(text));
+	assert_string_equal(text, "host, -pcid, -x2apic, -tsc-deadline, +aes, -tsc_adjust, -smep, "
+			    "-invpcid, -nx");
+	assert_int_equal(whole->cpuid->cr4_withheld, 0);
+	assert_int_equal(less->cpuid->cr4_withheld, CR4_PCIDE | CR4_SMEP);
+	assert_int_equal(msr_write(v, MSR_EFER, EFER_NXE), -EINVAL);
+	assert_int_equal(msr_write(whole->vcpu[0], MSR_EFER, EFER_NXE), 0);
+	for (unsigned i = 0; i < 2; i++) {
+		uint32_t m = i ? MSR_TSC_ADJUST : MSR_TSC_DEADLINE;
+
+		assert_int_equal(msr_read(v, m, &value), -EINVAL);
+		assert_int_equal(msr_write(v, m, 0), -EINVAL);
+		assert_int_equal(msr_read(whole->vcpu[0], m, &value), 0);
+		assert_int_equal(msr_write(whole->vcpu[0], m, 0), 0);
+	}
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, base | APIC_BASE_X2APIC), -EINVAL);
+	assert_int_equal(msr_write(v, MSR_APIC_BASE, base), 0);
+	assert_int_equal(msr_write(whole->vcpu[0], MSR_APIC_BASE, base | APIC_BASE_X2APIC), 0);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_LVT_TIMER, TIMER_DEADLINE << 17 | 0x40);
+	assert_int_equal(vlapic_read(v, REG_LVT_TIMER), 0x40);
+	vm_put(whole);
+	vm_put(less);
+}
+
+static void model_takes_state(void **state)
+{
+	static const struct { const char *model; uint64_t xcr0; } cases[] = {
+		{ "host", 0x2e7 }, { "host, -avx512f", 0x207 }, { "host, -avx2", 0x207 },
+		{ "host, -avx", 0x203 }, { "host, -pku", 0xe7 }, { "host, -xsave", 0 },
+	};
+	struct cpuid_regs r;
+
+	(void)state;
+	host_cpuid = every_feature;
+	fake_xcr0 = 0x2e7;
+	cpuid_init();
+	for (unsigned i = 0; i < ARRAY_COUNT(cases); i++) {
+		struct vm *vm = make_vm_with(cases[i].model);
+
+		assert_int_equal(vm->cpuid->xcr0_allowed, cases[i].xcr0);
+		assert_int_equal(!(vm->cpuid->cr4_allowed & CR4_OSXSAVE), !cases[i].xcr0);
+		assert_int_equal(!(vm->cpuid->cr4_allowed & CR4_PKE),
+				 !(cases[i].xcr0 & XCR0_PKRU));
+		cpuid_query(vm->vcpu[0], 0xd, 0, &r);
+		assert_int_equal(r.eax, cases[i].xcr0);
+		vm_put(vm);
+	}
+	fake_xcr0 = 7;
+}
+
+/* A model may ask for what this host lacks, and is told all of it; and for what no guest gets. */
+static void model_asks_too_much(void **state)
+{
+	static const char model[] = "host, +aes, +vmx, -x2apic, +rdseed";
+	struct cpu_model m;
+	char why[160];
+
+	(void)state;
+	host_cpuid = NULL;
+	cpuid_init();
+	assert_int_equal(cpu_model_parse(&m, model, strlen(model), why, sizeof(why)), 0);
+	assert_int_equal(cpuid_model_check(&m, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "not to be had on this host: vmx, aes, rdseed");
+	host_cpuid = every_feature;
+	cpuid_init();
+	assert_int_equal(cpuid_model_check(&m, why, sizeof(why)), -EINVAL);
+	assert_string_equal(why, "not to be had on this host: vmx");
+}
+
+static int without_model(void **state)
+{
+	(void)state;
+	host_cpuid = NULL;
+	cpuid_init();
+	return 0;
+}
+
 /* ---- events ---- */
 
 static void double_and_triple(void **state)
@@ -624,6 +757,9 @@ int main(void)
 		cmocka_unit_test(apic_timer_unheard), cmocka_unit_test(apic_timer_masked),
 		cmocka_unit_test(messages), cmocka_unit_test(level_waits_for_an_apic),
 		cmocka_unit_test(every_msr), cmocka_unit_test(msrs_as_listed),
+		cmocka_unit_test_teardown(model_takes_away, without_model),
+		cmocka_unit_test_teardown(model_takes_state, without_model),
+		cmocka_unit_test_teardown(model_asks_too_much, without_model),
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
 		cmocka_unit_test(unknown_msrs_are_counted),

@@ -26,7 +26,7 @@ static struct vmx_vcpu arch;
 static struct vm vm;
 static struct vcpu vcpu;
 static uint64_t pdptes[4];
-static unsigned faults, flushes, cpuid_bits;
+static unsigned faults, flushes;
 
 uint32_t fpu_pkru_loaded(void)
 {
@@ -54,13 +54,6 @@ void vmx_flush_linear(struct vcpu *v)
 {
 	(void)v;
 	flushes++;
-}
-
-bool cpuid_has(const struct cpuid_policy *p, uint32_t leaf, unsigned reg, unsigned bit)
-{
-	(void)p;
-	(void)reg;
-	return cpuid_bits && leaf == 1 && bit == 17;
 }
 
 int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n)
@@ -111,7 +104,8 @@ static int setup(void **state)
 	vcpu.vm = &vm;
 	vcpu.arch = &arch;
 	faults = flushes = 0;
-	cpuid_bits = 1;
+	policy.cr4_allowed = CR4_VME | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCIDE |
+			     CR4_OSFXSR | CR4_OSXMMEXCPT;
 	arch.cr4_guest = vmx_cr4_guest(&vcpu);
 	vmcs_write(VMCS_EXIT_LENGTH, 3);
 	vmcs_write(VMCS_GUEST_CS_ACCESS, 0xc09b);
@@ -247,7 +241,7 @@ static void follows_cpuid(void **state)
 	(void)state;
 	assert_true(vmx_cr4_guest(&vcpu) & CR4_PCIDE);
 	assert_false(vmx_cr4_guest(&vcpu) & (CR4_VMXE | CR4_MCE | CR4_SMAP));
-	cpuid_bits = 0;
+	policy.cr4_allowed &= ~CR4_PCIDE;
 	assert_false(vmx_cr4_guest(&vcpu) & CR4_PCIDE);
 }
 
