@@ -9,6 +9,8 @@
 #include "mm/heap.h"
 #include "vmm/vm.h"
 
+#define OUTPUT_LEAST	64u
+
 void console_init(struct console *c)
 {
 	*c = (struct console){ .dropped = 0 };
@@ -16,23 +18,45 @@ void console_init(struct console *c)
 	spin_init(&c->lock, "console", LOCK_LEAF);
 }
 
+/* Into a buffer of `size` bytes, a power of two that holds what is in it, or 0 for none. */
+static int resize(struct console *c, struct ring *r, uint32_t size)
+{
+	uint8_t *data = size ? heap_alloc(size) : NULL, *old;
+	uint64_t flags;
+	uint32_t n;
+
+	if (size && !data)
+		return -ENOMEM;
+	flags = spin_lock_irq(&c->lock);
+	old = r->data;
+	n = ring_read(r, data, size);
+	ring_init(r, data, size);
+	r->head = n;
+	spin_unlock_irq(&c->lock, flags);
+	heap_free(old);
+	return 0;
+}
+
 int console_prepare(struct console *c)
 {
-	if (!c->output.data) {
-		void *buf = heap_alloc(CONSOLE_OUTPUT_SIZE);
+	int err = 0;
 
-		if (!buf)
-			return -ENOMEM;
-		ring_init(&c->output, buf, CONSOLE_OUTPUT_SIZE);
-	}
-	if (!c->input.data) {
-		void *buf = heap_alloc(CONSOLE_INPUT_SIZE);
+	if (c->output.size != CONSOLE_OUTPUT_SIZE)
+		err = resize(c, &c->output, CONSOLE_OUTPUT_SIZE);
+	if (!err && c->input.size != CONSOLE_INPUT_SIZE)
+		err = resize(c, &c->input, CONSOLE_INPUT_SIZE);
+	return err;
+}
 
-		if (!buf)
-			return -ENOMEM;
-		ring_init(&c->input, buf, CONSOLE_INPUT_SIZE);
-	}
-	return 0;
+void console_shrink(struct console *c)
+{
+	uint32_t count = ring_count(&c->output), size = count ? OUTPUT_LEAST : 0;
+
+	while (size < count)
+		size *= 2;
+	(void)!resize(c, &c->input, 0);
+	if (size < c->output.size)
+		(void)!resize(c, &c->output, size);	/* without memory it stays as it is */
 }
 
 static void notify(struct console *c)

@@ -21,7 +21,8 @@ struct vm;
 struct console {
 	struct mutex bound;		/* `vm`, and calls into it */
 	struct spinlock lock;		/* all else */
-	struct ring output, input;	/* buffers are made at the first start; NULL before */
+	/* Buffers are made at each start and shrink when the domain is shut off: data NULL without. */
+	struct ring output, input;
 	uint64_t dropped;		/* bytes of output lost since the last read */
 	bool attached;
 	struct vm *vm;			/* whom to tell of input; a reference, or NULL */
@@ -33,6 +34,11 @@ struct console {
 void console_init(struct console *c);
 /* Buffers; 0 or -ENOMEM. Thread context, before the vm can use it. */
 int console_prepare(struct console *c) must_check;
+/*
+ * The domain is shut off: keeps what nobody has read yet and no more. Thread context; console_bind
+ * came before.
+ */
+void console_shrink(struct console *c);
 /*
  * The vm that it belongs to from now on, or NULL: before the vm is destroyed. When it returns,
  * nothing of the console is inside the former one any more. Takes a reference of its own.

@@ -193,6 +193,7 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 
 static void shut_off(struct domain *d, enum domain_reason reason)
 {
+	console_shrink(&d->console);
 	domain_state_set(d, DOMAIN_SHUTOFF, reason);
 	log_info("mgmt: domain '%s' is shut off (%s)", d->config->name, domain_reason_name(reason));
 	domain_event(d, EVENT_STOPPED, domain_reason_name(reason));

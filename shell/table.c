@@ -7,12 +7,36 @@
 #include "include/bits.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "mm/heap.h"
 #include "shell/tty.h"
+
+#define TEXT_FIRST	1024u
 
 void table_begin(struct table *t, unsigned columns, const char *const *titles)
 {
 	*t = (struct table){ .columns = columns };
 	table_row(t, titles);
+}
+
+/* Twice the room, until `need` bytes more fit. */
+static bool make_room(struct table *t, size_t need)
+{
+	size_t room = t->room ? t->room : TEXT_FIRST;
+	char *text;
+
+	while (room - t->used < need)
+		room *= 2;
+	if (room == t->room)
+		return true;
+	text = heap_alloc(room);
+	if (!text)
+		return false;
+	if (t->used)
+		memcpy(text, t->text, t->used);
+	heap_free(t->text);
+	t->text = text;
+	t->room = room;
+	return true;
 }
 
 void table_row(struct table *t, const char *const *cells)
@@ -21,7 +45,7 @@ void table_row(struct table *t, const char *const *cells)
 
 	for (unsigned i = 0; i < t->columns; i++)
 		need += strlen(cells[i]) + 1;
-	if (t->used + need > TABLE_TEXT) {
+	if (!make_room(t, need)) {
 		t->lost++;
 		return;
 	}
@@ -46,7 +70,7 @@ static void print_rule(const struct table *t)
 	tty_text("\n");
 }
 
-void table_print(const struct table *t)
+void table_print(struct table *t)
 {
 	const char *cell = t->text;
 
@@ -61,8 +85,10 @@ void table_print(const struct table *t)
 			print_rule(t);
 	}
 	if (t->lost)
-		tty_print(" (%u more rows)\n", t->lost);
+		tty_print(" (no memory to show %u more rows)\n", t->lost);
 	tty_text("\n");
+	heap_free(t->text);
+	*t = (struct table){ 0 };
 }
 
 void table_field(const char *name, const char *fmt, ...)

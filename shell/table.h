@@ -7,20 +7,20 @@
 #include "include/compiler.h"
 
 #define TABLE_COLUMNS	8
-#define TABLE_TEXT	8192
 
 struct table {
 	unsigned columns, rows;
 	unsigned width[TABLE_COLUMNS];
-	size_t used;
-	unsigned lost;			/* rows that found no room */
-	char text[TABLE_TEXT];		/* cells with their NULs, row by row */
+	size_t used, room;
+	unsigned lost;			/* rows that there was no memory for */
+	char *text;			/* cells with their NULs, row by row; grows, and is freed
+					 * when printed */
 };
 
 /* The titles are the first row. */
 void table_begin(struct table *t, unsigned columns, const char *const *titles);
 void table_row(struct table *t, const char *const *cells);
-void table_print(const struct table *t);
+void table_print(struct table *t);
 
 /* "Name:           value\n": the value begins in column 16. */
 void table_field(const char *name, const char *fmt, ...) printf_like(2, 3);

@@ -148,6 +148,39 @@ static void tell(void *arg)
 	told++;
 }
 
+/* Shut off, it holds what was not read; at the next start that is still there. */
+static void console_shrinks(struct console *c)
+{
+	char got[200];
+	uint64_t dropped;
+
+	while (console_read(c, got, sizeof(got), &dropped))
+		;
+	for (unsigned i = 0; i < 10; i++)
+		console_put(c, "0123456789", 10);
+	console_shrink(c);
+	assert_int_equal(c->output.size, 128);
+	assert_null(c->input.data);
+	assert_int_equal(console_write(c, "x", 1), 0);
+	host_heap_left = 0;
+	assert_int_equal(console_prepare(c), -ENOMEM);
+	host_heap_left = ~0u;
+	assert_int_equal(console_prepare(c), 0);
+	assert_int_equal(c->output.size, CONSOLE_OUTPUT_SIZE);
+	assert_int_equal(c->input.size, CONSOLE_INPUT_SIZE);
+	assert_int_equal(console_read(c, got, sizeof(got), &dropped), 100);
+	assert_memory_equal(got + 90, "0123456789", 10);
+	console_put(c, "left", 4);
+	host_heap_left = 0;
+	console_shrink(c);		/* no memory to shrink: nothing is lost */
+	host_heap_left = ~0u;
+	assert_int_equal(console_read(c, got, sizeof(got), &dropped), 4);
+	console_shrink(c);
+	assert_null(c->output.data);
+	assert_int_equal(console_read(c, got, sizeof(got), &dropped), 0);
+	assert_int_equal(console_prepare(c), 0);
+}
+
 static void console_rings(void **state)
 {
 	static char big[CONSOLE_OUTPUT_SIZE + 100], got[CONSOLE_OUTPUT_SIZE + 100];
@@ -187,6 +220,7 @@ static void console_rings(void **state)
 	assert_memory_equal(got, big, 10);
 	console_bind(&c, NULL);
 	assert_int_equal(console_get(&c, got, 10), 0);
+	console_shrinks(&c);
 	free(c.output.data);
 	free(c.input.data);
 }
