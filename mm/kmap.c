@@ -7,7 +7,8 @@
  * tables with the walker, takes the page array's part over, and loads them. The direct map
  * shows the image's text and constants read-only, so that no writable alias of code exists.
  * Device windows are handed out upwards and not reused: 512 GiB last. Stacks have equal slots
- * of 16 pages: guard first.
+ * of 16 pages: guard first. A stack that is freed stays mapped, for the next who wants one of its
+ * size; when there are many of these, half of them go, with one shootdown for all.
  *
  * Locking. kmap_lock (LOCK_KMAP) guards the tables, the window cursor and the stack slots. The TLB
  * shootdown happens without it, since the other CPUs may wait for it with interrupts off; addresses
@@ -23,9 +24,12 @@
 #include "include/bits.h"
 #include "include/errno.h"
 #include "kernel/panic.h"
+#include "lib/string.h"
 
 #define STACK_SLOT	(16 * PAGE_SIZE)
-#define STACK_COUNT	8192u
+#define STACK_GROUP	(8 * PAGE_SIZE)		/* slots whose bits fill a page */
+#define STACK_GROUPS	(LAYOUT_STACKS_SIZE / STACK_SLOT / STACK_GROUP)
+#define SPARES		32u			/* freed stacks that stay mapped */
 #define FLUSH_MAX	64		/* pages one by one; above, everything */
 #define RESERVED_GAP	(64 * MIB)
 #define PAT_VALUE \
@@ -40,7 +44,12 @@ uint64_t kmap_cr3;
 static struct spinlock kmap_lock = SPINLOCK_INIT("kmap", LOCK_KMAP);
 static struct paging map;
 static uint64_t io_next = LAYOUT_IO + PAGE_SIZE;
-static uint64_t stack_used[STACK_COUNT / 64];
+static uint64_t *stack_used[STACK_GROUPS];	/* a page of bits each, made when wanted */
+static struct stack {
+	uint64_t base;
+	unsigned pages;
+} spare[SPARES];
+static unsigned spare_count;
 
 hpa_t kmap_direct_hpa(const void *p)
 {
@@ -83,14 +92,19 @@ static void flush_all_cpus(uint64_t va, uint64_t size)
 		ipi_call_others(flush_here, &f);
 }
 
-/* Removes exact former mappings, so nothing is split and nothing can fail. */
+/* Removes exact former mappings, so nothing is split and nothing can fail. kmap_lock held. */
+static void unmap_locked(uint64_t va, uint64_t size)
+{
+	if (paging_unmap(&map, va, size) < 0)
+		panic("kmap: %lx cannot be unmapped", va);
+}
+
 static void unmap(uint64_t va, uint64_t size)
 {
 	struct list tables;
 	uint64_t irq = spin_lock_irq(&kmap_lock);
 
-	if (paging_unmap(&map, va, size) < 0)
-		panic("kmap: %lx cannot be unmapped", va);
+	unmap_locked(va, size);
 	paging_retired(&map, &tables);
 	spin_unlock_irq(&kmap_lock, irq);
 	flush_all_cpus(va, size);
@@ -141,15 +155,31 @@ void kmap_io_unmap(void *p, uint64_t size)
 
 /* ---- stacks ---------------------------------------------------------------------------------- */
 
-static int slot_find(void)
+/* Bits of a group, if need be of a new one; NULL without memory. kmap_lock held. */
+static uint64_t *group_bits(unsigned group)
 {
-	for (unsigned i = 0; i < STACK_COUNT / 64; i++)
-		if (~stack_used[i]) {
-			unsigned bit = bit_lowest(~stack_used[i]);
+	struct page *p;
 
-			stack_used[i] |= BIT(bit);
-			return (int)(i * 64 + bit);
-		}
+	if (!stack_used[group]) {
+		p = page_alloc(0, PAGE_ZEROED, NODE_ANY, &page_charge_kernel);
+		stack_used[group] = p ? page_virt(p) : NULL;
+	}
+	return stack_used[group];
+}
+
+/* kmap_lock held. */
+static int64_t slot_find(void)
+{
+	uint64_t *bits;
+
+	for (unsigned g = 0; g < STACK_GROUPS && (bits = group_bits(g)); g++)
+		for (unsigned i = 0; i < STACK_GROUP / 64; i++)
+			if (~bits[i]) {
+				unsigned bit = bit_lowest(~bits[i]);
+
+				bits[i] |= BIT(bit);
+				return (int64_t)(g * STACK_GROUP + i * 64 + bit);
+			}
 	return -ENOSPC;
 }
 
@@ -157,7 +187,7 @@ static void slot_free(uint64_t va)
 {
 	uint64_t slot = (va - LAYOUT_STACKS) / STACK_SLOT, irq = spin_lock_irq(&kmap_lock);
 
-	stack_used[slot / 64] &= ~BIT(slot % 64);
+	stack_used[slot / STACK_GROUP][slot % STACK_GROUP / 64] &= ~BIT(slot % 64);
 	spin_unlock_irq(&kmap_lock, irq);
 }
 
@@ -179,55 +209,115 @@ static int stack_page(uint64_t va)
 	return err;
 }
 
-/* Takes the mapped pages of the slot at `base` back, and the slot. */
-static void stack_release(uint64_t base)
+/* The mapped pages of the slot at `base`. */
+static unsigned stack_frames(uint64_t base, struct page *frames[KMAP_STACK_PAGES_MAX])
 {
-	struct page *frames[KMAP_STACK_PAGES_MAX];
 	struct paging_leaf leaf;
 	unsigned count = 0;
 
 	while (count < KMAP_STACK_PAGES_MAX &&
 	       !paging_lookup(&map, base + (count + 1) * PAGE_SIZE, &leaf))
 		frames[count++] = page_at(leaf.address);
-	/* Even of nothing: a failed mapping may have left tables to be freed. */
-	unmap(base + PAGE_SIZE, MAX(count, 1u) * PAGE_SIZE);
-	while (count)
-		page_put(frames[--count]);
-	slot_free(base);
+	return count;
+}
+
+/* Takes the pages of up to half the spares' number back, and the slots; one shootdown. */
+static void stacks_release(const struct stack *stacks, unsigned n)
+{
+	struct page *frames[SPARES / 2][KMAP_STACK_PAGES_MAX];
+	unsigned count[SPARES / 2];
+	struct list tables;
+	uint64_t irq = spin_lock_irq(&kmap_lock);
+
+	for (unsigned i = 0; i < n; i++) {
+		count[i] = stack_frames(stacks[i].base, frames[i]);
+		/* Even of nothing: a failed mapping may have left tables to be freed. */
+		unmap_locked(stacks[i].base + PAGE_SIZE, MAX(count[i], 1u) * PAGE_SIZE);
+	}
+	paging_retired(&map, &tables);
+	spin_unlock_irq(&kmap_lock, irq);
+	flush_all_cpus(stacks[0].base, n == 1 ? STACK_SLOT : (FLUSH_MAX + 1) * PAGE_SIZE);
+	paging_free_retired(&tables);
+	for (unsigned i = 0; i < n; i++) {
+		while (count[i])
+			page_put(frames[i][--count[i]]);
+		slot_free(stacks[i].base);
+	}
+}
+
+/* The youngest of that size; 0 if there is none. kmap_lock held. */
+static uint64_t spare_take(unsigned pages)
+{
+	for (unsigned i = spare_count; i-- > 0;)
+		if (spare[i].pages == pages) {
+			uint64_t base = spare[i].base;
+
+			spare[i] = spare[--spare_count];
+			return base;
+		}
+	return 0;
+}
+
+/* A stack of `pages` pages in a new slot; 0 without memory. */
+static uint64_t stack_make(unsigned pages, int64_t slot)
+{
+	struct stack s = { LAYOUT_STACKS + (uint64_t)slot * STACK_SLOT, pages };
+
+	for (unsigned i = 1; i <= pages; i++)
+		if (stack_page(s.base + i * PAGE_SIZE) < 0) {
+			stacks_release(&s, 1);
+			return 0;
+		}
+	return s.base;
 }
 
 void *kmap_stack_alloc(unsigned pages)
 {
 	uint64_t irq, base;
-	int slot;
+	int64_t slot = -ENOSPC;
 
 	if (!pages || pages > KMAP_STACK_PAGES_MAX)
 		return NULL;
 	irq = spin_lock_irq(&kmap_lock);
-	slot = slot_find();
+	base = spare_take(pages);
+	if (!base)
+		slot = slot_find();
 	spin_unlock_irq(&kmap_lock, irq);
-	if (slot < 0)
-		return NULL;
-	base = LAYOUT_STACKS + (uint64_t)slot * STACK_SLOT;
-	for (unsigned i = 1; i <= pages; i++)
-		if (stack_page(base + i * PAGE_SIZE) < 0) {
-			stack_release(base);
-			return NULL;
-		}
-	return (void *)(base + (pages + 1) * PAGE_SIZE);
+	if (slot >= 0)
+		base = stack_make(pages, slot);
+	return base ? (void *)(base + (pages + 1) * PAGE_SIZE) : NULL;
 }
 
 void kmap_stack_free(void *top)
 {
-	stack_release(ALIGN_DOWN((uint64_t)top - 1, STACK_SLOT));
+	struct stack s = { .base = ALIGN_DOWN((uint64_t)top - 1, STACK_SLOT) }, old[SPARES / 2];
+	bool full;
+	uint64_t irq;
+
+	s.pages = (unsigned)(((uint64_t)top - s.base) / PAGE_SIZE - 1);
+	irq = spin_lock_irq(&kmap_lock);
+	full = spare_count == SPARES;
+	if (full) {
+		memcpy(old, spare, sizeof(old));
+		memmove(spare, spare + SPARES / 2, sizeof(old));
+		spare_count = SPARES / 2;
+	}
+	spare[spare_count++] = s;
+	spin_unlock_irq(&kmap_lock, irq);
+	if (full)
+		stacks_release(old, SPARES / 2);
 }
 
 bool kmap_is_guard(uint64_t va)
 {
 	uint64_t slot = (va - LAYOUT_STACKS) / STACK_SLOT;
+	const uint64_t *bits;
 
-	return va >= LAYOUT_STACKS && slot < STACK_COUNT && (va % STACK_SLOT) < PAGE_SIZE &&
-	       (stack_used[slot / 64] & BIT(slot % 64));
+	if (va < LAYOUT_STACKS || slot >= STACK_GROUPS * STACK_GROUP ||
+	    va % STACK_SLOT >= PAGE_SIZE)
+		return false;
+	bits = stack_used[slot / STACK_GROUP];
+	return bits && bits[slot % STACK_GROUP / 64] & BIT(slot % 64);
 }
 
 /* ---- the page array -------------------------------------------------------------------------- */

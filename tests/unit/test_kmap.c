@@ -38,8 +38,11 @@ __asm__(".globl image_start, text_start, text_end, rodata_start, rodata_end, dat
 	".set rodata_start, image + 4 * 4096\n.set rodata_end, image + 6 * 4096\n"
 	".set data_start, image + 6 * 4096\n.set data_end, image + 9 * 4096");
 
+static unsigned shootdowns;
+
 void ipi_call_others(void (*fn)(void *arg), void *arg)
 {
+	shootdowns++;
 	fn(arg);
 }
 
@@ -190,7 +193,9 @@ static void stacks_have_guards(void **state)
 	char *s[20];
 
 	(void)state;
-	/* The tables above the stacks stay until the last is gone. */
+	/* The first leaves its slots' bits and, as a spare, the tables above them. */
+	s[0] = kmap_stack_alloc(4);
+	kmap_stack_free(s[0]);
 	before = memory_free();
 	for (unsigned i = 0; i < 20; i++) {
 		s[i] = kmap_stack_alloc(4);
@@ -204,20 +209,49 @@ static void stacks_have_guards(void **state)
 	}
 	for (unsigned i = 0; i < 20; i++)
 		kmap_stack_free(s[i]);
-	assert_false(kmap_is_guard((uint64_t)s[0] - 4 * PAGE_SIZE - 1));
-	assert_int_equal(memory_free(), before);
+	/* They stay as they are for who comes next, the youngest first. */
+	assert_true(kmap_is_guard((uint64_t)s[0] - 4 * PAGE_SIZE - 1));
+	assert_int_equal(memory_free(), before - 19 * 4);
+	assert_ptr_equal(kmap_stack_alloc(4), s[19]);
+	assert_int_equal(memory_free(), before - 19 * 4);
+	kmap_stack_free(s[19]);
 	assert_null(kmap_stack_alloc(0));
 	assert_null(kmap_stack_alloc(KMAP_STACK_PAGES_MAX + 1));
 	s[0] = kmap_stack_alloc(KMAP_STACK_PAGES_MAX);
 	assert_non_null(s[0]);
 	kmap_stack_free(s[0]);
 	/* Memory that runs out half-way leaves nothing. */
+	before = memory_free();
 	for (unsigned i = 0; i < 5; i++) {
 		page_charge_kernel.limit = page_charge_kernel.pages + i;
 		assert_null(kmap_stack_alloc(5));
 		page_charge_kernel.limit = 0;
 		assert_int_equal(memory_free(), before);
 	}
+}
+
+/* Far more than fill one page of bits; what is freed goes in heaps, each with one shootdown. */
+static void as_many_stacks_as_memory_holds(void **state)
+{
+	enum { MANY = 40000 };
+	char **s = calloc(MANY, sizeof(*s));
+	uint64_t before = memory_free();
+
+	(void)state;
+	for (unsigned i = 0; i < MANY; i++) {
+		s[i] = kmap_stack_alloc(1);
+		assert_non_null(s[i]);
+	}
+	assert_true(kmap_is_guard((uint64_t)s[MANY - 1] - PAGE_SIZE - 1));
+	shootdowns = 0;
+	for (unsigned i = 0; i < MANY; i++)
+		kmap_stack_free(s[i]);
+	assert_in_range(shootdowns, 1, MANY / (SPARES / 2) + 1);
+	assert_int_equal(spare_count <= SPARES, true);
+	assert_false(kmap_is_guard((uint64_t)s[100] - PAGE_SIZE - 1));
+	/* What stays: the spares, instead of larger ones, the tables above them, a page of bits. */
+	assert_true(memory_free() + 1 + 2 * SPARES >= before);
+	free(s);
 }
 
 int main(void)
@@ -228,6 +262,7 @@ int main(void)
 		cmocka_unit_test(the_direct_map_shows_memory_only),
 		cmocka_unit_test(windows_show_devices),
 		cmocka_unit_test(stacks_have_guards),
+		cmocka_unit_test(as_many_stacks_as_memory_holds),
 		cmocka_unit_test(nothing_is_writable_and_executable),
 	};
 
