@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Messages between CPUs; see cpu/ipi.h. There is one function call under way at a time in the whole
- * machine. Who wants to start the next waits with interrupts on, and so serves the one that is
- * under way; therefore two CPUs that call each other do not stand still. A message that brought no
- * answer for long is sent again.
+ * Messages between CPUs; see cpu/ipi.h. Each CPU may have one function call under way; whom it asks
+ * has a bit for each CPU that waits for it. Who waits has interrupts on and so serves the others'
+ * calls meanwhile; therefore CPUs that call each other do not stand still. A thread does not leave
+ * its CPU while it waits. A message that brought no answer for long is sent again.
  */
 #include "cpu/ipi.h"
 
@@ -18,14 +18,16 @@
 #define ICR_NMI		0x400
 #define RESEND_SPINS	10000000
 
-static struct {
-	bool busy;
+#define WORDS		(CPU_MAX / 64)
+
+struct call {
 	void (*fn)(void *arg);
 	void *arg;
-	unsigned left;		/* CPUs that have not run it yet */
-} call;
+	unsigned left;		/* (a) CPUs that have not run it yet */
+};
 
-static bool call_pending PERCPU;
+static struct call call PERCPU;		/* of who asks */
+static uint64_t asked[WORDS] PERCPU;	/* (a) by whom this CPU is asked */
 
 void ipi_send(unsigned cpu, unsigned vector)
 {
@@ -48,13 +50,25 @@ void ipi_send_nmi_others(void)
 			lapic_send(lapic_id_of(i), ICR_NMI);
 }
 
+static void run(unsigned from)
+{
+	struct call *c = &per_cpu(call, from);
+
+	c->fn(c->arg);
+	__atomic_sub_fetch(&c->left, 1, __ATOMIC_RELEASE);
+}
+
 static void on_call(void *unused)
 {
 	(void)unused;
-	if (!__atomic_exchange_n(&this_cpu(call_pending), false, __ATOMIC_ACQUIRE))
-		return;
-	call.fn(call.arg);
-	__atomic_sub_fetch(&call.left, 1, __ATOMIC_RELEASE);
+	for (unsigned i = 0; i < WORDS; i++) {
+		uint64_t *word = &this_cpu(asked)[i], bits;
+
+		if (!READ_ONCE(*word))
+			continue;
+		for (bits = __atomic_exchange_n(word, 0, __ATOMIC_ACQUIRE); bits; bits &= bits - 1)
+			run(i * 64 + bit_lowest(bits));
+	}
 }
 
 void ipi_init(void)
@@ -65,35 +79,36 @@ void ipi_init(void)
 
 static void begin(void (*fn)(void *arg), void *arg, unsigned count)
 {
-	ASSERT(cpu_irq_enabled());
-	while (__atomic_exchange_n(&call.busy, true, __ATOMIC_ACQUIRE))
-		cpu_pause();
-	call.fn = fn;
-	call.arg = arg;
-	call.left = count;
+	ASSERT(cpu_irq_enabled() && !this_cpu(call).left);
+	this_cpu(call) = (struct call){ fn, arg, count };
 }
 
 static void request(unsigned cpu)
 {
-	__atomic_store_n(&per_cpu(call_pending, cpu), true, __ATOMIC_RELEASE);
+	unsigned self = cpu_index();
+
+	__atomic_or_fetch(&per_cpu(asked, cpu)[self / 64], BIT(self % 64), __ATOMIC_RELEASE);
 	ipi_send(cpu, IRQ_CALL);
 }
 
 static void resend(void)
 {
+	unsigned self = cpu_index();
+
 	for (unsigned i = 0; i < cpu_count; i++)
-		if (READ_ONCE(per_cpu(call_pending, i)))
+		if (READ_ONCE(per_cpu(asked, i)[self / 64]) & BIT(self % 64))
 			ipi_send(i, IRQ_CALL);
 }
 
 static void finish(void)
 {
-	for (uint64_t spins = 1; __atomic_load_n(&call.left, __ATOMIC_ACQUIRE); spins++) {
+	unsigned *left = &this_cpu(call).left;
+
+	for (uint64_t spins = 1; __atomic_load_n(left, __ATOMIC_ACQUIRE); spins++) {
 		cpu_pause();
 		if (spins % RESEND_SPINS == 0)
 			resend();
 	}
-	__atomic_store_n(&call.busy, false, __ATOMIC_RELEASE);
 }
 
 void ipi_call_others(void (*fn)(void *arg), void *arg)
