@@ -34,8 +34,13 @@ struct parser {
 	uint32_t seen;			/* keys of the section, by row */
 	bool host_seen;
 	unsigned uuid_line;
-	char name_seen[CONFIG_VM_MAX][CONFIG_NAME_MAX];	/* of every section, right or wrong */
+	struct name *names;		/* of every section, right or wrong */
 	unsigned name_count;
+};
+
+struct name {
+	struct name *next;
+	char text[CONFIG_NAME_MAX];
 };
 
 /* One key: its name and what reads its value; false after having told the error. */
@@ -491,10 +496,33 @@ static void end_section(struct parser *p)
 
 static bool name_is_taken(const struct parser *p, struct piece name)
 {
-	for (unsigned i = 0; i < p->name_count; i++)
-		if (equals(name, p->name_seen[i]))
+	for (const struct name *n = p->names; n; n = n->next)
+		if (equals(name, n->text))
 			return true;
 	return false;
+}
+
+static int remember_name(struct parser *p, struct piece name)
+{
+	struct name *n = heap_alloc(sizeof(*n));
+
+	if (!n)
+		return -ENOMEM;
+	copy_piece(n->text, name);
+	n->next = p->names;
+	p->names = n;
+	p->name_count++;
+	return 0;
+}
+
+static void forget_names(struct parser *p)
+{
+	while (p->names) {
+		struct name *n = p->names;
+
+		p->names = n->next;
+		heap_free(n);
+	}
 }
 
 /* Commands take a name, an id or a UUID: a name must not be either of the others. */
@@ -532,8 +560,7 @@ static int begin_vm(struct parser *p, struct piece name)
 		add_error(p, p->line, "more than %d VMs", CONFIG_VM_MAX);
 		return 0;
 	}
-	copy_piece(p->name_seen[p->name_count++], name);
-	p->vm = heap_alloc(sizeof(*p->vm));
+	p->vm = remember_name(p, name) ? NULL : heap_alloc(sizeof(*p->vm));
 	if (!p->vm)
 		return -ENOMEM;
 	p->vm->vcpus = 1;
@@ -647,6 +674,7 @@ int config_parse(struct config *out, const char *text, size_t size,
 	p->limits = limits;
 	err = parse_lines(p, text, size);
 	config_vm_free(p->vm);
+	forget_names(p);
 	heap_free(p);
 	if (err)
 		config_fini(out);

@@ -21,7 +21,8 @@ struct vm;
 struct console {
 	struct mutex bound;		/* `vm`, and calls into it */
 	struct spinlock lock;		/* all else */
-	/* Buffers are made at each start and shrink when the domain is shut off: data NULL without. */
+	/* Buffers are made at each start, and shrink when the domain is shut off; data may be
+	 * NULL. */
 	struct ring output, input;
 	uint64_t dropped;		/* bytes of output lost since the last read */
 	bool attached;

@@ -11,8 +11,6 @@
 #include "shell/table.h"
 #include "shell/tty.h"
 
-static struct table table;	/* the shell has one thread */
-
 /* --- list */
 
 static bool wanted(const struct command_args *a, const struct domain_info *i)
@@ -32,32 +30,45 @@ static void list_plain(const struct command_args *a, const struct domain_info *i
 	tty_print("%s\n", command_flag(a, "name") ? i->name : uuid);
 }
 
-static void list_row(const struct domain_info *i)
+static void list_row(struct table *t, const struct domain_info *i)
 {
 	char id[16] = "-";
 
 	if (i->id >= 0)
 		format(id, sizeof(id), "%d", i->id);
-	table_row(&table, (const char *const[]){ id, i->name, domain_state_name(i->state) });
+	table_row(t, (const char *const[]){ id, i->name, domain_state_name(i->state) });
 }
 
-static int run_list(const struct command_args *a)
+/* `t` NULL: only names or UUIDs. */
+static void list_all(const struct command_args *a, struct table *t)
 {
-	bool plain = command_flag(a, "name") || command_flag(a, "uuid");
 	struct domain_info i;
 
-	table_begin(&table, 3, (const char *const[]){ "Id", "Name", "State" });
 	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
 		domain_info_get(d, &i);
 		if (!wanted(a, &i))
 			continue;
-		if (plain)
-			list_plain(a, &i);
+		if (t)
+			list_row(t, &i);
 		else
-			list_row(&i);
+			list_plain(a, &i);
 	}
-	if (!plain)
-		table_print(&table);
+}
+
+static int run_list(const struct command_args *a)
+{
+	static const char *const titles[] = { "Id", "Name", "State" };
+	struct table t;
+
+	if (command_flag(a, "name") || command_flag(a, "uuid")) {
+		list_all(a, NULL);
+		return 0;
+	}
+	table_begin(&t, ARRAY_COUNT(titles), titles);
+	list_all(a, &t);
+	table_show(&t);
+	list_all(a, &t);
+	table_end(&t);
 	return 0;
 }
 

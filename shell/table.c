@@ -7,56 +7,25 @@
 #include "include/bits.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "mm/heap.h"
 #include "shell/tty.h"
-
-#define TEXT_FIRST	1024u
 
 void table_begin(struct table *t, unsigned columns, const char *const *titles)
 {
-	*t = (struct table){ .columns = columns };
+	*t = (struct table){ .columns = columns, .titles = titles };
 	table_row(t, titles);
-}
-
-/* Twice the room, until `need` bytes more fit. */
-static bool make_room(struct table *t, size_t need)
-{
-	size_t room = t->room ? t->room : TEXT_FIRST;
-	char *text;
-
-	while (room - t->used < need)
-		room *= 2;
-	if (room == t->room)
-		return true;
-	text = heap_alloc(room);
-	if (!text)
-		return false;
-	if (t->used)
-		memcpy(text, t->text, t->used);
-	heap_free(t->text);
-	t->text = text;
-	t->room = room;
-	return true;
 }
 
 void table_row(struct table *t, const char *const *cells)
 {
-	size_t need = 0;
-
-	for (unsigned i = 0; i < t->columns; i++)
-		need += strlen(cells[i]) + 1;
-	if (!make_room(t, need)) {
-		t->lost++;
-		return;
-	}
 	for (unsigned i = 0; i < t->columns; i++) {
-		size_t n = strlen(cells[i]);
+		bool last = i == t->columns - 1;
 
-		memcpy(t->text + t->used, cells[i], n + 1);
-		t->used += n + 1;
-		t->width[i] = MAX(t->width[i], (unsigned)n);
+		if (t->shown)
+			tty_print(" %-*s%s", last ? 0 : (int)t->width[i], cells[i],
+				  last ? "\n" : "  ");
+		else
+			t->width[i] = MAX(t->width[i], (unsigned)strlen(cells[i]));
 	}
-	t->rows++;
 }
 
 static void print_rule(const struct table *t)
@@ -70,25 +39,17 @@ static void print_rule(const struct table *t)
 	tty_text("\n");
 }
 
-void table_print(struct table *t)
+void table_show(struct table *t)
 {
-	const char *cell = t->text;
+	t->shown = true;
+	table_row(t, t->titles);
+	print_rule(t);
+}
 
-	for (unsigned row = 0; row < t->rows; row++) {
-		for (unsigned i = 0; i < t->columns; i++) {
-			bool last = i == t->columns - 1;
-
-			tty_print(" %-*s%s", last ? 0 : (int)t->width[i], cell, last ? "\n" : "  ");
-			cell += strlen(cell) + 1;
-		}
-		if (!row)
-			print_rule(t);
-	}
-	if (t->lost)
-		tty_print(" (no memory to show %u more rows)\n", t->lost);
-	tty_text("\n");
-	heap_free(t->text);
+void table_end(struct table *t)
+{
 	*t = (struct table){ 0 };
+	tty_text("\n");
 }
 
 void table_field(const char *name, const char *fmt, ...)

@@ -291,7 +291,7 @@ static void strange_bytes(void **state)
 
 static void many(void **state)
 {
-	static char text[100000];
+	static char text[50 * CONFIG_VM_MAX];
 	size_t n = 0;
 
 	(void)state;
