@@ -10,7 +10,7 @@
 #include "include/compiler.h"
 #include "vmm/cpu_model.h"
 
-#define CONFIG_VM_MAX		4096
+#define CONFIG_VM_MAX		2048
 #define CONFIG_ERROR_MAX	64	/* kept; all are counted */
 #define CONFIG_NAME_MAX		64	/* with the NUL, as are the next two */
 #define CONFIG_MODULE_MAX	128
@@ -72,7 +72,7 @@ struct config_limits {
 	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
 };
 
-/* Fills `out` (about 45 KiB: not for a stack) from any bytes. 0 even when there are errors in the
+/* Fills `out` (about 30 KiB: not for a stack) from any bytes. 0 even when there are errors in the
  * text; -ENOMEM. */
 int config_parse(struct config *out, const char *text, size_t size,
 		 const struct config_limits *limits) must_check;
