@@ -249,7 +249,6 @@ void exit_wbinvd(struct vcpu *vcpu, unsigned length)
 	struct vcpu_mode mode;
 	unsigned opcode;
 
-
 	/* A chip looks at the CPL before the intercept; not every bed does. */
 	vmm_ops->mode(vcpu, &mode);
 	if (mode.cpl) {
