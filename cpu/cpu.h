@@ -268,8 +268,10 @@ static inline int must_check cpu_xsetbv_safe(uint32_t index, uint64_t v)
 	return err;
 }
 
-/* All states that XCR0 holds, in standard form; 64-byte aligned. */
-/* Those of `components` that XCR0 has; of the others nothing in the area changes. */
+/*
+ * Those states of `components` that XCR0 has, in standard form; of the others nothing in the area
+ * changes. 64-byte aligned.
+ */
 static inline void cpu_xsave(void *area, uint64_t components)
 {
 	__asm__ volatile("xsave64 (%0)"

@@ -31,6 +31,13 @@ static bool is_bochs(void)
 	return bed == BED_BOCHS;
 }
 
+static bool lacks_vm_cr(void)
+{
+	uint64_t v;
+
+	return cpu_has(FEATURE_SVM) && cpu_rdmsr_safe(MSR_VM_CR, &v);
+}
+
 static bool is_bochs_svm(void)
 {
 	return bed == BED_BOCHS && cpu_has(FEATURE_SVM);
@@ -155,7 +162,12 @@ static bool has_itlb_multihit(void)
 	       !errata_is_small_core() && !(features.arch_capabilities & ARCH_CAP_PSCHANGE_MC_NO);
 }
 
-/* ---- the table ---- */
+/*
+ * ---- the table ----
+ *
+ * What stands here is judged before the back end is there. What can be seen on a chip, svm_errata.c
+ * looks at then: its word goes before the name of a bed.
+ */
 
 static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_SVM_INJECT_BY_VIRQ] = { "svm_inject_by_virq",
@@ -180,7 +192,7 @@ static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_SVM_NO_TASK_SWITCH_EXIT] = { "svm_no_task_switch_exit",
 		"task switches and INIT are not intercepted", is_tcg },
 	[ERRATUM_SVM_NO_VM_CR] = { "svm_no_vm_cr",
-		"the MSRs VM_CR and SVM_KEY are missing", is_bochs_svm },
+		"the MSRs VM_CR and SVM_KEY are missing", lacks_vm_cr },
 	[ERRATUM_SVM_BREAKPOINTS_STAY] = { "svm_breakpoints_stay",
 		"a guest's breakpoints are not disarmed by an exit: Keel arms and disarms them",
 		is_tcg },

@@ -62,6 +62,11 @@ static void say_what_booted(void)
 	log_info("cpu: %s, family %#x model %#x stepping %u",
 		 features.brand[0] ? features.brand : features.vendor_name, features.family,
 		 features.model, features.stepping);
+}
+
+/* When the back end has looked, too. */
+static void say_errata(void)
+{
 	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
 		if (errata_has(e))
 			log_debug("errata: %s: %s", errata_name(e), errata_text(e));
@@ -225,6 +230,7 @@ static noreturn void main_late(void)
 	terminal_init();
 	pci_init();
 	start_vmm();
+	say_errata();
 	start_cpus();
 	work_start();
 	if (errata_has(ERRATUM_INTERRUPT_MAY_GET_LOST))

@@ -110,14 +110,14 @@ static int svm_cpu_enable(void)
 	cpu_wrmsr(MSR_VM_HSAVE_PA, page_hpa(c->save_page).v);
 	svm_machine_check_cpu_init();
 	reset_msrs();
-	__asm__ volatile("vmsave %%rax" :: "a"(c->host_vmcb.v) : "memory");
-	return 0;
+	svm_vmsave(c->host_vmcb);
+	return cpu_index() ? 0 : svm_errata_find();
 }
 
 /* A panic may have come between CLGI and STGI: INIT, and so a reset, would be held back. */
 static void svm_cpu_disable(void)
 {
-	__asm__ volatile("stgi" ::: "memory");
+	svm_gif_set();
 	cpu_wrmsr(MSR_VM_HSAVE_PA, 0);
 	cpu_wrmsr(MSR_EFER, cpu_rdmsr(MSR_EFER) & ~EFER_SVME);
 }

@@ -60,6 +60,28 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu)
 	return vcpu->arch;
 }
 
+#ifndef KEEL_HOST
+static inline void svm_gif_clear(void)
+{
+	__asm__ volatile("clgi" ::: "memory");
+}
+
+static inline void svm_gif_set(void)
+{
+	__asm__ volatile("stgi" ::: "memory");
+}
+
+/* FS, GS, TR, LDTR, the MSRs of SYSCALL and SYSENTER, KernelGsBase: the CPU's into that VMCB. */
+static inline void svm_vmsave(hpa_t vmcb)
+{
+	__asm__ volatile("vmsave %%rax" :: "a"(vmcb.v) : "memory");
+}
+#else
+void svm_gif_clear(void);
+void svm_gif_set(void);
+void svm_vmsave(hpa_t vmcb);
+#endif
+
 static inline void svm_intercept_set(struct vmcb *v, unsigned bit, bool on)
 {
 	uint32_t mask = 1u << bit % 32;
@@ -135,6 +157,9 @@ static inline unsigned svm_exit_row(uint64_t code)
 
 void svm_exit_unknown(struct vcpu *vcpu, struct vmcb *v);
 const char *svm_exit_name(unsigned row);
+
+/* svm_errata.c: once, on the boot CPU, with SVM switched on. 0, -ENOMEM. */
+int svm_errata_find(void) must_check;
 
 /* svm_debug.c */
 void svm_debug_init(struct vmcb *v);

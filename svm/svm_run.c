@@ -14,16 +14,6 @@
 #include "vmm/emulate.h"
 #include "vmm/exit.h"
 
-static inline void gif_clear(void)
-{
-	__asm__ volatile("clgi" ::: "memory");
-}
-
-static inline void gif_set(void)
-{
-	__asm__ volatile("stgi" ::: "memory");
-}
-
 static inline void registers_to_vmcb(const struct vcpu *vcpu, struct vmcb *v)
 {
 	v->rax = vcpu->gpr[GPR_RAX];
@@ -63,13 +53,13 @@ bool svm_run(struct vcpu *vcpu)
 	struct vmcb *v = s->vmcb;
 	unsigned row;
 
-	gif_clear();
+	svm_gif_clear();
 	if (unlikely(!s->ready))
 		vcpu->cpu = (uint16_t)cpu_index();	/* a kick goes there from here on */
 	(void)__atomic_exchange_n(&vcpu->in_guest, true, __ATOMIC_SEQ_CST);
 	if (vcpu_must_stop(vcpu)) {
 		vcpu->in_guest = false;
-		gif_set();
+		svm_gif_set();
 		return false;
 	}
 	if (unlikely(!s->ready))
@@ -87,7 +77,7 @@ bool svm_run(struct vcpu *vcpu)
 	v->tlb_control = VMCB_TLB_NOTHING;
 	WRITE_ONCE(vcpu->in_guest, false);
 	registers_from_vmcb(vcpu, v);
-	gif_set();
+	svm_gif_set();
 
 	if (unlikely(vcpu->event.injected.valid || v->exit_int_info & VMCB_EVENT_VALID))
 		svm_delivered(vcpu);
