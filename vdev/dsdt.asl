@@ -139,6 +139,29 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 			})
 		}
 
+		Device (PEVT)
+		{
+			Name (_HID, "QEMU0001")
+			Name (_STA, 0x0f)
+			Name (_CRS, ResourceTemplate ()
+			{
+				IO (Decode16, 0x0505, 0x0505, 1, 1)
+			})
+			OperationRegion (PEOR, SystemIO, 0x0505, 1)
+			Field (PEOR, ByteAcc, NoLock, Preserve)
+			{
+				PEPT, 8
+			}
+			Method (RDPT, 0, NotSerialized)
+			{
+				Return (PEPT)
+			}
+			Method (WRPT, 1, NotSerialized)
+			{
+				PEPT = Arg0
+			}
+		}
+
 		Device (FWCF)
 		{
 			Name (_HID, "QEMU0002")

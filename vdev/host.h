@@ -24,6 +24,9 @@ enum host_request {
 	HOST_REQUEST_POWER_OFF,
 	HOST_REQUEST_RESET,
 	HOST_REQUEST_DEBUG_EXIT,	/* with the code v<<1|1 */
+	HOST_REQUEST_PANIC,		/* the guest says that it has crashed */
+	HOST_REQUEST_CRASH_LOADED,	/* and that it helps itself: only told */
+	HOST_REQUEST_COUNT
 };
 
 struct vdev_ops {

@@ -10,6 +10,7 @@
 #include "include/bits.h"
 #include "lib/string.h"
 #include "vdev/vfwcfg.h"
+#include "vdev/vpvpanic.h"
 #include "vmm/machine.h"
 
 #define SETUP_AT	0x10000ul
@@ -20,6 +21,8 @@
 
 /* _S0 and _S5 of the DSDT; bit 7: there is that state, low bits SLP_TYP. */
 static const uint8_t sleep_states[6] = { 0x80, 0, 0, 0, 0, 0x80 | 5 };
+
+static const uint16_t pvpanic_port = VPVPANIC_PORT;
 
 struct e820 {
 	uint64_t base, size;
@@ -85,6 +88,7 @@ static void fill_machine(struct filling *f, const struct vm *vm, const struct lo
 	/* RAM alone: firmware knows its own places, and adds them. */
 	add_file(f, "etc/e820", ram, sizeof(ram[0]) * (m->ram_high_size ? 2 : 1));
 	add_file(f, "etc/system-states", sleep_states, sizeof(sleep_states));
+	add_file(f, "etc/pvpanic-port", &pvpanic_port, sizeof(pvpanic_port));
 }
 
 /* As high as QEMU puts it: below the end of memory, on a page. */

@@ -23,7 +23,9 @@
 #include "vdev/vpic.h"
 #include "vdev/vpit.h"
 #include "vdev/vpost.h"
+#include "vdev/vpvpanic.h"
 #include "vdev/vrtc.h"
+#include "vdev/vtestdev.h"
 #include "vdev/vuart.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
@@ -34,6 +36,7 @@
 
 #define NO_PIC		0xff
 #define DEVICES_MAX	16
+#define TESTDEV_SOURCE	63	/* of a line, behind those that are wired */
 
 struct line {
 	uint64_t sources;	/* bit per source that raises it */
@@ -247,6 +250,12 @@ static int make_vpost(struct vm *vm, struct vdev **out)
 	return vpost_create(out);
 }
 
+static int make_vpvpanic(struct vm *vm, struct vdev **out)
+{
+	(void)vm;
+	return vpvpanic_create(out);
+}
+
 static int make_vfwcfg(struct vm *vm, struct vdev **out)
 {
 	int err = vfwcfg_create(out);
@@ -260,6 +269,36 @@ static int make_vdebug_exit(struct vm *vm, struct vdev **out)
 	if (!vm->config.debug_exit)
 		return -ENODEV;
 	return vdebug_exit_create(out);
+}
+
+/* ISA 0 is GSI 2, and ISA 2 the cascade: it goes nowhere. */
+static void testdev_line(void *context, unsigned line, bool level)
+{
+	struct vdev_line l = {
+		.gsi = (uint8_t)(line == 0 ? 2 : line), .source = TESTDEV_SOURCE,
+		.wired = line != 2,
+	};
+
+	machine_line_set(context, &l, level);
+}
+
+static void testdev_flush(void *context, gpa_t a)
+{
+	struct vm *vm = context;
+
+	(void)a;			/* all pages are looked up anew */
+	(void)!gmem_drop_tables(&vm->gmem);
+}
+
+static int make_vtestdev(struct vm *vm, struct vdev **out)
+{
+	struct vtestdev_config c = {
+		.line = testdev_line, .flush = testdev_flush, .context = vm,
+	};
+
+	if (!vm->config.debug_exit)
+		return -ENODEV;
+	return vtestdev_create(&c, out);
 }
 
 /* The interrupt controllers come first: the others' lines lead there. */
@@ -286,6 +325,14 @@ static const struct device_row devices[] = {
 	{ make_vpost, { { VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } },
 	  { { 0 } } },
 	{ make_vfwcfg, { { VFWCFG_PORTS, HOST_PORT, 0x510, 2 }, { VFWCFG_DMA, HOST_PORT, 0x514, 8 } },
+	  { { 0 } } },
+	{ make_vpvpanic, { { VPVPANIC_EVENTS, HOST_PORT, VPVPANIC_PORT, 1 } }, { { 0 } } },
+	{ make_vtestdev, { { VTESTDEV_PORTS, HOST_PORT, 0xe0, 4 },
+			   { VTESTDEV_FLUSH, HOST_PORT, 0xe4, 4 },
+			   { VTESTDEV_BYTES, HOST_PORT, 0xe8, VTESTDEV_BYTES_SIZE },
+			   { VTESTDEV_LINES, HOST_PORT, 0x2000, VTESTDEV_LINE_COUNT },
+			   { VTESTDEV_MEMORY, HOST_MMIO, VTESTDEV_MEMORY_BASE,
+			     VTESTDEV_MEMORY_SIZE } },
 	  { { 0 } } },
 	{ make_vdebug_exit, { { VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } }, { { 0 } } },
 };

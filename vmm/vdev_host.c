@@ -167,6 +167,18 @@ size_t host_console_get(struct vdev *d, void *data, size_t n)
 	return c->console_get ? c->console_get(c->arg, data, n) : 0;
 }
 
+/* Lines are rationed by device and second. */
+static bool may_log(struct vdev_host *h)
+{
+	uint64_t second = clock_ns() / 1000000000ul;
+
+	if (h->log_window != second) {
+		h->log_window = second;
+		h->log_count = 0;
+	}
+	return h->log_count++ < LOG_PER_SECOND;
+}
+
 void host_machine_request(struct vdev *d, enum host_request request, uint32_t value)
 {
 	static const enum vm_stop stop[] = {
@@ -174,8 +186,15 @@ void host_machine_request(struct vdev *d, enum host_request request, uint32_t va
 		[HOST_REQUEST_RESET] = VM_STOP_RESET,
 		[HOST_REQUEST_DEBUG_EXIT] = VM_STOP_DEBUG_EXIT,
 	};
+	struct vdev_host *h = host_of(d);
 
-	vm_stop_self(host_of(d)->vm, stop[request], value);
+	if (request == HOST_REQUEST_PANIC)
+		vm_crash(h->vm, "its kernel has panicked");
+	else if (request != HOST_REQUEST_CRASH_LOADED)
+		vm_stop_self(h->vm, stop[request], value);
+	else if (may_log(h))
+		log_warn("%s: its kernel has panicked and starts its crash kernel",
+			 h->vm->config.name);
 }
 
 /* ---- work and log ---- */
@@ -195,15 +214,10 @@ void host_work_queue(struct vdev *d)
 void host_log(struct vdev *d, const char *fmt, ...)
 {
 	struct vdev_host *h = host_of(d);
-	uint64_t second = clock_ns() / 1000000000ul;
 	char text[160];
 	va_list ap;
 
-	if (h->log_window != second) {
-		h->log_window = second;
-		h->log_count = 0;
-	}
-	if (h->log_count++ >= LOG_PER_SECOND)
+	if (!may_log(h))
 		return;
 	va_start(ap, fmt);
 	format_v(text, sizeof(text), fmt, ap);

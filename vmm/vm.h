@@ -126,8 +126,8 @@ void vm_get(struct vm *vm);
 void vm_put(struct vm *vm);
 
 /*
- * The guest asked for what we cannot honour: marks, logs, tells config.stopped,
- * RETURNS. vCPU thread.
+ * The guest asked for what we cannot honour, or says itself that it crashed: marks, logs, tells
+ * config.stopped, RETURNS. vCPU thread.
  */
 void vm_crash(struct vm *vm, const char *fmt, ...) printf_like(2, 3);
 /* A device or an exit ends it: power-off, reset, debug exit. Any vCPU thread. */

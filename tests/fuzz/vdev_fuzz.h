@@ -15,7 +15,9 @@
 #include "include/bits.h"
 #include "tests/host/vdev_host.h"
 
+#ifndef SAVED_MAX
 #define SAVED_MAX	16384
+#endif
 
 struct fuzz_input {
 	const uint8_t *data;

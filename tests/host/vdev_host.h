@@ -37,7 +37,7 @@ struct vdev_host {
 	char sent[4096], input[4096];
 	/* `accept`: how many bytes the host takes, ~0 all */
 	size_t sent_count, input_count, input_taken, accept;
-	unsigned requests[HOST_REQUEST_DEBUG_EXIT + 1];
+	unsigned requests[HOST_REQUEST_COUNT];
 	uint32_t request_value;
 	unsigned work_queued, logged;
 	unsigned again;				/* calls of host_again */

@@ -12,7 +12,7 @@ from keel import LINUX, ROOT, fields, guest_elf, vm
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
-SPECIAL = ("armed", "bench", "die", "flip", "model", "modules", "power", "spin", "ticker")
+SPECIAL = ("armed", "bench", "die", "flip", "model", "modules", "panic", "power", "spin", "ticker")
 # Told to their owners; out of here as they are mended.
 PENDING = ()
 CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
@@ -284,4 +284,23 @@ def test_batch(start, bed):
     keel.expect("Not waiting any longer; domain 'spin' goes on")
     keel.settle()
     keel.wait_state("spin", "running")
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_panicked(start, bed):
+    """A guest that says by pvpanic that it has panicked is crashed; on_crash says what follows."""
+    config = tiny("panic", on_crash="preserve") + tiny("again", kernel="panic", on_crash="destroy")
+    keel = start(bed, config=config, modules=module("panic")).boot()
+    keel.send("start panic --wait\r")
+    keel.expect("error: domain 'panic' has crashed: its kernel has panicked\r\n")
+    assert "panic: its kernel has panicked and starts its crash kernel" in keel.settle()
+    keel.wait_for("domstate panic --reason", r"(?m)^crashed \(panicked\)")
+    assert fields(keel.command("dominfo panic"))["Crash reason"] == "its kernel has panicked"
+    with keel.console("panic"):
+        keel.expect("STILL HERE")
+    keel.command("destroy panic")
+    keel.wait_state("panic", "shut off")
+    keel.command("start again --wait")
+    keel.wait_for("domstate again --reason", r"(?m)^shut off \(crashed\)")
     keel.poweroff()
