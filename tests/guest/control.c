@@ -293,7 +293,32 @@ static void resume_flag(void)
 	check(irq_flags && !(irq_flags & RFLAGS_RF), "rf_interrupt", "%lx", irq_flags);
 }
 
-/* BTF, where it is kept, makes #DB come at branches only; and #DB clears it. */
+extern char btf_1[], btf_3[];
+
+/*
+ * With BTF #DB comes behind the branch, not behind what is before it, executed or emulated; then
+ * each instruction is a step again, for #DB has cleared it.
+ */
+static void branch_step(void)
+{
+	trap_set(VEC_DB, on_db);
+	db_count = 0;
+	wrmsr(MSR_DEBUGCTL, DEBUGCTL_BTF);
+	__asm__ volatile("xor %%eax, %%eax\n\txor %%ecx, %%ecx\n\tpushfq\n\torl $0x100, (%%rsp)\n"
+			 "\tpopfq\n\tnop\nbtf_1:\tcpuid\n\tjmp btf_3\n\tnop\n"
+			 "btf_3:\tpushfq\n\tandl $~0x100, (%%rsp)\n\tpopfq"
+			 ::: "rax", "rbx", "rcx", "rdx", "memory");
+	trap_set(VEC_DB, NULL);
+	if (db_rip[0] == (uint64_t)btf_1) {
+		skip("branch_step", "the chip steps all instructions whatever BTF says");
+		return;
+	}
+	check(db_count == 4 && db_rip[0] == (uint64_t)btf_3, "branch_step", "%u, first at %lx",
+	      db_count, db_rip[0]);
+	check_equal(rdmsr(MSR_DEBUGCTL), 0, "db_clears_btf");
+}
+
+/* BTF is kept or not at all. */
 static void branch_steps(void)
 {
 	check_fault(wrmsr_try(MSR_DEBUGCTL, 1ul << 40), VEC_GP, 0, "debugctl_reserved");
@@ -302,6 +327,8 @@ static void branch_steps(void)
 	value = rdmsr(MSR_DEBUGCTL);
 	print("DEBUGCTL %lx\n", value);
 	check(!(value & ~DEBUGCTL_BTF), "debugctl_keeps_btf_alone", "%lx", value);
+	if (value)
+		branch_step();
 	wrmsr(MSR_DEBUGCTL, 0);
 	check_equal(rdmsr(MSR_DEBUGCTL), 0, "debugctl_clear");
 }

@@ -347,8 +347,11 @@ static void nmi_boundary(void)
 	two_nmis(break_frame);
 	check(count_gp == 1 && !(gp_flags & RFLAGS_TF), "nmi_iret_faults", "%u flags %lx", count_gp,
 	      gp_flags);
-	check(taken[1].rip == (uint64_t)trap_stubs + 16 * VEC_GP, "nmi_behind_the_fault",
-	      "%lx, stubs at %p", taken[1].rip, trap_stubs);
+	if (cmdline_has("no-preemption"))
+		skip("nmi_behind_the_fault", "this chip's interrupts do not leave a guest with IF=0");
+	else
+		check(taken[1].rip == (uint64_t)trap_stubs + 16 * VEC_GP, "nmi_behind_the_fault",
+		      "%lx, stubs at %p", taken[1].rip, trap_stubs);
 	trap_set(VEC_GP, NULL);
 	trap_set(VEC_NMI, on_nmi);
 }

@@ -600,6 +600,26 @@ static void nmi_step_interrupted(void **state)
 	assert_true(vcpu.event.nmi_masked);
 }
 
+/* TF would stay in the TSS of the task that is left. */
+static void nmi_behind_a_task(void **state)
+{
+	(void)state;
+	event_nmi(&vcpu);
+	svm_inject(&vcpu);
+	event_nmi(&vcpu);
+	injected(0);
+	vmcb.efer = EFER_SVME;
+	vcpu.rip = 0x100;
+	vcpu.rflags = RFLAGS_ONE | RFLAGS_NT;
+	svm_nmi_iret(&vcpu, &vmcb);
+	svm_inject(&vcpu);
+	assert_false(vcpu.rflags & RFLAGS_TF);
+	assert_int_equal(arch.nmi_timer.cpu, 0);
+	vcpu.rip = 0x200;
+	svm_nmi_settle(&vcpu);
+	assert_step_is_over();
+}
+
 /* One is handled, one waits. Before any is, one may run at once. */
 static void nmis_that_are_one(void **state)
 {
@@ -872,6 +892,7 @@ int main(void)
 		cmocka_unit_test_setup(nmi_behind_iret_with_debug, setup),
 		cmocka_unit_test_setup(nmi_when_iret_faults, setup),
 		cmocka_unit_test_setup(nmi_step_interrupted, setup),
+		cmocka_unit_test_setup(nmi_behind_a_task, setup),
 		cmocka_unit_test_setup(nmis_that_are_one, setup),
 		cmocka_unit_test_setup(nmi_that_waits, setup),
 		cmocka_unit_test_setup(intercepts_of_a_new_vcpu, setup),
