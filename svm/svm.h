@@ -22,6 +22,7 @@ struct svm_vcpu {
 	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
 	struct debugregs debug;
 	uint64_t armed;			/* DR7 for svm_enter_armed(); 0: nothing to arm by hand */
+	void (*enter)(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb);	/* follows `armed` */
 	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID */
 	hpa_t host_vmcb;		/* that CPU's */
 	struct svm_step step;

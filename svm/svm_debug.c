@@ -30,19 +30,29 @@ static bool stands_in_keels_way(uint64_t dr7, unsigned n, uint64_t address)
 	       address < (uint64_t)svm_armed_to;
 }
 
+static void enter_armed(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb)
+{
+	struct vcpu *vcpu = container_of(gpr, struct vcpu, gpr[0]);
+
+	svm_enter_armed(gpr, vmcb, host_vmcb, svm_of(vcpu)->armed);
+}
+
 void svm_debug_update(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
 	uint64_t dr7 = s->vmcb->dr7 & ~DR7_GD;
 
 	s->armed = 0;
+	s->enter = svm_enter;
 	if (!errata_has(ERRATUM_SVM_BREAKPOINTS_STAY))
 		return;
 	for (unsigned i = 0; i < 4; i++)
 		if (stands_in_keels_way(dr7, i, debugregs_get(&s->debug, s->loaded, i)))
 			dr7 &= ~(3ul << 2 * i);
-	if (dr7 & DR7_ENABLED)
+	if (dr7 & DR7_ENABLED) {
 		s->armed = dr7;
+		s->enter = enter_armed;
+	}
 }
 
 /* MOV to DRn at RIP, which only ring 0 comes to. */

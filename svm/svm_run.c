@@ -68,10 +68,7 @@ bool svm_run(struct vcpu *vcpu)
 		svm_inject(vcpu);
 	registers_to_vmcb(vcpu, v);
 	vcpu_account_entry(vcpu);
-	if (likely(!s->armed))
-		svm_enter(vcpu->gpr, s->vmcb_hpa, s->host_vmcb);
-	else
-		svm_enter_armed(vcpu->gpr, s->vmcb_hpa, s->host_vmcb, s->armed);
+	s->enter(vcpu->gpr, s->vmcb_hpa, s->host_vmcb);
 	row = svm_exit_row(v->exit_code);
 	vcpu_account_exit(vcpu, row);
 	v->tlb_control = VMCB_TLB_NOTHING;

@@ -119,7 +119,7 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	svm_nmi_reset(s);
 	s->virq_in_flight = s->window = false;
 	s->debug = (struct debugregs){ 0 };
-	s->armed = 0;
+	svm_debug_update(vcpu);
 	svm_flush_tlb(vcpu);
 }
 

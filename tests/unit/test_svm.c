@@ -107,6 +107,23 @@ void mitigation_vm_load(uint64_t vm)
 
 __asm__(".globl svm_armed_from, svm_armed_to\nsvm_armed_from: .zero 4\nsvm_armed_to:");
 
+void svm_enter(uint64_t *gpr, hpa_t v, hpa_t host_vmcb)
+{
+	(void)gpr;
+	(void)v;
+	(void)host_vmcb;
+}
+
+static uint64_t entered_with;
+
+void svm_enter_armed(uint64_t *gpr, hpa_t v, hpa_t host_vmcb, uint64_t dr7)
+{
+	(void)gpr;
+	(void)v;
+	(void)host_vmcb;
+	entered_with = dr7;
+}
+
 static struct {
 	unsigned n, length;
 	bool write;
@@ -772,6 +789,8 @@ static void breakpoints_that_stay(void **state)
 	write_dr(7, 0xf00001 | DR7_GD | BIT(12));
 	assert_int_equal(vmcb.dr7, 0xf00401 | DR7_GD);
 	assert_int_equal(s->armed, 0xf00401);
+	s->enter(vcpu.gpr, HPA(0), HPA(0));
+	assert_int_equal(entered_with, 0xf00401);
 	assert_int_equal(vcpu.rip, 6);
 	write_dr(0, way);
 	assert_int_equal(s->armed, 0);
@@ -782,6 +801,7 @@ static void breakpoints_that_stay(void **state)
 	write_dr(7, 0xd);
 	assert_int_equal(s->armed, 0x40c);
 	write_dr(5, 0);
+	assert_ptr_equal(s->enter, svm_enter);
 	assert_int_equal(vmcb.dr7, DR7_RESET);
 	assert_int_equal(s->armed, 0);
 	vcpu.rip = 0;
