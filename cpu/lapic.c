@@ -47,7 +47,8 @@
 #define LVT_TSC_DEADLINE	0x40000
 #define ICR_PENDING		BIT(12)
 #define DIVIDE_BY_1		0xb
-#define CALIBRATION_NS		1000000
+#define CALIBRATION_NS		10000000
+#define CALIBRATION_TRIES	8
 #define SEND_PATIENCE_NS	1000000
 
 static volatile uint32_t *registers;	/* NULL in x2APIC mode, and before lapic_init() */
@@ -216,31 +217,51 @@ void lapic_send(uint32_t apic_id, uint32_t icr_low)
 
 /* ---- timer ---- */
 
+struct moment {
+	uint64_t tsc;		/* in the middle of the reading */
+	uint32_t count;
+};
+
+/* Reading the counter takes long on some machines: of several readings the quickest counts. */
+static struct moment take_moment(void)
+{
+	struct moment best = { 0 };
+	uint64_t least = ~0ul;
+
+	for (unsigned i = 0; i < CALIBRATION_TRIES; i++) {
+		uint64_t before = tsc_read();
+		uint32_t count = read(LAPIC_TIMER_CURRENT);
+		uint64_t width = tsc_read() - before;
+
+		if (width < least) {
+			least = width;
+			best = (struct moment){ before + width / 2, count };
+		}
+	}
+	return best;
+}
+
 /* The boot CPU's counter against the TSC, which is calibrated by now; all CPUs share the clock. */
 void lapic_timer_calibrate(void)
 {
-	uint64_t start, now, window = tsc_from_ns(CALIBRATION_NS);
-	uint32_t first, last;
+	uint64_t window = tsc_from_ns(CALIBRATION_NS), ticks;
+	struct moment first, last;
 
 	if (deadline_mode)
 		return;
 	write(LAPIC_LVT_TIMER, IRQ_TIMER | LVT_MASKED);
 	write(LAPIC_TIMER_INITIAL, 0xffffffff);
-	start = tsc_read();
-	first = read(LAPIC_TIMER_CURRENT);
-	do {
+	first = take_moment();
+	while (tsc_read() - first.tsc < window)
 		cpu_pause();
-		now = tsc_read();
-	} while (now - start < window);
-	last = read(LAPIC_TIMER_CURRENT);
-	now = tsc_read();
+	last = take_moment();
 	lapic_timer_stop();
 	set_timer_mode();
-	if (first == last)
+	ticks = first.count - last.count;
+	if (!ticks)
 		panic("lapic: the timer does not count");
-	ticks_mult = ((uint64_t)(first - last) << 32) / (now - start);
-	log_info("lapic: timer at %lu kHz",
-		 (uint64_t)(first - last) * (tsc_hz / 1000) / (now - start));
+	ticks_mult = (ticks << 32) / (last.tsc - first.tsc);
+	log_info("lapic: timer at %lu kHz", ticks * (tsc_hz / 1000) / (last.tsc - first.tsc));
 }
 
 void lapic_timer_set(uint64_t tsc_deadline)
@@ -253,8 +274,8 @@ void lapic_timer_set(uint64_t tsc_deadline)
 	}
 	now = tsc_read();
 	if ((int64_t)(tsc_deadline - now) > 0)
-		ticks = (uint64_t)(((unsigned __int128)(tsc_deadline - now) * ticks_mult) >> 32);
-	write(LAPIC_TIMER_INITIAL, (uint32_t)MIN(MAX(ticks, 1ul), 0xfffffffful));
+		ticks += (uint64_t)(((unsigned __int128)(tsc_deadline - now) * ticks_mult) >> 32);
+	write(LAPIC_TIMER_INITIAL, (uint32_t)MIN(ticks, 0xfffffffful));
 }
 
 void lapic_timer_stop(void)

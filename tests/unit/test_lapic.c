@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: cpu/lapic.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
 /*
- * cpu/lapic.c on registers in memory: what it leaves alone, what it does not wait for.
+ * cpu/lapic.c on registers in memory: what it leaves alone, what it does not wait for; and how well
+ * it measures its timer.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -164,6 +165,58 @@ static void which_timer(void **state)
 	misfires = false;
 }
 
+/* ---- a counter that goes at a third of the TSC's rate, and takes 6,000 ticks to be read ---- */
+
+#define X2APIC(reg)	(MSR_X2APIC_BASE + (reg) / 16)
+#define READ_COST	6000u
+
+static uint64_t counter_since;
+static uint32_t counter_initial;
+
+static int counter_read(uint32_t msr, uint64_t *v)
+{
+	static unsigned reads;
+
+	if (msr == MSR_APIC_BASE)
+		return rdmsr(msr, v);
+	host_tsc += READ_COST / 2;
+	*v = msr == X2APIC(0x390) ? counter_initial - (host_tsc - counter_since) / 3 : 0;
+	host_tsc += READ_COST / 2;
+	/* Now and then it takes far longer. */
+	if (++reads % 3)
+		host_tsc += 100000;
+	return 0;
+}
+
+static int counter_write(uint32_t msr, uint64_t v)
+{
+	if (msr == X2APIC(0x380)) {
+		counter_initial = (uint32_t)v;
+		counter_since = host_tsc;
+	}
+	return 0;
+}
+
+/* A timer fires when it shall: not a tick early, and no more than a ten-thousandth late. */
+static void calibrates(void **state)
+{
+	(void)state;
+	features.bits[FEATURE_X2APIC / 64] |= BIT(FEATURE_X2APIC % 64);
+	host_rdmsr = counter_read;
+	host_wrmsr = counter_write;
+	lapic_init(true);
+	lapic_timer_calibrate();
+	for (uint64_t ticks = 300; ticks <= 300000000; ticks *= 10) {
+		lapic_timer_set(host_tsc + ticks);
+		assert_in_range(3ul * counter_initial, ticks, ticks + 6 + ticks / 10000);
+	}
+	lapic_timer_set(host_tsc - 1);
+	assert_int_equal(counter_initial, 1);
+	lapic_timer_set(~0ul >> 1);
+	assert_int_equal(counter_initial, 0xffffffff);
+	host_wrmsr = NULL;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -171,6 +224,7 @@ int main(void)
 		cmocka_unit_test_setup(which_mode, setup),
 		cmocka_unit_test_setup(entries_of_firmware, setup),
 		cmocka_unit_test_setup(which_timer, setup),
+		cmocka_unit_test_setup(calibrates, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
