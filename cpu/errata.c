@@ -206,7 +206,7 @@ static struct row rows[ERRATUM_COUNT] = {
 		"a guest writes the real XCR0: what it must not have is taken back when it leaves",
 		is_tcg },
 	[ERRATUM_INTERRUPT_MAY_GET_LOST] = { "interrupt_may_get_lost",
-		"a physical interrupt can vanish between parallel cores: waits are bounded",
+		"a physical interrupt can vanish until the next: timers are set again and polled",
 		is_tcg },
 	[ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY] = { "vmx_preempt_by_timer_only",
 		"interrupts do not leave a guest with IF=0: the preemption timer is always armed",

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * HPET: three registers are used, capabilities (period), configuration (enable) and the main
- * counter. A counter of 64 bits is read as one; where the chip has 32, the upper half is masked.
+ * HPET: capabilities (period), configuration (enable) and the main counter, and for a tick one
+ * comparator. A counter of 64 bits is read as one; where the chip has 32, the upper half is masked.
  * Set up by the boot CPU, read by any.
  * Source: IA-PC HPET Specification 1.0a, "Register Definitions".
  */
 #include "drivers/hpet.h"
 
 #include "cpu/cpu.h"
+#include "cpu/lapic.h"
+#include "drivers/ioapic.h"
 #include "include/bits.h"
 #include "include/errno.h"
 #include "mm/kmap.h"
@@ -19,6 +21,18 @@
 #define HPET_REVISION		BITS(7, 0)	/* never 0 */
 #define HPET_COUNTER_64		BIT(13)
 #define HPET_ENABLE		BIT(0)
+#define HPET_LEGACY		BIT(1)		/* comparators 0 and 1 replace PIT and RTC */
+#define HPET_TIMER(n)		(0x100 + 0x20 * (n))
+#define HPET_TIMER_VALUE	0x08
+#define TIMER_LAST		23u		/* of those in the mapped 1 KiB */
+
+#define TIMER_ENABLE		BIT(2)
+#define TIMER_PERIODIC		BIT(3)
+#define TIMER_CAN_PERIODIC	BIT(4)
+#define TIMER_SET_VALUE		BIT(6)
+#define TIMER_32		BIT(8)
+#define TIMER_ROUTE(gsi)	((gsi) << 9)
+#define GSI_PIT			2		/* its wire pulses all the time */
 #define HPET_PERIOD_MAX		100000000u	/* femtoseconds: at least 10 MHz */
 #define HPET_STILL_READS	10000		/* more than 100 ns each */
 #define FEMTO			1000000000000000ul
@@ -88,4 +102,69 @@ uint64_t hpet_read(void)
 uint64_t hpet_mask(void)
 {
 	return mask;
+}
+
+/* ---- a tick ---- */
+
+/* Comparators are written by halves, which every chip takes. */
+static void timer_write(unsigned reg, uint64_t v)
+{
+	*(volatile uint32_t *)(registers + reg) = (uint32_t)v;
+}
+
+/* A periodic comparator, or -1. */
+static int find_periodic(void)
+{
+	unsigned last = FIELD(*at(HPET_CAPABILITIES), 12, 8);
+
+	for (unsigned i = 0; i <= MIN(last, TIMER_LAST); i++)
+		if (*at(HPET_TIMER(i)) & TIMER_CAN_PERIODIC)
+			return (int)i;
+	return -1;
+}
+
+/* Of the wires that the comparator can raise, the first that an I/O APIC has; -1: none. */
+static int route(unsigned timer, unsigned vector)
+{
+	uint64_t wires = *at(HPET_TIMER(timer)) >> 32 & ~BIT(GSI_PIT);
+
+	for (; wires; wires &= wires - 1) {
+		unsigned gsi = bit_lowest(wires);
+
+		if (!ioapic_route(gsi, vector, lapic_id(), false, false))
+			return (int)gsi;
+	}
+	return -1;
+}
+
+/* The first value sets the comparator, the second its period. */
+static void start_periodic(unsigned timer, unsigned gsi, uint64_t ticks)
+{
+	unsigned reg = HPET_TIMER(timer);
+
+	*at(HPET_CONFIGURATION) &= ~HPET_LEGACY;
+	timer_write(reg, TIMER_ENABLE | TIMER_PERIODIC | TIMER_SET_VALUE | TIMER_32 |
+		    TIMER_ROUTE(gsi));
+	timer_write(reg + HPET_TIMER_VALUE, *at(HPET_COUNTER) + ticks);
+	timer_write(reg + HPET_TIMER_VALUE, ticks);
+}
+
+int hpet_tick_start(uint64_t period_ns, irq_handler *fn)
+{
+	int timer = registers ? find_periodic() : -1, vector, gsi;
+
+	if (timer < 0)
+		return -ENODEV;
+	vector = irq_alloc("hpet", fn, NULL);
+	if (vector < 0)
+		return vector;
+	gsi = route((unsigned)timer, (unsigned)vector);
+	if (gsi < 0) {
+		irq_free((unsigned)vector);
+		return -ENODEV;
+	}
+	start_periodic((unsigned)timer, (unsigned)gsi,
+		       MIN(period_ns / 1000 * (hz / 1000) / 1000, 0x7ffffffful));
+	ioapic_mask((uint32_t)gsi, false);
+	return 0;
 }

@@ -5,12 +5,16 @@
  * Locking: irq_lock (LOCK_LEAF) orders claims among each other. Dispatch reads without it: a row's
  * `fn` is written last when it is claimed and first when it is freed, and who frees a vector has
  * silenced its source.
+ *
+ * For tests irq_drop() makes a chip of this one that loses interrupts, as QEMU's TCG does now and
+ * then: what is lost waits until the next interrupt on that CPU is not.
  */
 #include "kernel/irq.h"
 
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/spinlock.h"
+#include "include/bits.h"
 #include "include/errno.h"
 #include "kernel/log.h"
 #include "lib/string.h"
@@ -27,6 +31,10 @@ struct row {
 static struct spinlock irq_lock = SPINLOCK_INIT("irq", LOCK_LEAF);
 static struct row rows[VECTORS];
 static PERCPU uint64_t counts[VECTORS - IRQ_FIRST];
+
+static unsigned drop_one_of;			/* one of so many gets lost; 0: none */
+static PERCPU uint64_t lost[VECTORS / 64];	/* vectors that were, and wait */
+static PERCPU uint32_t chance;
 
 static void fill(struct row *r, const char *name, irq_handler *fn, void *arg)
 {
@@ -79,7 +87,7 @@ void irq_free(unsigned vector)
 	spin_unlock_irq(&irq_lock, flags);
 }
 
-void irq_dispatch(unsigned vector)
+static void handle(unsigned vector)
 {
 	const struct row *r = &rows[vector];
 	irq_handler *fn = __atomic_load_n(&r->fn, __ATOMIC_ACQUIRE);
@@ -94,6 +102,34 @@ void irq_dispatch(unsigned vector)
 		log_warn("irq: vector %#x without a handler on CPU %u", vector, cpu_index());
 	if (SPIN_CHECKED)
 		spin_leave_interrupt();
+}
+
+void irq_drop(unsigned one_of)
+{
+	drop_one_of = one_of;
+}
+
+/* Does this one get lost? Else what was lost before comes with it. */
+static bool loses(unsigned vector)
+{
+	uint64_t *waits = this_cpu(lost);
+
+	this_cpu(chance) = this_cpu(chance) * 1103515245 + 12345;
+	if ((this_cpu(chance) >> 16) % drop_one_of == 0 && vector != IRQ_SPURIOUS) {
+		waits[vector / 64] |= BIT(vector % 64);
+		return true;
+	}
+	for (unsigned i = 0; i < VECTORS / 64; i++) {
+		for (; waits[i]; waits[i] &= waits[i] - 1)
+			handle(i * 64 + bit_lowest(waits[i]));
+	}
+	return false;
+}
+
+void irq_dispatch(unsigned vector)
+{
+	if (likely(!drop_one_of) || !loses(vector))
+		handle(vector);
 	if (likely(vector != IRQ_SPURIOUS))
 		lapic_eoi();
 }

@@ -28,5 +28,7 @@ int irq_claim(unsigned vector, const char *name, irq_handler *fn, void *arg) mus
 void irq_free(unsigned vector);
 /* From the trap stub; EOI included. */
 void irq_dispatch(unsigned vector);
+/* From now on one interrupt of so many gets lost, at random, until the next comes; 0: none does. */
+void irq_drop(unsigned one_of);
 uint64_t irq_count(unsigned vector);	/* over all CPUs */
 const char *irq_name(unsigned vector);

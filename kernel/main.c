@@ -53,6 +53,7 @@
 #include "vmx/vmx_ops.h"
 
 #define MEMORY_MIN	(32 * MIB)
+#define WATCH_NS	250000000ul
 
 static void say_what_booted(void)
 {
@@ -80,6 +81,26 @@ static void take_errata_options(void)
 	if (boot_option("itlb_multihit", value, sizeof(value)) &&
 	    (!strcmp(value, "on") || !strcmp(value, "off")))
 		errata_force(ERRATUM_ITLB_MULTIHIT, value[1] == 'n');
+}
+
+/* drop_irqs=N: one interrupt of N gets lost, for tests of what holds against that. */
+static void take_drop_irqs(void)
+{
+	uint64_t one_of = boot_option_number("drop_irqs", 0);
+
+	if (one_of < 2 || one_of > 1000000)
+		return;
+	errata_set(ERRATUM_INTERRUPT_MAY_GET_LOST);
+	irq_drop((unsigned)one_of);
+	log_warn("irq: one interrupt of %lu is made to get lost", one_of);
+}
+
+/* The tick needs no answer: one that gets lost is followed by the next. */
+static void watch_timers(void)
+{
+	timer_watch();
+	if (hpet_tick_start(WATCH_NS, timer_watch_tick))
+		log_warn("timer: no HPET interrupt to find what gets lost");
 }
 
 static void check_memory(void)
@@ -233,8 +254,9 @@ static noreturn void main_late(void)
 	say_errata();
 	start_cpus();
 	work_start();
+	take_drop_irqs();
 	if (errata_has(ERRATUM_INTERRUPT_MAY_GET_LOST))
-		timer_watch();
+		watch_timers();
 	provoke();
 	start_management();
 	for (;;) {

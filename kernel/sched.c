@@ -497,12 +497,12 @@ static void idle_here(struct queue *q, struct thread *t)
 	WRITE_ONCE(q->idling, true);
 	__atomic_exchange_n(&t->state, THREAD_IDLING, __ATOMIC_SEQ_CST);
 	for (;;) {
-		timer_poll();
 		WRITE_ONCE(q->claimable, true);
 		(void)__atomic_exchange_n(&this_cpu(sched_wanted_flag), false, __ATOMIC_SEQ_CST);
 		if (READ_ONCE(t->woken) || READ_ONCE(q->waiting) || steal(q))
 			break;
 		if (clean || !may_scrub()) {
+			timer_before_halt();
 			cpu_halt();
 			clean = false;
 			continue;

@@ -7,9 +7,11 @@
  * leaves it alone, and the interrupt that then finds nothing due programs the next. That is one
  * spare interrupt now and then against a write of the timer at each cancel.
  *
- * An interrupt can get lost (QEMU's multi-threaded TCG drops those that meet a VMRUN): whoever
- * idles asks timer_poll(), and with timer_watch() every CPU sends its neighbour the timer's
- * interrupt four times a second.
+ * An interrupt can get lost (QEMU's TCG drops those that meet a VMRUN): its vector waits in the
+ * LAPIC, and the CPU learns of it with the next interrupt of any kind, which may never come if the
+ * one that is lost was the timer's. With timer_watch() a CPU programs its LAPIC anew before each
+ * halt, whatever it should be programmed for, and a second source ticks a few times a second: its
+ * interrupt finds what is late, in a guest too, and makes the other CPUs look.
  *
  * Locking. queue->lock (LOCK_TIMER, irq-safe) guards one CPU's queue and the fields of the timers
  * in it. timer->cpu names the queue and changes under that queue's lock only (from none, by compare
@@ -29,8 +31,6 @@
 #include "kernel/trace.h"
 
 #define NEVER		(~0ul)
-#define WATCH_NS	250000000ul
-#define LATE_NS		20000000ul
 #define LONGEST_NS	3600000000000ul
 
 struct timer_queue {
@@ -39,12 +39,13 @@ struct timer_queue {
 	uint64_t programmed_ns;		/* when the LAPIC will fire; NEVER: it will not */
 	struct timer *running;		/* its callback runs now */
 	bool in_interrupt;		/* which programs the LAPIC at its end */
-	struct timer watch;
 };
 
 static PERCPU struct timer_queue queue = {
 	.lock = SPINLOCK_INIT("timer", LOCK_TIMER), .programmed_ns = NEVER,
 };
+
+static bool lossy;			/* interrupts are known to get lost here */
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t))
 {
@@ -212,12 +213,16 @@ static void timer_interrupt(void *arg)
 	spin_unlock(&q->lock);
 }
 
-void timer_poll(void)
+/* What is late already fires at once. No lock: this CPU alone programs its LAPIC. */
+void timer_before_halt(void)
 {
-	uint64_t due = timer_next_ns(), now = clock_ns();
+	uint64_t due;
 
-	if (unlikely(due < now && now - due > LATE_NS))
-		timer_interrupt(NULL);
+	if (likely(!lossy))
+		return;
+	due = timer_next_ns();
+	if (due != NEVER)
+		program(&this_cpu(queue), due);
 }
 
 void timer_cpu_init(void)
@@ -226,29 +231,18 @@ void timer_cpu_init(void)
 		panic("timer: its vector is taken");
 }
 
-/*
- * Whether its tick got lost or somebody's kick, which leaves no trace here: one more interrupt
- * makes the neighbour's chip offer all that it still has, and its handler finds what is late.
- */
-static void watch(struct timer *t)
-{
-	ipi_send((cpu_index() + 1) % cpu_count, IRQ_TIMER);
-	timer_set(t, clock_ns() + WATCH_NS);
-}
-
-static void watch_start(void *arg)
-{
-	struct timer *t = &this_cpu(queue).watch;
-
-	(void)arg;
-	timer_init(t, watch);
-	timer_set(t, clock_ns() + WATCH_NS);
-}
-
 void timer_watch(void)
 {
-	if (cpu_count < 2)
-		return;
-	ipi_call_others(watch_start, NULL);
-	watch_start(NULL);
+	lossy = true;
+}
+
+/*
+ * Whether its timer's interrupt got lost or somebody's kick, which leaves no trace here: one more
+ * interrupt makes a CPU take all that waits in its LAPIC, and its handler finds what is late.
+ */
+void timer_watch_tick(void *arg)
+{
+	(void)arg;
+	ipi_send_others(IRQ_TIMER);
+	timer_interrupt(NULL);
 }

@@ -35,14 +35,16 @@ bool timer_armed(const struct timer *t);
 /* When this CPU's first timer is due, THREAD_FOREVER (~0) if there is none; interrupts off. */
 uint64_t timer_next_ns(void);
 /*
- * Runs what is due and is late: a chip that loses an interrupt must not hang the CPU that looks
- * here. Interrupts off.
+ * Where interrupts get lost: the LAPIC is programmed once more, so that a halt ends in time. No
+ * guest runs until then, which is when they get lost. Interrupts off.
  */
-void timer_poll(void);
+void timer_before_halt(void);
 
 void timer_cpu_init(void);	/* each CPU, once its LAPIC is on */
 /*
- * Where interrupts are known to get lost, each CPU watches over its neighbour. Once, when
- * all CPUs are up.
+ * Interrupts are known to get lost here: timer_before_halt() does its work from now on, and
+ * timer_watch_tick() wants to be called, as a handler on one CPU, some times a second by a source
+ * that needs no answer.
  */
 void timer_watch(void);
+void timer_watch_tick(void *arg);

@@ -300,6 +300,13 @@ void ipi_send(unsigned cpu, unsigned vector)
 	sim[cpu].pending[vector] = 1;
 }
 
+void ipi_send_others(unsigned vector)
+{
+	for (unsigned i = 0; i < cpu_count; i++)
+		if (i != cpu_index())
+			ipi_send(i, vector);
+}
+
 void ipi_call_others(void (*fn)(void *arg), void *arg)
 {
 	unsigned self = cpu_index();

@@ -2,7 +2,7 @@
 /* links: drivers/hpet.c */
 /*
  * drivers/hpet.c over 1 KiB of memory: what is no HPET is refused and left as it was, physical
- * page 0 is not even mapped, and one that counts is used.
+ * page 0 is not even mapped, one that counts is used; its tick.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -12,12 +12,20 @@
 #include <cmocka.h>
 
 #include "cpu/cpu.h"
+#include "cpu/lapic.h"
+#include "drivers/ioapic.h"
 #include "drivers/hpet.h"
 #include "include/errno.h"
 #include "mm/kmap.h"
 
 static uint64_t chip[128];
-static unsigned mapped, unmapped;
+static unsigned mapped, unmapped, freed;
+
+static void none_called(void *arg)
+{
+	(void)arg;
+	fail();
+}
 
 void *kmap_io(hpa_t a, uint64_t size, enum paging_cache c)
 {
@@ -35,6 +43,44 @@ void kmap_io_unmap(void *va, uint64_t size)
 	unmapped++;
 }
 
+static int alloc_error;
+static unsigned routed;			/* wires that an I/O APIC has been asked for */
+static uint32_t pins, unmasked;		/* wires that it has, and lets through */
+
+int irq_alloc(const char *name, irq_handler *fn, void *arg)
+{
+	assert_string_equal(name, "hpet");
+	assert_ptr_equal(fn, none_called);
+	assert_null(arg);
+	return alloc_error ?: 0x33;
+}
+
+void irq_free(unsigned vector)
+{
+	assert_int_equal(vector, 0x33);
+	freed++;
+}
+
+uint32_t lapic_id(void)
+{
+	return 7;
+}
+
+int ioapic_route(uint32_t gsi, unsigned vector, uint32_t apic_id, bool low, bool level)
+{
+	assert_int_equal(vector, 0x33);
+	assert_int_equal(apic_id, 7);
+	assert_false(low || level);
+	routed |= 1u << gsi;
+	return pins & 1u << gsi ? 0 : -ENODEV;
+}
+
+void ioapic_mask(uint32_t gsi, bool masked)
+{
+	assert_false(masked);
+	unmasked |= 1u << gsi;
+}
+
 static void count(void)
 {
 	if (chip[2] & 1)
@@ -45,7 +91,9 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(chip, 0, sizeof(chip));
-	mapped = unmapped = 0;
+	mapped = unmapped = freed = 0;
+	routed = pins = unmasked = 0;
+	alloc_error = 0;
 	host_pause = count;
 	return 0;
 }
@@ -94,12 +142,38 @@ static void counts(void **state)
 	assert_true(hpet_read() < 0x100000000);
 }
 
+/* Comparator 2 of 0 to 2 is periodic; the PIT's wire is not taken, nor one that is not there. */
+static void ticks(void **state)
+{
+	(void)state;
+	chip[0] = 69841279ul << 32 | 0x2201;
+	chip[2] = 2;
+	assert_int_equal(hpet_init(HPA(0xfed00000)), 0);
+	assert_int_equal(hpet_tick_start(250000000, none_called), -ENODEV);
+	chip[0x140 / 8] = 0x00800904ul << 32 | 0x10;
+	assert_int_equal(hpet_tick_start(250000000, none_called), -ENODEV);
+	assert_int_equal(freed, 1);
+	assert_int_equal(routed, 0x00800900);
+	pins = 1 << 11 | 1 << 23;
+	alloc_error = -ENOSPC;
+	assert_int_equal(hpet_tick_start(250000000, none_called), -ENOSPC);
+	alloc_error = 0;
+	assert_int_equal(unmasked, 0);
+	assert_int_equal(hpet_tick_start(250000000, none_called), 0);
+	assert_int_equal(unmasked, 1 << 11);
+	assert_int_equal(chip[2], 1);
+	/* Enabled, periodic, its value to be set, 32 bits, by an edge on wire 11. */
+	assert_int_equal((uint32_t)chip[0x140 / 8], 0x4 | 0x8 | 0x40 | 0x100 | 11 << 9);
+	assert_int_equal((uint32_t)chip[0x148 / 8], 14318 * 250);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(none, setup),
 		cmocka_unit_test_setup(no_hpet, setup),
 		cmocka_unit_test_setup(counts, setup),
+		cmocka_unit_test_setup(ticks, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -13,16 +13,19 @@
 #include <stdlib.h>
 #include <cmocka.h>
 
+#include "cpu/ipi.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "include/bits.h"
+#include "kernel/irq.h"
 #include "kernel/sched.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 #include "tests/host/sim.h"
 
 #define MS	1000000ul
+#define TICK	0x40		/* a vector of the second source's */
 
 /* ---- lib/tree ---- */
 
@@ -280,35 +283,82 @@ static void farthest_main(void)
 	assert_true(timer_cancel(&far));
 }
 
-/* The chip forgets the programmed time; whoever looks at the queue finds what is late. */
+/*
+ * The chip forgets the programmed time of two timers: the one that is not due yet and the one that
+ * is late. Who halts is woken for both.
+ */
 static void lost_main(void)
 {
 	struct timer t;
 
-	fired = 0;
-	timer_init(&t, count_fired);
-	timer_set(&t, clock_ns() + MS);
-	lapic_timer_set(~0ul);
-	sim_burn(10 * MS);
-	assert_int_equal(fired, 0);
-	sim_burn(40 * MS);
-	/* Nobody idles here, so look as the idle loop does. */
-	timer_poll();
-	assert_int_equal(fired, 1);
-}
-
-/* The neighbour sees it. */
-static void watched_main(void)
-{
-	struct timer t;
-
+	sim_deadline = 100 * MS;
 	fired = 0;
 	timer_watch();
 	timer_init(&t, count_fired);
 	timer_set(&t, clock_ns() + MS);
 	lapic_timer_set(~0ul);
-	sim_burn(600 * MS);
+	thread_sleep_ns(2 * MS);
 	assert_int_equal(fired, 1);
+	timer_set(&t, clock_ns() + MS);
+	lapic_timer_set(~0ul);
+	sim_burn(10 * MS);
+	assert_int_equal(fired, 1);
+	thread_sleep_ns(MS);
+	assert_int_equal(fired, 2);
+}
+
+/* Nobody halts: the second source's tick on one CPU finds it on all. */
+static void forgetful(void *arg)
+{
+	struct timer *t = arg;
+
+	timer_init(t, count_fired);
+	timer_set(t, clock_ns() + MS);
+	lapic_timer_set(~0ul);
+	sim_spin(30 * MS);
+}
+
+static void ticked_main(void)
+{
+	struct timer timers[SIM_CPUS];
+	struct thread *t[SIM_CPUS];
+
+	fired = 0;
+	assert_int_equal(irq_claim(TICK, "tick", timer_watch_tick, NULL), 0);
+	for (unsigned i = 1; i < cpu_count; i++) {
+		struct thread_attr attr = {
+			.name = "forgetful", .entry = forgetful, .arg = &timers[i], .cpu = (int)i,
+		};
+
+		t[i] = thread_create(&attr);
+		thread_start(t[i]);
+	}
+	timer_init(&timers[0], count_fired);
+	timer_set(&timers[0], clock_ns() + MS);
+	lapic_timer_set(~0ul);
+	sim_spin(10 * MS);
+	assert_int_equal(fired, 0);
+	ipi_send(0, TICK);
+	sim_spin(MS);
+	assert_int_equal(fired, cpu_count);
+	irq_free(TICK);
+	for (unsigned i = 1; i < cpu_count; i++)
+		thread_join(t[i]);
+}
+
+/* Every second interrupt gets lost, and whoever sleeps is woken in time. */
+static void dropped_main(void)
+{
+	sim_deadline = 1000 * MS;
+	timer_watch();
+	irq_drop(2);
+	for (unsigned i = 0; i < 100; i++) {
+		uint64_t until = clock_ns() + sim_random(MS);
+
+		thread_sleep_ns(until - clock_ns());
+		assert_in_range(clock_ns(), until, until + 10000);
+	}
+	irq_drop(0);
 }
 
 #define SIM_TEST(name, cpus) static void name(void **state)	\
@@ -325,7 +375,8 @@ SIM_TEST(farthest, 1)
 SIM_TEST(races, 1 + i % SIM_CPUS)
 SIM_TEST(contest, 2)
 SIM_TEST(lost, 1)
-SIM_TEST(watched, 2)
+SIM_TEST(ticked, 1 + i % SIM_CPUS)
+SIM_TEST(dropped, 1)
 
 int main(void)
 {
@@ -338,7 +389,8 @@ int main(void)
 		cmocka_unit_test(races),
 		cmocka_unit_test(contest),
 		cmocka_unit_test(lost),
-		cmocka_unit_test(watched),
+		cmocka_unit_test(ticked),
+		cmocka_unit_test(dropped),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
