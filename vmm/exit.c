@@ -125,8 +125,7 @@ void exit_io_watched(struct vcpu *vcpu, uint16_t port, unsigned size)
 
 static bool in_vlapic(const struct vcpu *vcpu, gpa_t a)
 {
-	return (a.v & PAGE_MASK) == VLAPIC_BASE &&
-	       (vcpu->apic_base & (APIC_BASE_ENABLE | APIC_BASE_X2APIC)) == APIC_BASE_ENABLE;
+	return (a.v & PAGE_MASK) == vcpu->apic_window;
 }
 
 uint64_t exit_mmio_read(struct vcpu *vcpu, gpa_t a, unsigned size)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The life of a vCPU: its thread, the loop, requests and kicks, parking, reset, its saved form. The
+ * The life of a vCPU: its thread, the loop, requests and kicks, parking, its saved form. The
  * loop gives way only between exits. A request is served on the vCPU's own thread; who made it does
  * not wait, but for vm_quiesce().
  */
@@ -23,6 +23,9 @@
 #include "vmm/pvclock.h"
 #include "vmm/vm.h"
 
+/* A SIPI with its vector. */
+#define REQ_STARTUP ((uint32_t)VCPU_REQ_SIPI | 0xffu << VCPU_REQ_VECTOR_SHIFT)
+
 /* ---- kicks ---- */
 
 void vcpu_kick(struct vcpu *vcpu)
@@ -37,6 +40,29 @@ void vcpu_kick(struct vcpu *vcpu)
 void vcpu_request(struct vcpu *vcpu, uint32_t request)
 {
 	__atomic_or_fetch(&vcpu->requests, request, __ATOMIC_SEQ_CST);
+	vcpu_kick(vcpu);
+}
+
+void vcpu_request_init(struct vcpu *vcpu)
+{
+	uint32_t old = READ_ONCE(vcpu->requests);
+
+	while (!__atomic_compare_exchange_n(&vcpu->requests, &old, (old & ~REQ_STARTUP) |
+					    VCPU_REQ_INIT, false, __ATOMIC_SEQ_CST,
+					    __ATOMIC_RELAXED))
+		;
+	vcpu_kick(vcpu);
+}
+
+void vcpu_request_startup(struct vcpu *vcpu, uint8_t vector)
+{
+	uint32_t old = READ_ONCE(vcpu->requests), mine = VCPU_REQ_SIPI;
+
+	mine |= (uint32_t)vector << VCPU_REQ_VECTOR_SHIFT;
+	while (!(old & VCPU_REQ_SIPI) &&
+	       !__atomic_compare_exchange_n(&vcpu->requests, &old, old | mine, false,
+					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
+		;
 	vcpu_kick(vcpu);
 }
 
@@ -64,8 +90,7 @@ static void account_resume(struct vcpu *vcpu)
 	vcpu->exit_tsc = tsc_read();
 }
 
-/* State that lives only in this CPU goes back to memory, so that others may read and change it. */
-static void put_state(struct vcpu *vcpu)
+void vcpu_put_state(struct vcpu *vcpu)
 {
 	uint64_t flags = cpu_irq_save();
 
@@ -73,64 +98,16 @@ static void put_state(struct vcpu *vcpu)
 	cpu_irq_restore(flags);
 }
 
-static void reset(struct vcpu *vcpu);
-
 /* Waits while the VM does not run; false: it ends. */
 static bool park(struct vcpu *vcpu)
 {
 	bool alive;
 
-	put_state(vcpu);
+	vcpu_put_state(vcpu);
 	account_pause(vcpu);
 	alive = vm_park(vcpu->vm, vcpu);
 	account_resume(vcpu);
 	return alive;
-}
-
-/*
- * INIT leaves time, memory types, extended state, the local APIC's mode and the interface to Keel
- * alone. Source: Intel SDM 3, "Processor State Following Power-up, Reset, or INIT"; "x2APIC State
- * Transitions".
- */
-static void init_reset(struct vcpu *vcpu)
-{
-	static const enum reg kept[] = { REG_PAT, REG_XCR0, REG_TSC_AUX };
-	uint64_t value[ARRAY_COUNT(kept)];
-
-	put_state(vcpu);
-	for (unsigned i = 0; i < ARRAY_COUNT(kept); i++)
-		value[i] = vmm_ops->reg_get(vcpu, kept[i]);
-	reset(vcpu);
-	for (unsigned i = 0; i < ARRAY_COUNT(kept); i++)
-		vmm_ops->reg_set(vcpu, kept[i], value[i]);
-}
-
-static void init_ipi(struct vcpu *vcpu)
-{
-	if (vcpu->id == 0) {
-		/*
-		 * The boot processor would go through its reset vector, where this machine
-		 * has no firmware.
-		 */
-		vm_stop_self(vcpu->vm, VM_STOP_RESET, 0);
-		return;
-	}
-	init_reset(vcpu);
-	vcpu->activity = VCPU_WAIT_SIPI;
-}
-
-static void startup_ipi(struct vcpu *vcpu)
-{
-	struct segment cs = {
-		.base = (uint64_t)vcpu->sipi_vector << 12, .limit = 0xffff,
-		.attr = SEG_P | SEG_S | 0xb, .selector = (uint16_t)(vcpu->sipi_vector << 8),
-	};
-
-	if (vcpu->activity != VCPU_WAIT_SIPI)
-		return;
-	vmm_ops->segment_set(vcpu, SEG_CS, &cs);
-	vcpu->rip = 0;
-	vcpu->activity = VCPU_RUNNABLE;
 }
 
 static bool serve(struct vcpu *vcpu)
@@ -142,9 +119,9 @@ static bool serve(struct vcpu *vcpu)
 		vmm_ops->flush_tlb(vcpu);
 	}
 	if (req & VCPU_REQ_INIT)
-		init_ipi(vcpu);
+		vcpu_reset_init(vcpu);
 	if (req & VCPU_REQ_SIPI)
-		startup_ipi(vcpu);
+		vcpu_reset_startup(vcpu, (uint8_t)(req >> VCPU_REQ_VECTOR_SHIFT));
 	/* What changes the vCPU's state comes before: while it is parked the state may be saved. */
 	if (req & VCPU_REQ_STOP && !park(vcpu))
 		return false;
@@ -190,7 +167,7 @@ static void vcpu_main(void *arg)
 		if (sched_wanted())
 			give_way(vcpu);
 	}
-	put_state(vcpu);
+	vcpu_put_state(vcpu);
 }
 
 static void leave_cpu(void *arg)
@@ -240,50 +217,6 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vmm_ops->vcpu_fini(vcpu);
 	emulate_vcpu_fini(vcpu);
 	heap_free(vcpu);
-}
-
-static void reset_segments(struct vcpu *vcpu)
-{
-	static const struct segment data = { .limit = 0xffff, .attr = SEG_P | SEG_S | 3 };
-	static const struct segment code = {
-		.base = 0xffff0000, .limit = 0xffff, .attr = SEG_P | SEG_S | 0xb,
-		.selector = 0xf000,
-	};
-	static const struct segment ldtr = { .limit = 0xffff, .attr = SEG_P | 2 };
-	static const struct segment tr = { .limit = 0xffff, .attr = SEG_P | 0xb };
-	static const struct segment table = { .limit = 0xffff };
-
-	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
-		vmm_ops->segment_set(vcpu, s, s == SEG_CS ? &code : &data);
-	vmm_ops->segment_set(vcpu, SEG_LDTR, &ldtr);
-	vmm_ops->segment_set(vcpu, SEG_TR, &tr);
-	vmm_ops->segment_set(vcpu, SEG_GDTR, &table);
-	vmm_ops->segment_set(vcpu, SEG_IDTR, &table);
-}
-
-/* What power-up and INIT have in common. */
-static void reset(struct vcpu *vcpu)
-{
-	memset(vcpu->gpr, 0, sizeof(vcpu->gpr));
-	memset(&vcpu->event, 0, sizeof(vcpu->event));
-	vcpu->gpr[GPR_RDX] = 0x600;
-	vcpu->rip = 0xfff0;
-	vcpu->rflags = RFLAGS_ONE;
-	vcpu->activity = vcpu->id ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
-	vlapic_reset(vcpu);
-	vmm_ops->vcpu_reset(vcpu);
-	reset_segments(vcpu);
-}
-
-void vcpu_reset(struct vcpu *vcpu)
-{
-	vcpu->apic_base = VLAPIC_BASE | APIC_BASE_ENABLE | (vcpu->id ? 0 : APIC_BASE_BSP);
-	vcpu->tsc_adjust = 0;
-	vcpu->pvclock.system_time_msr = vcpu->pvclock.wall_clock_msr = 0;
-	msr_reset(vcpu);
-	reset(vcpu);
-	fpu_area_init(vmm_ops->fpu(vcpu));
-	vmm_ops->tsc_offset_set(vcpu, vcpu->vm->tsc_offset);
 }
 
 /* ---- time and NEXT ---- */
@@ -395,7 +328,7 @@ void vcpu_save(struct vcpu *vcpu, struct record_writer *w)
 		put_segment(vcpu, i, w);
 	record_put_u8(w, vcpu->activity);
 	record_put_u32(w, READ_ONCE(vcpu->requests) & REQ_SAVED);
-	record_put_u8(w, vcpu->sipi_vector);
+	record_put_u8(w, (uint8_t)(READ_ONCE(vcpu->requests) >> VCPU_REQ_VECTOR_SHIFT));
 	event_save(&vcpu->event, w);
 	record_put_u64(w, vcpu->tsc_adjust);
 	record_put_u64(w, vcpu->apic_base);
@@ -439,21 +372,13 @@ static bool regs_valid(const struct vcpu *vcpu, const struct vcpu_loaded *n)
 	       (fpu_xcr0_valid(n->reg[REG_XCR0]) && !(n->reg[REG_XCR0] & ~p->xcr0_allowed));
 }
 
-static bool apic_base_valid(const struct vcpu *vcpu, uint64_t v)
-{
-	uint64_t bsp = vcpu->id ? 0 : APIC_BASE_BSP;
-	uint64_t mode = v & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
-
-	return v == (VLAPIC_BASE | bsp | mode) && mode != APIC_BASE_X2APIC &&
-	       (vcpu->vm->cpuid->x2apic || !(mode & APIC_BASE_X2APIC));
-}
-
 int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 {
 	struct vcpu *n = heap_alloc(sizeof(*n));
 	struct vcpu_loaded regs;
 	void *fpu = heap_alloc(MAX(vmm_ops->fpu_size(), PAGE_SIZE));
 	int err = -ENOMEM;
+	uint8_t vector;
 
 	if (!n || !fpu)
 		goto out;
@@ -468,7 +393,7 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 		get_segment(r, &regs.seg[i]);
 	n->activity = (uint8_t)record_get_below(r, 1, VCPU_SHUTDOWN);
 	n->requests = (uint32_t)record_get_below(r, 4, REQ_SAVED);
-	n->sipi_vector = record_get_u8(r);
+	vector = record_get_u8(r);
 	event_load(&n->event, r);
 	n->tsc_adjust = record_get_u64(r);
 	n->apic_base = record_get_u64(r);
@@ -479,7 +404,7 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 		r->error = -EINVAL;
 	record_get(r, fpu, r->error ? 0 : vmm_ops->fpu_size());
 	err = version == 2 && !(n->requests & ~REQ_SAVED) &&
-	      apic_base_valid(vcpu, n->apic_base) && regs_valid(vcpu, &regs) &&
+	      vlapic_base_valid(vcpu, n->apic_base) && regs_valid(vcpu, &regs) &&
 	      (n->rflags & ~BITS(21, 0)) == 0 ? record_finish(r) : -EINVAL;
 	if (err)
 		goto out;
@@ -491,11 +416,12 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	for (enum seg i = 0; i < SEG_COUNT; i++)
 		vmm_ops->segment_set(vcpu, i, &regs.seg[i]);
 	vcpu->activity = n->activity;
-	__atomic_and_fetch(&vcpu->requests, ~REQ_SAVED, __ATOMIC_SEQ_CST);
-	__atomic_or_fetch(&vcpu->requests, n->requests, __ATOMIC_SEQ_CST);
-	vcpu->sipi_vector = n->sipi_vector;
+	__atomic_and_fetch(&vcpu->requests, ~(REQ_SAVED | REQ_STARTUP), __ATOMIC_SEQ_CST);
+	__atomic_or_fetch(&vcpu->requests, n->requests & VCPU_REQ_INIT, __ATOMIC_SEQ_CST);
+	if (n->requests & VCPU_REQ_SIPI)
+		vcpu_request_startup(vcpu, vector);
 	vcpu->event = n->event;
-	vcpu->apic_base = n->apic_base;
+	vlapic_base_set(vcpu, n->apic_base);
 	vcpu->pvclock = n->pvclock;
 	memcpy(vcpu->mtrr, n->mtrr, sizeof(n->mtrr));
 	memcpy(vcpu->msr_kept, n->msr_kept, sizeof(n->msr_kept));

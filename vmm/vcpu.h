@@ -27,7 +27,8 @@ enum vcpu_request {
 	VCPU_REQ_STOP = 4,	/* pause, destroy: park outside the guest */
 	VCPU_REQ_CLOCK = 8,	/* update the paravirtual clock */
 	VCPU_REQ_INIT = 16,	/* INIT arrived */
-	VCPU_REQ_SIPI = 32,
+	VCPU_REQ_SIPI = 32,	/* SIPI, its vector in the topmost byte */
+	VCPU_REQ_VECTOR_SHIFT = 24,
 };
 
 enum vcpu_activity { VCPU_RUNNABLE, VCPU_HALTED, VCPU_WAIT_SIPI, VCPU_SHUTDOWN };
@@ -70,6 +71,7 @@ struct vcpu {
 
 	uint64_t tsc_adjust;		/* (t) MSR_TSC_ADJUST */
 	uint64_t apic_base;		/* (t) MSR_APIC_BASE */
+	uint64_t apic_window;		/* (t) page where its registers answer; ~0: nowhere */
 	struct pvclock_vcpu {
 		uint64_t system_time_msr, wall_clock_msr;	/* (t) */
 		uint32_t version;
@@ -77,7 +79,6 @@ struct vcpu {
 	uint64_t mtrr[28];		/* (t) variable, fixed, default: vmm/mtrr.c */
 	uint64_t msr_kept[KEPT_COUNT];	/* (t) */
 	uint64_t msr_unknown;		/* (t) how often an unlisted MSR was touched */
-	uint8_t sipi_vector;		/* (a) */
 	bool io_again;			/* (t) a device's, from host_again() to vcpu_io_again() */
 	bool quiescing;			/* (a) between vm_quiet_begin() and vm_quiet_end() */
 	bool parked;			/* (v) */
@@ -90,10 +91,21 @@ struct vm;
 
 int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out) must_check;
 void vcpu_destroy(struct vcpu *vcpu);		/* its thread has ended */
-void vcpu_reset(struct vcpu *vcpu);		/* power-up state of everything */
+/* State that lives only in this CPU goes back to memory, so that others may read and change it. */
+void vcpu_put_state(struct vcpu *vcpu);
+
+/* Power-up state of everything. */
+void vcpu_reset(struct vcpu *vcpu);
+/* INIT has come: to the reset vector, or to wait for a SIPI. */
+void vcpu_reset_init(struct vcpu *vcpu);
+/* A SIPI has come: nothing to a vCPU that does not wait for it. */
+void vcpu_reset_startup(struct vcpu *vcpu, uint8_t vector);
 
 /* Sets `request` bits and makes the vCPU see them. Any context. */
 void vcpu_request(struct vcpu *vcpu, uint32_t request);
+/* INIT makes nothing of a SIPI that was before it; of several SIPIs after it the first counts. */
+void vcpu_request_init(struct vcpu *vcpu);
+void vcpu_request_startup(struct vcpu *vcpu, uint8_t vector);
 void vcpu_kick(struct vcpu *vcpu);
 
 /*

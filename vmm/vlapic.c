@@ -149,11 +149,10 @@ static bool deliver(struct vcpu *to, unsigned mode, unsigned vector, bool level)
 		event_nmi(to);
 		break;
 	case DELIVERY_INIT:
-		vcpu_request(to, VCPU_REQ_INIT);
+		vcpu_request_init(to);
 		break;
 	case DELIVERY_SIPI:
-		WRITE_ONCE(to->sipi_vector, (uint8_t)vector);
-		vcpu_request(to, VCPU_REQ_SIPI);
+		vcpu_request_startup(to, (uint8_t)vector);
 		break;
 	default:
 		break;
@@ -175,7 +174,7 @@ static bool send(struct vm *vm, const struct message *m, const struct vcpu *exce
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		struct vcpu *to = vm->vcpu[i];
 
-		if (to == except ||
+		if (to == except || !vlapic_hw_enabled(to) ||
 		    !(m->logical ? logical_match(to, m->dest) : physical_match(to, m->dest)))
 			continue;
 		if (m->mode == DELIVERY_LOWEST && !vlapic_sw_enabled(&to->vlapic))
@@ -185,6 +184,15 @@ static bool send(struct vm *vm, const struct message *m, const struct vcpu *exce
 			break;
 	}
 	return taken;
+}
+
+/*
+ * Nothing since the Pentium 4. Without the level, an edge is an INIT all the same. ICR and a
+ * message's data agree here.
+ */
+static bool init_deassert(uint64_t icr)
+{
+	return FIELD(icr, 10, 8) == DELIVERY_INIT && icr & ICR_LEVEL && !(icr & ICR_ASSERT);
 }
 
 bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
@@ -200,7 +208,7 @@ bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
 	/* A device's broadcast is of 8 bits, whatever the width of its hearers' ids. */
 	if (m.dest == 0xff && !m.logical)
 		m.dest = 0xffffffff;
-	return address >> 20 == 0xfee && send(vm, &m, NULL);
+	return address >> 20 == 0xfee && !init_deassert(data) && send(vm, &m, NULL);
 }
 
 void vlapic_ipi(struct vcpu *from, uint64_t icr)
@@ -215,8 +223,8 @@ void vlapic_ipi(struct vcpu *from, uint64_t icr)
 	unsigned shorthand = FIELD(icr, 19, 18);
 	bool fixed = m.mode == DELIVERY_FIXED || m.mode == DELIVERY_LOWEST;
 
-	if (m.mode == DELIVERY_INIT && !(icr & ICR_ASSERT))
-		return;		/* INIT level de-assert: nothing since the Pentium 4 */
+	if (init_deassert(icr))
+		return;
 	if (fixed && m.vector < 16) {
 		error_set(&from->vlapic, ESR_SEND_ILLEGAL);
 		return;
@@ -282,23 +290,17 @@ uint32_t vlapic_read(struct vcpu *vcpu, unsigned offset)
 static void lvt_write(struct vcpu *vcpu, unsigned i, uint32_t value)
 {
 	struct vlapic *l = &vcpu->vlapic;
-	uint32_t old = l->lvt[i];
-	bool heard = vlapic_timer_heard(l);
 
 	value &= vlapic_lvt_mask[i];
 	if (i == LVT_TIMER && !vcpu->vm->cpuid->tsc_deadline)
 		value &= ~LVT_TIMER_DEADLINE;
 	if (!vlapic_sw_enabled(l))
 		value |= LVT_MASKED;
-	WRITE_ONCE(l->lvt[i], value);
-	if (i == LVT_TIMER && (old ^ value) & LVT_TIMER_MODE) {
-		/* A change of mode stops the timer. */
-		l->timer_initial = 0;
-		l->timer_due_ns = l->tsc_deadline = 0;
-		timer_cancel(&l->timer);
-	} else if (!heard && vlapic_timer_heard(l)) {
-		vlapic_timer_unmasked(vcpu);
+	if (i == LVT_TIMER) {
+		vlapic_timer_lvt_write(vcpu, value);
+		return;
 	}
+	l->lvt[i] = value;
 	if (i == LVT_LINT0)
 		vcpu->event.look = true;
 }
@@ -375,9 +377,35 @@ static bool x2apic_readable(unsigned reg)
 	return reg <= 0x3f && X2APIC_READ_MASK & BIT(reg);
 }
 
-static bool x2apic_writable(unsigned reg)
+#define LVT_READ_ONLY		(LVT_PENDING | LVT_REMOTE_IRR)
+#define ROW(reg)		[(reg) / 16]
+
+/* The bits of each register that a write may set; those that are read-only there are ignored. */
+static const uint64_t x2apic_bits[0x40] = {
+	ROW(REG_TPR) = 0xff,
+	ROW(REG_EOI) = 0,
+	ROW(REG_SVR) = SVR_ENABLE | SVR_FOCUS | 0xff,
+	ROW(REG_ESR) = 0,
+	ROW(REG_ICR) = BITS(63, 32) | ICR_WRITABLE,
+	ROW(REG_LVT_TIMER) = LVT_VECTOR | LVT_PENDING | LVT_MASKED | LVT_TIMER_MODE,
+	ROW(REG_LVT_THERMAL) = LVT_VECTOR | LVT_MODE | LVT_PENDING | LVT_MASKED,
+	ROW(REG_LVT_PERF) = LVT_VECTOR | LVT_MODE | LVT_PENDING | LVT_MASKED,
+	ROW(REG_LVT_LINT0) = LVT_VECTOR | LVT_MODE | LVT_READ_ONLY | LVT_POLARITY | LVT_LEVEL |
+			     LVT_MASKED,
+	ROW(REG_LVT_LINT1) = LVT_VECTOR | LVT_MODE | LVT_READ_ONLY | LVT_POLARITY | LVT_LEVEL |
+			     LVT_MASKED,
+	ROW(REG_LVT_ERROR) = LVT_VECTOR | LVT_PENDING | LVT_MASKED,
+	ROW(REG_TIMER_INITIAL) = 0xffffffff,
+	ROW(REG_TIMER_DIVIDE) = 0xb,
+	ROW(REG_SELF_IPI) = 0xff,
+};
+
+static bool x2apic_writable(const struct vcpu *vcpu, unsigned reg, uint64_t value)
 {
-	return reg <= 0x3f && X2APIC_WRITE_MASK & BIT(reg);
+	if (reg > 0x3f || !(X2APIC_WRITE_MASK & BIT(reg)) || value & ~x2apic_bits[reg])
+		return false;
+	return reg != REG_LVT_TIMER / 16 || !(value & LVT_TIMER_DEADLINE) ||
+	       vcpu->vm->cpuid->tsc_deadline;
 }
 
 int vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
@@ -394,45 +422,57 @@ int vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
 	unsigned reg = msr - MSR_X2APIC_BASE;
 
-	if (!vlapic_is_x2apic(vcpu) || !x2apic_writable(reg))
+	if (!vlapic_is_x2apic(vcpu) || !x2apic_writable(vcpu, reg, value))
 		return -EINVAL;
 	if (reg == REG_EOI / 16) {
-		if (value)
-			return -EINVAL;
 		eoi(vcpu);
-		return 0;
-	}
-	if (reg == REG_ICR / 16) {
-		if (value & 0xffffffff & ~(uint64_t)ICR_WRITABLE)
-			return -EINVAL;
+	} else if (reg == REG_ICR / 16) {
 		vcpu->vlapic.icr = value;
 		vlapic_ipi(vcpu, value);
-		return 0;
+	} else {
+		vlapic_write(vcpu, reg * 16, (uint32_t)value);
 	}
-	if (value >> 32 || (reg == REG_ESR / 16 && value) || (reg == REG_TPR / 16 && value > 0xff))
-		return -EINVAL;
-	vlapic_write(vcpu, reg * 16, (uint32_t)value);
 	return 0;
+}
+
+/* ---- base ---- */
+
+#define BASE_MODE	(APIC_BASE_ENABLE | APIC_BASE_X2APIC)
+
+bool vlapic_base_valid(const struct vcpu *vcpu, uint64_t value)
+{
+	const struct cpuid_policy *p = vcpu->vm->cpuid;
+	uint64_t mode = value & BASE_MODE;
+
+	if (value & ~(APIC_BASE_ADDRESS | APIC_BASE_BSP | BASE_MODE) || value >> p->phys_bits)
+		return false;
+	return !(mode & APIC_BASE_X2APIC) ||
+	       (mode == BASE_MODE && p->x2apic);
+}
+
+void vlapic_base_set(struct vcpu *vcpu, uint64_t value)
+{
+	gpa_t window = GPA(value & APIC_BASE_ADDRESS);
+	bool open = (value & BASE_MODE) == APIC_BASE_ENABLE;
+
+	vcpu->apic_base = (value & ~APIC_BASE_BSP) | (vcpu->id ? 0 : APIC_BASE_BSP);
+	vcpu->apic_window = open && !gmem_is_ram(&vcpu->vm->gmem, window) ? window.v : ~0ul;
+}
+
+/* x2APIC is left only by disabling, and not entered from there. */
+static bool transition_valid(uint64_t from, uint64_t to)
+{
+	if (from & APIC_BASE_X2APIC)
+		return (to & BASE_MODE) != APIC_BASE_ENABLE;
+	return from & APIC_BASE_ENABLE || !(to & APIC_BASE_X2APIC);
 }
 
 int vlapic_base_write(struct vcpu *vcpu, uint64_t value)
 {
-	uint64_t old = vcpu->apic_base, mode = value & (APIC_BASE_ENABLE | APIC_BASE_X2APIC);
-	uint64_t bsp = vcpu->id == 0 ? APIC_BASE_BSP : 0;
-
-	/*
-	 * The window does not move: no system moves it, and another page's claim stays what it is.
-	 */
-	if ((value & ~(APIC_BASE_ENABLE | APIC_BASE_X2APIC | APIC_BASE_BSP)) != VLAPIC_BASE ||
-	    mode == APIC_BASE_X2APIC ||
-	    (mode & APIC_BASE_X2APIC && !vcpu->vm->cpuid->x2apic))
+	if (!vlapic_base_valid(vcpu, value) || !transition_valid(vcpu->apic_base, value))
 		return -EINVAL;
-	/* x2APIC is left only by disabling, and not entered from there. */
-	if ((old & APIC_BASE_X2APIC && mode == APIC_BASE_ENABLE) ||
-	    (!(old & APIC_BASE_ENABLE) && mode & APIC_BASE_X2APIC))
-		return -EINVAL;
-	vcpu->apic_base = VLAPIC_BASE | bsp | mode;
-	if (!(mode & APIC_BASE_ENABLE))
+	vlapic_base_set(vcpu, value);
+	if (!(value & APIC_BASE_ENABLE))
 		vlapic_reset(vcpu);
 	vcpu->event.look = true;
 	return 0;

@@ -25,8 +25,8 @@ struct vlapic {
 	uint64_t icr;
 	uint32_t lvt[6];		/* TIMER, THERMAL, PERF, LINT0, LINT1, ERROR */
 	uint32_t timer_initial, timer_divide;
-	uint64_t timer_start_ns;	/* on vm_clock_ns */
-	uint64_t timer_due_ns;		/* atomic, likewise; 0: it does not count, or has fired */
+	uint64_t timer_due_ns;		/* atomic, on vm_clock_ns: when it is next zero; 0: it does
+					 * not count, or has fired */
 	uint64_t tsc_deadline;		/* atomic; 0: none, or it has fired */
 	uint8_t highest_isr;		/* vector in service with the highest priority, 0 = none */
 	struct timer timer;
@@ -47,7 +47,14 @@ void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value);
 int vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value) must_check;
 int vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value) must_check;
 void vlapic_deadline_write(struct vcpu *vcpu, uint64_t deadline);	/* MSR_TSC_DEADLINE */
-int vlapic_base_write(struct vcpu *vcpu, uint64_t value) must_check;
+int vlapic_base_write(struct vcpu *vcpu, uint64_t value) must_check;	/* likewise */
+/* Could MSR_APIC_BASE ever have this value? */
+bool vlapic_base_valid(const struct vcpu *vcpu, uint64_t value);
+/*
+ * A valid value, whatever it was before. The registers' window may lie anywhere; over RAM it is not
+ * seen: there is one second-level map for all vCPUs.
+ */
+void vlapic_base_set(struct vcpu *vcpu, uint64_t value);
 
 /* An interrupt for this vCPU; any context. Kicks it if needed. False: its APIC does not take it. */
 bool vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level);

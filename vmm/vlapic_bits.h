@@ -22,6 +22,10 @@
 #define REG_ICR			0x300
 #define REG_ICR_HIGH		0x310
 #define REG_LVT_TIMER		0x320
+#define REG_LVT_THERMAL		0x330
+#define REG_LVT_PERF		0x340
+#define REG_LVT_LINT0		0x350
+#define REG_LVT_LINT1		0x360
 #define REG_LVT_ERROR		0x370
 #define REG_TIMER_INITIAL	0x380
 #define REG_TIMER_CURRENT	0x390
@@ -33,7 +37,9 @@ enum lvt { LVT_TIMER, LVT_THERMAL, LVT_PERF, LVT_LINT0, LVT_LINT1, LVT_ERROR, LV
 
 #define LVT_VECTOR		0xffu
 #define LVT_MODE		0x700u
+#define LVT_PENDING		0x1000u		/* read-only: delivery status */
 #define LVT_POLARITY		0x2000u
+#define LVT_REMOTE_IRR		0x4000u		/* read-only */
 #define LVT_LEVEL		0x8000u
 #define LVT_MASKED		0x10000u
 #define LVT_TIMER_MODE		0x60000u
@@ -48,6 +54,7 @@ enum delivery {
 
 #define ICR_LOGICAL		BIT(11)
 #define ICR_ASSERT		BIT(14)
+#define ICR_LEVEL		BIT(15)
 #define ICR_WRITABLE		0x000ccfffu
 enum icr_shorthand { ICR_SELF = 1, ICR_ALL, ICR_OTHERS };
 

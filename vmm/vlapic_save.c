@@ -15,7 +15,7 @@ void vlapic_save(struct vcpu *vcpu, struct record_writer *w)
 {
 	struct vlapic *l = &vcpu->vlapic;
 
-	record_begin(w, "vlapic", vcpu->id, 1);
+	record_begin(w, "vlapic", vcpu->id, 2);
 	for (unsigned i = 0; i < 4; i++) {
 		record_put_u64(w, l->irr[i]);
 		record_put_u64(w, l->isr[i]);
@@ -32,7 +32,6 @@ void vlapic_save(struct vcpu *vcpu, struct record_writer *w)
 		record_put_u32(w, l->lvt[i]);
 	record_put_u32(w, l->timer_initial);
 	record_put_u32(w, l->timer_divide);
-	record_put_u64(w, l->timer_start_ns);
 	record_put_u64(w, l->timer_due_ns);
 	record_put_u64(w, l->tsc_deadline);
 	record_end(w);
@@ -43,7 +42,7 @@ int vlapic_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	struct vlapic *l = &vcpu->vlapic, n = { 0 };
 	int top;
 
-	if (version != 1)
+	if (version != 2)
 		return -EINVAL;
 	for (unsigned i = 0; i < 4; i++) {
 		n.irr[i] = record_get_u64(r);
@@ -64,11 +63,9 @@ int vlapic_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	}
 	n.timer_initial = record_get_u32(r);
 	n.timer_divide = (uint32_t)record_get_below(r, 4, 11);
-	n.timer_start_ns = record_get_u64(r);
 	n.timer_due_ns = record_get_u64(r);
 	n.tsc_deadline = record_get_u64(r);
-	if (n.irr[0] & 0xffff || n.isr[0] & 0xffff || n.timer_divide & 4 ||
-	    n.timer_start_ns > vm_clock_ns(vcpu->vm))
+	if (n.irr[0] & 0xffff || n.isr[0] & 0xffff || n.timer_divide & 4)
 		r->error = -EINVAL;
 	if (record_finish(r))
 		return -EINVAL;

@@ -55,7 +55,5 @@ uint32_t vlapic_timer_current(struct vcpu *vcpu);
 void vlapic_timer_start(struct vcpu *vcpu, uint32_t initial);
 /* A count that is under way goes on at the new rate; one that has ended stays so. */
 void vlapic_timer_divide(struct vcpu *vcpu, uint32_t value);
-/* Does an expiry reach the vCPU at all? Any context. */
-bool vlapic_timer_heard(const struct vlapic *l);
-/* It does again, from the next on: those that passed meanwhile are not made up for. */
-void vlapic_timer_unmasked(struct vcpu *vcpu);
+/* Likewise between one-shot and periodic; to and from TSC-deadline mode stops it. */
+void vlapic_timer_lvt_write(struct vcpu *vcpu, uint32_t value);

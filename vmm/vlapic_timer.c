@@ -26,12 +26,19 @@ static unsigned divider(const struct vlapic *l)
 	return code == 7 ? 1 : 2u << code;
 }
 
+/* What the counter shows when it is `left` from zero: it changes at the end of each step. */
+static uint64_t steps(const struct vlapic *l, uint64_t left)
+{
+	return (left + divider(l) - 1) / divider(l);
+}
+
 static uint64_t period_ns(const struct vlapic *l)
 {
 	return (uint64_t)l->timer_initial * divider(l);
 }
 
-bool vlapic_timer_heard(const struct vlapic *l)
+/* Does an expiry reach the vCPU at all? */
+static bool heard(const struct vlapic *l)
 {
 	uint32_t lvt = READ_ONCE(l->lvt[LVT_TIMER]);
 
@@ -123,8 +130,8 @@ void vlapic_timer_expired(struct timer *t)
 	}
 	if (!due)
 		return;
-	/* A periodic one that reaches nobody rests until it does: vlapic_timer_unmasked(). */
-	if (due <= now && vlapic_timer_mode(l) == TIMER_PERIODIC && !vlapic_timer_heard(l))
+	/* A periodic one that reaches nobody rests until it does: unmasked(). */
+	if (due <= now && vlapic_timer_mode(l) == TIMER_PERIODIC && !heard(l))
 		return;
 	if (due <= now) {
 		waits = timer_fire(l);
@@ -148,7 +155,8 @@ void vlapic_timer_rearm(struct vcpu *vcpu)
 		arm_due(l);
 }
 
-void vlapic_timer_unmasked(struct vcpu *vcpu)
+/* It is heard again, from the next on: those that passed meanwhile are not made up for. */
+static void unmasked(struct vcpu *vcpu)
 {
 	struct vlapic *l = &vcpu->vlapic;
 	uint64_t now = vm_clock_ns(vcpu->vm), due = READ_ONCE(l->timer_due_ns);
@@ -161,20 +169,27 @@ void vlapic_timer_unmasked(struct vcpu *vcpu)
 	vlapic_timer_rearm(vcpu);
 }
 
+/*
+ * A periodic one may rest, or may have been put off for being too fast: whole periods do not show.
+ */
 uint32_t vlapic_timer_current(struct vcpu *vcpu)
 {
 	struct vlapic *l = &vcpu->vlapic;
-	uint64_t gone, period = period_ns(l);
+	uint64_t due = READ_ONCE(l->timer_due_ns), now = vm_clock_ns(vcpu->vm);
+	uint64_t period = period_ns(l);
 
-	if (!period || vlapic_timer_mode(l) == TIMER_DEADLINE)
+	if (!due || !period)
 		return 0;
-	gone = vm_clock_ns(vcpu->vm) - l->timer_start_ns;
-	if (gone >= period) {
-		if (vlapic_timer_mode(l) != TIMER_PERIODIC)
-			return 0;
-		gone %= period;
-	}
-	return (uint32_t)((period - gone) / divider(l));
+	if (vlapic_timer_mode(l) != TIMER_PERIODIC)
+		return due > now ? (uint32_t)steps(l, due - now) : 0;
+	return (uint32_t)steps(l, due > now ? (due - now - 1) % period + 1
+					    : period - (now - due) % period);
+}
+
+static void set_due(struct vcpu *vcpu, uint64_t due)
+{
+	__atomic_store_n(&vcpu->vlapic.timer_due_ns, due, __ATOMIC_SEQ_CST);
+	vlapic_timer_rearm(vcpu);
 }
 
 void vlapic_timer_start(struct vcpu *vcpu, uint32_t initial)
@@ -184,21 +199,43 @@ void vlapic_timer_start(struct vcpu *vcpu, uint32_t initial)
 	if (vlapic_timer_mode(l) == TIMER_DEADLINE)
 		return;
 	l->timer_initial = initial;
-	l->timer_start_ns = vm_clock_ns(vcpu->vm);
-	__atomic_store_n(&l->timer_due_ns, initial ? l->timer_start_ns + period_ns(l) : 0,
-			 __ATOMIC_SEQ_CST);
-	vlapic_timer_rearm(vcpu);
+	set_due(vcpu, initial ? vm_clock_ns(vcpu->vm) + period_ns(l) : 0);
+}
+
+/* Goes on from `count`, by what mode and divider are now. One that has ended stays so. */
+static void go_on_from(struct vcpu *vcpu, uint32_t count)
+{
+	struct vlapic *l = &vcpu->vlapic;
+
+	if (count)
+		set_due(vcpu, vm_clock_ns(vcpu->vm) + (uint64_t)count * divider(l));
 }
 
 void vlapic_timer_divide(struct vcpu *vcpu, uint32_t value)
 {
 	struct vlapic *l = &vcpu->vlapic;
+	uint32_t count = vlapic_timer_current(vcpu);
 
 	l->timer_divide = value & 11;
-	if (!READ_ONCE(l->timer_due_ns))
-		return;
-	__atomic_store_n(&l->timer_due_ns, l->timer_start_ns + period_ns(l), __ATOMIC_SEQ_CST);
-	vlapic_timer_rearm(vcpu);
+	go_on_from(vcpu, count);
+}
+
+void vlapic_timer_lvt_write(struct vcpu *vcpu, uint32_t value)
+{
+	struct vlapic *l = &vcpu->vlapic;
+	uint32_t old = l->lvt[LVT_TIMER], count = vlapic_timer_current(vcpu);
+	bool was_heard = heard(l);
+
+	WRITE_ONCE(l->lvt[LVT_TIMER], value);
+	if ((old ^ value) & LVT_TIMER_DEADLINE) {
+		l->timer_initial = 0;
+		l->timer_due_ns = l->tsc_deadline = 0;
+		timer_cancel(&l->timer);
+	} else if ((old ^ value) & LVT_TIMER_MODE) {
+		go_on_from(vcpu, count);
+	} else if (!was_heard && heard(l)) {
+		unmasked(vcpu);
+	}
 }
 
 void vlapic_deadline_write(struct vcpu *vcpu, uint64_t deadline)
@@ -208,5 +245,10 @@ void vlapic_deadline_write(struct vcpu *vcpu, uint64_t deadline)
 	if (vlapic_timer_mode(l) != TIMER_DEADLINE)
 		return;
 	__atomic_store_n(&l->tsc_deadline, deadline, __ATOMIC_SEQ_CST);
-	vlapic_timer_rearm(vcpu);
+	if (deadline && deadline <= vcpu_guest_tsc(vcpu) && vcpu->vm->clock_running) {
+		timer_cancel(&l->timer);
+		deadline_expired(l);
+	} else {
+		vlapic_timer_rearm(vcpu);
+	}
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vm_check.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
- * vmm/vcpu.c vmm/vlapic.c vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
+ * vmm/vcpu*.c vmm/vlapic.c vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
  * vmm/exit.c vmm/gmem.c vmm/gmem_slots.c vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c
  * vmm/emulate_string.c vmm/fwcfg.c vdev/vfwcfg.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load*.c
@@ -108,7 +108,7 @@ static void save_load_save(void **state)
 	assert_int_equal(n, m);
 	assert_memory_equal(a, b, n);
 	assert_true(two->vcpu[0]->requests & VCPU_REQ_SIPI);
-	assert_int_equal(two->vcpu[0]->sipi_vector, 0x9a);
+	assert_int_equal(two->vcpu[0]->requests >> VCPU_REQ_VECTOR_SHIFT, 0x9a);
 	/* And once more after both have run for the same time. */
 	assert_int_equal(vm_resume(one), 0);
 	assert_int_equal(vm_resume(two), 0);
