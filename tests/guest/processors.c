@@ -11,6 +11,7 @@
 #define VEC		0x61
 #define ICR		0x830
 #define ICR_INIT	0x4500
+#define ICR_INIT_EDGE	0x0500		/* an edge needs no level */
 #define ICR_SIPI	0x4600
 #define ICR_OTHERS	0xc0000
 #define STUB		0x7f00		/* IRET for all vectors of real mode */
@@ -64,19 +65,25 @@ static void place_code(void)
 #define RDMSR_TO_MAIL(low, high, at) MSR_IS(low, high) "\x0f\x32\x66\xa3" at "\x06"
 #define TELL(n) "\xc6\x06\x00\x06" n "\xfa\xf4\xeb\xfd"
 
-/* TSC_ADJUST, PAT (its low half, written twice) and the APIC's mode are not INIT's to change. */
+/*
+ * TSC_ADJUST, PAT (its low half, written twice), the APIC's mode, SYSENTER_EIP and LSTAR are not
+ * INIT's to change.
+ */
 static const char before_init[] = X2APIC_ON
 	MSR_IS("\x3b", "\x00") VALUE_IS("\x78", "\x56", "\x34", "\x12") WRMSR
-	"\x66\xb9\x77\x02\x00\x00" VALUE_IS("\x06", "\x05", "\x04", "\x01") WRMSR TELL("\x01");
+	"\x66\xb9\x77\x02\x00\x00" VALUE_IS("\x06", "\x05", "\x04", "\x01") WRMSR
+	MSR_IS("\x76", "\x01") VALUE_IS("\x21", "\x43", "\x65", "\x07") WRMSR
+	"\x66\xb9\x82\x00\x00\xc0" VALUE_IS("\x89", "\x67", "\x45", "\x03") WRMSR TELL("\x01");
 static const char after_init[] =
 	RDMSR_TO_MAIL("\x3b", "\x00", "\x04") "\x66\xb9\x77\x02\x00\x00\x0f\x32\x66\xa3\x08\x06"
-	RDMSR_TO_MAIL("\x1b", "\x00", "\x0c") TELL("\x02");
+	RDMSR_TO_MAIL("\x1b", "\x00", "\x0c") RDMSR_TO_MAIL("\x76", "\x01", "\x10")
+	"\x66\xb9\x82\x00\x00\xc0\x0f\x32\x66\xa3\x14\x06" TELL("\x02");
 
-static bool run_there(const char *code, unsigned size, uint8_t done)
+static bool run_there(const char *code, unsigned size, uint32_t init, uint8_t done)
 {
 	for (unsigned k = 0; k < size; k++)
 		((volatile uint8_t *)(FIRST_PAGE * 4096ul))[k] = (uint8_t)code[k];
-	wrmsr(ICR, 1ul << 32 | ICR_INIT);
+	wrmsr(ICR, 1ul << 32 | init);
 	wrmsr(ICR, 1ul << 32 | ICR_SIPI | FIRST_PAGE);
 	for (unsigned i = 0; i < 2000000 && *MAIL_DONE != done; i++)
 		pause();
@@ -86,14 +93,16 @@ static bool run_there(const char *code, unsigned size, uint8_t done)
 static void init_keeps(void)
 {
 	*MAIL_DONE = 0;
-	if (!run_there(before_init, sizeof(before_init) - 1, 1)) {
+	if (!run_there(before_init, sizeof(before_init) - 1, ICR_INIT, 1)) {
 		skip("init_keeps", "there is no other processor");
 		return;
 	}
-	check(run_there(after_init, sizeof(after_init) - 1, 2), "restarts", "after INIT");
+	check(run_there(after_init, sizeof(after_init) - 1, ICR_INIT_EDGE, 2), "restarts", "after INIT");
 	check(MAIL(1) == 0x12345678, "tsc_adjust", "%x", MAIL(1));
 	check(MAIL(2) == 0x01040506, "pat", "%x", MAIL(2));
 	check((MAIL(3) & 0xc00) == 0xc00, "apic_mode", "%x", MAIL(3));
+	check(MAIL(4) == 0x07654321, "sysenter_eip", "%x", MAIL(4));
+	check(MAIL(5) == 0x03456789, "lstar", "%x", MAIL(5));
 }
 
 static void on_nmi(struct frame *frame)

@@ -67,7 +67,7 @@ static void power_up(struct vcpu *vcpu)
 {
 	struct fake_arch *a = arch_of(vcpu);
 
-	memset(a, 0, sizeof(*a));
+	memset(a, 0, offsetof(struct fake_arch, fpu));
 	a->reg[REG_CR0] = CR0_ET | CR0_CD | CR0_NW;
 	a->reg[REG_XCR0] = XCR0_X87;
 	a->reg[REG_DR6] = DR6_RESET;
