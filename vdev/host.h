@@ -99,6 +99,11 @@ void host_line_set(struct vdev *d, unsigned line, bool level);
  * it makes fewer while nobody listens.
  */
 bool host_line_heard(struct vdev *d, unsigned line);
+/*
+ * Does an edge of this line wait or is it served, so that line_eoi will tell when the guest has
+ * done with it? The 8259 tells; who takes edges through an I/O APIC is not known.
+ */
+bool host_line_busy(struct vdev *d, unsigned line);
 bool host_msi(struct vdev *d, uint64_t address, uint32_t data);	/* did an APIC take its vector? */
 #define HOST_LINE_MAX	4
 

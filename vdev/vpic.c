@@ -144,6 +144,15 @@ bool vpic_heard(struct vdev *d, unsigned irq)
 	return !((READ_ONCE(c->masked) | READ_ONCE(c->edges)) & BIT(irq & 7));
 }
 
+bool vpic_busy(struct vdev *d, unsigned irq)
+{
+	const struct chip *c = &vpic_of(d)->chip[irq >> 3 & 1];
+	uint8_t bit = (uint8_t)BIT(irq & 7);
+
+	return !(READ_ONCE(c->masked) & bit) && !READ_ONCE(c->aeoi) &&
+	       (READ_ONCE(c->edges) | READ_ONCE(c->service)) & bit;
+}
+
 bool vpic_pending(struct vdev *d)
 {
 	return READ_ONCE(vpic_of(d)->intr);

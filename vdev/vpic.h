@@ -20,6 +20,8 @@ int vpic_create(void (*acknowledged)(void *context, unsigned irq), void *context
 void vpic_line(struct vdev *d, unsigned irq, bool level);
 /* Is the input open, and its last edge acknowledged? Takes no lock. */
 bool vpic_heard(struct vdev *d, unsigned irq);
+/* Does an edge of this input wait, or is it served and an EOI will come? Takes no lock. */
+bool vpic_busy(struct vdev *d, unsigned irq);
 /* What a processor's INTA cycle does: the vector, the spurious one when nothing is due any more. */
 int vpic_acknowledge(struct vdev *d);
 /* Is INTR high? Takes no lock. */

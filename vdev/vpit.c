@@ -10,6 +10,7 @@
 /* 1e9 * 2^32 / 1193182, rounded up; 1193182 * 2^64 / 1e9. */
 #define TICK_NS(t)	((uint64_t)((__uint128_t)(t) * 3599591090044ul >> 32) + 1)
 #define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 22010322987356910ul >> 64))
+#define PIT_HZ		1193182u
 #define EDGE_GAP_NS	100000
 #define UNHEARD_GAP_NS	1000000		/* while nobody takes the edges */
 #define REFRESH_TICKS	18
@@ -45,6 +46,8 @@ struct vpit {
 	struct vdev dev;
 	struct channel channel[3];
 	uint64_t next_edge;	/* of channel 0, in ticks since its count was loaded; 0 for none */
+	uint64_t periods;	/* of channel 0 since then, at its last edge */
+	uint32_t owed;		/* its edges that the guest had no time for */
 	uint8_t port61;
 };
 
@@ -173,11 +176,41 @@ static void channel0_changed(struct vpit *p)
 	const struct channel *c = &p->channel[0];
 	unsigned mode = mode_of(c);
 
+	p->periods = p->owed = 0;
 	p->next_edge = c->running && mode != 1 && mode != 5 ? period(c) : 0;
 	if (p->next_edge && mode != 0 && mode != 4)
 		p->next_edge = MAX(p->next_edge, NS_TICKS(EDGE_GAP_NS));
 	host_line_set(&p->dev, VPIT_OUT0, line_level(p));
 	arm(p);
+}
+
+/*
+ * Who counts ticks must get them all, also if he did not run for a while: an edge that would
+ * meet one the guest has not done with yet is owed, and comes when it has. A second's worth at
+ * most; what is masked meanwhile is forgotten.
+ */
+static void tick(struct vpit *p, uint32_t n, uint64_t periods)
+{
+	bool busy = host_line_busy(&p->dev, VPIT_OUT0);
+	uint64_t owed = (busy ? p->owed : 0) + periods;
+
+	if (!busy) {
+		pulse(p);
+		owed = host_line_busy(&p->dev, VPIT_OUT0) ? owed - 1 : 0;
+	}
+	p->owed = (uint32_t)MIN(owed, PIT_HZ / n + 1);
+}
+
+static void vpit_eoi(struct vdev *d, unsigned line)
+{
+	struct vpit *p = vpit_of(d);
+	uint64_t flags = host_lock(d);
+
+	if (line == VPIT_OUT0 && p->owed && !host_line_busy(d, VPIT_OUT0)) {
+		p->owed--;
+		pulse(p);
+	}
+	host_unlock(d, flags);
 }
 
 static void vpit_timer(struct vdev *d, unsigned timer)
@@ -193,11 +226,14 @@ static void vpit_timer(struct vdev *d, unsigned timer)
 	if (p->next_edge && t >= p->next_edge) {
 		/* Before the edge: this is about the one before. */
 		gap = host_line_heard(d, VPIT_OUT0) ? EDGE_GAP_NS : UNHEARD_GAP_NS;
-		pulse(p);
-		if (mode == 2 || mode == 3)
+		if (mode == 2 || mode == 3) {
+			tick(p, n, MAX(t / n - MIN(p->periods, t / n), 1ul));
+			p->periods = t / n;
 			p->next_edge = MAX((t / n + 1) * n, t + NS_TICKS(gap));
-		else
+		} else {
+			pulse(p);
 			p->next_edge = 0;
+		}
 	}
 	arm(p);
 	host_unlock(d, flags);
@@ -392,7 +428,7 @@ static void vpit_reset(struct vdev *d)
 			.gate = i < 2 };
 	p->port61 = 0;
 	p->channel[0].control = ACCESS_BOTH << 4;
-	p->next_edge = 0;
+	p->next_edge = p->periods = p->owed = 0;
 	host_timer_cancel(d, 0);
 	host_line_set(d, VPIT_OUT0, line_level(p));
 	host_unlock(d, flags);
@@ -425,6 +461,8 @@ static void vpit_save(struct vdev *d, struct record_writer *w)
 		save_channel(&p->channel[i], w);
 	record_put_u64(w, p->next_edge);
 	record_put_u8(w, p->port61);
+	record_put_u64(w, p->periods);
+	record_put_u32(w, p->owed);
 	host_unlock(d, flags);
 }
 
@@ -450,13 +488,16 @@ static int vpit_load(struct vdev *d, struct record_reader *r, uint32_t version)
 {
 	struct vpit *p = vpit_of(d);
 	struct channel channel[3];
-	uint64_t next_edge, flags;
+	uint64_t next_edge, periods, flags;
+	uint32_t owed;
 	uint8_t port61;
 
 	for (unsigned i = 0; i < 3; i++)
 		load_channel(&channel[i], r);
 	next_edge = record_get_below(r, 8, TICKS_MAX);
 	port61 = (uint8_t)record_get_below(r, 1, PORT61_WRITABLE);
+	periods = record_get_below(r, 8, TICKS_MAX);
+	owed = (uint32_t)record_get_below(r, 4, PIT_HZ + 1);
 	if (version != d->ops->version || record_finish(r))
 		return -EINVAL;
 	flags = host_lock(d);
@@ -464,6 +505,8 @@ static int vpit_load(struct vdev *d, struct record_reader *r, uint32_t version)
 		p->channel[i] = channel[i];
 	p->next_edge = next_edge;
 	p->port61 = port61;
+	p->periods = periods;
+	p->owed = owed;
 	host_line_set(d, VPIT_OUT0, line_level(p));
 	arm(p);
 	host_unlock(d, flags);
@@ -476,8 +519,9 @@ static void vpit_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vpit_ops = {
-	.name = "vpit", .version = 1, .read = vpit_read, .write = vpit_write, .reset = vpit_reset,
+	.name = "vpit", .version = 2, .read = vpit_read, .write = vpit_write, .reset = vpit_reset,
 	.save = vpit_save, .load = vpit_load, .destroy = vpit_destroy, .timer = vpit_timer,
+	.line_eoi = vpit_eoi,
 };
 
 int vpit_create(struct vdev **out)

@@ -118,6 +118,15 @@ bool machine_line_heard(struct vm *vm, struct vdev_line *l)
 	return l->wired && line_open(vm->machine, l->gsi) && ran_since(vm, before);
 }
 
+bool machine_line_busy(struct vm *vm, const struct vdev_line *l)
+{
+	const struct machine *m = vm->machine;
+	uint8_t irq = m->line[l->gsi].pic_irq;
+
+	return l->wired && irq != NO_PIC && !vioapic_open(m->vioapic, l->gsi) &&
+	       vpic_busy(m->vpic, irq);
+}
+
 /* Sources that are still due raise their lines again. */
 static void acknowledged(void *context, unsigned gsi)
 {

@@ -40,6 +40,8 @@ void machine_thaw(struct vm *vm);
 void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level);
 /* See host_line_heard(). Of each line one caller at a time; any context. */
 bool machine_line_heard(struct vm *vm, struct vdev_line *l);
+/* See host_line_busy(). */
+bool machine_line_busy(struct vm *vm, const struct vdev_line *l);
 /* The 8259's INTR as this vCPU's LINT0 sees it. */
 static inline bool machine_extint_pending(struct vcpu *vcpu)
 {

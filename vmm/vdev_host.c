@@ -140,6 +140,13 @@ bool host_line_heard(struct vdev *d, unsigned line)
 	return machine_line_heard(h->vm, &h->line[line]);
 }
 
+bool host_line_busy(struct vdev *d, unsigned line)
+{
+	const struct vdev_host *h = d->host;
+
+	return machine_line_busy(h->vm, &h->line[line]);
+}
+
 bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 {
 	return vlapic_message(host_of(d)->vm, address, data);

@@ -104,6 +104,7 @@ void host_line_set(struct vdev *d, unsigned line, bool level)
 
 	CHECK(line < HOST_LINE_MAX);
 	h->edges[line] += level && !h->line[line];
+	h->busy[line] |= h->waits && level && !h->line[line];
 	h->line[line] = level;
 }
 
@@ -111,6 +112,12 @@ bool host_line_heard(struct vdev *d, unsigned line)
 {
 	CHECK(line < HOST_LINE_MAX);
 	return !vdev_host_of(d)->unheard;
+}
+
+bool host_line_busy(struct vdev *d, unsigned line)
+{
+	CHECK(line < HOST_LINE_MAX);
+	return vdev_host_of(d)->busy[line];
 }
 
 bool host_msi(struct vdev *d, uint64_t address, uint32_t data)

@@ -21,6 +21,8 @@ struct vdev_host {
 	bool line[HOST_LINE_MAX];
 	unsigned edges[HOST_LINE_MAX];		/* rises so far */
 	bool unheard;				/* what host_line_heard does not return */
+	bool waits;				/* an edge keeps the line busy until line_eoi */
+	bool busy[HOST_LINE_MAX];
 	struct { uint64_t address; uint32_t data; } message[VDEV_HOST_MESSAGES];
 	/* those beyond VDEV_HOST_MESSAGES are only counted */
 	unsigned message_count;

@@ -2,7 +2,7 @@
 /* links: vdev/vpit.c lib/record.c tests/host/vdev_host.c */
 /*
  * vdev/vpit: every mode's count and output, latches and read-back, BCD, gate and port 0x61, edges
- * of channel 0, saved form.
+ * of channel 0 and those that are owed, saved form.
  */
 #include "tests/host/vdev_test.h"
 
@@ -98,6 +98,50 @@ static void test_unheard_edges(void **state)
 	h->edges[0] = 0;
 	vdev_host_advance(h, 1000 * MS);
 	assert_in_range(h->edges[VPIT_OUT0], 99, 101);
+}
+
+static unsigned take_all(void)
+{
+	unsigned n = 0;
+
+	while (h->busy[VPIT_OUT0]) {
+		n++;
+		h->busy[VPIT_OUT0] = false;
+		d->ops->line_eoi(d, VPIT_OUT0);
+	}
+	return n;
+}
+
+/* Edges that the guest had no time for come as it ends each; a second's worth is kept. */
+static void test_owed_edges(void **state)
+{
+	(void)state;
+	h->waits = true;
+	program(0, 2, 11932);			/* 100 Hz */
+	vdev_host_advance(h, 4 * MS);
+	take_all();				/* the rise with the mode */
+	for (unsigned i = 1; i <= 40; i++) {
+		vdev_host_advance(h, i * 10 * MS);
+		assert_int_equal(take_all(), i);
+		assert_int_equal(take_all(), 0);
+	}
+	vdev_host_advance(h, 60000 * MS);
+	assert_in_range(take_all(), 100, 102);
+	/* Those faster than the host makes edges are owed too. */
+	program(0, 2, 12);
+	vdev_host_advance(h, 10 * MS);
+	assert_in_range(take_all(), 10 * HZ / 12000 - 15, 10 * HZ / 12000 + 1);
+	/* Nothing is owed by a new count, nor of what nobody tells the end of. */
+	vdev_host_advance(h, 500 * MS);
+	program(0, 2, 11932);
+	h->busy[VPIT_OUT0] = false;
+	d->ops->line_eoi(d, VPIT_OUT0);
+	assert_false(h->busy[VPIT_OUT0]);
+	h->waits = false;
+	vdev_host_advance(h, 500 * MS);
+	h->edges[0] = 0;
+	d->ops->line_eoi(d, VPIT_OUT0);
+	assert_int_equal(h->edges[0], 0);
 }
 
 static void test_oneshot(void **state)
@@ -261,6 +305,8 @@ static void test_saved(void **state)
 	check_refused(d, 22 + 7, 0xff);
 	check_refused(d, 30 * 3 + 7, 0xff);
 	check_refused(d, 30 * 3 + 8, 0x10);
+	check_refused(d, 30 * 3 + 9 + 7, 0xff);
+	check_refused(d, 30 * 3 + 17 + 3, 0xff);
 	vdev_host_detach(f);
 }
 
@@ -269,7 +315,7 @@ int main(void)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_periodic), CASE(test_fast_edges_merge),
-		CASE(test_unheard_edges), CASE(test_oneshot),
+		CASE(test_unheard_edges), CASE(test_owed_edges), CASE(test_oneshot),
 		CASE(test_counts),
 		CASE(test_access), CASE(test_read_back), CASE(test_port61), CASE(test_gate),
 		CASE(test_saved),
