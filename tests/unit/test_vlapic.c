@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu*.c
+ * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
  * vmm/vlapic.c vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
  * vmm/exit.c vmm/gmem.c vmm/gmem_slots.c vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c
  * vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load*.c lib/record.c lib/format.c
  * mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c
  * vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c
- * vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c vmm/fwcfg.c vdev/vfwcfg.c vdev/vdebug_exit.c
+ * vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c vmm/fwcfg.c vdev/vfwcfg.c
  * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
  * tests/host/log.c tests/host/tsc.c */
