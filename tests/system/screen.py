@@ -83,9 +83,9 @@ def framebuffer_rows(monitor, tmp_path):
 SCREENS = {"bios": ({}, ega_rows), "uefi": ({"uefi": True}, framebuffer_rows)}
 
 
-def wait_for(rows_of, monitor, tmp_path, text):
+def wait_for(rows_of, monitor, tmp_path, text, patience=120):
     """The screen follows the log, not at once."""
-    end = time.monotonic() + 120
+    end = time.monotonic() + patience
     while True:
         rows = rows_of(monitor, tmp_path)
         if any(text in row for row in rows):
