@@ -45,11 +45,12 @@ C_SRC := $(filter-out $(OFFSETS_C),$(sort $(foreach d,$(DIRS),$(wildcard $(d)/*.
 ASM_SRC := $(sort $(foreach d,$(DIRS),$(wildcard $(d)/*.asm)))
 ASL_SRC := $(sort $(wildcard vdev/*.asl))
 ASL_C := $(ASL_SRC:%.asl=$(B)/gen/%.aml.c)
+BIN_C := $(B)/gen/vmm/bios/bios.bin.c
 FONT := /usr/share/consolefonts/Lat15-VGA16.psf.gz
 FONT_C := $(B)/gen/drivers/font.c
 VERSION_C := $(B)/gen/mgmt/version.c
 OBJS := $(C_SRC:%.c=$(OBJDIR)/%.o) $(ASM_SRC:%.asm=$(OBJDIR)/%.asm.o) $(ASL_C:%.c=$(OBJDIR)/%.o) \
-	$(FONT_C:%.c=$(OBJDIR)/%.o) $(VERSION_C:%.c=$(OBJDIR)/%.o)
+	$(BIN_C:%.c=$(OBJDIR)/%.o) $(FONT_C:%.c=$(OBJDIR)/%.o) $(VERSION_C:%.c=$(OBJDIR)/%.o)
 
 $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 	@mkdir -p $(@D); $(call say,CC,$<)
@@ -74,6 +75,12 @@ $(B)/gen/%.aml.c: %.asl tools/bin2c
 	@mkdir -p $(@D); $(call say,IASL,$<)
 	$(Q)iasl -p $(B)/gen/$* $< >$(B)/gen/$*.log 2>&1 || { cat $(B)/gen/$*.log; exit 1; }
 	$(Q)tools/bin2c $(notdir $*)_aml $(B)/gen/$*.aml >$@
+
+# What guests run in real mode, as `const unsigned char NAME_bin[]` and its size.
+$(B)/gen/%.bin.c: %.asm tools/bin2c
+	@mkdir -p $(@D); $(call say,NASM,$<)
+	$(Q)nasm -f bin -Werror -o $(B)/gen/$*.bin $<
+	$(Q)tools/bin2c $(notdir $*)_bin $(B)/gen/$*.bin >$@
 
 # The screen's font.
 $(FONT_C): tools/psf2c $(wildcard $(FONT))
@@ -205,6 +212,11 @@ $(B)/keel.iso: $(B)/keel.elf $(B)/keelconf $(GUEST) configs/demo.conf tools/mkis
 	@$(call say,ISO,$@)
 	$(Q)tools/mkiso -o $@ -c configs/demo.conf $(GUEST)
 
+# A kernel of others with a real-mode entry alone; only the tests start it.
+$(B)/guest/ipxe.lkrn: tools/guest-package
+	@mkdir -p $(@D); $(call say,GUEST,$@)
+	$(Q)tools/guest-package $@ ipxe boot/ipxe.lkrn
+
 guests: $(GUEST)
 
 iso: deps-image
@@ -234,7 +246,8 @@ test: deps-test
 PYTEST_ARGS ?= -n 2
 
 system:
-	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS)
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS) \
+		$(B)/guest/ipxe.lkrn
 	$(Q)tools/qemu10 $(B)/qemu10 || true
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
 

@@ -20,7 +20,8 @@
 enum {
 	SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKDAY, DAY_OF_MONTH,
 	MONTH, YEAR,
-	REG_A, REG_B, REG_C, REG_D, SHUTDOWN, EQUIPMENT = 0x14, CENTURY = 0x32,
+	REG_A, REG_B, REG_C, REG_D, SHUTDOWN, SUMMED_FIRST, EQUIPMENT = 0x14, SUM = 0x2e,
+	CENTURY = 0x32,
 };
 
 #define A_UIP		0x80
@@ -357,17 +358,32 @@ static void put16(struct vrtc *t, unsigned reg, uint64_t v)
 	t->ram[reg + 1] = (uint8_t)(MIN(v, 0xfffful) >> 8);
 }
 
-/* KiB of base memory and above 1 MiB; 64-KiB units above 16 MiB and above 4 GiB. */
+/*
+ * KiB of base memory and above 1 MiB; 64-KiB units above 16 MiB and above 4 GiB, where QEMU has
+ * them; and its count of further processors.
+ */
 static void describe_memory(struct vrtc *t)
 {
 	uint64_t low = t->config.ram_below_4g, high = t->config.ram_above_4g >> 16;
 
-	put16(t, 0x15, 640);
+	put16(t, 0x15, t->config.base_kib);
 	put16(t, 0x17, low > MIB ? MIN((low - MIB) >> 10, 0xfc00ul) : 0);
 	put16(t, 0x30, low > MIB ? MIN((low - MIB) >> 10, 0xfc00ul) : 0);
 	put16(t, 0x34, low > 16 * MIB ? (low - 16 * MIB) >> 16 : 0);
 	put16(t, 0x5b, high & 0xffff);
 	t->ram[0x5d] = (uint8_t)(high >> 16);
+	t->ram[0x5f] = (uint8_t)(t->config.vcpus - 1);
+}
+
+/* IBM's sum over what the set-up has written; its high byte comes first. */
+static void seal(struct vrtc *t)
+{
+	unsigned sum = 0;
+
+	for (unsigned i = SUMMED_FIRST; i < SUM; i++)
+		sum += t->ram[i];
+	t->ram[SUM] = (uint8_t)(sum >> 8);
+	t->ram[SUM + 1] = (uint8_t)sum;
 }
 
 static void vrtc_reset(struct vdev *d)
@@ -381,6 +397,7 @@ static void vrtc_reset(struct vdev *d)
 	t->ram[REG_D] = D_VALID;
 	t->ram[EQUIPMENT] = 0x02;	/* a coprocessor, no display, no diskette */
 	describe_memory(t);
+	seal(t);
 	t->index = 0;
 	t->began = t->seen = host_clock_ns(d);
 	t->epoch = MIN(host_wall_clock(d), SECONDS_MAX);

@@ -14,7 +14,10 @@ enum { VRTC_PORTS };	/* region: 2 ports at 0x70 */
 enum { VRTC_IRQ };	/* lines: IRQ 8 */
 
 struct vrtc_config {
-	uint64_t ram_below_4g, ram_above_4g;	/* bytes, shown where firmware looks for them */
+	/* Shown where firmware leaves or looks for them; in bytes. */
+	uint64_t ram_below_4g, ram_above_4g;
+	unsigned base_kib;		/* KiB from 0 on that are free to use */
+	unsigned vcpus;
 };
 
 int vrtc_create(const struct vrtc_config *config, struct vdev **out);

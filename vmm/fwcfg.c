@@ -17,8 +17,6 @@
 #define CMDLINE_AT	0x20000ul
 #define KERNEL_AT	0x100000ul
 
-#define RAM		1u	/* e820's type */
-
 /* _S0 and _S5 of the DSDT; bit 7: there is that state, low bits SLP_TYP. */
 static const uint8_t sleep_states[6] = { 0x80, 0, 0, 0, 0, 0x80 | 5 };
 
@@ -80,13 +78,14 @@ static void fill_machine(struct filling *f, const struct vm *vm, const struct lo
 		{ VFWCFG_IRQ0_OVERRIDE, 4, 1 },
 	};
 	const struct e820 ram[] = {
-		{ 0, m->ram_low_end, RAM }, { MACHINE_HIGH, m->ram_high_size, RAM },
+		{ 0, memory_low_end(m->memory), MEMORY_RAM },
+		{ MEMORY_HIGH, memory_high_size(m->memory), MEMORY_RAM },
 	};
 
 	add_copy(f, VFWCFG_UUID, vm->config.uuid, sizeof(vm->config.uuid));
 	add_numbers(f, numbers, ARRAY_COUNT(numbers));
 	/* RAM alone: firmware knows its own places, and adds them. */
-	add_file(f, "etc/e820", ram, sizeof(ram[0]) * (m->ram_high_size ? 2 : 1));
+	add_file(f, "etc/e820", ram, sizeof(ram[0]) * (memory_high_size(m->memory) ? 2 : 1));
 	add_file(f, "etc/system-states", sleep_states, sizeof(sleep_states));
 	add_file(f, "etc/pvpanic-port", &pvpanic_port, sizeof(pvpanic_port));
 }
@@ -94,8 +93,10 @@ static void fill_machine(struct filling *f, const struct vm *vm, const struct lo
 /* As high as QEMU puts it: below the end of memory, on a page. */
 static uint64_t initrd_at(uint64_t size, const struct load_machine *m)
 {
+	uint64_t end = memory_low_end(m->memory);
+
 	size = ALIGN_UP(size, PAGE_SIZE);
-	return m->ram_low_end > size ? ALIGN_DOWN(m->ram_low_end - size, PAGE_SIZE) : 0;
+	return end > size ? ALIGN_DOWN(end - size, PAGE_SIZE) : 0;
 }
 
 static void fill_image(struct filling *f, const struct load_image *image,

@@ -6,7 +6,8 @@
 #include "lib/string.h"
 
 /* Told apart by content, in this order; as QEMU does, a multiboot header goes before a PVH note. */
-static const struct load_kind *const kinds[] = { &load_linux, &load_multiboot, &load_pvh };
+static const struct load_kind *const kinds[] = { &load_linux, &load_multiboot, &load_multiboot2,
+					       &load_pvh };
 
 bool load_bytes(const struct load_image *image, uint64_t offset, void *out, size_t n)
 {
@@ -26,49 +27,18 @@ int load_refuse(struct load_plan *p, int error, const char *fmt, ...)
 	return error;
 }
 
-static bool acpi_in_ram(const struct load_machine *m)
-{
-	return m->acpi_size && m->acpi.v >= LOAD_HIGH_START && m->acpi.v < m->ram_low_end;
-}
-
-uint64_t load_ram_end(const struct load_machine *m)
-{
-	return acpi_in_ram(m) ? m->acpi.v : m->ram_low_end;
-}
-
-unsigned load_map(const struct load_machine *m, struct load_region map[LOAD_MAP_MAX])
-{
-	unsigned n = 0;
-	uint64_t end = load_ram_end(m), after;
-
-	map[n++] = (struct load_region){ 0, LOAD_LOW_END, LOAD_RAM };
-	map[n++] =
-		(struct load_region){ LOAD_LOW_END, LOAD_HIGH_START - LOAD_LOW_END, LOAD_RESERVED };
-	map[n++] = (struct load_region){ LOAD_HIGH_START, end - LOAD_HIGH_START, LOAD_RAM };
-	if (acpi_in_ram(m)) {
-		after = MIN(m->acpi.v + m->acpi_size, m->ram_low_end);
-		map[n++] = (struct load_region){ m->acpi.v, after - m->acpi.v, LOAD_ACPI };
-		if (after < m->ram_low_end)
-			map[n++] = (struct load_region){ after, m->ram_low_end - after, LOAD_RAM };
-	}
-	if (m->ecam_size)
-		map[n++] = (struct load_region){ m->ecam.v, m->ecam_size, LOAD_RESERVED };
-	if (m->ram_high_size)
-		map[n++] = (struct load_region){ 4 * GIB, m->ram_high_size, LOAD_RAM };
-	return n;
-}
-
 bool load_is_ram(const struct load_machine *m, uint64_t at, uint64_t size)
 {
-	return range_within(at, size, 0, LOAD_LOW_END) ||
-	       range_within(at, size, LOAD_HIGH_START, load_ram_end(m) - LOAD_HIGH_START);
+	return range_within(at, size, 0, MEMORY_BASE_END) ||
+	       range_within(at, size, MEMORY_HIGH_START,
+			    memory_low_end(m->memory) - MEMORY_HIGH_START);
 }
 
 static int refuse_place(struct load_plan *p, uint64_t at, uint64_t size)
 {
-	uint64_t end = load_ram_end(p->machine);
+	uint64_t end = memory_low_end(p->machine->memory);
 
-	if (at >= LOAD_HIGH_START && at < 4 * GIB && size < 4 * GIB)
+	if (at >= MEMORY_HIGH_START && at < 4 * GIB && size < 4 * GIB)
 		return load_refuse(p, -E2BIG, "the kernel needs %lu MiB of memory, the VM has %lu",
 				   DIV_UP(at + size, MIB), end / MIB);
 	return load_refuse(p, -E2BIG,
@@ -104,6 +74,24 @@ int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t fil
 	return 0;
 }
 
+int load_add_addresses(struct load_plan *p, const struct load_addresses *a, unsigned at)
+{
+	uint64_t before = a->header_addr - a->load_addr, offset = at - before, size, bss;
+
+	if (a->header_addr < a->load_addr || before > at)
+		return load_refuse(p, -EINVAL,
+				   "the multiboot header's load address 0x%x is not right",
+				   a->load_addr);
+	size = a->load_end ? a->load_end - (uint64_t)a->load_addr : p->image->kernel_size - offset;
+	if ((a->load_end && a->load_end < a->load_addr) ||
+	    !range_within(offset, size, 0, p->image->kernel_size))
+		return load_refuse(p, -EINVAL,
+				   "the multiboot kernel is truncated: it loads up to 0x%x",
+				   a->load_end);
+	bss = a->bss_end > a->load_addr ? a->bss_end - a->load_addr : 0;
+	return load_add(p, a->load_addr, p->image->kernel + offset, size, MAX(size, bss));
+}
+
 uint64_t load_next_module(const struct load_plan *p, const struct load_module *m, uint64_t at)
 {
 	return at + ALIGN_UP((uint64_t)m->size, p->modules_align);
@@ -111,8 +99,8 @@ uint64_t load_next_module(const struct load_plan *p, const struct load_module *m
 
 int load_place_modules(struct load_plan *p, uint64_t limit, unsigned align, bool high)
 {
-	uint64_t from = ALIGN_UP(MAX(p->end, LOAD_HIGH_START), PAGE_SIZE), size = 0;
-	uint64_t to = ALIGN_DOWN(MIN(limit, load_ram_end(p->machine)), PAGE_SIZE);
+	uint64_t from = ALIGN_UP(MAX(p->end, MEMORY_HIGH_START), PAGE_SIZE), size = 0;
+	uint64_t to = ALIGN_DOWN(MIN(limit, memory_low_end(p->machine->memory)), PAGE_SIZE);
 
 	p->modules_align = align;
 	for (unsigned i = 0; i < p->image->module_count; i++)
@@ -134,7 +122,7 @@ static int plan(struct load_plan *p, const struct load_kind **kind)
 {
 	size_t length = strlen(p->image->cmdline);
 
-	if (p->machine->ram_low_end < 2 * MIB)
+	if (p->machine->memory < 2 * MIB)
 		return load_refuse(p, -E2BIG, "a guest needs 2 MiB of memory at least");
 	if (length >= LOAD_CMDLINE_MAX)
 		return load_refuse(p, -E2BIG,
@@ -147,7 +135,7 @@ static int plan(struct load_plan *p, const struct load_kind **kind)
 	}
 	return load_refuse(
 		p, -EINVAL,
-		"not a kernel Keel can load: Linux bzImage, PVH ELF and multiboot 1 are known");
+		"not a kernel Keel can load: Linux bzImage, PVH ELF, multiboot 1 and 2 are known");
 }
 
 static int commit(const struct load_plan *p)
@@ -189,7 +177,7 @@ int load_image(const struct load_image *image, const struct load_machine *m, str
 int load_check(const struct load_image *image, uint64_t memory, const char **kind, char *why,
 	       size_t why_size)
 {
-	struct load_machine m = { .ram_low_end = MIN(memory, 3 * GIB) };
+	struct load_machine m = { .memory = memory };
 	struct load_plan p = { .image = image, .machine = &m, .why = why, .why_size = why_size };
 	const struct load_kind *k;
 	int err = plan(&p, &k);

@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Contract: direct boot of kernels: Linux bzImage (64-bit boot protocol), PVH ELF
- * (XEN_ELFNOTE_PHYS32_ENTRY), multiboot1 ELF, told apart by content, with any number of modules. A
- * loader plans first (pure: checks the image against the memory there is), then writes guest
+ * Contract: direct boot of kernels: Linux bzImage (64-bit, 32-bit and real-mode entry), PVH ELF
+ * (XEN_ELFNOTE_PHYS32_ENTRY), multiboot 1 and 2, told apart by content, with any number of modules.
+ * A loader plans first (pure: checks the image against the memory there is), then writes guest
  * memory, then says in struct load_entry how the boot vCPU starts. All input is hostile.
- * Sources: Linux, "The Linux/x86 Boot Protocol"; Multiboot Specification 0.6.96; Xen, "x86/HVM
+ * Sources: Linux, "The Linux/x86 Boot Protocol"; Multiboot Specification 0.6.96 and
+ * Multiboot2 Specification 2.0; Xen, "x86/HVM
  * direct boot ABI".
  */
 #pragma once
 
 #include "vmm/gmem.h"
+#include "vmm/memory_map.h"
 #include "vmm/regs.h"
 
 struct load_module {
@@ -28,34 +30,26 @@ struct load_image {
 	unsigned module_count;
 };
 
-/*
- * Guest physical layout the loaders keep to: RAM below 640K and from 1M; ACPI tables and RSDP where
- * the machine put them.
- */
 struct load_machine {
 	struct gmem *gmem;
-	uint64_t ram_low_end;		/* RAM is [0, ram_low_end), hole 640K-1M reserved, */
-	uint64_t ram_high_size;		/* and [4G, 4G + this) */
+	uint64_t memory;		/* bytes: vmm/memory_map.h says where they lie */
 	gpa_t rsdp;
-	gpa_t acpi;			/* tables: reserved in the memory map */
-	uint64_t acpi_size;
-	gpa_t ecam;			/* PCI's configuration space, between RAM and 4G: told as
-					 * reserved; size 0: none */
-	uint64_t ecam_size;
 };
 
-enum load_start { LOAD_START_LINUX64, LOAD_START_PROTECTED32 };
+enum load_start { LOAD_START_LINUX64, LOAD_START_PROTECTED32, LOAD_START_REAL };
 
 /*
- * Registers other than these are 0; segments are flat: 32-bit (PVH, multiboot: paging off) or
- * 64-bit with identity paging at cr3.
+ * Registers other than these are 0; segments are flat: 32-bit (PVH, multiboot, old Linux: paging
+ * off) or 64-bit with identity paging at cr3. REAL is real mode, at the beginning of `code_segment`
+ * with all other segments `segment`.
  */
 struct load_entry {
 	enum load_start start;
 	uint64_t rip, rsp;
 	uint64_t rax, rbx, rsi;
-	gpa_t cr3, gdt;			/* LINUX64: page tables (4G identity by 2M) and GDT written
-					 * by the loader */
+	uint16_t code_segment, segment;	/* REAL */
+	gpa_t cr3, gdt;			/* LINUX64: page tables (4G identity by 2M) written by the
+					 * loader; GDT where gdt_size is not 0 */
 	unsigned gdt_size;
 	const char *kind;		/* "Linux bzImage", "PVH ELF", "multiboot ELF" */
 };

@@ -51,9 +51,9 @@ static bool is_free(const struct load_plan *p, uint64_t start, uint64_t end)
 
 int load_block_place(struct load_plan *p, uint64_t size)
 {
-	uint64_t end = ALIGN_UP(MAX(p->end, LOAD_HIGH_START), PAGE_SIZE);
+	uint64_t end = ALIGN_UP(MAX(p->end, MEMORY_HIGH_START), PAGE_SIZE);
 
-	for (uint64_t at = LOAD_BLOCKS; at + size <= LOAD_LOW_END; at += PAGE_SIZE) {
+	for (uint64_t at = LOAD_BLOCKS; at + size <= MEMORY_BASE_END; at += PAGE_SIZE) {
 		if (is_free(p, at, at + size)) {
 			p->block = at;
 			return 0;

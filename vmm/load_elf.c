@@ -73,7 +73,11 @@ static int read_header(const struct load_image *image, struct header64 *out)
 					  .entry = h.entry,
 					  .phoff = h.phoff,
 					  .phentsize = h.phentsize,
-					  .phnum = h.phnum };
+					  .phnum = h.phnum,
+					  .shoff = h.shoff,
+					  .shentsize = h.shentsize,
+					  .shnum = h.shnum,
+					  .shstrndx = h.shstrndx };
 	}
 	return out->phnum > SEGMENTS_MAX ? -E2BIG : 0;
 }
@@ -159,6 +163,18 @@ int elf_entry(struct load_plan *p, uint64_t *out)
 		}
 	}
 	return 0;
+}
+
+bool elf_section_table(const struct load_image *image, struct elf_sections *out)
+{
+	struct header64 h;
+
+	if (read_header(image, &h))
+		return false;
+	*out = (struct elf_sections){
+		.count = h.shnum, .size = h.shentsize, .names = h.shstrndx, .offset = h.shoff,
+	};
+	return true;
 }
 
 /*

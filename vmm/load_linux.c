@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Linux's bzImage by the 64-bit boot protocol: the kernel proper goes to its preferred address, the
- * zero page (boot_params) with the setup header, memory map, initrd and command line to low memory;
- * the vCPU starts in long mode, identity-mapped, at +0x200 with RSI at the zero page. Several
- * modules are one initrd in pieces, as GRUB's `initrd` takes them.
+ * Linux's bzImage and what passes for one, by the best entry that it has:
+ *
+ *	64-bit	the kernel proper to its preferred address, the zero page (boot_params) with setup
+ *		header, memory map, initrd and command line to low memory; the vCPU starts in long
+ *		mode, identity-mapped, at +0x200 with RSI at the zero page
+ *	32-bit	the same without paging, at +0
+ *	real	for those that have nothing else (protocols before 2.10, iPXE): the set-up code at
+ *		64 KiB, whose header tells the rest; it asks the BIOS for the memory (vmm/bios/)
+ *
+ * Several modules are one initrd in pieces, as GRUB's `initrd` takes them.
  * Source: Linux, "The Linux/x86 Boot Protocol"; "Zero Page".
  */
 #include "vmm/load_plan.h"
@@ -14,11 +20,24 @@
 /* Offsets in the file's first sector and in boot_params alike. */
 #define HEADER		0x1f1
 #define HEADER_MAGIC	0x53726448u	/* "HdrS" */
+#define VERSION_LINE	0x0202		/* cmd_line_ptr */
+#define VERSION_INITRD	0x0203		/* initrd_addr_max */
+#define VERSION_MOVE	0x0205		/* relocatable */
+#define VERSION_SIZE	0x0206		/* cmdline_size */
+#define VERSION_32	0x020a		/* pref_address, init_size */
 #define VERSION_64	0x020c		/* xloadflags */
+#define INITRD_MAX_OLD	0x37ffffffu
+#define CMDLINE_MAX_OLD	255
 #define LOADED_HIGH	1
+#define CAN_USE_HEAP	0x80
 #define XLF_KERNEL_64	1
 #define LOADER_UNKNOWN	0xff
 #define ENTRY_64	0x200
+#define HIGH_AT		0x100000ul	/* where code not moved by its header is linked */
+#define REAL_AT		0x10000ul	/* set-up code, its heap and stack: 64 KiB */
+#define REAL_SIZE	0x10000ul
+#define REAL_STACK	0xe000u
+#define REAL_ENTRY	0x20		/* paragraphs from the set-up code's start */
 #define INITRD_ALIGN	4		/* of the archives that make up an initrd */
 
 /* The block: page tables, then these. */
@@ -99,13 +118,40 @@ size_t load_linux_setup(const struct load_image *image)
 	return MIN(setup_size(&h), image->kernel_size);
 }
 
+enum way { WAY_64, WAY_32, WAY_REAL };
+
+static enum way way_of(const struct setup_header *h)
+{
+	if (h->xloadflags & XLF_KERNEL_64)
+		return WAY_64;
+	return h->init_size ? WAY_32 : WAY_REAL;
+}
+
+/* The header; what its version does not have is as that version means it. */
+static bool read_header(const struct load_image *image, struct setup_header *h)
+{
+	if (!load_bytes(image, HEADER, h, sizeof(*h)))
+		return false;
+	if (h->version < VERSION_INITRD)
+		h->initrd_addr_max = INITRD_MAX_OLD;
+	if (h->version < VERSION_MOVE)
+		h->relocatable = 0;
+	if (h->version < VERSION_SIZE)
+		h->cmdline_size = CMDLINE_MAX_OLD;
+	if (h->version < VERSION_32)
+		h->pref_address = h->init_size = 0;
+	if (h->version < VERSION_64)
+		h->xloadflags = 0;
+	return true;
+}
+
 static int check_header(struct load_plan *p, const struct setup_header *h)
 {
 	size_t length = strlen(p->image->cmdline);
 
-	if (h->version < VERSION_64 || !(h->xloadflags & XLF_KERNEL_64))
+	if (h->version < VERSION_LINE)
 		return load_refuse(p, -EINVAL,
-				   "the Linux kernel is not a 64-bit one (boot protocol %u.%02u)",
+				   "the Linux kernel's boot protocol %u.%02u is too old: 2.02 is wanted",
 				   h->version >> 8, h->version & 0xff);
 	if (!(h->loadflags & LOADED_HIGH))
 		return load_refuse(p, -EINVAL, "the Linux kernel is a zImage, not a bzImage");
@@ -116,13 +162,32 @@ static int check_header(struct load_plan *p, const struct setup_header *h)
 	return 0;
 }
 
+/* Segments and entry, `setup` bytes of set-up code and `size` of the rest. */
+static int plan_segments(struct load_plan *p, const struct setup_header *h, uint64_t setup,
+			 uint64_t size)
+{
+	const uint8_t *code = p->image->kernel + setup;
+	uint64_t at = way_of(h) == WAY_64 || h->relocatable ? h->pref_address : HIGH_AT;
+	int err;
+
+	if (way_of(h) != WAY_REAL) {
+		p->entry = at + (way_of(h) == WAY_64 ? ENTRY_64 : 0);
+		return load_add(p, at, code, size, MAX(size, (uint64_t)h->init_size));
+	}
+	if (setup > REAL_STACK)
+		return load_refuse(p, -EINVAL, "the Linux kernel's set-up code has %lu bytes",
+				   setup);
+	err = load_add(p, REAL_AT, p->image->kernel, setup, REAL_SIZE);
+	return err ?: load_add(p, HIGH_AT, code, size, size);
+}
+
 static int linux_plan(struct load_plan *p)
 {
 	struct setup_header h;
 	uint64_t setup, size;
 	int err;
 
-	if (!load_bytes(p->image, HEADER, &h, sizeof(h)))
+	if (!read_header(p->image, &h))
 		return load_refuse(p, -EINVAL, "the Linux kernel's header is cut");
 	err = check_header(p, &h);
 	if (err)
@@ -137,28 +202,32 @@ static int linux_plan(struct load_plan *p)
 	size = MIN(size, p->image->kernel_size - setup);
 	if (size <= ENTRY_64)
 		return load_refuse(p, -EINVAL, "the Linux kernel is empty");
-	err = load_add(p, h.pref_address, p->image->kernel + setup, size,
-		       MAX(size, (uint64_t)h.init_size));
-	if (err)
-		return err;
-	p->entry = h.pref_address + ENTRY_64;
-	err = load_place_modules(p, h.initrd_addr_max + 1ul, INITRD_ALIGN, true);
+	err = plan_segments(p, &h, setup, size);
+	if (!err)
+		err = load_place_modules(p, h.initrd_addr_max + 1ul, INITRD_ALIGN, true);
 	return err ?: load_block_place(p, CMDLINE + strlen(p->image->cmdline) + 1);
+}
+
+/* What the loader says in the header. */
+static void fill_header(const struct load_plan *p, struct setup_header *h)
+{
+	h->type_of_loader = LOADER_UNKNOWN;
+	h->cmd_line_ptr = (uint32_t)(p->block + CMDLINE);
+	h->ramdisk_image = (uint32_t)p->modules;
+	h->ramdisk_size = (uint32_t)p->modules_size;
 }
 
 static void fill_params(const struct load_plan *p, struct boot_params *b)
 {
-	struct load_region map[LOAD_MAP_MAX];
-	unsigned n = load_map(p->machine, map);
+	struct memory_region map[MEMORY_MAP_MAX];
+	unsigned n = memory_map(p->machine->memory, map);
 	size_t known = 0x202 - HEADER + p->image->kernel[0x201];
 
 	/* Only what the header says is header; what a newer kernel adds behind is taken too, as far
 	 * as it is known. */
 	memcpy(&b->header, p->image->kernel + HEADER, MIN(known, sizeof(b->header)));
-	b->header.type_of_loader = LOADER_UNKNOWN;
-	b->header.cmd_line_ptr = (uint32_t)(p->block + CMDLINE);
-	b->header.ramdisk_image = (uint32_t)p->modules;
-	b->header.ramdisk_size = (uint32_t)p->modules_size;
+	fill_header(p, &b->header);
+	b->header.code32_start = (uint32_t)p->segment[0].at;
 	b->header.setup_data = 0;
 	b->acpi_rsdp_addr = p->machine->rsdp.v;
 	b->e820_count = (uint8_t)n;
@@ -190,21 +259,48 @@ static void put_params(const struct load_plan *p, struct load_block *b)
 	load_block_put(b, &params, sizeof(params), 1);
 }
 
+/* Over the set-up code's own header: only what the oldest version has. */
+static int commit_real(const struct load_plan *p, struct load_entry *out)
+{
+	struct load_block b = { .gmem = p->machine->gmem, .at = p->block + CMDLINE };
+	size_t known = offsetof(struct setup_header, initrd_addr_max);
+	struct setup_header h;
+
+	if (!read_header(p->image, &h))
+		return -EINVAL;
+	fill_header(p, &h);
+	h.loadflags |= CAN_USE_HEAP;
+	h.heap_end = REAL_STACK - 0x200;
+	load_block_text(&b, "", p->image->cmdline);
+	load_block_set(&b, REAL_AT + HEADER, &h, known);
+	out->start = LOAD_START_REAL;
+	out->segment = REAL_AT >> 4;
+	out->code_segment = (REAL_AT >> 4) + REAL_ENTRY;
+	out->rsp = REAL_STACK;
+	return b.err;
+}
+
 static int linux_commit(const struct load_plan *p, struct load_entry *out)
 {
 	/* The protocol names the selectors: 0x10 code, 0x18 data. */
-	static const uint64_t gdt[] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+	static const uint64_t gdt64[] = { 0, 0, 0x00af9b000000ffff, 0x00cf93000000ffff };
+	static const uint64_t gdt32[] = { 0, 0, 0x00cf9b000000ffff, 0x00cf93000000ffff };
 	struct load_block b = { .gmem = p->machine->gmem, .at = p->block };
+	struct setup_header h;
 
+	if (!read_header(p->image, &h))
+		return -EINVAL;
+	if (way_of(&h) == WAY_REAL)
+		return commit_real(p, out);
 	put_tables(&b);
 	put_params(p, &b);
-	load_block_put(&b, gdt, sizeof(gdt), 1);
+	load_block_put(&b, way_of(&h) == WAY_64 ? gdt64 : gdt32, sizeof(gdt64), 1);
 	load_block_text(&b, "", p->image->cmdline);
-	out->start = LOAD_START_LINUX64;
+	out->start = way_of(&h) == WAY_64 ? LOAD_START_LINUX64 : LOAD_START_PROTECTED32;
 	out->rsi = p->block + PARAMS;
 	out->cr3 = GPA(p->block);
 	out->gdt = GPA(p->block + GDT);
-	out->gdt_size = sizeof(gdt);
+	out->gdt_size = sizeof(gdt64);
 	return b.err;
 }
 

@@ -24,12 +24,14 @@
 #define INFO_MEMORY	1u
 #define INFO_CMDLINE	4u
 #define INFO_MODULES	8u
+#define INFO_SECTIONS	0x20u
 #define INFO_MAP	0x40u
 #define INFO_LOADER	0x200u
 
 struct header {
 	uint32_t magic, flags, checksum;
-	uint32_t header_addr, load_addr, load_end, bss_end, entry;
+	struct load_addresses addresses;
+	uint32_t entry;
 };
 
 struct info {
@@ -70,26 +72,6 @@ static bool multiboot_is(const struct load_image *image)
 	return find_header(image, &h) >= 0;
 }
 
-/* The header says where the file's bytes go. */
-static int plan_addresses(struct load_plan *p, const struct header *h, unsigned at)
-{
-	uint64_t before = h->header_addr - h->load_addr, offset = at - before, size, bss;
-
-	if (h->header_addr < h->load_addr || before > at)
-		return load_refuse(p, -EINVAL,
-				   "the multiboot header's load address 0x%x is not right",
-				   h->load_addr);
-	size = h->load_end ? h->load_end - (uint64_t)h->load_addr : p->image->kernel_size - offset;
-	if ((h->load_end && h->load_end < h->load_addr) ||
-	    !range_within(offset, size, 0, p->image->kernel_size))
-		return load_refuse(p, -EINVAL,
-				   "the multiboot kernel is truncated: it loads up to 0x%x",
-				   h->load_end);
-	bss = h->bss_end > h->load_addr ? h->bss_end - h->load_addr : 0;
-	p->entry = h->entry;
-	return load_add(p, h->load_addr, p->image->kernel + offset, size, MAX(size, bss));
-}
-
 static void put_modules(const struct load_plan *p, struct load_block *b, struct info *info)
 {
 	unsigned count = p->image->module_count;
@@ -109,10 +91,26 @@ static void put_modules(const struct load_plan *p, struct load_block *b, struct 
 	}
 }
 
+static void put_sections(const struct load_plan *p, struct load_block *b, struct info *info)
+{
+	struct elf_sections s;
+	uint64_t headers;
+
+	if (!elf_sections(p->image, &s))
+		return;
+	headers = load_block_room(b, s.count * s.size, 8);
+	elf_put_sections(p->image, &s, b, headers, b);
+	info->flags |= INFO_SECTIONS;
+	info->syms[0] = s.count;
+	info->syms[1] = s.size;
+	info->syms[2] = (uint32_t)headers;
+	info->syms[3] = s.names;
+}
+
 static void put_map(const struct load_plan *p, struct load_block *b, struct info *info)
 {
-	struct load_region map[LOAD_MAP_MAX];
-	unsigned n = load_map(p->machine, map);
+	struct memory_region map[MEMORY_MAP_MAX];
+	unsigned n = memory_map(p->machine->memory, map);
 
 	info->mmap_length = (uint32_t)(n * sizeof(struct map_entry));
 	info->mmap_addr = (uint32_t)load_block_room(b, info->mmap_length, 4);
@@ -128,11 +126,12 @@ static void put_info(const struct load_plan *p, struct load_block *b)
 	uint64_t at = load_block_room(b, sizeof(struct info), 4);
 	struct info info = {
 		.flags = INFO_MEMORY | INFO_CMDLINE | INFO_MODULES | INFO_MAP | INFO_LOADER,
-		.mem_lower = LOAD_LOW_END / KIB,
-		.mem_upper = (uint32_t)((load_ram_end(p->machine) - LOAD_HIGH_START) / KIB),
+		.mem_lower = MEMORY_BASE_END / KIB,
+		.mem_upper = (uint32_t)((memory_low_end(p->machine->memory) - MIB) / KIB),
 	};
 
 	put_modules(p, b, &info);
+	put_sections(p, b, &info);
 	put_map(p, b, &info);
 	info.loader_name = (uint32_t)load_block_text(b, "Keel", "");
 	info.cmdline = (uint32_t)load_block_text(b, p->image->name, p->image->cmdline);
@@ -152,7 +151,8 @@ static int multiboot_plan(struct load_plan *p)
 				   "the multiboot header asks for what is not known (flags 0x%x)",
 				   h.flags);
 	if (h.flags & HAS_ADDRESSES) {
-		err = plan_addresses(p, &h, (unsigned)at);
+		err = load_add_addresses(p, &h.addresses, (unsigned)at);
+		p->entry = h.entry;
 	} else {
 		if (!elf_is(p->image))
 			return load_refuse(

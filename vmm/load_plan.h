@@ -10,9 +10,6 @@
 #include "vmm/load.h"
 
 #define LOAD_SEGMENT_MAX	32
-#define LOAD_MAP_MAX		8
-#define LOAD_LOW_END		0xa0000ul	/* end of RAM below the hole */
-#define LOAD_HIGH_START		0x100000ul
 
 #define LOAD_CMDLINE_MAX	0x4000ul
 
@@ -49,17 +46,7 @@ struct load_kind {
 	int (*commit)(const struct load_plan *p, struct load_entry *out);
 };
 
-extern const struct load_kind load_linux, load_pvh, load_multiboot;
-
-/* One entry of the memory map as guests are told it: e820's types. */
-enum load_memory { LOAD_RAM = 1, LOAD_RESERVED = 2, LOAD_ACPI = 3 };
-
-struct load_region {
-	uint64_t base, size;
-	enum load_memory type;
-};
-
-unsigned load_map(const struct load_machine *m, struct load_region map[LOAD_MAP_MAX]);
+extern const struct load_kind load_linux, load_pvh, load_multiboot, load_multiboot2;
 
 /* Copies `n` bytes at `offset` of the kernel; false if the file ends before. */
 bool load_bytes(const struct load_image *image, uint64_t offset, void *out, size_t n) must_check;
@@ -67,14 +54,19 @@ bool load_bytes(const struct load_image *image, uint64_t offset, void *out, size
 int load_refuse(struct load_plan *p, int error, const char *fmt, ...) printf_like(3, 4);
 /* Does [at, at+size) lie in the RAM that a loader may use? */
 bool load_is_ram(const struct load_machine *m, uint64_t at, uint64_t size);
-/* End of that RAM below 4G: of RAM, or of what lies below the ACPI tables. */
-uint64_t load_ram_end(const struct load_machine *m);
 /*
  * Adds what goes to `at`. Refuses what is not RAM, what overlaps a segment there is, and more bytes
  * in all than the file has: no image makes us copy more than its size.
  */
 int load_add(struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t file_size,
 	     uint64_t size) must_check;
+/* Likewise what a multiboot header at offset `at` of the file says of a file without segments. */
+struct load_addresses {
+	uint32_t header_addr, load_addr, load_end, bss_end;
+};
+
+int load_add_addresses(struct load_plan *p, const struct load_addresses *a,
+		       unsigned at) must_check;
 /*
  * Places the modules one behind the other, each on a multiple of `align`, the first on a page: as
  * high as they go below `limit`, or right behind the kernel.
@@ -86,7 +78,7 @@ uint64_t load_next_module(const struct load_plan *p, const struct load_module *m
 /*
  * load_block.c: what a loader tells its kernel, in one piece of guest memory. It is built twice by
  * the same code: for its size, without a gmem, in the plan, and to be written in the commit. Puts
- * begin on multiples of `align`, a power of two up to 16; errors stick.
+ * begin on multiples of `align`, a power of two up to a page; errors stick.
  */
 struct load_block {
 	struct gmem *gmem;		/* NULL: only counted */
@@ -118,3 +110,17 @@ int elf_entry(struct load_plan *p, uint64_t *out) must_check;
  * file has too many headers or notes to look on.
  */
 int elf_xen_note(const struct load_image *image, uint32_t type, uint64_t *out) must_check;
+
+/* The table of section headers, as the file's header tells of it; not yet checked. */
+struct elf_sections {
+	unsigned count, size, names;	/* size of one; index of that with the names */
+	uint64_t offset;
+};
+
+bool elf_section_table(const struct load_image *image, struct elf_sections *out) must_check;
+
+/* load_sections.c: false if there is none, or none that can be told. */
+bool elf_sections(const struct load_image *image, struct elf_sections *out) must_check;
+/* The headers to `at`, room in `headers`, and what no segment has loaded to `contents`. */
+void elf_put_sections(const struct load_image *image, const struct elf_sections *s,
+		      struct load_block *headers, uint64_t at, struct load_block *contents);

@@ -55,11 +55,11 @@ static void put_modules(const struct load_plan *p, struct load_block *b, struct 
 
 static void put_info(const struct load_plan *p, struct load_block *b)
 {
-	struct load_region map[LOAD_MAP_MAX];
+	struct memory_region map[MEMORY_MAP_MAX];
 	uint64_t at = load_block_room(b, sizeof(struct start_info), 8);
 	struct start_info info = {
 		.magic = START_MAGIC, .version = 1, .rsdp = p->machine->rsdp.v,
-		.map_count = load_map(p->machine, map),
+		.map_count = memory_map(p->machine->memory, map),
 	};
 
 	put_modules(p, b, &info);

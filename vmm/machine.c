@@ -14,7 +14,6 @@
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vdev/vacpi.h"
-#include "vdev/vacpi_tables.h"
 #include "vdev/vdebug_exit.h"
 #include "vdev/vfwcfg.h"
 #include "vdev/vioapic.h"
@@ -27,12 +26,11 @@
 #include "vdev/vrtc.h"
 #include "vdev/vtestdev.h"
 #include "vdev/vuart.h"
+#include "vmm/memory_map.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
 
 #define IOAPIC_BASE	0xfec00000ul
-#define IOAPIC_ID	0
-#define PCI_WINDOW	0xd0000000u	/* behind the room for 256 buses of ECAM */
 
 #define NO_PIC		0xff
 #define DEVICES_MAX	16
@@ -49,13 +47,13 @@ struct line {
 struct machine {
 	struct vdev_host *device[DEVICES_MAX];
 	unsigned count;
-	struct vdev *vpic, *vioapic, *vuart, *vacpi, *vfwcfg;
+	struct vdev *vpic, *vioapic, *vpit, *vuart, *vacpi, *vfwcfg;
 	struct spinlock lines;
 	struct line line[VIOAPIC_PINS];
 	uint64_t boot_wall_ns;
 };
 
-_Static_assert(MACHINE_ECAM_SIZE == VPCI_ECAM_SIZE, "ECAM");
+_Static_assert(MEMORY_ECAM_SIZE == VPCI_ECAM_SIZE, "ECAM");
 
 /* ---- lines ---- */
 
@@ -204,7 +202,9 @@ static int make_vpic(struct vm *vm, struct vdev **out)
 
 static int make_vioapic(struct vm *vm, struct vdev **out)
 {
-	struct vioapic_config c = { .id = IOAPIC_ID, .acknowledged = acknowledged, .context = vm };
+	struct vioapic_config c = {
+		.id = MACHINE_IOAPIC_ID, .acknowledged = acknowledged, .context = vm,
+	};
 	int err = vioapic_create(&c, out);
 
 	vm->machine->vioapic = err ? NULL : *out;
@@ -213,14 +213,19 @@ static int make_vioapic(struct vm *vm, struct vdev **out)
 
 static int make_vpit(struct vm *vm, struct vdev **out)
 {
-	(void)vm;
-	return vpit_create(out);
+	int err = vpit_create(out);
+
+	vm->machine->vpit = err ? NULL : *out;
+	return err;
 }
 
 static int make_vrtc(struct vm *vm, struct vdev **out)
 {
-	uint64_t low = MIN(vm->config.memory, MACHINE_LOW_MAX);
-	struct vrtc_config c = { .ram_below_4g = low, .ram_above_4g = vm->config.memory - low };
+	struct vrtc_config c = {
+		.ram_below_4g = memory_low_end(vm->config.memory),
+		.ram_above_4g = memory_high_size(vm->config.memory),
+		.base_kib = MEMORY_BASE_END / KIB, .vcpus = vm->config.vcpus,
+	};
 
 	return vrtc_create(&c, out);
 }
@@ -329,7 +334,7 @@ static const struct device_row devices[] = {
 			{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } },
 	  { { VACPI_SCI, VACPI_SCI_IRQ } } },
 	{ make_vpci, { { VPCI_PORTS, HOST_PORT, 0xcf8, 8 },
-		       { VPCI_ECAM, HOST_MMIO, MACHINE_ECAM, MACHINE_ECAM_SIZE } },
+		       { VPCI_ECAM, HOST_MMIO, MEMORY_ECAM, MEMORY_ECAM_SIZE } },
 	  { { 0 } } },
 	{ make_vpost, { { VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } },
 	  { { 0 } } },
@@ -410,24 +415,6 @@ void machine_destroy(struct vm *vm)
 	heap_free(m);
 }
 
-int machine_load_tables(struct vm *vm)
-{
-	struct vacpi_tables_config c = {
-		.vcpus = vm->config.vcpus, .ioapic_id = IOAPIC_ID, .ecam = MACHINE_ECAM,
-		.pci_window = PCI_WINDOW,
-	};
-	void *buf = heap_alloc(MACHINE_ACPI_SIZE);
-	long size;
-	int err;
-
-	if (!buf)
-		return -ENOMEM;
-	size = vacpi_tables_build(&c, buf, MACHINE_ACPI_SIZE, GPA(MACHINE_ACPI));
-	err = size < 0 ? (int)size : gmem_write(&vm->gmem, GPA(MACHINE_ACPI), buf, (size_t)size);
-	heap_free(buf);
-	return err;
-}
-
 void machine_freeze(struct vm *vm)
 {
 	for (unsigned i = 0; vm->machine && i < vm->machine->count; i++)
@@ -449,6 +436,30 @@ void machine_reset(struct vm *vm)
 {
 	for (unsigned i = 0; i < vm->machine->count; i++)
 		vm->machine->device[i]->dev->ops->reset(vm->machine->device[i]->dev);
+}
+
+/*
+ * Interrupts at 08h and 70h, the timer's alone open, 18.2 a second. Protected-mode kernels find all
+ * this as after a reset: no BIOS of theirs takes the ticks.
+ */
+void machine_bios_devices(struct vm *vm)
+{
+	static const struct {
+		uint8_t pic, region, offset, value;
+	} row[] = {
+		{ 1, VPIC_MASTER, 0, 0x11 }, { 1, VPIC_MASTER, 1, 0x08 },
+		{ 1, VPIC_MASTER, 1, 0x04 }, { 1, VPIC_MASTER, 1, 0x01 },
+		{ 1, VPIC_SLAVE, 0, 0x11 }, { 1, VPIC_SLAVE, 1, 0x70 },
+		{ 1, VPIC_SLAVE, 1, 0x02 }, { 1, VPIC_SLAVE, 1, 0x01 },
+		{ 1, VPIC_MASTER, 1, 0xfa }, { 1, VPIC_SLAVE, 1, 0xff },
+		{ 0, VPIT_PORTS, 3, 0x34 }, { 0, VPIT_PORTS, 0, 0 }, { 0, VPIT_PORTS, 0, 0 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(row); i++) {
+		struct vdev *d = row[i].pic ? vm->machine->vpic : vm->machine->vpit;
+
+		d->ops->write(d, row[i].region, row[i].offset, 1, row[i].value);
+	}
 }
 
 void machine_power_button(struct vm *vm)

@@ -17,20 +17,12 @@ struct record_writer;
 struct record_reader;
 struct vdev_line;
 
-/* Guest physical layout. RAM lies below 640K, from 768K to at most 3G, and above 4G. */
-#define MACHINE_HOLE_START	0xa0000ul
-#define MACHINE_HOLE_END	0xc0000ul
-#define MACHINE_ACPI		0xe0000ul	/* RSDP first, then the tables; up to 1M */
-#define MACHINE_ACPI_SIZE	0x20000ul
-#define MACHINE_LOW_MAX		0xc0000000ul
-#define MACHINE_ECAM		MACHINE_LOW_MAX	/* PCI configuration space of bus 0 */
-#define MACHINE_ECAM_SIZE	0x100000ul
-#define MACHINE_HIGH		0x100000000ul
+#define MACHINE_IOAPIC_ID	0
+#define MACHINE_PCI_WINDOW	0xd0000000u	/* behind the room for 256 buses of ECAM */
 
 int machine_create(struct vm *vm) must_check;
 void machine_destroy(struct vm *vm);		/* no vCPU runs; frees what machine_create did,
 						 * partly or wholly */
-int machine_load_tables(struct vm *vm) must_check;	/* ACPI tables into guest memory */
 
 /* The VM's clock stops and goes on: device timers with it. */
 void machine_freeze(struct vm *vm);
@@ -60,6 +52,8 @@ uint64_t machine_boot_wall_ns(struct vm *vm);
 
 /* Every device to its power-up state; no vCPU runs. */
 void machine_reset(struct vm *vm);
+/* The 8259s and the 8254 as a BIOS leaves them; no vCPU runs. */
+void machine_bios_devices(struct vm *vm);
 void machine_power_button(struct vm *vm);
 struct vdev *machine_fwcfg(struct vm *vm);	/* for vmm/fwcfg.c to fill */
 void machine_console_input(struct vm *vm);

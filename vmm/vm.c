@@ -18,6 +18,7 @@
 #include "lib/format.h"
 #include "mm/heap.h"
 #include "vmm/machine.h"
+#include "vmm/memory_map.h"
 
 /* ---- waiting for vCPUs ---- */
 
@@ -194,13 +195,11 @@ static void clock_start(struct vm *vm)
 
 static int add_memory(struct vm *vm)
 {
-	uint64_t low = MIN(vm->config.memory, MACHINE_LOW_MAX), high = vm->config.memory - low;
-	int err = gmem_add_ram(&vm->gmem, GPA(0), MIN(low, MACHINE_HOLE_START));
+	uint64_t high = memory_high_size(vm->config.memory);
+	int err = gmem_add_ram(&vm->gmem, GPA(0), memory_low_end(vm->config.memory));
 
-	if (!err && low > MACHINE_HOLE_END)
-		err = gmem_add_ram(&vm->gmem, GPA(MACHINE_HOLE_END), low - MACHINE_HOLE_END);
 	if (!err && high)
-		err = gmem_add_ram(&vm->gmem, GPA(MACHINE_HIGH), high);
+		err = gmem_add_ram(&vm->gmem, GPA(MEMORY_HIGH), high);
 	return err;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a virtual machine gets its kernel: ACPI tables and image into guest memory (vmm/load.h), and
- * the boot vCPU's registers as the image's boot protocol wants them. Between vm_create() and
- * vm_start(), in thread context; no locks.
+ * How a virtual machine gets its kernel: what firmware leaves behind (vmm/firmware.h) and the image
+ * (vmm/load.h) into guest memory, and the boot vCPU's registers as the image's boot protocol wants
+ * them. Between vm_create() and vm_start(), in thread context; no locks.
  * Source: the boot protocols are named in vmm/load.h.
  */
 #include "vmm/vm.h"
@@ -10,6 +10,7 @@
 #include "cpu/registers.h"
 #include "kernel/log.h"
 #include "lib/format.h"
+#include "vmm/firmware.h"
 #include "vmm/fwcfg.h"
 #include "vmm/load.h"
 #include "vmm/machine.h"
@@ -34,11 +35,30 @@ static void flat_segments(struct vcpu *vcpu, const struct load_entry *e, bool lo
 	vmm_ops->segment_set(vcpu, SEG_LDTR, &(struct segment){ .attr = SEG_UNUSABLE });
 }
 
+static void real_segments(struct vcpu *vcpu, const struct load_entry *e)
+{
+	struct segment code = {
+		.base = (uint64_t)e->code_segment << 4, .limit = 0xffff,
+		.selector = e->code_segment, .attr = SEG_P | SEG_S | 0xb,
+	};
+	struct segment data = {
+		.base = (uint64_t)e->segment << 4, .limit = 0xffff, .selector = e->segment,
+		.attr = SEG_P | SEG_S | 3,
+	};
+
+	for (enum seg s = SEG_ES; s <= SEG_GS; s++)
+		vmm_ops->segment_set(vcpu, s, s == SEG_CS ? &code : &data);
+	vmm_ops->segment_set(vcpu, SEG_IDTR, &(struct segment){ .limit = 0x3ff });
+}
+
 static void set_entry(struct vcpu *vcpu, const struct load_entry *e)
 {
-	bool long_mode = e->start == LOAD_START_LINUX64;
+	bool long_mode = e->start == LOAD_START_LINUX64, real = e->start == LOAD_START_REAL;
 
-	flat_segments(vcpu, e, long_mode);
+	if (real)
+		real_segments(vcpu, e);
+	else
+		flat_segments(vcpu, e, long_mode);
 	vcpu->gpr[GPR_RAX] = e->rax;
 	vcpu->gpr[GPR_RBX] = e->rbx;
 	vcpu->gpr[GPR_RSI] = e->rsi;
@@ -48,24 +68,24 @@ static void set_entry(struct vcpu *vcpu, const struct load_entry *e)
 	vmm_ops->reg_set(vcpu, REG_CR4, long_mode ? CR4_PAE : 0);
 	vmm_ops->reg_set(vcpu, REG_CR3, long_mode ? e->cr3.v : 0);
 	vmm_ops->reg_set(vcpu, REG_EFER, long_mode ? EFER_LME | EFER_LMA : 0);
-	vmm_ops->reg_set(vcpu, REG_CR0, CR0_PE | CR0_ET | CR0_NE | (long_mode ? CR0_PG : 0));
+	vmm_ops->reg_set(vcpu, REG_CR0, CR0_ET | CR0_NE | (real ? 0 : CR0_PE) |
+			 (long_mode ? CR0_PG : 0));
 	vlapic_firmware_state(vcpu);
+	if (real)
+		machine_bios_devices(vcpu->vm);
 }
 
 int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size_t why_size)
 {
-	uint64_t low = MIN(vm->config.memory, MACHINE_LOW_MAX);
 	struct load_machine m = {
-		.gmem = &vm->gmem, .ram_low_end = low, .ram_high_size = vm->config.memory - low,
-		.rsdp = GPA(MACHINE_ACPI), .acpi = GPA(MACHINE_ACPI),
-		.acpi_size = MACHINE_ACPI_SIZE, .ecam = GPA(MACHINE_ECAM),
-		.ecam_size = MACHINE_ECAM_SIZE,
+		.gmem = &vm->gmem, .memory = vm->config.memory, .rsdp = GPA(FIRMWARE_RSDP),
 	};
 	struct load_entry entry = { 0 };
-	int err = machine_load_tables(vm);
+	int err = firmware_write(vm);
 
 	if (err) {
-		format(why, why_size, "the ACPI tables cannot be written: %s", format_errno(err));
+		format(why, why_size, "the firmware's tables cannot be written: %s",
+		       format_errno(err));
 		return err;
 	}
 	err = load_image(image, &m, &entry, why, why_size);

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from keel import LINUX, ROOT, fields, guest_elf, vm
+from keel import BUILD, LINUX, ROOT, fields, guest_elf, vm
 
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
@@ -88,6 +88,34 @@ def test_cpu_model(start, bed):
         said = keel.settle(1)
     assert exit_code(keel, "model") == 1, said
     assert "PASS xsetbv" in said and "PASS x2apic_mode" in said, said
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_keel_in_keel(start, bed):
+    """A multiboot2 kernel of some size: Keel itself, which finds all it is told and no SVM or
+    VMX."""
+    config = vm("inner", memory="256M", kernel="inner.elf", initrd=None,
+                cmdline="cpus=1", module="some.conf")
+    keel = start(bed, config=config, modules={
+        "inner.elf": f"{BUILD}/keel.elf", "some.conf": f"{ROOT}/configs/demo.conf"}).boot()
+    with keel.console("inner", "start inner --console"):
+        said = keel.expect("halted")
+    assert re.search(r"loaded by Keel \(as GRUB 2\) at 0x200000, \d+ KiB, 1 modules", said), said
+    assert re.search(r"acpi: .* KEEL .*1 CPUs, 1 I/O APICs", said), said
+    assert "cannot start: this CPU shows neither VMX nor SVM" in said
+    keel.poweroff()
+
+
+@pytest.mark.cost(20)
+def test_ipxe(start):
+    """A kernel that starts in real mode and asks the BIOS for everything."""
+    keel = start("svm", config=vm("ipxe", memory="64M", kernel="ipxe.lkrn", initrd=None,
+                                  cmdline=""),
+                 modules={"ipxe.lkrn": f"{BUILD}/guest/ipxe.lkrn"}).boot()
+    with keel.console("ipxe", "start ipxe --console"):
+        keel.expect("iPXE initialising devices...ok")
+        keel.expect("Open Source Network Boot Firmware")
     keel.poweroff()
 
 

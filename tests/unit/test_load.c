@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/load*.c lib/format.c */
+/* links: vmm/load*.c vmm/memory_map.c lib/format.c */
 /*
  * Kernels of each kind made by hand, loaded into an array; then cut, bent and placed where no
  * memory is.
@@ -36,6 +36,13 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 	return 0;
 }
 
+int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n)
+{
+	(void)g;
+	memcpy(dst, ram + a.v, n);
+	return 0;
+}
+
 static int setup(void **state)
 {
 	(void)state;
@@ -48,8 +55,7 @@ static int setup(void **state)
 				     .cmdline = "console=ttyS0 x=y",
 				     .module = module };
 	machine = (struct load_machine){
-		.gmem = &gmem, .ram_low_end = RAM, .rsdp = GPA(0xe0000),
-		.acpi = GPA(0xe0000), .acpi_size = 0x10000,
+		.gmem = &gmem, .memory = RAM, .rsdp = GPA(0xe0000),
 	};
 	entry = (struct load_entry){ 0 };
 	why[0] = 0;
@@ -76,6 +82,14 @@ static uint64_t get(uint64_t at, unsigned size)
 	return v;
 }
 
+static uint64_t get_file(unsigned at)
+{
+	uint32_t v;
+
+	memcpy(&v, file + at, 4);
+	return v;
+}
+
 static int load(void)
 {
 	return load_image(&image, &machine, &entry, why, sizeof(why));
@@ -89,7 +103,7 @@ static void refused(int error, const char *word)
 	if (!strstr(why, word))
 		fail_msg("\"%s\" does not say %s", why, word);
 	why[0] = 0;
-	assert_int_equal(load_check(&image, machine.ram_low_end, NULL, why, sizeof(why)), error);
+	assert_int_equal(load_check(&image, machine.memory, NULL, why, sizeof(why)), error);
 	assert_non_null(strstr(why, word));
 }
 
@@ -136,7 +150,7 @@ static void linux_loads(void **state)
 	assert_int_equal(rd % 4096, 0);
 	assert_true(rd + sizeof(initrd) <= RAM && rd >= 17 * MIB);
 	assert_memory_equal(ram + rd, initrd, sizeof(initrd));
-	assert_int_equal(get(entry.rsi + 0x1e8, 1), 3);
+	assert_int_equal(get(entry.rsi + 0x1e8, 1), 4);
 	assert_int_equal(get(entry.rsi + 0x2d0 + 40, 8), MIB);
 	assert_int_equal(get(entry.rsi + 0x2d0 + 48, 8), RAM - MIB);
 	assert_int_equal(get(entry.rsi + 0x2d0 + 56, 4), 1);
@@ -146,6 +160,61 @@ static void linux_loads(void **state)
 	pd = get((get(entry.cr3.v, 8) & ~0xffful) + 3 * 8, 8) & ~0xffful;
 	assert_int_equal(get(pd + 3 * 8, 8), (3 * GIB + 6 * MIB) | 0x83);
 	assert_int_equal(get(entry.gdt.v + 0x10, 8), 0x00af9b000000ffff);
+}
+
+/* A kernel without a 64-bit entry, moved by its header or not. */
+static void linux_32(void **state)
+{
+	(void)state;
+	make_linux();
+	put(0x236, 0, 2);
+	assert_int_equal(load(), 0);
+	assert_int_equal(entry.start, LOAD_START_PROTECTED32);
+	assert_int_equal(entry.rip, 16 * MIB);
+	assert_int_equal(get(entry.rsi + 0x202, 4), 0x53726448);
+	assert_int_equal(get(entry.rsi + 0x214, 4), 16 * MIB);
+	assert_string_equal((char *)ram + get(entry.rsi + 0x228, 4), image.cmdline);
+	assert_int_equal(entry.gdt_size, 32);
+	assert_int_equal(get(entry.gdt.v + 0x10, 8), 0x00cf9b000000ffff);
+	put(0x234, 0, 1);
+	assert_int_equal(load(), 0);
+	assert_int_equal(entry.rip, MIB);
+	assert_memory_equal(ram + MIB, file + 2048, sizeof(file) - 2048);
+}
+
+/* One with a real-mode entry alone: the fields that its version lacks are not believed. */
+static void linux_real_mode(void **state)
+{
+	(void)state;
+	make_linux();
+	put(0x206, 0x207, 2);
+	put(0x260, 0x20202020, 4);
+	give(0, sizeof(initrd), "rd", "");
+	assert_int_equal(load(), 0);
+	assert_int_equal(entry.start, LOAD_START_REAL);
+	assert_int_equal(entry.segment, 0x1000);
+	assert_int_equal(entry.code_segment, 0x1020);
+	assert_int_equal(entry.rip, 0);
+	assert_memory_equal(ram + 0x10000, file, 0x1f1);
+	assert_memory_equal(ram + 0x10000 + 0x240, file + 0x240, 2048 - 0x240);
+	assert_memory_equal(ram + MIB, file + 2048, sizeof(file) - 2048);
+	assert_int_equal(get(0x10210, 1), 0xff);
+	assert_int_equal(get(0x10211, 1), 0x81);
+	assert_true(get(0x10224, 2) + 0x200 <= entry.rsp);
+	assert_int_equal(get(0x1021c, 4), sizeof(initrd));
+	assert_memory_equal(ram + get(0x10218, 4), initrd, sizeof(initrd));
+	assert_string_equal((char *)ram + get(0x10228, 4), image.cmdline);
+	put(0x1f1, 200, 1);
+	put(0x1f4, 0x1000, 4);
+	refused(-EINVAL, "set-up code");
+	put(0x1f1, 3, 1);
+	put(0x206, 0x202, 2);
+	assert_int_equal(load(), 0);
+	image.cmdline = "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+			"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+			"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx"
+			"xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx";
+	refused(-E2BIG, "256 characters");
 }
 
 static void linux_refused(void **state)
@@ -162,10 +231,11 @@ static void linux_refused(void **state)
 	refused(-EINVAL, "not a kernel");
 	image.kernel_size = sizeof(file);
 	put(0x236, 0, 2);
-	refused(-EINVAL, "64-bit");
+	assert_int_equal(load(), 0);
+	assert_int_equal(entry.start, LOAD_START_PROTECTED32);
 	put(0x236, 1, 2);
-	put(0x206, 0x20b, 2);
-	refused(-EINVAL, "2.11");
+	put(0x206, 0x201, 2);
+	refused(-EINVAL, "2.01");
 	put(0x206, 0x20c, 2);
 	memset(line, 'x', 2048);
 	image.cmdline = line;
@@ -183,29 +253,28 @@ static void linux_refused(void **state)
 	give(0, sizeof(initrd), "rd", "");
 	put(0x22c, 17 * MIB - 1, 4);
 	refused(-E2BIG, "initrd");
-	machine.ram_low_end = 4096;
+	machine.memory = 4096;
 	refused(-E2BIG, "2 MiB");
 }
 
-static void linux_below_acpi(void **state)
+/* The map of a VM with memory above 4 GiB; what the other loaders tell is made of the same. */
+static void linux_map(void **state)
 {
+	static const uint64_t want[][3] = {
+		{ 0, 639 * KIB, 1 }, { 639 * KIB, MIB - 639 * KIB, 2 }, { MIB, 3 * GIB - MIB, 1 },
+		{ 3 * GIB, MIB, 2 }, { 4 * GIB, GIB, 1 },
+	};
+
 	(void)state;
 	make_linux();
-	give(0, sizeof(initrd), "rd", "");
-	machine.acpi = GPA(RAM - 64 * KIB);
-	machine.acpi_size = 32 * KIB;
-	machine.ram_high_size = GIB;
-	machine.ecam = GPA(0xe0000000);
-	machine.ecam_size = MIB;
+	machine.memory = 4 * GIB;
 	assert_int_equal(load(), 0);
-	assert_int_equal(get(entry.rsi + 0x218, 4), RAM - 64 * KIB - 8192);
-	assert_int_equal(get(entry.rsi + 0x1e8, 1), 7);
-	assert_int_equal(get(entry.rsi + 0x2d0 + 60, 8), RAM - 64 * KIB);
-	assert_int_equal(get(entry.rsi + 0x2d0 + 76, 4), 3);
-	assert_int_equal(get(entry.rsi + 0x2d0 + 100, 8), 0xe0000000);
-	assert_int_equal(get(entry.rsi + 0x2d0 + 116, 4), 2);
-	assert_int_equal(get(entry.rsi + 0x2d0 + 120, 8), 4 * GIB);
-	assert_int_equal(get(entry.rsi + 0x2d0 + 128, 8), GIB);
+	assert_int_equal(get(entry.rsi + 0x1e8, 1), ARRAY_COUNT(want));
+	for (unsigned i = 0; i < ARRAY_COUNT(want); i++) {
+		assert_int_equal(get(entry.rsi + 0x2d0 + 20 * i, 8), want[i][0]);
+		assert_int_equal(get(entry.rsi + 0x2d0 + 20 * i + 8, 8), want[i][1]);
+		assert_int_equal(get(entry.rsi + 0x2d0 + 20 * i + 16, 4), want[i][2]);
+	}
 }
 
 /* An ELF file with one segment to load at 1M (linked at `vaddr`) and a note behind it. */
@@ -270,7 +339,7 @@ static void pvh_loads(void **state)
 		assert_memory_equal(ram + get(get(entry.rbx + 16, 8), 8), initrd, sizeof(initrd));
 		assert_string_equal((char *)ram + get(entry.rbx + 24, 8), image.cmdline);
 		assert_int_equal(get(entry.rbx + 32, 8), 0xe0000);
-		assert_int_equal(get(entry.rbx + 48, 4), 3);
+		assert_int_equal(get(entry.rbx + 48, 4), 4);
 		assert_int_equal(get(get(entry.rbx + 40, 8) + 48, 8), MIB);
 	}
 }
@@ -379,13 +448,13 @@ static void multiboot_loads(void **state)
 		assert_int_equal(entry.rip, MIB + 0x10);
 		assert_int_equal(entry.rax, 0x2badb002);
 		assert_int_equal(get(entry.rbx, 4), 0x24d);
-		assert_int_equal(get(entry.rbx + 4, 4), 640);
+		assert_int_equal(get(entry.rbx + 4, 4), 639);
 		assert_int_equal(get(entry.rbx + 8, 4), 63 * 1024);
 		assert_int_equal(get(entry.rbx + 20, 4), 1);
 		assert_int_equal(get(get(entry.rbx + 24, 4), 4), MIB + 0x8000);
 		assert_int_equal(get(get(entry.rbx + 24, 4) + 4, 4), MIB + 0x8000 + sizeof(initrd));
 		assert_memory_equal(ram + MIB + 0x8000, initrd, sizeof(initrd));
-		assert_int_equal(get(entry.rbx + 44, 4), 3 * 24);
+		assert_int_equal(get(entry.rbx + 44, 4), 4 * 24);
 		assert_int_equal(get(get(entry.rbx + 48, 4) + 2 * 24, 4), 20);
 		assert_int_equal(get(get(entry.rbx + 48, 4) + 2 * 24 + 4, 8), MIB);
 		assert_string_equal((char *)ram + get(entry.rbx + 64, 4), "Keel");
@@ -550,6 +619,161 @@ static void multiboot_low(void **state)
 	assert_memory_equal(ram + 0x2000, file + 0x1000, 0x2000);
 }
 
+/* A multiboot2 header at 0x1000, to which tags are added. */
+static unsigned header_end;
+
+static void make_multiboot2(uint32_t architecture)
+{
+	put(0x1000, 0xe85250d6, 4);
+	put(0x1004, architecture, 4);
+	header_end = 0x1010;
+}
+
+static void header_tag(uint16_t type, uint16_t flags, const uint32_t *words, unsigned count)
+{
+	put(header_end, type, 2);
+	put(header_end + 2, flags, 2);
+	put(header_end + 4, 8 + 4 * count, 4);
+	for (unsigned i = 0; i < count; i++)
+		put(header_end + 8 + 4 * i, words[i], 4);
+	header_end += (8 + 4 * count + 7) & ~7u;
+	put(header_end, 0, 4);
+	put(header_end + 4, 8, 4);
+	put(0x1008, header_end + 8 - 0x1000, 4);
+	put(0x100c, -(0xe85250d6u + (uint32_t)get_file(0x1004) + header_end + 8 - 0x1000), 4);
+}
+
+/* The information's tag of that type, the i-th of them; 0 if there is none. */
+static uint64_t info_tag(uint32_t type, unsigned i)
+{
+	uint64_t at = entry.rbx + 8, end = entry.rbx + get(entry.rbx, 4);
+
+	for (; at < end; at += (get(at + 4, 4) + 7) & ~7ul) {
+		if (get(at, 4) == type && !i--)
+			return at;
+		if (!get(at, 4))
+			break;
+	}
+	assert_int_equal(at + 8, end);
+	return 0;
+}
+
+static void multiboot2_loads(void **state)
+{
+	static const uint32_t request[] = { 6, 1, 15, 3 };
+	uint64_t at, h;
+
+	(void)state;
+	for (unsigned wide = 0; wide < 2; wide++) {
+		setup(NULL);
+		make_elf(wide, 0x40100000, 0x40100010);
+		make_multiboot2(0);
+		header_tag(1, 0, request, 4);
+		header_tag(9, 0, request, 1);
+		header_tag(10, 0, request, 4);
+		header_tag(77, 1, request, 0);
+		/* three sections: none, one that is loaded, one of names that is not */
+		put(wide ? 40 : 32, 0x8000, wide ? 8 : 4);
+		put(wide ? 58 : 46, wide ? 64 : 40, 2);
+		put(wide ? 60 : 48, 3, 2);
+		put(wide ? 62 : 50, 2, 2);
+		h = 0x8000 + (wide ? 64 : 40);
+		put((unsigned)h + 4, 1, 4);
+		put((unsigned)h + (wide ? 16 : 12), MIB, 4);
+		put((unsigned)h + (wide ? 32 : 20), 64, 4);
+		h += wide ? 64 : 40;
+		put((unsigned)h + 4, 3, 4);
+		put((unsigned)h + (wide ? 24 : 16), 0x9000, 4);
+		put((unsigned)h + (wide ? 32 : 20), 100, 4);
+		memset(file + 0x9000, 0x66, 100);
+		memcpy(ram + 0xe0000, "RSD PTR abcdefghijklmnopqrstuvwxyz01", 36);
+		give(0, 5000, "dom0", "a b");
+		give(1, 1, "m", "");
+		assert_int_equal(load(), 0);
+		assert_string_equal(entry.kind, "multiboot2 ELF");
+		assert_int_equal(entry.start, LOAD_START_PROTECTED32);
+		assert_int_equal(entry.rip, MIB + 0x10);
+		assert_int_equal(entry.rax, 0x36d76289);
+		assert_int_equal(entry.rbx % 8, 0);
+		assert_string_equal((char *)ram + info_tag(1, 0) + 8, image.cmdline);
+		assert_string_equal((char *)ram + info_tag(3, 0) + 16, "a b");
+		assert_int_equal(get(info_tag(3, 0) + 8, 4), MIB + 0x8000);
+		assert_int_equal(get(info_tag(3, 0) + 12, 4), MIB + 0x8000 + 5000);
+		assert_int_equal(get(info_tag(3, 1) + 8, 4), MIB + 0xa000);
+		assert_int_equal(info_tag(3, 2), 0);
+		assert_int_equal(get(info_tag(4, 0) + 8, 4), 639);
+		assert_int_equal(get(info_tag(4, 0) + 12, 4), 63 * 1024);
+		at = info_tag(6, 0);
+		assert_int_equal(get(at + 4, 4), 16 + 4 * 24);
+		assert_int_equal(get(at + 8, 4), 24);
+		assert_int_equal(get(at + 16 + 2 * 24, 8), MIB);
+		assert_int_equal(get(at + 16 + 2 * 24 + 16, 4), 1);
+		assert_int_equal(get(info_tag(8, 0) + 8, 8), 0xb8000);
+		assert_int_equal(ram[info_tag(8, 0) + 29], 2);
+		assert_memory_equal(ram + info_tag(14, 0) + 8, "RSD PTR abcdefghijkl", 20);
+		assert_memory_equal(ram + info_tag(15, 0) + 8, ram + 0xe0000, 36);
+		assert_int_equal(get(info_tag(21, 0) + 8, 4), MIB);
+		at = info_tag(9, 0);
+		assert_int_equal(get(at + 8, 4), 3);
+		assert_int_equal(get(at + 16, 4), 2);
+		h = at + 20 + (wide ? 64 : 40);
+		assert_int_equal(get(h + (wide ? 16 : 12), 4), MIB);
+		h += wide ? 64 : 40;
+		assert_memory_equal(ram + get(h + (wide ? 16 : 12), 4), file + 0x9000, 100);
+	}
+	/* sections that lie are not told */
+	put(0x8000 + 128 + 24, sizeof(file) - 99, 8);
+	assert_int_equal(load(), 0);
+	assert_int_equal(info_tag(9, 0), 0);
+}
+
+static void multiboot2_addresses(void **state)
+{
+	static const uint32_t where[] = { 2 * MIB + 0x1000, 2 * MIB, 2 * MIB + 0x2000, 3 * MIB };
+	static const uint32_t start[] = { 2 * MIB + 0x100 };
+
+	(void)state;
+	make_multiboot2(0);
+	header_tag(2, 0, where, 4);
+	refused(-EINVAL, "no entry");
+	header_tag(3, 0, start, 1);
+	assert_int_equal(load(), 0);
+	assert_int_equal(entry.rip, 2 * MIB + 0x100);
+	assert_memory_equal(ram + 2 * MIB, file, 0x2000);
+	assert_int_equal(info_tag(9, 0), 0);
+	assert_int_equal(get(info_tag(21, 0) + 8, 4), 2 * MIB);
+	image.kernel_size = 0x1fff;
+	refused(-EINVAL, "truncated");
+}
+
+static void multiboot2_refused(void **state)
+{
+	static const uint32_t strange[] = { 1, 99 };
+
+	(void)state;
+	make_multiboot2(4);
+	header_tag(6, 0, NULL, 0);
+	refused(-EINVAL, "architecture 4");
+	make_multiboot2(0);
+	header_tag(6, 0, NULL, 0);
+	refused(-EINVAL, "no addresses");
+	header_tag(1, 0, strange, 2);
+	refused(-EINVAL, "information 99");
+	make_multiboot2(0);
+	header_tag(77, 0, NULL, 0);
+	refused(-EINVAL, "tag 77");
+	make_multiboot2(0);
+	header_tag(6, 0, NULL, 0);
+	put(0x1014, 7, 4);
+	refused(-EINVAL, "malformed");
+	put(0x1014, 0xffffffff, 4);
+	refused(-EINVAL, "malformed");
+	make_multiboot2(0);
+	for (unsigned i = 0; i < 70; i++)
+		header_tag(6, 0, NULL, 0);
+	refused(-EINVAL, "do not end");
+}
+
 /* Debian's kernel, where `make guests` has put it. */
 static void linux_real(void **state)
 {
@@ -580,8 +804,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(linux_loads, setup),
+		cmocka_unit_test_setup(linux_32, setup),
+		cmocka_unit_test_setup(linux_real_mode, setup),
 		cmocka_unit_test_setup(linux_refused, setup),
-		cmocka_unit_test_setup(linux_below_acpi, setup),
+		cmocka_unit_test_setup(multiboot2_loads, setup),
+		cmocka_unit_test_setup(multiboot2_addresses, setup),
+		cmocka_unit_test_setup(multiboot2_refused, setup),
+		cmocka_unit_test_setup(linux_map, setup),
 		cmocka_unit_test_setup(pvh_loads, setup),
 		cmocka_unit_test_setup(elf_refused, setup),
 		cmocka_unit_test_setup(elf_copies_once, setup),

@@ -19,7 +19,9 @@ static struct vdev_host *h;
 
 static int setup(void **state)
 {
-	struct vrtc_config c = { .ram_below_4g = 192 * MIB, .ram_above_4g = 5 * GIB };
+	struct vrtc_config c = {
+		.ram_below_4g = 192 * MIB, .ram_above_4g = 5 * GIB, .base_kib = 639, .vcpus = 3,
+	};
 
 	(void)state;
 	assert_int_equal(vrtc_create(&c, &d), 0);
@@ -266,8 +268,14 @@ static void test_periodic(void **state)
 
 static void test_memory(void **state)
 {
+	unsigned sum = 0;
+
 	(void)state;
-	assert_int_equal(get(0x15) | get(0x16) << 8, 640);
+	assert_int_equal(get(0x15) | get(0x16) << 8, 639);
+	assert_int_equal(get(0x5f), 2);
+	for (unsigned i = 0x10; i < 0x2e; i++)
+		sum += get(i);
+	assert_int_equal(get(0x2e) << 8 | get(0x2f), sum);
 	assert_int_equal(get(0x17) | get(0x18) << 8, 0xfc00);
 	assert_int_equal(get(0x34) | get(0x35) << 8, (192 - 16) * 16);
 	assert_int_equal(get(0x5b) | get(0x5c) << 8 | get(0x5d) << 16, 5 * 16384);
