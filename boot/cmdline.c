@@ -27,6 +27,12 @@ static bool cpus_right(const char *value)
 	return boot_option_number("cpus", 0) - 1 < CPU_MAX;
 }
 
+static bool drop_irqs_right(const char *value)
+{
+	(void)value;
+	return boot_option_number("drop_irqs", 0) != 0;
+}
+
 static bool serial_right(const char *value)
 {
 	struct serial_config config;
@@ -37,6 +43,7 @@ static bool serial_right(const char *value)
 static const struct option options[] = {
 	{ "console", "serial or screen or serial,screen or screen,serial", NULL },
 	{ "cpus", "1 to 256", cpus_right },
+	{ "drop_irqs", "a number from 1 on", drop_irqs_right },
 	{ "itlb_multihit", "on or off", NULL },
 	{ "panic", "reboot", NULL },
 	{ "provoke", "panic or ud or null or stack or nmi", NULL },

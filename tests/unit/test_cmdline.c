@@ -52,6 +52,7 @@ static void right(void **state)
 	assert_int_equal(errors(""), 0);
 	assert_int_equal(errors("  \t "), 0);
 	assert_int_equal(errors("cpus=1 serial=com1  x2apic=no\tscreen=no panic=reboot"), 0);
+	assert_int_equal(errors("drop_irqs=2"), 0);
 	assert_int_equal(errors("cpus=0x100 selftest itlb_multihit=off"), 0);
 	assert_int_equal(errors("selftest=anything x2apic=yes provoke=nmi"), 0);
 }
@@ -68,6 +69,7 @@ static void wrong(void **state)
 	one("cpus=257", "1 to 256");
 	one("cpus=four", "1 to 256");
 	one("cpus=-1", "1 to 256");
+	one("drop_irqs=all", "'drop_irqs=all' is left aside: a number from 1 on is allowed");
 	one("x2apic=maybe", "'x2apic=maybe' is left aside: yes or no is allowed");
 	one("x2apic=or", "yes or no");
 	one("x2apic=", "yes or no");
