@@ -30,7 +30,7 @@ static bool cpus_right(const char *value)
 static bool drop_irqs_right(const char *value)
 {
 	(void)value;
-	return boot_option_number("drop_irqs", 0) != 0;
+	return boot_option_number("drop_irqs", 0) - 2 <= 1000000 - 2;
 }
 
 static bool serial_right(const char *value)
@@ -43,7 +43,7 @@ static bool serial_right(const char *value)
 static const struct option options[] = {
 	{ "console", "serial or screen or serial,screen or screen,serial", NULL },
 	{ "cpus", "1 to 256", cpus_right },
-	{ "drop_irqs", "a number from 1 on", drop_irqs_right },
+	{ "drop_irqs", "2 to 1000000", drop_irqs_right },
 	{ "itlb_multihit", "on or off", NULL },
 	{ "panic", "reboot", NULL },
 	{ "provoke", "panic or ud or null or stack or nmi", NULL },

@@ -69,7 +69,8 @@ static void wrong(void **state)
 	one("cpus=257", "1 to 256");
 	one("cpus=four", "1 to 256");
 	one("cpus=-1", "1 to 256");
-	one("drop_irqs=all", "'drop_irqs=all' is left aside: a number from 1 on is allowed");
+	one("drop_irqs=all", "'drop_irqs=all' is left aside: 2 to 1000000 is allowed");
+	one("drop_irqs=1", "2 to 1000000");
 	one("x2apic=maybe", "'x2apic=maybe' is left aside: yes or no is allowed");
 	one("x2apic=or", "yes or no");
 	one("x2apic=", "yes or no");
