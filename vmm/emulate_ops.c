@@ -19,7 +19,7 @@ static unsigned size_of(const struct insn *i)
 	return i->opcode & 1 ? i->operand : 1;
 }
 
-static uint64_t parity_zero_sign(uint64_t r, unsigned size)
+uint64_t emulate_result_flags(uint64_t r, unsigned size)
 {
 	r &= bytes_mask(size);
 	return (bit_count(r & 0xff) & 1 ? 0 : RFLAGS_PF) | (r ? 0 : RFLAGS_ZF) |
@@ -32,8 +32,8 @@ static uint64_t flags_of_sum(uint64_t r, uint64_t carries, unsigned size)
 	unsigned top = 8 * size - 1;
 	uint64_t out = carries >> top & 1, into = carries >> (top - 1) & 1;
 
-	return parity_zero_sign(r, size) | (out ? RFLAGS_CF : 0) | (out != into ? RFLAGS_OF : 0) |
-	       (carries & 8 ? RFLAGS_AF : 0);
+	return emulate_result_flags(r, size) | (out ? RFLAGS_CF : 0) |
+	       (out != into ? RFLAGS_OF : 0) | (carries & 8 ? RFLAGS_AF : 0);
 }
 
 static uint64_t alu(unsigned op, uint64_t a, uint64_t b, unsigned size, uint64_t *rflags)
@@ -54,7 +54,7 @@ static uint64_t alu(unsigned op, uint64_t a, uint64_t b, unsigned size, uint64_t
 		break;
 	default:
 		r = op == ALU_AND ? a & b : op == ALU_OR ? a | b : a ^ b;
-		flags = parity_zero_sign(r, size);
+		flags = emulate_result_flags(r, size);
 		break;
 	}
 	*rflags = (*rflags & ~FLAGS_ARITHMETIC) | flags;
@@ -509,7 +509,7 @@ static emulate_fn *find_one(const struct insn *i)
 	case 0xf6: case 0xf7: return group < 2 ? test_immediate : group < 4 ? not_neg : NULL;
 	case 0xfe: return group < 2 ? inc_dec : NULL;
 	case 0xff: return group < 2 ? inc_dec : group == 6 ? push_memory : NULL;
-	default: return NULL;
+	default: return emulate_find_shift(i);
 	}
 }
 

@@ -84,6 +84,9 @@ struct operand {
 /* The function that does this instruction on memory; NULL if there is none. */
 emulate_fn *emulate_find(const struct insn *i);
 emulate_fn *emulate_find_string(const struct insn *i);
+emulate_fn *emulate_find_shift(const struct insn *i);
+/* PF, ZF and SF of a result. */
+uint64_t emulate_result_flags(uint64_t r, unsigned size);
 /* The traps behind an instruction, or an iteration that was not the last. */
 void emulate_trap(struct emulation *e);
 /* For an instruction without such a function: -ENOSYS if the exit was its, -EAGAIN if not. */

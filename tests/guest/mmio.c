@@ -271,6 +271,7 @@ static void unusual(void)
 	TRY("btsl $1, (%%rbx)", 0, 0, START | 2, ANY);
 	TRY("btrl $4, (%%rbx)", 0, 0, START & ~0x10u, ANY);
 	TRY("cmpxchgl %%edx, (%%rbx)", 0x10022, 0x10022, 0x10022, ANY);
+	TRY("shll $1, (%%rbx)", 0, 0, on_qemu_tcg() ? START << 1 : 0xaa, ANY);
 	TRY("lock orl $0x22, (%%rbx)", 0, 0, START | 0x22, 0);
 	TRY("xaddl %%edx, (%%rbx)", 1, START, START + 1, ANY);
 	TRY("adcl $1, (%%rbx)", 0, 0, START + 1, 0);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c
+/* links: vmm/breakpoint.c vmm/emulate_shift.c
  * vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
  * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
 /*
@@ -213,6 +213,18 @@ static void everything_at(unsigned offset)
 		op[0] = (char)(0xfe + wide);
 		sweep(op, 1, 0, 0, true, 0, offset);
 		sweep(op, 1, 0, 0, true, 1, offset);
+	}
+	for (unsigned g = 0; g < 8; g++) {
+		uint64_t loose = g < 4 ? 0 : RFLAGS_AF;	/* OF is one bit's alone */
+
+		for (unsigned wide = 0; wide < 2; wide++) {
+			op[0] = (char)(0xd0 + wide);
+			sweep(op, 1, 0, loose, true, g, offset);
+			op[0] = (char)(0xd2 + wide);
+			sweep(op, 1, 0, loose | RFLAGS_OF, true, g, offset);
+			op[0] = (char)(0xc0 + wide);
+			sweep(op, 1, 1, loose | RFLAGS_OF, true, g, offset);
+		}
 	}
 	op[0] = 0x0f;
 	for (unsigned cc = 0; cc < 16; cc++) {

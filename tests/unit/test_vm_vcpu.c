@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu*.c
+/* links: vmm/emulate_shift.c
+ * vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu*.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
  * vmm/vlapic.c vmm/vlapic_timer.c vmm/vlapic_save.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
@@ -674,6 +675,24 @@ static void double_and_triple(void **state)
 	vm_put(vm);
 }
 
+/* A single step and breakpoints of one instruction are one #DB; a fault is another matter. */
+static void traps_are_one(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	event_debug(v, DR6_BS);
+	event_debug(v, DR6_B0 | DR6_B3);
+	assert_int_equal(v->event.pending.vector, EXC_DB);
+	assert_int_equal(v->event.pending.payload, DR6_BS | DR6_B0 | DR6_B3);
+	event_ud(v);
+	assert_int_equal(v->event.pending.vector, EXC_UD);
+	vm_destroy(vm, NULL, NULL);
+	fake_work_run();
+	vm_put(vm);
+}
+
 /* All vCPUs die at once: one report, one line that it was a triple fault. */
 static void one_report(void **state)
 {
@@ -763,6 +782,7 @@ int main(void)
 		cmocka_unit_test_teardown(model_takes_state, without_model),
 		cmocka_unit_test_teardown(model_asks_too_much, without_model),
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
+		cmocka_unit_test(traps_are_one),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
 		cmocka_unit_test(unknown_msrs_are_counted),
 	};
