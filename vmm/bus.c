@@ -16,6 +16,7 @@
 
 #define PORTS		0x10000
 #define PORT_CELL	8	/* ports that share a cell of the index */
+#define PORT_CELLS	(PORTS / PORT_CELL)
 
 /* The row behind the last ends every search. */
 static void claims_end(struct bus_claims *c, unsigned count)
@@ -33,18 +34,20 @@ static struct bus_claims *claims_alloc(unsigned count)
 	return c;
 }
 
-/* For each cell of ports the first claim that ends behind its start. */
+/* For each cell of ports the first claim that ends behind its start: a few runs of equal bytes. */
 static int index_ports(struct bus_claims *c)
 {
-	unsigned next = 0;
+	unsigned cell = 0;
 
-	c->port_index = heap_alloc(PORTS / PORT_CELL * sizeof(c->port_index[0]));
+	c->port_index = heap_alloc(PORT_CELLS * sizeof(c->port_index[0]));
 	if (!c->port_index)
 		return -ENOMEM;
-	for (unsigned cell = 0; cell < PORTS / PORT_CELL; cell++) {
-		while (next < c->count && c->claim[next].end <= cell * PORT_CELL)
-			next++;
-		c->port_index[cell] = (uint8_t)next;
+	for (unsigned i = 0; i <= c->count; i++) {
+		unsigned end = i < c->count ? (unsigned)DIV_UP(c->claim[i].end, PORT_CELL)
+					    : PORT_CELLS;
+
+		memset(c->port_index + cell, (int)i, end - cell);
+		cell = end;
 	}
 	return 0;
 }

@@ -56,10 +56,15 @@ struct map_entry {
 static int find_header(const struct load_image *image, struct header *h)
 {
 	for (unsigned at = 0; at + 12 <= MIN(image->kernel_size, (size_t)HEADER_SEARCH); at += 4) {
+		uint32_t magic;
+
+		__builtin_memcpy(&magic, image->kernel + at, sizeof(magic));
+		if (likely(magic != HEADER_MAGIC))
+			continue;
 		*h = (struct header){ 0 };
 		if (!load_bytes(image, at, h, sizeof(*h)) && !load_bytes(image, at, h, 12))
 			break;
-		if (h->magic == HEADER_MAGIC && h->magic + h->flags + h->checksum == 0)
+		if (h->magic + h->flags + h->checksum == 0)
 			return (int)at;
 	}
 	return -ENOENT;

@@ -32,6 +32,16 @@
 
 /* ---- bus and machine ---- */
 
+static bool claimed(const struct vm *vm, uint64_t port)
+{
+	const struct bus_claims *c = vm->bus.space[HOST_PORT];
+
+	for (unsigned i = 0; i < c->count; i++)
+		if (port >= c->claim[i].base && port < c->claim[i].end)
+			return true;
+	return false;
+}
+
 static void bus_rules(void **state)
 {
 	struct vm *vm = make_vm();
@@ -53,8 +63,16 @@ static void bus_rules(void **state)
 	/* Half in, half out: each byte goes where it belongs. */
 	bus_write(vm, HOST_PORT, 0x21, 1, 0xa5);
 	assert_int_equal(bus_read(vm, HOST_PORT, 0x21, 2), 0xffa5);
-	for (unsigned port = 0; port < 0x10000; port++)
+	/* Claims that share a cell of the index, and the last port. */
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x3001, 2), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 8, 0x3003, 1), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 9, 0x3006, 0x11), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 10, 0xffff, 1), 0);
+	for (unsigned port = 0; port < 0x10000; port++) {
+		before = vm->bus.unclaimed[HOST_PORT];
 		bus_read(vm, HOST_PORT, port, 1);
+		assert_int_equal(vm->bus.unclaimed[HOST_PORT] - before, !claimed(vm, port));
+	}
 	vm_put(vm);
 }
 
