@@ -89,6 +89,12 @@ void mitigation_init(void)
 	mitigation_fill = has(FILL);
 }
 
+void mitigation_force_fill(void)
+{
+	add(FILL, true);
+	mitigation_fill = true;
+}
+
 /*
  * Set once: guests do not have SPEC_CTRL, so the host's value holds in them too. EFER's bit is the
  * host's own, an exit brings it back.

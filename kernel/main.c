@@ -103,6 +103,19 @@ static void watch_timers(void)
 		log_warn("timer: no HPET interrupt to find what gets lost");
 }
 
+/* return_stack=fill: what chips that leak by it pay, for tools/bench. */
+static void take_mitigation_options(void)
+{
+	char value[8];
+
+	if (!boot_option("return_stack", value, sizeof(value)))
+		return;
+	if (!strcmp(value, "fill"))
+		mitigation_force_fill();
+	else
+		log_warn("mitigations: return_stack=%s is not fill", value);
+}
+
 static void check_memory(void)
 {
 	uint64_t usable = 0;
@@ -278,6 +291,7 @@ void kernel_main(void)
 	errata_cpu_init();
 	take_errata_options();
 	mitigation_init();
+	take_mitigation_options();
 	fpu_init();
 	fpu_cpu_init();
 	mitigation_cpu_init();

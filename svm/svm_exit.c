@@ -27,6 +27,14 @@ static unsigned length_of(const struct vmcb *v)
 								  : 0;
 }
 
+static noinline unsigned length_slowly(const struct vcpu *vcpu, const struct vmcb *v,
+				       uint32_t opcode, unsigned n)
+{
+	if (v->cs.attr & SEG_L >> 4 && fetch_is_at_rip_now(vcpu, v->cr3, v->cr4, opcode, n))
+		return n;
+	return length_of(v);
+}
+
 /*
  * For an instruction without operands: `n` if its bare `opcode` stands at RIP in 64-bit code;
  * else as length_of.
@@ -34,9 +42,9 @@ static unsigned length_of(const struct vmcb *v)
 static always_inline unsigned length_of_plain(const struct vcpu *vcpu, const struct vmcb *v,
 					      uint32_t opcode, unsigned n)
 {
-	if (v->cs.attr & SEG_L >> 4 && fetch_is_at_rip(vcpu, v->cr3, v->cr4, opcode, n))
+	if (likely(v->cs.attr & SEG_L >> 4 && fetch_is_at_rip(vcpu, v->cr3, v->cr4, opcode, n)))
 		return n;
-	return length_of(v);
+	return length_slowly(vcpu, v, opcode, n);
 }
 
 static void exit_nothing(struct vcpu *vcpu, struct vmcb *v)

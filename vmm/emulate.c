@@ -441,6 +441,7 @@ int emulate_vcpu_init(struct vcpu *vcpu)
 		emulate_vcpu_fini(vcpu);
 		return -ENOMEM;
 	}
+	fetch_init(vcpu->fetch, &vcpu->vm->gmem);
 	emulate_flush(vcpu);
 	return 0;
 }

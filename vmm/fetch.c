@@ -17,17 +17,47 @@ void fetch_flush(struct fetch_cache *c)
 {
 	for (unsigned i = 0; i < FETCH_PAGES; i++)
 		forget(&c->page[i]);
+	for (unsigned i = 0; i < FETCH_ROOTS; i++)
+		c->recent[i] = (struct fetch_root){ .cr3 = ~0ul };
+	c->root = c->recent[0];
 }
 
-static void remember(struct fetch_page *f, const struct vcpu_mode *m, uint64_t linear,
+void fetch_init(struct fetch_cache *c, struct gmem *g)
+{
+	c->gmem = g;
+}
+
+/* Hits go by this root from now on, if it is in memory. */
+static bool root_is(struct fetch_cache *c, uint64_t cr3)
+{
+	struct fetch_root *r = &c->recent[cr3 >> PAGE_SHIFT & (FETCH_ROOTS - 1)];
+
+	if (unlikely(r->cr3 != cr3)) {
+		r->table = gmem_peek(c->gmem, GPA(cr3 & BITS(51, 12)), GMEM_READ);
+		r->cr3 = r->table ? cr3 : ~0ul;
+	}
+	c->root = *r;
+	return r->table;
+}
+
+bool fetch_is_at_rip_now(const struct vcpu *vcpu, uint64_t cr3, uint64_t cr4, uint32_t opcode,
+			 unsigned n)
+{
+	return vcpu->fetch->root.cr3 != cr3 && root_is(vcpu->fetch, cr3) &&
+	       fetch_is_at_rip(vcpu, cr3, cr4, opcode, n);
+}
+
+static void remember(struct fetch_cache *c, const struct vcpu_mode *m, uint64_t linear,
 		     const uint8_t *host, const struct gwalk *w)
 {
+	struct fetch_page *f = &c->page[linear >> PAGE_SHIFT & (FETCH_PAGES - 1)];
+
 	forget(f);
 	/* Other modes are not worth a case of their own. */
-	if (m->bits != 64)
+	if (m->bits != 64 || !root_is(c, m->cr3))
 		return;
 	f->page = linear & PAGE_MASK;
-	f->cr3 = m->cr3;
+	f->top = (uintptr_t)w->entry[0] & ~PAGE_MASK;
 	f->cr4 = m->cr4;
 	f->deep = w->levels > FETCH_SHALLOW;
 	f->host = (const uint8_t *)((uintptr_t)host & PAGE_MASK);
@@ -71,12 +101,12 @@ int fetch_page(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, co
 	struct gwalk w;
 	int err;
 
-	*out = m->bits == 64 ? fetch_hit(c, m->cr3, m->cr4, linear) : NULL;
+	*out = m->bits == 64 && root_is(c, m->cr3) ? fetch_hit(c, m->cr3, m->cr4, linear) : NULL;
 	if (*out)
 		return 0;
 	err = walk(vcpu, m, linear, out, &w, fault);
 	if (err)
 		return err;
-	remember(&c->page[linear >> PAGE_SHIFT & (FETCH_PAGES - 1)], m, linear, *out, &w);
+	remember(c, m, linear, *out, &w);
 	return 0;
 }

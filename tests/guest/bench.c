@@ -2,9 +2,10 @@
 /*
  * What one operation costs, in TSC ticks over many rounds, the bare loop's cost left in. Under
  * QEMU's -icount a tick is an instruction executed anywhere, so the numbers are exact. The loops
- * are as short as C lets them be.
+ * are as short as C lets them be. `only` and names on the command line: those alone.
  */
 #include "tests/guest/lib/apic.h"
+#include "tests/guest/lib/pages.h"
 
 #define ROUNDS		4096
 #define WARM		64
@@ -14,6 +15,8 @@
 #define REPEAT(name, op) do {							\
 	uint64_t start_, end_;							\
 										\
+	if (!wanted(name))							\
+		break;								\
 	for (unsigned i_ = 0; i_ < WARM; i_++)					\
 		op;								\
 	start_ = rdtsc();							\
@@ -25,6 +28,23 @@
 
 extern void bench_irq_stub(void), bench_irq_stub_x2(void);
 uint64_t irq_count;			/* the stubs below count in it */
+
+static bool wanted(const char *name)
+{
+	return !cmdline_has("only") || cmdline_has(name);
+}
+
+static uint64_t roots[2];		/* CR3 before each round: two that share all but the root */
+
+static void roots_init(void)
+{
+	uint64_t *copy = page_get();
+
+	for (unsigned i = 0; i < 512; i++)
+		copy[i] = boot_pml4[i];
+	roots[0] = cr3_read();
+	roots[1] = (uint64_t)copy;
+}
 
 static void do_hypercall(void *arg)
 {
@@ -58,6 +78,7 @@ static void hypercall_run(void)
 static void exits_run(void)
 {
 	REPEAT("cpuid", cpuid(0));
+	REPEAT("cpuid_cr3", ({ cr3_write(roots[i_ & 1]); cpuid(0); }));
 	if (rdmsr_try(MSR_TSC_ADJUST, NULL).vector < 0) {
 		REPEAT("rdmsr", rdmsr(MSR_TSC_ADJUST));
 		REPEAT("wrmsr", wrmsr(MSR_TSC_ADJUST, 0));
@@ -103,6 +124,8 @@ static void self_ipi_run(const char *name, bool x2)
 
 	trap_entry_set(VEC_IPI, x2 ? bench_irq_stub_x2 : bench_irq_stub);
 	before = irq_count;
+	if (!wanted(name))
+		return;
 	sti();
 	if (x2)
 		REPEAT(name, wrmsr(MSR_X2APIC + APIC_ICR / 16, ICR_SELF | VEC_IPI));
@@ -117,6 +140,8 @@ static void self_ipi_hlt_run(const char *name, bool x2)
 {
 	uint64_t before = irq_count;
 
+	if (!wanted(name))
+		return;
 	trap_entry_set(VEC_IPI, x2 ? bench_irq_stub_x2 : bench_irq_stub);
 	cli();
 	if (x2)
@@ -133,6 +158,8 @@ static void timer_hlt_run(const char *name, bool x2)
 {
 	uint64_t before = irq_count;
 
+	if (!wanted(name))
+		return;
 	trap_entry_set(VEC_IPI, x2 ? bench_irq_stub_x2 : bench_irq_stub);
 	apic_write(APIC_LVT_TIMER, VEC_IPI);
 	cli();
@@ -149,6 +176,8 @@ static void apic_run(void)
 {
 	apic_init(APIC_XAPIC);
 	REPEAT("eoi_xapic", mmio_write(LAPIC_BASE + APIC_EOI, 0));
+	REPEAT("eoi_xapic_cr3", ({ cr3_write(roots[i_ & 1]);
+				   mmio_write(LAPIC_BASE + APIC_EOI, 0); }));
 	self_ipi_run("self_ipi_xapic", false);
 	self_ipi_hlt_run("self_ipi_hlt_xapic", false);
 	timer_hlt_run("timer_hlt", false);
@@ -166,6 +195,7 @@ static void apic_run(void)
 void test_main(void)
 {
 	pic_mask(0xffff);
+	roots_init();
 	exits_run();
 	apic_run();
 }

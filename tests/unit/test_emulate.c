@@ -723,6 +723,51 @@ static void tables_change(void **state)
 	assert_int_equal(emulate_length_of(&guest_vcpu, 0x0fa2), 2);
 }
 
+static bool is_cpuid(uint64_t cr3)
+{
+	return fetch_is_at_rip(&guest_vcpu, cr3, guest_mode.cr4, 0x0fa2, 2) ||
+	       fetch_is_at_rip_now(&guest_vcpu, cr3, guest_mode.cr4, 0x0fa2, 2);
+}
+
+/* Roots that lead to the same tables need no walk of their own; those that do not, get one. */
+static void roots_change(void **state)
+{
+	uint64_t first = guest_mode.cr3, other = 0x8000, pte = 2 * MIB + 0x4000 + 2 * 8, top;
+
+	(void)state;
+	assert_false(is_cpuid(1));				/* nothing is there yet */
+	memcpy(guest_ram + other, guest_ram + first, 4096);
+	memcpy(guest_ram + 0x300000, "\x0f\xa2\x90\x90", 4);
+	guest_vcpu.rip = GUEST_MMIO + 0x2000;
+	assert_int_equal(emulate_length_of(&guest_vcpu, 0x0fa2), 2);
+	/* the walk has set its accessed bit in the first root alone, as the chip has in both */
+	assert_false(is_cpuid(other));
+	memcpy(guest_ram + other, guest_ram + first, 4096);
+	for (unsigned round = 0; round < 3; round++) {
+		assert_true(is_cpuid(other | 0x18));		/* PCD and PWT are no address */
+		assert_true(is_cpuid(first));
+	}
+	assert_false(is_cpuid(1ul << 40));			/* no memory */
+	assert_false(is_cpuid(1));
+	/* what is below changes for all */
+	assert_true(is_cpuid(other));
+	memcpy(guest_ram + pte, &(uint64_t){ 0x6000 | 7 }, 8);
+	assert_false(is_cpuid(other));
+	assert_false(is_cpuid(first));
+	memcpy(guest_ram + 0x6000, "\x66\x0f\xa2\x90", 4);
+	assert_int_equal(emulate_length_of(&guest_vcpu, 0x0fa2), 3);
+	/* a root that leads elsewhere */
+	memcpy(&top, guest_ram + first, 8);
+	memcpy(guest_ram + 0x9000, guest_ram + (top & ~0xffful), 4096);
+	memcpy(guest_ram + other, &(uint64_t){ 0x9000 | (top & 0xfff) }, 8);
+	assert_false(is_cpuid(other));
+	guest_mode.cr3 = other;
+	memcpy(guest_ram + 0x6000, "\x0f\xa2\x90\x90", 4);
+	assert_int_equal(emulate_length_of(&guest_vcpu, 0x0fa2), 2);
+	assert_true(is_cpuid(other));
+	assert_false(is_cpuid(first));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -746,6 +791,7 @@ int main(void)
 		cmocka_unit_test_setup(at_the_page_end, setup),
 		cmocka_unit_test_setup(rights_of_the_second_page, setup),
 		cmocka_unit_test_setup(tables_change, setup),
+		cmocka_unit_test_setup(roots_change, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -249,12 +249,12 @@ bool cmdline_has(const char *word)
 {
 	const char *at = cmdline();
 
-	for (; *at; at++) {
+	for (bool begins = true; *at; begins = *at++ == ' ') {
 		unsigned i = 0;
 
 		while (word[i] && at[i] == word[i])
 			i++;
-		if (!word[i])
+		if (begins && !word[i] && (!at[i] || at[i] == ' '))
 			return true;
 	}
 	return false;
