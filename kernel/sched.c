@@ -54,6 +54,7 @@
 #define LEAD_NS		3000000ul
 #define RUN_MIN_NS	100000ul	/* so that who is woken for every byte comes for many */
 #define BALANCE_NS	100000000ul	/* between moves to a queue that is one shorter */
+#define BALANCE_LOOKS	8u		/* queues looked at for a shorter one, in turn */
 #define SCRUB_MIN_NS	200000ul	/* idle for less than this is not spent scrubbing */
 #define VTIME_START	(1ul << 48)
 
@@ -65,12 +66,12 @@ struct queue {
 	struct tree tree;		/* threads that wait for this CPU */
 	unsigned waiting;		/* how many */
 	bool idling;			/* `current` halts in place */
-	bool claimable;			/* idle, and no waker has chosen this CPU yet */
 	uint64_t min_vtime;		/* the queue's clock */
 	uint64_t since;			/* TSC up to which time is accounted */
 	uint64_t switched;		/* TSC when `current` came */
 	struct timer slice;
 	uint64_t balanced_ns;
+	unsigned looked;		/* at which other CPU balance() goes on to look */
 
 	uint64_t busy_ticks, idle_ticks, switches, steals;
 };
@@ -80,11 +81,72 @@ bool sched_wanted_flag PERCPU;
 static PERCPU struct queue queue = {
 	.lock = SPINLOCK_INIT("sched", LOCK_SCHED), .min_vtime = VTIME_START,
 };
+/*
+ * A bit for each CPU, so that who looks for one does not ask them all. Atomic; `waiting` follows
+ * the queue's count under its lock, the others are hints.
+ */
+struct cpu_map {
+	struct {
+		uint64_t bits;
+	} aligned(64) word[DIV_UP(CPU_MAX, 64)];
+};
+
+static struct cpu_map claimable;	/* idle, and no waker has chosen the CPU yet */
+static struct cpu_map waiting;		/* threads wait in its queue */
+
 /* What the CPU runs when sched starts there: "main" on the boot CPU, the idle thread elsewhere. */
 static PERCPU struct thread boot_thread;
 
 static uint64_t granularity, lead;	/* in virtual ticks */
 static uint64_t run_min;		/* in ticks */
+
+/* ---- maps of CPUs ---------------------------------------------------------------------------- */
+
+static bool map_has(const struct cpu_map *m, unsigned cpu)
+{
+	return READ_ONCE(m->word[cpu / 64].bits) & BIT(cpu % 64);
+}
+
+static void map_add(struct cpu_map *m, unsigned cpu)
+{
+	__atomic_or_fetch(&m->word[cpu / 64].bits, BIT(cpu % 64), __ATOMIC_SEQ_CST);
+}
+
+/* Was it in there? */
+static bool map_remove(struct cpu_map *m, unsigned cpu)
+{
+	return map_has(m, cpu) && __atomic_fetch_and(&m->word[cpu / 64].bits, ~BIT(cpu % 64),
+						     __ATOMIC_SEQ_CST) & BIT(cpu % 64);
+}
+
+/* The first CPU of the map in [from, end), or -1. */
+static int map_find(const struct cpu_map *m, unsigned from, unsigned end)
+{
+	for (unsigned w = from / 64; w * 64 < end; w++) {
+		uint64_t bits = READ_ONCE(m->word[w].bits);
+
+		if (w == from / 64)
+			bits &= ~0ul << from % 64;
+		if (bits)
+			return w * 64 + bit_lowest(bits) < end ? (int)(w * 64 + bit_lowest(bits)) : -1;
+	}
+	return -1;
+}
+
+/*
+ * Goes round all CPUs, from `start` on: the next of the map that is `n` steps or more away. It is
+ * moved on to the step behind; -1 when the round is over.
+ */
+static int map_next(const struct cpu_map *m, unsigned start, unsigned *n)
+{
+	unsigned from = start + *n;
+	int cpu = from < cpu_count ? map_find(m, from, cpu_count) : -1;
+
+	if (cpu < 0)
+		cpu = map_find(m, from < cpu_count ? 0 : from - cpu_count, start);
+	*n = cpu < 0 ? cpu_count : ((unsigned)cpu + cpu_count - start) % cpu_count + 1;
+	return cpu;
+}
 
 /* ---- virtual time ---------------------------------------------------------------------------- */
 
@@ -161,12 +223,16 @@ static void enqueue(struct queue *q, struct thread *t)
 	t->queued_at = tsc_read();
 	tree_insert(&q->tree, &t->node);
 	WRITE_ONCE(q->waiting, q->waiting + 1);
+	if (q->waiting == 1)
+		map_add(&waiting, t->cpu);
 }
 
 static void dequeue(struct queue *q, struct thread *t)
 {
 	tree_remove(&q->tree, &t->node);
 	WRITE_ONCE(q->waiting, q->waiting - 1);
+	if (!q->waiting)
+		map_remove(&waiting, t->cpu);
 }
 
 static struct thread *thread_of(struct tree_node *n)
@@ -347,47 +413,46 @@ static unsigned load(const struct queue *q)
 	return READ_ONCE(q->waiting) + !READ_ONCE(q->idling);
 }
 
+/* Into queue q of CPU `cpu`, out of that of `other`; false if there is nothing to take. */
+static bool steal_from(struct queue *q, unsigned cpu, unsigned other)
+{
+	struct queue *from = &per_cpu(queue, other);
+	struct thread *t;
+
+	if (load(from) < 2)
+		return false;
+	t = take_from(from, cpu, first_fit);
+	if (!t)
+		return false;
+	q->steals++;
+	give_to(cpu, t);
+	return true;
+}
+
 /*
  * Into this CPU's queue, from one that has more than it can run; false if there is nothing to take.
  */
 static bool steal(struct queue *q)
 {
-	unsigned cpu = cpu_index();
-	struct thread *t;
+	unsigned cpu = cpu_index(), n = 1;
+	int other;
 
-	for (unsigned i = 1; i < cpu_count; i++) {
-		struct queue *from = &per_cpu(queue, (cpu + i) % cpu_count);
-
-		if (!READ_ONCE(from->waiting) || load(from) < 2)
-			continue;
-		t = take_from(from, cpu, first_fit);
-		if (!t)
-			continue;
-		q->steals++;
-		give_to(cpu, t);
-		return true;
-	}
+	while ((other = map_next(&waiting, cpu, &n)) >= 0)
+		if (steal_from(q, cpu, (unsigned)other))
+			return true;
 	return false;
-}
-
-static bool claim_idle(unsigned cpu)
-{
-	struct queue *q = &per_cpu(queue, cpu);
-
-	return READ_ONCE(q->claimable) &&
-	       __atomic_exchange_n(&q->claimable, false, __ATOMIC_SEQ_CST);
 }
 
 /* An idle CPU, from `cpu` on; -1 if there is none. Nobody else will choose it. */
 static int find_idle(unsigned cpu)
 {
-	for (unsigned i = 0; i < cpu_count; i++) {
-		unsigned c = (cpu + i) % cpu_count;
+	unsigned n = 0;
+	int idle;
 
-		if (claim_idle(c))
-			return (int)c;
-	}
-	return -1;
+	while ((idle = map_next(&claimable, cpu, &n)) >= 0)
+		if (map_remove(&claimable, (unsigned)idle))
+			break;
+	return idle;
 }
 
 static unsigned place(const struct thread *t)
@@ -401,22 +466,39 @@ static unsigned place(const struct thread *t)
 }
 
 /*
+ * The CPU with the shortest queue, and how long that is: an idle one, else of those whose turn it
+ * is to be looked at. `cpu` if none is shorter than its own.
+ */
+static unsigned find_shortest(struct queue *q, unsigned cpu, unsigned *shortest)
+{
+	unsigned to = cpu, n = 1, looks = MIN(cpu_count - 1, BALANCE_LOOKS);
+	int idle = map_next(&claimable, cpu, &n);
+
+	if (idle >= 0 && !load(&per_cpu(queue, (unsigned)idle))) {
+		*shortest = 0;
+		return (unsigned)idle;
+	}
+	for (*shortest = load(q); looks; looks--) {
+		unsigned c = (cpu + 1 + q->looked) % cpu_count;
+
+		q->looked = (q->looked + 1) % (cpu_count - 1);
+		if (READ_ONCE(per_cpu(queue, c).current) && load(&per_cpu(queue, c)) < *shortest) {
+			*shortest = load(&per_cpu(queue, c));
+			to = c;
+		}
+	}
+	return to;
+}
+
+/*
  * This CPU's slice ended and threads still wait. No lock held, interrupts off.
  */
 static void balance(struct queue *q)
 {
-	unsigned cpu = cpu_index(), mine = load(q), shortest = mine, to = cpu;
+	unsigned cpu = cpu_index(), mine = load(q), shortest, to = find_shortest(q, cpu, &shortest);
 	uint64_t now = clock_ns();
 	struct thread *t;
 
-	for (unsigned i = 1; i < cpu_count; i++) {
-		unsigned c = (cpu + i) % cpu_count;
-
-		if (READ_ONCE(per_cpu(queue, c).current) && load(&per_cpu(queue, c)) < shortest) {
-			shortest = load(&per_cpu(queue, c));
-			to = c;
-		}
-	}
 	if (to == cpu || (shortest + 1 == mine && shortest && now - q->balanced_ns < BALANCE_NS))
 		return;
 	t = take_from(q, to, shortest + 1 == mine ? eldest_fit : first_fit);
@@ -491,13 +573,15 @@ static bool may_scrub(void)
 /* Until `t` is woken or the queue has something. Interrupts off. */
 static void idle_here(struct queue *q, struct thread *t)
 {
+	unsigned cpu = cpu_index();
 	bool clean = false;
 
 	account(q, tsc_read());
 	WRITE_ONCE(q->idling, true);
 	__atomic_exchange_n(&t->state, THREAD_IDLING, __ATOMIC_SEQ_CST);
 	for (;;) {
-		WRITE_ONCE(q->claimable, true);
+		if (!map_has(&claimable, cpu))
+			map_add(&claimable, cpu);
 		(void)__atomic_exchange_n(&this_cpu(sched_wanted_flag), false, __ATOMIC_SEQ_CST);
 		if (READ_ONCE(t->woken) || READ_ONCE(q->waiting) || steal(q))
 			break;
@@ -513,7 +597,7 @@ static void idle_here(struct queue *q, struct thread *t)
 		cpu_pause();
 		cpu_irq_disable();
 	}
-	WRITE_ONCE(q->claimable, false);
+	map_remove(&claimable, cpu);
 	account(q, tsc_read());
 	WRITE_ONCE(q->idling, false);
 	WRITE_ONCE(t->state, THREAD_RUNNING);
@@ -656,6 +740,7 @@ void sched_init(void)
 {
 	const struct thread_attr attr = { .name = "idle/0", .entry = idle_entry, .cpu = 0 };
 
+	claimable = waiting = (struct cpu_map){ 0 };
 	granularity = tsc_from_ns(GRANULARITY_NS);
 	lead = tsc_from_ns(LEAD_NS);
 	run_min = tsc_from_ns(RUN_MIN_NS);

@@ -116,28 +116,6 @@ static void eoi(struct vcpu *vcpu)
 
 /* ---- messages ---- */
 
-static bool logical_match(const struct vcpu *vcpu, uint32_t dest)
-{
-	const struct vlapic *l = &vcpu->vlapic;
-	uint32_t id;
-
-	if (vlapic_is_x2apic(vcpu)) {
-		id = (vcpu->id >> 4) << 16 | 1u << (vcpu->id & 15);
-		return dest == 0xffffffff || (dest >> 16 == id >> 16 && dest & id & 0xffff);
-	}
-	id = l->ldr >> 24;
-	dest &= 0xff;
-	if (l->dfr >> 28 == 0xf)
-		return id & dest;
-	return dest == 0xff || (id >> 4 == dest >> 4 && id & dest & 15);
-}
-
-static bool physical_match(const struct vcpu *vcpu, uint32_t dest)
-{
-	return dest == vcpu->id || dest == 0xffffffff ||
-	       (!vlapic_is_x2apic(vcpu) && (dest & 0xff) == 0xff);
-}
-
 /* Did it take a vector, for which an EOI will come? ExtINT has no 8259 at this end of the bus. */
 static bool deliver(struct vcpu *to, unsigned mode, unsigned vector, bool level)
 {
@@ -166,16 +144,18 @@ struct message {
 	bool logical, level;
 };
 
-/* To all that match; "lowest priority" to the first of them that is enabled. As deliver(). */
+/* To all that are meant; "lowest priority" to the first of them that is enabled. As deliver(). */
 static bool send(struct vm *vm, const struct message *m, const struct vcpu *except)
 {
+	uint64_t left = vlapic_route(vm, m->dest, m->logical);
 	bool taken = false;
 
-	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		struct vcpu *to = vm->vcpu[i];
+	if (except)
+		left &= ~BIT(except->id);
+	for (; left; left &= left - 1) {
+		struct vcpu *to = vm->vcpu[bit_lowest(left)];
 
-		if (to == except || !vlapic_hw_enabled(to) ||
-		    !(m->logical ? logical_match(to, m->dest) : physical_match(to, m->dest)))
+		if (!vlapic_hw_enabled(to))
 			continue;
 		if (m->mode == DELIVERY_LOWEST && !vlapic_sw_enabled(&to->vlapic))
 			continue;
@@ -207,7 +187,7 @@ bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
 
 	/* A device's broadcast is of 8 bits, whatever the width of its hearers' ids. */
 	if (m.dest == 0xff && !m.logical)
-		m.dest = 0xffffffff;
+		m.dest = VLAPIC_ALL;
 	return address >> 20 == 0xfee && !init_deassert(data) && send(vm, &m, NULL);
 }
 
@@ -237,7 +217,7 @@ void vlapic_ipi(struct vcpu *from, uint64_t icr)
 		return;
 	}
 	if (shorthand) {
-		m.dest = shorthand == ICR_SELF ? from->id : 0xffffffff;
+		m.dest = shorthand == ICR_SELF ? from->id : VLAPIC_ALL;
 		m.logical = false;
 	}
 	send(from->vm, &m, shorthand == ICR_OTHERS ? from : NULL);
@@ -339,10 +319,12 @@ void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
 		break;
 	case REG_LDR:
 		l->ldr = value & 0xff000000;
+		vlapic_route_update(vcpu);
 		machine_apic_changed(vcpu->vm);
 		break;
 	case REG_DFR:
 		l->dfr = value | 0x0fffffff;
+		vlapic_route_update(vcpu);
 		machine_apic_changed(vcpu->vm);
 		break;
 	case REG_SVR:
@@ -457,6 +439,7 @@ void vlapic_base_set(struct vcpu *vcpu, uint64_t value)
 
 	vcpu->apic_base = (value & ~APIC_BASE_BSP) | (vcpu->id ? 0 : APIC_BASE_BSP);
 	vcpu->apic_window = open && !gmem_is_ram(&vcpu->vm->gmem, window) ? window.v : ~0ul;
+	vlapic_route_update(vcpu);
 }
 
 /* x2APIC is left only by disabling, and not entered from there. */
@@ -508,6 +491,7 @@ void vlapic_reset(struct vcpu *vcpu)
 	l->dfr = 0xffffffff;
 	for (unsigned i = 0; i < LVT_COUNT; i++)
 		l->lvt[i] = LVT_MASKED;
+	vlapic_route_update(vcpu);
 }
 
 void vlapic_firmware_state(struct vcpu *vcpu)

@@ -72,5 +72,6 @@ int vlapic_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	top = vlapic_highest(n.isr);
 	n.highest_isr = top < 0 ? 0 : (uint8_t)top;
 	memcpy(l, &n, offsetof(struct vlapic, timer));
+	vlapic_route_update(vcpu);
 	return 0;
 }

@@ -17,6 +17,7 @@
 #include "vmm/cpuid.h"
 #include "vmm/gmem.h"
 #include "vmm/vcpu.h"
+#include "vmm/vlapic_route.h"
 
 struct load_image;
 
@@ -78,6 +79,7 @@ struct vm {
 	struct vcpu *vcpu[VM_VCPU_MAX];
 	unsigned vcpu_count;
 	void *arch;			/* the back end's own */
+	struct vlapic_routes routes;
 	bool intr;			/* (a) the output of its 8259 */
 	struct machine *machine;	/* devices and their wiring: vmm/machine.c */
 

@@ -120,17 +120,33 @@ __asm__(".text\n"
 
 static void self_ipi_run(const char *name, bool x2)
 {
-	uint64_t before;
+	uint64_t before = irq_count;
 
-	trap_entry_set(VEC_IPI, x2 ? bench_irq_stub_x2 : bench_irq_stub);
-	before = irq_count;
 	if (!wanted(name))
 		return;
+	trap_entry_set(VEC_IPI, x2 ? bench_irq_stub_x2 : bench_irq_stub);
 	sti();
 	if (x2)
 		REPEAT(name, wrmsr(MSR_X2APIC + APIC_ICR / 16, ICR_SELF | VEC_IPI));
 	else
 		REPEAT(name, mmio_write(LAPIC_BASE + APIC_ICR, ICR_SELF | VEC_IPI));
+	cli();
+	if (irq_count - before != ROUNDS + WARM)
+		print("%s: %lu interrupts of %u\n", name, irq_count - before, ROUNDS + WARM);
+}
+
+/* To the one vCPU with this logical id, among all that there are. */
+static void ipi_run(const char *name)
+{
+	uint64_t before = irq_count;
+
+	if (!wanted(name))
+		return;
+	trap_entry_set(VEC_IPI, bench_irq_stub);
+	mmio_write(LAPIC_BASE + APIC_LDR, 1u << 24);
+	mmio_write(LAPIC_BASE + APIC_ICR_HIGH, 1u << 24);
+	sti();
+	REPEAT(name, mmio_write(LAPIC_BASE + APIC_ICR, ICR_LOGICAL | VEC_IPI));
 	cli();
 	if (irq_count - before != ROUNDS + WARM)
 		print("%s: %lu interrupts of %u\n", name, irq_count - before, ROUNDS + WARM);
@@ -179,6 +195,7 @@ static void apic_run(void)
 	REPEAT("eoi_xapic_cr3", ({ cr3_write(roots[i_ & 1]);
 				   mmio_write(LAPIC_BASE + APIC_EOI, 0); }));
 	self_ipi_run("self_ipi_xapic", false);
+	ipi_run("ipi_unicast");
 	self_ipi_hlt_run("self_ipi_hlt_xapic", false);
 	timer_hlt_run("timer_hlt", false);
 	if (!cpu_has_x2apic()) {

@@ -27,7 +27,7 @@ def promises(table=1):
 @pytest.mark.cost(20)
 def test_operations():
     most = promises()
-    assert len(most) == 17
+    assert len(most) == 19
     now = bench("operations")
     assert not {name: now.get(name) for name in most if now.get(name, 1 << 60) > most[name]}
     assert now["host_memory"] <= 24 << 20

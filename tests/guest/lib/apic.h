@@ -42,6 +42,7 @@
 #define LVT_DEADLINE	0x40000
 #define ICR_SELF	0x40000
 #define ICR_NMI		0x400
+#define ICR_LOGICAL	0x800
 #define TIMER_DIV_1	0xb
 
 enum apic_mode { APIC_XAPIC, APIC_X2APIC };
