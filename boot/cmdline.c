@@ -47,6 +47,7 @@ static const struct option options[] = {
 	{ "itlb_multihit", "on or off", NULL },
 	{ "panic", "reboot", NULL },
 	{ "provoke", "panic or ud or null or stack or nmi", NULL },
+	{ "return_stack", "fill", NULL },
 	{ "screen", "yes or no", NULL },
 	{ "selftest", NULL, NULL },
 	{ "serial", "none, comN or PORT[,IRQ[,BAUD]]", serial_right },

@@ -108,12 +108,8 @@ static void take_mitigation_options(void)
 {
 	char value[8];
 
-	if (!boot_option("return_stack", value, sizeof(value)))
-		return;
-	if (!strcmp(value, "fill"))
+	if (boot_option("return_stack", value, sizeof(value)) && !strcmp(value, "fill"))
 		mitigation_force_fill();
-	else
-		log_warn("mitigations: return_stack=%s is not fill", value);
 }
 
 static void check_memory(void)

@@ -127,8 +127,11 @@ static int map_find(const struct cpu_map *m, unsigned from, unsigned end)
 
 		if (w == from / 64)
 			bits &= ~0ul << from % 64;
-		if (bits)
-			return w * 64 + bit_lowest(bits) < end ? (int)(w * 64 + bit_lowest(bits)) : -1;
+		if (bits) {
+			unsigned cpu = w * 64 + bit_lowest(bits);
+
+			return cpu < end ? (int)cpu : -1;
+		}
 	}
 	return -1;
 }

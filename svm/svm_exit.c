@@ -120,12 +120,22 @@ static void hypercall(struct vcpu *vcpu, struct vmcb *v)
 	exit_hypercall(vcpu, length_of_plain(vcpu, v, 0x0f01d9, 3));
 }
 
+static noinline void wrmsr(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_wrmsr(vcpu, length_of_plain(vcpu, v, 0x0f30, 2));
+}
+
+static noinline void rdmsr(struct vcpu *vcpu, struct vmcb *v)
+{
+	exit_rdmsr(vcpu, length_of_plain(vcpu, v, 0x0f32, 2));
+}
+
 static void msr(struct vcpu *vcpu, struct vmcb *v)
 {
 	if (v->exit_info_1 & 1)
-		exit_wrmsr(vcpu, length_of_plain(vcpu, v, 0x0f30, 2));
+		wrmsr(vcpu, v);
 	else
-		exit_rdmsr(vcpu, length_of_plain(vcpu, v, 0x0f32, 2));
+		rdmsr(vcpu, v);
 }
 
 /* Of INS the segment is ES; a chip without decode assists says nothing of OUTS's. */

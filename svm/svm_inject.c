@@ -35,7 +35,8 @@ static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
 {
 	struct vmcb *v = s->vmcb;
 
-	trace(TRACE_INJECT, e->vector, e->type, vcpu->rip);
+	if (e->type != EVENT_INTERRUPT)		/* those are too many to be worth their cost */
+		trace(TRACE_INJECT, e->vector, e->type, vcpu->rip);
 	vcpu->event.injected = *e;
 	if (e->type == EVENT_INTERRUPT && errata_has(ERRATUM_SVM_INJECT_BY_VIRQ)) {
 		virq_clear(s);
@@ -114,8 +115,10 @@ void svm_delivered(struct vcpu *vcpu)
 		virq_clear(s);
 		if (waiting)
 			event_requeue(vcpu, &injected);
-		else
+		else if (vlapic_irr_any(&vcpu->vlapic))
 			vcpu->event.look = true;
+		else		/* what svm_inject() would do, unless it is to look anyway */
+			svm_intercept_set(v, INTERCEPT_CR_WRITE + 8, false);
 		if (waiting || (info & VMCB_EVENT_VECTOR) == injected.vector)
 			return;
 	}

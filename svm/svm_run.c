@@ -47,10 +47,9 @@ static void finish_shadowed_hlt(struct vcpu *vcpu)
 		exit_hlt(vcpu, 1);
 }
 
-bool svm_run(struct vcpu *vcpu)
+/* As svm_run(), for one exit. */
+static always_inline bool turn(struct vcpu *vcpu, struct svm_vcpu *s, struct vmcb *v)
 {
-	struct svm_vcpu *s = svm_of(vcpu);
-	struct vmcb *v = s->vmcb;
 	unsigned row;
 
 	svm_gif_clear();
@@ -85,4 +84,14 @@ bool svm_run(struct vcpu *vcpu)
 	if (unlikely(vcpu->event.shadow))
 		finish_shadowed_hlt(vcpu);
 	return true;
+}
+
+bool svm_run(struct vcpu *vcpu)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+
+	while (turn(vcpu, s, s->vmcb))
+		if (unlikely(vcpu->activity != VCPU_RUNNABLE))
+			return true;
+	return false;
 }

@@ -166,56 +166,63 @@ int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned reg
 	return err;
 }
 
-static const struct bus_claim *find_port(const struct bus_claims *c, uint64_t port)
+/* The first claim that ends behind `address`: there is one always, the row behind the last. */
+static const struct bus_claim *first_behind_port(const struct bus_claims *c, uint64_t port)
 {
 	const struct bus_claim *at = &c->claim[c->port_index[(port & (PORTS - 1)) / PORT_CELL]];
 
 	while (at->end <= port)
 		at++;
-	return at->base <= port ? at : NULL;
+	return at;
 }
 
-/* The claim that holds `address`, or NULL. */
-static const struct bus_claim *find_address(const struct bus_claims *c, uint64_t address)
+static const struct bus_claim *first_behind_address(const struct bus_claims *c, uint64_t address)
 {
 	unsigned lo = 0, hi = c->count;
 
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
 
-		if (c->claim[mid].base <= address)
+		if (c->claim[mid].end <= address)
 			lo = mid + 1;
 		else
 			hi = mid;
 	}
-	if (lo == 0 || address >= c->claim[lo - 1].end)
-		return NULL;
-	return &c->claim[lo - 1];
+	return &c->claim[lo];
 }
 
-static inline const struct bus_claim *find(const struct vm *vm, enum host_space space,
-					   uint64_t address)
+static inline const struct bus_claim *first_behind(const struct vm *vm, enum host_space space,
+						   uint64_t address)
 {
 	const struct bus_claims *c = READ_ONCE(vm->bus.space[space]);
 
-	return space == HOST_PORT ? find_port(c, address) : find_address(c, address);
+	return space == HOST_PORT ? first_behind_port(c, address)
+				  : first_behind_address(c, address);
 }
 
-static inline bool fits(const struct bus_claim *c, uint64_t address, unsigned size)
+static inline bool holds(const struct bus_claim *c, uint64_t address, unsigned size)
 {
-	return size <= c->end - address;
+	return c->base <= address && size <= c->end - address;
+}
+
+/* Does nobody answer to any of the bytes? `c` is the first claim that ends behind the first one. */
+static bool is_unclaimed(struct vm *vm, enum host_space space, const struct bus_claim *c,
+			 uint64_t address, unsigned size)
+{
+	if (c->base <= address || c->base - address < size)
+		return false;
+	__atomic_add_fetch(&vm->bus.unclaimed[space], size, __ATOMIC_RELAXED);
+	return true;
 }
 
 /* What no claim holds as a whole, byte by byte; what none holds at all reads as ones. */
-static noinline uint64_t read_bytes(struct vm *vm, enum host_space space, uint64_t address,
-				    unsigned size)
+static noinline uint64_t read_bytes(struct vm *vm, enum host_space space,
+				    const struct bus_claim *c, uint64_t address, unsigned size)
 {
 	uint64_t value = 0;
 
-	if (size == 1) {
-		__atomic_add_fetch(&vm->bus.unclaimed[space], 1, __ATOMIC_RELAXED);
-		return 0xff;
-	}
+	if (is_unclaimed(vm, space, c, address, size))
+		return bytes_mask(size);
 	for (unsigned i = 0; i < size; i++)
 		value |= bus_read(vm, space, address + i, 1) << (8 * i);
 	return value;
@@ -223,20 +230,18 @@ static noinline uint64_t read_bytes(struct vm *vm, enum host_space space, uint64
 
 uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsigned size)
 {
-	const struct bus_claim *c = find(vm, space, address);
+	const struct bus_claim *c = first_behind(vm, space, address);
 
-	if (unlikely(!c || !fits(c, address, size)))
-		return read_bytes(vm, space, address, size);
+	if (unlikely(!holds(c, address, size)))
+		return read_bytes(vm, space, c, address, size);
 	return c->dev->ops->read(c->dev, c->region, address - c->base, size) & bytes_mask(size);
 }
 
-static noinline void write_bytes(struct vm *vm, enum host_space space, uint64_t address,
-				 unsigned size, uint64_t value)
+static noinline void write_bytes(struct vm *vm, enum host_space space, const struct bus_claim *c,
+				 uint64_t address, unsigned size, uint64_t value)
 {
-	if (size == 1) {
-		__atomic_add_fetch(&vm->bus.unclaimed[space], 1, __ATOMIC_RELAXED);
+	if (is_unclaimed(vm, space, c, address, size))
 		return;
-	}
 	for (unsigned i = 0; i < size; i++)
 		bus_write(vm, space, address + i, 1, value >> (8 * i) & 0xff);
 }
@@ -244,10 +249,10 @@ static noinline void write_bytes(struct vm *vm, enum host_space space, uint64_t 
 void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size,
 	       uint64_t value)
 {
-	const struct bus_claim *c = find(vm, space, address);
+	const struct bus_claim *c = first_behind(vm, space, address);
 
-	if (unlikely(!c || !fits(c, address, size)))
-		write_bytes(vm, space, address, size, value);
+	if (unlikely(!holds(c, address, size)))
+		write_bytes(vm, space, c, address, size, value);
 	else
 		c->dev->ops->write(c->dev, c->region, address - c->base, size,
 				   value & bytes_mask(size));

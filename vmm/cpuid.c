@@ -293,6 +293,26 @@ static void derive(struct cpuid_policy *p)
 	p->tsc_adjust = cpuid_has(p, 7, 1, 1);
 }
 
+/* Does the answer depend on the leaf alone? */
+static bool is_constant(const struct cpuid_row *row)
+{
+	return !row->indexed && row->leaf != 1;		/* see follow() */
+}
+
+static void find_constants(struct cpuid_policy *p)
+{
+	for (unsigned i = 0; i < p->count; i++) {
+		const struct cpuid_row *row = &p->row[i];
+
+		if (!is_constant(row))
+			continue;
+		if (row->leaf < CPUID_BASIC)
+			p->constant[row->leaf] = &row->regs;
+		else if (row->leaf - LEAF_EXTENDED < CPUID_EXTENDED)
+			p->constant[row->leaf - LEAF_EXTENDED + CPUID_BASIC] = &row->regs;
+	}
+}
+
 void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus, const struct cpu_model *model)
 {
 	memset(p, 0, sizeof(*p));
@@ -306,6 +326,7 @@ void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus, const struct cpu
 	add_hypervisor(p);
 	take_away(p, model);
 	derive(p);
+	find_constants(p);
 }
 
 void cpuid_init(void)

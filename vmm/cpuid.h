@@ -7,6 +7,7 @@
 #pragma once
 
 #include "cpu/cpu.h"
+#include "include/compiler.h"
 #include "vmm/cpu_model.h"
 
 struct vcpu;
@@ -22,11 +23,15 @@ struct cpuid_row {
 	struct cpuid_regs regs;
 };
 
+#define CPUID_BASIC	0x20u		/* leaves found by index, and extended ones: */
+#define CPUID_EXTENDED	0x24u
+
 struct cpuid_policy {
+	/* Of leaves that are the same for all subleaves and whatever the vCPU's registers hold. */
+	const struct cpuid_regs *constant[CPUID_BASIC + CPUID_EXTENDED];
 	unsigned count;
-	uint8_t index_basic[0x20];	/* first row of a basic leaf, 0xff none; likewise the
-					 * extended ones */
-	uint8_t index_extended[0x24];
+	uint8_t index_basic[CPUID_BASIC];	/* first row of a leaf, 0xff none */
+	uint8_t index_extended[CPUID_EXTENDED];
 	uint32_t max_basic, max_extended;
 	uint64_t xcr0_allowed;
 	uint64_t cr4_allowed, efer_allowed;
@@ -48,6 +53,14 @@ int cpuid_model_check(const struct cpu_model *m, char *why, size_t size) must_ch
 void cpuid_model_format(const struct cpu_model *m, char *buf, size_t size);
 /* As the guest executes CPUID with these registers. */
 void cpuid_query(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpuid_regs *out);
+/* The answer, if only the leaf decides it; NULL: cpuid_query() knows. */
+static inline const struct cpuid_regs *cpuid_constant(const struct cpuid_policy *p, uint32_t leaf)
+{
+	uint32_t i = leaf < CPUID_BASIC ? leaf : leaf - 0x80000000u + CPUID_BASIC;
+
+	return likely(i < CPUID_BASIC + CPUID_EXTENDED) ? p->constant[i] : NULL;
+}
+
 /* reg 0 eax .. 3 edx */
 bool cpuid_has(const struct cpuid_policy *p, uint32_t leaf, unsigned reg, unsigned bit);
 

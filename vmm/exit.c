@@ -34,7 +34,16 @@ static inline unsigned length_or_decode(struct vcpu *vcpu, unsigned length, unsi
 	return length ? length : emulate_length_of(vcpu, opcode);
 }
 
-void exit_cpuid(struct vcpu *vcpu, unsigned length)
+static always_inline void cpuid_done(struct vcpu *vcpu, const struct cpuid_regs *r, unsigned length)
+{
+	vcpu->gpr[GPR_RAX] = r->eax;
+	vcpu->gpr[GPR_RBX] = r->ebx;
+	vcpu->gpr[GPR_RCX] = r->ecx;
+	vcpu->gpr[GPR_RDX] = r->edx;
+	vcpu_next(vcpu, length);
+}
+
+static noinline void cpuid_slowly(struct vcpu *vcpu, unsigned length)
 {
 	struct cpuid_regs r;
 
@@ -42,11 +51,17 @@ void exit_cpuid(struct vcpu *vcpu, unsigned length)
 	if (!length)
 		return;
 	cpuid_query(vcpu, (uint32_t)vcpu->gpr[GPR_RAX], (uint32_t)vcpu->gpr[GPR_RCX], &r);
-	vcpu->gpr[GPR_RAX] = r.eax;
-	vcpu->gpr[GPR_RBX] = r.ebx;
-	vcpu->gpr[GPR_RCX] = r.ecx;
-	vcpu->gpr[GPR_RDX] = r.edx;
-	vcpu_next(vcpu, length);
+	cpuid_done(vcpu, &r, length);
+}
+
+void exit_cpuid(struct vcpu *vcpu, unsigned length)
+{
+	const struct cpuid_regs *r = cpuid_constant(vcpu->vm->cpuid, (uint32_t)vcpu->gpr[GPR_RAX]);
+
+	if (likely(length && r))
+		cpuid_done(vcpu, r, length);
+	else
+		cpuid_slowly(vcpu, length);
 }
 
 /* KVM's convention: number in RAX, answer in RAX. None is offered yet. */
@@ -79,7 +94,7 @@ void exit_rdmsr(struct vcpu *vcpu, unsigned length)
 	vcpu_next(vcpu, length);
 }
 
-void exit_wrmsr(struct vcpu *vcpu, unsigned length)
+static noinline void wrmsr_slowly(struct vcpu *vcpu, unsigned length)
 {
 	uint64_t value = (uint32_t)vcpu->gpr[GPR_RAX] | vcpu->gpr[GPR_RDX] << 32;
 
@@ -91,6 +106,24 @@ void exit_wrmsr(struct vcpu *vcpu, unsigned length)
 		return;
 	}
 	vcpu_next(vcpu, length);
+}
+
+/* An EOI, the busiest of all, by the rules of vlapic_msr_write()? */
+static always_inline bool is_eoi(const struct vcpu *vcpu)
+{
+	return (uint32_t)vcpu->gpr[GPR_RCX] == MSR_X2APIC_EOI &&
+	       !(uint32_t)(vcpu->gpr[GPR_RAX] | vcpu->gpr[GPR_RDX]) &&
+	       vcpu->apic_base & APIC_BASE_X2APIC;
+}
+
+void exit_wrmsr(struct vcpu *vcpu, unsigned length)
+{
+	if (likely(length && is_eoi(vcpu))) {
+		vcpu_next(vcpu, length);
+		vlapic_eoi(vcpu);
+	} else {
+		wrmsr_slowly(vcpu, length);
+	}
 }
 
 void exit_io_string(struct vcpu *vcpu, const struct io_access *io)

@@ -45,8 +45,9 @@ struct vmm_ops {
 	void (*vcpu_reset)(struct vcpu *vcpu);
 
 	/*
-	 * Enters the guest and handles one exit. Called with interrupts on; switches them off,
-	 * looks at vcpu_must_stop() once more and returns false without entering when it says so.
+	 * Enters the guest and handles its exits. Called with interrupts on; switches them off
+	 * before each entry, looks at vcpu_must_stop() once more and returns false without
+	 * entering when it says so; true when the vCPU is no longer runnable.
 	 */
 	bool (*run)(struct vcpu *vcpu);
 	/*

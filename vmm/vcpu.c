@@ -158,8 +158,8 @@ static void vcpu_main(void *arg)
 
 	account_resume(vcpu);
 	for (;;) {
-		while (likely(vcpu->activity == VCPU_RUNNABLE) && vmm_ops->run(vcpu))
-			;
+		if (likely(vcpu->activity == VCPU_RUNNABLE))
+			vmm_ops->run(vcpu);
 		if (READ_ONCE(vcpu->requests) && !serve(vcpu))
 			break;
 		if (vcpu->activity != VCPU_RUNNABLE)

@@ -129,9 +129,11 @@ static inline void vcpu_account_entry(struct vcpu *vcpu)
 
 static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
 {
+	struct exit_count *now = &vcpu->exits[row];
+
 	vcpu->exit_tsc = tsc_read();
-	vcpu->exit_now = &vcpu->exits[row];
-	vcpu->exit_now->count++;
+	vcpu->exit_now = now;
+	now->count++;
 }
 
 /* Behind a write to a port: must the instruction run again? */

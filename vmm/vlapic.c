@@ -97,7 +97,7 @@ bool vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level)
 	return true;
 }
 
-static void eoi(struct vcpu *vcpu)
+void vlapic_eoi(struct vcpu *vcpu)
 {
 	struct vlapic *l = &vcpu->vlapic;
 	unsigned v = l->highest_isr;
@@ -304,7 +304,7 @@ void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
 
 	switch (offset) {
 	case REG_EOI:
-		eoi(vcpu);
+		vlapic_eoi(vcpu);
 		break;
 	case REG_ICR:
 		l->icr = (l->icr & BITS(63, 32)) | (value & ICR_WRITABLE);
@@ -407,7 +407,7 @@ int vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 	if (!vlapic_is_x2apic(vcpu) || !x2apic_writable(vcpu, reg, value))
 		return -EINVAL;
 	if (reg == REG_EOI / 16) {
-		eoi(vcpu);
+		vlapic_eoi(vcpu);
 	} else if (reg == REG_ICR / 16) {
 		vcpu->vlapic.icr = value;
 		vlapic_ipi(vcpu, value);

@@ -43,6 +43,7 @@ void vlapic_thaw(struct vcpu *vcpu);
 uint32_t vlapic_read(struct vcpu *vcpu, unsigned offset);	/* xAPIC register, 16-byte aligned
 								 * offset */
 void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value);
+void vlapic_eoi(struct vcpu *vcpu);
 /* x2APIC MSRs: 0, or -EINVAL for #GP. */
 int vlapic_msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value) must_check;
 int vlapic_msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value) must_check;

@@ -44,7 +44,8 @@ static void inject(struct vcpu *vcpu, const struct event *e)
 {
 	uint32_t info = VMCS_EVENT_VALID | e->vector | (uint32_t)e->type << VMCS_EVENT_TYPE_SHIFT;
 
-	trace(TRACE_INJECT, e->vector, e->type, vcpu->rip);
+	if (e->type != EVENT_INTERRUPT)		/* those are too many to be worth their cost */
+		trace(TRACE_INJECT, e->vector, e->type, vcpu->rip);
 	vcpu->event.injected = *e;
 	/* Delivery ends a shadow; the chip refuses some events together with one. */
 	vcpu->event.shadow = 0;

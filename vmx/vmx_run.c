@@ -84,9 +84,9 @@ static void host_exceptions(uint32_t reason)
 		__asm__ volatile("int $2" ::: "memory");
 }
 
-bool vmx_run(struct vcpu *vcpu)
+/* As vmx_run(), for one exit. */
+static always_inline bool turn(struct vcpu *vcpu, struct vmx_vcpu *s)
 {
-	struct vmx_vcpu *s = vmx_of(vcpu);
 	uint32_t reason, vectoring;
 	unsigned row, refused;
 
@@ -129,4 +129,14 @@ bool vmx_run(struct vcpu *vcpu)
 	else
 		vmx_exit_unknown(vcpu);
 	return true;
+}
+
+bool vmx_run(struct vcpu *vcpu)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	while (turn(vcpu, s))
+		if (unlikely(vcpu->activity != VCPU_RUNNABLE))
+			return true;
+	return false;
 }

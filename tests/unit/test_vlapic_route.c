@@ -27,7 +27,8 @@ static bool meant(const struct vcpu *v, uint32_t dest, bool logical)
 		return dest == v->id || dest == 0xffffffff ||
 		       (!vlapic_is_x2apic(v) && (dest & 0xff) == 0xff);
 	if (vlapic_is_x2apic(v))
-		return dest == 0xffffffff || (dest >> 16 == v->id >> 4 && dest & 1u << (v->id & 15));
+		return dest == 0xffffffff ||
+		       (dest >> 16 == v->id >> 4 && dest & 1u << (v->id & 15));
 	dest &= 0xff;
 	if (l->dfr >> 28 == 0xf)
 		return id & dest;

@@ -73,6 +73,7 @@ static int setup(void **state)
 	arch.vtpr = &vtpr;
 	vcpu.arch = &arch;
 	vcpu.exit_now = &vcpu.exits[0];
+	vcpu.activity = VCPU_HALTED;		/* after one exit */
 	vmcs_write(VMCS_EXIT_REASON, VMX_EXIT_CPUID);
 	entries = 0;
 	return 0;
