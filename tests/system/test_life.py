@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from keel import LINUX, vm
+from keel import LINUX, rows, vm
 from test_guests import module, tiny
 
 
@@ -33,6 +33,28 @@ def test_rounds_leave_nothing(start, bed):
     before = free_pages(keel)
     rounds(1000)
     assert free_pages(keel) == before
+    keel.poweroff()
+
+
+@pytest.mark.cost(60)
+def test_many(start):
+    """250 tiny guests at once, on one CPU: all start, are listed, and end; what they held comes
+    back, but for what pools and unread consoles keep."""
+    names = [f"tiny{i}" for i in range(250)]
+    config = "".join(vm(name, memory="2M", kernel="die.elf", initrd=None, cmdline="cli_hlt")
+                     for name in names)
+    keel = start("svm", config=config, modules=module("die"), memory="2G").boot()
+    before = free_pages(keel)
+    for name in names:
+        keel.command(f"start {name}")
+    assert [row[1:] for row in rows(keel.command("list"))] == [[n, "running"] for n in names]
+    with keel.console("tiny249"):
+        keel.expect("GOING cli_hlt")
+    for name in names:
+        keel.command(f"destroy {name}")
+    keel.wait_for("list", r"---\s*\Z")
+    assert len(rows(keel.command("list --all"))) == len(names)
+    assert before - free_pages(keel) < 16 * 1024
     keel.poweroff()
 
 
