@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Quirks of SVM that can be seen are looked for, on the chip itself: a few instructions of Keel's run
- * as a guest without nested paging, and how they exit tells. The name of an emulator says less: its
- * next version may be mended, and a chip may have what only an emulator was known for. An exit that
- * is none of the expected ones tells nothing: the table's own judgement (cpu/errata.c) stands.
+ * Quirks of SVM that can be seen are looked for, on the chip itself: a few instructions of Keel's
+ * run as a guest without nested paging, and how they exit tells. The name of an emulator says less:
+ * its next version may be mended, and a chip may have what only an emulator was known for. An exit
+ * that is none of the expected ones tells nothing: the table's own judgement (cpu/errata.c) stands.
  * Source: AMD64 APM 2, "Secure Virtual Machine": "Interrupt Shadows", "Virtual Interrupts", "SVM
  * Intercept Codes", "VMRUN and TF/IF Bits in EFLAGS".
  */
@@ -144,7 +144,7 @@ static const struct trial trials[] = {
 	{ ERRATUM_SVM_BREAKPOINTS_STAY, svm_errata_arm, NULL, breakpoints_stay, NULL },
 };
 
-/* 64-bit code of Keel's, ring 0, where every exception and HLT exits and nothing else is to come. */
+/* 64-bit code of Keel's in ring 0, where every exception and HLT exits; nothing else is to come. */
 static void guest_init(struct vmcb *v, const char *code)
 {
 	static const struct vmcb_segment flat_code = {
@@ -160,7 +160,7 @@ static void guest_init(struct vmcb *v, const char *code)
 	svm_intercept_set(v, INTERCEPT_VMRUN, true);	/* VMRUN demands it */
 	v->asid = 1;
 	v->tlb_control = VMCB_TLB_FLUSH_ALL;
-	v->vintr = VINTR_MASKING;		/* and so Keel's IF, which is clear, holds for all */
+	v->vintr = VINTR_MASKING;	/* and so Keel's IF, which is clear, holds for all */
 	v->iopm_base = svm_iopm.v;
 	v->msrpm_base = svm_msrpm.v;
 	v->cs = flat_code;
