@@ -93,6 +93,17 @@ unsigned emulate_decode_mov_cr(struct vcpu *v, unsigned *cr, bool *write, enum g
 #define UNUSED __attribute__((unused))
 #define NOT_CALLED(declaration) declaration { abort(); }
 
+bool fetch_is_at_rip_now(const struct vcpu *vcpu, uint64_t cr3, uint64_t cr4, uint32_t opcode,
+			 unsigned n)
+{
+	(void)vcpu;
+	(void)cr3;
+	(void)cr4;
+	(void)opcode;
+	(void)n;
+	return false;
+}
+
 NOT_CALLED(void exit_cpuid(struct vcpu *v UNUSED, unsigned n UNUSED))
 NOT_CALLED(void exit_hypercall(struct vcpu *v UNUSED, unsigned n UNUSED))
 NOT_CALLED(void exit_rdmsr(struct vcpu *v UNUSED, unsigned n UNUSED))

@@ -111,7 +111,7 @@ static int setup(void **state)
 	(void)state;
 	memset(found, -1, sizeof(found));
 	entries = 0;
-	host_cr4 = CR4_OSXSAVE;
+	host_cr4_bits = CR4_OSXSAVE;
 	features.bits[FEATURE_RDTSCP / 64] |= BIT(FEATURE_RDTSCP % 64);
 	return 0;
 }
@@ -162,7 +162,7 @@ static void without_rdtscp_and_xsave(void **state)
 {
 	(void)state;
 	chip = QUIRKY;
-	host_cr4 = 0;
+	host_cr4_bits = 0;
 	memset(&features, 0, sizeof(features));
 	assert_int_equal(svm_errata_find(), 0);
 	assert_int_equal(entries, ARRAY_COUNT(tried) - 2);

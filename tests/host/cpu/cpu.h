@@ -123,8 +123,8 @@ CPU_REGISTER(dr7)
 #undef CPU_REGISTER
 
 /* What a test says, whatever is written. */
-__attribute__((weak)) uint64_t host_cr4;
-static inline uint64_t cpu_read_cr4(void) { return host_cr4; }
+__attribute__((weak)) uint64_t host_cr4_bits;
+static inline uint64_t cpu_read_cr4(void) { return host_cr4_bits; }
 static inline void cpu_write_cr4(uint64_t v) { (void)v; }
 
 __attribute__((weak)) uint64_t host_dr6;
