@@ -176,8 +176,11 @@ def test_firmware_disabled_svm(start):
     port = free_port()
     keel = start("svm", emulator=arguments(port))
     debugger = Debugger(port)
-    debugger.run_to(*behind_rdmsr(0xc0010114))
-    debugger.register_set(RAX, 1 << 4)
-    debugger.register_set(RDX, 0)
+    # Read when errata are judged and when SVM is looked for.
+    for _ in range(2):
+        debugger.run_to(*behind_rdmsr(0xc0010114))
+        debugger.register_set(RAX, 1 << 4)
+        debugger.register_set(RDX, 0)
+        debugger.ask("s")
     debugger.go()
     refused(keel, r"disabled by the firmware.*SVM Mode")
