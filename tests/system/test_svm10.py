@@ -23,8 +23,9 @@ def reason():
 
 pytestmark = pytest.mark.skipif(MISSING, reason=reason() if MISSING else "")
 
-# The bed takes forms of 0F C7 that do not exist for nothing at all, bare too.
-CMDLINE = {"insns": "insns no-group9"}
+# Bare too the bed takes forms of 0F C7 that do not exist for nothing at all, and sets RF in the
+# frames of interrupts.
+CMDLINE = {"insns": "insns no-group9", "control": "control rf-stays"}
 KERNELS = "clock control cpuid insns irq lapic mmio msr pic pio processors xsave".split()
 
 
