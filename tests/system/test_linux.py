@@ -6,7 +6,7 @@ import shutil
 import subprocess
 
 import pytest
-from keel import INITRD, KERNEL, LINUX, ROOT, clean, vm
+from keel import INITRD, KERNEL, LINUX, LINUX_CMDLINE, ROOT, clean, vm
 
 SHELL = r"\w+:/# "
 
@@ -110,7 +110,7 @@ def normal(text):
     return out
 
 
-ASK = "console=ttyS0 quiet run=dmesg_-r&&poweroff"
+ASK = f"{LINUX_CMDLINE} run=dmesg_-r&&poweroff"
 GRUB_CFG = f"""\
 linux /boot/vmlinuz '{ASK.replace(" ", "' '")}'
 initrd /boot/initrd.img

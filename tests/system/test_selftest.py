@@ -37,8 +37,7 @@ def test_cores_in_parallel(start):
 
 
 def test_costs(start):
-    # Its spinners' PAUSEs each end a turn of the emulator's, under -icount most of all.
-    text = selftest(start, "svm", icount=True, patience=600)
+    text = selftest(start, "svm", icount=True)
     for what, ceiling in CEILINGS.items():
         ticks = int(re.search(re.escape(what) + r" costs (\d+) ticks", text).group(1))
         assert ticks <= ceiling, f"{what} costs {ticks}"
