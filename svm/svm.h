@@ -36,7 +36,7 @@ struct svm_vcpu {
 	bool nmi_iret;			/* it stands at the IRET that ends an NMI handler */
 	bool virq_in_flight;		/* V_IRQ carries event.injected, it is no window request */
 	bool window;			/* V_IRQ asks for the interrupt window */
-	uint8_t shadow_seen;		/* the shadow the chip reported at the last exit */
+	uint8_t vtpr;			/* the low byte of V_INTR as it was last seen */
 };
 
 /* Per-CPU state of the back end. */

@@ -49,22 +49,21 @@ bits 64
 %endmacro
 
 %macro STORE_GUEST 0
-	push	rdi
-	mov	rdi, [rsp + 16]
-	pop	qword [rdi + GPR_RDI * 8]
-	mov	[rdi + GPR_RCX * 8], rcx
-	mov	[rdi + GPR_RDX * 8], rdx
-	mov	[rdi + GPR_RBX * 8], rbx
-	mov	[rdi + GPR_RBP * 8], rbp
-	mov	[rdi + GPR_RSI * 8], rsi
-	mov	[rdi + GPR_R8 * 8], r8
-	mov	[rdi + GPR_R9 * 8], r9
-	mov	[rdi + GPR_R10 * 8], r10
-	mov	[rdi + GPR_R11 * 8], r11
-	mov	[rdi + GPR_R12 * 8], r12
-	mov	[rdi + GPR_R13 * 8], r13
-	mov	[rdi + GPR_R14 * 8], r14
-	mov	[rdi + GPR_R15 * 8], r15
+	mov	rax, [rsp + 8]
+	mov	[rax + GPR_RDI * 8], rdi
+	mov	[rax + GPR_RCX * 8], rcx
+	mov	[rax + GPR_RDX * 8], rdx
+	mov	[rax + GPR_RBX * 8], rbx
+	mov	[rax + GPR_RBP * 8], rbp
+	mov	[rax + GPR_RSI * 8], rsi
+	mov	[rax + GPR_R8 * 8], r8
+	mov	[rax + GPR_R9 * 8], r9
+	mov	[rax + GPR_R10 * 8], r10
+	mov	[rax + GPR_R11 * 8], r11
+	mov	[rax + GPR_R12 * 8], r12
+	mov	[rax + GPR_R13 * 8], r13
+	mov	[rax + GPR_R14 * 8], r14
+	mov	[rax + GPR_R15 * 8], r15
 	pop	rax
 	vmload				; Keel's own: GS is right from here on
 	add	rsp, 8

@@ -30,18 +30,23 @@ static unsigned length_of(const struct vmcb *v)
 static noinline unsigned length_slowly(const struct vcpu *vcpu, const struct vmcb *v,
 				       uint32_t opcode, unsigned n)
 {
-	if (v->cs.attr & SEG_L >> 4 && fetch_is_at_rip_now(vcpu, v->cr3, v->cr4, opcode, n))
-		return n;
-	return length_of(v);
+	bool there = v->cs.attr & SEG_L >> 4 &&
+		     fetch_is_at_rip_now(vcpu, v->cr3, v->cr4, opcode, n);
+
+	return there ? n : 0;
 }
 
 /*
- * For an instruction without operands: `n` if its bare `opcode` stands at RIP in 64-bit code;
- * else as length_of.
+ * For an instruction without operands, where the chip tells no length: `n` if its bare `opcode`
+ * stands at RIP in 64-bit code, else 0.
  */
 static always_inline unsigned length_of_plain(const struct vcpu *vcpu, const struct vmcb *v,
 					      uint32_t opcode, unsigned n)
 {
+	unsigned told = length_of(v);
+
+	if (told)
+		return told;
 	if (likely(v->cs.attr & SEG_L >> 4 && fetch_is_at_rip(vcpu, v->cr3, v->cr4, opcode, n)))
 		return n;
 	return length_slowly(vcpu, v, opcode, n);
@@ -155,19 +160,34 @@ static noinline void string_io(struct vcpu *vcpu, const struct vmcb *v, uint64_t
 	});
 }
 
+static always_inline void plain_io(struct vcpu *vcpu, const struct vmcb *v, uint64_t info)
+{
+	uint16_t port = (uint16_t)(info >> IOIO_PORT_SHIFT);
+	unsigned size = FIELD(info, 6, IOIO_SIZE_SHIFT);
+	unsigned length = (unsigned)(v->exit_info_2 - v->rip);
+
+	if (info & IOIO_IN)
+		exit_in(vcpu, port, size, length);
+	else
+		exit_out(vcpu, port, size, length);
+}
+
+static noinline void watched_io(struct vcpu *vcpu, const struct vmcb *v, uint64_t info)
+{
+	plain_io(vcpu, v, info);
+	exit_io_watched(vcpu, (uint16_t)(info >> IOIO_PORT_SHIFT), FIELD(info, 6, IOIO_SIZE_SHIFT));
+}
+
 static void ioio(struct vcpu *vcpu, struct vmcb *v)
 {
 	uint64_t info = v->exit_info_1;
-	uint16_t port = (uint16_t)(info >> IOIO_PORT_SHIFT);
-	unsigned size = FIELD(info, 6, IOIO_SIZE_SHIFT);
 
-	if (unlikely(info & IOIO_STRING)) {
+	if (unlikely(info & IOIO_STRING))
 		string_io(vcpu, v, info);
-		return;
-	}
-	exit_io(vcpu, port, size, info & IOIO_IN, (unsigned)(v->exit_info_2 - v->rip));
-	if (unlikely(v->dr7 & BREAKPOINT_ENABLES))
-		exit_io_watched(vcpu, port, size);
+	else if (unlikely(v->dr7 & BREAKPOINT_ENABLES))
+		watched_io(vcpu, v, info);
+	else
+		plain_io(vcpu, v, info);
 }
 
 static void nested_fault(struct vcpu *vcpu, struct vmcb *v)

@@ -66,7 +66,8 @@ void svm_inject(struct vcpu *vcpu)
 
 	if (unlikely(s->step.on))
 		svm_nmi_settle(vcpu);
-	s->vmcb->vintr = (s->vmcb->vintr & ~VINTR_TPR) | vcpu->vlapic.tpr >> 4;
+	s->vtpr = (uint8_t)(vcpu->vlapic.tpr >> 4);
+	s->vmcb->vintr = (s->vmcb->vintr & ~VINTR_TPR) | s->vtpr;
 	blocked = event_pick(vcpu, &e);
 	if (e.valid)
 		inject(vcpu, s, &e);

@@ -20,18 +20,19 @@ static inline void registers_to_vmcb(const struct vcpu *vcpu, struct vmcb *v)
 	v->rsp = vcpu->gpr[GPR_RSP];
 	v->rip = vcpu->rip;
 	v->rflags = vcpu->rflags;
-	v->interrupt_shadow = vcpu->event.shadow != 0;
+	v->interrupt_shadow = vcpu->event.shadow & VMCB_SHADOW;
 }
 
-static inline void registers_from_vmcb(struct vcpu *vcpu, const struct vmcb *v)
+static inline void registers_from_vmcb(struct vcpu *vcpu, struct svm_vcpu *s, const struct vmcb *v)
 {
 	vcpu->gpr[GPR_RAX] = v->rax;
 	vcpu->gpr[GPR_RSP] = v->rsp;
 	vcpu->rip = v->rip;
 	vcpu->rflags = v->rflags;
 	vcpu->event.shadow = v->interrupt_shadow & VMCB_SHADOW;
-	if (unlikely((v->vintr & 15) != vcpu->vlapic.tpr >> 4)) {
-		vcpu->vlapic.tpr = (uint32_t)(v->vintr & 15) << 4;
+	if (unlikely((uint8_t)v->vintr != s->vtpr)) {
+		s->vtpr = (uint8_t)v->vintr;
+		vcpu->vlapic.tpr = (uint32_t)(v->vintr & VINTR_TPR) << 4;
 		vcpu->event.look = true;
 	}
 }
@@ -47,22 +48,34 @@ static void finish_shadowed_hlt(struct vcpu *vcpu)
 		exit_hlt(vcpu, 1);
 }
 
+/* Guest mode, as far as kicks go; false: it is left, for there is something to be done first. */
+static always_inline bool begin(struct vcpu *vcpu)
+{
+	(void)__atomic_exchange_n(&vcpu->in_guest, true, __ATOMIC_SEQ_CST);
+	if (likely(!vcpu_must_stop(vcpu)))
+		return true;
+	vcpu->in_guest = false;
+	svm_gif_set();
+	return false;
+}
+
+static noinline bool begin_here(struct vcpu *vcpu)
+{
+	vcpu->cpu = (uint16_t)cpu_index();	/* a kick goes there from here on */
+	if (!begin(vcpu))
+		return false;
+	svm_load(vcpu);
+	return true;
+}
+
 /* As svm_run(), for one exit. */
 static always_inline bool turn(struct vcpu *vcpu, struct svm_vcpu *s, struct vmcb *v)
 {
 	unsigned row;
 
 	svm_gif_clear();
-	if (unlikely(!s->ready))
-		vcpu->cpu = (uint16_t)cpu_index();	/* a kick goes there from here on */
-	(void)__atomic_exchange_n(&vcpu->in_guest, true, __ATOMIC_SEQ_CST);
-	if (vcpu_must_stop(vcpu)) {
-		vcpu->in_guest = false;
-		svm_gif_set();
+	if (!(likely(s->ready) ? begin(vcpu) : begin_here(vcpu)))
 		return false;
-	}
-	if (unlikely(!s->ready))
-		svm_load(vcpu);
 	if (unlikely(vcpu->event.look))
 		svm_inject(vcpu);
 	registers_to_vmcb(vcpu, v);
@@ -72,7 +85,7 @@ static always_inline bool turn(struct vcpu *vcpu, struct svm_vcpu *s, struct vmc
 	vcpu_account_exit(vcpu, row);
 	v->tlb_control = VMCB_TLB_NOTHING;
 	WRITE_ONCE(vcpu->in_guest, false);
-	registers_from_vmcb(vcpu, v);
+	registers_from_vmcb(vcpu, s, v);
 	svm_gif_set();
 
 	if (unlikely(vcpu->event.injected.valid || v->exit_int_info & VMCB_EVENT_VALID))
@@ -89,8 +102,9 @@ static always_inline bool turn(struct vcpu *vcpu, struct svm_vcpu *s, struct vmc
 bool svm_run(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
+	struct vmcb *v = s->vmcb;
 
-	while (turn(vcpu, s, s->vmcb))
+	while (turn(vcpu, s, v))
 		if (unlikely(vcpu->activity != VCPU_RUNNABLE))
 			return true;
 	return false;

@@ -15,8 +15,7 @@
 #include "vmm/vm.h"
 
 #define PORTS		0x10000
-#define PORT_CELL	8	/* ports that share a cell of the index */
-#define PORT_CELLS	(PORTS / PORT_CELL)
+#define PORT_CELLS	(PORTS / BUS_PORT_CELL)
 
 /* The row behind the last ends every search. */
 static void claims_end(struct bus_claims *c, unsigned count)
@@ -43,7 +42,7 @@ static int index_ports(struct bus_claims *c)
 	if (!c->port_index)
 		return -ENOMEM;
 	for (unsigned i = 0; i <= c->count; i++) {
-		unsigned end = i < c->count ? (unsigned)DIV_UP(c->claim[i].end, PORT_CELL)
+		unsigned end = i < c->count ? (unsigned)DIV_UP(c->claim[i].end, BUS_PORT_CELL)
 					    : PORT_CELLS;
 
 		memset(c->port_index + cell, (int)i, end - cell);
@@ -166,16 +165,6 @@ int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned reg
 	return err;
 }
 
-/* The first claim that ends behind `address`: there is one always, the row behind the last. */
-static const struct bus_claim *first_behind_port(const struct bus_claims *c, uint64_t port)
-{
-	const struct bus_claim *at = &c->claim[c->port_index[(port & (PORTS - 1)) / PORT_CELL]];
-
-	while (at->end <= port)
-		at++;
-	return at;
-}
-
 static const struct bus_claim *first_behind_address(const struct bus_claims *c, uint64_t address)
 {
 	unsigned lo = 0, hi = c->count;
@@ -196,13 +185,8 @@ static inline const struct bus_claim *first_behind(const struct vm *vm, enum hos
 {
 	const struct bus_claims *c = READ_ONCE(vm->bus.space[space]);
 
-	return space == HOST_PORT ? first_behind_port(c, address)
+	return space == HOST_PORT ? bus_first_behind_port(c, (uint16_t)address)
 				  : first_behind_address(c, address);
-}
-
-static inline bool holds(const struct bus_claim *c, uint64_t address, unsigned size)
-{
-	return c->base <= address && size <= c->end - address;
 }
 
 /* Does nobody answer to any of the bytes? `c` is the first claim that ends behind the first one. */
@@ -232,7 +216,7 @@ uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsign
 {
 	const struct bus_claim *c = first_behind(vm, space, address);
 
-	if (unlikely(!holds(c, address, size)))
+	if (unlikely(!bus_claim_holds(c, address, size)))
 		return read_bytes(vm, space, c, address, size);
 	return c->dev->ops->read(c->dev, c->region, address - c->base, size) & bytes_mask(size);
 }
@@ -251,7 +235,7 @@ void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned 
 {
 	const struct bus_claim *c = first_behind(vm, space, address);
 
-	if (unlikely(!holds(c, address, size)))
+	if (unlikely(!bus_claim_holds(c, address, size)))
 		write_bytes(vm, space, c, address, size, value);
 	else
 		c->dev->ops->write(c->dev, c->region, address - c->base, size,

@@ -18,6 +18,7 @@ struct bus_claim {
 };
 
 #define BUS_CLAIM_MAX	250	/* per space */
+#define BUS_PORT_CELL	8	/* ports that share a cell of the index */
 
 struct bus_claims {
 	unsigned count;
@@ -49,3 +50,29 @@ int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned reg
 uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsigned size);
 void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size,
 	       uint64_t value);
+
+/* The first claim that ends behind `port`, which is 0 to 0xffff: there is one always, the row behind the last. */
+static inline const struct bus_claim *bus_first_behind_port(const struct bus_claims *c,
+							    unsigned port)
+{
+	const struct bus_claim *at = &c->claim[c->port_index[port / BUS_PORT_CELL]];
+
+	while (at->end <= port)
+		at++;
+	return at;
+}
+
+/* Of the first claim that ends behind `address`. */
+static inline bool bus_claim_holds(const struct bus_claim *c, uint64_t address, unsigned size)
+{
+	return c->base <= address && size <= c->end - address;
+}
+
+/* For the exits of IN and OUT: the claim that holds the access as a whole, or NULL. */
+static inline const struct bus_claim *bus_port_claim(const struct bus *b, unsigned port,
+						     unsigned size)
+{
+	const struct bus_claim *c = bus_first_behind_port(READ_ONCE(b->space[HOST_PORT]), port);
+
+	return likely(bus_claim_holds(c, port, size)) ? c : NULL;
+}

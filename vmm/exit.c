@@ -131,19 +131,57 @@ void exit_io_string(struct vcpu *vcpu, const struct io_access *io)
 	emulate_string_io(vcpu, io);
 }
 
-void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length)
+/* Of RAX: a 32-bit result clears the upper half, a smaller one leaves the rest alone. */
+static always_inline void result_set(struct vcpu *vcpu, unsigned size, uint64_t value)
 {
-	uint64_t *rax = &vcpu->gpr[GPR_RAX], value;
+	uint64_t *rax = &vcpu->gpr[GPR_RAX];
 
-	if (in) {
-		value = bus_read(vcpu->vm, HOST_PORT, port, size);
-		*rax = size == 4 ? value : (*rax & ~bytes_mask(size)) | value;
-	} else {
-		bus_write(vcpu->vm, HOST_PORT, port, size, *rax);
-		if (vcpu_io_again(vcpu))
-			return;
+	if (likely(size == 1))
+		*rax = (*rax & ~0xfful) | (uint8_t)value;
+	else if (size == 2)
+		*rax = (*rax & ~0xfffful) | (uint16_t)value;
+	else
+		*rax = (uint32_t)value;
+}
+
+static noinline void in_slowly(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length)
+{
+	result_set(vcpu, size, bus_read(vcpu->vm, HOST_PORT, port, size));
+	vcpu_next(vcpu, length);
+}
+
+static noinline void out_slowly(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length)
+{
+	bus_write(vcpu->vm, HOST_PORT, port, size, vcpu->gpr[GPR_RAX]);
+	if (!vcpu_io_again(vcpu))
+		vcpu_next(vcpu, length);
+}
+
+void exit_in(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length)
+{
+	const struct bus_claim *c = bus_port_claim(&vcpu->vm->bus, port, size);
+
+	if (unlikely(!c)) {
+		in_slowly(vcpu, port, size, length);
+		return;
 	}
 	vcpu_next(vcpu, length);
+	result_set(vcpu, size, c->dev->ops->read(c->dev, c->region, port - c->base, size));
+}
+
+void exit_out(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length)
+{
+	const struct bus_claim *c = bus_port_claim(&vcpu->vm->bus, port, size);
+	uint64_t value = vcpu->gpr[GPR_RAX];
+
+	if (unlikely(!c)) {
+		out_slowly(vcpu, port, size, length);
+		return;
+	}
+	value = likely(size == 1) ? (uint8_t)value : size == 2 ? (uint16_t)value : (uint32_t)value;
+	c->dev->ops->write(c->dev, c->region, port - c->base, size, value);
+	if (!vcpu_io_again(vcpu))
+		vcpu_next(vcpu, length);
 }
 
 void exit_io_watched(struct vcpu *vcpu, uint16_t port, unsigned size)
@@ -202,10 +240,13 @@ static void device_access(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 
 void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 {
-	int err = -ENOENT;
+	int err;
 
-	if (!in_vlapic(vcpu, gpa))
-		err = gmem_fault(&vcpu->vm->gmem, gpa, access & ACCESS);
+	if (in_vlapic(vcpu, gpa)) {
+		device_access(vcpu, gpa, access);
+		return;
+	}
+	err = gmem_fault(&vcpu->vm->gmem, gpa, access & ACCESS);
 	if (err == -ENOENT)
 		device_access(vcpu, gpa, access);
 	else if (unlikely(err && err != -EINTR))

@@ -14,7 +14,8 @@ void exit_hypercall(struct vcpu *vcpu, unsigned length);
 void exit_rdmsr(struct vcpu *vcpu, unsigned length);
 void exit_wrmsr(struct vcpu *vcpu, unsigned length);
 /* IN and OUT with `size` 1, 2 or 4; every chip tells the length. */
-void exit_io(struct vcpu *vcpu, uint16_t port, unsigned size, bool in, unsigned length);
+void exit_in(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length);
+void exit_out(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length);
 /* Behind it, where a breakpoint is on in DR7. */
 void exit_io_watched(struct vcpu *vcpu, uint16_t port, unsigned size);
 

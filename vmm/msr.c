@@ -59,34 +59,32 @@ static bool canonical(uint64_t v)
 	return (uint64_t)((int64_t)(v << 16) >> 16) == v;
 }
 
-static const struct msr_row *row_of(uint32_t msr);
+static const struct msr_row *row_of(struct vcpu *vcpu, uint32_t msr);
 
 /* ---- what is there to be looked at ---- */
 
 static int fixed_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	(void)vcpu;
-	*value = row_of(msr)->reset;
+	*value = row_of(vcpu, msr)->reset;
 	return 0;
 }
 
 static int fixed_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	const struct msr_row *row = row_of(msr);
+	const struct msr_row *row = row_of(vcpu, msr);
 
-	(void)vcpu;
 	return (value ^ row->reset) & ~row->ignored ? -EINVAL : 0;
 }
 
 static int kept_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	*value = vcpu->msr_kept[row_of(msr)->arg];
+	*value = vcpu->msr_kept[row_of(vcpu, msr)->arg];
 	return 0;
 }
 
 static int kept_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	const struct msr_row *row = row_of(msr);
+	const struct msr_row *row = row_of(vcpu, msr);
 
 	if ((value ^ row->reset) & ~(row->kept | row->ignored))
 		return -EINVAL;
@@ -198,13 +196,13 @@ static int pat_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static int reg_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	*value = vmm_ops->reg_get(vcpu, row_of(msr)->arg);
+	*value = vmm_ops->reg_get(vcpu, row_of(vcpu, msr)->arg);
 	return 0;
 }
 
 static int reg_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	vmm_ops->reg_set(vcpu, row_of(msr)->arg, value);
+	vmm_ops->reg_set(vcpu, row_of(vcpu, msr)->arg, value);
 	return 0;
 }
 
@@ -249,7 +247,7 @@ static int efer_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static int segment_base_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	*value = vmm_ops->segment_base(vcpu, row_of(msr)->arg);
+	*value = vmm_ops->segment_base(vcpu, row_of(vcpu, msr)->arg);
 	return 0;
 }
 
@@ -259,9 +257,9 @@ static int segment_base_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 	if (!canonical(value))
 		return -EINVAL;
-	vmm_ops->segment_get(vcpu, row_of(msr)->arg, &s);
+	vmm_ops->segment_get(vcpu, row_of(vcpu, msr)->arg, &s);
 	s.base = value;
-	vmm_ops->segment_set(vcpu, row_of(msr)->arg, &s);
+	vmm_ops->segment_set(vcpu, row_of(vcpu, msr)->arg, &s);
 	return 0;
 }
 
@@ -353,12 +351,9 @@ static const struct msr_row x2apic_row = {
 	MSR_X2APIC_BASE, MSR_X2APIC_LAST, vlapic_msr_read, vlapic_msr_write, ANY, 0, 0, 0, 0,
 };
 
-static const struct msr_row *row_of(uint32_t msr)
+static noinline const struct msr_row *find_row(uint32_t msr)
 {
 	unsigned lo = 0, hi = ARRAY_COUNT(rows);
-
-	if (likely(msr - MSR_X2APIC_BASE < 0x100))
-		return &x2apic_row;
 
 	while (lo < hi) {
 		unsigned mid = (lo + hi) / 2;
@@ -370,6 +365,22 @@ static const struct msr_row *row_of(uint32_t msr)
 	}
 	return lo < ARRAY_COUNT(rows) && rows[lo].first <= msr &&
 		       rows[lo].vendors & BIT(features.vendor) ? &rows[lo] : NULL;
+}
+
+/* A guest uses a few of them again and again: these are searched for once. */
+static const struct msr_row *row_of(struct vcpu *vcpu, uint32_t msr)
+{
+	unsigned slot = (msr ^ msr >> 4) % ARRAY_COUNT(vcpu->msr_recent);
+	const struct msr_row *row = vcpu->msr_recent[slot];
+
+	if (likely(msr - MSR_X2APIC_BASE < 0x100))
+		return &x2apic_row;
+	if (likely(row && msr - row->first <= row->last - row->first))
+		return row;
+	row = find_row(msr);
+	if (row)
+		vcpu->msr_recent[slot] = row;
+	return row;
 }
 
 /* Is this MSR new to its vm? By a hash, so some that are new are missed. */
@@ -402,7 +413,7 @@ static int unknown(struct vcpu *vcpu, uint32_t msr, const char *what)
 
 int msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	const struct msr_row *row = row_of(msr);
+	const struct msr_row *row = row_of(vcpu, msr);
 
 	if (unlikely(!row || !row->read))
 		return unknown(vcpu, msr, "read");
@@ -411,7 +422,7 @@ int msr_read(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 
 int msr_write(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	const struct msr_row *row = row_of(msr);
+	const struct msr_row *row = row_of(vcpu, msr);
 
 	if (unlikely(!row || !row->write))
 		return unknown(vcpu, msr, "write");

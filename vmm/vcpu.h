@@ -78,6 +78,7 @@ struct vcpu {
 	} pvclock;
 	uint64_t mtrr[28];		/* (t) variable, fixed, default: vmm/mtrr.c */
 	uint64_t msr_kept[KEPT_COUNT];	/* (t) */
+	const struct msr_row *msr_recent[16];	/* (t) msr.c's own */
 	uint64_t msr_unknown;		/* (t) how often an unlisted MSR was touched */
 	bool io_again;			/* (t) a device's, from host_again() to vcpu_io_again() */
 	bool quiescing;			/* (a) between vm_quiet_begin() and vm_quiet_end() */
@@ -110,11 +111,11 @@ void vcpu_kick(struct vcpu *vcpu);
 
 /*
  * Asked by the back end with interrupts off, after in_guest was set: must it return to the loop
- * instead of entering?
+ * instead of entering? That was an exchange, behind which plain reads are enough.
  */
 static inline bool vcpu_must_stop(const struct vcpu *vcpu)
 {
-	return unlikely(READ_ONCE(vcpu->requests) || sched_wanted());
+	return unlikely(vcpu->requests | this_cpu(sched_wanted_flag));
 }
 
 /*
@@ -131,6 +132,7 @@ static inline void vcpu_account_exit(struct vcpu *vcpu, unsigned row)
 {
 	struct exit_count *now = &vcpu->exits[row];
 
+	__asm__("" : "+r"(now));	/* lest the compiler find the row three times */
 	vcpu->exit_tsc = tsc_read();
 	vcpu->exit_now = now;
 	now->count++;

@@ -66,6 +66,7 @@ void vlapic_accept(struct vcpu *vcpu, unsigned v)
 	__atomic_and_fetch(&l->irr[v / 64], ~BIT(v % 64), __ATOMIC_SEQ_CST);
 	map_set(l->isr, v, true);
 	l->highest_isr = (uint8_t)v;
+	l->in_service++;
 }
 
 static void irr_set(struct vlapic *l, unsigned v, bool level)
@@ -101,13 +102,11 @@ void vlapic_eoi(struct vcpu *vcpu)
 {
 	struct vlapic *l = &vcpu->vlapic;
 	unsigned v = l->highest_isr;
-	int next;
 
 	if (!v)
 		return;
 	map_set(l->isr, v, false);
-	next = vlapic_highest(l->isr);
-	l->highest_isr = next < 0 ? 0 : (uint8_t)next;
+	l->highest_isr = --l->in_service ? (uint8_t)vlapic_highest(l->isr) : 0;
 	if (vlapic_irr_any(l))
 		vcpu->event.look = true;
 	if (READ_ONCE(l->tmr[v / 64]) & BIT(v % 64))

@@ -29,6 +29,7 @@ struct vlapic {
 					 * not count, or has fired */
 	uint64_t tsc_deadline;		/* atomic; 0: none, or it has fired */
 	uint8_t highest_isr;		/* vector in service with the highest priority, 0 = none */
+	uint8_t in_service;		/* how many are */
 	struct timer timer;
 };
 

@@ -71,6 +71,9 @@ int vlapic_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 		return -EINVAL;
 	top = vlapic_highest(n.isr);
 	n.highest_isr = top < 0 ? 0 : (uint8_t)top;
+	for (unsigned i = 0; i < 4; i++)
+		for (uint64_t left = n.isr[i]; left; left &= left - 1)
+			n.in_service++;
 	memcpy(l, &n, offsetof(struct vlapic, timer));
 	vlapic_route_update(vcpu);
 	return 0;

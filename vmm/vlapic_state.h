@@ -36,6 +36,7 @@ static inline struct vcpu *vlapic_vcpu(struct vlapic *l)
 /* The highest vector in a map, or -1. */
 static inline int vlapic_highest(const uint64_t *map)
 {
+#pragma GCC unroll 4
 	for (int i = 3; i >= 0; i--)
 		if (map[i])
 			return i * 64 + (int)bit_highest(map[i]);

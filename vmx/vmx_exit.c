@@ -152,7 +152,10 @@ static void io(struct vcpu *vcpu)
 		string_io(vcpu, q);
 		return;
 	}
-	exit_io(vcpu, port, size, q & IO_IN, length());
+	if (q & IO_IN)
+		exit_in(vcpu, port, size, length());
+	else
+		exit_out(vcpu, port, size, length());
 	if (unlikely(is_watched()))
 		exit_io_watched(vcpu, port, size);
 }

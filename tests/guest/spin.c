@@ -2,7 +2,8 @@
 /*
  * Busy for ever, with interrupts off and no exit: what a fair scheduler shares a core with. With
  * `pause` on the command line it PAUSEs now and then, at which an emulator that runs its CPUs in
- * turns goes on to the next: far too seldom for PAUSE-loop exits; with `quiet` it says nothing first.
+ * turns goes on to the next: far too seldom for PAUSE-loop exits. With `quiet` it says nothing
+ * first.
  */
 #include "tests/guest/lib/guest.h"
 

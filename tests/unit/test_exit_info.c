@@ -45,12 +45,24 @@ void exit_io_string(struct vcpu *v, const struct io_access *io)
 	strings++;
 }
 
-void exit_io(struct vcpu *v, uint16_t port, unsigned size, bool in, unsigned n)
+static void plain_io(unsigned port, unsigned size, bool in, unsigned n)
 {
-	(void)v;
-	string_io = (struct io_access){ .port = port, .size = (uint8_t)size, .in = in };
+	string_io = (struct io_access){ .port = (uint16_t)port, .size = (uint8_t)size,
+					.in = in };
 	length = n;
 	plains++;
+}
+
+void exit_in(struct vcpu *v, unsigned port, unsigned size, unsigned n)
+{
+	(void)v;
+	plain_io(port, size, true, n);
+}
+
+void exit_out(struct vcpu *v, unsigned port, unsigned size, unsigned n)
+{
+	(void)v;
+	plain_io(port, size, false, n);
 }
 
 void exit_io_watched(struct vcpu *v, uint16_t port, unsigned size)

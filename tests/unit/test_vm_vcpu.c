@@ -442,12 +442,14 @@ static void msrs_as_listed(void **state)
 {
 	static const enum cpu_vendor vendors[] = { VENDOR_INTEL, VENDOR_AMD };
 	enum cpu_vendor before = features.vendor;
-	struct vm *vm = make_vm();
-	struct vcpu *v = vm->vcpu[0];
+	struct vm *vm;
+	struct vcpu *v;
 	uint64_t value;
 
 	(void)state;
 	for (unsigned k = 0; k < ARRAY_COUNT(vendors); k++) {
+		vm = make_vm();
+		v = vm->vcpu[0];
 		features.vendor = vendors[k];
 		for (unsigned i = 0; i < ARRAY_COUNT(listed); i++) {
 			uint64_t want = k ? listed[i].amd : listed[i].intel;
@@ -474,9 +476,9 @@ static void msrs_as_listed(void **state)
 		assert_int_equal(msr_read(v, MSR_PATCH_LOADER, &value), -EINVAL);
 		assert_int_equal(msr_read(v, MSR_FEATURE_CONTROL, &value), k ? -EINVAL : 0);
 		assert_int_equal(msr_write(v, MSR_FEATURE_CONTROL, 5), -EINVAL);
+		vm_put(vm);
 	}
 	features.vendor = before;
-	vm_put(vm);
 }
 
 static void cpuid_leaves(void **state)
