@@ -251,6 +251,11 @@ system:
 	$(Q)tools/qemu10 $(B)/qemu10 || true
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
 
+# The long proofs, of which `make test` has a short run each: hours.
+soak: deps-test deps-fuzz
+	$(Q)$(MAKE) --no-print-directory system PYTEST_ARGS='$(PYTEST_ARGS) --soak'
+	$(Q)$(MAKE) --no-print-directory fuzz-now FUZZ_SECONDS=300
+
 # ---- what it takes ---------------------------------------------------------------------------------------------------
 
 deps:
@@ -268,10 +273,11 @@ help:
 	'make iso        build/keel.iso, a hybrid BIOS and UEFI image' \
 	'make test       everything, on both beds' \
 	'make check      unit tests and style' \
+	'make soak       the long form of what make test does in short: hours' \
 	'make fuzz       each fuzz target for FUZZ_SECONDS=10' \
 	'make bench      what operations cost, one line each' \
 	'make deps       install missing Debian packages' \
 	'make clean      remove build/'
 
 FORCE:
-.PHONY: default FORCE deps unit unit-now fuzz fuzz-now guests iso run bench style check test system clean help
+.PHONY: default FORCE deps unit unit-now fuzz fuzz-now guests iso run bench style check test soak system clean help

@@ -51,7 +51,10 @@ uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsign
 void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size,
 	       uint64_t value);
 
-/* The first claim that ends behind `port`, which is 0 to 0xffff: there is one always, the row behind the last. */
+/*
+ * The first claim that ends behind `port`, 0 to 0xffff: there is one always, the row behind the
+ * last.
+ */
 static inline const struct bus_claim *bus_first_behind_port(const struct bus_claims *c,
 							    unsigned port)
 {

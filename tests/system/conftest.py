@@ -11,16 +11,26 @@ sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from keel import BEDS, LOGS, Keel  # noqa: E402  pylint: disable=wrong-import-position
 
 
+def pytest_addoption(parser):
+    parser.addoption("--soak", action="store_true",
+                     help="also what is marked soak, and the long form of what has a short one")
+
+
 def pytest_configure(config):
     config.addinivalue_line(
         "markers", "cost(seconds): about how long a test takes; cheap ones run first")
+    config.addinivalue_line("markers", "soak: only with --soak (make soak)")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     def cost(item):
         mark = item.get_closest_marker("cost")
         return mark.args[0] if mark else 1
     items.sort(key=cost)
+    if not config.getoption("--soak"):
+        long = [item for item in items if item.get_closest_marker("soak")]
+        items[:] = [item for item in items if item not in long]
+        config.hook.pytest_deselected(items=long)
     for item in items:
         if "vmx" in item.name and "vmx" not in BEDS:
             item.add_marker(pytest.mark.skip(reason="there is no vmx/ yet"))
@@ -44,6 +54,12 @@ def pytest_runtest_makereport(item):
 @pytest.fixture(params=BEDS)
 def bed(request):
     return request.param
+
+
+@pytest.fixture
+def soak(request):
+    """Is the long form asked for?"""
+    return request.config.getoption("--soak")
 
 
 @pytest.fixture

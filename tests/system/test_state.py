@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from keel import LINUX, vm
+from keel import BEDS, LINUX, vm
 from test_guests import CHECKS, exit_code, module, tiny
 
 
@@ -15,7 +15,7 @@ def check(keel, name, rounds):
 
 
 @pytest.mark.cost(80)
-def test_debian_state(start, bed):
+def test_debian_state(start, bed, soak):
     """While it boots, while it works, while it sleeps."""
     keel = start(bed, config=vm("debian"), modules=LINUX).boot()
     keel.command("start debian")
@@ -27,11 +27,11 @@ def test_debian_state(start, bed):
         keel.expect("debian:/# ")
         keel.send("while :; do :; done & sleep 1; echo busy$((1 + 1))\r")
         keel.expect("busy2")
-    assert check(keel, "debian", 200)
+    assert check(keel, "debian", 200 if soak else 50)
     with keel.console("debian"):
         keel.send("kill %1; sleep 1; date; cat /proc/uptime; echo idle$((1 + 1))\r")
         keel.expect("idle2")
-    assert check(keel, "debian", 50)
+    assert check(keel, "debian", 50 if soak else 20)
     with keel.console("debian"):
         keel.send("dmesg | grep -iE 'unstable|stall|lockup|spurious'; echo no$((1 + 1))thing; poweroff\r")
         assert not re.search(r"\] .*(unstable|stall|lockup|spurious)", keel.expect("no2thing"))
@@ -40,8 +40,13 @@ def test_debian_state(start, bed):
     keel.poweroff()
 
 
+# Without --soak every kernel runs on one of the beds.
+STATES = [pytest.param(bed, name, marks=[pytest.mark.soak] * ((i + k) % len(BEDS)))
+          for i, name in enumerate(CHECKS) for k, bed in enumerate(BEDS)]
+
+
 @pytest.mark.cost(40)
-@pytest.mark.parametrize("name", CHECKS)
+@pytest.mark.parametrize("bed,name", STATES)
 def test_guest_state(start, bed, name):
     """Each guest kernel proves its exits all the same while its state is taken apart under it."""
     exact = {"icount": True} if bed == "svm" else {}
