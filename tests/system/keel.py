@@ -32,7 +32,7 @@ LINUX_CMDLINE = "console=ttyS0 quiet cryptomgr.notests"
 BEDS = [bed for bed in ("svm", "vmx") if os.path.isdir(f"{ROOT}/{bed}")]
 
 # Wall-clock seconds that something may take before it counts as hung.
-PATIENCE = {"svm": 120, "vmx": 240, "svm10": 120}
+PATIENCE = {"svm": 240, "vmx": 480, "svm10": 240}
 
 
 def vm(name, memory="192M", kernel="vmlinuz", initrd="initrd.img", cmdline=None, **more):
