@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from keel import ROOT
 
-BARE_TO_READY = 1_587_000_000
+BARE_TO_READY = 702_000_000
 
 
 def bench(only):
@@ -38,8 +38,8 @@ def test_starting():
     now = bench("debian")
     assert now["boot_to_prompt"] <= now["grub_to_prompt"] <= 300_000_000
     assert now["start_tiny"] <= promises(2)["start_tiny"]
-    assert now["start_to_ready"] <= 1.08 * BARE_TO_READY
-    assert now["boot_keel"] <= 0.02 * now["start_to_ready"]
+    assert now["start_to_ready"] <= 0.85 * BARE_TO_READY
+    assert now["boot_keel"] <= 0.002 * now["start_to_ready"]
     assert now["vm_overhead"] <= 1 << 20
 
 
