@@ -177,6 +177,7 @@ const struct vmm_ops svm_ops = {
 	.segment_get = svm_segment_get,
 	.segment_set = svm_segment_set,
 	.mode = svm_mode,
+	.code64 = svm_code64,
 	.segment_base = svm_segment_base,
 	.fpu = svm_fpu,
 	.fpu_size = fpu_area_size,

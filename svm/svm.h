@@ -111,6 +111,7 @@ void svm_segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in);
 uint64_t svm_segment_base(struct vcpu *vcpu, enum seg s);
 uint32_t svm_pkru(struct vcpu *vcpu);
 void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out);
+bool svm_code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4);
 
 /* svm_run.c */
 bool svm_run(struct vcpu *vcpu);

@@ -31,7 +31,8 @@ static noinline unsigned length_slowly(const struct vcpu *vcpu, const struct vmc
 				       uint32_t opcode, unsigned n)
 {
 	bool there = v->cs.attr & SEG_L >> 4 &&
-		     fetch_is_at_rip_now(vcpu, v->cr3, v->cr4, opcode, n);
+		     fetch_root_turned(vcpu->fetch, v->cr3) &&
+		     fetch_is_at_rip(vcpu, v->cr3, v->cr4, opcode, n);
 
 	return there ? n : 0;
 }

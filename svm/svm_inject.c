@@ -14,36 +14,23 @@
 #include "kernel/trace.h"
 #include "vmm/event.h"
 
-static void virq_set(struct svm_vcpu *s, unsigned vector)
-{
-	struct vmcb *v = s->vmcb;
+#define VIRQ	(VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR | VINTR_VECTOR)
 
-	v->vintr = (v->vintr & ~VINTR_VECTOR) | VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR |
-		   (uint64_t)vector << VINTR_VECTOR_SHIFT;
-	v->clean = 0;
+static uint64_t virq(unsigned vector)
+{
+	return VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR | (uint64_t)vector << VINTR_VECTOR_SHIFT;
 }
 
-static void virq_clear(struct svm_vcpu *s)
+static void window_set(struct svm_vcpu *s, bool on)
 {
-	s->vmcb->vintr &= ~(VINTR_IRQ | VINTR_PRIO_MAX | VINTR_IGN_TPR | VINTR_VECTOR);
-	svm_intercept_set(s->vmcb, INTERCEPT_VINTR, false);
-	s->window = s->virq_in_flight = false;
-	s->vmcb->clean = 0;
+	svm_intercept_set(s->vmcb, INTERCEPT_VINTR, on);
+	s->window = on;
 }
 
-static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
+static void inject(const struct vcpu *vcpu, struct vmcb *v, const struct event *e)
 {
-	struct vmcb *v = s->vmcb;
-
 	if (e->type != EVENT_INTERRUPT)		/* those are too many to be worth their cost */
 		trace(TRACE_INJECT, e->vector, e->type, vcpu->rip);
-	vcpu->event.injected = *e;
-	if (e->type == EVENT_INTERRUPT && errata_has(ERRATUM_SVM_INJECT_BY_VIRQ)) {
-		virq_clear(s);
-		virq_set(s, e->vector);
-		s->virq_in_flight = true;
-		return;
-	}
 	if (e->type == EVENT_EXCEPTION && e->vector == EXC_PF) {
 		v->cr2 = e->payload;
 		cpu_write_cr2(e->payload);	/* see load_state() */
@@ -58,36 +45,51 @@ static void inject(struct vcpu *vcpu, struct svm_vcpu *s, const struct event *e)
 			  (e->has_error ? VMCB_EVENT_ERROR | (uint64_t)e->error << 32 : 0);
 }
 
+/* One is handled, or waits, or the IRET of one is looked out for. */
+static bool nmi_matters(const struct vcpu *vcpu, const struct vmcb *v, unsigned blocked)
+{
+	return vcpu->event.nmi_masked || blocked & EVENT_BLOCKED_NMI ||
+	       v->intercept[INTERCEPT_IRET / 32] & 1u << INTERCEPT_IRET % 32;
+}
+
+/* V_INTR is written whole: what an entry before left there is nothing to this one. */
 void svm_inject(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
-	struct event e;
+	struct vmcb *v = s->vmcb;
+	const struct event *e = &vcpu->event.injected;
 	unsigned blocked;
+	uint64_t vintr;
 
 	if (unlikely(s->step.on))
 		svm_nmi_settle(vcpu);
+	blocked = event_pick(vcpu);
 	s->vtpr = (uint8_t)(vcpu->vlapic.tpr >> 4);
-	s->vmcb->vintr = (s->vmcb->vintr & ~VINTR_TPR) | s->vtpr;
-	blocked = event_pick(vcpu, &e);
-	if (e.valid)
-		inject(vcpu, s, &e);
-	if (!s->virq_in_flight && !(blocked & EVENT_BLOCKED_IRQ) == s->window) {
-		virq_clear(s);
-		if (blocked & EVENT_BLOCKED_IRQ) {
-			virq_set(s, 0);
-			svm_intercept_set(s->vmcb, INTERCEPT_VINTR, true);
-			s->window = true;
-		}
-	}
-	svm_nmi_prepare(vcpu, e.valid, blocked & EVENT_BLOCKED_NMI);
-	svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8,
-			  blocked & EVENT_BLOCKED_TPR || s->vmcb->vintr & VINTR_IRQ);
-	s->vmcb->clean = 0;
+	vintr = (v->vintr & ~(VIRQ | VINTR_TPR)) | s->vtpr;
+	s->virq_in_flight = e->valid && e->type == EVENT_INTERRUPT &&
+			    errata_has(ERRATUM_SVM_INJECT_BY_VIRQ);
+	if (s->virq_in_flight)
+		vintr |= virq(e->vector);
+	else if (blocked & EVENT_BLOCKED_IRQ)
+		vintr |= virq(0);
+	v->vintr = vintr;
+	if (unlikely(s->window != (!s->virq_in_flight && blocked & EVENT_BLOCKED_IRQ)))
+		window_set(s, !s->window);
+	if (e->valid && !s->virq_in_flight)
+		inject(vcpu, v, e);
+	if (unlikely(nmi_matters(vcpu, v, blocked)))
+		svm_nmi_prepare(vcpu, e->valid, blocked & EVENT_BLOCKED_NMI);
+	svm_intercept_set(v, INTERCEPT_CR_WRITE + 8,
+			  blocked & EVENT_BLOCKED_TPR || vintr & VINTR_IRQ);
+	v->clean = 0;
 }
 
 void svm_window_opened(struct vcpu *vcpu)
 {
-	virq_clear(svm_of(vcpu));
+	struct svm_vcpu *s = svm_of(vcpu);
+
+	s->vmcb->vintr &= ~VIRQ;
+	window_set(s, false);
 	vcpu->event.look = true;
 }
 
@@ -101,29 +103,35 @@ static bool runs_again(const struct event *e)
 	       (e->type == EVENT_EXCEPTION && (e->vector == EXC_BP || e->vector == EXC_OF));
 }
 
+/* Carried by V_IRQ, which the chip clears when it delivers. */
+static bool virq_delivered(struct vcpu *vcpu, struct svm_vcpu *s)
+{
+	s->virq_in_flight = false;
+	if (s->vmcb->vintr & VINTR_IRQ) {
+		event_requeue(vcpu, &vcpu->event.injected);
+		return false;
+	}
+	if (vlapic_irr_any(&vcpu->vlapic)) {
+		vcpu->event.look = true;
+	} else {	/* what svm_inject() would do, unless it is to look anyway */
+		svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8, false);
+		s->vmcb->clean = 0;
+	}
+	return true;
+}
+
 void svm_delivered(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
 	struct vmcb *v = s->vmcb;
+	struct event *injected = &vcpu->event.injected;
 	uint64_t info = v->exit_int_info;
-	struct event injected = vcpu->event.injected;
+	bool known = s->virq_in_flight && (!virq_delivered(vcpu, s) ||
+					   (info & VMCB_EVENT_VECTOR) == injected->vector);
 
-	vcpu->event.injected.valid = false;
+	injected->valid = false;
 	v->event_inject = 0;
-	if (s->virq_in_flight) {
-		bool waiting = v->vintr & VINTR_IRQ;
-
-		virq_clear(s);
-		if (waiting)
-			event_requeue(vcpu, &injected);
-		else if (vlapic_irr_any(&vcpu->vlapic))
-			vcpu->event.look = true;
-		else		/* what svm_inject() would do, unless it is to look anyway */
-			svm_intercept_set(v, INTERCEPT_CR_WRITE + 8, false);
-		if (waiting || (info & VMCB_EVENT_VECTOR) == injected.vector)
-			return;
-	}
-	if (info & VMCB_EVENT_VALID) {
+	if (!known && info & VMCB_EVENT_VALID) {
 		struct event e = {
 			.valid = true,
 			.type = FIELD(info, 10, 8),

@@ -160,3 +160,14 @@ void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out)
 	out->long_mode = lma;
 	out->bits = lma && v->cs.attr & SEG_L >> 4 ? 64 : v->cs.attr & SEG_DB >> 4 ? 32 : 16;
 }
+
+bool svm_code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4)
+{
+	const struct vmcb *v = svm_of(vcpu)->vmcb;
+
+	if (unlikely(!(v->cs.attr & SEG_L >> 4 && v->efer & EFER_LMA)))
+		return false;
+	*cr3 = v->cr3;
+	*cr4 = v->cr4;
+	return true;
+}

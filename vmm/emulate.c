@@ -83,7 +83,10 @@ static noinline int decode_into(struct insn_slot *s, const uint8_t *p, size_t n,
 
 static always_inline struct insn_slot *slot_of(struct vcpu *vcpu, uint64_t linear)
 {
-	return &vcpu->insns->slot[(linear ^ linear >> 6) % INSN_SLOTS];
+	struct insn_slot *s = &vcpu->insns->slot[(linear ^ linear >> 6) % INSN_SLOTS];
+
+	__asm__("" : "+r"(s));		/* lest the compiler find it time and again */
+	return s;
 }
 
 static always_inline bool slot_holds(const struct insn_slot *s, const uint8_t *p, unsigned bits)
@@ -150,21 +153,32 @@ static noinline const struct insn_slot *fetch_insn_slowly(struct vcpu *vcpu,
 	return NULL;
 }
 
-/* The instruction at RIP, or NULL when there is none: an event is queued, or the guest runs again.
- */
-static always_inline const struct insn_slot *fetch_insn(struct vcpu *vcpu,
-							const struct vcpu_mode *m)
+/* The instruction at RIP of 64-bit code, if it is known and all on one page; else NULL. */
+static always_inline const struct insn_slot *insn_hit(struct vcpu *vcpu, uint64_t cr3,
+						      uint64_t cr4)
 {
-	const struct insn_slot *s;
+	const struct insn_slot *s = slot_of(vcpu, vcpu->rip);
 	const uint8_t *p;
 
-	if (likely(m->bits == 64)) {
-		p = fetch_hit(vcpu->fetch, m->cr3, m->cr4, vcpu->rip);
-		s = slot_of(vcpu, vcpu->rip);
-		if (likely(p && (vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 16 && slot_holds(s, p, 64)))
-			return s;
-	}
-	return fetch_insn_slowly(vcpu, m);
+	return likely((vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 16 &&
+		      fetch_hit(vcpu->fetch, cr3, cr4, vcpu->rip, &p) && slot_holds(s, p, 64))
+		       ? s : NULL;
+}
+
+/* As insn_hit, where that said no: CR3 may have changed. */
+static noinline const struct insn_slot *insn_hit_now(struct vcpu *vcpu, uint64_t cr3,
+						     uint64_t cr4)
+{
+	return fetch_root_turned(vcpu->fetch, cr3) ? insn_hit(vcpu, cr3, cr4) : NULL;
+}
+
+/* The instruction at RIP, or NULL when there is none: an event is queued, or the guest runs again.
+ */
+static const struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_mode *m)
+{
+	const struct insn_slot *s = m->bits == 64 ? insn_hit(vcpu, m->cr3, m->cr4) : NULL;
+
+	return s ?: fetch_insn_slowly(vcpu, m);
 }
 
 /* Is `i` the instruction that an exit says it is? */
@@ -183,32 +197,32 @@ static bool insn_is(const struct insn *i, unsigned opcode)
 	return i->map == map && i->opcode == last;
 }
 
-static noinline unsigned length_slowly(struct vcpu *vcpu, const struct vcpu_mode *m,
-				       unsigned opcode)
+static noinline unsigned length_slowly(struct vcpu *vcpu, unsigned opcode)
 {
-	const struct insn_slot *s = fetch_insn(vcpu, m);
+	const struct insn_slot *s;
+	struct vcpu_mode m;
 
+	vmm_ops->mode(vcpu, &m);
+	s = fetch_insn(vcpu, &m);
 	return s && insn_is(&s->insn, opcode) ? s->insn.length : 0;
 }
 
 unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode)
 {
-	struct vcpu_mode m;
 	const uint8_t *p;
+	uint64_t cr3, cr4;
 
-	vmm_ops->mode(vcpu, &m);
-	if (likely(m.bits == 64)) {
-		p = fetch_hit(vcpu->fetch, m.cr3, m.cr4, vcpu->rip);
-		if (likely(p && (vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 4)) {
-			if (likely(fetch_matches(p, opcode, 2)))
-				return 2;
-			if (fetch_matches(p, opcode, 1))
-				return 1;
-			if (fetch_matches(p, opcode, 3))
-				return 3;
-		}
+	if (likely((vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 4 &&
+		   vmm_ops->code64(vcpu, &cr3, &cr4) &&
+		   fetch_hit(vcpu->fetch, cr3, cr4, vcpu->rip, &p))) {
+		if (likely(fetch_matches(p, opcode, 2)))
+			return 2;
+		if (fetch_matches(p, opcode, 1))
+			return 1;
+		if (fetch_matches(p, opcode, 3))
+			return 3;
 	}
-	return length_slowly(vcpu, &m, opcode);
+	return length_slowly(vcpu, opcode);
 }
 
 unsigned emulate_length_among(struct vcpu *vcpu, const unsigned *opcodes, unsigned *found)
@@ -330,18 +344,20 @@ static void finish(struct emulation *e, const struct insn_slot *s)
 	emulate_trap(e);
 }
 
-static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s,
-				 const struct vcpu_mode *m, gpa_t gpa, unsigned access)
+static noinline void emulate_any(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 {
 	bool tables = access & EXIT_TABLES;
 	struct emulation e = { .vcpu = vcpu,
-			       .mode = *m,
 			       .gpa = gpa,
 			       .exit = tables ? 0 : access & (GMEM_READ | GMEM_WRITE),
 			       .met = tables,
 			       .watched = access & EXIT_WATCHED };
+	const struct insn_slot *s;
 
-	finish(&e, s);
+	vmm_ops->mode(vcpu, &e.mode);
+	s = fetch_insn(vcpu, &e.mode);
+	if (s)
+		finish(&e, s);
 }
 
 /*
@@ -366,14 +382,12 @@ static always_inline bool quick_operand(const struct vcpu *vcpu, const struct in
 void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 {
 	const struct insn_slot *s;
-	struct vcpu_mode m;
+	uint64_t cr3, cr4;
 
-	vmm_ops->mode(vcpu, &m);
-	s = fetch_insn(vcpu, &m);
-	if (unlikely(!s))
-		return;
-	if (unlikely(s->access != access || !quick_operand(vcpu, s, gpa))) {
-		emulate_any(vcpu, s, &m, gpa, access);
+	if (unlikely(!vmm_ops->code64(vcpu, &cr3, &cr4) ||
+		     !(s = insn_hit(vcpu, cr3, cr4) ?: insn_hit_now(vcpu, cr3, cr4)) ||
+		     s->access != access || !quick_operand(vcpu, s, gpa))) {
+		emulate_any(vcpu, gpa, access);
 		return;
 	}
 	if (s->quick == QUICK_LOAD)

@@ -143,33 +143,31 @@ static void merge_nmis(struct event_state *s)
 					    __ATOMIC_RELAXED);
 }
 
-static bool pick_nmi(struct vcpu *vcpu, struct event *out)
+static bool pick_nmi(struct event_state *s)
 {
-	struct event_state *s = &vcpu->event;
-
 	if (!READ_ONCE(s->nmi_pending) || s->nmi_masked || s->shadow)
 		return false;
 	__atomic_sub_fetch(&s->nmi_pending, 1, __ATOMIC_SEQ_CST);
 	s->nmi_masked = true;
-	*out = (struct event){ .valid = true, .type = EVENT_NMI, .vector = EXC_NMI };
+	s->injected = (struct event){ .valid = true, .type = EVENT_NMI, .vector = EXC_NMI };
 	return true;
 }
 
-static bool pick_interrupt(struct vcpu *vcpu, struct event *out)
+static void pick_interrupt(struct vcpu *vcpu)
 {
 	int vector;
 
 	if (!(vcpu->rflags & RFLAGS_IF) || vcpu->event.shadow)
-		return false;
+		return;
 	vector = vlapic_pending(vcpu);
 	if (vector >= 0)
 		vlapic_accept(vcpu, (unsigned)vector);
 	else
 		vector = machine_extint_acknowledge(vcpu);
-	if (vector < 0)
-		return false;
-	*out = (struct event){ .valid = true, .type = EVENT_INTERRUPT, .vector = (uint8_t)vector };
-	return true;
+	if (vector >= 0)
+		vcpu->event.injected = (struct event){
+			.valid = true, .type = EVENT_INTERRUPT, .vector = (uint8_t)vector,
+		};
 }
 
 bool event_interrupt_waiting(struct vcpu *vcpu)
@@ -187,20 +185,20 @@ static unsigned interrupts_blocked(struct vcpu *vcpu)
 	return vlapic_blocked_by_tpr(vcpu) ? EVENT_BLOCKED_TPR : 0;
 }
 
-unsigned event_pick(struct vcpu *vcpu, struct event *out)
+unsigned event_pick(struct vcpu *vcpu)
 {
 	struct event_state *s = &vcpu->event;
 	unsigned blocked;
 
-	out->valid = false;
+	s->injected.valid = false;
 	merge_nmis(s);
-	if (s->pending.valid) {
-		*out = s->pending;
+	if (unlikely(s->pending.valid)) {
+		s->injected = s->pending;
 		s->pending.valid = false;
-		if (sets_rf(out))
+		if (sets_rf(&s->injected))
 			vcpu->rflags |= RFLAGS_RF;
-	} else if (!pick_nmi(vcpu, out)) {
-		pick_interrupt(vcpu, out);
+	} else if (likely(!pick_nmi(s))) {
+		pick_interrupt(vcpu);
 	}
 	blocked = interrupts_blocked(vcpu) | (READ_ONCE(s->nmi_pending) ? EVENT_BLOCKED_NMI : 0);
 	s->look = blocked & (EVENT_BLOCKED_IRQ | EVENT_BLOCKED_NMI);

@@ -33,8 +33,8 @@ struct event {
 
 struct event_state {
 	struct event pending;	/* to be injected at the next entry */
-	struct event injected;	/* handed to the chip at this entry; empty once delivery is known to
-				 * be complete */
+	struct event injected;	/* for the chip at this entry; empty once delivery is known to be
+				 * complete */
 	uint8_t nmi_pending;	/* atomic, 0 to 2; at most 1 while one is masked */
 	bool nmi_masked;	/* an NMI is being handled, until IRET */
 	uint8_t shadow;		/* EVENT_SHADOW_* in force at the next instruction */
@@ -70,11 +70,11 @@ static inline void event_ud(struct vcpu *vcpu);
 void event_nmi(struct vcpu *vcpu);
 
 /*
- * The one event to inject at this entry, taken from its source (out->valid says if there is one);
- * returns what stays blocked. For back ends, interrupts off, right before entry. Clears `look` when
- * nothing is left to do.
+ * The one event to inject at this entry, taken from its source, is in `injected` (which is empty if
+ * there is none); returns what stays blocked. For back ends, interrupts off, right before entry.
+ * Clears `look` when nothing is left to do.
  */
-unsigned event_pick(struct vcpu *vcpu, struct event *out);
+unsigned event_pick(struct vcpu *vcpu);
 
 /* Does a maskable interrupt wait, whatever RFLAGS.IF says? */
 bool event_interrupt_waiting(struct vcpu *vcpu);

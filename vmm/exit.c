@@ -238,20 +238,23 @@ static void device_access(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 		emulate_mmio(vcpu, gpa, access);
 }
 
-void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access)
+static noinline void memory_access(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 {
-	int err;
+	int err = gmem_fault(&vcpu->vm->gmem, gpa, access & ACCESS);
 
-	if (in_vlapic(vcpu, gpa)) {
-		device_access(vcpu, gpa, access);
-		return;
-	}
-	err = gmem_fault(&vcpu->vm->gmem, gpa, access & ACCESS);
 	if (err == -ENOENT)
 		device_access(vcpu, gpa, access);
 	else if (unlikely(err && err != -EINTR))
 		vm_crash(vcpu->vm, "no memory for the guest page at 0x%lx: %s", gpa.v,
 			 format_errno(err));
+}
+
+void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access)
+{
+	if (in_vlapic(vcpu, gpa))
+		device_access(vcpu, gpa, access);
+	else
+		memory_access(vcpu, gpa, access);
 }
 
 /* ---- the CPU's own ---- */

@@ -40,11 +40,9 @@ static bool root_is(struct fetch_cache *c, uint64_t cr3)
 	return r->table;
 }
 
-bool fetch_is_at_rip_now(const struct vcpu *vcpu, uint64_t cr3, uint64_t cr4, uint32_t opcode,
-			 unsigned n)
+bool fetch_root_turned(struct fetch_cache *c, uint64_t cr3)
 {
-	return vcpu->fetch->root.cr3 != cr3 && root_is(vcpu->fetch, cr3) &&
-	       fetch_is_at_rip(vcpu, cr3, cr4, opcode, n);
+	return c->root.cr3 != cr3 && root_is(c, cr3);
 }
 
 static void remember(struct fetch_cache *c, const struct vcpu_mode *m, uint64_t linear,
@@ -101,8 +99,7 @@ int fetch_page(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear, co
 	struct gwalk w;
 	int err;
 
-	*out = m->bits == 64 && root_is(c, m->cr3) ? fetch_hit(c, m->cr3, m->cr4, linear) : NULL;
-	if (*out)
+	if (m->bits == 64 && root_is(c, m->cr3) && fetch_hit(c, m->cr3, m->cr4, linear, out))
 		return 0;
 	err = walk(vcpu, m, linear, out, &w, fault);
 	if (err)

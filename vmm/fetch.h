@@ -57,29 +57,31 @@ static always_inline uint64_t fetch_root_changed(const struct fetch_cache *c,
 	return READ_ONCE(*(const uint64_t *)(c->root.table + f->top)) ^ f->value[0];
 }
 
-/* The host's address of the byte at `linear` of 64-bit code, good to the end of its page; NULL: not
- * in the cache, or `cr3` was not its root last. */
-static always_inline const uint8_t *fetch_hit(const struct fetch_cache *c, uint64_t cr3,
-					      uint64_t cr4, uint64_t linear)
+/* The host's address of the byte at `linear` of 64-bit code, good to the end of its page; false:
+ * not in the cache, or `cr3` was not its root last. */
+static always_inline bool fetch_hit(const struct fetch_cache *c, uint64_t cr3, uint64_t cr4,
+				    uint64_t linear, const uint8_t **out)
 {
 	const struct fetch_page *f = &c->page[linear >> PAGE_SHIFT & (FETCH_PAGES - 1)];
 
 	if (unlikely(f->page != (linear & PAGE_MASK) || c->root.cr3 != cr3 || f->cr4 != cr4 ||
 		     (fetch_root_changed(c, f) | fetch_changed(f, 1) | fetch_changed(f, 2))))
-		return NULL;
+		return false;
 	if (unlikely(f->deep && (fetch_changed(f, 3) | fetch_changed(f, 4))))
-		return NULL;
-	return f->host + (linear & ~PAGE_MASK);
+		return false;
+	*out = f->host + (linear & ~PAGE_MASK);
+	return true;
 }
 
 /* Are the first `n` (1 to 3) bytes at p those of `opcode`, which has that many? Four bytes may be
  * read. */
 static always_inline bool fetch_matches(const uint8_t *p, uint32_t opcode, unsigned n)
 {
-	uint32_t four;
+	uint32_t four, first = opcode >> (8 * (n - 1));
 
 	__builtin_memcpy(&four, p, 4);
-	return __builtin_bswap32(four) >> (32 - 8 * n) == opcode && opcode >> (8 * (n - 1));
+	return (four & bytes_mask(n)) == __builtin_bswap32(opcode) >> (32 - 8 * n) && first &&
+	       first < 256;
 }
 
 /*
@@ -89,15 +91,15 @@ static always_inline bool fetch_matches(const uint8_t *p, uint32_t opcode, unsig
 static always_inline bool fetch_is_at_rip(const struct vcpu *vcpu, uint64_t cr3, uint64_t cr4,
 					  uint32_t opcode, unsigned n)
 {
-	const uint8_t *p = fetch_hit(vcpu->fetch, cr3, cr4, vcpu->rip);
+	const uint8_t *p;
 
-	return likely(p && (vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 4) &&
+	return likely((vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 4 &&
+		      fetch_hit(vcpu->fetch, cr3, cr4, vcpu->rip, &p)) &&
 	       likely(fetch_matches(p, opcode, n));
 }
 
-/* As fetch_is_at_rip, where that said no: CR3 may have changed. */
-bool fetch_is_at_rip_now(const struct vcpu *vcpu, uint64_t cr3, uint64_t cr4, uint32_t opcode,
-			 unsigned n);
+/* Where there was no hit: had CR3 changed, so that there may be one now? */
+bool fetch_root_turned(struct fetch_cache *c, uint64_t cr3);
 
 /* As fetch_hit from any root, walking if need be. 0; -EFAULT with *fault; -EINTR; -ENOMEM; -ENODEV
  * when there is no RAM. */

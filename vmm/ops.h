@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The vendor seam. Each back end (svm/, vmx/) fills one const struct vmm_ops; vmm/ calls nothing
- * else of it. Threads: run, reg_*, segment_*, mode are called on the vCPU's thread, or by another
- * while that thread is stopped.
+ * else of it. Threads: run, reg_*, segment_*, mode, code64 are called on the vCPU's thread, or by
+ * another while that thread is stopped.
  */
 #pragma once
 
@@ -65,6 +65,8 @@ struct vmm_ops {
 	void (*segment_get)(struct vcpu *vcpu, enum seg s, struct segment *out);
 	void (*segment_set)(struct vcpu *vcpu, enum seg s, const struct segment *in);
 	void (*mode)(struct vcpu *vcpu, struct vcpu_mode *out);
+	/* Of mode: is it 64-bit code? What its walks go by then, else nothing is written. */
+	bool (*code64)(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4);
 	/* base of FS or GS and the like, without the rest */
 	uint64_t (*segment_base)(struct vcpu *vcpu, enum seg s);
 	/* Extended state in the standard form of XSAVE, while the vCPU is parked. */

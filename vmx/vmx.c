@@ -222,6 +222,7 @@ const struct vmm_ops vmx_ops = {
 	.segment_get = vmx_segment_get,
 	.segment_set = vmx_segment_set,
 	.mode = vmx_mode,
+	.code64 = vmx_code64,
 	.segment_base = vmx_segment_base,
 	.fpu = vmx_fpu,
 	.fpu_size = fpu_area_size,

@@ -76,6 +76,7 @@ void vmx_segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in);
 uint64_t vmx_segment_base(struct vcpu *vcpu, enum seg s);
 uint32_t vmx_pkru(struct vcpu *vcpu);
 void vmx_mode(struct vcpu *vcpu, struct vcpu_mode *out);
+bool vmx_code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4);
 
 /*
  * A field of this vCPU's VMCS, on its thread or while that is parked: the VMCS is made current for

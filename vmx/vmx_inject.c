@@ -46,7 +46,6 @@ static void inject(struct vcpu *vcpu, const struct event *e)
 
 	if (e->type != EVENT_INTERRUPT)		/* those are too many to be worth their cost */
 		trace(TRACE_INJECT, e->vector, e->type, vcpu->rip);
-	vcpu->event.injected = *e;
 	/* Delivery ends a shadow; the chip refuses some events together with one. */
 	vcpu->event.shadow = 0;
 	if (e->type == EVENT_EXCEPTION && e->vector == EXC_PF)
@@ -81,14 +80,13 @@ void vmx_inject(struct vcpu *vcpu)
 {
 	struct vmx_vcpu *s = vmx_of(vcpu);
 	uint32_t threshold = 0;
-	struct event e;
 	unsigned blocked;
 	bool sti;
 
 	*s->vtpr = vcpu->vlapic.tpr & 0xf0;
-	blocked = event_pick(vcpu, &e);
-	if (e.valid)
-		inject(vcpu, &e);
+	blocked = event_pick(vcpu);
+	if (vcpu->event.injected.valid)
+		inject(vcpu, &vcpu->event.injected);
 	/*
 	 * Not every chip holds the NMI window back in the shadow of STI: it would exit before the
 	 * next instruction, for ever. IF is 1 there, so the other window opens behind it.

@@ -213,3 +213,14 @@ void vmx_mode(struct vcpu *vcpu, struct vcpu_mode *out)
 	out->long_mode = lma;
 	out->bits = lma && cs & SEG_L ? 64 : cs & SEG_DB ? 32 : 16;
 }
+
+bool vmx_code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4)
+{
+	struct vmx_vcpu *s = vmx_of(vcpu);
+
+	if (!(s->efer & EFER_LMA && vmx_field_get(s, VMCS_GUEST_CS_ACCESS) & SEG_L))
+		return false;
+	*cr3 = vmx_field_get(s, VMCS_GUEST_CR3);
+	*cr4 = vmx_reg_get(vcpu, REG_CR4);
+	return true;
+}

@@ -121,6 +121,13 @@ static void mode(struct vcpu *vcpu, struct vcpu_mode *out)
 				   .efer = reg[REG_EFER], .bits = 64, .long_mode = true };
 }
 
+static bool code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4)
+{
+	*cr3 = arch_of(vcpu)->reg[REG_CR3];
+	*cr4 = arch_of(vcpu)->reg[REG_CR4];
+	return true;
+}
+
 static void *fpu(struct vcpu *vcpu)
 {
 	return arch_of(vcpu)->fpu;
@@ -153,7 +160,8 @@ const struct vmm_ops fake_ops = {
 	.vm_init = vm_nothing, .vm_fini = vm_none, .vcpu_init = vcpu_make, .vcpu_fini = vcpu_free,
 	.vcpu_reset = power_up, .run = no_run, .leave_cpu = vcpu_nothing, .flush_tlb = vcpu_nothing,
 	.reg_get = reg_get, .reg_set = reg_set, .segment_get = segment_get,
-	.segment_set = segment_set, .mode = mode, .segment_base = segment_base, .fpu = fpu,
+	.segment_set = segment_set, .mode = mode, .code64 = code64,
+	.segment_base = segment_base, .fpu = fpu,
 	.fpu_size = fpu_size, .pkru = pkru,
 	.tsc_offset_set = tsc_offset_set, .exit_name = exit_name,
 };

@@ -156,6 +156,16 @@ static void mode(struct vcpu *vcpu, struct vcpu_mode *out)
 	*out = guest_mode;
 }
 
+static bool code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4)
+{
+	(void)vcpu;
+	if (guest_mode.bits != 64)
+		return false;
+	*cr3 = guest_mode.cr3;
+	*cr4 = guest_mode.cr4;
+	return true;
+}
+
 static void segment_get(struct vcpu *vcpu, enum seg s, struct segment *out)
 {
 	(void)vcpu;
@@ -187,6 +197,7 @@ static void flush_tlb(struct vcpu *vcpu)
 }
 
 static const struct vmm_ops ops = { .mode = mode,
+				    .code64 = code64,
 				    .segment_get = segment_get,
 				    .segment_base = segment_base,
 				    .flush_tlb = flush_tlb,
@@ -195,6 +206,7 @@ static const struct vmm_ops ops = { .mode = mode,
 /* The same chip, but one that loads PDPTEs. */
 static const struct vmm_ops loading = { .loads_pdptes = true,
 					.mode = mode,
+					.code64 = code64,
 					.segment_get = segment_get,
 					.segment_base = segment_base,
 					.flush_tlb = flush_tlb,

@@ -726,7 +726,8 @@ static void tables_change(void **state)
 static bool is_cpuid(uint64_t cr3)
 {
 	return fetch_is_at_rip(&guest_vcpu, cr3, guest_mode.cr4, 0x0fa2, 2) ||
-	       fetch_is_at_rip_now(&guest_vcpu, cr3, guest_mode.cr4, 0x0fa2, 2);
+	       (fetch_root_turned(guest_vcpu.fetch, cr3) &&
+		fetch_is_at_rip(&guest_vcpu, cr3, guest_mode.cr4, 0x0fa2, 2));
 }
 
 /* Roots that lead to the same tables need no walk of their own; those that do not, get one. */

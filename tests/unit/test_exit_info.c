@@ -105,14 +105,10 @@ unsigned emulate_decode_mov_cr(struct vcpu *v, unsigned *cr, bool *write, enum g
 #define UNUSED __attribute__((unused))
 #define NOT_CALLED(declaration) declaration { abort(); }
 
-bool fetch_is_at_rip_now(const struct vcpu *vcpu, uint64_t cr3, uint64_t cr4, uint32_t opcode,
-			 unsigned n)
+bool fetch_root_turned(struct fetch_cache *c, uint64_t cr3)
 {
-	(void)vcpu;
+	(void)c;
 	(void)cr3;
-	(void)cr4;
-	(void)opcode;
-	(void)n;
 	return false;
 }
 

@@ -655,7 +655,6 @@ static void double_and_triple(void **state)
 {
 	struct vm *vm = make_vm();
 	struct vcpu *v = vm->vcpu[0];
-	struct event e;
 
 	(void)state;
 	run_clock(vm);
@@ -665,9 +664,9 @@ static void double_and_triple(void **state)
 	event_gp(v);			/* while the #PF is on its way */
 	assert_int_equal(v->event.pending.vector, EXC_DF);
 	assert_true(v->event.pending.has_error);
-	event_pick(v, &e);
-	assert_int_equal(e.vector, EXC_DF);
-	event_requeue(v, &e);
+	event_pick(v);
+	assert_int_equal(v->event.injected.vector, EXC_DF);
+	event_requeue(v, &v->event.injected);
 	event_gp(v);
 	fake_work_run();
 	assert_int_equal(stops, 1);
@@ -719,33 +718,33 @@ static void picks_in_order(void **state)
 {
 	struct vm *vm = make_vm();
 	struct vcpu *v = vm->vcpu[0];
-	struct event e;
+	const struct event *e = &v->event.injected;
 
 	(void)state;
 	run_clock(vm);
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	v->rflags = RFLAGS_ONE;
 	vlapic_set_irr(v, 0x50, false);
-	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ);
-	assert_false(e.valid);
+	assert_int_equal(event_pick(v), EVENT_BLOCKED_IRQ);
+	assert_false(e->valid);
 	v->rflags |= RFLAGS_IF;
 	v->event.shadow = EVENT_SHADOW_STI;
-	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ);
+	assert_int_equal(event_pick(v), EVENT_BLOCKED_IRQ);
 	v->event.shadow = 0;
 	event_nmi(v);
 	event_nmi(v);
 	event_nmi(v);			/* a third is lost: two are latched */
 	event_ud(v);
-	event_pick(v, &e);
-	assert_int_equal(e.vector, EXC_UD);
-	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_IRQ | EVENT_BLOCKED_NMI);
-	assert_int_equal(e.type, EVENT_NMI);
+	event_pick(v);
+	assert_int_equal(e->vector, EXC_UD);
+	assert_int_equal(event_pick(v), EVENT_BLOCKED_IRQ | EVENT_BLOCKED_NMI);
+	assert_int_equal(e->type, EVENT_NMI);
 	assert_true(v->event.nmi_masked);
-	assert_int_equal(event_pick(v, &e), EVENT_BLOCKED_NMI);
-	assert_int_equal(e.vector, 0x50);
+	assert_int_equal(event_pick(v), EVENT_BLOCKED_NMI);
+	assert_int_equal(e->vector, 0x50);
 	v->event.nmi_masked = false;
-	assert_int_equal(event_pick(v, &e), 0);
-	assert_int_equal(e.type, EVENT_NMI);
+	assert_int_equal(event_pick(v), 0);
+	assert_int_equal(e->type, EVENT_NMI);
 	assert_false(v->event.look);
 	vm_put(vm);
 }
