@@ -14,7 +14,7 @@
 
 struct row {
 	const char *name, *text;
-	bool (*judge)(void);	/* NULL: only by errata_set() */
+	bool (*judge)(void);	/* NULL: only by errata_set() and errata_force() */
 	void (*cure)(void);	/* on each CPU; NULL: other code knows what to do */
 	bool found;
 };
@@ -24,11 +24,6 @@ static enum errata_bed bed;
 static bool is_tcg(void)
 {
 	return bed == BED_QEMU_TCG;
-}
-
-static bool is_bochs(void)
-{
-	return bed == BED_BOCHS;
 }
 
 static bool lacks_vm_cr(void)
@@ -165,8 +160,8 @@ static bool has_itlb_multihit(void)
 /*
  * ---- the table ----
  *
- * What stands here is judged before the back end is there. What can be seen on a chip, svm_errata.c
- * looks at then: its word goes before the name of a bed.
+ * What stands here is judged before the back end is there. What can be seen on a chip, fpu.c and
+ * svm_errata.c look at then: their word goes before the name of a bed.
  */
 
 static struct row rows[ERRATUM_COUNT] = {
@@ -215,7 +210,7 @@ static struct row rows[ERRATUM_COUNT] = {
 		"the monitor trap flag, if offered, does nothing", is_bochs_vmx },
 	[ERRATUM_XSAVEC_MISPLACES] = { "xsavec_misplaces",
 		"XSAVEC does not put AVX state where XRSTOR looks for it: guests are not offered it",
-		is_bochs },
+		NULL },
 	[ERRATUM_CPUID_TSC_WRONG] = { "cpuid_tsc_wrong",
 		"CPUID's TSC frequency is not the measured one, which is used", NULL },
 	[ERRATUM_AMD_C1E] = { "amd_c1e",
