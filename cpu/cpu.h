@@ -279,6 +279,14 @@ static inline void cpu_xsave(void *area, uint64_t components)
 			    "d"((uint32_t)(components >> 32)) : "memory");
 }
 
+/* The same, compacted. */
+static inline void cpu_xsavec(void *area, uint64_t components)
+{
+	__asm__ volatile("xsavec64 (%0)"
+			 :: "r"(area), "a"((uint32_t)components),
+			    "d"((uint32_t)(components >> 32)) : "memory");
+}
+
 static inline int must_check cpu_xrstor_safe(const void *area)
 {
 	int err = -EFAULT;

@@ -14,7 +14,7 @@
 
 struct row {
 	const char *name, *text;
-	bool (*judge)(void);	/* NULL: only by errata_set() */
+	bool (*judge)(void);	/* NULL: only by errata_set() and errata_force() */
 	void (*cure)(void);	/* on each CPU; NULL: other code knows what to do */
 	bool found;
 };
@@ -24,18 +24,6 @@ static enum errata_bed bed;
 static bool is_tcg(void)
 {
 	return bed == BED_QEMU_TCG;
-}
-
-static bool is_bochs(void)
-{
-	return bed == BED_BOCHS;
-}
-
-static bool lacks_vm_cr(void)
-{
-	uint64_t v;
-
-	return cpu_has(FEATURE_SVM) && cpu_rdmsr_safe(MSR_VM_CR, &v);
 }
 
 static bool is_bochs_svm(void)
@@ -165,8 +153,8 @@ static bool has_itlb_multihit(void)
 /*
  * ---- the table ----
  *
- * What stands here is judged before the back end is there. What can be seen on a chip, svm_errata.c
- * looks at then: its word goes before the name of a bed.
+ * What stands here is judged before the back end is there. What can be seen on a chip, fpu.c and
+ * svm_errata.c look at then: their word goes before the name of a bed.
  */
 
 static struct row rows[ERRATUM_COUNT] = {
@@ -192,7 +180,7 @@ static struct row rows[ERRATUM_COUNT] = {
 	[ERRATUM_SVM_NO_TASK_SWITCH_EXIT] = { "svm_no_task_switch_exit",
 		"task switches and INIT are not intercepted", is_tcg },
 	[ERRATUM_SVM_NO_VM_CR] = { "svm_no_vm_cr",
-		"the MSRs VM_CR and SVM_KEY are missing", lacks_vm_cr },
+		"the MSRs VM_CR and SVM_KEY are missing", NULL },
 	[ERRATUM_SVM_BREAKPOINTS_STAY] = { "svm_breakpoints_stay",
 		"a guest's breakpoints are not disarmed by an exit: Keel arms and disarms them",
 		is_tcg },
@@ -215,7 +203,7 @@ static struct row rows[ERRATUM_COUNT] = {
 		"the monitor trap flag, if offered, does nothing", is_bochs_vmx },
 	[ERRATUM_XSAVEC_MISPLACES] = { "xsavec_misplaces",
 		"XSAVEC does not put AVX state where XRSTOR looks for it: guests are not offered it",
-		is_bochs },
+		NULL },
 	[ERRATUM_CPUID_TSC_WRONG] = { "cpuid_tsc_wrong",
 		"CPUID's TSC frequency is not the measured one, which is used", NULL },
 	[ERRATUM_AMD_C1E] = { "amd_c1e",

@@ -43,7 +43,7 @@ void errata_cpu_init(void);
 bool errata_has(enum erratum e);
 /* For what is only found out by measuring. */
 void errata_set(enum erratum e);
-/* For what the command line says. Before anything asks. */
+/* For what the command line says, or a trial on the chip. Before anything asks. */
 void errata_force(enum erratum e, bool found);
 const char *errata_name(enum erratum e);
 const char *errata_text(enum erratum e);	/* one line */

@@ -18,6 +18,8 @@
 #define RESTORES_POINTERS BIT(2)	/* CPUID 80000008, EBX */
 
 #define XSTATE_BV_AT	FXSAVE_SIZE	/* which states the area holds; others: as after reset */
+#define XCOMP_BV_AT	(FXSAVE_SIZE + 8)
+#define HEADER_SIZE	64
 
 static uint64_t xcr0;		/* what guests may have */
 static uint64_t reachable;	/* and what they can switch on where that cannot be refused: each
@@ -119,12 +121,13 @@ static int restore(const void *area)
 	return xcr0 ? cpu_xrstor_safe(area) : cpu_fxrstor_safe(area);
 }
 
+/* Legacy part, and a header that says that all states are as after reset. */
+static const uint8_t clean[FXSAVE_SIZE + HEADER_SIZE] aligned(FPU_ALIGN) = {
+	FCW_RESET & 0xff, FCW_RESET >> 8, [MXCSR_AT] = MXCSR_RESET & 0xff, MXCSR_RESET >> 8,
+};
+
 int fpu_restore(const void *area)
 {
-	/* Legacy part, and a header that says that all states are as after reset. */
-	static const uint8_t clean[FXSAVE_SIZE + 64] aligned(FPU_ALIGN) = {
-		FCW_RESET & 0xff, FCW_RESET >> 8, [MXCSR_AT] = MXCSR_RESET & 0xff, MXCSR_RESET >> 8,
-	};
 	int err = restore(area);
 
 	if (err && restore(clean))
@@ -147,4 +150,50 @@ bool fpu_xcr0_valid(uint64_t v)
 	if ((v & XCR0_AVX512) && ((v & XCR0_AVX512) != XCR0_AVX512 || !(v & XCR0_AVX)))
 		return false;
 	return true;
+}
+
+/*
+ * ---- a trial of XSAVEC ----
+ *
+ * x87, SSE and AVX have one layout, compacted or not: nothing of what precedes AVX can be left out.
+ */
+
+#define XMM_AT		160
+#define AVX_AT		(FXSAVE_SIZE + HEADER_SIZE)
+#define VECTORS_SIZE	256		/* of sixteen registers, 128 bits each, at both places */
+#define TRIED		(XCR0_X87 | XCR0_SSE | XCR0_AVX)
+#define COMPACTED	BIT(63)		/* of XCOMP_BV */
+
+static bool tells(const uint8_t *area, unsigned at, uint64_t mask, uint64_t value)
+{
+	return (*(const uint64_t *)(area + at) & mask) == value;
+}
+
+static bool is_compacted(const uint8_t *got, const uint8_t *put)
+{
+	return tells(got, XCOMP_BV_AT, ~0ul, COMPACTED | TRIED) &&
+	       tells(got, XSTATE_BV_AT, ~XCR0_X87, XCR0_SSE | XCR0_AVX) &&
+	       !memcmp(got + XMM_AT, put + XMM_AT, VECTORS_SIZE) &&
+	       !memcmp(got + AVX_AT, put + AVX_AT, VECTORS_SIZE);
+}
+
+void fpu_errata_find(void)
+{
+	static uint8_t put[AVX_AT + VECTORS_SIZE] aligned(FPU_ALIGN);
+	static uint8_t got[sizeof(put)] aligned(FPU_ALIGN);
+
+	if (!cpu_has(FEATURE_XSAVEC) || !(xcr0 & XCR0_AVX) || cpu_cpuid(0xd, 2).ebx != AVX_AT)
+		return;
+	memcpy(put, clean, sizeof(clean));
+	memset(got, 0, sizeof(got));
+	for (unsigned i = 0; i < VECTORS_SIZE; i++) {
+		put[XMM_AT + i] = (uint8_t)(i + 1);
+		put[AVX_AT + i] = (uint8_t)~i;
+	}
+	*(uint64_t *)(put + XSTATE_BV_AT) = XCR0_SSE | XCR0_AVX;
+	if (!restore(put)) {
+		cpu_xsavec(got, TRIED);
+		errata_force(ERRATUM_XSAVEC_MISPLACES, !is_compacted(got, put));
+	}
+	(void)!fpu_restore(clean);
 }

@@ -13,9 +13,14 @@
 
 #define FPU_ALIGN	64
 
-/* Boot CPU: which state there is. Each CPU: CR0, CR4 and XCR0. */
+/*
+ * Boot CPU: which state there is. Each CPU: CR0, CR4 and XCR0. The boot CPU calls both again when a
+ * trial has told whether XSETBV is intercepted (svm/svm_errata.c): before that the table guesses.
+ */
 void fpu_init(void);
 void fpu_cpu_init(void);
+/* Boot CPU, then: ERRATUM_XSAVEC_MISPLACES, by a trial. */
+void fpu_errata_find(void);
 
 /* What XCR0 holds when no guest is loaded; 0 without XSAVE. Guests may have less. */
 uint64_t fpu_xcr0(void);

@@ -290,6 +290,7 @@ void kernel_main(void)
 	take_mitigation_options();
 	fpu_init();
 	fpu_cpu_init();
+	fpu_errata_find();
 	mitigation_cpu_init();
 	say_what_booted();
 	cmdline_check();

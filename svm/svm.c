@@ -17,8 +17,6 @@
 #include "mm/page.h"
 #include "svm/svm_ops.h"
 
-#define VM_CR_SVMDIS	BIT(4)
-
 #define TSC_RATIO_ONE	(1ul << 32)
 
 #define IOPM_ORDER	2	/* 12 KiB used */
@@ -60,11 +58,12 @@ static int maps_init(void)
 
 static bool disabled_by_firmware(void)
 {
-	uint64_t vm_cr = 0;
+	uint64_t vm_cr;
 
-	if (errata_has(ERRATUM_SVM_NO_VM_CR) || cpu_rdmsr_safe(MSR_VM_CR, &vm_cr))
-		return false;
-	return vm_cr & VM_CR_SVMDIS;
+	if (!cpu_rdmsr_safe(MSR_VM_CR, &vm_cr))
+		return vm_cr & VM_CR_SVMDIS;
+	errata_set(ERRATUM_SVM_NO_VM_CR);
+	return false;
 }
 
 static int svm_probe(char *why, size_t size)

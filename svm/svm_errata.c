@@ -4,6 +4,7 @@
  * run as a guest without nested paging, and how they exit tells. The name of an emulator says less:
  * its next version may be mended, and a chip may have what only an emulator was known for. An exit
  * that is none of the expected ones tells nothing: the table's own judgement (cpu/errata.c) stands.
+ * What was built on the table's guess is built again: Keel's XCR0, which depends on XSETBV.
  * Source: AMD64 APM 2, "Secure Virtual Machine": "Interrupt Shadows", "Virtual Interrupts", "SVM
  * Intercept Codes", "VMRUN and TF/IF Bits in EFLAGS".
  */
@@ -12,6 +13,7 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
+#include "cpu/fpu.h"
 #include "cpu/registers.h"
 #include "include/errno.h"
 #include "mm/page.h"
@@ -210,5 +212,7 @@ int svm_errata_find(void)
 			errata_force(t->erratum, verdict == PRESENT);
 	}
 	page_put(p);
+	fpu_init();
+	fpu_cpu_init();
 	return 0;
 }

@@ -161,34 +161,37 @@ static noinline void string_io(struct vcpu *vcpu, const struct vmcb *v, uint64_t
 	});
 }
 
-static always_inline void plain_io(struct vcpu *vcpu, const struct vmcb *v, uint64_t info)
+static always_inline void plain_io(struct vcpu *vcpu, bool in, uint16_t port, unsigned size,
+				   unsigned length)
 {
-	uint16_t port = (uint16_t)(info >> IOIO_PORT_SHIFT);
-	unsigned size = FIELD(info, 6, IOIO_SIZE_SHIFT);
-	unsigned length = (unsigned)(v->exit_info_2 - v->rip);
-
-	if (info & IOIO_IN)
+	if (in)
 		exit_in(vcpu, port, size, length);
 	else
 		exit_out(vcpu, port, size, length);
 }
 
-static noinline void watched_io(struct vcpu *vcpu, const struct vmcb *v, uint64_t info)
+static noinline void watched_io(struct vcpu *vcpu, bool in, uint16_t port, unsigned size,
+				unsigned length)
 {
-	plain_io(vcpu, v, info);
-	exit_io_watched(vcpu, (uint16_t)(info >> IOIO_PORT_SHIFT), FIELD(info, 6, IOIO_SIZE_SHIFT));
+	uint64_t rip = vcpu->rip;
+
+	plain_io(vcpu, in, port, size, length);
+	exit_io_watched(vcpu, rip, port, size);
 }
 
 static void ioio(struct vcpu *vcpu, struct vmcb *v)
 {
 	uint64_t info = v->exit_info_1;
+	uint16_t port = (uint16_t)(info >> IOIO_PORT_SHIFT);
+	unsigned size = FIELD(info, 6, IOIO_SIZE_SHIFT);
+	unsigned length = (unsigned)(v->exit_info_2 - v->rip);
 
 	if (unlikely(info & IOIO_STRING))
 		string_io(vcpu, v, info);
 	else if (unlikely(v->dr7 & BREAKPOINT_ENABLES))
-		watched_io(vcpu, v, info);
+		watched_io(vcpu, info & IOIO_IN, port, size, length);
 	else
-		plain_io(vcpu, v, info);
+		plain_io(vcpu, info & IOIO_IN, port, size, length);
 }
 
 static void nested_fault(struct vcpu *vcpu, struct vmcb *v)

@@ -13,11 +13,14 @@ void exit_cpuid(struct vcpu *vcpu, unsigned length);
 void exit_hypercall(struct vcpu *vcpu, unsigned length);
 void exit_rdmsr(struct vcpu *vcpu, unsigned length);
 void exit_wrmsr(struct vcpu *vcpu, unsigned length);
-/* IN and OUT with `size` 1, 2 or 4; every chip tells the length. */
+/*
+ * IN and OUT with `size` 1, 2 or 4; every chip tells the length. RIP is at the instruction until
+ * the device has answered.
+ */
 void exit_in(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length);
 void exit_out(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length);
-/* Behind it, where a breakpoint is on in DR7. */
-void exit_io_watched(struct vcpu *vcpu, uint16_t port, unsigned size);
+/* Behind one that stood at `rip`, where a breakpoint is on in DR7: met if it is done. */
+void exit_io_watched(struct vcpu *vcpu, uint64_t rip, uint16_t port, unsigned size);
 
 /*
  * INS and OUTS as the chip saw and checked them. Another vCPU may have changed the bytes since:

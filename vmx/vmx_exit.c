@@ -147,6 +147,7 @@ static void io(struct vcpu *vcpu)
 	uint64_t q = vmcs_read(VMCS_QUALIFICATION);
 	uint16_t port = (uint16_t)(q >> IO_PORT_SHIFT);
 	unsigned size = (unsigned)(q & IO_SIZE) + 1;
+	uint64_t rip = vcpu->rip;
 
 	if (unlikely(q & IO_STRING)) {
 		string_io(vcpu, q);
@@ -157,7 +158,7 @@ static void io(struct vcpu *vcpu)
 	else
 		exit_out(vcpu, port, size, length());
 	if (unlikely(is_watched()))
-		exit_io_watched(vcpu, port, size);
+		exit_io_watched(vcpu, rip, port, size);
 }
 
 static void ept_violation(struct vcpu *vcpu)

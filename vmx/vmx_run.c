@@ -84,6 +84,26 @@ static void host_exceptions(uint32_t reason)
 		__asm__ volatile("int $2" ::: "memory");
 }
 
+/* Guest mode, as far as kicks go; false: it is left, for there is something to be done first. */
+static always_inline bool begin(struct vcpu *vcpu)
+{
+	(void)__atomic_exchange_n(&vcpu->in_guest, true, __ATOMIC_SEQ_CST);
+	if (likely(!vcpu_must_stop(vcpu)))
+		return true;
+	vcpu->in_guest = false;
+	cpu_irq_enable();
+	return false;
+}
+
+static noinline bool begin_here(struct vcpu *vcpu)
+{
+	vcpu->cpu = (uint16_t)cpu_index();	/* a kick goes there from here on */
+	if (!begin(vcpu))
+		return false;
+	vmx_load(vcpu);
+	return true;
+}
+
 /* As vmx_run(), for one exit. */
 static always_inline bool turn(struct vcpu *vcpu, struct vmx_vcpu *s)
 {
@@ -91,16 +111,8 @@ static always_inline bool turn(struct vcpu *vcpu, struct vmx_vcpu *s)
 	unsigned row, refused;
 
 	cpu_irq_disable();
-	if (unlikely(!s->ready))
-		vcpu->cpu = (uint16_t)cpu_index();	/* a kick goes there from here on */
-	(void)__atomic_exchange_n(&vcpu->in_guest, true, __ATOMIC_SEQ_CST);
-	if (vcpu_must_stop(vcpu)) {
-		vcpu->in_guest = false;
-		cpu_irq_enable();
+	if (!(likely(s->ready) ? begin(vcpu) : begin_here(vcpu)))
 		return false;
-	}
-	if (unlikely(!s->ready))
-		vmx_load(vcpu);
 	if (unlikely(vcpu->event.look))
 		vmx_inject(vcpu);
 	registers_to_vmcs(vcpu, s);

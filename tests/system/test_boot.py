@@ -118,7 +118,11 @@ def test_cores_in_parallel(start):
 def test_ryzen_smoke(start):
     """Bochs's other SVM: next-RIP save, flush by ASID, pause filter, and quirks of its own."""
     keel = start("vmx", cpu_model="ryzen").boot()
-    assert re.search(r"\bSVM\b", keel.command("nodeinfo"))
+    node = keel.command("nodeinfo")
+    assert re.search(r"\bSVM\b", node)
+    # Found by trial, not by name.
+    assert {"svm_no_vm_cr", "xsavec_misplaces"} <= set(node.split())
+    assert "xsetbv_not_intercepted" not in node
     keel.poweroff()
 
 
@@ -176,11 +180,9 @@ def test_firmware_disabled_svm(start):
     port = free_port()
     keel = start("svm", emulator=arguments(port))
     debugger = Debugger(port)
-    # Read when errata are judged and when SVM is looked for.
-    for _ in range(2):
-        debugger.run_to(*behind_rdmsr(0xc0010114))
-        debugger.register_set(RAX, 1 << 4)
-        debugger.register_set(RDX, 0)
-        debugger.ask("s")
+    debugger.run_to(*behind_rdmsr(0xc0010114))
+    debugger.register_set(RAX, 1 << 4)
+    debugger.register_set(RDX, 0)
+    debugger.ask("s")
     debugger.go()
     refused(keel, r"disabled by the firmware.*SVM Mode")

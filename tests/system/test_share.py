@@ -31,7 +31,7 @@ def spin(start, bed, names, cmdline="quiet", **more):
     if bed == "svm":
         more["icount"] = True
     keel = start(bed, config="".join(spinner(name, cmdline) for name in names), modules=SPIN,
-                 patience=240, **more).boot()
+                 **more).boot()
     for name in names:
         keel.command(f"start {name}")
     return keel

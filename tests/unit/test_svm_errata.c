@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: svm/svm_errata.c mm/page.c mm/page_intake.c tests/host/memory.c tests/host/percpu.c
- * tests/host/spinlock.c tests/host/panic.c tests/host/log.c */
+/* links: svm/svm_errata.c cpu/fpu.c mm/page.c mm/page_intake.c tests/host/memory.c
+ * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c */
 /*
  * Quirks found by trial, on chips that are made of one function: the right one, the quirky one, and
  * one whose exits say nothing, which leaves the table as it was.
@@ -16,6 +16,7 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
+#include "cpu/fpu.h"
 #include "tests/host/memory.h"
 
 const char svm_errata_halt[4], svm_errata_xsetbv[4], svm_errata_arm[4], svm_errata_rdtscp[4],
@@ -35,6 +36,23 @@ static int found[ERRATUM_COUNT];	/* -1: nobody said */
 void errata_force(enum erratum e, bool present)
 {
 	found[e] = present;
+}
+
+/* Of the table, where nobody said. */
+static bool guess;
+
+bool errata_has(enum erratum e)
+{
+	return found[e] < 0 ? guess : found[e];
+}
+
+/* The state that Keel does not keep: MPX's. */
+#define STATES		0x1f
+#define KEPT		0x07
+
+static struct cpuid_regs states(uint32_t leaf, uint32_t subleaf)
+{
+	return (struct cpuid_regs){ .eax = leaf == 0xd && !subleaf ? STATES : 0 };
 }
 
 void svm_gif_clear(void)
@@ -113,6 +131,9 @@ static int setup(void **state)
 	entries = 0;
 	host_cr4_bits = CR4_OSXSAVE;
 	features.bits[FEATURE_RDTSCP / 64] |= BIT(FEATURE_RDTSCP % 64);
+	features.bits[FEATURE_XSAVE / 64] |= BIT(FEATURE_XSAVE % 64);
+	features.max_basic = 0xd;
+	host_cpuid = states;
 	return 0;
 }
 
@@ -170,12 +191,39 @@ static void without_rdtscp_and_xsave(void **state)
 	assert_int_equal(found[ERRATUM_XSETBV_NOT_INTERCEPTED], -1);
 }
 
+/* Keel's XCR0 is by the trial, whatever the table guessed before it; else by the table. */
+static void xcr0_is_by_the_trial(void **state)
+{
+	static const struct {
+		enum chip chip;
+		bool guess;
+		uint64_t xcr0;
+	} t[] = {
+		{ RIGHT, true, KEPT }, { RIGHT, false, KEPT },
+		{ QUIRKY, true, STATES }, { QUIRKY, false, STATES },
+		{ MUTE, true, STATES }, { MUTE, false, KEPT },
+	};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(t); i++) {
+		setup(state);
+		chip = t[i].chip;
+		guess = t[i].guess;
+		fpu_init();
+		fpu_cpu_init();
+		assert_int_equal(host_xcr0, guess ? STATES : KEPT);
+		assert_int_equal(svm_errata_find(), 0);
+		assert_int_equal(host_xcr0, t[i].xcr0);
+		assert_int_equal(fpu_xcr0(), t[i].xcr0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(right_chip, setup),
 		cmocka_unit_test_setup(quirky_chip, setup),
 		cmocka_unit_test_setup(chip_that_says_nothing, setup),
+		cmocka_unit_test(xcr0_is_by_the_trial),
 		cmocka_unit_test_setup(without_rdtscp_and_xsave, setup),
 	};
 

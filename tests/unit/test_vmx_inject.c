@@ -209,6 +209,46 @@ static void nmis(void **state)
 	assert_int_equal(vmcs_read(VMCS_PROC_CONTROLS), 0);
 }
 
+/* What the next entry injects; 0: nothing. The chip takes it away. */
+static uint64_t injected(void)
+{
+	uint64_t info;
+
+	vmx_inject(&vcpu);
+	info = vmcs_read(VMCS_ENTRY_EVENT);
+	vmcs_write(VMCS_ENTRY_EVENT, 0);
+	return info;
+}
+
+/* One is handled, one waits, whatever comes meanwhile. Before any is, one may run at once. */
+static void nmis_that_are_one(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 3; i++)
+		event_nmi(&vcpu);
+	assert_int_equal(injected(), 0x80000202);
+	assert_int_equal(vcpu.event.nmi_pending, 1);
+	for (unsigned i = 0; i < 3; i++) {
+		event_nmi(&vcpu);
+		assert_int_equal(injected(), 0);
+		assert_int_equal(vcpu.event.nmi_pending, 1);
+		assert_int_equal(vmcs_read(VMCS_PROC_CONTROLS), PROC_NMI_WINDOW);
+	}
+	/* Its delivery was interrupted: it is the same, and the other waits still. */
+	vcpu.event.nmi_masked = false;
+	vmx_delivered(&vcpu, 0x80000202);
+	event_nmi(&vcpu);
+	assert_int_equal(injected(), 0x80000202);
+	assert_int_equal(vcpu.event.nmi_pending, 1);
+	assert_true(vcpu.event.nmi_masked);
+	vcpu.event.nmi_masked = false;
+	assert_int_equal(injected(), 0x80000202);
+	assert_int_equal(vcpu.event.nmi_pending, 0);
+	assert_int_equal(vmcs_read(VMCS_PROC_CONTROLS), 0);
+	vcpu.event.nmi_masked = false;
+	assert_int_equal(injected(), 0);
+}
+
 /* An NMI behind STI comes one instruction later; asking for its window there may never end. */
 static void nmi_behind_sti(void **state)
 {
@@ -265,6 +305,7 @@ int main(void)
 		cmocka_unit_test_setup(resume_flag, setup),
 		cmocka_unit_test_setup(interrupts_and_windows, setup),
 		cmocka_unit_test_setup(task_priority, setup), cmocka_unit_test_setup(nmis, setup),
+		cmocka_unit_test_setup(nmis_that_are_one, setup),
 		cmocka_unit_test_setup(nmi_behind_sti, setup),
 		cmocka_unit_test_setup(interrupted_delivery, setup),
 	};

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "cpu/cpu.h"
 #include "cpu/registers.h"
 #include "vmm/vcpu.h"
 #include "vmx/vmx.h"
@@ -24,17 +25,27 @@ static unsigned entries;
 
 PERCPU bool sched_wanted_flag;
 
+/* What the guest was entered with, and what it is left with. */
+static uint64_t blocked_at_entry, blocked_at_exit;
+static bool sets_blocking;
+
 unsigned vmx_enter(uint64_t *gpr, bool launched)
 {
 	(void)gpr;
 	(void)launched;
 	entries++;
+	blocked_at_entry = vmcs_read(VMCS_GUEST_INTERRUPTIBILITY);
+	if (sets_blocking)
+		vmcs_write(VMCS_GUEST_INTERRUPTIBILITY, blocked_at_exit);
 	return 0;
 }
 
+static unsigned loads;
+
 void vmx_load(struct vcpu *v)
 {
-	(void)v;
+	assert_true(v->in_guest);
+	loads++;
 }
 
 void vmx_inject(struct vcpu *v)
@@ -75,7 +86,8 @@ static int setup(void **state)
 	vcpu.exit_now = &vcpu.exits[0];
 	vcpu.activity = VCPU_HALTED;		/* after one exit */
 	vmcs_write(VMCS_EXIT_REASON, VMX_EXIT_CPUID);
-	entries = 0;
+	entries = loads = 0;
+	sets_blocking = false;
 	return 0;
 }
 
@@ -92,6 +104,60 @@ static void changes_are_written(void **state)
 	vcpu.requests = VCPU_REQ_EVENT;
 	assert_false(vmx_run(&vcpu));
 	assert_int_equal(entries, 1);
+}
+
+/* A vCPU that is ready goes in at once; one that must stop first takes nothing of the CPU's. */
+static void readiness(void **state)
+{
+	(void)state;
+	assert_true(vmx_run(&vcpu));
+	assert_int_equal(loads, 1);
+	arch.ready = true;
+	assert_true(vmx_run(&vcpu));
+	assert_int_equal(loads, 1);
+	vcpu.requests = VCPU_REQ_EVENT;
+	for (unsigned i = 0; i < 2; i++) {
+		arch.ready = i;
+		assert_false(vmx_run(&vcpu));
+		assert_false(vcpu.in_guest);
+		assert_true(cpu_irq_enabled());
+	}
+	assert_int_equal(loads, 1);
+	assert_int_equal(entries, 2);
+}
+
+static void run_to(uint64_t blocked)
+{
+	sets_blocking = true;
+	blocked_at_exit = blocked;
+	assert_true(vmx_run(&vcpu));
+}
+
+/*
+ * Whether an NMI is handled the VMCS tells. It is told that one is, but for the entry that injects
+ * it: there the chip sets the mask by itself, and refuses to be told before.
+ */
+static void nmi_mask(void **state)
+{
+	(void)state;
+	vcpu.event.nmi_masked = true;		/* by event_pick() */
+	vcpu.event.injected = (struct event){ .valid = true, .type = EVENT_NMI,
+					      .vector = EXC_NMI };
+	run_to(BLOCKED_BY_NMI);
+	assert_int_equal(blocked_at_entry, 0);
+	assert_true(vcpu.event.nmi_masked);
+	run_to(BLOCKED_BY_NMI);
+	assert_int_equal(blocked_at_entry, BLOCKED_BY_NMI);
+	assert_true(vcpu.event.nmi_masked);
+	run_to(0);				/* its IRET */
+	assert_int_equal(blocked_at_entry, BLOCKED_BY_NMI);
+	assert_false(vcpu.event.nmi_masked);
+	/* Keel found that the IRET is to run again; an exception on the way does not unmask. */
+	vcpu.event.nmi_masked = true;
+	vcpu.event.injected = (struct event){ .valid = true, .type = EVENT_EXCEPTION,
+					      .vector = EXC_GP };
+	run_to(BLOCKED_BY_NMI);
+	assert_int_equal(blocked_at_entry, BLOCKED_BY_NMI);
 }
 
 /* MOV SS of a watched operand, then an exit that emulation completes. */
@@ -122,6 +188,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(changes_are_written, setup),
+		cmocka_unit_test_setup(readiness, setup),
+		cmocka_unit_test_setup(nmi_mask, setup),
 		cmocka_unit_test_setup(breakpoint_behind_mov_ss, setup),
 	};
 

@@ -151,6 +151,21 @@ static inline int must_check cpu_xsetbv_safe(uint32_t i, uint64_t v)
 
 static inline void cpu_xsave(void *area, uint64_t components) { (void)area; (void)components; }
 static inline void cpu_fxsave(void *area) { (void)area; }
-static inline int must_check cpu_xrstor_safe(const void *area) { (void)area; return 0; }
+
+/* The chip's extended state; NULL: nothing is saved, any area is taken. */
+__attribute__((weak)) void (*host_xsavec)(void *area, uint64_t components);
+__attribute__((weak)) int (*host_xrstor)(const void *area);
+
+static inline void cpu_xsavec(void *area, uint64_t components)
+{
+	if (host_xsavec)
+		host_xsavec(area, components);
+}
+
+static inline int must_check cpu_xrstor_safe(const void *area)
+{
+	return host_xrstor ? host_xrstor(area) : 0;
+}
+
 static inline int must_check cpu_fxrstor_safe(const void *area) { (void)area; return 0; }
 static inline void cpu_fninit(void) { }
