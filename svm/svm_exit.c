@@ -145,8 +145,10 @@ static void msr(struct vcpu *vcpu, struct vmcb *v)
 }
 
 /* Of INS the segment is ES; a chip without decode assists says nothing of OUTS's. */
-static noinline void string_io(struct vcpu *vcpu, const struct vmcb *v, uint64_t info)
+static noinline void string_io(struct vcpu *vcpu)
 {
+	const struct vmcb *v = svm_of(vcpu)->vmcb;
+	uint64_t info = v->exit_info_1;
 	bool segment = cpu_has(FEATURE_SVM_DECODE) && !(info & IOIO_IN);
 	unsigned address = FIELD(info, 9, IOIO_ADDRESS_SHIFT) << 1;
 
@@ -187,7 +189,7 @@ static void ioio(struct vcpu *vcpu, struct vmcb *v)
 	unsigned length = (unsigned)(v->exit_info_2 - v->rip);
 
 	if (unlikely(info & IOIO_STRING))
-		string_io(vcpu, v, info);
+		string_io(vcpu);
 	else if (unlikely(v->dr7 & BREAKPOINT_ENABLES))
 		watched_io(vcpu, info & IOIO_IN, port, size, length);
 	else

@@ -60,6 +60,7 @@ static inline const struct bus_claim *bus_first_behind_port(const struct bus_cla
 {
 	const struct bus_claim *at = &c->claim[c->port_index[port / BUS_PORT_CELL]];
 
+	__asm__("" : "+r"(at));		/* lest the compiler find it twice */
 	while (at->end <= port)
 		at++;
 	return at;
