@@ -145,6 +145,10 @@ $(B)/host/%.o: %.c
 	@mkdir -p $(@D); $(call say,HOSTCC,$<)
 	$(Q)gcc $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
+# tests/host/sim.c counts what the scheduler's work costs.
+$(B)/host/kernel/sched.o: UNIT_CFLAGS += -fsanitize-coverage=trace-pc
+$(B)/host/kernel/sched.o: Makefile
+
 $(B)/fuzzobj/%.o: %.c
 	@mkdir -p $(@D); $(call say,CLANG,$<)
 	$(Q)clang $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<

@@ -65,6 +65,7 @@ struct queue {
 	struct thread *dead;		/* has made its last switch; the next thread buries it */
 	struct tree tree;		/* threads that wait for this CPU */
 	unsigned waiting;		/* how many */
+	unsigned movable;		/* of them not pinned */
 	bool idling;			/* `current` halts in place */
 	uint64_t min_vtime;		/* the queue's clock */
 	uint64_t since;			/* TSC up to which time is accounted */
@@ -82,8 +83,8 @@ static PERCPU struct queue queue = {
 	.lock = SPINLOCK_INIT("sched", LOCK_SCHED), .min_vtime = VTIME_START,
 };
 /*
- * A bit for each CPU, so that who looks for one does not ask them all. Atomic; `waiting` follows
- * the queue's count under its lock, the others are hints.
+ * A bit for each CPU, so that who looks for one does not ask them all. Atomic; `movable` follows
+ * the queue's count under its lock, the other is a hint.
  */
 struct cpu_map {
 	struct {
@@ -92,7 +93,7 @@ struct cpu_map {
 };
 
 static struct cpu_map claimable;	/* idle, and no waker has chosen the CPU yet */
-static struct cpu_map waiting;		/* threads wait in its queue */
+static struct cpu_map movable;		/* threads wait in its queue that others may take */
 
 /* What the CPU runs when sched starts there: "main" on the boot CPU, the idle thread elsewhere. */
 static PERCPU struct thread boot_thread;
@@ -226,16 +227,16 @@ static void enqueue(struct queue *q, struct thread *t)
 	t->queued_at = tsc_read();
 	tree_insert(&q->tree, &t->node);
 	WRITE_ONCE(q->waiting, q->waiting + 1);
-	if (q->waiting == 1)
-		map_add(&waiting, t->cpu);
+	if (t->pinned < 0 && !q->movable++)
+		map_add(&movable, t->cpu);
 }
 
 static void dequeue(struct queue *q, struct thread *t)
 {
 	tree_remove(&q->tree, &t->node);
 	WRITE_ONCE(q->waiting, q->waiting - 1);
-	if (!q->waiting)
-		map_remove(&waiting, t->cpu);
+	if (t->pinned < 0 && !--q->movable)
+		map_remove(&movable, t->cpu);
 }
 
 static struct thread *thread_of(struct tree_node *n)
@@ -440,7 +441,7 @@ static bool steal(struct queue *q)
 	unsigned cpu = cpu_index(), n = 1;
 	int other;
 
-	while ((other = map_next(&waiting, cpu, &n)) >= 0)
+	while ((other = map_next(&movable, cpu, &n)) >= 0)
 		if (steal_from(q, cpu, (unsigned)other))
 			return true;
 	return false;
@@ -743,7 +744,7 @@ void sched_init(void)
 {
 	const struct thread_attr attr = { .name = "idle/0", .entry = idle_entry, .cpu = 0 };
 
-	claimable = waiting = (struct cpu_map){ 0 };
+	claimable = movable = (struct cpu_map){ 0 };
 	granularity = tsc_from_ns(GRANULARITY_NS);
 	lead = tsc_from_ns(LEAD_NS);
 	run_min = tsc_from_ns(RUN_MIN_NS);

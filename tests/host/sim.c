@@ -31,9 +31,10 @@ struct sim_cpu {
 	bool halted, irq_on;
 	uint64_t lapic;			/* deadline */
 	uint8_t pending[256];
+	unsigned pending_count;
 };
 
-static struct sim_cpu sim[SIM_CPUS];
+static struct sim_cpu sim[SIM_CPUS_MAX];
 static uintptr_t sim_sp;
 static unsigned sim_last;
 static uint32_t sim_state;
@@ -41,8 +42,9 @@ static bool sim_done, sim_running;
 static void (*sim_main)(void);
 
 uint64_t sim_deadline;
-int64_t sim_skew[SIM_CPUS];
+int64_t sim_skew[SIM_CPUS_MAX];
 uint64_t sim_ipis, sim_timer_interrupts, sim_halts;
+uint64_t sim_blocks[SIM_CPUS_MAX];
 unsigned sim_heap_objects;
 
 /* The same as kernel/switch.asm, which the host's build does not assemble. */
@@ -76,6 +78,13 @@ static uintptr_t prepare(void *top, void (*fn)(void))
 uintptr_t switch_prepare(void *stack_top)
 {
 	return prepare(stack_top, switch_begin);
+}
+
+/* The compiler puts a call of it into each block of kernel/sched.c: see the Makefile. */
+void __sanitizer_cov_trace_pc(void);
+void __sanitizer_cov_trace_pc(void)
+{
+	sim_blocks[cpu_index()]++;
 }
 
 uint32_t sim_random(uint32_t limit)
@@ -112,7 +121,13 @@ static void become(unsigned cpu)
 
 static bool interrupted(const struct sim_cpu *c)
 {
-	return memchr(c->pending, 1, sizeof(c->pending));
+	return c->pending_count;
+}
+
+static void interrupt(unsigned cpu, unsigned vector)
+{
+	sim[cpu].pending_count += !sim[cpu].pending[vector];
+	sim[cpu].pending[vector] = 1;
 }
 
 static void deliver(void)
@@ -120,8 +135,10 @@ static void deliver(void)
 	struct sim_cpu *c = me();
 	uint8_t *p;
 
-	while (host_irq_on && (p = memchr(c->pending, 1, sizeof(c->pending)))) {
+	while (host_irq_on && interrupted(c)) {
+		p = memchr(c->pending, 1, sizeof(c->pending));
 		*p = 0;
+		c->pending_count--;
 		host_irq_on = false;
 		sim_timer_interrupts += p - c->pending == IRQ_TIMER;
 		irq_dispatch((unsigned)(p - c->pending));
@@ -223,7 +240,7 @@ static void step(void)
 	for (unsigned c = 0; c < cpu_count; c++) {
 		if (sim[c].lapic <= host_tsc) {
 			sim[c].lapic = NEVER;
-			sim[c].pending[IRQ_TIMER] = 1;
+			interrupt(c, IRQ_TIMER);
 		}
 	}
 	sim_last = i;
@@ -256,7 +273,7 @@ void sim_finish(void)
 
 void sim_run(unsigned cpus, unsigned seed, void (*main_fn)(void))
 {
-	void *stacks[SIM_CPUS];
+	void *stacks[SIM_CPUS_MAX];
 
 	host_pause = pause_cpu;
 	host_halt = halt_cpu;
@@ -297,7 +314,7 @@ void lapic_timer_set(uint64_t tsc)
 void ipi_send(unsigned cpu, unsigned vector)
 {
 	sim_ipis++;
-	sim[cpu].pending[vector] = 1;
+	interrupt(cpu, vector);
 }
 
 void ipi_send_others(unsigned vector)

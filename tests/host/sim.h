@@ -10,7 +10,8 @@
 
 #include "include/compiler.h"
 
-#define SIM_CPUS	8
+#define SIM_CPUS	8	/* of a machine made at random */
+#define SIM_CPUS_MAX	256
 
 /*
  * Starts `cpus` CPUs; CPU 0 runs main_fn as the thread "main". Returns when that does, or a
@@ -29,8 +30,10 @@ void sim_burn(uint64_t ticks);
 void sim_spin(uint64_t ticks);
 uint32_t sim_random(uint32_t limit);
 /* How far each CPU's TSC is off the simulated time; 0 again after sim_run. */
-extern int64_t sim_skew[SIM_CPUS];
+extern int64_t sim_skew[SIM_CPUS_MAX];
 /* Simulated time after which the test fails: something was lost. */
 extern uint64_t sim_deadline;
 extern uint64_t sim_ipis, sim_timer_interrupts, sim_halts;
+/* Blocks of kernel/sched.c's code that each CPU has run: what its work costs, exactly. */
+extern uint64_t sim_blocks[SIM_CPUS_MAX];
 extern unsigned sim_heap_objects;	/* of heap_alloc and kmap_stack_alloc that live */

@@ -5,7 +5,7 @@
 /*
  * The real scheduler on a simulated machine: shares by weight, sleepers and hogs, stealing and
  * spreading, wake-ups from everywhere, the leave_cpu contract, mutexes, waits with deadlines, work,
- * threads that end, and random mixtures of all of it.
+ * threads that end, what it costs with many CPUs, and random mixtures of all of it.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -666,6 +666,140 @@ static void main_ends_main(void)
 	thread_exit();
 }
 
+/* ---- what it costs on a machine with many CPUs ---- */
+
+#define ROUNDS	4
+
+/* Blocks of the scheduler's code that one operation runs through. */
+static struct cost {
+	uint64_t tick;		/* a slice's end with a thread that waits */
+	uint64_t wake_busy;	/* a wake-up while no CPU idles */
+	uint64_t wake_idle;	/* while the last one does */
+	uint64_t halt;		/* a wait while nobody has a thread to give away */
+} cost;
+
+static struct thread *many[2 * SIM_CPUS_MAX];
+
+/* Two hogs for each CPU, all of which may move. */
+static void tick_cost_main(void)
+{
+	struct sched_cpu_stats before, after;
+	uint64_t blocks;
+
+	sim_deadline = 60 * SECOND;
+	for (unsigned i = 0; i < 2 * cpu_count; i++)
+		many[i] = spawn("hog", hog, NULL, -1, 0);
+	thread_sleep_ns(20 * MS);
+	sched_stats_get(1, &before);
+	blocks = sim_blocks[1];
+	thread_sleep_ns(60 * MS);
+	sched_stats_get(1, &after);
+	assert_in_range(after.switches - before.switches, 10, 40);
+	cost.tick = (sim_blocks[1] - blocks) / (after.switches - before.switches);
+	join_all(many, 2 * cpu_count);
+}
+
+static unsigned awake;
+
+static void sleeps_for_good(void *arg)
+{
+	(void)arg;
+	while (!READ_ONCE(stop)) {
+		thread_prepare();
+		if (!READ_ONCE(stop))
+			(void)thread_wait(THREAD_FOREVER);
+		awake++;
+	}
+}
+
+static void busy(uint64_t ticks)
+{
+	for (uint64_t end = clock_ns() + ticks; clock_ns() < end;)
+		sim_burn(700000);
+}
+
+/* Of threads that wait and have left their CPU; the least: a lock may have to be waited for. */
+static uint64_t wake_cost(struct thread **t)
+{
+	uint64_t before, least = ~0ul;
+
+	busy(20 * MS);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		awake = 0;
+		before = sim_blocks[0];
+		thread_wake(t[i]);
+		least = MIN(least, sim_blocks[0] - before);
+		busy(10 * MS);
+		assert_int_equal(awake, 1);
+	}
+	return least;
+}
+
+/* "main" keeps CPU 0 busy, a hog each of the others, until the last one's ends. */
+static void wake_cost_main(void)
+{
+	struct thread *sleepers[ROUNDS], *last;
+
+	sim_deadline = 60 * SECOND;
+	gone = false;
+	for (unsigned i = 1; i < cpu_count - 1; i++)
+		many[i - 1] = spawn("hog", hog, NULL, (int)i, 0);
+	last = spawn("blocker", blocker, NULL, (int)cpu_count - 1, 0);
+	for (unsigned i = 0; i < ROUNDS; i++)
+		sleepers[i] = spawn("sleeper", sleeps_for_good, NULL, -1, 0);
+	cost.wake_busy = wake_cost(sleepers);
+	gone = true;
+	cost.wake_idle = wake_cost(sleepers);
+	for (unsigned i = 0; i < ROUNDS; i++)
+		assert_int_equal(thread_cpu(sleepers[i]), cpu_count - 1);
+	stop = true;
+	for (unsigned i = 0; i < ROUNDS; i++)
+		thread_wake(sleepers[i]);
+	join_all(sleepers, ROUNDS);
+	thread_join(last);
+	join_all(many, cpu_count - 2);
+}
+
+/* All but CPU 0 have threads that wait, and must stay where they are. */
+static void halt_cost_main(void)
+{
+	uint64_t blocks;
+
+	sim_deadline = 60 * SECOND;
+	for (unsigned i = 2; i < 2 * cpu_count; i++)
+		many[i - 2] = spawn("hog", hog, NULL, (int)i / 2, 0);
+	thread_sleep_ns(10 * MS);
+	blocks = sim_blocks[0];
+	for (unsigned i = 0; i < 100; i++)
+		thread_sleep_ns(1000);
+	cost.halt = (sim_blocks[0] - blocks) / 100;
+	join_all(many, 2 * cpu_count - 2);
+}
+
+static struct cost cost_with(unsigned cpus)
+{
+	cost = (struct cost){ 0 };
+	sim_run(cpus, ++seed, tick_cost_main);
+	sim_run(cpus, ++seed, wake_cost_main);
+	sim_run(cpus, ++seed, halt_cost_main);
+	print_message("%u CPUs: tick %lu, wake-up %lu, to an idle CPU %lu, halt %lu\n", cpus,
+		      cost.tick, cost.wake_busy, cost.wake_idle, cost.halt);
+	return cost;
+}
+
+/* Nothing grows with the CPUs but the words of a map of them. */
+static void costs(void **state)
+{
+	struct cost few = cost_with(16), most = cost_with(SIM_CPUS_MAX);
+
+	(void)state;
+	assert_true(few.tick && few.wake_busy && few.wake_idle && few.halt);
+	assert_true(most.tick <= few.tick + 32);
+	assert_true(most.wake_busy <= few.wake_busy + 32);
+	assert_true(most.wake_idle <= few.wake_idle + 32);
+	assert_true(most.halt <= few.halt + 32);
+}
+
 /* ---- everything at once ---- */
 
 #define CROWD	20
@@ -839,6 +973,7 @@ int main(void)
 		cmocka_unit_test(workers),
 		cmocka_unit_test(slow_work),
 		cmocka_unit_test(ends),
+		cmocka_unit_test(costs),
 		cmocka_unit_test(crowds),
 	};
 
