@@ -18,6 +18,17 @@ int strncmp(const char *a, const char *b, size_t n);
 char *strchr(const char *s, int c);
 void *memchr(const void *p, int c, size_t n);
 
+#define STR_HASH_START	0xcbf29ce484222325ul
+
+/* FNV-1a of the text and its NUL, going on from `h`. */
+static inline uint64_t str_hash(uint64_t h, const char *s)
+{
+	do
+		h = (h ^ (uint8_t)*s) * 0x100000001b3ul;
+	while (*s++);
+	return h;
+}
+
 /*
  * Copies at most size - 1 characters and always ends `dst` with NUL; returns strlen(src),
  * so >= size is "cut".

@@ -429,20 +429,11 @@ static void handle_key(struct parser *p, const struct key *keys, unsigned count,
 
 /* ---- sections */
 
-/* FNV-1a. */
-static uint64_t hash(uint64_t h, const char *s)
-{
-	do
-		h = (h ^ (uint8_t)*s) * 0x100000001b3ul;
-	while (*s++);
-	return h;
-}
-
 /* A UUID that stays the same as long as host and VM keep their names (RFC 9562, version 8). */
 static void make_uuid(const char *hostname, const char *name, uint8_t uuid[16])
 {
-	uint64_t a = hash(hash(0xcbf29ce484222325ul, hostname), name);
-	uint64_t b = hash(hash(a ^ 0x9e3779b97f4a7c15ul, name), hostname);
+	uint64_t a = str_hash(str_hash(STR_HASH_START, hostname), name);
+	uint64_t b = str_hash(str_hash(a ^ 0x9e3779b97f4a7c15ul, name), hostname);
 
 	memcpy(uuid, &a, 8);
 	memcpy(uuid + 8, &b, 8);

@@ -14,7 +14,10 @@
 #include "mgmt/domain_struct.h"
 #include "mm/heap.h"
 
+#define NAME_BUCKETS	1024u
+
 struct list domain_list = LIST_INIT(domain_list);
+static struct list by_name[NAME_BUCKETS];	/* the same, by their name's hash */
 
 static const char *const state_names[DOMAIN_STATE_COUNT] = {
 	[DOMAIN_RUNNING] = "running",
@@ -131,11 +134,21 @@ int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err)
 	return 0;
 }
 
+static struct list *bucket(const char *name)
+{
+	struct list *b = &by_name[str_hash(STR_HASH_START, name) % NAME_BUCKETS];
+
+	if (!b->next)
+		list_init(b);
+	return b;
+}
+
 static struct domain *find_name(const char *name)
 {
+	struct list *b = bucket(name);
 	struct domain *d;
 
-	list_for_each(d, &domain_list, link)
+	list_for_each(d, b, same_name_hash)
 		if (!strcmp(d->config->name, name))
 			return d;
 	return NULL;
@@ -158,6 +171,8 @@ int domain_define(struct config_vm *config, struct mgmt_error *err)
 	d->state = DOMAIN_SHUTOFF;
 	mutex_init(&d->lock, "domain");
 	console_init(&d->console);
+	list_init(&d->delayed);
+	list_push_back(bucket(config->name), &d->same_name_hash);
 	list_push_back(&domain_list, &d->link);
 	return 0;
 }

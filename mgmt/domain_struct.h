@@ -28,6 +28,7 @@ enum domain_note {
 
 struct domain {
 	struct list link;		/* (c) */
+	struct list same_name_hash;	/* (c) */
 	uint32_t refs;			/* (a) */
 	struct config_vm *config;	/* (c) */
 	struct console console;		/* its own lock */
@@ -54,6 +55,9 @@ struct domain {
 	uint64_t last_run_ticks;	/* of the last vm, for dominfo */
 
 	uint32_t pending;		/* (a) enum domain_note */
+	bool noted;			/* (a) in mgmt.c's list of those with notes */
+	struct domain *next_noted;	/* of who set `noted`, then the thread's */
+	struct list delayed;		/* the thread's: among those that wait for a restart */
 	struct {
 		enum vm_stop why;
 		uint32_t code;

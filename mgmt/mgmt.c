@@ -27,6 +27,8 @@ static char hostname[CONFIG_NAME_MAX] = "keel";
 
 static struct waitq wake;
 static bool woken;			/* atomic */
+static struct domain *noted;		/* atomic: those with notes, the last first */
+static struct list delayed = LIST_INIT(delayed);	/* the thread's: those that time concerns */
 
 /* Switching off. */
 static bool closing;			/* atomic; set last */
@@ -36,7 +38,13 @@ static bool closing_asked;		/* the thread's own */
 
 void mgmt_note(struct domain *d, enum domain_note note)
 {
-	__atomic_fetch_or(&d->pending, note, __ATOMIC_ACQ_REL);
+	__atomic_fetch_or(&d->pending, note, __ATOMIC_SEQ_CST);
+	if (!__atomic_exchange_n(&d->noted, true, __ATOMIC_SEQ_CST)) {
+		d->next_noted = __atomic_load_n(&noted, __ATOMIC_RELAXED);
+		while (!__atomic_compare_exchange_n(&noted, &d->next_noted, d, true,
+						    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+			;
+	}
 	__atomic_store_n(&woken, true, __ATOMIC_RELEASE);
 	waitq_wake_all(&wake);
 }
@@ -141,18 +149,48 @@ static uint64_t close_round(void)
 	return late ? clock_ns() + 100000000 : deadline;
 }
 
+/* Those with notes, the first that was noted first. */
+static struct domain *take_noted(void)
+{
+	struct domain *last = __atomic_exchange_n(&noted, NULL, __ATOMIC_ACQUIRE), *first = NULL;
+
+	while (last) {
+		struct domain *d = last;
+
+		last = d->next_noted;
+		d->next_noted = first;
+		first = d;
+	}
+	return first;
+}
+
+/* In `delayed` afterwards if it waits for its restart; in front: a walk does not meet it again. */
+static void attend(struct domain *d)
+{
+	domain_work(d);
+	list_remove(&d->delayed);
+	if (domain_due_ns(d) != THREAD_FOREVER)
+		list_push_front(&delayed, &d->delayed);
+}
+
+/* Who neither has a note nor waits for a restart is not looked at. */
 uint64_t mgmt_round(void)
 {
 	uint64_t next = THREAD_FOREVER;
-	struct domain *d;
+	struct domain *d, *tmp;
 
-	__atomic_store_n(&woken, false, __ATOMIC_RELEASE);
-	list_for_each(d, &domain_list, link) {
-		if (__atomic_load_n(&d->pending, __ATOMIC_ACQUIRE) ||
-		    clock_ns() >= domain_due_ns(d))
-			domain_work(d);
-		next = MIN(next, domain_due_ns(d));
+	__atomic_store_n(&woken, false, __ATOMIC_SEQ_CST);
+	for (d = take_noted(); d; d = tmp) {
+		tmp = d->next_noted;
+		/* From here on it may be noted again; its notes are read after this. */
+		__atomic_store_n(&d->noted, false, __ATOMIC_SEQ_CST);
+		attend(d);
 	}
+	list_for_each_safe(d, tmp, &delayed, delayed)
+		if (clock_ns() >= domain_due_ns(d))
+			attend(d);
+	list_for_each(d, &delayed, delayed)
+		next = MIN(next, domain_due_ns(d));
 	return mgmt_closing() ? close_round() : next;
 }
 

@@ -481,6 +481,14 @@ static void stats_add_caches(int node, struct page_stats *out)
 	}
 }
 
+uint64_t page_kernel_count(uint64_t *total)
+{
+	*total = page_early_count;
+	for (unsigned i = 0; i < page_node_used; i++)
+		*total += page_nodes[i].total;
+	return READ_ONCE(page_charge_kernel.pages) + page_early_count;
+}
+
 int page_stats_get(int node, struct page_stats *out)
 {
 	if (node != NODE_ANY && (node < 0 || (unsigned)node >= page_node_used))

@@ -33,13 +33,9 @@ int gmem_init(struct gmem *g, const struct gmem_config *c)
 /* All that guests may be promised: what Keel neither uses nor keeps for itself. */
 static uint64_t promise_limit(void)
 {
-	struct page_stats s;
-	uint64_t own;
+	uint64_t total, own = page_kernel_count(&total) + page_reserve;
 
-	if (page_stats_get(NODE_ANY, &s))
-		return 0;
-	own = s.kernel + page_reserve;
-	return s.total > own ? s.total - own : 0;
+	return total > own ? total - own : 0;
 }
 
 uint64_t gmem_available(void)

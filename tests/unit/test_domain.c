@@ -109,6 +109,7 @@ static int teardown(void **state)
 	list_for_each_safe(x, tmp, &domain_list, link) {
 		assert_int_equal(x->refs, 1);
 		list_remove(&x->link);
+		list_remove(&x->same_name_hash);
 		free(x->config);
 		free(x->console.output.data);
 		free(x->console.input.data);

@@ -15,11 +15,13 @@
 #include <string.h>
 
 #include <cmocka.h>
+#include <sanitizer/asan_interface.h>
 
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "fake_vm.h"
 #include "kernel/log.h"
+#include "kernel/thread.h"
 #include "mgmt/domain_struct.h"
 #include "mgmt/mgmt.h"
 #include "mm/layout.h"
@@ -124,6 +126,30 @@ static void autostart(void **state)
 	assert_int_equal(domain_state(named("one")), DOMAIN_RUNNING);
 	assert_int_equal(domain_state(named("two")), DOMAIN_RUNNING);
 	assert_int_equal(domain_state(named("three")), DOMAIN_SHUTOFF);
+	assert_true(named("one")->id < named("two")->id);	/* in the file's order */
+}
+
+/*
+ * Whatever is done with one domain does not look at the others, however many there are: they are
+ * out of bounds meanwhile.
+ */
+static void others_are_left_alone(void **state)
+{
+	struct domain *two = named("two"), *d;
+
+	(void)state;
+	list_for_each(d, &domain_list, link)
+		if (d != two)
+			ASAN_POISON_MEMORY_REGION(&d->refs, sizeof(*d) -
+						  offsetof(struct domain, refs));
+	assert_ptr_equal(named("two"), two);
+	mgmt_note(two, NOTE_START);
+	mgmt_note(two, NOTE_START);
+	assert_int_equal(mgmt_round(), THREAD_FOREVER);
+	assert_int_equal(two->pending, 0);
+	list_for_each(d, &domain_list, link)
+		ASAN_UNPOISON_MEMORY_REGION(&d->refs, sizeof(*d) -
+					    offsetof(struct domain, refs));
 }
 
 static void modules(void **state)
@@ -290,6 +316,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(mistakes_leave_the_others), cmocka_unit_test(autostart),
+		cmocka_unit_test(others_are_left_alone),
 		cmocka_unit_test(modules), cmocka_unit_test(console_rings),
 		cmocka_unit_test(delayed_restart),
 		cmocka_unit_test(power_off_asks_first), cmocka_unit_test(force_does_not_wait),
