@@ -126,6 +126,41 @@ def test_ipxe(start):
     keel.poweroff()
 
 
+@pytest.mark.cost(15)
+def test_memtest(start, bed):
+    """A kernel with Linux's 32-bit entry alone, which tests all memory it is told of."""
+    keel = start(bed, config=vm("memtest", memory="32M", kernel="memtest.bin", initrd=None,
+                                cmdline="console=ttyS0,115200"),
+                 modules={"memtest.bin": f"{BUILD}/guest/memtest.bin"}).boot()
+    with keel.console("memtest", "start memtest --console"):
+        keel.expect(r"Memtest86\+ v")
+        keel.expect(r"Memory *: *32MB")
+        # The serial line shows every other second: which test comes first there is left open.
+        said = keel.expect(r"#\d+ +\[.*?Errors: *\d+ ")
+    assert re.search(r"Errors: *0 ", said), said
+    keel.poweroff()
+
+
+def xen(kernel, words):
+    """Xen with a Linux kernel for its dom0. On QEMU a PV guest dies with SMAP, bare or in Keel."""
+    return vm("xen", memory="384M", kernel="xen", initrd=None,
+              cmdline="console=com1 com1=115200,8n1", module=f"{kernel} console=hvc0 {words}",
+              cpu="host, -smap") + "module = initrd.img\n"
+
+
+@pytest.mark.cost(30)
+def test_xen(start):
+    """A hypervisor that looks at all of the PC, to where its dom0's kernel is at home there."""
+    keel = start("svm", config=xen("vmlinuz", "earlyprintk=xen"),
+                 modules={**LINUX, "xen": f"{BUILD}/guest/xen"}).boot()
+    with keel.console("xen", "start xen --console"):
+        said = keel.expect("Hypervisor detected: Xen PV")
+    assert re.search(r"ACPI: RSDP .*KEEL", said), said
+    assert re.search(r"IOAPIC\[0\]: apic_id 0, version 32, address 0xfec00000, GSI 0-23", said)
+    assert re.search(r"Dom0 kernel: 64-bit", said) and "Linux version" in said, said
+    keel.poweroff()
+
+
 @pytest.mark.cost(20)
 @pytest.mark.parametrize("name", CHECKS)
 def test_guest(start, bed, name):
