@@ -204,7 +204,7 @@ fuzz/%: $(B)/fuzz/%
 
 GUEST := $(B)/guest/vmlinuz $(B)/guest/initrd.img
 
-$(B)/guest/vmlinuz: tools/guest-kernel
+$(B)/guest/vmlinuz: tools/guest-kernel tools/guest-package
 	@$(call say,GUEST,$@)
 	$(Q)tools/guest-kernel $@
 
@@ -216,10 +216,16 @@ $(B)/keel.iso: $(B)/keel.elf $(B)/keelconf $(GUEST) configs/demo.conf tools/mkis
 	@$(call say,ISO,$@)
 	$(Q)tools/mkiso -o $@ -c configs/demo.conf $(GUEST)
 
-# A kernel of others with a real-mode entry alone; only the tests start it.
-$(B)/guest/ipxe.lkrn: tools/guest-package
+# Kernels of others, which only the tests start: one with a real-mode entry alone, one with a 32-bit
+# entry alone, and Xen.
+GUEST_OTHERS := $(B)/guest/ipxe.lkrn $(B)/guest/memtest.bin $(B)/guest/xen
+$(B)/guest/ipxe.lkrn: PACKAGE := ipxe boot/ipxe.lkrn
+$(B)/guest/memtest.bin: PACKAGE := memtest86+ boot/memtest86+ia32.bin
+$(B)/guest/xen: PACKAGE := 'xen-system-amd64:xen-hypervisor-[0-9.]*-amd64' 'boot/xen-*-amd64.gz'
+
+$(GUEST_OTHERS): tools/guest-package
 	@mkdir -p $(@D); $(call say,GUEST,$@)
-	$(Q)tools/guest-package $@ ipxe boot/ipxe.lkrn
+	$(Q)tools/guest-package $@ $(PACKAGE)
 
 guests: $(GUEST)
 
@@ -251,7 +257,7 @@ PYTEST_ARGS ?= -n 2
 
 system:
 	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS) \
-		$(B)/guest/ipxe.lkrn
+		$(GUEST_OTHERS)
 	$(Q)tools/qemu10 $(B)/qemu10 || true
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
 

@@ -2,13 +2,14 @@
 # Guest kernels: each tests/guest/NAME.c (with NAME.asm beside it, where there is one) and the small
 # runtime in tests/guest/lib become build/tests/guest/NAME.elf, a multiboot1 kernel:
 # `qemu-system-x86_64 -kernel` starts it bare, Keel starts it with `kernel = NAME.elf` and
-# `debug_exit = yes`.
+# `debug_exit = yes`. Those of OWN_HEADER bring another header than multiboot1's in their NAME.asm.
 
 GUEST_OUT := build/tests/guest
 GUEST_NAMES := $(sort $(patsubst tests/guest/%.c,%,$(wildcard tests/guest/*.c)))
 GUEST_ELFS := $(GUEST_NAMES:%=$(GUEST_OUT)/%.elf)
 GUEST_LIB := $(patsubst tests/guest/lib/%.c,$(GUEST_OUT)/lib/%.o,$(wildcard tests/guest/lib/*.c)) \
 	$(patsubst tests/guest/lib/%.asm,$(GUEST_OUT)/lib/%.asm.o,$(wildcard tests/guest/lib/*.asm))
+OWN_HEADER := multiboot2
 GUEST_CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -nostdlib -mno-red-zone \
 	-mgeneral-regs-only -mcmodel=small -fno-pie -fno-stack-protector \
 	-fno-asynchronous-unwind-tables -fcf-protection=none -fno-omit-frame-pointer \
@@ -39,7 +40,8 @@ $(GUEST_OUT)/%.asm.o: tests/guest/%.asm tests/guest/guest.mk
 define guest_rule
 $(GUEST_OUT)/$(1).elf: $(GUEST_OUT)/$(1).o \
 		$(if $(wildcard tests/guest/$(1).asm),$(GUEST_OUT)/$(1).asm.o) \
-		$(GUEST_LIB) tests/guest/lib/guest.ld
+		$(if $(filter $(1),$(OWN_HEADER)),$(filter-out %/header.asm.o,$(GUEST_LIB)),$(GUEST_LIB)) \
+		tests/guest/lib/guest.ld
 	@$$(call say,LD,$$@)
 	$$(Q)ld -nostdlib -static -z max-page-size=4096 -z noexecstack --no-warn-rwx-segments \
 		-T tests/guest/lib/guest.ld -o $$@.64 $$(filter %.o,$$^)

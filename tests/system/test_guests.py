@@ -12,7 +12,8 @@ from keel import BUILD, LINUX, ROOT, fields, guest_elf, vm
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
-SPECIAL = ("armed", "bench", "die", "flip", "model", "modules", "panic", "power", "spin", "ticker")
+SPECIAL = ("armed", "bench", "die", "flip", "model", "modules", "multiboot2",
+           "panic", "power", "spin", "ticker")
 # Told to their owners; out of here as they are mended.
 PENDING = ()
 CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
@@ -46,24 +47,30 @@ def check_guest(start, bed, name, cmdline=None, **options):
 
 
 @pytest.mark.cost(5)
-def test_modules(start, bed, tmp_path):
-    """A multiboot1 kernel with an initrd and any number of modules, some with arguments."""
+@pytest.mark.parametrize("kernel", ["modules", "multiboot2"])
+def test_modules(start, bed, tmp_path, kernel):
+    """A multiboot kernel with an initrd and any number of modules, some with arguments; version 1
+    tells the names too."""
     sizes = {"rd": 5000, **{f"m{i}": 4096 * i + i % 3 for i in range(40)}}
     for name, size in sizes.items():
         (tmp_path / name).write_bytes(bytes(i * 7 & 255 for i in range(size)))
-    config = tiny("modules", cmdline="one  two") + "initrd = rd\n" + "".join(
-        f"module = m{i}" + f"  root=/dev/{i} quiet" * (i % 2) + "\n" for i in range(40))
+    arguments = {f"m{i}": f"root=/dev/{i} quiet" * (i % 2) for i in range(40)}
+    config = tiny(kernel, cmdline="one  two") + "initrd = rd\n" + "".join(
+        f"module = {n}  {a}\n" for n, a in arguments.items())
     keel = start(bed, config=config,
-                 modules={**module("modules"), **{n: tmp_path / n for n in sizes}}).boot()
-    keel.command("start modules")
-    keel.wait_state("modules", "shut off")
-    with keel.console("modules"):
+                 modules={**module(kernel), **{n: tmp_path / n for n in sizes}}).boot()
+    keel.command(f"start {kernel}")
+    keel.wait_state(kernel, "shut off")
+    with keel.console(kernel):
         said = keel.settle(1)
-    assert exit_code(keel, "modules") == 1, said
-    assert "cmdline 'modules.elf one  two'" in said
+    assert exit_code(keel, kernel) == 1, said
+
+    def text(name, words):
+        return f"{name} {words}".rstrip() if kernel == "modules" else words
+
+    assert f"cmdline '{text('modules.elf', 'one  two')}'" in said
     told = re.findall(r"module '(.*)' size (\d+) sum (\d+)", said)
-    assert told == [(name if name == "rd" or int(name[1:]) % 2 == 0
-                     else f"{name} root=/dev/{name[1:]} quiet", str(size),
+    assert told == [(text(name, arguments.get(name, "")), str(size),
                      str(sum((tmp_path / name).read_bytes()))) for name, size in sizes.items()]
     keel.poweroff()
 
@@ -116,6 +123,41 @@ def test_ipxe(start):
     with keel.console("ipxe", "start ipxe --console"):
         keel.expect("iPXE initialising devices...ok")
         keel.expect("Open Source Network Boot Firmware")
+    keel.poweroff()
+
+
+@pytest.mark.cost(15)
+def test_memtest(start, bed):
+    """A kernel with Linux's 32-bit entry alone, which tests all memory it is told of."""
+    keel = start(bed, config=vm("memtest", memory="32M", kernel="memtest.bin", initrd=None,
+                                cmdline="console=ttyS0,115200"),
+                 modules={"memtest.bin": f"{BUILD}/guest/memtest.bin"}).boot()
+    with keel.console("memtest", "start memtest --console"):
+        keel.expect(r"Memtest86\+ v")
+        keel.expect(r"Memory *: *32MB")
+        # The serial line shows every other second: which test comes first there is left open.
+        said = keel.expect(r"#\d+ +\[.*?Errors: *\d+ ")
+    assert re.search(r"Errors: *0 ", said), said
+    keel.poweroff()
+
+
+def xen(kernel, words):
+    """Xen with a Linux kernel for its dom0. On QEMU a PV guest dies with SMAP, bare or in Keel."""
+    return vm("xen", memory="384M", kernel="xen", initrd=None,
+              cmdline="console=com1 com1=115200,8n1", module=f"{kernel} console=hvc0 {words}",
+              cpu="host, -smap") + "module = initrd.img\n"
+
+
+@pytest.mark.cost(30)
+def test_xen(start):
+    """A hypervisor that looks at all of the PC, to where its dom0's kernel is at home there."""
+    keel = start("svm", config=xen("vmlinuz", "earlyprintk=xen"),
+                 modules={**LINUX, "xen": f"{BUILD}/guest/xen"}).boot()
+    with keel.console("xen", "start xen --console"):
+        said = keel.expect("Hypervisor detected: Xen PV")
+    assert re.search(r"ACPI: RSDP .*KEEL", said), said
+    assert re.search(r"IOAPIC\[0\]: apic_id 0, version 32, address 0xfec00000, GSI 0-23", said)
+    assert re.search(r"Dom0 kernel: 64-bit", said) and "Linux version" in said, said
     keel.poweroff()
 
 

@@ -1,8 +1,8 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; Where a guest kernel begins: the multiboot1 header, the way from 32 to 64 bits, and the tables
-; that the way needs. All of the low 4 GiB are mapped one to one, writable and open to ring 3, in
-; pages of 2 MiB. A test that wants other tables builds its own.
+; Where a guest kernel begins: the way from 32 to 64 bits, and the tables that the way needs. All of
+; the low 4 GiB are mapped one to one, writable and open to ring 3, in pages of 2 MiB. A test that
+; wants other tables builds its own.
 
 %define CR0_PE		1
 %define CR0_MP		2
@@ -14,13 +14,6 @@
 %define EFER_LME	0x100
 %define PTE_PWU		7			; present, writable, user
 %define PTE_LARGE	0x80
-
-%define MB_MAGIC	0x1badb002
-%define MB_FLAGS	3			; modules on pages, memory map wanted
-
-section .multiboot
-	align 4
-	dd MB_MAGIC, MB_FLAGS, -(MB_MAGIC + MB_FLAGS)
 
 section .text
 bits 32
