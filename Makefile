@@ -219,7 +219,7 @@ $(B)/keel.iso: $(B)/keel.elf $(B)/keelconf $(GUEST) configs/demo.conf tools/mkis
 # Kernels of others, which only the tests start: one with a real-mode entry alone, one with a 32-bit
 # entry alone, and Xen.
 GUEST_OTHERS := $(B)/guest/ipxe.lkrn $(B)/guest/memtest.bin $(B)/guest/xen
-$(B)/guest/ipxe.lkrn: PACKAGE := ipxe boot/ipxe.lkrn
+$(B)/guest/ipxe.lkrn: PACKAGE := ipxe ipxe.lkrn
 $(B)/guest/memtest.bin: PACKAGE := memtest86+ boot/memtest86+ia32.bin
 $(B)/guest/xen: PACKAGE := 'xen-system-amd64:xen-hypervisor-[0-9.]*-amd64' 'boot/xen-*-amd64.gz'
 
