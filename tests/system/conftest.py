@@ -22,11 +22,17 @@ def pytest_configure(config):
     config.addinivalue_line("markers", "soak: only with --soak (make soak)")
 
 
+def log_name(item):
+    """With the file's name: two files may have tests of one name, which may run at once."""
+    return re.sub(r"[^\w.-]+", "_", f"{item.path.stem}.{item.name}")
+
+
 def pytest_collection_modifyitems(config, items):
     def cost(item):
         mark = item.get_closest_marker("cost")
         return mark.args[0] if mark else 1
     items.sort(key=cost)
+    assert len({log_name(item) for item in items}) == len(items), "two tests with one log"
     if not config.getoption("--soak"):
         long = [item for item in items if item.get_closest_marker("soak")]
         items[:] = [item for item in items if item not in long]
@@ -68,7 +74,7 @@ def start(request):
     keels = request.node.keels = []
 
     def start_keel(bed, **options):
-        name = re.sub(r"[^\w.-]+", "_", request.node.name) + (f".{len(keels)}" if keels else "")
+        name = log_name(request.node) + (f".{len(keels)}" if keels else "")
         try:
             os.unlink(f"{LOGS}/{name}.log")
         except OSError:

@@ -22,15 +22,18 @@ def test_bios_grub(start, bed):
     assert not keel.child.isalive()
 
 
-@pytest.mark.cost(10)
-def test_uefi_grub(start):
-    keel = start("svm", uefi=True).boot()
+@pytest.mark.parametrize("how", ("uefi", "stick", "uefi stick"))
+@pytest.mark.cost(5)
+def test_other_grubs(start, how):
+    keel = start("svm", **{word: True for word in how.split()}).boot()
+    assert "loaded by GRUB" in keel.boot_log
     assert cpus_of(keel) == 1
     keel.poweroff()
 
 
 def test_pvh(start):
     keel = start("svm", pvh=True, config="[host]\nhostname = pvh0\n").boot()
+    assert "loaded by PVH" in keel.boot_log and "1 modules" in keel.boot_log
     assert cpus_of(keel) == 1
     assert "pvh0" in keel.command("hostname")
     keel.poweroff()
@@ -38,6 +41,7 @@ def test_pvh(start):
 
 def test_pvh_without_modules(start):
     keel = start("svm", pvh=True, config=None).boot()
+    assert "0 modules" in keel.boot_log
     keel.poweroff()
 
 
