@@ -134,13 +134,10 @@ int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err)
 	return 0;
 }
 
+/* Made when the first one comes into it. */
 static struct list *bucket(const char *name)
 {
-	struct list *b = &by_name[str_hash(STR_HASH_START, name) % NAME_BUCKETS];
-
-	if (!b->next)
-		list_init(b);
-	return b;
+	return &by_name[str_hash(STR_HASH_START, name) % NAME_BUCKETS];
 }
 
 static struct domain *find_name(const char *name)
@@ -148,6 +145,8 @@ static struct domain *find_name(const char *name)
 	struct list *b = bucket(name);
 	struct domain *d;
 
+	if (!b->next)
+		return NULL;
 	list_for_each(d, b, same_name_hash)
 		if (!strcmp(d->config->name, name))
 			return d;
@@ -156,6 +155,7 @@ static struct domain *find_name(const char *name)
 
 int domain_define(struct config_vm *config, struct mgmt_error *err)
 {
+	struct list *same = bucket(config->name);
 	struct domain *d;
 
 	if (find_name(config->name))
@@ -172,7 +172,9 @@ int domain_define(struct config_vm *config, struct mgmt_error *err)
 	mutex_init(&d->lock, "domain");
 	console_init(&d->console);
 	list_init(&d->delayed);
-	list_push_back(bucket(config->name), &d->same_name_hash);
+	if (!same->next)
+		list_init(same);
+	list_push_back(same, &d->same_name_hash);
 	list_push_back(&domain_list, &d->link);
 	return 0;
 }

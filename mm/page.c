@@ -481,12 +481,18 @@ static void stats_add_caches(int node, struct page_stats *out)
 	}
 }
 
-uint64_t page_kernel_count(uint64_t *total)
+uint64_t page_kernel_count(void)
 {
-	*total = page_early_count;
-	for (unsigned i = 0; i < page_node_used; i++)
-		*total += page_nodes[i].total;
 	return READ_ONCE(page_charge_kernel.pages) + page_early_count;
+}
+
+uint64_t page_total_count(void)
+{
+	uint64_t total = page_early_count;
+
+	for (unsigned i = 0; i < page_node_used; i++)
+		total += page_nodes[i].total;
+	return total;
 }
 
 int page_stats_get(int node, struct page_stats *out)
@@ -494,7 +500,7 @@ int page_stats_get(int node, struct page_stats *out)
 	if (node != NODE_ANY && (node < 0 || (unsigned)node >= page_node_used))
 		return -ENOENT;
 	*out = (struct page_stats){
-		.kernel = READ_ONCE(page_charge_kernel.pages) + page_early_count,
+		.kernel = page_kernel_count(),
 		.total = node <= 0 ? page_early_count : 0,
 	};
 	for (unsigned i = 0; i < page_node_used; i++)

@@ -117,11 +117,9 @@ struct page_stats {
 	uint64_t free_by_order[PAGE_ORDER_MAX + 1];
 };
 
-/*
- * Keel's own frames, and in `total` all there are: page_stats_get's `kernel` and `total`, without
- * a look at every CPU.
- */
-uint64_t page_kernel_count(uint64_t *total);
+/* Keel's own frames, and all there are, as page_stats_get has them, without a look at all CPUs. */
+uint64_t page_kernel_count(void);
+uint64_t page_total_count(void);
 /* NODE_ANY: all together; -ENOENT for a node that is not there. */
 int page_stats_get(int node, struct page_stats *out);
 unsigned page_node_count(void);

@@ -93,6 +93,11 @@ static inline void svm_intercept_set(struct vmcb *v, unsigned bit, bool on)
 		v->intercept[bit / 32] &= ~mask;
 }
 
+static inline bool svm_intercepts(const struct vmcb *v, unsigned bit)
+{
+	return v->intercept[bit / 32] & 1u << bit % 32;
+}
+
 /* svm_vcpu.c */
 int svm_vcpu_init(struct vcpu *vcpu);
 void svm_vcpu_fini(struct vcpu *vcpu);

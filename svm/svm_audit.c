@@ -59,7 +59,7 @@ static bool cs_long_and_32(const struct vmcb *v)
 
 static bool no_vmrun_intercept(const struct vmcb *v)
 {
-	return !(v->intercept[INTERCEPT_VMRUN / 32] & 1u << INTERCEPT_VMRUN % 32);
+	return !svm_intercepts(v, INTERCEPT_VMRUN);
 }
 
 static bool asid_zero(const struct vmcb *v)

@@ -49,7 +49,7 @@ static void inject(const struct vcpu *vcpu, struct vmcb *v, const struct event *
 static bool nmi_matters(const struct vcpu *vcpu, const struct vmcb *v, unsigned blocked)
 {
 	return vcpu->event.nmi_masked || blocked & EVENT_BLOCKED_NMI ||
-	       v->intercept[INTERCEPT_IRET / 32] & 1u << INTERCEPT_IRET % 32;
+	       svm_intercepts(v, INTERCEPT_IRET);
 }
 
 /* V_INTR is written whole: what an entry before left there is nothing to this one. */

@@ -344,7 +344,9 @@ static void finish(struct emulation *e, const struct insn_slot *s)
 	emulate_trap(e);
 }
 
-static noinline void emulate_any(struct vcpu *vcpu, gpa_t gpa, unsigned access)
+/* `s`: the instruction, if it is known already. */
+static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s, gpa_t gpa,
+				 unsigned access)
 {
 	bool tables = access & EXIT_TABLES;
 	struct emulation e = { .vcpu = vcpu,
@@ -352,10 +354,9 @@ static noinline void emulate_any(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 			       .exit = tables ? 0 : access & (GMEM_READ | GMEM_WRITE),
 			       .met = tables,
 			       .watched = access & EXIT_WATCHED };
-	const struct insn_slot *s;
 
 	vmm_ops->mode(vcpu, &e.mode);
-	s = fetch_insn(vcpu, &e.mode);
+	s = s ?: fetch_insn_slowly(vcpu, &e.mode);
 	if (s)
 		finish(&e, s);
 }
@@ -381,13 +382,13 @@ static always_inline bool quick_operand(const struct vcpu *vcpu, const struct in
 
 void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 {
-	const struct insn_slot *s;
+	const struct insn_slot *s = NULL;
 	uint64_t cr3, cr4;
 
-	if (unlikely(!vmm_ops->code64(vcpu, &cr3, &cr4) ||
-		     !(s = insn_hit(vcpu, cr3, cr4) ?: insn_hit_now(vcpu, cr3, cr4)) ||
-		     s->access != access || !quick_operand(vcpu, s, gpa))) {
-		emulate_any(vcpu, gpa, access);
+	if (likely(vmm_ops->code64(vcpu, &cr3, &cr4)))
+		s = insn_hit(vcpu, cr3, cr4) ?: insn_hit_now(vcpu, cr3, cr4);
+	if (unlikely(!s || s->access != access || !quick_operand(vcpu, s, gpa))) {
+		emulate_any(vcpu, s, gpa, access);
 		return;
 	}
 	if (s->quick == QUICK_LOAD)

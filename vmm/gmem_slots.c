@@ -33,7 +33,7 @@ int gmem_init(struct gmem *g, const struct gmem_config *c)
 /* All that guests may be promised: what Keel neither uses nor keeps for itself. */
 static uint64_t promise_limit(void)
 {
-	uint64_t total, own = page_kernel_count(&total) + page_reserve;
+	uint64_t total = page_total_count(), own = page_kernel_count() + page_reserve;
 
 	return total > own ? total - own : 0;
 }

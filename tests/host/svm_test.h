@@ -244,8 +244,3 @@ static inline int setup(void **state)
 	vcpu.rflags = RFLAGS_ONE | RFLAGS_IF;
 	return 0;
 }
-
-static inline bool intercepts(const struct vmcb *v, unsigned bit)
-{
-	return v->intercept[bit / 32] & 1u << bit % 32;
-}

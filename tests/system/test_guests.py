@@ -141,18 +141,14 @@ def test_memtest(start, bed):
     keel.poweroff()
 
 
-def xen(kernel, words):
-    """Xen with a Linux kernel for its dom0. On QEMU a PV guest dies with SMAP, bare or in Keel."""
-    return vm("xen", memory="384M", kernel="xen", initrd=None,
-              cmdline="console=com1 com1=115200,8n1", module=f"{kernel} console=hvc0 {words}",
-              cpu="host, -smap") + "module = initrd.img\n"
-
-
 @pytest.mark.cost(30)
 def test_xen(start):
-    """A hypervisor that looks at all of the PC, to where its dom0's kernel is at home there."""
-    keel = start("svm", config=xen("vmlinuz", "earlyprintk=xen"),
-                 modules={**LINUX, "xen": f"{BUILD}/guest/xen"}).boot()
+    """A hypervisor that looks at all of the PC, to where its dom0's kernel is at home there. On
+    QEMU a PV guest dies with SMAP, bare or in Keel."""
+    config = vm("xen", memory="384M", kernel="xen", initrd=None, cpu="host, -smap",
+                cmdline="console=com1 com1=115200,8n1",
+                module="vmlinuz console=hvc0 earlyprintk=xen") + "module = initrd.img\n"
+    keel = start("svm", config=config, modules={**LINUX, "xen": f"{BUILD}/guest/xen"}).boot()
     with keel.console("xen", "start xen --console"):
         said = keel.expect("Hypervisor detected: Xen PV")
     assert re.search(r"ACPI: RSDP .*KEEL", said), said

@@ -164,9 +164,9 @@ static void intercepts_of_a_new_vcpu(void **state)
 	(void)state;
 	assert_int_equal(svm_vcpu_init(&vcpu), 0);
 	v = svm_of(&vcpu)->vmcb;
-	assert_true(intercepts(v, INTERCEPT_VMRUN) && intercepts(v, INTERCEPT_SHUTDOWN));
-	assert_true(intercepts(v, INTERCEPT_EXCEPTION + EXC_MC));
-	assert_false(intercepts(v, INTERCEPT_TASK_SWITCH));
+	assert_true(svm_intercepts(v, INTERCEPT_VMRUN) && svm_intercepts(v, INTERCEPT_SHUTDOWN));
+	assert_true(svm_intercepts(v, INTERCEPT_EXCEPTION + EXC_MC));
+	assert_false(svm_intercepts(v, INTERCEPT_TASK_SWITCH));
 	assert_int_equal(v->n_cr3, 0x5000);
 	/* Caches are on from the start. */
 	svm_vcpu_reset(&vcpu);
@@ -182,9 +182,9 @@ static void model_holds_cr4(void **state)
 	for (unsigned i = 0; i < 2; i++) {
 		policy.cr4_withheld = i ? CR4_PCIDE : 0;
 		assert_int_equal(svm_vcpu_init(&vcpu), 0);
-		assert_int_equal(intercepts(svm_of(&vcpu)->vmcb, INTERCEPT_CR_WRITE + 4), i);
+		assert_int_equal(svm_intercepts(svm_of(&vcpu)->vmcb, INTERCEPT_CR_WRITE + 4), i);
 		svm_vcpu_reset(&vcpu);
-		assert_int_equal(intercepts(svm_of(&vcpu)->vmcb, INTERCEPT_CR_WRITE + 4), i);
+		assert_int_equal(svm_intercepts(svm_of(&vcpu)->vmcb, INTERCEPT_CR_WRITE + 4), i);
 		svm_vcpu_fini(&vcpu);
 	}
 	policy.cr4_withheld = 0;

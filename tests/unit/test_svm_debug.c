@@ -23,7 +23,7 @@ static void breakpoints_elsewhere(void **state)
 {
 	(void)state;
 	svm_debug_init(&vmcb);
-	assert_false(intercepts(&vmcb, INTERCEPT_DR_WRITE + 7));
+	assert_false(svm_intercepts(&vmcb, INTERCEPT_DR_WRITE + 7));
 	svm_reg_set(&vcpu, REG_DR7, DR7_RESET | 1);
 	assert_int_equal(arch.armed, 0);
 }
@@ -38,7 +38,7 @@ static void breakpoints_that_stay(void **state)
 	breakpoints_stay = true;
 	svm_debug_init(&vmcb);
 	for (unsigned n = 0; n < 8; n++)
-		assert_int_equal(intercepts(&vmcb, INTERCEPT_DR_WRITE + n), n != 4 && n != 6);
+		assert_int_equal(svm_intercepts(&vmcb, INTERCEPT_DR_WRITE + n), n != 4 && n != 6);
 	vmcb.cs.attr = SEG_L >> 4;
 	write_dr(0, 0x1000);
 	assert_int_equal(s->armed, 0);

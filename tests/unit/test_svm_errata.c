@@ -77,11 +77,6 @@ void svm_errata_met(void)
 		cpu_write_dr6(0);
 }
 
-static bool intercepted(const struct vmcb *v, unsigned bit)
-{
-	return v->intercept[bit / 32] >> bit % 32 & 1;
-}
-
 static uint64_t exit_of(struct vmcb *v)
 {
 	bool quirky = chip == QUIRKY;
@@ -115,9 +110,9 @@ void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb)
 	assert_false(gif);
 	assert_false(cpu_irq_enabled());
 	/* What VMRUN demands, what VMLOAD brings, and no way for the guest to go anywhere. */
-	assert_true(intercepted(v, INTERCEPT_VMRUN) && intercepted(v, INTERCEPT_HLT));
+	assert_true(svm_intercepts(v, INTERCEPT_VMRUN) && svm_intercepts(v, INTERCEPT_HLT));
 	for (unsigned i = 0; i < 32; i++)
-		assert_true(intercepted(v, INTERCEPT_EXCEPTION + i));
+		assert_true(svm_intercepts(v, INTERCEPT_EXCEPTION + i));
 	assert_int_equal(v->fs.base, 0x1234);
 	assert_false(v->np_enable);
 	entries++;

@@ -104,7 +104,7 @@ static void stand_at_iret(uint64_t flags)
 	event_nmi(&vcpu);
 	svm_inject(&vcpu);
 	assert_true(injected(NMI_INJECTED));
-	assert_true(intercepts(&vmcb, INTERCEPT_IRET));
+	assert_true(svm_intercepts(&vmcb, INTERCEPT_IRET));
 	event_nmi(&vcpu);
 	vmcb.dr6 = DR6_RESET;
 	vcpu.rip = 0x100;
@@ -114,8 +114,8 @@ static void stand_at_iret(uint64_t flags)
 	svm_inject(&vcpu);
 	assert_true(injected(0));
 	assert_true(vcpu.rflags & RFLAGS_TF);
-	assert_false(intercepts(&vmcb, INTERCEPT_IRET));
-	assert_true(intercepts(&vmcb, INTERCEPT_EXCEPTION + EXC_PF));
+	assert_false(svm_intercepts(&vmcb, INTERCEPT_IRET));
+	assert_true(svm_intercepts(&vmcb, INTERCEPT_EXCEPTION + EXC_PF));
 	assert_true(vcpu.event.look);
 }
 
@@ -200,7 +200,7 @@ static void nmi_step_interrupted(void **state)
 	assert_true(injected(0));
 	assert_false(vcpu.rflags & RFLAGS_TF);
 	assert_true(vcpu.event.nmi_masked);
-	assert_true(intercepts(&vmcb, INTERCEPT_IRET));
+	assert_true(svm_intercepts(&vmcb, INTERCEPT_IRET));
 	assert_int_equal(vmcb.intercept[2], SVM_EXCEPTIONS);
 	svm_nmi_iret(&vcpu, &vmcb);
 	svm_inject(&vcpu);
@@ -216,7 +216,7 @@ static void nmi_step_interrupted(void **state)
 	svm_inject(&vcpu);
 	assert_true(injected(VMCB_EVENT_VALID | EVENT_EXCEPTION << 8 | EXC_UD));
 	assert_false(vcpu.rflags & RFLAGS_TF);
-	assert_true(intercepts(&vmcb, INTERCEPT_IRET));
+	assert_true(svm_intercepts(&vmcb, INTERCEPT_IRET));
 	svm_nmi_iret(&vcpu, &vmcb);
 	svm_inject(&vcpu);
 	assert_true(vcpu.rflags & RFLAGS_TF);
