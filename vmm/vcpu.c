@@ -105,7 +105,10 @@ static bool park(struct vcpu *vcpu)
 
 	vcpu_put_state(vcpu);
 	account_pause(vcpu);
+	vcpu_quiet_begin(vcpu);
 	alive = vm_park(vcpu->vm, vcpu);
+	if (alive)
+		vcpu_quiet_end(vcpu);
 	account_resume(vcpu);
 	return alive;
 }
@@ -118,6 +121,8 @@ static bool serve(struct vcpu *vcpu)
 		emulate_flush(vcpu);
 		vmm_ops->flush_tlb(vcpu);
 	}
+	if (req & VCPU_REQ_QUIESCE)
+		vcpu_quiet_now(vcpu);
 	if (req & VCPU_REQ_INIT)
 		vcpu_reset_init(vcpu);
 	if (req & VCPU_REQ_SIPI)
@@ -148,7 +153,9 @@ static void sleep(struct vcpu *vcpu)
 static void give_way(struct vcpu *vcpu)
 {
 	account_pause(vcpu);
+	vcpu_quiet_begin(vcpu);
 	sched_point();
+	vcpu_quiet_end(vcpu);
 	account_resume(vcpu);
 }
 
@@ -156,6 +163,7 @@ static void vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
 
+	vcpu_quiet_end(vcpu);
 	account_resume(vcpu);
 	for (;;) {
 		if (likely(vcpu->activity == VCPU_RUNNABLE))
@@ -191,6 +199,7 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 	vcpu->vm = vm;
 	vcpu->id = id;
 	vcpu->exit_now = &vcpu->exits[0];
+	vcpu->quiet = true;			/* until its thread runs */
 	vlapic_init(vcpu);
 	format(name, sizeof(name), "%.24s/%u", vm->config.name, id);
 	err = emulate_vcpu_init(vcpu);

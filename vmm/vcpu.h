@@ -28,6 +28,7 @@ enum vcpu_request {
 	VCPU_REQ_CLOCK = 8,	/* update the paravirtual clock */
 	VCPU_REQ_INIT = 16,	/* INIT arrived */
 	VCPU_REQ_SIPI = 32,	/* SIPI, its vector in the topmost byte */
+	VCPU_REQ_QUIESCE = 64,	/* an epoch has begun: vmm/vm_quiesce.c */
 	VCPU_REQ_VECTOR_SHIFT = 24,
 };
 
@@ -64,8 +65,7 @@ struct vcpu {
 	struct insn_cache *insns;	/* (t) */
 	struct fetch_cache *fetch;	/* (t) */
 
-	uint64_t exit_tsc;		/* (a) TSC at the last exit; vm_quiesce() watches it
-					 * change */
+	uint64_t exit_tsc;		/* (a) TSC at the last exit */
 	struct exit_count *exit_now;	/* (t) its row */
 	struct exit_count exits[EXIT_ROW_MAX];	/* (t) */
 
@@ -81,7 +81,8 @@ struct vcpu {
 	const struct msr_row *msr_recent[16];	/* (t) msr.c's own */
 	uint64_t msr_unknown;		/* (t) how often an unlisted MSR was touched */
 	bool io_again;			/* (t) a device's, from host_again() to vcpu_io_again() */
-	bool quiescing;			/* (a) between vm_quiet_begin() and vm_quiet_end() */
+	bool quiet;			/* (a) holds nothing for vm_quiesce() to wait for */
+	uint64_t epoch_seen;		/* (a) likewise of epochs up to this one */
 	bool parked;			/* (v) */
 	bool left;			/* (a) its thread has passed its last exit, for the vm is
 					 * dying */
@@ -108,6 +109,14 @@ void vcpu_request(struct vcpu *vcpu, uint32_t request);
 void vcpu_request_init(struct vcpu *vcpu);
 void vcpu_request_startup(struct vcpu *vcpu, uint8_t vector);
 void vcpu_kick(struct vcpu *vcpu);
+
+/*
+ * Its own thread, between exits: from here on it holds nothing that it read without a lock (begin),
+ * until it may again (end); or just at this moment (now). vmm/vm_quiesce.c.
+ */
+void vcpu_quiet_begin(struct vcpu *self);
+void vcpu_quiet_end(struct vcpu *self);
+void vcpu_quiet_now(struct vcpu *self);
 
 /*
  * Asked by the back end with interrupts off, after in_guest was set: must it return to the loop

@@ -81,53 +81,6 @@ static bool all_left(const struct vm *vm)
 	return true;
 }
 
-/*
- * A vCPU that had another exit, sleeps, waits here itself or has ended holds nothing from before.
- */
-static bool is_quiet(struct vcpu *vcpu, uint64_t exit_tsc)
-{
-	return READ_ONCE(vcpu->exit_tsc) != exit_tsc || READ_ONCE(vcpu->sleeping) ||
-	       READ_ONCE(vcpu->parked) || READ_ONCE(vcpu->quiescing) || READ_ONCE(vcpu->left) ||
-	       !READ_ONCE(vcpu->started);
-}
-
-struct vcpu *vm_quiet_begin(struct vm *vm)
-{
-	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		struct vcpu *v = vm->vcpu[i];
-
-		if (!v->started || v->thread != thread_current() || v->quiescing)
-			continue;
-		WRITE_ONCE(v->quiescing, true);
-		return v;
-	}
-	return NULL;
-}
-
-/* What the thread reads from here on it must not have read before the others can see this. */
-void vm_quiet_end(struct vcpu *self)
-{
-	if (self)
-		__atomic_store_n(&self->quiescing, false, __ATOMIC_SEQ_CST);
-}
-
-void vm_quiesce(struct vm *vm)
-{
-	struct vcpu *self = vm_quiet_begin(vm);
-
-	for (unsigned i = 0; i < vm->vcpu_count; i++) {
-		struct vcpu *v = vm->vcpu[i];
-		uint64_t exit_tsc = READ_ONCE(v->exit_tsc);
-
-		if (v->thread == thread_current())
-			continue;
-		vcpu_request(v, VCPU_REQ_EVENT);
-		while (!is_quiet(v, exit_tsc))
-			thread_sleep_ns(20000);
-	}
-	vm_quiet_end(self);
-}
-
 /* gmem took frames away: see gmem.h, "Pointers and TLBs". */
 static void flush(void *arg)
 {
@@ -296,6 +249,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	mutex_init(&vm->lock, "vm");
 	waitq_init(&vm->parked_wait);
 	waitq_init(&vm->resume_wait);
+	waitq_init(&vm->quiesce_wait);
 	work_init_slow(&vm->stopped_work, stopped_work);	/* both wait for vCPUs */
 	work_init_slow(&vm->destroy_work, destroy_work);
 	err = build(vm);

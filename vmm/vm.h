@@ -104,8 +104,9 @@ struct vm {
 	void (*destroy_done)(void *arg);
 	void *destroy_arg;
 	char reason[VM_REASON_MAX];	/* of a crash */
-	struct waitq parked_wait, resume_wait;
+	struct waitq parked_wait, resume_wait, quiesce_wait;
 	unsigned parked_count;
+	uint64_t epoch;			/* (a) of vm_quiesce(), which begins one */
 };
 
 int vm_create(const struct vm_config *config, struct vm **out) must_check;	/* one reference */
@@ -145,8 +146,9 @@ uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns);
 /* For vcpu.c: waits until the VM runs (true) or ends (false). */
 bool vm_park(struct vm *vm, struct vcpu *vcpu);
 /*
- * Waits until no other vCPU is still in an exit that began before; for freeing what exits read
- * without a lock. vCPU thread or none running.
+ * Waits until no other vCPU holds what it read without a lock before: for freeing that, once it is
+ * published no more. Thread context, no spinlock held; a vCPU's exit, if it holds nothing itself
+ * beyond this. vmm/vm_quiesce.c.
  */
 void vm_quiesce(struct vm *vm);
 /*

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/emulate_shift.c
- * vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c vmm/vcpu*.c
+ * vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
+ * vmm/vm_quiesce.c vmm/vcpu*.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
  * vmm/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
@@ -88,19 +89,23 @@ static void move_other(struct mutex *m)
 	contended++;
 	assert_ptr_equal(m, &vm->bus.lock);
 	/* Else the holder, who waits for this vCPU to be outside, would wait for ever. */
-	assert_true(vm->vcpu[0]->quiescing);
+	assert_true(vm->vcpu[0]->quiet);
 	m->holder = NULL;
 	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 6, 0x2000, 8), 0);
-	assert_true(vm->vcpu[0]->quiescing);
+	assert_true(vm->vcpu[0]->quiet);
 }
 
 static unsigned quiet_waits;
 
 static void look_quiet(void)
 {
+	struct vcpu *other = contended_vm->vcpu[1];
+
 	quiet_waits++;
 	assert_true(mutex_held(&contended_vm->bus.lock));
-	WRITE_ONCE(contended_vm->vcpu[1]->exit_tsc, quiet_waits);
+	assert_true(other->requests & VCPU_REQ_QUIESCE);
+	other->requests = 0;
+	vcpu_quiet_now(other);
 }
 
 static void bus_changes_wait(void **state)
@@ -114,7 +119,8 @@ static void bus_changes_wait(void **state)
 	assert_int_equal(vm_create(&c, &vm), 0);
 	contended_vm = vm;
 	pic = vm->bus.space[HOST_PORT]->claim[0].dev;
-	vm->vcpu[0]->started = vm->vcpu[1]->started = true;
+	vcpu_quiet_end(vm->vcpu[0]);
+	vcpu_quiet_end(vm->vcpu[1]);
 	vm->vcpu[1]->thread = (struct thread *)&other;
 	vm->bus.lock.holder = (struct thread *)&other;
 	host_contended = move_other;
@@ -124,12 +130,11 @@ static void bus_changes_wait(void **state)
 	host_wait = NULL;
 	assert_int_equal(contended, 1);
 	assert_int_equal(quiet_waits, 2);
-	assert_false(vm->vcpu[0]->quiescing);
+	assert_false(vm->vcpu[0]->quiet);
 	assert_false(mutex_held(&vm->bus.lock));
 	/* Both moves are there. */
 	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 8, 0x1000, 8), -EEXIST);
 	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 8, 0x2000, 8), -EEXIST);
-	vm->vcpu[0]->started = vm->vcpu[1]->started = false;
 	vm->vcpu[1]->thread = vm->vcpu[0]->thread;
 	vm_put(vm);
 }
@@ -255,6 +260,62 @@ static void bad_configurations(void **state)
 	assert_null(vm);
 }
 
+/* ---- quiet ---- */
+
+static struct vm *waited_vm;
+static unsigned asked, waited;
+
+/* All are asked before the one wait; each answers in its own way, the last by seeing the epoch. */
+static void answer(void)
+{
+	struct vcpu **v = waited_vm->vcpu;
+
+	waited++;
+	for (unsigned i = 0; i < 4; i++)
+		asked |= !!(v[i]->requests & VCPU_REQ_QUIESCE) << i;
+	v[1]->sleeping = true;
+	vcpu_quiet_begin(v[2]);
+	v[3]->requests = 0;
+	vcpu_quiet_now(v[3]);
+}
+
+static void quiesce_waits_once(void **state)
+{
+	struct vm_config c = { .name = "test", .vcpus = 4, .memory = 16 * MIB };
+	struct thread *mine;
+	struct vm *vm = NULL;
+	uint64_t other;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	mine = vm->vcpu[1]->thread;
+	waited_vm = vm;
+	host_wait = answer;
+	/* Not started: there is nobody to wait for. */
+	vm_quiesce(vm);
+	assert_int_equal(waited, 0);
+	for (unsigned i = 0; i < 4; i++) {
+		vcpu_quiet_end(vm->vcpu[i]);
+		if (i)
+			vm->vcpu[i]->thread = (struct thread *)&other;
+	}
+	vm_quiesce(vm);
+	assert_int_equal(waited, 1);
+	assert_int_equal(asked, 0xe);		/* all but the one who waits */
+	assert_false(vm->vcpu[0]->quiet);
+	/* An epoch that was seen is not the next one; who sleeps or is quiet is not asked. */
+	asked = 0;
+	for (unsigned i = 0; i < 4; i++)
+		vm->vcpu[i]->requests = 0;
+	vm_quiesce(vm);
+	assert_int_equal(waited, 2);
+	assert_int_equal(asked, 8);
+	host_wait = NULL;
+	for (unsigned i = 1; i < 4; i++)
+		vm->vcpu[i]->thread = mine;
+	vm_put(vm);
+}
+
 /* ---- ends ---- */
 
 /* What the vm was going to tell is cancelled, and holds nothing. */
@@ -293,7 +354,6 @@ static void late_exit(void)
 	assert_false(vm_park(ending, ending->vcpu[0]));
 	assert_false(vm_park(ending, ending->vcpu[1]));
 	/* Its neighbours do not wait for who has gone. */
-	ending->vcpu[1]->quiescing = true;
 	vm_quiesce(ending);
 }
 
@@ -387,6 +447,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(bus_rules), cmocka_unit_test(bus_changes_wait),
+		cmocka_unit_test(quiesce_waits_once),
 		cmocka_unit_test(bus_full), cmocka_unit_test(lines_that_are_heard),
 		cmocka_unit_test(ticks_are_owed),
 		cmocka_unit_test(debug_exit_and_reset),
