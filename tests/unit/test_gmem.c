@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/gmem.c vmm/gmem_slots.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c
+/* links: vmm/gmem*.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c
  * mm/page.c mm/page_intake.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
  * tests/host/spinlock.c tests/host/panic.c tests/host/log.c */
 /*

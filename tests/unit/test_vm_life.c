@@ -5,7 +5,7 @@
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
  * vmm/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
- * vmm/exit.c vmm/gmem.c vmm/gmem_slots.c vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c
+ * vmm/exit.c vmm/gmem*.c vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c
  * vmm/emulate_string.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load*.c
  * vmm/firmware.c vmm/memory_map.c vdev/vmp_table.c build/gen/vmm/bios/bios.bin.c
  * lib/record.c lib/format.c
