@@ -212,6 +212,11 @@ static uint64_t leaf_protect(const struct paging *p, uint64_t e, unsigned prot)
 	return p->format->with_prot(e, prot);
 }
 
+static uint64_t leaf_restrict(const struct paging *p, uint64_t e, unsigned prot)
+{
+	return p->format->with_prot(e, p->format->prot(e) & ~prot);
+}
+
 /*
  * Applies `change` to the leaves in [va, end), none of which lies across a border (`change` NULL
  * only drops empty tables). True if an entry was changed.
@@ -351,6 +356,11 @@ int paging_unmap(struct paging *p, uint64_t va, uint64_t size)
 int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot)
 {
 	return prot & PROT_READ ? change(p, va, size, leaf_protect, prot) : -EINVAL;
+}
+
+int paging_restrict(struct paging *p, uint64_t va, uint64_t size, unsigned prot)
+{
+	return prot & PROT_READ ? -EINVAL : change(p, va, size, leaf_restrict, prot);
 }
 
 int paging_lookup(const struct paging *p, uint64_t va, struct paging_leaf *out)

@@ -82,5 +82,7 @@ void paging_free_retired(struct list *tables);
  */
 int paging_unmap(struct paging *p, uint64_t va, uint64_t size) must_check;
 int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot) must_check;
+/* Takes the rights in `prot` from each leaf, which keeps its others; never PROT_READ. */
+int paging_restrict(struct paging *p, uint64_t va, uint64_t size, unsigned prot) must_check;
 /* -ENOENT when nothing is mapped there. */
 int paging_lookup(const struct paging *p, uint64_t va, struct paging_leaf *out) must_check;

@@ -7,13 +7,14 @@
  * filled when first written, mapped or faulted: with a scrubbed GiB where guest and slot allow,
  * else with 2 MiB, else with 4K. A GiB is kept as 512 pages of 2 MiB that happen to be adjacent;
  * the fault path finds that and gives it one leaf. The entry's state is the seam for swapping and
- * sharing: whoever needs a frame goes through gmem_resident() and fill().
+ * sharing: whoever needs a frame goes through gmem_resident() and fill(). It also says whether the
+ * frame counts as written: vmm/gmem_dirty.c.
  *
  * Locking. g->lock (LOCK_GMEM; irq-safe, so that no interrupt handler finds it held below its own
- * locks) guards entries, tables and counters. It is not held while pages are allocated or cleared,
- * so a fill looks again before it commits. gmem_peek reads entries without it: they go from absent
- * to present in one store, and on the way back the flush callback waits for the vCPU threads, the
- * only ones that peek.
+ * locks) guards entries, tables and counters. It is not held while pages are allocated, cleared or
+ * copied: a fill looks again before it commits, a copy pins its page. gmem_peek reads entries
+ * without it: they go from absent to present in one store, and on the way back the flush callback
+ * waits for the vCPU threads, the only ones that peek.
  */
 #include "vmm/gmem.h"
 
@@ -61,13 +62,14 @@ static struct page *guest_page(struct gmem *g, unsigned order, unsigned flags)
 	return page_alloc(order, flags | PAGE_GUEST, g->config.node, g->config.charge);
 }
 
-static uint64_t present(const struct page *p, uint64_t flags)
+/* What is filled counts as written at once, unless somebody asks whether it was. */
+static uint64_t at_first(const struct gmem *g)
 {
-	return (uint64_t)page_virt(p) | ENTRY_ACCESS | flags;
+	return READ_ONCE(g->trackers) ? 0 : ENTRY_WRITTEN;
 }
 
 /* 2^order frames become entry `e`, unless somebody was faster. */
-static void commit(struct gmem *g, uint64_t *e, struct page *p, uint64_t flags)
+static void commit(struct gmem *g, uint64_t *e, struct page *p, uint64_t written)
 {
 	uint64_t irq;
 	bool lost;
@@ -76,7 +78,7 @@ static void commit(struct gmem *g, uint64_t *e, struct page *p, uint64_t flags)
 	lost = *e;
 	if (!lost) {
 		g->present_pages += 1ul << p->order;
-		WRITE_ONCE(*e, present(p, flags));
+		WRITE_ONCE(*e, gmem_entry_present(p, written));
 	}
 	spin_unlock_irq(&g->lock, irq);
 	if (lost)
@@ -111,7 +113,7 @@ static bool fill_1g(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 	if (won) {
 		page_split_to(p, PAGE_ORDER_2M);
 		for (unsigned i = 0; i < ENTRIES; i++)
-			WRITE_ONCE(c[i], present(p + i * ENTRIES, 0));
+			WRITE_ONCE(c[i], gmem_entry_present(p + i * ENTRIES, at_first(g)));
 		g->present_pages += 1ul << PAGE_ORDER_1G;
 	}
 	spin_unlock_irq(&g->lock, irq);
@@ -129,6 +131,7 @@ static int make_leaf_table(struct gmem *g, uint64_t *c)
 
 	if (!t)
 		return -ENOMEM;
+	t->owner = NULL;
 	irq = spin_lock_irq(&g->lock);
 	lost = *c;
 	if (!lost)
@@ -141,17 +144,18 @@ static int make_leaf_table(struct gmem *g, uint64_t *c)
 
 static int fill_4k(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 {
-	uint64_t *c = gmem_chunk_of(s, a);
+	uint64_t *c = gmem_chunk_of(s, a), e;
 	struct page *p;
 
 	if (!READ_ONCE(*c) && make_leaf_table(g, c))
 		return -ENOMEM;
-	if (!(READ_ONCE(*c) & ENTRY_TABLE))
+	e = READ_ONCE(*c);
+	if (!(e & ENTRY_TABLE))
 		return 0;
 	p = guest_page(g, PAGE_ORDER_4K, PAGE_ZEROED);
 	if (!p)
 		return -ENOMEM;
-	commit(g, gmem_leaf_of(*c, a), p, 0);
+	commit(g, gmem_leaf_of(e, a), p, at_first(g));
 	return 0;
 }
 
@@ -168,7 +172,7 @@ static int fill(struct gmem *g, const struct gmem_slot *s, uint64_t a)
 	p = guest_page(g, PAGE_ORDER_2M, PAGE_ZEROED);
 	if (!p)
 		return fill_4k(g, s, a);
-	commit(g, c, p, 0);
+	commit(g, c, p, at_first(g));
 	return 0;
 }
 
@@ -178,7 +182,10 @@ struct gmem_held gmem_acquire_slow(struct gmem *g, const struct gmem_slot *s, ui
 	struct gmem_held h = { 0 };
 
 	for (;;) {
-		h.err = fill(g, s, a);
+		if (gmem_is_absent(s, a))
+			h.err = fill(g, s, a);
+		else if (access & GMEM_WRITE)
+			gmem_mark(g, s, a);
 		if (h.err)
 			return h;
 		h.irq = spin_lock_irq(&g->lock);
@@ -211,24 +218,18 @@ static always_inline void copy(void *dst, const void *src, size_t n)
 static always_inline int read_piece(struct gmem *g, uint64_t a, void *dst, size_t n)
 {
 	const struct gmem_slot *s = gmem_slot_of(g, a);
-	struct gmem_held h = { 0 };
+	struct gmem_mapping m;
+	int err;
 
-	if (unlikely(!s))
-		return -EFAULT;
-	h.irq = spin_lock_irq(&g->lock);
-	h.p = gmem_resident(s, a, GMEM_READ);
-	if (unlikely(!h.p)) {
-		spin_unlock_irq(&g->lock, h.irq);
-		if (gmem_is_absent(s, a)) {
-			memset(dst, 0, n);
-			return 0;
-		}
-		h = gmem_acquire_slow(g, s, a, GMEM_READ);
-		if (!h.p)
-			return h.err;
+	if (likely(s) && unlikely(gmem_is_absent(s, a))) {
+		memset(dst, 0, n);
+		return 0;
 	}
-	copy(dst, h.p, n);
-	spin_unlock_irq(&g->lock, h.irq);
+	err = gmem_map(g, GPA(a), n, GMEM_READ, &m);
+	if (unlikely(err))
+		return err;
+	copy(dst, m.ptr, n);
+	gmem_unmap(g, &m);
 	return 0;
 }
 
@@ -264,7 +265,7 @@ static bool write_whole(struct gmem *g, uint64_t a, const void *src)
 	if (!p)
 		return false;
 	memcpy(page_virt(p), src, PAGE_2M);
-	commit(g, gmem_chunk_of(s, a), p, ENTRY_DIRTY);
+	commit(g, gmem_chunk_of(s, a), p, ENTRY_WRITTEN);
 	return true;
 }
 
@@ -280,7 +281,8 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 	size_t len;
 
 	for (const uint8_t *from = src; n; n -= len, from += len, a.v += len) {
-		struct gmem_held h;
+		struct gmem_mapping m;
+		int err;
 
 		len = PAGE_2M;
 		if (unlikely(n >= PAGE_2M)) {
@@ -289,11 +291,11 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 				continue;
 		}
 		len = piece(a.v, n);
-		h = gmem_acquire(g, gmem_slot_of(g, a.v), a.v, GMEM_WRITE);
-		if (!h.p)
-			return h.err;
-		copy(h.p, from, len);
-		spin_unlock_irq(&g->lock, h.irq);
+		err = gmem_map(g, a, len, GMEM_WRITE, &m);
+		if (err)
+			return err;
+		copy(m.ptr, from, len);
+		gmem_unmap(g, &m);
 	}
 	return 0;
 }
@@ -303,20 +305,20 @@ int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 	size_t len;
 
 	for (; n; n -= len, a.v += len) {
-		struct gmem_held h;
-
 		const struct gmem_slot *s = gmem_slot_of(g, a.v);
+		struct gmem_mapping m;
+		int err;
 
 		if (unlikely(n >= PAGE_2M))
 			give_way(a.v);
 		len = piece(a.v, n);
 		if (s && !byte && gmem_is_absent(s, a.v))
 			continue;
-		h = gmem_acquire(g, s, a.v, GMEM_WRITE);
-		if (!h.p)
-			return h.err;
-		memset(h.p, byte, len);
-		spin_unlock_irq(&g->lock, h.irq);
+		err = gmem_map(g, a, len, GMEM_WRITE, &m);
+		if (err)
+			return err;
+		memset(m.ptr, byte, len);
+		gmem_unmap(g, &m);
 	}
 	return 0;
 }
@@ -325,14 +327,13 @@ int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_m
 {
 	const struct gmem_slot *s = gmem_slot_of(g, a.v);
 	struct gmem_held h = gmem_acquire(g, s, a.v, access);
-	uint64_t size;
 
-	if (!h.p)
+	if (unlikely(!h.p))
 		return h.err;
 	*out = (struct gmem_mapping){
 		.ptr = h.p,
 		.len = piece(a.v, len),
-		.page = gmem_entry_page(*gmem_entry_of(s, a.v, &size)),
+		.page = gmem_page_of(s, a.v),
 		.gpa = a,
 		.access = access,
 	};
@@ -343,12 +344,16 @@ int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_m
 
 void gmem_unmap(struct gmem *g, struct gmem_mapping *m)
 {
-	if (m->access & GMEM_WRITE) {
-		/* Again: what collects dirty marks may have cleared it meanwhile. */
-		uint64_t irq = spin_lock_irq(&g->lock);
+	const struct gmem_slot *s = gmem_slot_of(g, m->gpa.v);
 
-		(void)gmem_resident(gmem_slot_of(g, m->gpa.v), m->gpa.v, GMEM_WRITE);
+	/* The mark may have been taken meanwhile, before the last byte was written. */
+	if (m->access & GMEM_WRITE && s) {
+		uint64_t irq = spin_lock_irq(&g->lock);
+		bool marked = gmem_resident(s, m->gpa.v, GMEM_WRITE);
+
 		spin_unlock_irq(&g->lock, irq);
+		if (unlikely(!marked))
+			gmem_mark(g, s, m->gpa.v);
 	}
 	page_put(m->page);
 	m->ptr = NULL;

@@ -52,6 +52,7 @@ struct gmem {
 	uint64_t ram_pages;			/* configured, in 4K frames */
 	uint64_t present_pages;			/* filled */
 	uint64_t faults;
+	unsigned trackers;			/* between gmem_track_begin() and _end() */
 	uint64_t generation;			/* of what peeks and TLBs may hold */
 };
 
@@ -84,7 +85,7 @@ struct gmem_mapping {
 /* Pins the frame at `a`; out->len is min(len, rest of the 4K page). */
 int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access,
 	     struct gmem_mapping *out) must_check;
-/* Marks dirty if it was for writing. */
+/* One for writing counts as written until here. */
 void gmem_unmap(struct gmem *g, struct gmem_mapping *m);
 
 /*
@@ -100,6 +101,20 @@ void *gmem_peek(struct gmem *g, gpa_t a, unsigned access);
 bool gmem_is_ram(struct gmem *g, gpa_t a);
 /* Forgets the second-level tables (they are rebuilt by faults), flushes. Contents stay. */
 int gmem_drop_tables(struct gmem *g);
+
+/*
+ * Between these the gmem knows which frames are written, in 4K; they nest. It costs a fault for
+ * each frame that is written after a fetch.
+ */
+void gmem_track_begin(struct gmem *g);
+void gmem_track_end(struct gmem *g);
+/*
+ * While tracked: sets the bit of each frame in [a, a+size), both multiples of 2 MiB, that may have
+ * been written since the last fetch, and takes its mark; frame a's is bit 0 of bitmap[0]. The first
+ * fetch gives all that are there. What a frame holds after the return includes every write that its
+ * bit stands for. 1 if any bit was set, 0 if none, -EINVAL.
+ */
+int gmem_dirty_fetch(struct gmem *g, gpa_t a, uint64_t size, uint64_t *bitmap) must_check;
 hpa_t gmem_root(const struct gmem *g);		/* for EPTP / nCR3 */
 /* Frames promised to all guests together, and those that can still be. */
 uint64_t gmem_promised(void);

@@ -14,17 +14,25 @@
 
 /*
  * An entry is 0 (absent), or the host address of the page in the direct map with what may be done
- * to it in the low bits: all three when present, no write when shared until written. One that is
- * swapped out will have none of the three. A chunk's entry that has ENTRY_TABLE points to its leaf
- * table instead.
+ * to it in the low bits: all three when present, no write until the frame counts as written
+ * (vmm/gmem_dirty.c). One that is swapped out will have none of the three. A chunk's entry that has
+ * ENTRY_TABLE points to its leaf table instead. Where the entries of that are parts of one 2 MiB
+ * page, the table's struct page has it as its owner; else NULL.
  */
 #define ENTRY_ACCESS	(GMEM_READ | GMEM_WRITE | GMEM_EXEC)
 #define ENTRY_TABLE	BIT(3)
-#define ENTRY_DIRTY	BIT(4)		/* written by Keel, or a write faulted */
+#define ENTRY_DIRTY	BIT(4)		/* written since it was filled */
+#define ENTRY_WRITTEN	(GMEM_WRITE | ENTRY_DIRTY)
 
 static inline struct page *gmem_entry_page(uint64_t e)
 {
 	return page_at(HPA((e & PAGE_MASK) - LAYOUT_DIRECT));
+}
+
+/* `written`: ENTRY_WRITTEN or 0. */
+static inline uint64_t gmem_entry_present(const struct page *p, uint64_t written)
+{
+	return (uint64_t)page_virt(p) | GMEM_READ | GMEM_EXEC | written;
 }
 
 /* NULL: not RAM. */
@@ -81,16 +89,23 @@ static inline bool gmem_covers(const struct gmem *g, const struct gmem_slot *s, 
 	       range_within(ALIGN_DOWN(a, size), size, s->base, s->size);
 }
 
-/* Under the lock: the byte at `a` if it is there; a write marks it dirty. */
+/* Under the lock: the byte at `a` if it is there and may be accessed so. */
 static always_inline void *gmem_resident(const struct gmem_slot *s, uint64_t a, unsigned access)
 {
-	uint64_t size, *entry = gmem_entry_of(s, a, &size), e = *entry;
+	uint64_t size, e = *gmem_entry_of(s, a, &size);
 
-	if (!gmem_allows(e, access))
-		return NULL;
-	if ((access & GMEM_WRITE) && !(e & ENTRY_DIRTY))
-		WRITE_ONCE(*entry, e | ENTRY_DIRTY);
-	return gmem_pointer_of(e, a, size);
+	return likely(gmem_allows(e, access)) ? gmem_pointer_of(e, a, size) : NULL;
+}
+
+/* Under the lock: the page whose reference counts for the present frame at `a`. */
+static inline struct page *gmem_page_of(const struct gmem_slot *s, uint64_t a)
+{
+	uint64_t c = *gmem_chunk_of(s, a);
+	struct page *p = gmem_entry_page(c);
+
+	if (!(c & ENTRY_TABLE))
+		return p;
+	return p->owner ?: gmem_entry_page(*gmem_leaf_of(c, a));
 }
 
 /*
@@ -121,3 +136,11 @@ static always_inline struct gmem_held gmem_acquire(struct gmem *g, const struct 
 	spin_unlock_irq(&g->lock, h.irq);
 	return gmem_acquire_slow(g, s, a, access);
 }
+
+/* vmm/gmem_dirty.c: the present frame at `a` counts as written, and may be. */
+void gmem_mark(struct gmem *g, const struct gmem_slot *s, uint64_t a);
+/*
+ * vmm/gmem_tables.c: takes the right to write from the leaves of a range, so that they are asked
+ * for again, and waits until no TLB and no peek has it.
+ */
+void gmem_tables_protect(struct gmem *g, uint64_t a, uint64_t size);

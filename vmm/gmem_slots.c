@@ -112,8 +112,11 @@ int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size)
 static void leaf_table_free(uint64_t e)
 {
 	uint64_t *leaf = (uint64_t *)(e & PAGE_MASK);
+	struct page *whole = gmem_entry_page(e)->owner;
 
-	for (unsigned i = 0; i < ENTRIES; i++)
+	if (whole)
+		page_put(whole);
+	for (unsigned i = 0; !whole && i < ENTRIES; i++)
 		if (leaf[i])
 			page_put(gmem_entry_page(leaf[i]));
 }

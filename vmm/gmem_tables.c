@@ -18,7 +18,7 @@ static bool is_1g(const struct gmem *g, const struct gmem_slot *s, uint64_t a)
 	if (first % PAGE_1G)
 		return false;
 	for (unsigned i = 0; i < ENTRIES; i++)
-		if ((c[i] & ENTRY_TABLE) || (c[i] & ENTRY_ACCESS) != ENTRY_ACCESS ||
+		if ((c[i] & ENTRY_TABLE) || (c[i] ^ c[0]) & ENTRY_ACCESS ||
 		    (c[i] & PAGE_MASK) != LAYOUT_DIRECT + first + i * PAGE_2M)
 			return false;
 	return true;
@@ -80,14 +80,16 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 	return err;
 }
 
-int gmem_drop_tables(struct gmem *g)
+/* `fn` changed the tables under the lock: no TLB, no cached walk and no peek is left of before. */
+static int change(struct gmem *g, uint64_t a, uint64_t size,
+		  int (*fn)(struct gmem *g, uint64_t a, uint64_t size))
 {
 	struct list tables;
 	uint64_t irq;
 	int r;
 
 	irq = spin_lock_irq(&g->lock);
-	r = paging_unmap(&g->tables, 0, 1ul << g->config.gpa_bits);
+	r = fn(g, a, size);
 	paging_retired(&g->tables, &tables);
 	g->generation++;
 	spin_unlock_irq(&g->lock, irq);
@@ -95,6 +97,29 @@ int gmem_drop_tables(struct gmem *g)
 		g->config.flush(g->config.arg);
 	paging_free_retired(&tables);
 	return MIN(r, 0);
+}
+
+static int drop(struct gmem *g, uint64_t a, uint64_t size)
+{
+	return paging_unmap(&g->tables, a, size);
+}
+
+int gmem_drop_tables(struct gmem *g)
+{
+	return change(g, 0, 1ul << g->config.gpa_bits, drop);
+}
+
+/* Where there is no memory to split a leaf at the range's borders, all leaves go. */
+static int protect(struct gmem *g, uint64_t a, uint64_t size)
+{
+	int r = paging_restrict(&g->tables, a, size, PROT_WRITE);
+
+	return r == -ENOMEM ? drop(g, 0, 1ul << g->config.gpa_bits) : r;
+}
+
+void gmem_tables_protect(struct gmem *g, uint64_t a, uint64_t size)
+{
+	(void)change(g, a, size, protect);
 }
 
 hpa_t gmem_root(const struct gmem *g)

@@ -497,6 +497,34 @@ static void scrub_all(void)
 	madvise((void *)LAYOUT_DIRECT, TOP, MADV_DONTNEED);
 }
 
+static uint64_t gib_bitmap[PAGE_1G / PAGE_SIZE / 64];
+
+/* One GiB in one leaf is tracked: it falls apart where it is written, and is one again. */
+static void the_gib_is_tracked(void)
+{
+	uint64_t at = GIB + 123 * PAGE_SIZE, count = 0;
+
+	gmem_track_begin(&g);
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(GIB), GIB, gib_bitmap), 1);
+	assert_true(gib_bitmap[0] == ~0ul && gib_bitmap[ARRAY_COUNT(gib_bitmap) - 1] == ~0ul);
+	assert_int_equal(leaf_at(GIB).size, PAGE_1G);
+	assert_false(leaf_at(GIB).prot & PROT_WRITE);
+	assert_int_equal(gmem_fault(&g, GPA(at), GMEM_WRITE), 0);
+	assert_true(leaf_at(at).size == PAGE_SIZE && leaf_at(at).prot & PROT_WRITE);
+	assert_false(leaf_at(at + PAGE_SIZE).prot & PROT_WRITE);
+	assert_true(leaf_at(GIB + 2 * MIB).size == PAGE_2M);
+	memset(gib_bitmap, 0, sizeof(gib_bitmap));
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(GIB), GIB, gib_bitmap), 1);
+	for (unsigned i = 0; i < ARRAY_COUNT(gib_bitmap); i++)
+		count += (unsigned)__builtin_popcountl(gib_bitmap[i]);
+	assert_int_equal(count, 1);
+	assert_true(gib_bitmap[1] & BIT(123 - 64));
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(GIB), GIB, gib_bitmap), 0);
+	gmem_track_end(&g);
+	assert_int_equal(gmem_fault(&g, GPA(at), GMEM_READ), 0);
+	assert_true(leaf_at(GIB).size == PAGE_1G && leaf_at(GIB).prot & PROT_WRITE);
+}
+
 static void a_scrubbed_gib_becomes_one_leaf(void **state)
 {
 	uint64_t pages;
@@ -520,6 +548,7 @@ static void a_scrubbed_gib_becomes_one_leaf(void **state)
 	assert_int_equal(gmem_fault(&g, GPA(2 * GIB - 1), GMEM_WRITE), 0);
 	assert_int_equal(leaf_at(GIB).size, PAGE_1G);
 	assert_int_equal(g.present_pages, pages);
+	the_gib_is_tracked();
 	finish();
 	config.max_leaf_level = 2;
 }

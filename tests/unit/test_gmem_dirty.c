@@ -1,0 +1,363 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vmm/gmem*.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c
+ * mm/page.c mm/page_intake.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
+ * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/one_thread.c */
+/*
+ * The dirty log against a flat array: nothing is written unmarked, whatever way it takes; nothing
+ * is marked that was not written; pages that were split are whole again in the end.
+ */
+#include "vmm/gmem.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "include/bits.h"
+#include "include/errno.h"
+#include "mm/kmap.h"
+#include "tests/host/memory.h"
+
+#define TOP	(256 * MIB)
+#define MODEL	(10 * MIB)
+#define FRAMES	(MODEL / PAGE_SIZE)
+
+static struct charge charge = { .name = "guest" };
+static struct gmem g;
+static struct gmem_config config = {
+	.format = &paging_npt, .max_leaf_level = 2, .gpa_bits = 40, .node = NODE_ANY,
+	.charge = &charge,
+};
+
+static uint64_t bitmap[FRAMES / 64];
+
+static void start(const struct paging_format *format, bool exec_4k)
+{
+	config.format = format;
+	config.exec_4k = exec_4k;
+	assert_int_equal(gmem_init(&g, &config), 0);
+}
+
+static void finish(void)
+{
+	gmem_destroy(&g);
+	assert_int_equal(charge.pages, 0);
+}
+
+static void ram(uint64_t base, uint64_t size)
+{
+	assert_int_equal(gmem_add_ram(&g, GPA(base), size), 0);
+}
+
+static bool bit(uint64_t a)
+{
+	return bitmap[a / PAGE_SIZE / 64] >> (a / PAGE_SIZE % 64) & 1;
+}
+
+static unsigned fetch(void)
+{
+	unsigned count = 0;
+	int r;
+
+	memset(bitmap, 0, sizeof(bitmap));
+	r = gmem_dirty_fetch(&g, GPA(0), MODEL, bitmap);
+	for (uint64_t a = 0; a < MODEL; a += PAGE_SIZE)
+		count += bit(a);
+	assert_int_equal(r, count > 0);
+	return count;
+}
+
+static struct paging_leaf leaf_at(uint64_t a)
+{
+	struct paging_leaf leaf;
+
+	if (paging_lookup(&g.tables, a, &leaf))
+		return (struct paging_leaf){ .prot = 0 };
+	return leaf;
+}
+
+static void write_8(uint64_t a, uint64_t value)
+{
+	assert_int_equal(gmem_write(&g, GPA(a), &value, 8), 0);
+}
+
+static void ranges_are_checked(void **state)
+{
+	(void)state;
+	start(&paging_npt, false);
+	ram(0, 4 * MIB);
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(0), 0, bitmap), -EINVAL);
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(MIB), 2 * MIB, bitmap), -EINVAL);
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(0), MIB, bitmap), -EINVAL);
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(1ul << 40), 2 * MIB, bitmap), -EINVAL);
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(2 * MIB), ~0ul << 21, bitmap), -EINVAL);
+	assert_int_equal(gmem_dirty_fetch(&g, GPA(4 * MIB), 2 * MIB, bitmap), 0);
+	finish();
+}
+
+static void untracked_costs_nothing(void **state)
+{
+	(void)state;
+	start(&paging_npt, false);
+	ram(0, 4 * MIB);
+	assert_int_equal(gmem_fault(&g, GPA(0), GMEM_READ), 0);
+	assert_int_equal(leaf_at(0).size, PAGE_2M);
+	assert_true(leaf_at(0).prot & PROT_WRITE);
+	assert_non_null(gmem_peek(&g, GPA(5), GMEM_WRITE));
+	finish();
+}
+
+static void a_page_is_split_and_whole_again(void **state)
+{
+	struct paging_leaf leaf;
+	uint64_t pages;
+
+	(void)state;
+	start(&paging_npt, false);
+	ram(0, 4 * MIB);
+	assert_int_equal(gmem_fault(&g, GPA(0), GMEM_READ), 0);
+	pages = charge.pages;
+	gmem_track_begin(&g);
+	assert_int_equal(fetch(), 512);
+	assert_int_equal(fetch(), 0);
+	/* The leaf stays large until it is written, and then one frame of it may be. */
+	assert_int_equal(leaf_at(0x3000).size, PAGE_2M);
+	assert_false(leaf_at(0x3000).prot & PROT_WRITE);
+	assert_null(gmem_peek(&g, GPA(0x3000), GMEM_WRITE));
+	assert_int_equal(gmem_fault(&g, GPA(0x3008), GMEM_WRITE), 0);
+	leaf = leaf_at(0x3000);
+	assert_int_equal(leaf.size, PAGE_SIZE);
+	assert_true(leaf.prot & PROT_WRITE);
+	assert_false(leaf_at(0x4000).prot & PROT_WRITE);
+	assert_non_null(gmem_peek(&g, GPA(0x3000), GMEM_WRITE));
+	assert_null(gmem_peek(&g, GPA(0x4000), GMEM_WRITE));
+	assert_int_equal(fetch(), 1);
+	assert_true(bit(0x3000));
+	assert_false(leaf_at(0x3000).prot & PROT_WRITE);
+	/* What is new is not written until it is. */
+	assert_int_equal(gmem_fault(&g, GPA(2 * MIB), GMEM_READ), 0);
+	assert_int_equal(fetch(), 0);
+	write_8(2 * MIB + 0x5000, 1);
+	assert_int_equal(fetch(), 1);
+	assert_true(bit(2 * MIB + 0x5000));
+	gmem_track_end(&g);
+	assert_int_equal(gmem_fault(&g, GPA(0x4000), GMEM_READ), 0);
+	assert_int_equal(leaf_at(0x3000).size, PAGE_2M);
+	assert_true(leaf_at(0x3000).prot & PROT_WRITE);
+	assert_true(leaf_at(0x3000).address.v == leaf.address.v);
+	assert_int_equal(charge.pages, pages + 512);
+	finish();
+}
+
+/* A mark that is taken while a frame is pinned comes again, for what was written last. */
+static void pins_are_marked_at_their_end(void **state)
+{
+	struct gmem_mapping m, n;
+
+	(void)state;
+	start(&paging_npt, false);
+	ram(0, 4 * MIB);
+	write_8(0x1000, 1);
+	gmem_track_begin(&g);
+	assert_int_equal(gmem_map(&g, GPA(0x1000), 8, GMEM_WRITE, &m), 0);
+	assert_int_equal(gmem_map(&g, GPA(0x2000), 8, GMEM_READ, &n), 0);
+	assert_int_equal(fetch(), 512);
+	assert_int_equal(fetch(), 0);
+	*(uint64_t *)m.ptr = 5;
+	gmem_unmap(&g, &m);
+	gmem_unmap(&g, &n);
+	assert_int_equal(fetch(), 1);
+	assert_true(bit(0x1000));
+	/* Likewise when the page was split under it, and is whole again before the pin goes. */
+	assert_int_equal(gmem_map(&g, GPA(0x1000), 8, GMEM_WRITE, &m), 0);
+	gmem_track_end(&g);
+	assert_true(*(uint64_t *)m.ptr == 5);
+	gmem_unmap(&g, &m);
+	finish();
+}
+
+/* No memory for a table: the whole page counts as written. */
+static void without_memory_all_is_marked(void **state)
+{
+	(void)state;
+	start(&paging_npt, false);
+	ram(0, 4 * MIB);
+	write_8(0, 1);
+	gmem_track_begin(&g);
+	assert_int_equal(fetch(), 512);
+	charge.limit = charge.pages;
+	write_8(0x1000, 2);
+	assert_int_equal(fetch(), 512);
+	charge.limit = 0;
+	write_8(0x1000, 3);
+	assert_int_equal(fetch(), 1);
+	gmem_track_end(&g);
+	finish();
+}
+
+/* ---- against a model ------------------------------------------------------------------------- */
+
+static const struct { uint64_t base, size; } layout[] = {
+	{ 0x1000, 0x9f000 }, { MIB, 3 * MIB + 0x3000 }, { 4 * MIB + 0x3000, 2 * MIB },
+	{ 7 * MIB, 3 * MIB },
+};
+
+static uint8_t model[MODEL], fetched[MODEL];
+static bool asked_to_write[FRAMES];
+static unsigned trackers;
+static bool first;		/* the next fetch gives what was written before, too */
+
+static bool model_ram(uint64_t a)
+{
+	for (unsigned i = 0; i < ARRAY_COUNT(layout); i++)
+		if (a - layout[i].base < layout[i].size)
+			return true;
+	return false;
+}
+
+/* A store of the guest's or the emulator's: through a pointer that only a marked frame has. */
+static void store(uint64_t a, uint8_t value)
+{
+	uint8_t *p = gmem_peek(&g, GPA(a), GMEM_WRITE);
+
+	if (!p) {
+		assert_int_equal(gmem_fault(&g, GPA(a), GMEM_WRITE), 0);
+		p = gmem_peek(&g, GPA(a), GMEM_WRITE);
+		assert_true(leaf_at(a).prot & PROT_WRITE);
+	}
+	*p = model[a] = value;
+	asked_to_write[a / PAGE_SIZE] = true;
+}
+
+static void copy_in(uint64_t a, uint64_t n, uint8_t value)
+{
+	static uint8_t buf[4 * MIB];
+	uint64_t end = a;
+
+	while (end < a + n && model_ram(end))
+		end = MIN(ALIGN_DOWN(end, PAGE_SIZE) + PAGE_SIZE, a + n);
+	memset(buf, value, n);
+	assert_int_equal(gmem_write(&g, GPA(a), buf, n), end == a + n ? 0 : -EFAULT);
+	memset(model + a, value, end - a);
+	for (uint64_t at = a; at < end; at++)
+		asked_to_write[at / PAGE_SIZE] = true;
+}
+
+static void compare(void)
+{
+	fetch();
+	for (uint64_t a = 0; a < MODEL; a += PAGE_SIZE) {
+		bool changed = memcmp(model + a, fetched + a, PAGE_SIZE);
+
+		assert_true(bit(a) || !changed);
+		if (!first)
+			assert_true(!bit(a) || asked_to_write[a / PAGE_SIZE]);
+		assert_false(leaf_at(a).prot & PROT_WRITE);
+		assert_null(gmem_peek(&g, GPA(a), GMEM_WRITE));
+	}
+	memcpy(fetched, model, MODEL);
+	memset(asked_to_write, 0, sizeof(asked_to_write));
+	first = false;
+}
+
+/* The tables say no more than the entries do, and lead to the same bytes. */
+static void look_at_tables(void)
+{
+	static uint8_t back[MODEL];
+
+	for (uint64_t a = 0; a < MODEL; a += PAGE_SIZE) {
+		struct paging_leaf leaf = leaf_at(a);
+
+		if (!leaf.prot)
+			continue;
+		assert_ptr_equal(kmap_direct(leaf.address), gmem_peek(&g, GPA(a), GMEM_READ));
+		if (leaf.prot & PROT_WRITE)
+			assert_non_null(gmem_peek(&g, GPA(a), GMEM_WRITE));
+	}
+	for (unsigned i = 0; i < ARRAY_COUNT(layout); i++) {
+		assert_int_equal(gmem_read(&g, GPA(layout[i].base), back, layout[i].size), 0);
+		assert_memory_equal(back, model + layout[i].base, layout[i].size);
+	}
+}
+
+static void one_round(void)
+{
+	uint64_t a = (unsigned)rand() % MODEL, n = 1 + (unsigned)rand() % 9000;
+
+	n = MIN(n, MODEL - a);
+	switch (rand() % 16) {
+	case 0:
+		if (rand() % 2 && trackers < 2) {
+			gmem_track_begin(&g);
+			first |= !trackers++;
+		} else if (trackers) {
+			gmem_track_end(&g);
+			trackers--;
+		}
+		break;
+	case 1:
+		if (trackers)
+			compare();
+		break;
+	case 2:
+		if (rand() % 4 == 0)
+			assert_int_equal(gmem_drop_tables(&g), 0);
+		break;
+	case 3:
+		a = ALIGN_DOWN(a, PAGE_2M);
+		copy_in(a, MIN(4 * MIB, MODEL - a), (uint8_t)rand());
+		break;
+	case 4:
+	case 5:
+		copy_in(a, n, (uint8_t)rand());
+		break;
+	case 6:
+		look_at_tables();
+		break;
+	case 7:
+	case 8:
+		if (model_ram(a))
+			assert_int_equal(gmem_fault(&g, GPA(a), rand() % 2 ? GMEM_READ : GMEM_EXEC),
+					 0);
+		break;
+	default:
+		if (model_ram(a))
+			store(a, (uint8_t)rand());
+	}
+}
+
+static void random_against_a_model(void **state)
+{
+	(void)state;
+	srand(7);
+	for (unsigned life = 0; life < 8; life++) {
+		memset(model, 0, sizeof(model));
+		memset(fetched, 0, sizeof(fetched));
+		trackers = 0;
+		start(life & 1 ? &paging_ept : &paging_npt, life & 2);
+		for (unsigned i = 0; i < ARRAY_COUNT(layout); i++)
+			ram(layout[i].base, layout[i].size);
+		for (unsigned round = 0; round < 300; round++)
+			one_round();
+		for (; trackers; trackers--)
+			gmem_track_end(&g);
+		look_at_tables();
+		finish();
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(ranges_are_checked),
+		cmocka_unit_test(untracked_costs_nothing),
+		cmocka_unit_test(a_page_is_split_and_whole_again),
+		cmocka_unit_test(pins_are_marked_at_their_end),
+		cmocka_unit_test(without_memory_all_is_marked),
+		cmocka_unit_test(random_against_a_model),
+	};
+
+	memory_init(TOP);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
