@@ -13,6 +13,7 @@
  * read; a vCPU sets its mark before it looks for requests and clears it before it reads anything
  * again, both with a full barrier: either the waiter sees the mark, or the vCPU the request.
  */
+#include "include/bits.h"
 #include "kernel/thread.h"
 #include "vmm/vm.h"
 
@@ -22,10 +23,11 @@ static bool is_quiet(const struct vcpu *vcpu, uint64_t epoch)
 	       __atomic_load_n(&vcpu->epoch_seen, __ATOMIC_ACQUIRE) >= epoch;
 }
 
-static bool all_quiet(const struct vm *vm, uint64_t epoch)
+/* Of `asked`, a bit for each vCPU. Who was not asked was quiet, and holds nothing from before. */
+static bool all_quiet(const struct vm *vm, uint64_t asked, uint64_t epoch)
 {
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		if (!is_quiet(vm->vcpu[i], epoch))
+		if (asked & BIT(i) && !is_quiet(vm->vcpu[i], epoch))
 			return false;
 	return true;
 }
@@ -72,11 +74,16 @@ void vm_quiet_end(struct vcpu *self)
 void vm_quiesce(struct vm *vm)
 {
 	struct vcpu *self = vm_quiet_begin(vm);
-	uint64_t epoch = __atomic_add_fetch(&vm->epoch, 1, __ATOMIC_SEQ_CST);
+	uint64_t epoch = __atomic_add_fetch(&vm->epoch, 1, __ATOMIC_SEQ_CST), asked = 0;
 
-	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		if (!is_quiet(vm->vcpu[i], epoch))
-			vcpu_request(vm->vcpu[i], VCPU_REQ_QUIESCE);
-	WAITQ_WAIT(&vm->quiesce_wait, all_quiet(vm, epoch), THREAD_FOREVER);
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		if (is_quiet(vm->vcpu[i], epoch))
+			continue;
+		asked |= BIT(i);
+		vcpu_request(vm->vcpu[i], VCPU_REQ_QUIESCE);
+	}
+	WAITQ_WAIT(&vm->quiesce_wait, all_quiet(vm, asked, epoch), THREAD_FOREVER);
 	vm_quiet_end(self);
 }
+
+_Static_assert(VM_VCPU_MAX <= 64, "a bit for each");

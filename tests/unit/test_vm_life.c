@@ -265,13 +265,17 @@ static void bad_configurations(void **state)
 static struct vm *waited_vm;
 static unsigned asked, waited;
 
-/* All are asked before the one wait; each answers in its own way, the last by seeing the epoch. */
+/*
+ * All are asked before the one wait; each answers in its own way, the last by seeing the epoch. Who
+ * was asleep then may be awake again, and was not asked.
+ */
 static void answer(void)
 {
 	struct vcpu **v = waited_vm->vcpu;
 
+	v[4]->sleeping = false;
 	waited++;
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 5; i++)
 		asked |= !!(v[i]->requests & VCPU_REQ_QUIESCE) << i;
 	v[1]->sleeping = true;
 	vcpu_quiet_begin(v[2]);
@@ -281,7 +285,7 @@ static void answer(void)
 
 static void quiesce_waits_once(void **state)
 {
-	struct vm_config c = { .name = "test", .vcpus = 4, .memory = 16 * MIB };
+	struct vm_config c = { .name = "test", .vcpus = 5, .memory = 16 * MIB };
 	struct thread *mine;
 	struct vm *vm = NULL;
 	uint64_t other;
@@ -294,24 +298,26 @@ static void quiesce_waits_once(void **state)
 	/* Not started: there is nobody to wait for. */
 	vm_quiesce(vm);
 	assert_int_equal(waited, 0);
-	for (unsigned i = 0; i < 4; i++) {
+	for (unsigned i = 0; i < 5; i++) {
 		vcpu_quiet_end(vm->vcpu[i]);
 		if (i)
 			vm->vcpu[i]->thread = (struct thread *)&other;
 	}
+	vm->vcpu[4]->sleeping = true;
 	vm_quiesce(vm);
 	assert_int_equal(waited, 1);
 	assert_int_equal(asked, 0xe);		/* all but the one who waits */
 	assert_false(vm->vcpu[0]->quiet);
 	/* An epoch that was seen is not the next one; who sleeps or is quiet is not asked. */
 	asked = 0;
+	vm->vcpu[4]->sleeping = true;
 	for (unsigned i = 0; i < 4; i++)
 		vm->vcpu[i]->requests = 0;
 	vm_quiesce(vm);
 	assert_int_equal(waited, 2);
 	assert_int_equal(asked, 8);
 	host_wait = NULL;
-	for (unsigned i = 1; i < 4; i++)
+	for (unsigned i = 1; i < 5; i++)
 		vm->vcpu[i]->thread = mine;
 	vm_put(vm);
 }
@@ -399,6 +405,7 @@ static void destroyed_in_an_exit(void **state)
 static void crash_in_pause(void)
 {
 	vm_crash(ending, "in a pause");
+	ending->parked_count = 1;
 	fake_work_run();
 }
 
