@@ -81,6 +81,14 @@ int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
  * on. `size`: bytes of its saved form. -EIO when it does not come back the same.
  */
 int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err);
+struct domain_memory_check {
+	uint64_t changed, marked;	/* frames */
+};
+/*
+ * A running guest's memory is compared with what the dirty log says of it, while it works and its
+ * second-level tables come and go. -EIO when a frame has changed without a mark.
+ */
+int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err);
 /* The console, for console_attach() and the rest of mgmt/console.h; the domain may be shut off. */
 struct console *domain_console(struct domain *d);
 

@@ -150,3 +150,21 @@ int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err)
 	mutex_unlock(&d->lock);
 	return e;
 }
+
+int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err)
+{
+	struct vm_memory_check c = { 0 };
+	int e;
+
+	mutex_lock(&d->lock);
+	e = domain_need(d, BIT(DOMAIN_RUNNING), err);
+	if (!e) {
+		e = vm_check_memory(d->vm, &c);
+		if (e)
+			error_set(err, e, "the memory of domain '%s' cannot be vouched for (%s): see 'dmesg'",
+				  d->config->name, format_errno(e));
+	}
+	mutex_unlock(&d->lock);
+	*out = (struct domain_memory_check){ .changed = c.changed, .marked = c.marked };
+	return e;
+}

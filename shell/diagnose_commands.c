@@ -107,7 +107,31 @@ static int run_domstatecheck(const struct command_args *a)
 	return e;
 }
 
-static const struct option domstatecheck_options[] = {
+static int run_dommemcheck(const struct command_args *a)
+{
+	uint64_t rounds = command_number(a, "rounds", 1), done = 0, changed = 0, marked = 0;
+	struct domain *d = commands_domain(a);
+	struct domain_memory_check c;
+	struct mgmt_error err;
+	int e = 0;
+
+	if (!d)
+		return -ENOENT;
+	for (; !e && done < rounds && !tty_interrupted(); done++) {
+		e = domain_check_memory(d, &c, &err);
+		changed += c.changed;
+		marked += c.marked;
+	}
+	if (e)
+		(void)command_fail(&err);
+	else
+		tty_print("Domain '%s' changed %lu frames in %lu rounds, each was marked, as were %lu in all\n",
+			  domain_name(d), changed, done, marked);
+	domain_put(d);
+	return e;
+}
+
+static const struct option check_options[] = {
 	OPTION_DOMAIN(WHAT_ACTIVE),
 	OPTION_COUNT("rounds", "how many times, 1 if not given"),
 	OPTION_LAST
@@ -119,9 +143,13 @@ static const struct option trace_options[] = {
 
 const struct command diagnose_commands[] = {
 	{ "cpus", "what each CPU of the host has done", NULL, NULL, run_cpus },
+	{ "dommemcheck", "compare a running domain's memory with its dirty log",
+	  "Tells whether each frame of memory that the guest writes is known to be written. It is\n"
+	  "paused for a look at all of its memory, twice a round, and goes on after it.",
+	  check_options, run_dommemcheck },
 	{ "domstatecheck", "save a running domain's state, reset it, load it, compare",
 	  "Tells whether what Keel would save of the guest, its memory apart, is whole. It goes on after it.",
-	  domstatecheck_options, run_domstatecheck },
+	  check_options, run_domstatecheck },
 	{ "irqs", "interrupts of the host by vector", NULL, NULL, run_irqs },
 	{ "overview", "time, memory, CPUs and vCPUs at a glance",
 	  "Ctrl-T at the prompt does the same.", NULL, run_overview },

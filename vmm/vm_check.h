@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* Contract: see vm_check.c. */
+/* Contract: see vm_check.c and vm_check_memory.c. */
 #pragma once
 
 #include "vmm/vm.h"
@@ -11,3 +11,14 @@
  * crashed.
  */
 int vm_check_state(struct vm *vm, size_t *size) must_check;
+
+struct vm_memory_check {
+	uint64_t changed, marked;	/* frames */
+};
+
+/*
+ * Lets a running vm work for a while (60 ms and more) while its writes are tracked and its
+ * second-level tables dropped. -EIO: a frame has changed without a mark (the log says which); what
+ * vm_pause() says when it stops meanwhile; -ENOMEM.
+ */
+int vm_check_memory(struct vm *vm, struct vm_memory_check *out) must_check;

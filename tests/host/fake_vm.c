@@ -120,6 +120,13 @@ int vm_check_state(struct vm *vm, size_t *size)
 	return once(&fake.fail_check);
 }
 
+int vm_check_memory(struct vm *vm, struct vm_memory_check *out)
+{
+	(void)vm;
+	*out = (struct vm_memory_check){ .changed = 3, .marked = 5 };
+	return once(&fake.fail_check);
+}
+
 void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg)
 {
 	vm->state = VM_DYING;

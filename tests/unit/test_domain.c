@@ -150,6 +150,13 @@ static int check_state(struct domain *domain, struct mgmt_error *err)
 	return domain_check_state(domain, &size, err);
 }
 
+static int check_memory(struct domain *domain, struct mgmt_error *err)
+{
+	struct domain_memory_check c;
+
+	return domain_check_memory(domain, &c, err);
+}
+
 static const struct {
 	const char *name;
 	int (*verb)(struct domain *d, struct mgmt_error *err);
@@ -165,6 +172,7 @@ static const struct {
 	{ "suspend", domain_suspend, { 0, DOMAIN_PAUSED, 0, 0, 0, 0 } },
 	{ "resume", domain_resume, { 0, 0, DOMAIN_RUNNING, 0, 0, 0 } },
 	{ "domstatecheck", check_state, { 0, DOMAIN_RUNNING, 0, 0, 0, 0 } },
+	{ "dommemcheck", check_memory, { 0, DOMAIN_RUNNING, 0, 0, 0, 0 } },
 	{ "inject-nmi", domain_inject_nmi, { 0, DOMAIN_RUNNING, 0, DOMAIN_SHUTDOWN, 0, 0 } },
 };
 
@@ -199,6 +207,7 @@ static void every_verb_in_every_state(void **state)
 
 static void state_check_lets_go(void **state)
 {
+	struct domain_memory_check c;
 	struct mgmt_error err;
 	size_t size;
 
@@ -208,6 +217,10 @@ static void state_check_lets_go(void **state)
 	assert_int_equal(size, 5000);
 	fake.fail_check = -EIO;
 	assert_int_equal(domain_check_state(d, &size, &err), -EIO);
+	assert_non_null(strstr(err.message, "'debian'"));
+	fake.fail_check = -EIO;
+	assert_int_equal(domain_check_memory(d, &c, &err), -EIO);
+	assert_int_equal(c.marked, 5);
 	assert_non_null(strstr(err.message, "'debian'"));
 	fake.fail_pause = -EINTR;
 	assert_int_equal(domain_check_state(d, &size, &err), -EINTR);
