@@ -161,7 +161,7 @@ static inline uint64_t must_check cpu_irq_save(void)
 
 static inline void cpu_irq_restore(uint64_t flags)
 {
-	if (flags & RFLAGS_IF)
+	if (likely(flags & RFLAGS_IF))
 		cpu_irq_enable();
 }
 

@@ -53,7 +53,7 @@
 
 static volatile uint32_t *registers;	/* NULL in x2APIC mode, and before lapic_init() */
 static bool x2apic, ready, deadline_mode;
-static uint64_t ticks_mult;		/* timer ticks = TSC ticks * mult >> 32 */
+static uint64_t ticks_mult;		/* timer ticks = ns * mult >> 32 */
 static uint32_t id_by_cpu[CPU_MAX];
 static uint32_t thermal;		/* the boot CPU's entry, if firmware has it send SMIs */
 
@@ -241,7 +241,10 @@ static struct moment take_moment(void)
 	return best;
 }
 
-/* The boot CPU's counter against the TSC, which is calibrated by now; all CPUs share the clock. */
+/*
+ * The boot CPU's counter against the TSC, which is calibrated by now; all CPUs share the clock. The
+ * multiplier is rounded up: a timer is late, by a millionth, rather than early.
+ */
 void lapic_timer_calibrate(void)
 {
 	uint64_t window = tsc_from_ns(CALIBRATION_NS), ticks;
@@ -260,21 +263,20 @@ void lapic_timer_calibrate(void)
 	ticks = first.count - last.count;
 	if (!ticks)
 		panic("lapic: the timer does not count");
-	ticks_mult = (ticks << 32) / (last.tsc - first.tsc);
+	/* For each tick of the TSC, and so for each nanosecond. */
+	ticks_mult = tsc_from_ns((ticks << 32) / (last.tsc - first.tsc) + 1) + 2;
 	log_info("lapic: timer at %lu kHz", ticks * (tsc_hz / 1000) / (last.tsc - first.tsc));
 }
 
-void lapic_timer_set(uint64_t tsc_deadline)
+void lapic_timer_set(uint64_t tsc, uint64_t ns)
 {
-	uint64_t now, ticks = 1;
+	uint64_t ticks;
 
 	if (deadline_mode) {
-		cpu_wrmsr(MSR_TSC_DEADLINE, tsc_deadline ?: 1);
+		cpu_wrmsr(MSR_TSC_DEADLINE, (tsc + tsc_from_ns(ns) + 1) ?: 1);
 		return;
 	}
-	now = tsc_read();
-	if ((int64_t)(tsc_deadline - now) > 0)
-		ticks += (uint64_t)(((unsigned __int128)(tsc_deadline - now) * ticks_mult) >> 32);
+	ticks = (uint64_t)(((unsigned __int128)ns * ticks_mult) >> 32) + 1;
 	write(LAPIC_TIMER_INITIAL, (uint32_t)MIN(ticks, 0xfffffffful));
 }
 

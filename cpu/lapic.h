@@ -21,10 +21,11 @@ void lapic_eoi(void);
 uint32_t lapic_id(void);		/* of this CPU */
 void lapic_send(uint32_t apic_id, uint32_t icr_low);
 /*
- * One-shot, by absolute TSC value; the LAPIC timer in TSC-deadline mode where it exists, else
- * calibrated ticks.
+ * One-shot: fires `ns` after the TSC showed `tsc`, which it did just now. The LAPIC timer in
+ * TSC-deadline mode where it exists, else calibrated ticks; when they are more than its counter
+ * holds it fires sooner.
  */
-void lapic_timer_set(uint64_t tsc_deadline);
+void lapic_timer_set(uint64_t tsc, uint64_t ns);
 void lapic_timer_stop(void);
 bool lapic_is_x2apic(void);
 bool lapic_is_ready(void);		/* the boot CPU's is on */

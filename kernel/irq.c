@@ -87,19 +87,25 @@ void irq_free(unsigned vector)
 	spin_unlock_irq(&irq_lock, flags);
 }
 
-static void handle(unsigned vector)
+static noinline void without_handler(unsigned vector)
+{
+	if (vector != IRQ_KICK && vector != IRQ_SPURIOUS &&
+	    this_cpu(counts)[vector - IRQ_FIRST] == 1)
+		log_warn("irq: vector %#x without a handler on CPU %u", vector, cpu_index());
+}
+
+static always_inline void handle(unsigned vector)
 {
 	const struct row *r = &rows[vector];
 	irq_handler *fn = __atomic_load_n(&r->fn, __ATOMIC_ACQUIRE);
-	uint64_t *count = &this_cpu(counts)[vector - IRQ_FIRST];
 
-	++*count;
+	this_cpu(counts)[vector - IRQ_FIRST]++;
 	if (SPIN_CHECKED)
 		spin_enter_interrupt();
 	if (likely(fn))
 		fn(r->arg);
-	else if (vector != IRQ_KICK && vector != IRQ_SPURIOUS && *count == 1)
-		log_warn("irq: vector %#x without a handler on CPU %u", vector, cpu_index());
+	else
+		without_handler(vector);
 	if (SPIN_CHECKED)
 		spin_leave_interrupt();
 }
@@ -110,7 +116,7 @@ void irq_drop(unsigned one_of)
 }
 
 /* Does this one get lost? Else what was lost before comes with it. */
-static bool loses(unsigned vector)
+static noinline bool loses(unsigned vector)
 {
 	uint64_t *waits = this_cpu(lost);
 

@@ -9,6 +9,7 @@
 #include "cpu/gdt.h"
 #include "cpu/registers.h"
 #include "include/compiler.h"
+#include "kernel/irq.h"
 #include "mm/layout.h"
 #include "vmm/regs.h"
 #include "vmx/vmcs.h"
@@ -24,6 +25,7 @@ void offsets(void)
 	CONSTANT(LAYOUT_IMAGE, LAYOUT_IMAGE)
 	CONSTANT(GDT_KERNEL_CODE, GDT_KERNEL_CODE)
 	CONSTANT(GDT_KERNEL_DATA, GDT_KERNEL_DATA)
+	CONSTANT(IRQ_FIRST, IRQ_FIRST)
 	CONSTANT(DR7_RESET, (uint32_t)DR7_RESET)
 	CONSTANT(GPR_RAX, GPR_RAX)
 	CONSTANT(GPR_RCX, GPR_RCX)

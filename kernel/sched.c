@@ -114,7 +114,7 @@ static void map_add(struct cpu_map *m, unsigned cpu)
 }
 
 /* Was it in there? */
-static bool map_remove(struct cpu_map *m, unsigned cpu)
+static always_inline bool map_remove(struct cpu_map *m, unsigned cpu)
 {
 	return map_has(m, cpu) && __atomic_fetch_and(&m->word[cpu / 64].bits, ~BIT(cpu % 64),
 						     __ATOMIC_SEQ_CST) & BIT(cpu % 64);
@@ -185,17 +185,24 @@ static void refresh_clock(struct queue *q)
 		advance_clock(q, t->vtime + scale(now - since, t->per_tick));
 }
 
-/* Charges the time since the last call to whoever had it. */
+/* The time since the last call, which nobody had. */
+static void account_idle(struct queue *q, uint64_t now)
+{
+	q->idle_ticks += now - q->since;
+	q->since = now;
+}
+
+/* Likewise, to whoever had it. */
 static void account(struct queue *q, uint64_t now)
 {
 	struct thread *t = q->current;
 	uint64_t ticks = now - q->since;
 
-	q->since = now;
 	if (q->idling) {
-		q->idle_ticks += ticks;
+		account_idle(q, now);
 		return;
 	}
+	q->since = now;
 	q->busy_ticks += ticks;
 	t->run_ticks += ticks;
 	t->vtime += scale(ticks, t->per_tick);
@@ -436,7 +443,7 @@ static bool steal_from(struct queue *q, unsigned cpu, unsigned other)
 /*
  * Into this CPU's queue, from one that has more than it can run; false if there is nothing to take.
  */
-static bool steal(struct queue *q)
+static noinline bool steal(struct queue *q)
 {
 	unsigned cpu = cpu_index(), n = 1;
 	int other;
@@ -574,7 +581,7 @@ static bool may_scrub(void)
 	return due == ~0ul || due > clock_ns() + SCRUB_MIN_NS;
 }
 
-/* Until `t` is woken or the queue has something. Interrupts off. */
+/* Until `t` is woken or the queue has something. Interrupts off, on this CPU all the time. */
 static void idle_here(struct queue *q, struct thread *t)
 {
 	unsigned cpu = cpu_index();
@@ -593,6 +600,9 @@ static void idle_here(struct queue *q, struct thread *t)
 			timer_before_halt();
 			cpu_halt();
 			clean = false;
+			/* What came into the queue as well has left its sign in the flag. */
+			if (likely(READ_ONCE(t->woken)))
+				break;
 			continue;
 		}
 		/* An interrupt may have come in here: look again before halting. */
@@ -602,23 +612,25 @@ static void idle_here(struct queue *q, struct thread *t)
 		cpu_irq_disable();
 	}
 	map_remove(&claimable, cpu);
-	account(q, tsc_read());
+	account_idle(q, tsc_read());
 	WRITE_ONCE(q->idling, false);
 	WRITE_ONCE(t->state, THREAD_RUNNING);
 }
 
 void sched_wait(struct thread *t)
 {
-	while (!READ_ONCE(t->woken)) {
-		struct queue *q = &this_cpu(queue);
+	struct queue *q = &this_cpu(queue);
 
-		if (READ_ONCE(q->waiting))
+	while (!READ_ONCE(t->woken)) {
+		if (READ_ONCE(q->waiting)) {
 			switch_waiting(q, t);
-		else
+			q = &this_cpu(queue);
+		} else {
 			idle_here(q, t);
+		}
 	}
 	/* Whoever came into the queue while we idled has not been looked at. */
-	if (READ_ONCE(this_cpu(queue).waiting))
+	if (READ_ONCE(q->waiting))
 		WRITE_ONCE(this_cpu(sched_wanted_flag), true);
 }
 
@@ -637,17 +649,18 @@ static struct queue *lock_queue_of(const struct thread *t)
 }
 
 /*
- * A thread that has left its CPU: to a queue. Interrupts off. A waker may be so late that the
- * thread has run and waits again, elsewhere: then this is a wake-up for nothing, after which the
- * thread finds `woken` unset and waits on.
+ * A thread that has left its CPU: to a queue. A waker may be so late that the thread has run and
+ * waits again, elsewhere: then this is a wake-up for nothing, after which the thread finds `woken`
+ * unset and waits on.
  */
-static void wake_waiting(struct thread *t)
+static noinline void wake_waiting(struct thread *t)
 {
+	uint64_t flags = cpu_irq_save();
 	struct queue *q = lock_queue_of(t);
 	unsigned to;
 
 	if (t->state != THREAD_WAITING) {
-		spin_unlock(&q->lock);
+		spin_unlock_irq(&q->lock, flags);
 		return;
 	}
 	to = place(t);
@@ -662,20 +675,18 @@ static void wake_waiting(struct thread *t)
 		give_to(to, t);
 	}
 	notify(to);
+	cpu_irq_restore(flags);
 }
 
 void sched_wake(struct thread *t)
 {
 	enum thread_state state = READ_ONCE(t->state);
-	uint64_t flags;
 
 	if (state == THREAD_IDLING) {
 		if (t->cpu != cpu_index())
 			ipi_send(t->cpu, IRQ_KICK);
 	} else if (state == THREAD_WAITING) {
-		flags = cpu_irq_save();
 		wake_waiting(t);
-		cpu_irq_restore(flags);
 	}
 }
 

@@ -149,7 +149,7 @@ static void timed_out(struct timer *timer)
  * run by a CPU whose clock is ahead of the one that we are on now: then wait on, with the timer set
  * anew.
  */
-static void wait_until(struct thread *t, uint64_t deadline_ns)
+static noinline void wait_until(struct thread *t, uint64_t deadline_ns)
 {
 	unsigned woken;
 
@@ -169,12 +169,12 @@ bool thread_wait(uint64_t deadline_ns)
 	uint64_t flags;
 
 	ASSERT(!spin_held_count());
-	if (READ_ONCE(t->woken)) {
+	if (unlikely(READ_ONCE(t->woken))) {
 		sched_point();		/* every wait gives way, else a loop of waits may never */
 		return true;
 	}
 	flags = cpu_irq_save();
-	if (deadline_ns == THREAD_FOREVER)
+	if (likely(deadline_ns == THREAD_FOREVER))
 		sched_wait(t);
 	else
 		wait_until(t, deadline_ns);

@@ -16,7 +16,8 @@
  * Locking. queue->lock (LOCK_TIMER, irq-safe) guards one CPU's queue and the fields of the timers
  * in it. timer->cpu names the queue and changes under that queue's lock only (from none, by compare
  * and exchange), so who wants a timer locks the queue that `cpu` names and looks again.
- * Callbacks run without the lock; `running` tells cancel_sync which.
+ * Callbacks run without the lock; `running` tells cancel_sync which. What is programmed is the
+ * queue's own CPU's, with interrupts off.
  */
 #include "kernel/timer.h"
 
@@ -38,7 +39,7 @@ struct timer_queue {
 	struct tree tree;
 	uint64_t programmed_ns;		/* when the LAPIC will fire; NEVER: it will not */
 	struct timer *running;		/* its callback runs now */
-	bool in_interrupt;		/* which programs the LAPIC at its end */
+	bool in_interrupt;		/* at whose end the LAPIC is programmed for that time */
 };
 
 static PERCPU struct timer_queue queue = {
@@ -65,10 +66,14 @@ bool timer_armed(const struct timer *t)
 static void program(struct timer_queue *q, uint64_t deadline_ns)
 {
 	uint64_t tsc = tsc_read(), now = tsc_to_ns(tsc - tsc_base);
+	uint64_t wait = deadline_ns > now ? deadline_ns - now : 0;
 
-	deadline_ns = MIN(deadline_ns, now + LONGEST_NS);
 	q->programmed_ns = deadline_ns;
-	lapic_timer_set(tsc + (deadline_ns > now ? tsc_from_ns(deadline_ns - now) : 0) + 1);
+	if (unlikely(wait > LONGEST_NS)) {
+		wait = LONGEST_NS;
+		q->programmed_ns = now + wait;
+	}
+	lapic_timer_set(tsc, wait);
 }
 
 static void insert(struct timer_queue *q, struct timer *t, uint64_t deadline_ns)
@@ -76,7 +81,11 @@ static void insert(struct timer_queue *q, struct timer *t, uint64_t deadline_ns)
 	t->deadline_ns = deadline_ns;
 	t->node.key = deadline_ns;
 	tree_insert(&q->tree, &t->node);
-	if (deadline_ns < q->programmed_ns && !q->in_interrupt)
+	if (deadline_ns >= q->programmed_ns)
+		return;
+	if (q->in_interrupt)
+		q->programmed_ns = deadline_ns;
+	else
 		program(q, deadline_ns);
 }
 
@@ -175,42 +184,52 @@ uint64_t timer_next_ns(void)
 	return first ? first->key : NEVER;
 }
 
-/* Runs the first timer if it is due. Its queue is locked, and is again on return. */
-static bool run_first(struct timer_queue *q, uint64_t now)
+/*
+ * The first timer if it is due at `now`, out of the queue and `running`; else NULL. The LAPIC is to
+ * be programmed for the one behind it.
+ */
+static struct timer *take_due(struct timer_queue *q, uint64_t now)
 {
-	struct tree_node *n = tree_first(&q->tree);
-	struct timer *t;
+	struct tree_node *n;
+	struct timer *t = NULL;
 
-	if (!n || n->key > now)
-		return false;
-	t = tree_entry(n, struct timer, node);
-	tree_remove(&q->tree, n);
-	WRITE_ONCE(q->running, t);
-	WRITE_ONCE(t->cpu, -1);
-	spin_unlock(&q->lock);
-	t->fn(t);
-	__atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE);
 	spin_lock(&q->lock);
-	return true;
+	n = tree_first(&q->tree);
+	if (n && n->key <= now) {
+		t = tree_entry(n, struct timer, node);
+		tree_remove(&q->tree, n);
+		WRITE_ONCE(q->running, t);
+		WRITE_ONCE(t->cpu, -1);
+		n = tree_first(&q->tree);
+	}
+	q->programmed_ns = n ? n->key : NEVER;
+	spin_unlock(&q->lock);
+	return t;
 }
 
-/* The clock is read once: what falls due meanwhile gets an interrupt of its own, so this ends. */
+/*
+ * The clock is read once: what falls due meanwhile gets an interrupt of its own, so this ends. No
+ * look at the queue after the last callback: programmed_ns follows what the callbacks arm, and what
+ * others cancel meanwhile is a spare interrupt.
+ */
 static void timer_interrupt(void *arg)
 {
 	struct timer_queue *q = &this_cpu(queue);
 	uint64_t now = clock_ns();
+	struct timer *t;
 
 	(void)arg;
-	spin_lock(&q->lock);
 	q->in_interrupt = true;
-	while (run_first(q, now))
-		;
+	do {
+		t = take_due(q, now);
+		if (likely(t)) {
+			t->fn(t);
+			__atomic_store_n(&q->running, NULL, __ATOMIC_RELEASE);
+		}
+	} while (q->programmed_ns <= now);
 	q->in_interrupt = false;
-	if (!tree_empty(&q->tree))
-		program(q, tree_first(&q->tree)->key);
-	else
-		q->programmed_ns = NEVER;
-	spin_unlock(&q->lock);
+	if (likely(q->programmed_ns != NEVER))
+		program(q, q->programmed_ns);
 }
 
 /* What is late already fires at once. No lock: this CPU alone programs its LAPIC. */

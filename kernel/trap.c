@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Traps: the gates and the dispatch; see kernel/trap.h. Interrupts go on to irq_dispatch(). An NMI
- * is somebody's message (panic stops the other CPUs by it) or a count. A machine check, and an
+ * Traps: the gates, and the dispatch of those that are no interrupts; see kernel/trap.h. An NMI is
+ * somebody's message (panic stops the other CPUs by it) or a count. A machine check, and an
  * exception without a fixup, ends in panic with the frame's registers. Intel's machine checks reach
  * all CPUs, and the one that knows the error is seldom the first to panic: each writes down what
  * its banks say before it stops, and the report has it all.
@@ -13,7 +13,6 @@
 #include "cpu/features.h"
 #include "cpu/gdt.h"
 #include "cpu/percpu.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/trace.h"
@@ -295,9 +294,7 @@ static void handle_exception(struct trap_frame *f)
 
 void trap_dispatch(struct trap_frame *f)
 {
-	if (likely(f->vector >= IRQ_FIRST))
-		irq_dispatch((unsigned)f->vector);
-	else if (f->vector < EXC_COUNT)
+	if (f->vector < EXC_COUNT)
 		handle_exception(f);
 	/* Else a spurious interrupt of the masked 8259s, which wants no answer. */
 }

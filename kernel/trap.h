@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Exceptions and interrupts as the CPU delivers them: the table of 256 gates, and what a gate's
- * stub saves. Vectors from IRQ_FIRST on go to irq_dispatch(); an exception is looked up in the
+ * stub saves. Stubs from IRQ_FIRST on call irq_dispatch(); an exception is looked up in the
  * fixup table (cpu/cpu.h, FIXUP) and is otherwise the end, for Keel's own code raises none. Stubs
  * are right also when they interrupt ring 3.
  * Source: Intel SDM 3, "Interrupt and Exception Handling".
@@ -10,7 +10,7 @@
 
 #include "include/compiler.h"
 
-/* What the stubs push, in memory order. */
+/* What the stubs below IRQ_FIRST push, in memory order. */
 struct trap_frame {
 	uint64_t r15, r14, r13, r12, r11, r10, r9, r8;
 	uint64_t rbp, rdi, rsi, rdx, rcx, rbx, rax;
@@ -33,5 +33,5 @@ void trap_log_leftovers(void);
 /* For a panic's report: a line for each stopped CPU whose machine-check banks hold an error. */
 void trap_say_machine_checks(void (*say)(const char *line));
 
-/* From the stubs. */
+/* From the stubs below IRQ_FIRST. */
 void trap_dispatch(struct trap_frame *f);

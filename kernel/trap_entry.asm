@@ -1,14 +1,15 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; The 256 gates' stubs. Each leaves vector and error code (0 where there is none) on the stack, the
-; common part builds a struct trap_frame and calls trap_dispatch(frame). Entered from ring 3 the
-; stubs swap GS and clear AC. NMI, #DF and #MC may come between any two instructions, also where CS
-; says ring 0 and GS is still the user's: they look at the GS base itself (Keel's is in the upper
-; half, a user's never is).
+; The 256 gates' stubs. Below IRQ_FIRST each leaves vector and error code (0 where there is none) on
+; the stack, the common part builds a struct trap_frame and calls trap_dispatch(frame). An interrupt
+; has nobody who looks at the frame: what C functions may change is saved, and irq_dispatch(vector)
+; is called. Entered from ring 3 the stubs swap GS and clear AC. NMI, #DF and #MC may come between
+; any two instructions, also where CS says ring 0 and GS is still the user's: they look at the GS
+; base itself (Keel's is in the upper half, a user's never is).
 
 %include "offsets.inc"
 
-extern trap_dispatch
+extern trap_dispatch, irq_dispatch
 global trap_stubs, stack_leave
 
 %define ERROR_VECTORS	0x60227d00		; bit n: vector n pushes an error code
@@ -23,20 +24,22 @@ trap_stubs:
 %assign vector 0
 %rep 256
 	align 16, int3
+	%if vector >= IRQ_FIRST
+	push rdi
+	mov edi, vector
+	jmp near trap_interrupt
+	%else
 	%if vector >= 32 || !((ERROR_VECTORS >> vector) & 1)
 	push 0
 	%endif
-	%if vector >= 128
-	push dword vector
-	%else
 	push vector
-	%endif
 	%if vector < 32 && ((PARANOID >> vector) & 1)
 	jmp near trap_paranoid
 	%elif vector == 1
 	jmp near trap_debug
 	%else
 	jmp near trap_common
+	%endif
 	%endif
 	%assign vector vector + 1
 %endrep
@@ -79,6 +82,51 @@ trap_stubs:
 	pop rax
 	add rsp, 16				; vector, error code
 %endmacro
+
+; RDI, which the stub has pushed, and the other registers that belong to a function's caller.
+%macro SAVE_INTERRUPT 0
+	push rax
+	push rcx
+	push rdx
+	push rsi
+	push r8
+	push r9
+	push r10
+	push r11
+	cld
+%endmacro
+
+%macro RESTORE_INTERRUPT 0
+	pop r11
+	pop r10
+	pop r9
+	pop r8
+	pop rsi
+	pop rdx
+	pop rcx
+	pop rax
+	pop rdi
+%endmacro
+
+align 16
+trap_interrupt:
+	test byte [rsp + 16], 3			; CS
+	jnz .from_user
+	SAVE_INTERRUPT
+	call irq_dispatch
+	RESTORE_INTERRUPT
+	iretq
+
+.from_user:
+	swapgs
+	SAVE_INTERRUPT
+	pushfq
+	btr qword [rsp], 18			; AC would let the kernel through SMAP
+	popfq
+	call irq_dispatch
+	RESTORE_INTERRUPT
+	swapgs
+	iretq
 
 ; #DB in Keel's own code. Keel sets neither TF nor breakpoints: without TF it is what a guest left
 ; pending or armed, raised by a bed behind the exit, where GS is the guest's still. It is dropped

@@ -31,6 +31,10 @@ static struct tree_node *meld_siblings(struct tree_node *first)
 {
 	struct tree_node *a, *b, *pairs = NULL, *root = NULL;
 
+	if (!first->next) {
+		first->prev = NULL;
+		return first;
+	}
 	while ((a = first)) {
 		b = a->next;
 		first = b ? b->next : NULL;
@@ -47,8 +51,7 @@ static struct tree_node *meld_siblings(struct tree_node *first)
 		a->next = NULL;
 		root = root ? meld(a, root) : a;
 	}
-	if (root)
-		root->prev = NULL;
+	root->prev = NULL;
 	return root;
 }
 

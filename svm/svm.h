@@ -34,6 +34,7 @@ struct svm_vcpu {
 					 * nothing to do */
 	bool flush;			/* forget all translations at the next entry */
 	bool nmi_iret;			/* it stands at the IRET that ends an NMI handler */
+	bool by_virq;			/* so maskable interrupts are injected here */
 	bool virq_in_flight;		/* V_IRQ carries event.injected, it is no window request */
 	bool window;			/* V_IRQ asks for the interrupt window */
 	uint8_t vtpr;			/* the low byte of V_INTR as it was last seen */

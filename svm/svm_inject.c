@@ -9,7 +9,6 @@
 #include "svm/svm.h"
 
 #include "cpu/cpu.h"
-#include "cpu/errata.h"
 #include "cpu/registers.h"
 #include "kernel/trace.h"
 #include "vmm/event.h"
@@ -52,36 +51,50 @@ static bool nmi_matters(const struct vcpu *vcpu, const struct vmcb *v, unsigned 
 	       svm_intercepts(v, INTERCEPT_IRET);
 }
 
+/* What is not carried by V_IRQ, and NMIs. */
+static noinline void inject_others(struct vcpu *vcpu, unsigned blocked)
+{
+	struct svm_vcpu *s = svm_of(vcpu);
+	const struct event *e = &vcpu->event.injected;
+
+	if (e->valid && !s->virq_in_flight)
+		inject(vcpu, s->vmcb, e);
+	if (unlikely(nmi_matters(vcpu, s->vmcb, blocked)))
+		svm_nmi_prepare(vcpu, e->valid, blocked & EVENT_BLOCKED_NMI);
+}
+
 /* V_INTR is written whole: what an entry before left there is nothing to this one. */
 void svm_inject(struct vcpu *vcpu)
 {
-	struct svm_vcpu *s = svm_of(vcpu);
-	struct vmcb *v = s->vmcb;
 	const struct event *e = &vcpu->event.injected;
+	struct svm_vcpu *s;
+	struct vmcb *v;
 	unsigned blocked;
 	uint64_t vintr;
+	bool by_virq, window;
 
-	if (unlikely(s->step.on))
+	if (unlikely(svm_of(vcpu)->step.on))
 		svm_nmi_settle(vcpu);
 	blocked = event_pick(vcpu);
+	s = svm_of(vcpu);
+	v = s->vmcb;
 	s->vtpr = (uint8_t)(vcpu->vlapic.tpr >> 4);
 	vintr = (v->vintr & ~(VIRQ | VINTR_TPR)) | s->vtpr;
-	s->virq_in_flight = e->valid && e->type == EVENT_INTERRUPT &&
-			    errata_has(ERRATUM_SVM_INJECT_BY_VIRQ);
-	if (s->virq_in_flight)
+	by_virq = e->valid && e->type == EVENT_INTERRUPT && s->by_virq;
+	window = !by_virq && blocked & EVENT_BLOCKED_IRQ;
+	if (by_virq)
 		vintr |= virq(e->vector);
-	else if (blocked & EVENT_BLOCKED_IRQ)
+	else if (window)
 		vintr |= virq(0);
+	s->virq_in_flight = by_virq;
 	v->vintr = vintr;
-	if (unlikely(s->window != (!s->virq_in_flight && blocked & EVENT_BLOCKED_IRQ)))
-		window_set(s, !s->window);
-	if (e->valid && !s->virq_in_flight)
-		inject(vcpu, v, e);
-	if (unlikely(nmi_matters(vcpu, v, blocked)))
-		svm_nmi_prepare(vcpu, e->valid, blocked & EVENT_BLOCKED_NMI);
+	if (unlikely(s->window != window))
+		window_set(s, window);
 	svm_intercept_set(v, INTERCEPT_CR_WRITE + 8,
-			  blocked & EVENT_BLOCKED_TPR || vintr & VINTR_IRQ);
+			  by_virq || window || blocked & EVENT_BLOCKED_TPR);
 	v->clean = 0;
+	if ((!by_virq && e->valid) || unlikely(nmi_matters(vcpu, v, blocked)))
+		inject_others(vcpu, blocked);
 }
 
 void svm_window_opened(struct vcpu *vcpu)
@@ -103,21 +116,40 @@ static bool runs_again(const struct event *e)
 	       (e->type == EVENT_EXCEPTION && (e->vector == EXC_BP || e->vector == EXC_OF));
 }
 
-/* Carried by V_IRQ, which the chip clears when it delivers. */
-static bool virq_delivered(struct vcpu *vcpu, struct svm_vcpu *s)
+/* V_IRQ, which the chip clears when it delivers, is set still. */
+static noinline void virq_not_taken(struct vcpu *vcpu)
+{
+	svm_of(vcpu)->virq_in_flight = false;
+	event_requeue(vcpu, &vcpu->event.injected);
+	vcpu->event.injected.valid = false;
+	svm_of(vcpu)->vmcb->event_inject = 0;
+}
+
+static void virq_taken(struct vcpu *vcpu, struct svm_vcpu *s)
 {
 	s->virq_in_flight = false;
-	if (s->vmcb->vintr & VINTR_IRQ) {
-		event_requeue(vcpu, &vcpu->event.injected);
-		return false;
-	}
 	if (vlapic_irr_any(&vcpu->vlapic)) {
 		vcpu->event.look = true;
 	} else {	/* what svm_inject() would do, unless it is to look anyway */
 		svm_intercept_set(s->vmcb, INTERCEPT_CR_WRITE + 8, false);
 		s->vmcb->clean = 0;
 	}
-	return true;
+}
+
+static noinline void delivery_interrupted(struct vcpu *vcpu, const struct vmcb *v)
+{
+	uint64_t info = v->exit_int_info;
+	struct event e = {
+		.valid = true,
+		.type = FIELD(info, 10, 8),
+		.vector = info & VMCB_EVENT_VECTOR,
+		.has_error = info & VMCB_EVENT_ERROR,
+		.error = (uint32_t)(info >> 32),
+		.payload = (info & VMCB_EVENT_VECTOR) == EXC_PF ? v->cr2 : 0,
+	};
+
+	if (!runs_again(&e))
+		event_requeue(vcpu, &e);
 }
 
 void svm_delivered(struct vcpu *vcpu)
@@ -126,22 +158,18 @@ void svm_delivered(struct vcpu *vcpu)
 	struct vmcb *v = s->vmcb;
 	struct event *injected = &vcpu->event.injected;
 	uint64_t info = v->exit_int_info;
-	bool known = s->virq_in_flight && (!virq_delivered(vcpu, s) ||
-					   (info & VMCB_EVENT_VECTOR) == injected->vector);
+	bool known = false;
 
+	if (likely(s->virq_in_flight)) {
+		if (unlikely(v->vintr & VINTR_IRQ)) {
+			virq_not_taken(vcpu);
+			return;
+		}
+		virq_taken(vcpu, s);
+		known = (info & VMCB_EVENT_VECTOR) == injected->vector;
+	}
 	injected->valid = false;
 	v->event_inject = 0;
-	if (!known && info & VMCB_EVENT_VALID) {
-		struct event e = {
-			.valid = true,
-			.type = FIELD(info, 10, 8),
-			.vector = info & VMCB_EVENT_VECTOR,
-			.has_error = info & VMCB_EVENT_ERROR,
-			.error = (uint32_t)(info >> 32),
-			.payload = (info & VMCB_EVENT_VECTOR) == EXC_PF ? v->cr2 : 0,
-		};
-
-		if (!runs_again(&e))
-			event_requeue(vcpu, &e);
-	}
+	if (!known && info & VMCB_EVENT_VALID)
+		delivery_interrupted(vcpu, v);
 }

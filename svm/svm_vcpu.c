@@ -71,6 +71,7 @@ int svm_vcpu_init(struct vcpu *vcpu)
 	s->vmcb_hpa = page_hpa(p);
 	s->fpu = fpu;
 	s->cpu = -1;
+	s->by_virq = errata_has(ERRATUM_SVM_INJECT_BY_VIRQ);
 	vcpu->arch = s;
 	svm_nmi_init(vcpu);
 	vmcb_init(vcpu, s->vmcb);

@@ -170,7 +170,8 @@ static void pick_interrupt(struct vcpu *vcpu)
 		};
 }
 
-bool event_interrupt_waiting(struct vcpu *vcpu)
+/* Whatever RFLAGS.IF says. */
+static always_inline bool interrupt_waits(struct vcpu *vcpu)
 {
 	return vlapic_pending(vcpu) >= 0 || machine_extint_pending(vcpu);
 }
@@ -180,7 +181,7 @@ static unsigned interrupts_blocked(struct vcpu *vcpu)
 {
 	if (!vlapic_irr_any(&vcpu->vlapic))
 		return machine_extint_pending(vcpu) ? EVENT_BLOCKED_IRQ : 0;
-	if (event_interrupt_waiting(vcpu))
+	if (interrupt_waits(vcpu))
 		return EVENT_BLOCKED_IRQ;
 	return vlapic_blocked_by_tpr(vcpu) ? EVENT_BLOCKED_TPR : 0;
 }
@@ -200,18 +201,20 @@ unsigned event_pick(struct vcpu *vcpu)
 	} else if (likely(!pick_nmi(s))) {
 		pick_interrupt(vcpu);
 	}
-	blocked = interrupts_blocked(vcpu) | (READ_ONCE(s->nmi_pending) ? EVENT_BLOCKED_NMI : 0);
+	blocked = interrupts_blocked(vcpu);
+	if (unlikely(READ_ONCE(s->nmi_pending)))
+		blocked |= EVENT_BLOCKED_NMI;
 	s->look = blocked & (EVENT_BLOCKED_IRQ | EVENT_BLOCKED_NMI);
 	return blocked;
 }
 
 bool event_wakes(struct vcpu *vcpu)
 {
-	struct event_state *s = &vcpu->event;
+	const struct event_state *s = &vcpu->event;
 
 	if (s->pending.valid || (READ_ONCE(s->nmi_pending) && !s->nmi_masked))
 		return true;
-	return vcpu->rflags & RFLAGS_IF && event_interrupt_waiting(vcpu);
+	return vcpu->rflags & RFLAGS_IF && interrupt_waits(vcpu);
 }
 
 static void put_event(struct record_writer *w, const struct event *e)

@@ -76,8 +76,6 @@ void event_nmi(struct vcpu *vcpu);
  */
 unsigned event_pick(struct vcpu *vcpu);
 
-/* Does a maskable interrupt wait, whatever RFLAGS.IF says? */
-bool event_interrupt_waiting(struct vcpu *vcpu);
 /* Is there something that ends HLT? */
 bool event_wakes(struct vcpu *vcpu);
 

@@ -113,10 +113,9 @@ static bool park(struct vcpu *vcpu)
 	return alive;
 }
 
-static bool serve(struct vcpu *vcpu)
+/* All but VCPU_REQ_EVENT; false: the VM ends. */
+static noinline bool serve_rare(struct vcpu *vcpu, uint32_t req)
 {
-	uint32_t req = take_requests(vcpu);
-
 	if (req & VCPU_REQ_FLUSH) {
 		emulate_flush(vcpu);
 		vmm_ops->flush_tlb(vcpu);
@@ -132,6 +131,15 @@ static bool serve(struct vcpu *vcpu)
 		return false;
 	if (req & VCPU_REQ_CLOCK)
 		pvclock_update(vcpu);
+	return true;
+}
+
+static bool serve(struct vcpu *vcpu)
+{
+	uint32_t req = take_requests(vcpu);
+
+	if (unlikely(req & ~(uint32_t)VCPU_REQ_EVENT) && !serve_rare(vcpu, req))
+		return false;
 	if (req & VCPU_REQ_EVENT)
 		vcpu->event.look = true;
 	if (vcpu->activity == VCPU_HALTED && event_wakes(vcpu))
@@ -146,6 +154,8 @@ static void sleep(struct vcpu *vcpu)
 	__atomic_store_n(&vcpu->sleeping, true, __ATOMIC_SEQ_CST);
 	if (!READ_ONCE(vcpu->requests))
 		thread_wait(THREAD_FOREVER);
+	else
+		sched_point();		/* as every wait does: requests may never end */
 	WRITE_ONCE(vcpu->sleeping, false);
 	account_resume(vcpu);
 }
@@ -168,11 +178,11 @@ static void vcpu_main(void *arg)
 	for (;;) {
 		if (likely(vcpu->activity == VCPU_RUNNABLE))
 			vmm_ops->run(vcpu);
+		else
+			sleep(vcpu);
 		if (READ_ONCE(vcpu->requests) && !serve(vcpu))
 			break;
-		if (vcpu->activity != VCPU_RUNNABLE)
-			sleep(vcpu);
-		if (sched_wanted())
+		if (sched_wanted() && vcpu->activity == VCPU_RUNNABLE)
 			give_way(vcpu);
 	}
 	vcpu_put_state(vcpu);

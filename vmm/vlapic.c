@@ -69,13 +69,15 @@ void vlapic_accept(struct vcpu *vcpu, unsigned v)
 	l->in_service++;
 }
 
-static void irr_set(struct vlapic *l, unsigned v, bool level)
+static always_inline void irr_set(struct vlapic *l, unsigned v, bool level)
 {
-	if (level)
-		__atomic_or_fetch(&l->tmr[v / 64], BIT(v % 64), __ATOMIC_RELAXED);
-	else if (READ_ONCE(l->tmr[v / 64]) & BIT(v % 64))
-		__atomic_and_fetch(&l->tmr[v / 64], ~BIT(v % 64), __ATOMIC_RELAXED);
-	__atomic_or_fetch(&l->irr[v / 64], BIT(v % 64), __ATOMIC_SEQ_CST);
+	uint64_t bit = BIT(v % 64), *tmr = &l->tmr[v / 64];
+
+	if (unlikely(level))
+		__atomic_or_fetch(tmr, bit, __ATOMIC_RELAXED);
+	else if (unlikely(READ_ONCE(*tmr) & bit))
+		__atomic_and_fetch(tmr, ~bit, __ATOMIC_RELAXED);
+	__atomic_or_fetch(&l->irr[v / 64], bit, __ATOMIC_SEQ_CST);
 }
 
 static void error_set(struct vlapic *l, uint32_t bit)
@@ -297,14 +299,12 @@ static void svr_write(struct vcpu *vcpu, uint32_t value)
 		machine_apic_changed(vcpu->vm);
 }
 
-void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
+/* All but EOI. */
+static noinline void register_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
 {
 	struct vlapic *l = &vcpu->vlapic;
 
 	switch (offset) {
-	case REG_EOI:
-		vlapic_eoi(vcpu);
-		break;
 	case REG_ICR:
 		l->icr = (l->icr & BITS(63, 32)) | (value & ICR_WRITABLE);
 		vlapic_ipi(vcpu, l->icr);
@@ -349,6 +349,14 @@ void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
 	default:
 		break;	/* read-only or not there: ignored */
 	}
+}
+
+void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
+{
+	if (likely(offset == REG_EOI))		/* the busiest of all */
+		vlapic_eoi(vcpu);
+	else
+		register_write(vcpu, offset, value);
 }
 
 /* ---- x2APIC ---- */

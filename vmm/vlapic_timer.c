@@ -45,16 +45,20 @@ static bool heard(const struct vlapic *l)
 	return !(lvt & LVT_MASKED) && (lvt & LVT_VECTOR) >= 16 && vlapic_sw_enabled(l);
 }
 
-/* True if its vector was still waiting to be taken. */
-static bool timer_fire(struct vlapic *l)
+static void timer_fire(struct vlapic *l)
 {
 	uint32_t lvt = READ_ONCE(l->lvt[LVT_TIMER]);
-	unsigned v = lvt & LVT_VECTOR;
-	bool waits = READ_ONCE(l->irr[v / 64]) & BIT(v % 64);
 
 	if (!(lvt & LVT_MASKED))
-		(void)vlapic_set_irr(vlapic_vcpu(l), v, false);
-	return waits;
+		(void)vlapic_set_irr(vlapic_vcpu(l), lvt & LVT_VECTOR, false);
+}
+
+/* Has its last interrupt not been taken yet? */
+static bool unheard(const struct vlapic *l)
+{
+	unsigned v = READ_ONCE(l->lvt[LVT_TIMER]) & LVT_VECTOR;
+
+	return READ_ONCE(l->irr[v / 64]) & BIT(v % 64);
 }
 
 /*
@@ -117,29 +121,44 @@ static uint64_t next_due(const struct vlapic *l, uint64_t due, uint64_t now, boo
 	return due + ((now - due) / period + periods) * period;
 }
 
-/* Interrupt context, perhaps on another CPU than the vCPU's. */
+/* A periodic one that is due. One that reaches nobody rests until it does: unmasked(). */
+static noinline void period_expired(struct vlapic *l, uint64_t due, uint64_t now)
+{
+	uint64_t next;
+
+	if (!heard(l))
+		return;
+	next = next_due(l, due, now, unheard(l));
+	timer_fire(l);
+	__atomic_compare_exchange_n(&l->timer_due_ns, &due, next, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_RELAXED);
+	arm_due(l);
+}
+
+/*
+ * Interrupt context, perhaps on another CPU than the vCPU's. A one-shot leaves nothing to be armed;
+ * one that the vCPU's thread has set anew just now is armed by that.
+ */
 void vlapic_timer_expired(struct timer *t)
 {
 	struct vlapic *l = container_of(t, struct vlapic, timer);
-	uint64_t now = vm_clock_ns(vlapic_vcpu(l)->vm), due = READ_ONCE(l->timer_due_ns), next;
-	bool waits;
+	unsigned mode = vlapic_timer_mode(l);
+	uint64_t due = READ_ONCE(l->timer_due_ns), now;
 
-	if (vlapic_timer_mode(l) == TIMER_DEADLINE) {
+	if (mode == TIMER_DEADLINE) {
 		deadline_expired(l);
 		return;
 	}
 	if (!due)
 		return;
-	/* A periodic one that reaches nobody rests until it does: unmasked(). */
-	if (due <= now && vlapic_timer_mode(l) == TIMER_PERIODIC && !heard(l))
-		return;
-	if (due <= now) {
-		waits = timer_fire(l);
-		next = vlapic_timer_mode(l) == TIMER_PERIODIC ? next_due(l, due, now, waits) : 0;
-		__atomic_compare_exchange_n(&l->timer_due_ns, &due, next, false, __ATOMIC_SEQ_CST,
-					    __ATOMIC_RELAXED);
-	}
-	arm_due(l);
+	now = vm_clock_ns(vlapic_vcpu(l)->vm);
+	if (unlikely(due > now))
+		arm_due(l);
+	else if (mode == TIMER_PERIODIC)
+		period_expired(l, due, now);
+	else if (__atomic_compare_exchange_n(&l->timer_due_ns, &due, 0, false, __ATOMIC_SEQ_CST,
+					     __ATOMIC_RELAXED))
+		timer_fire(l);
 }
 
 void vlapic_timer_rearm(struct vcpu *vcpu)

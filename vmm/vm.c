@@ -93,12 +93,6 @@ static void flush(void *arg)
 
 /* ---- the clock ---- */
 
-uint64_t vm_clock_ns(const struct vm *vm)
-{
-	return READ_ONCE(vm->clock_running) ? clock_ns() - vm->clock_offset_ns
-					    : vm->clock_frozen_ns;
-}
-
 uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns)
 {
 	int64_t offset = (int64_t)vm->clock_offset_ns;

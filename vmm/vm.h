@@ -9,6 +9,7 @@
  */
 #pragma once
 
+#include "cpu/tsc.h"
 #include "include/list.h"
 #include "kernel/mutex.h"
 #include "kernel/work.h"
@@ -140,7 +141,11 @@ void vm_power_button(struct vm *vm);		/* ACPI: the guest shuts down if it listen
 void vm_console_input(struct vm *vm);		/* config.console_get has something new */
 void vm_nmi(struct vm *vm);
 
-uint64_t vm_clock_ns(const struct vm *vm);
+static inline uint64_t vm_clock_ns(const struct vm *vm)
+{
+	return likely(READ_ONCE(vm->clock_running)) ? clock_ns() - vm->clock_offset_ns
+						    : vm->clock_frozen_ns;
+}
 /* clock_ns() at which the VM's clock, if it goes on running, will show `ns`. */
 uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns);
 /* For vcpu.c: waits until the VM runs (true) or ends (false). */

@@ -3,14 +3,16 @@
  * Threads for tests that have none: everything runs in the test's own. A mutex taken twice is a
  * deadlock and aborts, unless host_contended (what its holder does meanwhile) releases it; a wait
  * runs host_wait (what the other threads would do meanwhile) and times out when that changes
- * nothing.
+ * nothing. host_prepare is what they do between a thread's preparing to wait and its waiting, and
+ * host_points counts how often a thread has given way.
  */
 #include "kernel/mutex.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/thread.h"
 
-void (*host_wait)(void);
+void (*host_wait)(void), (*host_prepare)(void);
+unsigned host_points;
 void (*host_thread_entry)(void *arg);	/* of the thread created last; the test may run it */
 
 static char me;
@@ -38,6 +40,8 @@ void thread_put(struct thread *t)
 
 void thread_prepare(void)
 {
+	if (host_prepare)
+		host_prepare();
 }
 
 /* Whoever waits without a deadline waits until its condition holds, if a test brings that about. */
@@ -62,6 +66,7 @@ void thread_sleep_ns(uint64_t ns)
 
 void sched_point(void)
 {
+	host_points++;
 }
 
 void mutex_init(struct mutex *m, const char *name)

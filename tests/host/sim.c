@@ -43,7 +43,7 @@ static void (*sim_main)(void);
 
 uint64_t sim_deadline;
 int64_t sim_skew[SIM_CPUS_MAX];
-uint64_t sim_ipis, sim_timer_interrupts, sim_halts;
+uint64_t sim_ipis, sim_timer_interrupts, sim_timer_programs, sim_halts;
 uint64_t sim_blocks[SIM_CPUS_MAX];
 unsigned sim_heap_objects;
 
@@ -306,9 +306,15 @@ void lapic_eoi(void)
 {
 }
 
-void lapic_timer_set(uint64_t tsc)
+void lapic_timer_set(uint64_t tsc, uint64_t ns)
 {
-	me()->lapic = tsc - (uint64_t)sim_skew[cpu_index()];
+	sim_timer_programs++;
+	me()->lapic = tsc + tsc_from_ns(ns) + 1 - (uint64_t)sim_skew[cpu_index()];
+}
+
+void lapic_timer_stop(void)
+{
+	me()->lapic = NEVER;
 }
 
 void ipi_send(unsigned cpu, unsigned vector)

@@ -26,7 +26,7 @@ static struct svm_vcpu arch;
 static struct cpuid_policy policy;
 static struct vm vm = { .cpuid = &policy };
 static struct vcpu vcpu;
-static bool by_virq, multimatch, breakpoints_stay;
+static bool multimatch, breakpoints_stay;
 static unsigned shutdowns, crashes, machine_checks;
 static int pending_vector, extint = -1;
 
@@ -38,8 +38,7 @@ PERCPU bool sched_wanted_flag;
 
 bool errata_has(enum erratum e)
 {
-	return (e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq) ||
-	       (e == ERRATUM_SVM_BREAKPOINTS_STAY && breakpoints_stay) ||
+	return (e == ERRATUM_SVM_BREAKPOINTS_STAY && breakpoints_stay) ||
 	       (e == ERRATUM_SVM_TLB_MULTIMATCH && multimatch);
 }
 
@@ -239,7 +238,6 @@ static inline int setup(void **state)
 	vmcb.asid = 1;
 	vmcb.n_cr3 = 0x1000;
 	svm_intercept_set(&vmcb, INTERCEPT_VMRUN, true);
-	by_virq = false;
 	pending_vector = extint = -1;
 	vcpu.rflags = RFLAGS_ONE | RFLAGS_IF;
 	return 0;

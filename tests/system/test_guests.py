@@ -257,7 +257,7 @@ def test_breakpoints_at_keel(start, bed):
     breakpoints are its own: none is met, and its neighbour goes on."""
     symbols, stacks = keel_symbols(), 0xffffc20000000000
     code = (f"{bed}_enter", f"{bed}_run", f"{bed}_inject", "vcpu_main", "exit_cpuid",
-            "trap_debug", "trap_common", "trap_dispatch",
+            "trap_debug", "trap_common", "trap_interrupt", "trap_dispatch", "irq_dispatch",
             *(("svm_enter_armed", "svm_armed_from", "svm_armed_to") if bed == "svm"
               else ("vmx_exited",)))
     ranges = [f"exec={symbols[name][0]:x}-{symbols[name][1]:x}" for name in code]

@@ -152,17 +152,31 @@ static void entries_of_firmware(void **state)
 	host_cpu_become(0);
 }
 
+static uint64_t deadline;
+
+static int deadline_write(uint32_t msr, uint64_t v)
+{
+	if (msr == MSR_TSC_DEADLINE)
+		deadline = v;
+	return 0;
+}
+
 static void which_timer(void **state)
 {
 	(void)state;
+	host_wrmsr = deadline_write;
 	features.bits[FEATURE_TSC_DEADLINE / 64] |= BIT(FEATURE_TSC_DEADLINE % 64);
 	for (int i = 0; i < 2; i++) {
 		misfires = i;
 		lapic_init(true);
 		assert_int_equal(lapic_cpu_init(), 0);
 		assert_int_equal(*reg(LVT_TIMER), IRQ_TIMER | (i ? 0 : 1u << 18));
+		deadline = 0;
+		lapic_timer_set(5000, 700);		/* not a tick early */
+		assert_in_range(deadline, i ? 0 : 5701, i ? 0 : 5702);
 	}
 	misfires = false;
+	host_wrmsr = NULL;
 }
 
 /* ---- a counter that goes at a third of the TSC's rate, and takes 6,000 ticks to be read ---- */
@@ -207,12 +221,12 @@ static void calibrates(void **state)
 	lapic_init(true);
 	lapic_timer_calibrate();
 	for (uint64_t ticks = 300; ticks <= 300000000; ticks *= 10) {
-		lapic_timer_set(host_tsc + ticks);
+		lapic_timer_set(host_tsc, ticks);
 		assert_in_range(3ul * counter_initial, ticks, ticks + 6 + ticks / 10000);
 	}
-	lapic_timer_set(host_tsc - 1);
+	lapic_timer_set(host_tsc, 0);
 	assert_int_equal(counter_initial, 1);
-	lapic_timer_set(~0ul >> 1);
+	lapic_timer_set(host_tsc, ~0ul >> 1);
 	assert_int_equal(counter_initial, 0xffffffff);
 	host_wrmsr = NULL;
 }

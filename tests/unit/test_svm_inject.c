@@ -37,7 +37,7 @@ static void inject_interrupt(void **state)
 	(void)state;
 	for (unsigned virq = 0; virq < 2; virq++) {
 		setup(NULL);
-		by_virq = virq;
+		arch.by_virq = virq;
 		vcpu.vlapic.irr[0] = BIT(50);
 		pending_vector = 50;
 		svm_inject(&vcpu);

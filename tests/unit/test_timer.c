@@ -147,6 +147,57 @@ static void rearmed_main(void)
 	assert_int_equal(fired, 20);
 }
 
+/*
+ * Two that are due together, of which one arms itself anew, before the third: one interrupt each
+ * time, which programs the LAPIC once, for the first of what is left.
+ */
+static void twice(struct timer *t)
+{
+	if (fired++ == 0)
+		timer_set(t, t->deadline_ns + 2 * MS);
+}
+
+static void once_main(void)
+{
+	struct timer first, beside, third;
+	uint64_t now = clock_ns(), interrupts = sim_timer_interrupts, programs;
+
+	fired = 0;
+	timer_init(&first, twice);
+	timer_init(&beside, count_fired);
+	timer_init(&third, count_fired);
+	timer_set(&first, now + MS);
+	timer_set(&beside, now + MS);
+	timer_set(&third, now + 5 * MS);
+	programs = sim_timer_programs;
+	for (unsigned i = 0; i < 3; i++) {
+		sim_burn(now + (2 + 2 * i) * MS - clock_ns());
+		assert_int_equal(fired, 2 + i);
+		assert_int_equal(sim_timer_interrupts - interrupts, 1 + i);
+		assert_int_equal(sim_timer_programs - programs, i ? 2 : 1);
+	}
+}
+
+/* Armed by a callback for what is past, it is run by the same interrupt. */
+static void past_again(struct timer *t)
+{
+	if (++fired < 3)
+		timer_set(t, t->deadline_ns);
+}
+
+static void past_main(void)
+{
+	struct timer t;
+	uint64_t interrupts = sim_timer_interrupts;
+
+	fired = 0;
+	timer_init(&t, past_again);
+	timer_set(&t, clock_ns() + MS);
+	sim_burn(2 * MS);
+	assert_int_equal(fired, 3);
+	assert_int_equal(sim_timer_interrupts - interrupts, 1);
+}
+
 /* Timers on all CPUs that threads on all CPUs set, cancel and free. */
 struct shaky {
 	struct timer timer;
@@ -296,11 +347,11 @@ static void lost_main(void)
 	timer_watch();
 	timer_init(&t, count_fired);
 	timer_set(&t, clock_ns() + MS);
-	lapic_timer_set(~0ul);
+	lapic_timer_stop();
 	thread_sleep_ns(2 * MS);
 	assert_int_equal(fired, 1);
 	timer_set(&t, clock_ns() + MS);
-	lapic_timer_set(~0ul);
+	lapic_timer_stop();
 	sim_burn(10 * MS);
 	assert_int_equal(fired, 1);
 	thread_sleep_ns(MS);
@@ -314,7 +365,7 @@ static void forgetful(void *arg)
 
 	timer_init(t, count_fired);
 	timer_set(t, clock_ns() + MS);
-	lapic_timer_set(~0ul);
+	lapic_timer_stop();
 	sim_spin(30 * MS);
 }
 
@@ -335,7 +386,7 @@ static void ticked_main(void)
 	}
 	timer_init(&timers[0], count_fired);
 	timer_set(&timers[0], clock_ns() + MS);
-	lapic_timer_set(~0ul);
+	lapic_timer_stop();
 	sim_spin(10 * MS);
 	assert_int_equal(fired, 0);
 	ipi_send(0, TICK);
@@ -371,6 +422,8 @@ static void dropped_main(void)
 SIM_TEST(order, 1)
 SIM_TEST(moves, 1)
 SIM_TEST(rearmed, 1)
+SIM_TEST(once, 1)
+SIM_TEST(past, 1)
 SIM_TEST(farthest, 1)
 SIM_TEST(races, 1 + i % SIM_CPUS)
 SIM_TEST(contest, 2)
@@ -385,6 +438,8 @@ int main(void)
 		cmocka_unit_test(order),
 		cmocka_unit_test(moves),
 		cmocka_unit_test(rearmed),
+		cmocka_unit_test(once),
+		cmocka_unit_test(past),
 		cmocka_unit_test(farthest),
 		cmocka_unit_test(races),
 		cmocka_unit_test(contest),

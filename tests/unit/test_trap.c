@@ -16,7 +16,6 @@
 #include "cpu/features.h"
 #include "cpu/gdt.h"
 #include "cpu/percpu.h"
-#include "kernel/irq.h"
 #include "kernel/panic.h"
 #include "kernel/trap.h"
 #include "mm/kmap.h"
@@ -56,11 +55,6 @@ bool kmap_is_guard(uint64_t va)
 {
 	(void)va;
 	return false;
-}
-
-void irq_dispatch(unsigned vector)
-{
-	(void)vector;
 }
 
 static int rdmsr(uint32_t msr, uint64_t *v)

@@ -34,6 +34,8 @@
 #include "vmm/vlapic_bits.h"
 
 extern unsigned host_log_count[4];	/* tests/host/log.c */
+extern void (*host_prepare)(void), (*host_thread_entry)(void *arg);	/* one_thread.c */
+extern unsigned host_points;
 
 /* ---- local APIC ---- */
 
@@ -771,6 +773,42 @@ static void unknown_msrs_are_counted(void **state)
 	vm_put(vm);
 }
 
+/* ---- the loop ---- */
+
+#define TURNS	10
+
+static jmp_buf at_turn;
+static unsigned turns;
+static struct vcpu *asked;
+
+static void ask_again(void)
+{
+	if (turns++ == TURNS)
+		longjmp(at_turn, 1);
+	vcpu_request(asked, VCPU_REQ_EVENT);
+}
+
+/* Whom others ask on and on, but never for what ends its HLT, gives way each time it is asked. */
+static void asked_while_halted(void **state)
+{
+	struct vm *vm = make_vm();
+
+	(void)state;
+	asked = vm->vcpu[0];
+	asked->activity = VCPU_HALTED;
+	asked->rflags = RFLAGS_ONE;
+	this_cpu(sched_wanted_flag) = true;
+	host_prepare = ask_again;
+	turns = host_points = 0;
+	if (!setjmp(at_turn))
+		host_thread_entry(asked);
+	host_prepare = NULL;
+	this_cpu(sched_wanted_flag) = false;
+	assert_int_equal(asked->activity, VCPU_HALTED);
+	assert_in_range(host_points, TURNS, TURNS + 1);
+	vm_put(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -786,7 +824,7 @@ int main(void)
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(traps_are_one),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
-		cmocka_unit_test(unknown_msrs_are_counted),
+		cmocka_unit_test(unknown_msrs_are_counted), cmocka_unit_test(asked_while_halted),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
