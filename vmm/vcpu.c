@@ -147,6 +147,14 @@ static bool serve(struct vcpu *vcpu)
 	return true;
 }
 
+/* Between exits, where it holds nothing. */
+static void quiet_point(struct vcpu *vcpu)
+{
+	vcpu_quiet_begin(vcpu);
+	sched_point();
+	vcpu_quiet_end(vcpu);
+}
+
 static void sleep(struct vcpu *vcpu)
 {
 	account_pause(vcpu);
@@ -155,7 +163,7 @@ static void sleep(struct vcpu *vcpu)
 	if (!READ_ONCE(vcpu->requests))
 		thread_wait(THREAD_FOREVER);
 	else
-		sched_point();		/* as every wait does: requests may never end */
+		quiet_point(vcpu);	/* as every wait does: requests may never end */
 	WRITE_ONCE(vcpu->sleeping, false);
 	account_resume(vcpu);
 }
@@ -163,9 +171,7 @@ static void sleep(struct vcpu *vcpu)
 static void give_way(struct vcpu *vcpu)
 {
 	account_pause(vcpu);
-	vcpu_quiet_begin(vcpu);
-	sched_point();
-	vcpu_quiet_end(vcpu);
+	quiet_point(vcpu);
 	account_resume(vcpu);
 }
 
