@@ -26,7 +26,7 @@ static struct svm_vcpu arch;
 static struct cpuid_policy policy;
 static struct vm vm = { .cpuid = &policy };
 static struct vcpu vcpu;
-static bool by_virq, multimatch, breakpoints_stay;
+static bool by_virq, multimatch, breakpoints_stay, no_detect;
 static unsigned shutdowns, crashes, machine_checks;
 static int pending_vector, extint = -1;
 
@@ -40,6 +40,7 @@ bool errata_has(enum erratum e)
 {
 	return (e == ERRATUM_SVM_INJECT_BY_VIRQ && by_virq) ||
 	       (e == ERRATUM_SVM_BREAKPOINTS_STAY && breakpoints_stay) ||
+	       (e == ERRATUM_SVM_NO_GENERAL_DETECT && no_detect) ||
 	       (e == ERRATUM_SVM_TLB_MULTIMATCH && multimatch);
 }
 
