@@ -173,18 +173,27 @@ $(B)/fuzz/$(1): $(B)/fuzzobj/tests/fuzz/$(1).o $$(patsubst %.c,$(B)/fuzzobj/%.o,
 	$(Q)clang -fsanitize=fuzzer,address,undefined -o $$@ $$^
 -include $(B)/fuzzobj/tests/fuzz/$(1).d $$(patsubst %.c,$(B)/fuzzobj/%.d,$$(LINKS_$(1)))
 endef
+# Without clang: it links, and takes its seeds.
+define seeds_rule
+$(B)/unit/$(1): $(B)/host/tests/fuzz/$(1).o $(B)/host/tests/host/fuzz_main.o \
+		$$(patsubst %.c,$(B)/host/%.o,$$(LINKS_$(1)))
+	@mkdir -p $$(@D); $$(call say,HOSTLD,$(1))
+	$(Q)gcc -fsanitize=address,undefined -o $$@ $$^
+-include $(B)/host/tests/fuzz/$(1).d $$(patsubst %.c,$(B)/host/%.d,$$(LINKS_$(1)))
+endef
 $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
 $(foreach t,$(FUZZ),$(eval $(call fuzz_rule,$(t))))
+$(foreach t,$(FUZZ),$(eval $(call seeds_rule,$(t))))
 
 # The parser of keel.conf as a program, for tools/mkiso and for people.
 $(B)/keelconf: tools/keelconf.c $(LINKS_keelconf)
 	@mkdir -p $(@D); $(call say,HOSTCC,$@)
 	$(Q)gcc $(HOST_WARN) -MMD -MP -MT $@ -MF $@.d -o $@ $(filter %.c,$^)
--include $(B)/keelconf.d
+-include $(B)/keelconf.d $(B)/host/tests/host/fuzz_main.d
 
 unit: deps-test
 	$(Q)$(MAKE) --no-print-directory unit-now
-unit-now: $(UNIT:%=$(B)/unit/%)
+unit-now: $(UNIT:%=$(B)/unit/%) $(FUZZ:%=$(B)/unit/%)
 	$(Q)tools/unit $^
 
 fuzz: deps-fuzz
