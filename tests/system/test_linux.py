@@ -6,12 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from keel import BEDS, BUILD, INITRD, KERNEL, LINUX, LINUX_CMDLINE, ROOT, clean, vm
+from keel import BUILD, INITRD, KERNEL, LINUX, LINUX_CMDLINE, ROOT, clean, vm, vmx_in_soak
 
 SHELL = r"\w+:/# "
-# What Linux does the same on either bed is done on the fast one.
-vmx_in_soak = pytest.mark.parametrize("bed", [
-    pytest.param(bed, marks=[pytest.mark.soak] * (bed == "vmx")) for bed in BEDS])
 
 
 def ready(keel, name):
