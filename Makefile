@@ -173,18 +173,27 @@ $(B)/fuzz/$(1): $(B)/fuzzobj/tests/fuzz/$(1).o $$(patsubst %.c,$(B)/fuzzobj/%.o,
 	$(Q)clang -fsanitize=fuzzer,address,undefined -o $$@ $$^
 -include $(B)/fuzzobj/tests/fuzz/$(1).d $$(patsubst %.c,$(B)/fuzzobj/%.d,$$(LINKS_$(1)))
 endef
+# Without clang: it links, and takes its seeds.
+define seeds_rule
+$(B)/unit/$(1): $(B)/host/tests/fuzz/$(1).o $(B)/host/tests/host/fuzz_main.o \
+		$$(patsubst %.c,$(B)/host/%.o,$$(LINKS_$(1)))
+	@mkdir -p $$(@D); $$(call say,HOSTLD,$(1))
+	$(Q)gcc -fsanitize=address,undefined -o $$@ $$^
+-include $(B)/host/tests/fuzz/$(1).d $$(patsubst %.c,$(B)/host/%.d,$$(LINKS_$(1)))
+endef
 $(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
 $(foreach t,$(FUZZ),$(eval $(call fuzz_rule,$(t))))
+$(foreach t,$(FUZZ),$(eval $(call seeds_rule,$(t))))
 
 # The parser of keel.conf as a program, for tools/mkiso and for people.
 $(B)/keelconf: tools/keelconf.c $(LINKS_keelconf)
 	@mkdir -p $(@D); $(call say,HOSTCC,$@)
 	$(Q)gcc $(HOST_WARN) -MMD -MP -MT $@ -MF $@.d -o $@ $(filter %.c,$^)
--include $(B)/keelconf.d
+-include $(B)/keelconf.d $(B)/host/tests/host/fuzz_main.d
 
 unit: deps-test
 	$(Q)$(MAKE) --no-print-directory unit-now
-unit-now: $(UNIT:%=$(B)/unit/%)
+unit-now: $(UNIT:%=$(B)/unit/%) $(FUZZ:%=$(B)/unit/%)
 	$(Q)tools/unit $^
 
 fuzz: deps-fuzz
@@ -223,9 +232,20 @@ $(B)/guest/ipxe.lkrn: PACKAGE := ipxe ipxe.lkrn
 $(B)/guest/memtest.bin: PACKAGE := memtest86+ boot/memtest86+ia32.bin
 $(B)/guest/xen: PACKAGE := 'xen-system-amd64:xen-hypervisor-[0-9.]*-amd64' 'boot/xen-*-amd64.gz'
 
-$(GUEST_OTHERS): tools/guest-package
+# Big ones, for the long proofs alone: Debian's full kernel, and its last one of 32 bits, which only
+# Debian 12's i386 still has.
+GUEST_SOAK := $(B)/guest/vmlinuz-full $(B)/guest/vmlinuz-686
+$(B)/guest/vmlinuz-full: PACKAGE := 'linux-image-amd64:linux-image-[0-9][0-9.a-z+-]*-amd64' 'boot/vmlinuz-*'
+$(GUEST_OTHERS) $(B)/guest/vmlinuz-full: tools/guest-package
 	@mkdir -p $(@D); $(call say,GUEST,$@)
 	$(Q)tools/guest-package $@ $(PACKAGE)
+
+$(B)/guest/vmlinuz-686: tools/guest-package tools/apt-suite
+	@mkdir -p $(@D); $(call say,GUEST,$@)
+	$(Q)tools/apt-suite $(B)/guest/i386 bookworm i386
+	$(Q)APT_CONFIG=$(CURDIR)/$(B)/guest/i386/apt.conf tools/guest-package $@ \
+		'linux-image-686-pae:linux-image-[0-9][0-9.a-z+-]*-686-pae' 'boot/vmlinuz-*'
+	$(Q)rm -rf $(B)/guest/i386
 
 guests: $(GUEST)
 
@@ -257,13 +277,14 @@ PYTEST_ARGS ?= -n 2
 
 system:
 	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS) \
-		$(GUEST_OTHERS)
+		$(GUEST_OTHERS) $(GUEST_MORE)
 	$(Q)tools/qemu10 $(B)/qemu10 || true
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
 
 # The long proofs, of which `make test` has a short run each: hours.
 soak: deps-test deps-fuzz
-	$(Q)$(MAKE) --no-print-directory system PYTEST_ARGS='$(PYTEST_ARGS) --soak'
+	$(Q)$(MAKE) --no-print-directory system PYTEST_ARGS='$(PYTEST_ARGS) --soak' \
+		GUEST_MORE='$(GUEST_SOAK)'
 	$(Q)$(MAKE) --no-print-directory fuzz-now FUZZ_SECONDS=300
 
 # ---- what it takes ---------------------------------------------------------------------------------------------------

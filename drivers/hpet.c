@@ -32,7 +32,8 @@
 #define TIMER_SET_VALUE		BIT(6)
 #define TIMER_32		BIT(8)
 #define TIMER_ROUTE(gsi)	((gsi) << 9)
-#define GSI_PIT			2		/* its wire pulses all the time */
+#define GSI_ISA			BITS(15, 0)	/* wires with devices of their own */
+#define GSI_RTC			BIT(8)		/* whose interrupt nobody uses */
 #define HPET_PERIOD_MAX		100000000u	/* femtoseconds: at least 10 MHz */
 #define HPET_STILL_READS	10000		/* more than 100 ns each */
 #define FEMTO			1000000000000000ul
@@ -123,10 +124,13 @@ static int find_periodic(void)
 	return -1;
 }
 
-/* Of the wires that the comparator can raise, the first that an I/O APIC has; -1: none. */
+/*
+ * Of the wires that the comparator can raise, the first that an I/O APIC has; -1: none. Some name
+ * all 24, the keyboard's too, and the first, which is no wire at all on a PC.
+ */
 static int route(unsigned timer, unsigned vector)
 {
-	uint64_t wires = *at(HPET_TIMER(timer)) >> 32 & ~BIT(GSI_PIT);
+	uint64_t wires = *at(HPET_TIMER(timer)) >> 32 & (~GSI_ISA | GSI_RTC);
 
 	for (; wires; wires &= wires - 1) {
 		unsigned gsi = bit_lowest(wires);

@@ -170,9 +170,8 @@ const char *svm_exit_name(unsigned row);
 int svm_errata_find(void) must_check;
 
 /* svm_debug.c */
-void svm_debug_init(struct vmcb *v);
 void svm_debug_update(struct vcpu *vcpu);	/* DR0 to DR3 or DR7 have been written */
-void svm_debug_write(struct vcpu *vcpu, struct vmcb *v);	/* exit */
+void svm_debug_access(struct vcpu *vcpu, struct vmcb *v);	/* exit */
 
 /* svm_cr.c */
 void svm_cr4_write(struct vcpu *vcpu, struct vmcb *v);

@@ -7,6 +7,7 @@ global svm_errata_halt
 global svm_errata_xsetbv
 global svm_errata_arm
 global svm_errata_met
+global svm_errata_detect
 global svm_errata_rdtscp
 global svm_errata_cr4
 
@@ -32,6 +33,12 @@ svm_errata_arm:
 
 svm_errata_met:				; void (void), which Keel calls
 	ret
+
+svm_errata_detect:
+	mov	eax, 0x2400
+	mov	dr7, rax
+	mov	rax, dr7
+	hlt
 
 svm_errata_rdtscp:
 	rdtscp

@@ -18,8 +18,8 @@
 #include "include/errno.h"
 #include "mm/page.h"
 
-extern const char svm_errata_halt[], svm_errata_xsetbv[], svm_errata_arm[], svm_errata_rdtscp[],
-	svm_errata_cr4[];
+extern const char svm_errata_halt[], svm_errata_xsetbv[], svm_errata_arm[], svm_errata_detect[],
+	svm_errata_rdtscp[], svm_errata_cr4[];
 void svm_errata_met(void);
 
 enum verdict { ABSENT, PRESENT, UNKNOWN };
@@ -117,6 +117,11 @@ static enum verdict cr_fault_is_invalid(const struct vmcb *v)
 	return by_exit(v, SVM_EXIT_EXCEPTION + EXC_GP, SVM_EXIT_INVALID);
 }
 
+static enum verdict general_detect_fails(const struct vmcb *v)
+{
+	return by_exit(v, SVM_EXIT_EXCEPTION + EXC_DB, SVM_EXIT_HLT);
+}
+
 /* ---- what stays behind ---- */
 
 /* DR7 may read as if they were off: one is met, and Keel's #DB clears DR6. */
@@ -144,6 +149,7 @@ static const struct trial trials[] = {
 	{ ERRATUM_SVM_RDTSCP_AS_RDTSC, svm_errata_rdtscp, intercept_tsc, rdtscp_is_rdtsc, has_rdtscp },
 	{ ERRATUM_SVM_CR_FAULT_INVALID, svm_errata_cr4, NULL, cr_fault_is_invalid, NULL },
 	{ ERRATUM_SVM_BREAKPOINTS_STAY, svm_errata_arm, NULL, breakpoints_stay, NULL },
+	{ ERRATUM_SVM_NO_GENERAL_DETECT, svm_errata_detect, NULL, general_detect_fails, NULL },
 };
 
 /* 64-bit code of Keel's in ring 0, where every exception and HLT exits; nothing else is to come. */

@@ -259,15 +259,16 @@ static void invalid(struct vcpu *vcpu, struct vmcb *v)
 }
 
 #define CR_WRITE_ROW(n)	[SVM_EXIT_CR_WRITE + (n)] = { "cr" #n "_write", protection }
-#define DR_WRITE_ROW(n)	[SVM_EXIT_DR_WRITE + (n)] = { "dr" #n "_write", svm_debug_write }
+#define DR_ROWS(n)	[SVM_EXIT_DR_READ + (n)] = { "dr" #n "_read", svm_debug_access }, \
+			[SVM_EXIT_DR_WRITE + (n)] = { "dr" #n "_write", svm_debug_access }
 
 const struct svm_exit svm_exits[SVM_ROW_COUNT] = {
 	/* A chip's answer to reserved bits on some beds; the architecture's answer is #GP. */
 	CR_WRITE_ROW(0), CR_WRITE_ROW(3),
 	[SVM_EXIT_CR_WRITE + 4] = { "cr4_write", svm_cr4_write },
 	[SVM_EXIT_CR_WRITE + 8] = { "cr8_write", cr8_write },
-	DR_WRITE_ROW(0), DR_WRITE_ROW(1), DR_WRITE_ROW(2), DR_WRITE_ROW(3), DR_WRITE_ROW(5),
-	DR_WRITE_ROW(7),
+	DR_ROWS(0), DR_ROWS(1), DR_ROWS(2), DR_ROWS(3), DR_ROWS(4), DR_ROWS(5), DR_ROWS(6),
+	DR_ROWS(7),
 	[SVM_EXIT_EXCEPTION + EXC_DB] = { "exception_db", debug_exception },
 	[SVM_EXIT_EXCEPTION + EXC_DF] = { "exception_df", exception },
 	[SVM_EXIT_EXCEPTION + EXC_TS] = { "exception_ts", exception },

@@ -26,7 +26,7 @@ static void window_set(struct svm_vcpu *s, bool on)
 	s->window = on;
 }
 
-static void inject(const struct vcpu *vcpu, struct vmcb *v, const struct event *e)
+static void inject(struct vcpu *vcpu, struct vmcb *v, const struct event *e)
 {
 	if (e->type != EVENT_INTERRUPT)		/* those are too many to be worth their cost */
 		trace(TRACE_INJECT, e->vector, e->type, vcpu->rip);
@@ -36,6 +36,8 @@ static void inject(const struct vcpu *vcpu, struct vmcb *v, const struct event *
 	}
 	if (e->type == EVENT_EXCEPTION && e->vector == EXC_DB) {
 		v->debugctl &= ~DEBUGCTL_BTF;	/* every #DB ends steps by branches */
+		if (unlikely(v->dr7 & DR7_GD))	/* and opens the debug registers */
+			svm_reg_set(vcpu, REG_DR7, v->dr7 & ~DR7_GD);
 		if (e->payload)
 			v->dr6 = (v->dr6 & ~0xful) | e->payload;
 	}

@@ -40,7 +40,6 @@ static void vmcb_init(struct vcpu *vcpu, struct vmcb *v)
 	for (unsigned i = 0; i < ARRAY_COUNT(intercepts); i++)
 		svm_intercept_set(v, intercepts[i], true);
 	v->intercept[INTERCEPT_EXCEPTION / 32] = SVM_EXCEPTIONS;
-	svm_debug_init(v);
 	svm_intercept_set(v, INTERCEPT_CR_WRITE + 4, vcpu->vm->cpuid->cr4_withheld);
 	v->iopm_base = svm_iopm.v;
 	v->msrpm_base = svm_msrpm.v;

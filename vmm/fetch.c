@@ -51,8 +51,8 @@ static void remember(struct fetch_cache *c, const struct vcpu_mode *m, uint64_t 
 	struct fetch_page *f = &c->page[linear >> PAGE_SHIFT & (FETCH_PAGES - 1)];
 
 	forget(f);
-	/* Other modes are not worth a case of their own. */
-	if (m->bits != 64 || !root_is(c, m->cr3))
+	/* Other modes are not worth a case of their own; one without paging has no root. */
+	if (m->bits != 64 || !w->levels || !root_is(c, m->cr3))
 		return;
 	f->page = linear & PAGE_MASK;
 	f->top = (uintptr_t)w->entry[0] & ~PAGE_MASK;

@@ -220,6 +220,52 @@ static void breakpoints(void)
 	trap_set(VEC_DB, NULL);
 }
 
+static struct { unsigned count; uint8_t opcode; uint64_t dr6, dr7; } detected;
+
+/* Behind the MOV, which has three bytes. */
+static void on_access(struct frame *frame)
+{
+	detected.count++;
+	detected.opcode = ((const uint8_t *)frame->rip)[1];
+	detected.dr6 = dr6_read();
+	detected.dr7 = dr7_read();
+	dr6_write(DR6_RESET);
+	frame->rip += 3;
+}
+
+#define READ(n)		__asm__ volatile("mov %%dr" #n ", %%rax" ::: "rax")
+#define WRITE(n)	__asm__ volatile("mov %0, %%dr" #n :: "r"(0x2222ul))
+/* Is `access` the #DB of DR7.GD, which is over with its delivery, and not done? */
+#define DETECTED(access, code) ({ \
+	detected.count = 0; \
+	dr7_write(DR7_RESET | DR7_GD); \
+	access; \
+	detected.count == 1 && detected.opcode == (code) && detected.dr7 == DR7_RESET && \
+	(detected.dr6 & (DR6_BD | DR6_BS | DR6_B)) == DR6_BD && dr7_read() == DR7_RESET; })
+#define CHECK_DETECTED(access, code, name) \
+	check(DETECTED(access, code), name, "%u, opcode %x, dr6 %lx, dr7 %lx then %lx", \
+	      detected.count, detected.opcode, detected.dr6, detected.dr7, dr7_read())
+
+static void general_detect(void)
+{
+	if (on_qemu_chip() && !on_keel()) {
+		skip("general_detect", "QEMU's chip has none");
+		return;
+	}
+	trap_set(VEC_DB, on_access);
+	dr0_write(0x1111);
+	CHECK_DETECTED(READ(0), 0x21, "detect_read_dr0");
+	CHECK_DETECTED(READ(3), 0x21, "detect_read_dr3");
+	CHECK_DETECTED(READ(6), 0x21, "detect_read_dr6");
+	CHECK_DETECTED(READ(7), 0x21, "detect_read_dr7");
+	CHECK_DETECTED(WRITE(0), 0x23, "detect_write_dr0");
+	check_equal(dr0_read(), 0x1111, "detected_dr0");
+	CHECK_DETECTED(WRITE(6), 0x23, "detect_write_dr6");
+	CHECK_DETECTED(WRITE(7), 0x23, "detect_write_dr7");
+	dr0_write(0);
+	trap_set(VEC_DB, NULL);
+}
+
 extern char step_1[], step_2[], step_3[], step_4[], step_5[], step_6[];
 
 /* One #DB behind each instruction, emulated or not. */
@@ -367,6 +413,7 @@ void test_main(void)
 		skip("alignment_check", "QEMU's chip has none");
 	debug_registers();
 	breakpoints();
+	general_detect();
 	steps();
 	resume_flag();
 	branch_steps();

@@ -26,7 +26,7 @@ static struct svm_vcpu arch;
 static struct cpuid_policy policy;
 static struct vm vm = { .cpuid = &policy };
 static struct vcpu vcpu;
-static bool multimatch, breakpoints_stay;
+static bool multimatch, breakpoints_stay, no_detect;
 static unsigned shutdowns, crashes, machine_checks;
 static int pending_vector, extint = -1;
 
@@ -39,6 +39,7 @@ PERCPU bool sched_wanted_flag;
 bool errata_has(enum erratum e)
 {
 	return (e == ERRATUM_SVM_BREAKPOINTS_STAY && breakpoints_stay) ||
+	       (e == ERRATUM_SVM_NO_GENERAL_DETECT && no_detect) ||
 	       (e == ERRATUM_SVM_TLB_MULTIMATCH && multimatch);
 }
 

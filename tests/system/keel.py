@@ -15,6 +15,7 @@ import tempfile
 import time
 
 import pexpect
+import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = f"{ROOT}/build"
@@ -30,6 +31,10 @@ LINUX_CMDLINE = "console=ttyS0 quiet cryptomgr.notests"
 
 # A back end that is not there is not tested.
 BEDS = [bed for bed in ("svm", "vmx") if os.path.isdir(f"{ROOT}/{bed}")]
+
+# What is the same on either bed is done on the fast one.
+vmx_in_soak = pytest.mark.parametrize("bed", [
+    pytest.param(bed, marks=[pytest.mark.soak] * (bed == "vmx")) for bed in BEDS])
 
 # Wall-clock seconds that something may take before it counts as hung.
 PATIENCE = {"svm": 240, "vmx": 480, "svm10": 240}

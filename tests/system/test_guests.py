@@ -13,7 +13,7 @@ NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
 SPECIAL = ("armed", "bench", "die", "flip", "model", "modules", "multiboot2",
-           "panic", "power", "spin", "ticker")
+           "panic", "power", "spin", "ticker", "ticks")
 # Told to their owners; out of here as they are mended.
 PENDING = ()
 CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
@@ -141,19 +141,46 @@ def test_memtest(start, bed):
     keel.poweroff()
 
 
+def xen(memory, cmdline, dom0, **more):
+    """A VM with Xen and its dom0's kernel."""
+    return vm("xen", memory=memory, kernel="xen", initrd=None,
+              cmdline=f"console=com1 com1=115200,8n1 {cmdline}",
+              module=f"vmlinuz console=hvc0 earlyprintk=xen {dom0}", **more) + "module = initrd.img\n"
+
+
+# On QEMU a PV guest dies with SMAP, bare or in Keel.
+XEN_CPU = {"svm": {"cpu": "host, -smap"}, "vmx": {}}
+
+
 @pytest.mark.cost(30)
 def test_xen(start):
-    """A hypervisor that looks at all of the PC, to where its dom0's kernel is at home there. On
-    QEMU a PV guest dies with SMAP, bare or in Keel."""
-    config = vm("xen", memory="384M", kernel="xen", initrd=None, cpu="host, -smap",
-                cmdline="console=com1 com1=115200,8n1",
-                module="vmlinuz console=hvc0 earlyprintk=xen") + "module = initrd.img\n"
-    keel = start("svm", config=config, modules={**LINUX, "xen": f"{BUILD}/guest/xen"}).boot()
+    """A hypervisor that looks at all of the PC, to where its dom0's kernel is at home there."""
+    keel = start("svm", config=xen("384M", "", "", **XEN_CPU["svm"]),
+                 modules={**LINUX, "xen": f"{BUILD}/guest/xen"}).boot()
     with keel.console("xen", "start xen --console"):
         said = keel.expect("Hypervisor detected: Xen PV")
     assert re.search(r"ACPI: RSDP .*KEEL", said), said
     assert re.search(r"IOAPIC\[0\]: apic_id 0, version 32, address 0xfec00000, GSI 0-23", said)
     assert re.search(r"Dom0 kernel: 64-bit", said) and "Linux version" in said, said
+    keel.poweroff()
+
+
+@pytest.mark.soak
+@pytest.mark.cost(200)
+def test_xen_dom0(start):
+    """To the shell of a dom0 with Debian's full kernel, and off by its own power-off."""
+    config = xen("512M", "dom0_mem=400M", "cryptomgr.notests", **XEN_CPU["svm"])
+    keel = start("svm", config=config, patience=1200,
+                 modules={**LINUX, "vmlinuz": f"{BUILD}/guest/vmlinuz-full",
+                          "xen": f"{BUILD}/guest/xen"}).boot()
+    with keel.console("xen", "start xen --console"):
+        keel.expect("READY")
+        keel.expect("guest:/# ")
+        keel.send("echo $((6 * 7)) under $(cat /sys/hypervisor/type)\r")
+        keel.expect("42 under xen")
+        keel.send("poweroff\r")
+        keel.expect("Preparing system for ACPI S5 state|Entering ACPI S5 state|has powered off")
+    keel.wait_state("xen", "shut off")
     keel.poweroff()
 
 

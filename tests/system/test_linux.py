@@ -6,12 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-from keel import BEDS, INITRD, KERNEL, LINUX, LINUX_CMDLINE, ROOT, clean, vm
+from keel import BUILD, INITRD, KERNEL, LINUX, LINUX_CMDLINE, ROOT, clean, vm, vmx_in_soak
 
 SHELL = r"\w+:/# "
-# What Linux does the same on either bed is done on the fast one.
-vmx_in_soak = pytest.mark.parametrize("bed", [
-    pytest.param(bed, marks=[pytest.mark.soak] * (bed == "vmx")) for bed in BEDS])
 
 
 def ready(keel, name):
@@ -100,6 +97,20 @@ def test_debian_drivers(start, bed):
     with keel.console("debian"):
         ready(keel, "debian")
     keel.command("destroy debian")
+    keel.poweroff()
+
+
+@pytest.mark.soak
+@pytest.mark.cost(60)
+def test_debian_686(start, bed):
+    """A kernel of 32 bits, with PAE; the initrd's programs have 64."""
+    config = vm("i686", kernel="vmlinuz-686", cmdline="console=ttyS0 cryptomgr.notests")
+    keel = start(bed, config=config, modules={
+        "vmlinuz-686": f"{BUILD}/guest/vmlinuz-686", "initrd.img": INITRD}).boot()
+    with keel.console("i686", "start i686 --console"):
+        said = keel.expect("Run /init as init process")
+        assert "686-pae" in said and "Hypervisor detected: KVM" in said, said
+        keel.expect("No working init found")
     keel.poweroff()
 
 

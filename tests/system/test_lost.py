@@ -3,7 +3,7 @@
 makes one of N wait for the next one. The terminal answers, guests start, time goes on."""
 import pytest
 
-from keel import LINUX, guest_elf, vm
+from keel import LINUX, guest_elf, vm, vmx_in_soak
 
 
 def answers(keel, word):
@@ -12,9 +12,10 @@ def answers(keel, word):
 
 
 @pytest.mark.cost(20)
-def test_terminal(start):
+@vmx_in_soak
+def test_terminal(start, bed):
     """With the processor idle, and beside a guest that never is."""
-    keel = start("svm", config=vm("spin", kernel="spin", initrd=None, cmdline="quiet"),
+    keel = start(bed, config=vm("spin", kernel="spin", initrd=None, cmdline="quiet"),
                  modules={"spin": guest_elf("spin")}, cmdline="drop_irqs=2").boot()
     assert "interrupt_may_get_lost" in keel.command("nodeinfo")
     answers(keel, "idle")
@@ -24,8 +25,9 @@ def test_terminal(start):
 
 
 @pytest.mark.cost(40)
-def test_debian(start):
-    keel = start("svm", config=vm("debian"), modules=LINUX, cmdline="drop_irqs=2").boot()
+@vmx_in_soak
+def test_debian(start, bed):
+    keel = start(bed, config=vm("debian"), modules=LINUX, cmdline="drop_irqs=2").boot()
     with keel.console("debian", "start debian --console"):
         keel.expect(r"READY [\d.]+")
         keel.expect("debian:/# ")

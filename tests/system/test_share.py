@@ -58,3 +58,18 @@ def test_three_guests_share_two_cores(start):
     tests/unit/test_sched.c holds the scheduler itself to 2.5%."""
     ran = shares(spin(start, "svm", "abc", cpus=2, cmdline="quiet pause"), "abc", 12)
     check_even(ran, 0.10)
+
+
+@pytest.mark.cost(20)
+def test_ticks_beside_a_busy_guest(start, bed):
+    """A guest that counts the 8254's ticks, by the 8259, keeps time on half a core."""
+    config = spinner("busy") + vm("ticks", memory="16M", kernel="ticks.elf", initrd=None,
+                                  cmdline="ticks", debug_exit="yes")
+    keel = start(bed, config=config,
+                 modules={**SPIN, "ticks.elf": guest_elf("ticks")}).boot()
+    keel.command("start busy")
+    with keel.console("ticks", "start ticks --console"):
+        said = keel.expect("DONE.*")
+    assert "PASS ticks" in said, said
+    assert cpu_time(keel, "busy") > 0.5e9, "they did not share"
+    keel.poweroff()

@@ -142,7 +142,10 @@ static void counts(void **state)
 	assert_true(hpet_read() < 0x100000000);
 }
 
-/* Comparator 2 of 0 to 2 is periodic; the PIT's wire is not taken, nor one that is not there. */
+/*
+ * Comparator 2 of 0 to 2 is periodic; wires of ISA devices are not taken, nor one that is not
+ * there.
+ */
 static void ticks(void **state)
 {
 	(void)state;
@@ -150,20 +153,20 @@ static void ticks(void **state)
 	chip[2] = 2;
 	assert_int_equal(hpet_init(HPA(0xfed00000)), 0);
 	assert_int_equal(hpet_tick_start(250000000, none_called), -ENODEV);
-	chip[0x140 / 8] = 0x00800904ul << 32 | 0x10;
+	chip[0x140 / 8] = 0x00800977ul << 32 | 0x10;
 	assert_int_equal(hpet_tick_start(250000000, none_called), -ENODEV);
 	assert_int_equal(freed, 1);
-	assert_int_equal(routed, 0x00800900);
-	pins = 1 << 11 | 1 << 23;
+	assert_int_equal(routed, 0x00800100);
+	pins = 1 << 4 | 1 << 23;
 	alloc_error = -ENOSPC;
 	assert_int_equal(hpet_tick_start(250000000, none_called), -ENOSPC);
 	alloc_error = 0;
 	assert_int_equal(unmasked, 0);
 	assert_int_equal(hpet_tick_start(250000000, none_called), 0);
-	assert_int_equal(unmasked, 1 << 11);
+	assert_int_equal(unmasked, 1 << 23);
 	assert_int_equal(chip[2], 1);
-	/* Enabled, periodic, its value to be set, 32 bits, by an edge on wire 11. */
-	assert_int_equal((uint32_t)chip[0x140 / 8], 0x4 | 0x8 | 0x40 | 0x100 | 11 << 9);
+	/* Enabled, periodic, its value to be set, 32 bits, by an edge on wire 23. */
+	assert_int_equal((uint32_t)chip[0x140 / 8], 0x4 | 0x8 | 0x40 | 0x100 | 23 << 9);
 	assert_int_equal((uint32_t)chip[0x148 / 8], 14318 * 250);
 }
 

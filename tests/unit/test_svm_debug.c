@@ -16,15 +16,23 @@ static void write_dr(unsigned n, uint64_t value)
 	decoded.write = true;
 	vmcb.exit_code = SVM_EXIT_DR_WRITE + n;
 	vcpu.gpr[GPR_RBX] = value;
-	svm_debug_write(&vcpu, &vmcb);
+	svm_debug_access(&vcpu, &vmcb);
+}
+
+static void read_dr(unsigned n)
+{
+	decoded.n = n;
+	decoded.length = 3;
+	decoded.write = false;
+	vmcb.exit_code = SVM_EXIT_DR_READ + n;
+	svm_debug_access(&vcpu, &vmcb);
 }
 
 static void breakpoints_elsewhere(void **state)
 {
 	(void)state;
-	svm_debug_init(&vmcb);
-	assert_false(svm_intercepts(&vmcb, INTERCEPT_DR_WRITE + 7));
-	svm_reg_set(&vcpu, REG_DR7, DR7_RESET | 1);
+	svm_reg_set(&vcpu, REG_DR7, DR7_RESET | DR7_GD | 1);
+	assert_int_equal(vmcb.intercept[INTERCEPT_DR_READ / 32], 0);
 	assert_int_equal(arch.armed, 0);
 }
 
@@ -36,9 +44,11 @@ static void breakpoints_that_stay(void **state)
 
 	(void)state;
 	breakpoints_stay = true;
-	svm_debug_init(&vmcb);
-	for (unsigned n = 0; n < 8; n++)
+	svm_debug_update(&vcpu);
+	for (unsigned n = 0; n < 8; n++) {
 		assert_int_equal(svm_intercepts(&vmcb, INTERCEPT_DR_WRITE + n), n != 4 && n != 6);
+		assert_false(svm_intercepts(&vmcb, INTERCEPT_DR_READ + n));
+	}
 	vmcb.cs.attr = SEG_L >> 4;
 	write_dr(0, 0x1000);
 	assert_int_equal(s->armed, 0);
@@ -48,6 +58,7 @@ static void breakpoints_that_stay(void **state)
 	s->enter(vcpu.gpr, HPA(0), HPA(0));
 	assert_int_equal(entered_with, 0xf00401);
 	assert_int_equal(vcpu.rip, 6);
+	svm_reg_set(&vcpu, REG_DR7, 0xf00401);
 	write_dr(0, way);
 	assert_int_equal(s->armed, 0);
 	assert_int_equal(svm_reg_get(&vcpu, REG_DR0), way);
@@ -70,7 +81,7 @@ static void breakpoints_that_stay(void **state)
 	/* The instruction has changed since the exit: it runs again. */
 	vcpu.event.pending.valid = false;
 	decoded.n = 1;
-	svm_debug_write(&vcpu, &vmcb);
+	svm_debug_access(&vcpu, &vmcb);
 	assert_int_equal(vcpu.rip, 0);
 	assert_false(vcpu.event.pending.valid);
 	assert_int_equal(vmcb.dr7, DR7_RESET);
@@ -79,6 +90,57 @@ static void breakpoints_that_stay(void **state)
 	write_dr(7, BIT(40) | 4);
 	assert_int_equal(s->armed, 0x404);
 	breakpoints_stay = false;
+}
+
+static void intercepted(bool all)
+{
+	for (unsigned n = 0; n < 8; n++) {
+		assert_int_equal(svm_intercepts(&vmcb, INTERCEPT_DR_READ + n), all);
+		assert_int_equal(svm_intercepts(&vmcb, INTERCEPT_DR_WRITE + n),
+				 all || n == 5 || n == 7);
+	}
+}
+
+/* Every access is #DB, and not done, until #DB has been delivered. */
+static void general_detect(void **state)
+{
+	struct event *pending = &vcpu.event.pending;
+
+	(void)state;
+	no_detect = true;
+	vmcb.cs.attr = SEG_L >> 4;
+	svm_debug_update(&vcpu);
+	intercepted(false);
+	write_dr(7, DR7_RESET | DR7_GD);
+	intercepted(true);
+	for (unsigned i = 0; i < 16; i++) {
+		vcpu.rip = 0;
+		pending->valid = false;
+		if (i < 8)
+			read_dr(i);
+		else
+			write_dr(i - 8, BIT(40));
+		assert_true(pending->valid && pending->vector == EXC_DB);
+		assert_int_equal(pending->payload, DR6_BD);
+		assert_int_equal(vcpu.rip, 0);
+		assert_int_equal(vmcb.dr7, DR7_RESET | DR7_GD);
+	}
+	svm_inject(&vcpu);
+	assert_int_equal(vmcb.event_inject & 0xff, EXC_DB);
+	assert_int_equal(vmcb.dr6 & (DR6_BD | DR6_B), DR6_BD);
+	assert_int_equal(vmcb.dr7, DR7_RESET);
+	intercepted(false);
+	/* There is no such register: that comes first. */
+	write_dr(7, DR7_RESET | DR7_GD);
+	vmcb.cr4 |= CR4_DE;
+	read_dr(4);
+	assert_int_equal(pending->vector, EXC_UD);
+	/* The instruction has changed since the exit. */
+	pending->valid = false;
+	vmcb.exit_code = SVM_EXIT_DR_WRITE + 4;
+	svm_debug_access(&vcpu, &vmcb);
+	assert_false(pending->valid);
+	no_detect = false;
 }
 
 static uint64_t bank_status[6], mcg_status, dc_cfg;
@@ -158,6 +220,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(breakpoints_elsewhere, setup),
 		cmocka_unit_test_setup(breakpoints_that_stay, setup),
+		cmocka_unit_test_setup(general_detect, setup),
 		cmocka_unit_test_setup(shutdown_or_machine_check, setup),
 		cmocka_unit_test_setup(multimatch_is_the_guests, setup),
 	};

@@ -19,8 +19,8 @@
 #include "cpu/fpu.h"
 #include "tests/host/memory.h"
 
-const char svm_errata_halt[4], svm_errata_xsetbv[4], svm_errata_arm[4], svm_errata_rdtscp[4],
-	svm_errata_cr4[4];
+const char svm_errata_halt[4], svm_errata_xsetbv[4], svm_errata_arm[4], svm_errata_detect[4],
+	svm_errata_rdtscp[4], svm_errata_cr4[4];
 
 struct features features;
 struct svm_cpu svm_cpu PERCPU;
@@ -94,6 +94,8 @@ static uint64_t exit_of(struct vmcb *v)
 	}
 	if (v->rip == (uint64_t)svm_errata_xsetbv)
 		return quirky ? SVM_EXIT_HLT : SVM_EXIT_XSETBV;
+	if (v->rip == (uint64_t)svm_errata_detect)
+		return quirky ? SVM_EXIT_HLT : SVM_EXIT_EXCEPTION + EXC_DB;
 	if (v->rip == (uint64_t)svm_errata_rdtscp)
 		return quirky ? SVM_EXIT_RDTSC : SVM_EXIT_RDTSCP;
 	if (v->rip == (uint64_t)svm_errata_cr4)
@@ -135,7 +137,7 @@ static int setup(void **state)
 static const enum erratum tried[] = {
 	ERRATUM_SVM_INJECT_BY_EVENTINJ, ERRATUM_SVM_SHADOW_LOST, ERRATUM_SVM_EXIT_CODE_SHORT,
 	ERRATUM_XSETBV_NOT_INTERCEPTED, ERRATUM_SVM_RDTSCP_AS_RDTSC, ERRATUM_SVM_CR_FAULT_INVALID,
-	ERRATUM_SVM_BREAKPOINTS_STAY,
+	ERRATUM_SVM_BREAKPOINTS_STAY, ERRATUM_SVM_NO_GENERAL_DETECT,
 };
 
 static void all_are(enum chip which, int verdict)

@@ -71,6 +71,13 @@
 #define RFLAGS_AC	(1ul << 18)
 #define RFLAGS_ID	(1ul << 21)
 
+#define DR6_RESET	0xffff0ff0ul
+#define DR6_BD		(1ul << 13)
+#define DR6_BS		(1ul << 14)
+#define DR6_B		0xful			/* all four breakpoints */
+#define DR7_RESET	0x400ul
+#define DR7_GD		(1ul << 13)
+
 #define PTE_P	(1ul << 0)
 #define PTE_W	(1ul << 1)
 #define PTE_U	(1ul << 2)
