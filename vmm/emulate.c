@@ -61,7 +61,7 @@ static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *
 	s->bytes[0] = load64(p) & s->mask[0];
 	s->bytes[1] = load64(p + 8) & s->mask[1];
 	s->insn = *i;
-	s->run = emulate_find(i);
+	s->row = emulate_find(i);
 	s->access = (uint8_t)quick_of(i, &s->quick, &s->size);
 	s->value_mask = s->access ? bytes_mask(s->size) : 0;
 }
@@ -335,7 +335,7 @@ static void finish(struct emulation *e, const struct insn_slot *s)
 
 	e->insn = &s->insn;
 	if (likely(within_code(e)))
-		err = s->run ? s->run(e) : emulate_unknown(e);
+		err = s->row ? emulate_run(e, s->row) : emulate_unknown(e);
 	if (unlikely(err)) {
 		end_badly(e, err);
 		return;

@@ -42,9 +42,7 @@ uint64_t operand_stack_mask(const struct emulation *e)
 
 static int fault_segment(struct emulation *e, enum seg s)
 {
-	e->fault = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .has_error = true,
-				   .vector = s == SEG_SS ? EXC_SS : EXC_GP };
-	return -EFAULT;
+	return emulate_fault_error(e, s == SEG_SS ? EXC_SS : EXC_GP, 0);
 }
 
 static uint64_t segment_base(const struct emulation *e, enum seg s)
@@ -178,9 +176,7 @@ static int check_alignment(struct emulation *e, uint64_t linear, unsigned size)
 		return 0;
 	if (!(linear & (size - 1)))
 		return 0;
-	e->fault = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .has_error = true,
-				   .vector = vector };
-	return -EFAULT;
+	return emulate_fault_error(e, vector, 0);
 }
 
 /*
@@ -304,10 +300,22 @@ static unsigned device_unit(uint64_t a, unsigned left)
 	return unit;
 }
 
+/* In one access where a chip has one: another vCPU sees all of it or nothing. */
+static void copy(void *to, const void *from, unsigned n)
+{
+	switch (n) {
+	case 1: __builtin_memcpy(to, from, 1); break;
+	case 2: __builtin_memcpy(to, from, 2); break;
+	case 4: __builtin_memcpy(to, from, 4); break;
+	case 8: __builtin_memcpy(to, from, 8); break;
+	default: memcpy(to, from, n); break;
+	}
+}
+
 static void read_part(struct emulation *e, gpa_t gpa, const uint8_t *host, uint8_t *out, unsigned n)
 {
 	if (host) {
-		memcpy(out, host, n);
+		copy(out, host, n);
 		return;
 	}
 	for (unsigned at = 0, unit; at < n; at += unit) {
@@ -322,7 +330,7 @@ static void read_part(struct emulation *e, gpa_t gpa, const uint8_t *host, uint8
 static void write_part(struct emulation *e, gpa_t gpa, uint8_t *host, const uint8_t *in, unsigned n)
 {
 	if (host) {
-		memcpy(host, in, n);
+		copy(host, in, n);
 		return;
 	}
 	for (unsigned at = 0, unit; at < n; at += unit) {
@@ -365,4 +373,35 @@ void operand_write(struct emulation *e, const struct operand *o, uint64_t v)
 		exit_mmio_write(e->vcpu, o->gpa[0], o->size, v & bytes_mask(o->size));
 	else
 		operand_write_bytes(e, o, &v);
+}
+
+#define SWAP(width, p, old, new, done)							\
+	__asm__ volatile("lock cmpxchg" width " %[n], (%[m])"				\
+			 : "+a"(*(old)), "=@ccz"(done) : [n] "r"(new), [m] "r"(p) : "memory")
+
+/* Puts *new in the place of *old; if that is not there (any more), *old is what is. */
+static bool swap(uint8_t *p, unsigned size, uint64_t old[2], const uint64_t new[2])
+{
+	bool done;
+
+	switch (size) {
+	case 1: SWAP("b", p, (uint8_t *)old, (uint8_t)new[0], done); break;
+	case 2: SWAP("w", p, (uint16_t *)old, (uint16_t)new[0], done); break;
+	case 4: SWAP("l", p, (uint32_t *)old, (uint32_t)new[0], done); break;
+	case 8: SWAP("q", p, old, new[0], done); break;
+	default:
+		__asm__ volatile("lock cmpxchg16b (%[m])"
+				 : "+a"(old[0]), "+d"(old[1]), "=@ccz"(done)
+				 : "b"(new[0]), "c"(new[1]), [m] "r"(p) : "memory");
+	}
+	return done;
+}
+
+bool operand_replace(struct emulation *e, const struct operand *o, bool locked, uint64_t old[2],
+		     const uint64_t new[2])
+{
+	if (locked && o->host[0] && o->first == o->size)
+		return swap(o->host[0], o->size, old, new);
+	operand_write_bytes(e, o, new);
+	return true;
 }

@@ -50,25 +50,19 @@ static uint64_t flags_after(uint64_t flags, unsigned op, uint64_t v, unsigned si
 
 static int shift(struct emulation *e)
 {
-	unsigned op = e->insn->reg & 7, size = e->insn->opcode & 1 ? e->insn->operand : 1;
-	unsigned count = count_of(e);
-	bool carry = e->vcpu->rflags & RFLAGS_CF;
-	struct operand o;
-	uint64_t v;
-	int err = operand_prepare(e, size, GMEM_WRITE, &o);
+	unsigned op = e->insn->reg & 7, count = count_of(e);
+	bool carry = e->rflags & RFLAGS_CF;
 
-	if (err)
-		return err;
-	v = operand_read(e, &o);
 	for (unsigned i = 0; i < count; i++)
-		v = step(op, v, 8 * size - 1, &carry) & bytes_mask(size);
-	operand_write(e, &o, v);
+		e->value[0] = step(op, e->value[0], 8 * e->size - 1, &carry) &
+			      bytes_mask(e->size);
 	if (count)
-		e->vcpu->rflags = flags_after(e->vcpu->rflags, op, v, size, carry);
+		e->rflags = flags_after(e->rflags, op, e->value[0], e->size, carry);
 	return 0;
 }
 
-emulate_fn *emulate_find_shift(const struct insn *i)
-{
-	return i->opcode == 0xc0 || i->opcode == 0xc1 || (i->opcode & 0xfc) == 0xd0 ? shift : NULL;
-}
+const struct emulate_row emulate_shift_rows[] = {
+	{ MAP_ONE, 0xc0, 0xfe, GROUP_ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, shift },
+	{ MAP_ONE, 0xd0, 0xfc, GROUP_ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, shift },
+	{ 0 },
+};

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What the emulator's files share: one instruction under way (emulate.c starts and ends it), its
- * memory operands (emulate_memory.c), and the functions that execute (emulate_ops.c,
- * emulate_string.c). An operand is prepared first: every fault comes there, before anything
- * happens; what follows cannot fault. Registers are written last.
+ * What the emulator's files share: one instruction under way (emulate.c starts and ends it), the
+ * rows that say how each is done (emulate_table.c), its memory operands (emulate_memory.c), and the
+ * files that execute, each with the rows of its own. An operand is prepared first: every fault
+ * comes there, before anything happens; what follows cannot fault. Registers are written last.
  *
  * Functions return 0 (done: NEXT), -EFAULT (e->fault is to be delivered), -EINTR (run the
  * instruction again: abandoned, or a REP with more to do), -EAGAIN (run it again: it is not the one
- * that the chip saw), -ENOMEM, -ENOSYS (not an instruction we know how to do).
+ * that the chip saw), -ENOMEM, -ENOSYS (not an instruction we know how to do; e->why may say more).
  */
 #pragma once
 
@@ -24,6 +24,7 @@ struct emulation {
 	const struct insn *insn;
 	struct vcpu_mode mode;
 	struct event fault;
+	const char *why;		/* of -ENOSYS; NULL: nobody has written it */
 	/*
 	 * The exit: the chip translated and allowed this access, GMEM_READ or GMEM_WRITE, to gpa's
 	 * page. 0: the exit tells of none.
@@ -40,9 +41,64 @@ struct emulation {
 		gpa_t gpa;
 		uint8_t *host;		/* NULL: a device */
 	} at[2];
+	/* For a row with an operand; its function changes nothing but these. */
+	uint8_t size;			/* of the operand */
+	uint64_t value[2];		/* what it holds, then what it is to hold */
+	uint64_t rflags;		/* as they will be */
+	struct {
+		uint8_t reg, size;
+		uint64_t value;
+	} out[2];			/* registers to be written, `outs` of them */
+	uint8_t outs;
+	bool jumps;			/* to `rip`, which is checked, instead of NEXT's */
+	bool shadow;			/* SS was loaded */
+	uint64_t rip;
 };
 
 typedef int emulate_fn(struct emulation *e);
+
+/* What a row's function finds done for it. */
+enum emulate_operand {
+	OPERAND_LOAD,			/* memory is read to e->value */
+	OPERAND_STORE,			/* written from there */
+	OPERAND_CHANGE,			/* both, in one step if it is locked RAM */
+	OPERAND_OWN,			/* nothing; ModRM names memory */
+	OPERAND_ANY,			/* nothing, and it need not */
+};
+
+/* Bytes of the operand, where it is no number. */
+enum emulate_size {
+	SIZE_V = 32,			/* a word: 2, 4, 8 */
+	SIZE_BV,			/* a byte if the opcode is even, else a word */
+	SIZE_Y,				/* 8 by REX.W, else 4 */
+	SIZE_Z,				/* a word of 4 bytes at most */
+	SIZE_PAIR,			/* two of SIZE_Y */
+};
+
+/* Which of the prefixes that choose among instructions must stand before it. */
+enum emulate_prefix {
+	PREFIX_ANY, PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2,
+	PREFIX_NO_REP,			/* 66 or none */
+};
+
+#define ROW_64		1u		/* in 64-bit mode only */
+#define ROW_LEGACY	2u		/* elsewhere only */
+#define ROW_LOCKED	4u		/* LOCK or not */
+#define ROW_BITS	8u		/* a register's bit offset reaches beyond the operand */
+#define ROW_PROTECTED	16u		/* #UD in real and virtual-8086 mode */
+#define ROW_KERNEL	32u		/* #GP but for CPL 0 */
+#define ROW_UMIP	64u		/* likewise, where CR4.UMIP is set */
+#define ROW_VEX		128u		/* VEX.128 */
+
+#define GROUP_ANY	8u
+
+/* An instruction, or several alike: opcodes are compared under the mask. */
+struct emulate_row {
+	uint8_t map, opcode, mask;
+	uint8_t group;			/* ModRM.reg, which then belongs to the opcode */
+	uint8_t prefix, operand, size, flags;
+	emulate_fn *run;		/* NULL: behind the last row */
+};
 
 /* What is done without further ado: moves between memory and a whole register (or its zero-extended
  * part) in 64-bit code. */
@@ -51,7 +107,7 @@ enum quick { QUICK_LOAD, QUICK_STORE, QUICK_IMMEDIATE };
 /* A decoded instruction: valid wherever these bytes stand in this mode. */
 struct insn_slot {
 	uint64_t bytes[2], mask[2];
-	emulate_fn *run;		/* NULL: cannot be emulated */
+	const struct emulate_row *row;	/* NULL: cannot be emulated */
 	uint64_t value_mask;		/* of the quick move's bytes */
 	uint8_t quick, size;
 	uint8_t access;			/* its: GMEM_READ, GMEM_WRITE; 0: it is none */
@@ -81,18 +137,31 @@ struct operand {
 	uint8_t size, first;		/* bytes; of those, in the first part */
 };
 
-/* The function that does this instruction on memory; NULL if there is none. */
-emulate_fn *emulate_find(const struct insn *i);
-emulate_fn *emulate_find_string(const struct insn *i);
-emulate_fn *emulate_find_shift(const struct insn *i);
+/* ---- emulate_table.c */
+/* The row of this instruction; NULL if there is none. */
+const struct emulate_row *emulate_find(const struct insn *i);
+/* Does it: operands, function, commit, but for NEXT. */
+int emulate_run(struct emulation *e, const struct emulate_row *row) must_check;
+/* A register that is written when all else is done. */
+static inline void emulate_out(struct emulation *e, unsigned r, unsigned size, uint64_t v)
+{
+	e->out[e->outs].reg = (uint8_t)r;
+	e->out[e->outs].size = (uint8_t)size;
+	e->out[e->outs++].value = v;
+}
+
+extern const struct emulate_row emulate_ops_rows[], emulate_string_rows[], emulate_shift_rows[];
 /* PF, ZF and SF of a result. */
 uint64_t emulate_result_flags(uint64_t r, unsigned size);
 /* The traps behind an instruction, or an iteration that was not the last. */
 void emulate_trap(struct emulation *e);
-/* For an instruction without such a function: -ENOSYS if the exit was its, -EAGAIN if not. */
+/* For an instruction without such a row: -ENOSYS if the exit was its, -EAGAIN if not. */
 int emulate_unknown(struct emulation *e);
 /* Sets the flags as CMP a, b does. */
 void emulate_compare(struct emulation *e, uint64_t a, uint64_t b, unsigned size);
+/* To be returned: a fault without an error code, and one with it. */
+int emulate_fault(struct emulation *e, unsigned vector) must_check;
+int emulate_fault_error(struct emulation *e, unsigned vector, uint32_t error) must_check;
 
 /* ---- emulate_memory.c */
 /* Offset in its segment of the ModRM operand (or moffs). */
@@ -116,6 +185,12 @@ void operand_read_bytes(struct emulation *e, const struct operand *o, void *out)
 void operand_write_bytes(struct emulation *e, const struct operand *o, const void *in);
 uint64_t operand_read(struct emulation *e, const struct operand *o);
 void operand_write(struct emulation *e, const struct operand *o, uint64_t v);
+/*
+ * Writes `new` where `old` was read. `locked`: if it is RAM, and all of it on one page, only while
+ * it still holds that, else false, and `old` is what it holds.
+ */
+bool operand_replace(struct emulation *e, const struct operand *o, bool locked, uint64_t old[2],
+		     const uint64_t new[2]);
 
 static always_inline struct operand_page *operand_page_of(const struct vcpu *vcpu, uint64_t linear)
 {
