@@ -285,27 +285,6 @@ static int cmpxchg_pair(struct emulation *e)
 	return 0;
 }
 
-/* ---- bits: BT, BTS, BTR, BTC in the order of their encoding */
-
-static int bit_test(struct emulation *e, unsigned op, uint64_t bit)
-{
-	uint64_t v = e->value[0], m = BIT(bit & (8 * e->size - 1));
-
-	e->value[0] = op == 1 ? v | m : op == 2 ? v & ~m : v ^ m;
-	e->rflags = (e->rflags & ~RFLAGS_CF) | (v & m ? RFLAGS_CF : 0);
-	return 0;
-}
-
-static int bit_immediate(struct emulation *e)
-{
-	return bit_test(e, e->insn->reg & 3, e->insn->imm);
-}
-
-static int bit_register(struct emulation *e)
-{
-	return bit_test(e, e->insn->opcode >> 3 & 3, reg_in(e));
-}
-
 /* ---- the stack: the exit is about one of two operands, so neither is taken for granted */
 
 static unsigned stack_size(const struct emulation *e)
@@ -395,12 +374,6 @@ const struct emulate_row emulate_ops_rows[] = {
 	{ MAP_0F, 0xb7, 0xff, ANY, PREFIX_ANY, OPERAND_LOAD, 2, 0, zero_extend },
 	{ MAP_0F, 0xbe, 0xff, ANY, PREFIX_ANY, OPERAND_LOAD, 1, 0, sign_extend },
 	{ MAP_0F, 0xbf, 0xff, ANY, PREFIX_ANY, OPERAND_LOAD, 2, 0, sign_extend },
-	{ MAP_0F, 0xa3, 0xff, ANY, PREFIX_ANY, OPERAND_LOAD, SIZE_V, ROW_BITS, bit_register },
-	{ MAP_0F, 0xa3, 0xe7, ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_V, ROW_BITS, bit_register },
-	{ MAP_0F, 0xba, 0xff, 4, PREFIX_ANY, OPERAND_LOAD, SIZE_V, 0, bit_immediate },
-	{ MAP_0F, 0xba, 0xff, 5, PREFIX_ANY, OPERAND_CHANGE, SIZE_V, 0, bit_immediate },
-	{ MAP_0F, 0xba, 0xff, 6, PREFIX_ANY, OPERAND_CHANGE, SIZE_V, 0, bit_immediate },
-	{ MAP_0F, 0xba, 0xff, 7, PREFIX_ANY, OPERAND_CHANGE, SIZE_V, 0, bit_immediate },
 	{ MAP_0F, 0xb0, 0xfe, ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, cmpxchg },
 	{ MAP_0F, 0xc0, 0xfe, ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, xadd },
 	{ MAP_0F, 0xc3, 0xff, ANY, PREFIX_NONE, OPERAND_STORE, SIZE_Y, 0, mov_store },

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Shifts and rotates of one memory operand, bit by bit: counts are small, and each flag is plainly
- * what the last step has left. Flags that the manuals leave undefined keep what chips commonly do.
- * Source: Intel SDM 2, "RCL/RCR/ROL/ROR", "SAL/SAR/SHL/SHR".
+ * Shifts and rotates of one memory operand, single and double, bit by bit: counts are small, and
+ * each flag is plainly what the last step has left. Flags that the manuals leave undefined keep
+ * what chips commonly do.
+ * Source: Intel SDM 2, "RCL/RCR/ROL/ROR", "SAL/SAR/SHL/SHR", "SHLD", "SHRD".
  */
 #include "vmm/emulate_state.h"
 
@@ -61,8 +62,39 @@ static int shift(struct emulation *e)
 	return 0;
 }
 
+/*
+ * SHLD and SHRD: the bits that come in are the register's. Counts beyond a 16-bit operand go round
+ * through both, as on common chips.
+ */
+static int shift_double(struct emulation *e)
+{
+	const struct insn *i = e->insn;
+	unsigned bits = 8 * e->size, mask = e->size == 8 ? 63 : 31;
+	unsigned count = (i->opcode & 1 ? e->vcpu->gpr[GPR_RCX] : i->imm) & mask;
+	uint64_t v = e->value[0], in = gpr_read(e, i->reg, e->size), turn;
+	bool right = i->opcode & 8, carry = false;
+
+	for (unsigned n = 0; n < count; n++) {
+		turn = right ? v & 1 : v >> (bits - 1) & 1;
+		carry = turn;
+		if (right) {
+			v = v >> 1 | (in & 1) << (bits - 1);
+			in = in >> 1 | turn << (bits - 1);
+		} else {
+			v = (v << 1 | in >> (bits - 1)) & bytes_mask(e->size);
+			in = (in << 1 | turn) & bytes_mask(e->size);
+		}
+	}
+	if (count)
+		e->rflags = flags_after(e->rflags, right ? SHR : SHL, v, e->size, carry);
+	e->value[0] = v;
+	return 0;
+}
+
 const struct emulate_row emulate_shift_rows[] = {
 	{ MAP_ONE, 0xc0, 0xfe, GROUP_ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, shift },
 	{ MAP_ONE, 0xd0, 0xfc, GROUP_ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, shift },
+	{ MAP_0F, 0xa4, 0xfe, GROUP_ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_V, 0, shift_double },
+	{ MAP_0F, 0xac, 0xfe, GROUP_ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_V, 0, shift_double },
 	{ 0 },
 };

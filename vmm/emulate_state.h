@@ -150,7 +150,8 @@ static inline void emulate_out(struct emulation *e, unsigned r, unsigned size, u
 	e->out[e->outs++].value = v;
 }
 
-extern const struct emulate_row emulate_ops_rows[], emulate_string_rows[], emulate_shift_rows[];
+extern const struct emulate_row emulate_ops_rows[], emulate_string_rows[], emulate_shift_rows[],
+	emulate_bits_rows[], emulate_muldiv_rows[];
 /* PF, ZF and SF of a result. */
 uint64_t emulate_result_flags(uint64_t r, unsigned size);
 /* The traps behind an instruction, or an iteration that was not the last. */

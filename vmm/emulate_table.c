@@ -14,7 +14,8 @@
 #define ATTEMPTS	64		/* at a locked operand that others write, too */
 
 static const struct emulate_row *const tables[] = {
-	emulate_ops_rows, emulate_string_rows, emulate_shift_rows,
+	emulate_ops_rows, emulate_string_rows, emulate_shift_rows, emulate_bits_rows,
+	emulate_muldiv_rows,
 };
 
 static bool prefix_fits(const struct insn *i, unsigned prefix)
@@ -34,6 +35,8 @@ static bool is_row(const struct insn *i, const struct emulate_row *r)
 	unsigned encoding = r->flags & ROW_VEX ? ENCODING_VEX : ENCODING_LEGACY;
 
 	if (r->map != i->map || r->opcode != (i->opcode & r->mask) || encoding != i->encoding)
+		return false;
+	if (i->encoding && i->vector)		/* the rows have 128 bits at most */
 		return false;
 	if (r->group != GROUP_ANY && r->group != (i->reg & 7))
 		return false;
