@@ -288,24 +288,25 @@ unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15])
 	return n;
 }
 
-static noinline void crash_unknown(struct vcpu *vcpu, gpa_t gpa, const struct insn *i)
+static noinline void crash_unknown(struct emulation *e)
 {
+	struct vcpu *vcpu = e->vcpu;
 	uint8_t bytes[INSN_MAX];
 	unsigned n = emulate_fetch_bytes(vcpu, bytes);
 	char hex[3 * INSN_MAX + 1] = "";
 
-	for (unsigned k = 0; k < n && k < i->length; k++)
+	for (unsigned k = 0; k < n && k < e->insn->length; k++)
 		format(hex + 3 * k, 4, "%02x ", bytes[k]);
 	vm_crash(
 		vcpu->vm,
-		"an access to device address 0x%lx by an instruction that is not emulated: %sat rip 0x%lx",
-		gpa.v, hex, vcpu->rip);
+		"an access to device address 0x%lx by an instruction %s: %sat rip 0x%lx",
+		e->gpa.v, e->why ?: "that is not emulated", hex, vcpu->rip);
 }
 
 static noinline void end_badly(struct emulation *e, int err)
 {
 	if (err == -ENOSYS)
-		crash_unknown(e->vcpu, e->gpa, e->insn);
+		crash_unknown(e);
 	else if (err == -EAGAIN)
 		vmm_ops->flush_tlb(e->vcpu);	/* should the chip have old translations */
 	else
@@ -340,7 +341,11 @@ static void finish(struct emulation *e, const struct insn_slot *s)
 		end_badly(e, err);
 		return;
 	}
-	vcpu_next(e->vcpu, s->insn.length);
+	if (unlikely(e->jumps))
+		e->vcpu->rip = e->rip;
+	vcpu_next(e->vcpu, e->jumps ? 0 : s->insn.length);
+	if (unlikely(e->shadow))
+		e->vcpu->event.shadow = EVENT_SHADOW_MOV_SS;
 	emulate_trap(e);
 }
 

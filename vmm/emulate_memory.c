@@ -12,6 +12,7 @@
 #include "lib/string.h"
 #include "vmm/breakpoint.h"
 #include "vmm/emulate.h"
+#include "vmm/gwalk.h"
 #include "vmm/ops.h"
 #include "vmm/vm.h"
 
@@ -57,7 +58,7 @@ static bool segment_allows(const struct emulation *e, const struct segment *s, u
 {
 	bool code = s->attr & 8, second = s->attr & 2;		/* writable data, readable code */
 
-	if (!(e->mode.cr0 & CR0_PE) || (e->vcpu->rflags & RFLAGS_VM))
+	if (emulate_real(e))
 		return true;
 	if ((s->attr & SEG_UNUSABLE) || !(s->attr & SEG_P))
 		return false;
@@ -75,19 +76,24 @@ static bool within_limit(const struct segment *s, uint64_t offset, unsigned size
 	return last <= s->limit;
 }
 
+bool operand_canonical(const struct emulation *e, uint64_t a)
+{
+	unsigned unused = e->mode.cr4 & CR4_LA57 ? 7 : 16;
+
+	return (uint64_t)((int64_t)(a << unused) >> unused) == a;
+}
+
 /* The linear address of an operand, or a fault. */
 static int linear_of(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
 		     unsigned access, uint64_t *out)
 {
-	unsigned unused = e->mode.cr4 & CR4_LA57 ? 7 : 16;
 	struct segment seg;
 	uint64_t a, last;
 
 	if (e->mode.bits == 64) {
 		a = segment_base(e, s) + offset;
 		last = a + size - 1;
-		if ((uint64_t)((int64_t)(a << unused) >> unused) != a ||
-		    (uint64_t)((int64_t)(last << unused) >> unused) != last)
+		if (!operand_canonical(e, a) || !operand_canonical(e, last))
 			return fault_segment(e, s);
 		*out = a;
 		return 0;
@@ -114,7 +120,8 @@ static int resolve(struct emulation *e, uint64_t linear, unsigned access, gpa_t 
 		   uint8_t **host)
 {
 	struct gmem *g = &e->vcpu->vm->gmem;
-	int err = emulate_translate(e->vcpu, &e->mode, GVA(linear), access, gpa, &e->fault);
+	int err = emulate_translate(e->vcpu, &e->mode, GVA(linear),
+				    access | (e->implicit ? GWALK_IMPLICIT : 0), gpa, &e->fault);
 
 	*host = NULL;
 	if (err || !gmem_is_ram(g, *gpa))
@@ -167,10 +174,11 @@ static int prepare_slowly(struct emulation *e, uint64_t linear, unsigned size, u
 /* What the chip checks of alignment, after all else. */
 static int check_alignment(struct emulation *e, uint64_t linear, unsigned size)
 {
-	bool checked = e->mode.cpl == 3 && e->vcpu->rflags & RFLAGS_AC && e->mode.cr0 & CR0_AM;
+	bool checked = e->mode.cpl == 3 && !e->implicit && e->vcpu->rflags & RFLAGS_AC &&
+		       e->mode.cr0 & CR0_AM;
 	uint8_t vector = EXC_AC;
 
-	if (size == 16)		/* CMPXCHG16B */
+	if (size == 16 && !e->implicit)		/* CMPXCHG16B */
 		vector = EXC_GP;
 	else if (likely(!checked))
 		return 0;
@@ -214,6 +222,17 @@ int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigne
 	int err = linearize(e, s, offset, size, access, &linear);
 
 	return err ?: prepare_checked(e, linear, size, access, which, o);
+}
+
+int operand_prepare_system(struct emulation *e, uint64_t linear, unsigned size, unsigned access,
+			   struct operand *o)
+{
+	int err;
+
+	e->implicit = true;
+	err = prepare_checked(e, linear, size, access, -1, o);
+	e->implicit = false;
+	return err;
 }
 
 int operand_check(const struct emulation *e)

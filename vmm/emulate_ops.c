@@ -285,53 +285,6 @@ static int cmpxchg_pair(struct emulation *e)
 	return 0;
 }
 
-/* ---- the stack: the exit is about one of two operands, so neither is taken for granted */
-
-static unsigned stack_size(const struct emulation *e)
-{
-	return e->mode.bits == 64 && e->insn->operand == 4 ? 8 : e->insn->operand;
-}
-
-static int push_memory(struct emulation *e)
-{
-	unsigned size = stack_size(e);
-	uint64_t mask = operand_stack_mask(e), sp = e->vcpu->gpr[GPR_RSP],
-		 new = (sp & ~mask) | ((sp - size) & mask);
-	struct operand from, to;
-	int err;
-
-	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), size, GMEM_READ, -1,
-				 &from);
-	if (!err)
-		err = operand_prepare_at(e, SEG_SS, new & mask, size, GMEM_WRITE, -1, &to);
-	err = err ?: operand_check(e);
-	if (err)
-		return err;
-	operand_write(e, &to, operand_read(e, &from));
-	e->vcpu->gpr[GPR_RSP] = new;
-	return 0;
-}
-
-/* The destination's address is computed with the stack pointer behind what was popped. */
-static int pop_memory(struct emulation *e)
-{
-	unsigned size = stack_size(e);
-	uint64_t mask = operand_stack_mask(e), sp = e->vcpu->gpr[GPR_RSP];
-	struct operand from, to;
-	int err = operand_prepare_at(e, SEG_SS, sp & mask, size, GMEM_READ, -1, &from);
-
-	if (err)
-		return err;
-	e->vcpu->gpr[GPR_RSP] = (sp & ~mask) | ((sp + size) & mask);
-	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), size, GMEM_WRITE, -1, &to);
-	err = err ?: operand_check(e);
-	if (err)
-		e->vcpu->gpr[GPR_RSP] = sp;
-	else
-		operand_write(e, &to, operand_read(e, &from));
-	return err;
-}
-
 /*
  * CLFLUSH, CLFLUSHOPT, CLWB: checked as a byte's load, which the tables see them as; no cache holds
  * anything of a device.
@@ -356,9 +309,8 @@ const struct emulate_row emulate_ops_rows[] = {
 	{ MAP_ONE, 0x80, 0xfc, ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, alu_immediate },
 	{ MAP_ONE, 0x84, 0xfe, ANY, PREFIX_ANY, OPERAND_LOAD, SIZE_BV, 0, test_register },
 	{ MAP_ONE, 0x86, 0xfe, ANY, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, ROW_LOCKED, xchg },
-	{ MAP_ONE, 0x63, 0xff, ANY, PREFIX_ANY, OPERAND_LOAD, SIZE_Z, 0, sign_extend },
+	{ MAP_ONE, 0x63, 0xff, ANY, PREFIX_ANY, OPERAND_LOAD, SIZE_Z, ROW_64, sign_extend },
 	{ MAP_ONE, 0x8c, 0xff, ANY, PREFIX_ANY, OPERAND_STORE, 2, 0, mov_segment_store },
-	{ MAP_ONE, 0x8f, 0xff, 0, PREFIX_ANY, OPERAND_OWN, 0, 0, pop_memory },
 	{ MAP_ONE, 0xa0, 0xfe, ANY, PREFIX_ANY, OPERAND_LOAD, SIZE_BV, 0, mov_offset_load },
 	{ MAP_ONE, 0xa2, 0xfe, ANY, PREFIX_ANY, OPERAND_STORE, SIZE_BV, 0, mov_offset_store },
 	{ MAP_ONE, 0xf6, 0xfe, 0, PREFIX_ANY, OPERAND_LOAD, SIZE_BV, 0, test_immediate },
@@ -367,7 +319,6 @@ const struct emulate_row emulate_ops_rows[] = {
 	{ MAP_ONE, 0xf6, 0xfe, 3, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, negate },
 	{ MAP_ONE, 0xfe, 0xfe, 0, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, inc_dec },
 	{ MAP_ONE, 0xfe, 0xfe, 1, PREFIX_ANY, OPERAND_CHANGE, SIZE_BV, 0, inc_dec },
-	{ MAP_ONE, 0xff, 0xff, 6, PREFIX_ANY, OPERAND_OWN, 0, 0, push_memory },
 	{ MAP_0F, 0x40, 0xf0, ANY, PREFIX_ANY, OPERAND_LOAD, SIZE_V, 0, cmovcc },
 	{ MAP_0F, 0x90, 0xf0, ANY, PREFIX_ANY, OPERAND_STORE, 1, 0, setcc },
 	{ MAP_0F, 0xb6, 0xff, ANY, PREFIX_ANY, OPERAND_LOAD, 1, 0, zero_extend },

@@ -32,6 +32,7 @@ struct emulation {
 	gpa_t gpa;
 	unsigned exit;
 	bool met;			/* one of the operands is that access, or none need be */
+	bool implicit;			/* an access is the chip's own, to a descriptor */
 	bool watched;			/* breakpoints are on */
 	uint64_t hits;			/* those met, as DR6 has them */
 	uint16_t port;			/* INS, OUTS */
@@ -151,7 +152,8 @@ static inline void emulate_out(struct emulation *e, unsigned r, unsigned size, u
 }
 
 extern const struct emulate_row emulate_ops_rows[], emulate_string_rows[], emulate_shift_rows[],
-	emulate_bits_rows[], emulate_muldiv_rows[];
+	emulate_bits_rows[], emulate_muldiv_rows[], emulate_stack_rows[],
+	emulate_segment_rows[], emulate_far_rows[], emulate_system_rows[];
 /* PF, ZF and SF of a result. */
 uint64_t emulate_result_flags(uint64_t r, unsigned size);
 /* The traps behind an instruction, or an iteration that was not the last. */
@@ -167,6 +169,8 @@ int emulate_fault_error(struct emulation *e, unsigned vector, uint32_t error) mu
 /* ---- emulate_memory.c */
 /* Offset in its segment of the ModRM operand (or moffs). */
 uint64_t operand_offset(const struct emulation *e);
+/* As far as this paging mode knows addresses. */
+bool operand_canonical(const struct emulation *e, uint64_t a);
 /* How much of rSP is the stack pointer. */
 uint64_t operand_stack_mask(const struct emulation *e);
 /*
@@ -175,6 +179,9 @@ uint64_t operand_stack_mask(const struct emulation *e);
  */
 int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
 		       unsigned access, int which, struct operand *o) must_check;
+/* Likewise, in a system table at a linear address. */
+int operand_prepare_system(struct emulation *e, uint64_t linear, unsigned size, unsigned access,
+			   struct operand *o) must_check;
 /* -EAGAIN if the exit's access is not among those prepared. */
 int operand_check(const struct emulation *e) must_check;
 /* The only operand, wherever it is; that of ModRM (or moffs). */
@@ -207,6 +214,31 @@ static always_inline bool operand_seen(const struct vcpu *vcpu, uint64_t linear,
 }
 
 void operand_forget(struct vcpu *vcpu);
+
+/* ---- emulate_segment.c: an entry of the GDT or LDT */
+struct descriptor {
+	uint64_t v[2];
+	uint64_t linear;
+	uint64_t set;			/* bits that descriptor_mark() sets, at `o`; 0: none */
+	struct operand o;
+};
+
+/* Real or virtual-8086 mode? */
+bool emulate_real(const struct emulation *e);
+/* What a load gives there. */
+void emulate_real_segment(struct emulation *e, enum seg r, unsigned selector, struct segment *s);
+/* To be returned: a fault that names a selector. */
+int emulate_fault_selector(struct emulation *e, unsigned vector, unsigned selector) must_check;
+/* `size` 8 or 16. -ENOENT: the table has none. */
+int descriptor_read(struct emulation *e, unsigned selector, unsigned size,
+		    struct descriptor *d) must_check;
+/* Bits of its type are to be set if they are not; nothing is written yet. */
+int descriptor_prepare(struct emulation *e, struct descriptor *d, unsigned type) must_check;
+void descriptor_mark(struct emulation *e, struct descriptor *d);
+struct segment descriptor_segment(const struct descriptor *d, unsigned selector);
+unsigned descriptor_dpl(const struct segment *s);
+/* ---- emulate_far.c: offset and selector of the ModRM operand; operand_check() follows */
+int emulate_far_pointer(struct emulation *e, uint64_t *to, unsigned *selector) must_check;
 
 /* ---- registers by size */
 static inline uint64_t gpr_read(const struct emulation *e, unsigned r, unsigned size)

@@ -15,7 +15,8 @@
 
 static const struct emulate_row *const tables[] = {
 	emulate_ops_rows, emulate_string_rows, emulate_shift_rows, emulate_bits_rows,
-	emulate_muldiv_rows,
+	emulate_muldiv_rows, emulate_stack_rows, emulate_segment_rows, emulate_far_rows,
+	emulate_system_rows,
 };
 
 static bool prefix_fits(const struct insn *i, unsigned prefix)
@@ -71,9 +72,7 @@ int emulate_fault_error(struct emulation *e, unsigned vector, uint32_t error)
 /* What comes before any access to memory. */
 static int check_rights(struct emulation *e, unsigned flags)
 {
-	bool real = !(e->mode.cr0 & CR0_PE) || e->vcpu->rflags & RFLAGS_VM;
-
-	if (flags & ROW_PROTECTED && real)
+	if (flags & ROW_PROTECTED && emulate_real(e))
 		return emulate_fault(e, EXC_UD);
 	if (e->mode.cpl &&
 	    (flags & ROW_KERNEL || (flags & ROW_UMIP && e->mode.cr4 & CR4_UMIP)))

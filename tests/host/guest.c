@@ -172,6 +172,12 @@ static void segment_get(struct vcpu *vcpu, enum seg s, struct segment *out)
 	*out = guest_segment[s];
 }
 
+static void segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in)
+{
+	(void)vcpu;
+	guest_segment[s] = *in;
+}
+
 static uint64_t segment_base(struct vcpu *vcpu, enum seg s)
 {
 	(void)vcpu;
@@ -190,6 +196,12 @@ static uint64_t reg_get(struct vcpu *vcpu, enum reg r)
 	return guest_reg[r];
 }
 
+static void reg_set(struct vcpu *vcpu, enum reg r, uint64_t v)
+{
+	(void)vcpu;
+	guest_reg[r] = v;
+}
+
 static void flush_tlb(struct vcpu *vcpu)
 {
 	(void)vcpu;
@@ -199,7 +211,9 @@ static void flush_tlb(struct vcpu *vcpu)
 static const struct vmm_ops ops = { .mode = mode,
 				    .code64 = code64,
 				    .segment_get = segment_get,
+				    .segment_set = segment_set,
 				    .segment_base = segment_base,
+				    .reg_set = reg_set,
 				    .flush_tlb = flush_tlb,
 				    .reg_get = reg_get,
 				    .pkru = pkru };
@@ -208,7 +222,9 @@ static const struct vmm_ops loading = { .loads_pdptes = true,
 					.mode = mode,
 					.code64 = code64,
 					.segment_get = segment_get,
+					.segment_set = segment_set,
 					.segment_base = segment_base,
+					.reg_set = reg_set,
 					.flush_tlb = flush_tlb,
 					.reg_get = reg_get,
 					.pkru = pkru };

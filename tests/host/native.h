@@ -11,9 +11,13 @@ struct native {
 	uint64_t gpr[GPR_COUNT], flags;
 };
 
-/* Loads all registers but RSP, runs the code, which ends in RET, and stores them. */
-void native_run(struct native *n, const void *code);
-/* Likewise; false: it divided by zero or overflowed, and *n is as before. */
-bool native_divides(struct native *n, const void *code);
-/* A page to write code to. */
+/* A page for code; the code and what leads back from it. */
 uint8_t *native_page(void);
+void native_put(uint8_t *page, const void *code, size_t n);
+/* Loads all registers, runs what was put at `page`, stores them. */
+void native_run(struct native *n, const uint8_t *page);
+/* Likewise; false: it divided by zero or overflowed, and *n is as before. */
+bool native_divides(struct native *n, const uint8_t *page);
+/* Another processor that adds one to *counter so many times, whole; until it has. */
+void native_adder(uint32_t *counter, unsigned rounds);
+void native_adder_ends(void);

@@ -333,8 +333,8 @@ static void changed_code(void **state)
 		{ "8b 06", false }, { "89 06", true },	/* memory elsewhere, at the same place */
 		{ "01 06", false }, { "ff 36", false }, { "8f 06", true }, { "0f ab 06", true },
 		{ "a4", true }, { "ac", true }, { "aa", true }, { "a6", true },
-		{ "0f 28 06", false }, { "ff 16", false },	/* not emulated, and not here */
-		{ "50", true }, { "c3", false },
+		{ "0f 28 06", false }, { "d9 06", false },	/* not emulated, and not here */
+		{ "50", true }, { "c3", false }, { "9d", false }, { "ff 16", false },
 	};
 
 	(void)state;
@@ -352,7 +352,7 @@ static void changed_code(void **state)
 	run("0f 28 03", GUEST_DEVICE + 0x10, false);
 	assert_int_equal(guest_log.crashes, 1);
 	guest_vcpu.gpr[GPR_RSP] = GUEST_MMIO + 0x10;
-	run("50", GUEST_DEVICE + 8, true);
+	run("9d", GUEST_DEVICE + 0x10, false);
 	assert_int_equal(guest_log.crashes, 1);
 	/* the chip's own access to a page table says nothing of the operand, which is checked */
 	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 0x3010;
@@ -579,7 +579,7 @@ static void what_is_not_emulated(void **state)
 	assert_int_equal(guest_log.crashes, 1);
 	assert_non_null(strstr(guest_log.crash, "0f 28 03"));
 	assert_int_equal(guest_log.nexts, 0);
-	run("ff 13", GUEST_DEVICE, false);			/* CALL */
+	run("d9 03", GUEST_DEVICE, false);			/* FLD */
 	assert_int_equal(guest_log.crashes, 1);
 	run("0f 04", GUEST_DEVICE, false);
 	expect_event(EXC_UD, 0, 0);

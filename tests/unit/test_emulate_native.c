@@ -81,8 +81,7 @@ static void compare(const uint8_t *code, size_t n, uint64_t ignore, unsigned off
 {
 	struct native nat;
 
-	memcpy(page, code, n);
-	page[n] = 0xc3;
+	native_put(page, code, n);
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		nat.gpr[i] = random64();
 	if (fixed)
@@ -309,8 +308,7 @@ static void compare_string(const uint8_t *code, size_t n, unsigned count, bool d
 	uint64_t source = source_is_device ? GUEST_MMIO + 512 : GUEST_MMIO + 0x2000 + 512;
 	uint64_t to = source_is_device ? GUEST_MMIO + 0x2000 + 512 : GUEST_MMIO + 512;
 
-	memcpy(page, code, n);
-	page[n] = 0xc3;
+	native_put(page, code, n);
 	for (unsigned i = 0; i < sizeof(first); i++) {
 		first[i] = (uint8_t)random64() & 3;
 		second[i] = random64() % 8 ? first[i] : 1;

@@ -40,12 +40,13 @@ enum { C = RFLAGS_CF, P = RFLAGS_PF, A = RFLAGS_AF, Z = RFLAGS_ZF, S = RFLAGS_SF
 #define WIDE	64u	/* 66 is a prefix of its own */
 #define VEX	128u	/* bytes are: map, pp, opcode */
 #define OFFSET	256u	/* the register is a bit offset: small */
+#define STACK	1024u	/* RSP is the stack, 8 or 2 bytes at a time; no ModRM where group is -2 */
 #define NARROW	512u	/* undefined for counts beyond 16 bits */
 
 static const struct form {
 	const char *name;
 	uint8_t length, bytes[4];
-	int8_t group;		/* -1: ModRM.reg is a register */
+	int8_t group;		/* -1: ModRM.reg is a register; -2: no ModRM */
 	uint8_t bit;		/* CPUID: leaf, register, bit as in has() */
 	unsigned flags, undefined;
 } forms[] = {
@@ -125,6 +126,17 @@ static const struct form {
 	CONDITION(0), CONDITION(1), CONDITION(2), CONDITION(3), CONDITION(4), CONDITION(5),
 	CONDITION(6), CONDITION(7), CONDITION(8), CONDITION(9), CONDITION(10), CONDITION(11),
 	CONDITION(12), CONDITION(13), CONDITION(14), CONDITION(15),
+	{ "push r", 1, { 0x50 }, -2, 0, STACK, 0 }, { "pop r", 1, { 0x58 }, -2, 0, STACK, 0 },
+	{ "push r12", 2, { 0x41, 0x54 }, -2, 0, STACK, 0 },
+	{ "pop rsp", 1, { 0x5c }, -2, 0, STACK, 0 },
+	{ "push i8", 1, { 0x6a }, -2, 0, STACK | IMM8, 0 },
+	{ "push i", 1, { 0x68 }, -2, 0, STACK | IMMZ, 0 },
+	{ "push m", 1, { 0xff }, 6, 0, STACK, 0 }, { "pop m", 1, { 0x8f }, 0, 0, STACK, 0 },
+	{ "leave", 1, { 0xc9 }, -2, 0, STACK, 0 },
+	{ "enter 0,0", 4, { 0xc8, 0, 0, 0 }, -2, 0, STACK, 0 },
+	{ "enter 40,0", 4, { 0xc8, 40, 0, 0 }, -2, 0, STACK, 0 },
+	{ "pushf", 1, { 0x9c }, -2, 0, STACK, 0 },
+	{ "push fs", 2, { 0x0f, 0xa0 }, -2, 0, STACK, 0 },
 	{ "andn", 3, { 2, 0, 0xf2 }, -1, 3, VEX, A | P },
 	{ "blsr", 3, { 2, 0, 0xf3 }, 1, 3, VEX, A | P },
 	{ "blsmsk", 3, { 2, 0, 0xf3 }, 2, 3, VEX, A | P },
@@ -223,10 +235,8 @@ static void put_opcode(void)
 	unsigned first = 0;
 
 	if (is_vex()) {
-		unsigned vvvv = (unsigned)below(16);
-
-		/* RORX has none, which is written so. */
-		put_vex(vvvv == GPR_RSP || f->bytes[0] == 3 ? 0 : vvvv);
+		/* RORX has no other register, which is written so. */
+		put_vex(f->bytes[0] == 3 ? 0 : (unsigned)below(16));
 		return;
 	}
 	if (f->flags & LOCKS && !below(3))
@@ -241,25 +251,24 @@ static void put_opcode(void)
 		put(f->bytes[first]);
 }
 
-/* Sizes, and a register that native_run() loads: not RSP, but AH and its like. */
+/* Sizes and registers. */
 static void choose(void)
 {
 	const struct form *f = now.form;
 	unsigned pick = (unsigned)below(f->flags & (WIDE | VEX) ? 2 : 3);
-	bool byte_register = f->flags & BYTES;
 
 	now.size = f->flags & BYTES ? 1 : pick == 0 ? 4 : pick == 1 ? 8 : 2;
+	if (f->flags & STACK && now.size == 8)
+		now.size = 4;			/* which is 8 */
 	now.rex = now.size == 8 ? 8 : 0;
-	now.reg = f->group >= 0 ? (unsigned)f->group : (unsigned)below(16);
+	now.reg = f->group >= 0 ? (unsigned)f->group : f->group == -2 ? 0 : (unsigned)below(16);
 	if (now.reg > 7)
 		now.rex |= 4;
-	do
-		now.base = (enum gpr)below(16);
-	while (now.base == GPR_RSP);
-	if (now.base > 7)
+	now.base = (enum gpr)below(16);
+	if (f->flags & STACK && now.base == GPR_RSP)
+		now.base = GPR_RBX;
+	if (now.base > 7 && f->group != -2)
 		now.rex |= 1;
-	if (f->group < 0 && now.reg == GPR_RSP && (!byte_register || now.rex))
-		now.reg = GPR_RBP;
 }
 
 /* [base], [base + disp], [base + index * scale + disp]; registers are made to fit. */
@@ -311,6 +320,10 @@ static void place(void)
 /* Random bytes around the operand; now and then what comparisons look for. */
 static void fill(void)
 {
+	uint64_t sp = now.before.gpr[GPR_RSP];
+
+	for (uint64_t a = sp - 64; now.form->flags & STACK && a < sp + 64; a++)
+		area[a - GUEST_MMIO] = (uint8_t)next();
 	for (uint64_t a = now.at - 160; a < now.at + 176 && a < GUEST_MMIO + AREA; a++)
 		area[a - GUEST_MMIO] = (uint8_t)next();
 	if (below(2))
@@ -338,12 +351,17 @@ static void make(const struct form *f)
 	choose();
 	if (f->flags & OFFSET && f->group < 0) {
 		if (now.base == now.reg)
-			now.reg = now.reg == GPR_RBP ? GPR_RSI : now.reg ^ 1;
+			now.reg ^= 1;
 		now.before.gpr[now.reg] = below(2000) - 1000;
 	}
 	place();
+	if (f->flags & STACK)
+		now.before.gpr[GPR_RSP] = GUEST_MMIO + 200 + below(AREA - 400);
+	if (f->flags & STACK && f->bytes[0] == 0xc9)
+		now.before.gpr[GPR_RBP] = now.before.gpr[GPR_RSP];
 	put_opcode();
-	put_operand();
+	if (f->group != -2)
+		put_operand();
 	put_immediate();
 	fill();
 	now.native = now.before;
@@ -363,7 +381,8 @@ static void fail_with(const char *what)
 static void emulate(void)
 {
 	gpa_t gpa = GPA(now.at - GUEST_MMIO + GUEST_DEVICE);
-	bool elsewhere = now.at >= GUEST_MMIO + GUEST_DEVICE_SIZE || now.form->flags & OFFSET;
+	bool elsewhere = now.at >= GUEST_MMIO + GUEST_DEVICE_SIZE ||
+			 now.form->flags & (OFFSET | STACK);
 
 	guest_code(now.code, now.n);
 	memcpy(guest_vcpu.gpr, now.before.gpr, sizeof(guest_vcpu.gpr));
@@ -399,8 +418,7 @@ static void compare(void)
 {
 	bool divided;
 
-	memcpy(page, now.code, now.n);
-	page[now.n] = 0xc3;
+	native_put(page, now.code, now.n);
 	divided = native_divides(&now.native, page);
 	emulate();
 	cases++;
@@ -415,7 +433,7 @@ static void compare(void)
 	if (is_open())
 		return;
 	for (unsigned i = 0; i < GPR_COUNT; i++)
-		if (i != GPR_RSP && guest_vcpu.gpr[i] != now.native.gpr[i])
+		if (guest_vcpu.gpr[i] != now.native.gpr[i])
 			fail_with(regs_gpr_name(i));
 	if ((guest_vcpu.rflags ^ now.native.flags) & FLAGS & ~undefined())
 		fail_with("flags");
