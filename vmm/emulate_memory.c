@@ -178,7 +178,7 @@ static int check_alignment(struct emulation *e, uint64_t linear, unsigned size)
 		       e->mode.cr0 & CR0_AM;
 	uint8_t vector = EXC_AC;
 
-	if (size == 16 && !e->implicit)		/* CMPXCHG16B */
+	if (e->aligned && !e->implicit)
 		vector = EXC_GP;
 	else if (likely(!checked))
 		return 0;
@@ -327,6 +327,7 @@ static void copy(void *to, const void *from, unsigned n)
 	case 2: __builtin_memcpy(to, from, 2); break;
 	case 4: __builtin_memcpy(to, from, 4); break;
 	case 8: __builtin_memcpy(to, from, 8); break;
+	case 16: __builtin_memcpy(to, from, 16); break;
 	default: memcpy(to, from, n); break;
 	}
 }

@@ -44,7 +44,8 @@ struct emulation {
 	} at[2];
 	/* For a row with an operand; its function changes nothing but these. */
 	uint8_t size;			/* of the operand */
-	uint64_t value[2];		/* what it holds, then what it is to hold */
+	bool aligned;			/* #GP unless it is, by its size */
+	uint64_t value[4];		/* what it holds, then what it is to hold */
 	uint64_t rflags;		/* as they will be */
 	struct {
 		uint8_t reg, size;
@@ -74,6 +75,12 @@ enum emulate_size {
 	SIZE_Y,				/* 8 by REX.W, else 4 */
 	SIZE_Z,				/* a word of 4 bytes at most */
 	SIZE_PAIR,			/* two of SIZE_Y */
+	/* With a vector register, in legacy or VEX encoding: */
+	SIZE_X,				/* all of it, 16 or 32 */
+	SIZE_X_ALIGNED,			/* likewise */
+	SIZE_X_OPERAND,			/* likewise, aligned where the encoding is legacy */
+	SIZE_X8, SIZE_X4, SIZE_XY,	/* part of it */
+	SIZE_MM, SIZE_MY,		/* an MMX register's: 8, or as SIZE_Y */
 };
 
 /* Which of the prefixes that choose among instructions must stand before it. */
@@ -131,7 +138,7 @@ struct insn_cache {
 	struct operand_page operand[OPERAND_PAGES];
 };
 
-/* A memory operand of 1 to 16 bytes, ready to be accessed; two parts when it crosses a page. */
+/* A memory operand of 1 to 32 bytes, ready to be accessed; two parts when it crosses a page. */
 struct operand {
 	gpa_t gpa[2];
 	uint8_t *host[2];		/* NULL: a device */
@@ -153,7 +160,7 @@ static inline void emulate_out(struct emulation *e, unsigned r, unsigned size, u
 
 extern const struct emulate_row emulate_ops_rows[], emulate_string_rows[], emulate_shift_rows[],
 	emulate_bits_rows[], emulate_muldiv_rows[], emulate_stack_rows[],
-	emulate_segment_rows[], emulate_far_rows[], emulate_system_rows[];
+	emulate_segment_rows[], emulate_far_rows[], emulate_system_rows[], emulate_vector_rows[];
 /* PF, ZF and SF of a result. */
 uint64_t emulate_result_flags(uint64_t r, unsigned size);
 /* The traps behind an instruction, or an iteration that was not the last. */
@@ -214,6 +221,9 @@ static always_inline bool operand_seen(const struct vcpu *vcpu, uint64_t linear,
 }
 
 void operand_forget(struct vcpu *vcpu);
+
+/* ---- emulate_vector.c: #UD and #NM; else the registers are in memory afterwards */
+int emulate_vector_check(struct emulation *e, bool mmx) must_check;
 
 /* ---- emulate_segment.c: an entry of the GDT or LDT */
 struct descriptor {

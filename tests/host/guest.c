@@ -18,6 +18,7 @@ struct segment guest_segment[SEG_COUNT];
 struct guest_log guest_log;
 uint64_t guest_reg[REG_COUNT];
 uint32_t guest_pkru;
+uint8_t guest_fpu[1024] aligned(64);
 void (*guest_peeked)(gpa_t a, unsigned access);
 struct features features;
 
@@ -202,6 +203,22 @@ static void reg_set(struct vcpu *vcpu, enum reg r, uint64_t v)
 	guest_reg[r] = v;
 }
 
+static void *fpu(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return guest_fpu;
+}
+
+static size_t fpu_size(void)
+{
+	return sizeof(guest_fpu);
+}
+
+void vcpu_put_state(struct vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
 static void flush_tlb(struct vcpu *vcpu)
 {
 	(void)vcpu;
@@ -214,6 +231,8 @@ static const struct vmm_ops ops = { .mode = mode,
 				    .segment_set = segment_set,
 				    .segment_base = segment_base,
 				    .reg_set = reg_set,
+				    .fpu = fpu,
+				    .fpu_size = fpu_size,
 				    .flush_tlb = flush_tlb,
 				    .reg_get = reg_get,
 				    .pkru = pkru };
@@ -225,6 +244,8 @@ static const struct vmm_ops loading = { .loads_pdptes = true,
 					.segment_set = segment_set,
 					.segment_base = segment_base,
 					.reg_set = reg_set,
+					.fpu = fpu,
+					.fpu_size = fpu_size,
 					.flush_tlb = flush_tlb,
 					.reg_get = reg_get,
 					.pkru = pkru };
@@ -266,6 +287,7 @@ void guest_reset(void)
 	memset(guest_segment, 0, sizeof(guest_segment));
 	memset(guest_reg, 0, sizeof(guest_reg));
 	guest_pkru = 0;
+	memset(guest_fpu, 0, sizeof(guest_fpu));
 	guest_peeked = NULL;
 	vmm_ops = &ops;
 	features.physical_bits = 40;

@@ -14,7 +14,11 @@ extern const uint8_t native_back[];
 __asm__(".data\nnative_n: .quad 0\nnative_code: .quad 0\nnative_rsp: .quad 0\nnative_out: .quad 0\n"
 	".text\n.globl native_run\nnative_run:\n"
 	"push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
-	"mov %rdi, native_n(%rip)\n mov %rsi, native_code(%rip)\n push 128(%rdi)\n popfq\n"
+	"mov %rdi, native_n(%rip)\n mov %rsi, native_code(%rip)\n"
+	"cmpq $0, 136(%rdi)\n je 1f\n"
+	".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n"
+	"vmovdqu 144 + 32 * \\n(%rdi), %ymm\\n\n .endr\n"
+	"1: push 128(%rdi)\n popfq\n"
 	"mov %rsp, native_rsp(%rip)\n"
 	"mov 0(%rdi), %rax\n mov 8(%rdi), %rcx\n mov 16(%rdi), %rdx\n"
 	"mov 24(%rdi), %rbx\n mov 32(%rdi), %rsp\n mov 40(%rdi), %rbp\n"
@@ -32,6 +36,9 @@ __asm__(".data\nnative_n: .quad 0\nnative_code: .quad 0\nnative_rsp: .quad 0\nna
 	"mov %r12, 96(%rdi)\n mov %r13, 104(%rdi)\n mov %r14, 112(%rdi)\n mov %r15, 120(%rdi)\n"
 	"mov native_out(%rip), %rax\n mov %rax, 32(%rdi)\n"
 	"pop %rax\n mov %rax, 56(%rdi)\n pop %rax\n mov %rax, 128(%rdi)\n"
+	"cmpq $0, 136(%rdi)\n je 1f\n"
+	".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n"
+	"vmovdqu %ymm\\n, 144 + 32 * \\n(%rdi)\n .endr\n vzeroupper\n1:\n"
 	"pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n");
 
 uint8_t *native_page(void)

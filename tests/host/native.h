@@ -9,6 +9,8 @@
 
 struct native {
 	uint64_t gpr[GPR_COUNT], flags;
+	uint64_t vectors;		/* 1: these, too, if there is AVX */
+	uint8_t ymm[16][32];
 };
 
 /* A page for code; the code and what leads back from it. */

@@ -420,7 +420,7 @@ static void odd_ones(void **state)
 	run("0f ae 03");
 	assert_int_equal(guest_log.crashes, 1);
 	assert_non_null(strstr(guest_log.crash, "extended state"));
-	run("c5 fc 10 03");					/* VEX.256 */
+	run("62 f1 7c 48 10 03");				/* EVEX */
 	assert_int_equal(guest_log.crashes, 1);
 	run("f0 0f bc 03");
 	assert_int_equal(guest_log.event.vector, EXC_UD);
@@ -441,6 +441,44 @@ static void odd_ones(void **state)
 	assert_true(guest_vcpu.rflags & RFLAGS_ZF);
 	guest_mode.cr0 = 0;
 	run_for("63 0b", GMEM_WRITE);
+	faulted(EXC_UD, 0);
+}
+
+/* The state's first 24 bytes are x87's, MM0 at 32, XMM0 at 160, XSTATE_BV at 512. */
+static void vectors(void **state)
+{
+	(void)state;
+	operand("0123456789abcdef", 16);
+	run("0f 10 03");					/* movups without CR4.OSFXSR */
+	faulted(EXC_UD, 0);
+	run("c5 f8 10 03");					/* without CR4.OSXSAVE */
+	faulted(EXC_UD, 0);
+	guest_mode.cr4 |= CR4_OSFXSR | CR4_OSXSAVE;
+	run("c5 f8 10 03");					/* without XCR0 */
+	faulted(EXC_UD, 0);
+	guest_mode.cr0 |= CR0_TS;
+	run("0f 10 03");
+	faulted(EXC_NM, 0);
+	guest_mode.cr0 &= ~CR0_TS;
+	memset(guest_fpu + 160, 0x77, 256);			/* not in use: zeroes */
+	run("0f 10 03");
+	done();
+	assert_memory_equal(guest_fpu + 160, "0123456789abcdef", 16);
+	assert_int_equal(guest_fpu[176], 0);
+	assert_int_equal(guest_fpu[512], XCR0_SSE);
+	run("0f 28 43 08");					/* movaps */
+	faulted(EXC_GP, 0);
+	run("66 0f eb 43 08");					/* por */
+	faulted(EXC_GP, 0);
+	run("0f 6f 03");					/* movq to MM0 */
+	done();
+	assert_memory_equal(guest_fpu + 32, "01234567\xff\xff\0", 11);
+	assert_int_equal(guest_fpu[4], 0xff);
+	run_for("0f 7f 43 08", GMEM_WRITE);
+	done();
+	assert_memory_equal(guest_device + 0x28, "01234567", 8);
+	guest_mode.cr0 |= CR0_EM;
+	run("0f 6f 03");
 	faulted(EXC_UD, 0);
 }
 
@@ -480,6 +518,7 @@ int main(void)
 		cmocka_unit_test_setup(system_segments, setup),
 		cmocka_unit_test_setup(system_tables, setup),
 		cmocka_unit_test_setup(odd_ones, setup),
+		cmocka_unit_test_setup(vectors, setup),
 		cmocka_unit_test_setup(locked, setup),
 	};
 
