@@ -197,6 +197,7 @@ static struct {
 	enum gpr base;
 	struct native before, native;
 	uint64_t at;			/* linear address of the operand */
+	bool edge;			/* the least quotient, or one less */
 } now;
 
 static uint64_t seed = 0x20250611;
@@ -383,7 +384,9 @@ static void fill(void)
 		area[a - GUEST_MMIO] = (uint8_t)next();
 	if (below(2))
 		memcpy((void *)now.at, &(uint64_t){ value() }, 8);
-	if (!below(3)) {
+	if (now.edge)
+		memcpy((void *)now.at, &(uint64_t){ below(2) ? 1 : ~0ul }, 8);
+	else if (!below(3)) {
 		memcpy((void *)now.at, &now.before.gpr[GPR_RAX], 8);
 		memcpy((char *)now.at + (now.size == 8 ? 8 : 4), &now.before.gpr[GPR_RDX],
 		       now.size == 8 ? 8 : 4);
@@ -408,6 +411,11 @@ static void make(const struct form *f)
 		if (now.base == now.reg)
 			now.reg ^= 1;
 		now.before.gpr[now.reg] = below(2000) - 1000;
+	}
+	now.edge = f->undefined == FLAGS && !below(4);
+	if (now.edge) {
+		now.before.gpr[GPR_RAX] = now.size == 1 ? 0xff80 : BIT(8 * now.size - 1);
+		now.before.gpr[GPR_RDX] = ~0ul;
 	}
 	place();
 	if (f->flags & STACK)
