@@ -115,7 +115,7 @@ enum quick { QUICK_LOAD, QUICK_STORE, QUICK_IMMEDIATE };
 /* A decoded instruction: valid wherever these bytes stand in this mode. */
 struct insn_slot {
 	uint64_t bytes[2], mask[2];
-	const struct emulate_row *row;	/* NULL: cannot be emulated */
+	const struct emulate_row *row;	/* NULL: not looked for yet, or there is none */
 	uint64_t value_mask;		/* of the quick move's bytes */
 	uint8_t quick, size;
 	uint8_t access;			/* its: GMEM_READ, GMEM_WRITE; 0: it is none */

@@ -4,7 +4,7 @@
  * memory operand, and a function. The operand is prepared and read here, the function computes in
  * struct emulation alone, and all that it says is committed here: memory first, then registers and
  * flags. So LOCK costs the functions nothing: where another vCPU was quicker, they compute again.
- * The rows stand in the files of their functions; found once for each instruction that is decoded.
+ * The rows stand in the files of their functions; found when a decoded instruction is done first.
  * Source: Intel SDM 2, "Opcode Map"; SDM 3, "Locked Atomic Operations".
  */
 #include "vmm/emulate_state.h"

@@ -201,7 +201,7 @@ static struct {
 } now;
 
 static uint64_t seed = 0x20250611;
-static uint8_t *page, *const area = (uint8_t *)GUEST_MMIO, start[AREA];
+static uint8_t *page, *const area = (uint8_t *)GUEST_MMIO;
 static unsigned cases, divide_errors;
 
 static uint64_t next(void)
@@ -391,7 +391,6 @@ static void fill(void)
 		memcpy((char *)now.at + (now.size == 8 ? 8 : 4), &now.before.gpr[GPR_RDX],
 		       now.size == 8 ? 8 : 4);
 	}
-	memcpy(start, area, AREA);
 	memcpy(guest_device, area, GUEST_DEVICE_SIZE);
 	memcpy(guest_ram + 0x300000, area + GUEST_DEVICE_SIZE, 4096);
 }
