@@ -56,8 +56,12 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 	@mkdir -p $(@D); $(call say,CC,$<)
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
+# What no guest waits for is compiled for size.
+SMALL := $(filter boot/% mgmt/% shell/% vmm/emulate_% vmm/load%,$(C_SRC))
+$(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os
+
 # A loop in memcpy must not become a call of memcpy.
-$(OBJDIR)/lib/string.o: CFLAGS += -fno-tree-loop-distribute-patterns
+$(OBJDIR)/lib/string.o: private CFLAGS += -fno-tree-loop-distribute-patterns
 
 $(OBJDIR)/%.asm.o: %.asm $(OBJDIR)/gen/offsets.inc $(OBJDIR)/flags
 	@mkdir -p $(@D); $(call say,NASM,$<)

@@ -28,6 +28,7 @@
 	row(HYPERVISOR, 1, 0, 2, 31, "hypervisor")	\
 	row(ARAT, 6, 0, 0, 2, "arat")			\
 	row(FSGSBASE, 7, 0, 1, 0, "fsgsbase")		\
+	row(BMI1, 7, 0, 1, 3, "bmi1")			\
 	row(TSC_ADJUST, 7, 0, 1, 1, "tsc_adjust")	\
 	row(SMEP, 7, 0, 1, 7, "smep")			\
 	row(ERMS, 7, 0, 1, 9, "erms")			\
@@ -48,6 +49,7 @@
 	row(XSAVEC, 0xd, 1, 0, 1, "xsavec")		\
 	row(XSAVES, 0xd, 1, 0, 3, "xsaves")		\
 	row(SVM, 0x80000001, 0, 2, 2, "svm")		\
+	row(LZCNT, 0x80000001, 0, 2, 5, "lzcnt")	\
 	row(SYSCALL, 0x80000001, 0, 3, 11, "syscall")	\
 	row(NX, 0x80000001, 0, 3, 20, "nx")		\
 	row(PAGE_1G, 0x80000001, 0, 3, 26, "pdpe1gb")	\

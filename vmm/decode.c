@@ -188,8 +188,10 @@ static char take_vex(struct cursor *c, struct insn *i, uint8_t first)
 	}
 	i->prefix66 = (b & 3) == 1;
 	i->rep = (b & 3) == 2 ? 0xf3 : (b & 3) == 3 ? 0xf2 : 0;
+	i->vvvv = ~b >> 3 & (i->mode == 64 ? 15 : 7);
+	i->vector = b >> 2 & 1;
 	if (first == 0x62)
-		next(c);
+		i->vector = next(c) >> 5 & 3;
 	i->encoding = first == 0x62 ? ENCODING_EVEX : first == 0x8f ? ENCODING_XOP : ENCODING_VEX;
 	i->map = (uint8_t)(map < MAP_OTHER ? map : MAP_OTHER);
 	i->opcode = next(c);

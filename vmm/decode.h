@@ -36,6 +36,8 @@ struct insn {
 	uint8_t base, index, shift;	/* enum gpr or INSN_*; index << shift */
 	uint8_t reg;			/* ModRM.reg with REX.R; the group's number is reg & 7 */
 	uint8_t rm;			/* a register operand's number, or the opcode's low bits */
+	uint8_t vvvv;			/* VEX's and its kin's other register */
+	uint8_t vector;			/* 0: 128 bits, 1: 256, 2: 512 */
 	uint8_t imm_size;
 	int64_t disp;			/* moffs: the address */
 	uint64_t imm;			/* sign-extended */

@@ -61,7 +61,7 @@ static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *
 	s->bytes[0] = load64(p) & s->mask[0];
 	s->bytes[1] = load64(p + 8) & s->mask[1];
 	s->insn = *i;
-	s->run = emulate_find(i);
+	s->row = NULL;
 	s->access = (uint8_t)quick_of(i, &s->quick, &s->size);
 	s->value_mask = s->access ? bytes_mask(s->size) : 0;
 }
@@ -97,7 +97,7 @@ static always_inline bool slot_holds(const struct insn_slot *s, const uint8_t *p
 
 /* 16 bytes may be read at p, `n` of them are the guest's. -EAGAIN: more are needed. */
 static int lookup(struct vcpu *vcpu, uint64_t linear, unsigned bits, const uint8_t *p, size_t n,
-		  const struct insn_slot **out)
+		  struct insn_slot **out)
 {
 	struct insn_slot *s = slot_of(vcpu, linear);
 
@@ -108,7 +108,7 @@ static int lookup(struct vcpu *vcpu, uint64_t linear, unsigned bits, const uint8
 /* An instruction near its page's end: byte by byte, and the next page only if the instruction
  * reaches it. */
 static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_t linear,
-			   const uint8_t *p, const struct insn_slot **out, struct event *fault)
+			   const uint8_t *p, struct insn_slot **out, struct event *fault)
 {
 	size_t n = PAGE_SIZE - (linear & ~PAGE_MASK);
 	uint64_t second = m->bits == 64 ? linear + n : (uint32_t)(linear + n);
@@ -127,11 +127,11 @@ static int lookup_crossing(struct vcpu *vcpu, const struct vcpu_mode *m, uint64_
 	return lookup(vcpu, linear, m->bits, bytes, INSN_MAX, out);
 }
 
-static noinline const struct insn_slot *fetch_insn_slowly(struct vcpu *vcpu,
+static noinline struct insn_slot *fetch_insn_slowly(struct vcpu *vcpu,
 							  const struct vcpu_mode *m)
 {
 	uint64_t linear = fetch_linear(vcpu, m);
-	const struct insn_slot *s;
+	struct insn_slot *s;
 	struct event fault;
 	const uint8_t *p;
 	int err = fetch_page(vcpu, m, linear, &p, &fault);
@@ -154,10 +154,10 @@ static noinline const struct insn_slot *fetch_insn_slowly(struct vcpu *vcpu,
 }
 
 /* The instruction at RIP of 64-bit code, if it is known and all on one page; else NULL. */
-static always_inline const struct insn_slot *insn_hit(struct vcpu *vcpu, uint64_t cr3,
+static always_inline struct insn_slot *insn_hit(struct vcpu *vcpu, uint64_t cr3,
 						      uint64_t cr4)
 {
-	const struct insn_slot *s = slot_of(vcpu, vcpu->rip);
+	struct insn_slot *s = slot_of(vcpu, vcpu->rip);
 	const uint8_t *p;
 
 	return likely((vcpu->rip & ~PAGE_MASK) <= PAGE_SIZE - 16 &&
@@ -166,7 +166,7 @@ static always_inline const struct insn_slot *insn_hit(struct vcpu *vcpu, uint64_
 }
 
 /* As insn_hit, where that said no: CR3 may have changed. */
-static noinline const struct insn_slot *insn_hit_now(struct vcpu *vcpu, uint64_t cr3,
+static noinline struct insn_slot *insn_hit_now(struct vcpu *vcpu, uint64_t cr3,
 						     uint64_t cr4)
 {
 	return fetch_root_turned(vcpu->fetch, cr3) ? insn_hit(vcpu, cr3, cr4) : NULL;
@@ -174,9 +174,9 @@ static noinline const struct insn_slot *insn_hit_now(struct vcpu *vcpu, uint64_t
 
 /* The instruction at RIP, or NULL when there is none: an event is queued, or the guest runs again.
  */
-static const struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_mode *m)
+static struct insn_slot *fetch_insn(struct vcpu *vcpu, const struct vcpu_mode *m)
 {
-	const struct insn_slot *s = m->bits == 64 ? insn_hit(vcpu, m->cr3, m->cr4) : NULL;
+	struct insn_slot *s = m->bits == 64 ? insn_hit(vcpu, m->cr3, m->cr4) : NULL;
 
 	return s ?: fetch_insn_slowly(vcpu, m);
 }
@@ -199,7 +199,7 @@ static bool insn_is(const struct insn *i, unsigned opcode)
 
 static noinline unsigned length_slowly(struct vcpu *vcpu, unsigned opcode)
 {
-	const struct insn_slot *s;
+	struct insn_slot *s;
 	struct vcpu_mode m;
 
 	vmm_ops->mode(vcpu, &m);
@@ -227,7 +227,7 @@ unsigned emulate_length_of(struct vcpu *vcpu, unsigned opcode)
 
 unsigned emulate_length_among(struct vcpu *vcpu, const unsigned *opcodes, unsigned *found)
 {
-	const struct insn_slot *s;
+	struct insn_slot *s;
 	struct vcpu_mode m;
 
 	vmm_ops->mode(vcpu, &m);
@@ -245,7 +245,7 @@ unsigned emulate_length_among(struct vcpu *vcpu, const unsigned *opcodes, unsign
 static unsigned decode_mov(struct vcpu *vcpu, unsigned opcode, unsigned *n, bool *write,
 			   enum gpr *r)
 {
-	const struct insn_slot *s;
+	struct insn_slot *s;
 	struct vcpu_mode m;
 
 	vmm_ops->mode(vcpu, &m);
@@ -288,24 +288,25 @@ unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15])
 	return n;
 }
 
-static noinline void crash_unknown(struct vcpu *vcpu, gpa_t gpa, const struct insn *i)
+static noinline void crash_unknown(struct emulation *e)
 {
+	struct vcpu *vcpu = e->vcpu;
 	uint8_t bytes[INSN_MAX];
 	unsigned n = emulate_fetch_bytes(vcpu, bytes);
 	char hex[3 * INSN_MAX + 1] = "";
 
-	for (unsigned k = 0; k < n && k < i->length; k++)
+	for (unsigned k = 0; k < n && k < e->insn->length; k++)
 		format(hex + 3 * k, 4, "%02x ", bytes[k]);
 	vm_crash(
 		vcpu->vm,
-		"an access to device address 0x%lx by an instruction that is not emulated: %sat rip 0x%lx",
-		gpa.v, hex, vcpu->rip);
+		"an access to device address 0x%lx by an instruction %s: %sat rip 0x%lx",
+		e->gpa.v, e->why ?: "that is not emulated", hex, vcpu->rip);
 }
 
 static noinline void end_badly(struct emulation *e, int err)
 {
 	if (err == -ENOSYS)
-		crash_unknown(e->vcpu, e->gpa, e->insn);
+		crash_unknown(e);
 	else if (err == -EAGAIN)
 		vmm_ops->flush_tlb(e->vcpu);	/* should the chip have old translations */
 	else
@@ -329,23 +330,29 @@ void emulate_trap(struct emulation *e)
 		event_debug(e->vcpu, e->hits);
 }
 
-static void finish(struct emulation *e, const struct insn_slot *s)
+static void finish(struct emulation *e, struct insn_slot *s)
 {
 	int err = -EAGAIN;
 
 	e->insn = &s->insn;
+	if (!s->row)
+		s->row = emulate_find(&s->insn);
 	if (likely(within_code(e)))
-		err = s->run ? s->run(e) : emulate_unknown(e);
+		err = s->row ? emulate_run(e, s->row) : emulate_unknown(e);
 	if (unlikely(err)) {
 		end_badly(e, err);
 		return;
 	}
-	vcpu_next(e->vcpu, s->insn.length);
+	if (unlikely(e->jumps))
+		e->vcpu->rip = e->rip;
+	vcpu_next(e->vcpu, e->jumps ? 0 : s->insn.length);
+	if (unlikely(e->shadow))
+		e->vcpu->event.shadow = EVENT_SHADOW_MOV_SS;
 	emulate_trap(e);
 }
 
 /* `s`: the instruction, if it is known already. */
-static noinline void emulate_any(struct vcpu *vcpu, const struct insn_slot *s, gpa_t gpa,
+static noinline void emulate_any(struct vcpu *vcpu, struct insn_slot *s, gpa_t gpa,
 				 unsigned access)
 {
 	bool tables = access & EXIT_TABLES;
@@ -382,7 +389,7 @@ static always_inline bool quick_operand(const struct vcpu *vcpu, const struct in
 
 void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, unsigned access)
 {
-	const struct insn_slot *s = NULL;
+	struct insn_slot *s = NULL;
 	uint64_t cr3, cr4;
 
 	if (likely(vmm_ops->code64(vcpu, &cr3, &cr4)))
@@ -420,7 +427,7 @@ void emulate_string_io(struct vcpu *vcpu, const struct io_access *io)
 			       .port = io->port,
 			       .met = true,
 			       .watched = io->watched };
-	const struct insn_slot *s;
+	struct insn_slot *s;
 
 	vmm_ops->mode(vcpu, &e.mode);
 	s = fetch_insn(vcpu, &e.mode);

@@ -12,6 +12,7 @@
 #include "lib/string.h"
 #include "vmm/breakpoint.h"
 #include "vmm/emulate.h"
+#include "vmm/gwalk.h"
 #include "vmm/ops.h"
 #include "vmm/vm.h"
 
@@ -42,9 +43,7 @@ uint64_t operand_stack_mask(const struct emulation *e)
 
 static int fault_segment(struct emulation *e, enum seg s)
 {
-	e->fault = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .has_error = true,
-				   .vector = s == SEG_SS ? EXC_SS : EXC_GP };
-	return -EFAULT;
+	return emulate_fault_error(e, s == SEG_SS ? EXC_SS : EXC_GP, 0);
 }
 
 static uint64_t segment_base(const struct emulation *e, enum seg s)
@@ -59,7 +58,7 @@ static bool segment_allows(const struct emulation *e, const struct segment *s, u
 {
 	bool code = s->attr & 8, second = s->attr & 2;		/* writable data, readable code */
 
-	if (!(e->mode.cr0 & CR0_PE) || (e->vcpu->rflags & RFLAGS_VM))
+	if (emulate_real(e))
 		return true;
 	if ((s->attr & SEG_UNUSABLE) || !(s->attr & SEG_P))
 		return false;
@@ -77,19 +76,24 @@ static bool within_limit(const struct segment *s, uint64_t offset, unsigned size
 	return last <= s->limit;
 }
 
+bool operand_canonical(const struct emulation *e, uint64_t a)
+{
+	unsigned unused = e->mode.cr4 & CR4_LA57 ? 7 : 16;
+
+	return (uint64_t)((int64_t)(a << unused) >> unused) == a;
+}
+
 /* The linear address of an operand, or a fault. */
 static int linear_of(struct emulation *e, enum seg s, uint64_t offset, unsigned size,
 		     unsigned access, uint64_t *out)
 {
-	unsigned unused = e->mode.cr4 & CR4_LA57 ? 7 : 16;
 	struct segment seg;
 	uint64_t a, last;
 
 	if (e->mode.bits == 64) {
 		a = segment_base(e, s) + offset;
 		last = a + size - 1;
-		if ((uint64_t)((int64_t)(a << unused) >> unused) != a ||
-		    (uint64_t)((int64_t)(last << unused) >> unused) != last)
+		if (!operand_canonical(e, a) || !operand_canonical(e, last))
 			return fault_segment(e, s);
 		*out = a;
 		return 0;
@@ -116,7 +120,8 @@ static int resolve(struct emulation *e, uint64_t linear, unsigned access, gpa_t 
 		   uint8_t **host)
 {
 	struct gmem *g = &e->vcpu->vm->gmem;
-	int err = emulate_translate(e->vcpu, &e->mode, GVA(linear), access, gpa, &e->fault);
+	int err = emulate_translate(e->vcpu, &e->mode, GVA(linear),
+				    access | (e->implicit ? GWALK_IMPLICIT : 0), gpa, &e->fault);
 
 	*host = NULL;
 	if (err || !gmem_is_ram(g, *gpa))
@@ -169,18 +174,17 @@ static int prepare_slowly(struct emulation *e, uint64_t linear, unsigned size, u
 /* What the chip checks of alignment, after all else. */
 static int check_alignment(struct emulation *e, uint64_t linear, unsigned size)
 {
-	bool checked = e->mode.cpl == 3 && e->vcpu->rflags & RFLAGS_AC && e->mode.cr0 & CR0_AM;
+	bool checked = e->mode.cpl == 3 && !e->implicit && e->vcpu->rflags & RFLAGS_AC &&
+		       e->mode.cr0 & CR0_AM;
 	uint8_t vector = EXC_AC;
 
-	if (size == 16)		/* CMPXCHG16B */
+	if (e->aligned && !e->implicit)
 		vector = EXC_GP;
 	else if (likely(!checked))
 		return 0;
 	if (!(linear & (size - 1)))
 		return 0;
-	e->fault = (struct event){ .valid = true, .type = EVENT_EXCEPTION, .has_error = true,
-				   .vector = vector };
-	return -EFAULT;
+	return emulate_fault_error(e, vector, 0);
 }
 
 /*
@@ -218,6 +222,17 @@ int operand_prepare_at(struct emulation *e, enum seg s, uint64_t offset, unsigne
 	int err = linearize(e, s, offset, size, access, &linear);
 
 	return err ?: prepare_checked(e, linear, size, access, which, o);
+}
+
+int operand_prepare_system(struct emulation *e, uint64_t linear, unsigned size, unsigned access,
+			   struct operand *o)
+{
+	int err;
+
+	e->implicit = true;
+	err = prepare_checked(e, linear, size, access, -1, o);
+	e->implicit = false;
+	return err;
 }
 
 int operand_check(const struct emulation *e)
@@ -304,10 +319,23 @@ static unsigned device_unit(uint64_t a, unsigned left)
 	return unit;
 }
 
+/* In one access where a chip has one: another vCPU sees all of it or nothing. */
+static void copy(void *to, const void *from, unsigned n)
+{
+	switch (n) {
+	case 1: __builtin_memcpy(to, from, 1); break;
+	case 2: __builtin_memcpy(to, from, 2); break;
+	case 4: __builtin_memcpy(to, from, 4); break;
+	case 8: __builtin_memcpy(to, from, 8); break;
+	case 16: __builtin_memcpy(to, from, 16); break;
+	default: memcpy(to, from, n); break;
+	}
+}
+
 static void read_part(struct emulation *e, gpa_t gpa, const uint8_t *host, uint8_t *out, unsigned n)
 {
 	if (host) {
-		memcpy(out, host, n);
+		copy(out, host, n);
 		return;
 	}
 	for (unsigned at = 0, unit; at < n; at += unit) {
@@ -322,7 +350,7 @@ static void read_part(struct emulation *e, gpa_t gpa, const uint8_t *host, uint8
 static void write_part(struct emulation *e, gpa_t gpa, uint8_t *host, const uint8_t *in, unsigned n)
 {
 	if (host) {
-		memcpy(host, in, n);
+		copy(host, in, n);
 		return;
 	}
 	for (unsigned at = 0, unit; at < n; at += unit) {
@@ -365,4 +393,35 @@ void operand_write(struct emulation *e, const struct operand *o, uint64_t v)
 		exit_mmio_write(e->vcpu, o->gpa[0], o->size, v & bytes_mask(o->size));
 	else
 		operand_write_bytes(e, o, &v);
+}
+
+#define SWAP(width, p, old, new, done)							\
+	__asm__ volatile("lock cmpxchg" width " %[n], (%[m])"				\
+			 : "+a"(*(old)), "=@ccz"(done) : [n] "r"(new), [m] "r"(p) : "memory")
+
+/* Puts *new in the place of *old; if that is not there (any more), *old is what is. */
+static bool swap(uint8_t *p, unsigned size, uint64_t old[2], const uint64_t new[2])
+{
+	bool done;
+
+	switch (size) {
+	case 1: SWAP("b", p, (uint8_t *)old, (uint8_t)new[0], done); break;
+	case 2: SWAP("w", p, (uint16_t *)old, (uint16_t)new[0], done); break;
+	case 4: SWAP("l", p, (uint32_t *)old, (uint32_t)new[0], done); break;
+	case 8: SWAP("q", p, old, new[0], done); break;
+	default:
+		__asm__ volatile("lock cmpxchg16b (%[m])"
+				 : "+a"(old[0]), "+d"(old[1]), "=@ccz"(done)
+				 : "b"(new[0]), "c"(new[1]), [m] "r"(p) : "memory");
+	}
+	return done;
+}
+
+bool operand_replace(struct emulation *e, const struct operand *o, bool locked, uint64_t old[2],
+		     const uint64_t new[2])
+{
+	if (locked && o->host[0] && o->first == o->size)
+		return swap(o->host[0], o->size, old, new);
+	operand_write_bytes(e, o, new);
+	return true;
 }

@@ -178,8 +178,7 @@ static emulate_fn *iteration(const struct insn *i)
 	case 0xa6: return cmps;
 	case 0xaa: return stos;
 	case 0xac: return lods;
-	case 0xae: return scas;
-	default: return NULL;
+	default: return scas;
 	}
 }
 
@@ -237,7 +236,10 @@ static int run(struct emulation *e)
 	return 0;
 }
 
-emulate_fn *emulate_find_string(const struct insn *i)
-{
-	return i->map == MAP_ONE && !i->encoding && iteration(i) ? run : NULL;
-}
+const struct emulate_row emulate_string_rows[] = {
+	{ MAP_ONE, 0x6c, 0xfc, GROUP_ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, run },
+	{ MAP_ONE, 0xa4, 0xfc, GROUP_ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, run },
+	{ MAP_ONE, 0xaa, 0xfe, GROUP_ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, run },
+	{ MAP_ONE, 0xac, 0xfc, GROUP_ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, run },
+	{ 0 },
+};

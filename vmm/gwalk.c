@@ -300,7 +300,9 @@ int gwalk(struct gmem *g, const struct vcpu_mode *m, const struct gwalk_access *
 int gwalk_vcpu(struct vcpu *vcpu, const struct vcpu_mode *m, gva_t a, unsigned access,
 	       struct gwalk *out, struct event *fault)
 {
-	struct gwalk_access by = { .access = access, .ac = vcpu->rflags & RFLAGS_AC };
+	struct gwalk_access by = { .access = access & ~GWALK_IMPLICIT,
+				   .implicit = access & GWALK_IMPLICIT,
+				   .ac = vcpu->rflags & RFLAGS_AC };
 
 	if (unlikely(m->cr4 & CR4_PKE))
 		by.pkru = vmm_ops->pkru(vcpu);

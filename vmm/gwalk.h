@@ -43,6 +43,8 @@ struct gwalk_access {
  */
 int gwalk(struct gmem *g, const struct vcpu_mode *mode, const struct gwalk_access *by, gva_t a,
 	  struct gwalk *out, struct event *fault) must_check;
+#define GWALK_IMPLICIT	128u	/* beside `access`: as in struct gwalk_access */
+
 /* As this vCPU's instructions would access it now. */
 int gwalk_vcpu(struct vcpu *vcpu, const struct vcpu_mode *mode, gva_t a, unsigned access,
 	       struct gwalk *out, struct event *fault) must_check;

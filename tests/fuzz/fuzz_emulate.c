@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/emulate_shift.c
- * vmm/breakpoint.c
- * vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
+/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
  * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
 /*
  * Any instruction in any mode with any registers: the emulator touches nothing but RAM and device,
@@ -38,7 +36,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest_mode.long_mode = guest_mode.bits == 64 || (head[0] & 16);
 	guest_mode.cr4 = (head[1] & 1 ? CR4_SMEP : 0) | (head[1] & 2 ? CR4_SMAP : 0) |
 			 (guest_mode.long_mode || (head[1] & 4) ? CR4_PAE : 0) |
-			 (head[1] & 8 ? CR4_PSE : 0);
+			 (head[1] & 8 ? CR4_PSE : 0) |
+			 (head[1] & 16 ? CR4_OSFXSR | CR4_OSXSAVE : 0);
+	guest_reg[REG_XCR0] = XCR0_X87 | XCR0_SSE | XCR0_AVX;
 	guest_vcpu.rflags = RFLAGS_ONE | (head[2] & 1 ? RFLAGS_DF : 0) |
 			    (head[2] & 2 ? RFLAGS_TF : 0) | (head[2] & 4 ? RFLAGS_AC : 0) |
 			    (head[2] & 0xd0);
@@ -51,6 +51,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 							.attr = head[7] & 2 ? 0x93 : ~0x10000u };
 	guest_log = (struct guest_log){ 0 };
 	guest_code(data, size < 32 ? size : 32);
+	memcpy(guest_ram + 8, data, size < 64 ? size : 64);	/* descriptors, where tables are */
 	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + head[5]),
 		     (head[6] & 1 ? GMEM_WRITE : GMEM_READ) | (head[6] & 2 ? EXIT_TABLES : 0));
 	if (guest_log.events + guest_log.crashes > 1 || guest_log.nexts > 1 ||

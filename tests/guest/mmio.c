@@ -282,6 +282,78 @@ static void unusual(void)
 	TRY("clflush (%%rbx)", 5, 5, START, ANY);
 }
 
+static void computing(void)
+{
+	TRY("bsfl (%%rbx), %%edx", 5, 0, START, ANY);
+	TRY("bsrl (%%rbx), %%edx", 5, 16, START, ANY);
+	TRY("imull (%%rbx), %%edx", 2, 2 * START, START, ANY);
+	TRY("imull $3, (%%rbx), %%edx", 0, 3 * START, START, ANY);
+	TRY("push %%rax\n\tmull (%%rbx)\n\tpop %%rax", 0, 1, START, ANY);
+	TRY("push %%rax\n\tmov $0x20000, %%eax\n\tdivl (%%rbx)\n\tpop %%rax", 0, 0xffab, START, ANY);
+	TRY("push %%rax\n\tmov $-0x20000, %%eax\n\tidivl (%%rbx)\n\tpop %%rax", 0xffffffff,
+	    0xffff0055, START, ANY);
+	TRY("shldl $4, %%edx, (%%rbx)", 0xf0000000, 0xf0000000,
+	    on_qemu_tcg() ? START << 4 | 0xf : 0x5f, ANY);
+	TRY("shrdl $4, %%edx, (%%rbx)", 0, 0, on_qemu_tcg() ? START >> 4 : 5, ANY);
+	if (cpuid(1).ecx & 1u << 23)
+		TRY("popcntl (%%rbx), %%edx", 0, 5, START, 0);
+}
+
+static void divide(void *arg)
+{
+	__asm__ volatile("divl (%0)" :: "r"(arg), "a"(0), "d"(START) : "memory", "cc");
+}
+
+/* Words, quadwords, and what a kernel does with them. */
+static void of_kernels(void)
+{
+	uint64_t d = 0;
+
+	check_fault(fault_call(divide, (void *)REG), VEC_DE, 0, "divide_error");
+	if (on_qemu_tcg()) {
+		skip("of_kernels", "bare QEMU's APIC answers 32-bit reads only");
+		return;
+	}
+	*(volatile uint8_t *)(uint64_t)START = 0xc3;	/* RET, in memory that nobody uses */
+	TRY("call *(%%rbx)", 5, 5, START, ANY);
+	TRY("xchg %%rbx, %%rsp\n\tadd $8, %%rsp\n\tpush %%rdx\n\txchg %%rbx, %%rsp", 0x10033, 0x10033,
+	    0x10033, ANY);
+	TRY("xchg %%rbx, %%rsp\n\tpop %%rdx\n\txchg %%rbx, %%rsp\n\tsub $8, %%rbx", 5, START, START,
+	    ANY);
+	TRY("push (%%rbx)\n\tpop %%rdx", 5, START, START, ANY);
+	mmio_write(REG, SEL_DATA);
+	__asm__ volatile("mov (%1), %%es\n\tmov %%es, %k0\n\tmovzwl %w0, %k0"
+			 : "=&r"(d) : "r"(REG) : "memory");
+	check_equal(d, SEL_DATA, "mov_to_es");
+	mmio_write(REG, 0);
+	__asm__ volatile("lldt (%1)\n\tsldt %k0" : "=r"(d) : "r"(REG) : "memory");
+	check_equal(d & 0xffff, 0, "lldt_sldt");
+	mmio_write(REG, SEL_DATA);
+	__asm__ volatile("verw (%1)\n\tsete %b0" : "+r"(d) : "r"(REG) : "memory", "cc");
+	check_equal(d & 0xff, 1, "verw");
+}
+
+/* Vector registers' low parts, through general ones. */
+static void vectors(void)
+{
+	uint64_t d, at = UNCLAIMED;
+
+	cr4_write(cr4_read() | CR4_OSFXSR);
+	mmio_write(REG, START);
+	__asm__ volatile("mov $0x10033, %k0\n\tmovd %k0, %%xmm3\n\tmovd (%1), %%xmm2\n\t"
+			 "movss %%xmm3, (%1)\n\tmovd %%xmm2, %k0"
+			 : "=&r"(d) : "r"(REG) : "memory");
+	check(d == START && mmio_read(REG) == 0x10033, "movd_movss", "%lx %x", d, mmio_read(REG));
+	if (on_qemu_tcg()) {
+		skip("vectors", "bare QEMU reads 0");
+		return;
+	}
+	__asm__ volatile("movups (%1), %%xmm1\n\tpxor %%xmm3, %%xmm3\n\tmovaps %%xmm3, (%1)\n\t"
+			 "pand (%1), %%xmm1\n\tpsrldq $8, %%xmm1\n\tmovq %%xmm1, %0"
+			 : "=r"(d) : "r"(at) : "memory");
+	check_equal(d, ~0ul, "movups_pand");
+}
+
 static unsigned db_count;
 static uint64_t db_dr6, db_rip;
 
@@ -336,4 +408,7 @@ void test_main(void)
 	named("repeated", repeated);
 	named("breakpoints", breakpoints);
 	named("unusual", unusual);
+	named("computing", computing);
+	named("of_kernels", of_kernels);
+	named("vectors", vectors);
 }

@@ -18,6 +18,7 @@ struct segment guest_segment[SEG_COUNT];
 struct guest_log guest_log;
 uint64_t guest_reg[REG_COUNT];
 uint32_t guest_pkru;
+uint8_t guest_fpu[1024] aligned(64);
 void (*guest_peeked)(gpa_t a, unsigned access);
 struct features features;
 
@@ -172,6 +173,12 @@ static void segment_get(struct vcpu *vcpu, enum seg s, struct segment *out)
 	*out = guest_segment[s];
 }
 
+static void segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in)
+{
+	(void)vcpu;
+	guest_segment[s] = *in;
+}
+
 static uint64_t segment_base(struct vcpu *vcpu, enum seg s)
 {
 	(void)vcpu;
@@ -190,6 +197,28 @@ static uint64_t reg_get(struct vcpu *vcpu, enum reg r)
 	return guest_reg[r];
 }
 
+static void reg_set(struct vcpu *vcpu, enum reg r, uint64_t v)
+{
+	(void)vcpu;
+	guest_reg[r] = v;
+}
+
+static void *fpu(struct vcpu *vcpu)
+{
+	(void)vcpu;
+	return guest_fpu;
+}
+
+static size_t fpu_size(void)
+{
+	return sizeof(guest_fpu);
+}
+
+void vcpu_put_state(struct vcpu *vcpu)
+{
+	(void)vcpu;
+}
+
 static void flush_tlb(struct vcpu *vcpu)
 {
 	(void)vcpu;
@@ -199,7 +228,11 @@ static void flush_tlb(struct vcpu *vcpu)
 static const struct vmm_ops ops = { .mode = mode,
 				    .code64 = code64,
 				    .segment_get = segment_get,
+				    .segment_set = segment_set,
 				    .segment_base = segment_base,
+				    .reg_set = reg_set,
+				    .fpu = fpu,
+				    .fpu_size = fpu_size,
 				    .flush_tlb = flush_tlb,
 				    .reg_get = reg_get,
 				    .pkru = pkru };
@@ -208,7 +241,11 @@ static const struct vmm_ops loading = { .loads_pdptes = true,
 					.mode = mode,
 					.code64 = code64,
 					.segment_get = segment_get,
+					.segment_set = segment_set,
 					.segment_base = segment_base,
+					.reg_set = reg_set,
+					.fpu = fpu,
+					.fpu_size = fpu_size,
 					.flush_tlb = flush_tlb,
 					.reg_get = reg_get,
 					.pkru = pkru };
@@ -250,6 +287,7 @@ void guest_reset(void)
 	memset(guest_segment, 0, sizeof(guest_segment));
 	memset(guest_reg, 0, sizeof(guest_reg));
 	guest_pkru = 0;
+	memset(guest_fpu, 0, sizeof(guest_fpu));
 	guest_peeked = NULL;
 	vmm_ops = &ops;
 	features.physical_bits = 40;

@@ -26,6 +26,7 @@ extern struct segment guest_segment[SEG_COUNT];
 
 extern uint64_t guest_reg[REG_COUNT];	/* what reg_get() shows */
 extern uint32_t guest_pkru;
+extern uint8_t guest_fpu[1024];		/* an area of XSAVE */
 /* NULL, or called by gmem_peek() before it answers: what another vCPU does at that moment. */
 extern void (*guest_peeked)(gpa_t a, unsigned access);
 

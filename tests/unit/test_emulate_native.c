@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c vmm/emulate_shift.c
- * vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
- * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
+/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
+ * vmm/gwalk.c vmm/decode.c vmm/regs.c lib/format.c tests/host/guest.c tests/host/native.c
+ * tests/host/heap.c tests/host/percpu.c */
 /*
  * The emulator against the processor that the test runs on: each instruction is executed natively
  * on a buffer and by the emulator on a device with the same contents; registers, flags and memory
  * must agree.
  */
 #include "tests/host/guest.h"
+#include "tests/host/native.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,37 +16,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <cmocka.h>
-#include <sys/mman.h>
 
 #include "cpu/registers.h"
 #include "vmm/exit.h"
 
 #define FLAGS	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 #define MIDDLE	2048			/* where in the device the operand is */
-
-struct native {
-	uint64_t gpr[GPR_COUNT], flags;
-};
-
-/* Loads all registers but RSP, runs the code, stores them. */
-void native_run(struct native *n, const void *code);
-__asm__(".data\nnative_n: .quad 0\nnative_code: .quad 0\n.text\n.globl native_run\nnative_run:\n"
-	"push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
-	"mov %rdi, native_n(%rip)\n mov %rsi, native_code(%rip)\n push 128(%rdi)\n popfq\n"
-	"mov 0(%rdi), %rax\n mov 8(%rdi), %rcx\n mov 16(%rdi), %rdx\n"
-	"mov 24(%rdi), %rbx\n mov 40(%rdi), %rbp\n"
-	"mov 48(%rdi), %rsi\n mov 64(%rdi), %r8\n mov 72(%rdi), %r9\n"
-	"mov 80(%rdi), %r10\n mov 88(%rdi), %r11\n"
-	"mov 96(%rdi), %r12\n mov 104(%rdi), %r13\n mov 112(%rdi), %r14\n"
-	"mov 120(%rdi), %r15\n mov 56(%rdi), %rdi\n"
-	"call *native_code(%rip)\n pushfq\n cld\n push %rdi\n mov native_n(%rip), %rdi\n"
-	"mov %rax, 0(%rdi)\n mov %rcx, 8(%rdi)\n mov %rdx, 16(%rdi)\n"
-	"mov %rbx, 24(%rdi)\n mov %rbp, 40(%rdi)\n"
-	"mov %rsi, 48(%rdi)\n mov %r8, 64(%rdi)\n mov %r9, 72(%rdi)\n"
-	"mov %r10, 80(%rdi)\n mov %r11, 88(%rdi)\n"
-	"mov %r12, 96(%rdi)\n mov %r13, 104(%rdi)\n mov %r14, 112(%rdi)\n mov %r15, 120(%rdi)\n"
-	"pop %rax\n mov %rax, 56(%rdi)\n pop %rax\n mov %rax, 128(%rdi)\n"
-	"pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n");
 
 static uint8_t *page, native_memory[GUEST_DEVICE_SIZE] aligned(16),
 	native_before[GUEST_DEVICE_SIZE];
@@ -105,8 +81,7 @@ static void compare(const uint8_t *code, size_t n, uint64_t ignore, unsigned off
 {
 	struct native nat;
 
-	memcpy(page, code, n);
-	page[n] = 0xc3;
+	native_put(page, code, n);
 	for (unsigned i = 0; i < GPR_COUNT; i++)
 		nat.gpr[i] = random64();
 	if (fixed)
@@ -333,8 +308,7 @@ static void compare_string(const uint8_t *code, size_t n, unsigned count, bool d
 	uint64_t source = source_is_device ? GUEST_MMIO + 512 : GUEST_MMIO + 0x2000 + 512;
 	uint64_t to = source_is_device ? GUEST_MMIO + 0x2000 + 512 : GUEST_MMIO + 512;
 
-	memcpy(page, code, n);
-	page[n] = 0xc3;
+	native_put(page, code, n);
 	for (unsigned i = 0; i < sizeof(first); i++) {
 		first[i] = (uint8_t)random64() & 3;
 		second[i] = random64() % 8 ? first[i] : 1;
@@ -401,7 +375,6 @@ int main(void)
 		cmocka_unit_test_setup(strings, setup),
 	};
 
-	page = mmap(NULL, 4096, PROT_READ | PROT_WRITE | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-		    0);
+	page = native_page();
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

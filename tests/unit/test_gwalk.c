@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c vmm/emulate_shift.c
- * vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c vmm/emulate_string.c vmm/fetch.c
+/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
  * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
 /*
  * Walks of guest page tables by hand: every format and page size, some reserved bits, accessed and

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/emulate_shift.c
+/* links: vmm/emulate*.c
  * vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_check.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
  * vmm/vcpu*.c vmm/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
- * vmm/exit.c vmm/gmem*.c vmm/emulate.c vmm/emulate_memory.c vmm/emulate_ops.c
- * vmm/emulate_string.c vmm/fwcfg.c vdev/vfwcfg.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load*.c
+ * vmm/exit.c vmm/gmem*.c
+ * vmm/fwcfg.c vdev/vfwcfg.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load*.c
  * vmm/firmware.c vmm/memory_map.c vdev/vmp_table.c build/gen/vmm/bios/bios.bin.c
  * lib/record.c lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c
  * mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c

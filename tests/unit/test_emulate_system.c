@@ -1,0 +1,526 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
+ * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/native.c
+ * tests/host/heap.c tests/host/percpu.c */
+/*
+ * What the emulator does for kernels: branches, segments, system tables and LOCK, with their checks
+ * in the manual's order. What faults has changed nothing.
+ */
+#include "tests/host/guest.h"
+#include "tests/host/native.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <cmocka.h>
+
+#include "cpu/features.h"
+#include "cpu/registers.h"
+#include "vmm/exit.h"
+
+#define GDT	0x6000u
+#define LDT	0x7000u
+#define STACK	0x9000u
+#define OPERAND	(GUEST_MMIO + 0x20)
+#define CODE64	0x00209a0000000000ul
+#define CODE32	0x00cf9a000000fffful
+#define DATA	0x00cf92000000fffful
+#define READ_ONLY 0x00cf90000000fffful
+#define USER	0x00cff2000000fffful
+#define ABSENT	0x00cf12000000fffful
+#define LDT_DESCRIPTOR	0x0000820070000fffu
+#define TSS	0x0000890050000067ul
+
+static struct vcpu before;
+static struct segment segments[SEG_COUNT];
+
+static void put(uint64_t gpa, uint64_t v)
+{
+	memcpy(guest_ram + gpa, &v, 8);
+}
+
+static uint64_t get(uint64_t gpa)
+{
+	uint64_t v;
+
+	memcpy(&v, guest_ram + gpa, 8);
+	return v;
+}
+
+/* The GDT: 08 64-bit code, 10 data, 18 32-bit code, 20 absent, 28 user data, 30 LDT, 40 TSS, 50
+ * read-only data. The LDT: 0c data. */
+static int setup(void **state)
+{
+	static const uint64_t gdt[] = { 0, CODE64, DATA, CODE32, ABSENT, USER, LDT_DESCRIPTOR, 0,
+					TSS, 0, READ_ONLY };
+
+	(void)state;
+	guest_reset();
+	features.vendor = VENDOR_OTHER;
+	memcpy(guest_ram + GDT, gdt, sizeof(gdt));
+	put(LDT + 8, DATA);
+	guest_segment[SEG_GDTR] = (struct segment){ .base = GDT, .limit = sizeof(gdt) - 1 };
+	guest_segment[SEG_LDTR].attr = SEG_UNUSABLE;
+	guest_segment[SEG_CS].selector = 8;
+	guest_vcpu.gpr[GPR_RBX] = OPERAND;
+	guest_vcpu.gpr[GPR_RSP] = STACK;
+	return 0;
+}
+
+/* The operand at (%rbx), in the device. */
+static void operand(const void *bytes, size_t n)
+{
+	memcpy(guest_device + 0x20, bytes, n);
+}
+
+static void run_for(const char *hex, unsigned access)
+{
+	uint8_t code[16];
+	unsigned n = 0;
+	char *end;
+
+	for (; n < sizeof(code); hex = end) {
+		unsigned long v = strtoul(hex, &end, 16);
+
+		if (end == hex)
+			break;
+		code[n++] = (uint8_t)v;
+	}
+	guest_code(code, n);
+	guest_log = (struct guest_log){ 0 };
+	before = guest_vcpu;
+	memcpy(segments, guest_segment, sizeof(segments));
+	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + 0x20), access);
+}
+
+static void run(const char *hex)
+{
+	run_for(hex, GMEM_READ);
+}
+
+static void done(void)
+{
+	assert_string_equal(guest_log.crash, "");
+	assert_int_equal(guest_log.events, 0);
+	assert_int_equal(guest_log.nexts, 1);
+}
+
+static void faulted(unsigned vector, unsigned error)
+{
+	assert_int_equal(guest_log.nexts, 0);
+	assert_int_equal(guest_log.events, 1);
+	assert_int_equal(guest_log.event.vector, vector);
+	assert_int_equal(guest_log.event.error, error);
+	assert_memory_equal(before.gpr, guest_vcpu.gpr, sizeof(before.gpr));
+	assert_int_equal(before.rip, guest_vcpu.rip);
+	assert_int_equal(before.rflags, guest_vcpu.rflags);
+	assert_memory_equal(segments, guest_segment, sizeof(segments));
+}
+
+static void near_branches(void **state)
+{
+	uint64_t to = 0x123456, far_away = 1ul << 50;
+
+	(void)state;
+	operand(&to, 8);
+	run("ff 23");					/* jmp *(%rbx) */
+	done();
+	assert_int_equal(guest_vcpu.rip, to);
+	run("ff 13");					/* call *(%rbx) */
+	done();
+	assert_int_equal(guest_vcpu.rip, to);
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], STACK - 8);
+	assert_int_equal(get(STACK - 8), 0x1002);
+	run("66 ff 23");				/* a prefix that counts for AMD's chips alone */
+	assert_int_equal(guest_vcpu.rip, to);
+	features.vendor = VENDOR_AMD;
+	run("66 ff 23");
+	assert_int_equal(guest_vcpu.rip, to & 0xffff);
+	operand(&far_away, 8);
+	run("ff 23");
+	faulted(EXC_GP, 0);
+	put(STACK - 16, 0);
+	run("ff 13");
+	faulted(EXC_GP, 0);
+	assert_int_equal(get(STACK - 16), 0);
+	/* the stack in the device */
+	guest_vcpu.gpr[GPR_RSP] = OPERAND;
+	operand(&to, 8);
+	run("c3");
+	done();
+	assert_int_equal(guest_vcpu.rip, to);
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], OPERAND + 8);
+	guest_vcpu.gpr[GPR_RSP] = OPERAND;
+	run("c2 10 00");
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], OPERAND + 24);
+	guest_vcpu.gpr[GPR_RSP] = OPERAND + 8;
+	run_for("e8 00 01 00 00", GMEM_WRITE);
+	done();
+	assert_int_equal(guest_vcpu.rip, 0x1105);
+	assert_int_equal(guest_device[0x20] | guest_device[0x21] << 8, 0x1005);
+	operand(&far_away, 8);
+	guest_vcpu.gpr[GPR_RSP] = OPERAND;
+	run("c3");
+	faulted(EXC_GP, 0);
+	/* a limit, in 32 bits */
+	guest_flat(32);
+	guest_segment[SEG_CS].limit = 0xffff;
+	guest_vcpu.gpr[GPR_RBX] = GUEST_DEVICE + 0x20;
+	guest_vcpu.gpr[GPR_RSP] = STACK;
+	to = 0x10000;
+	operand(&to, 8);
+	run("ff 13");
+	faulted(EXC_GP, 0);
+	to = 0xffff;
+	operand(&to, 8);
+	run("ff 13");
+	done();
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], STACK - 4);
+}
+
+static void far_branches(void **state)
+{
+	static const struct {
+		const char *bytes;
+		unsigned vector, error;
+	} faults[] = {
+		{ "\0\x10\0\0\0\0", EXC_GP, 0 }, { "\0\x10\0\0\x10\0", EXC_GP, 0x10 },
+		{ "\0\x10\0\0\x80\0", EXC_GP, 0x80 }, { "\0\x10\0\0\x0c\0", EXC_GP, 0x0c },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(faults); i++) {
+		operand(faults[i].bytes, 6);
+		run("ff 2b");
+		faulted(faults[i].vector, faults[i].error);
+		run("ff 1b");
+		faulted(faults[i].vector, faults[i].error);
+	}
+	operand("\x34\x12\0\0\x18\0", 6);		/* 32-bit code */
+	run("ff 2b");
+	done();
+	assert_int_equal(guest_vcpu.rip, 0x1234);
+	assert_int_equal(guest_segment[SEG_CS].selector, 0x18);
+	assert_int_equal(guest_segment[SEG_CS].limit, 0xffffffff);
+	assert_true(guest_segment[SEG_CS].attr & SEG_DB);
+	assert_true(get(GDT + 0x18) >> 40 & 1);			/* accessed */
+	operand("\x34\x12\0\0\0\0\0\0\x08\0", 10);
+	run("48 ff 1b");
+	done();
+	assert_int_equal(guest_segment[SEG_CS].selector, 8);
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], STACK - 16);
+	assert_int_equal(get(STACK - 8), 0x18);
+	assert_int_equal(get(STACK - 16), 0x1003);
+	operand("\x34\x12\0\0\x30\0", 6);
+	run("ff 2b");						/* no code, no gate of ours */
+	assert_int_equal(guest_log.crashes, 1);
+	guest_flat(16);
+	guest_vcpu.gpr[GPR_RBX] = 0x20;
+	guest_segment[SEG_DS].base = GUEST_DEVICE;
+	operand("\x34\x12\x78\x56", 4);
+	run("ff 2f");					/* ljmp *(%bx) */
+	done();
+	assert_int_equal(guest_segment[SEG_CS].base, 0x56780);
+	assert_int_equal(guest_vcpu.rip, 0x1234);
+}
+
+static void data_segments(void **state)
+{
+	static const struct {
+		uint16_t selector;
+		unsigned vector, error;			/* -1: it works */
+	} rows[] = {
+		{ 0x10, ~0u, 0 }, { 0, ~0u, 0 }, { 3, ~0u, 0 }, { 0x18, ~0u, 0 }, { 0x50, ~0u, 0 },
+		{ 0x28, ~0u, 0 }, { 0x20, EXC_NP, 0x20 }, { 0x13, EXC_GP, 0x10 },
+		{ 0x40, EXC_GP, 0x40 }, { 0x58, EXC_GP, 0x58 }, { 0x0c, EXC_GP, 0x0c },
+	}, stack[] = {
+		{ 0x10, ~0u, 0 }, { 0, ~0u, 0 }, { 3, EXC_GP, 0 }, { 0x20, EXC_SS, 0x20 },
+		{ 0x50, EXC_GP, 0x50 }, { 0x28, EXC_GP, 0x28 }, { 0x11, EXC_GP, 0x10 },
+		{ 0x18, EXC_GP, 0x18 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		operand(&rows[i].selector, 2);
+		run("8e 1b");					/* mov (%rbx), %ds */
+		if (rows[i].vector != ~0u) {
+			faulted(rows[i].vector, rows[i].error);
+			continue;
+		}
+		done();
+		assert_int_equal(guest_segment[SEG_DS].selector, rows[i].selector);
+		assert_int_equal(!(guest_segment[SEG_DS].attr & SEG_UNUSABLE),
+				 rows[i].selector > 3);
+		assert_int_equal(guest_vcpu.event.shadow, 0);
+	}
+	assert_true(get(GDT + 0x10) >> 40 & 1);
+	for (unsigned i = 0; i < ARRAY_COUNT(stack); i++) {
+		operand(&stack[i].selector, 2);
+		guest_vcpu.event.shadow = 0;
+		run("8e 13");					/* SS */
+		if (stack[i].vector != ~0u) {
+			faulted(stack[i].vector, stack[i].error);
+			continue;
+		}
+		done();
+		assert_int_equal(guest_segment[SEG_SS].selector, stack[i].selector);
+		assert_int_equal(guest_vcpu.event.shadow, EVENT_SHADOW_MOV_SS);
+	}
+	run("8e 0b");						/* CS */
+	faulted(EXC_UD, 0);
+	/* LFS: pointer and selector; POP FS */
+	operand("\x78\x56\x34\x12\x10\0", 6);
+	run("0f b4 0b");
+	done();
+	assert_int_equal(guest_vcpu.gpr[GPR_RCX], 0x12345678);
+	assert_int_equal(guest_segment[SEG_FS].selector, 0x10);
+	operand("\x28\0\0\0\0\0\0\0", 8);
+	guest_vcpu.gpr[GPR_RSP] = OPERAND;
+	run("0f a1");
+	done();
+	assert_int_equal(guest_segment[SEG_FS].selector, 0x28);
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], OPERAND + 8);
+	operand("\x20\0", 2);
+	guest_vcpu.gpr[GPR_RSP] = OPERAND;
+	run("0f a1");
+	faulted(EXC_NP, 0x20);
+}
+
+/* The GDT itself lies in the device: reading and marking go there. */
+static void tables_in_a_device(void **state)
+{
+	uint64_t data = DATA;
+
+	(void)state;
+	guest_segment[SEG_GDTR].base = OPERAND - 0x10;
+	operand(&data, 8);
+	guest_vcpu.gpr[GPR_RAX] = 0x10;
+	run("8e d8");						/* mov %eax, %ds */
+	done();
+	assert_int_equal(guest_segment[SEG_DS].selector, 0x10);
+	assert_int_equal(guest_device[0x25], 0x93);
+	/* a user's load of a supervisor's table */
+	guest_segment[SEG_GDTR].base = OPERAND - 0x28;
+	data = USER;
+	operand(&data, 8);
+	guest_vcpu.gpr[GPR_RAX] = 0x2b;
+	for (unsigned i = 0; i < 3; i++)
+		guest_ram[2 * MIB + 8 * i] |= 4;
+	guest_ram[2 * MIB + 0x4000] &= ~4;			/* the device's page */
+	guest_ram[2 * MIB + 0x2000] |= 4;			/* code */
+	guest_mode.cpl = 3;
+	run("8e d8");
+	done();
+	assert_int_equal(guest_segment[SEG_DS].selector, 0x2b);
+}
+
+static void system_segments(void **state)
+{
+	(void)state;
+	operand("\x30\0", 2);
+	run("0f 00 13");					/* lldt */
+	done();
+	assert_int_equal(guest_segment[SEG_LDTR].base, LDT);
+	assert_int_equal(guest_segment[SEG_LDTR].limit, 0xfff);
+	operand("\x0c\0", 2);
+	run("8e 1b");						/* of the LDT */
+	done();
+	assert_int_equal(guest_segment[SEG_DS].selector, 0x0c);
+	operand("\x40\0", 2);
+	run("0f 00 1b");					/* ltr */
+	done();
+	assert_int_equal(guest_segment[SEG_TR].base, 0x5000);
+	assert_int_equal(guest_segment[SEG_TR].attr & SEG_TYPE, 11);
+	assert_int_equal(get(GDT + 0x40) >> 40 & 0xf, 11);
+	run("0f 00 1b");					/* busy now */
+	faulted(EXC_GP, 0x40);
+	run_for("0f 00 0b", GMEM_WRITE);			/* str */
+	assert_int_equal(guest_device[0x20], 0x40);
+	operand("\0\0", 2);
+	run("0f 00 1b");
+	faulted(EXC_GP, 0);
+	run("0f 00 13");
+	done();
+	assert_true(guest_segment[SEG_LDTR].attr & SEG_UNUSABLE);
+	/* who may */
+	operand("\x10\0", 2);
+	guest_vcpu.gpr[GPR_RAX] = 0;
+	run("0f 02 03");					/* lar */
+	done();
+	assert_int_equal(guest_vcpu.gpr[GPR_RAX], 0xcf9200);
+	assert_true(guest_vcpu.rflags & RFLAGS_ZF);
+	run("0f 03 03");					/* lsl */
+	assert_int_equal(guest_vcpu.gpr[GPR_RAX], 0xffffffff);
+	run("0f 00 2b");					/* verw */
+	assert_true(guest_vcpu.rflags & RFLAGS_ZF);
+	operand("\x50\0", 2);
+	run("0f 00 2b");
+	assert_false(guest_vcpu.rflags & RFLAGS_ZF);
+	run("0f 00 23");					/* verr */
+	assert_true(guest_vcpu.rflags & RFLAGS_ZF);
+	operand("\x80\0", 2);
+	run("0f 02 03");
+	done();
+	assert_false(guest_vcpu.rflags & RFLAGS_ZF);
+	guest_flat(16);
+	guest_vcpu.gpr[GPR_RBX] = 0x20;
+	guest_segment[SEG_DS].base = GUEST_DEVICE;
+	run("0f 00 17");
+	faulted(EXC_UD, 0);
+}
+
+static void system_tables(void **state)
+{
+	(void)state;
+	operand("\xff\x0f\x78\x56\x34\x12\0\0\0\0", 10);
+	run("0f 01 13");
+	done();
+	assert_int_equal(guest_segment[SEG_GDTR].base, 0x12345678);
+	assert_int_equal(guest_segment[SEG_GDTR].limit, 0xfff);
+	operand("\0\0\0\0\0\0\0\0\0\0", 10);
+	run_for("0f 01 03", GMEM_WRITE);
+	done();
+	assert_memory_equal(guest_device + 0x20, "\xff\x0f\x78\x56\x34\x12\0\0\0\0", 10);
+	operand("\xff\x0f\0\0\0\0\0\0\x80\0", 10);		/* not canonical */
+	run("0f 01 1b");
+	faulted(EXC_GP, 0);
+	run_for("0f 01 23", GMEM_WRITE);			/* smsw */
+	done();
+	assert_int_equal(guest_device[0x20], guest_mode.cr0 & 0xff);
+	operand("\x08\0", 2);
+	run("0f 01 33");					/* lmsw sets TS, and PE stays */
+	done();
+	assert_int_equal(guest_reg[REG_CR0], guest_mode.cr0 | CR0_TS);
+	for (unsigned i = 0; i < 3; i++)
+		guest_ram[2 * MIB + 8 * i] |= 4;
+	for (uint64_t t = 2 * MIB; t < 2 * MIB + 0x4000; t += 0x1000)
+		for (unsigned i = 0; i < 4; i++)
+			guest_ram[t + i * 8] |= 4;
+	guest_mode.cpl = 3;
+	run("0f 01 33");
+	faulted(EXC_GP, 0);
+	run("0f 01 13");
+	faulted(EXC_GP, 0);
+	run_for("0f 01 23", GMEM_WRITE);
+	done();
+	guest_mode.cr4 |= CR4_UMIP;
+	run_for("0f 01 23", GMEM_WRITE);
+	faulted(EXC_GP, 0);
+}
+
+static void odd_ones(void **state)
+{
+	(void)state;
+	operand("\0\0\0\x5a", 4);
+	guest_vcpu.gpr[GPR_RAX] = 0x1103;
+	run("d7");
+	done();
+	assert_int_equal(guest_vcpu.gpr[GPR_RAX], 0x115a);
+	run("0f ae 03");
+	assert_int_equal(guest_log.crashes, 1);
+	assert_non_null(strstr(guest_log.crash, "extended state"));
+	run("62 f1 7c 48 10 03");				/* EVEX */
+	assert_int_equal(guest_log.crashes, 1);
+	run("f0 0f bc 03");
+	assert_int_equal(guest_log.event.vector, EXC_UD);
+	guest_flat(32);
+	guest_vcpu.gpr[GPR_RBX] = GUEST_DEVICE + 0x20;
+	operand("\xfe\xff\xff\xff\x05\0\0\0", 8);
+	guest_vcpu.gpr[GPR_RCX] = 5;
+	run("62 0b");						/* bound */
+	done();
+	guest_vcpu.gpr[GPR_RCX] = -3u;
+	run("62 0b");
+	faulted(EXC_BR, 0);
+	operand("\x08\0", 2);
+	guest_vcpu.gpr[GPR_RCX] = 3;
+	run_for("63 0b", GMEM_WRITE);				/* arpl */
+	done();
+	assert_int_equal(guest_device[0x20], 0x0b);
+	assert_true(guest_vcpu.rflags & RFLAGS_ZF);
+	guest_mode.cr0 = 0;
+	run_for("63 0b", GMEM_WRITE);
+	faulted(EXC_UD, 0);
+}
+
+/* The state's first 24 bytes are x87's, MM0 at 32, XMM0 at 160, XSTATE_BV at 512. */
+static void vectors(void **state)
+{
+	(void)state;
+	operand("0123456789abcdef", 16);
+	run("0f 10 03");					/* movups without CR4.OSFXSR */
+	faulted(EXC_UD, 0);
+	run("c5 f8 10 03");					/* without CR4.OSXSAVE */
+	faulted(EXC_UD, 0);
+	guest_mode.cr4 |= CR4_OSFXSR | CR4_OSXSAVE;
+	run("c5 f8 10 03");					/* without XCR0 */
+	faulted(EXC_UD, 0);
+	guest_mode.cr0 |= CR0_TS;
+	run("0f 10 03");
+	faulted(EXC_NM, 0);
+	guest_mode.cr0 &= ~CR0_TS;
+	memset(guest_fpu + 160, 0x77, 256);			/* not in use: zeroes */
+	run("0f 10 03");
+	done();
+	assert_memory_equal(guest_fpu + 160, "0123456789abcdef", 16);
+	assert_int_equal(guest_fpu[176], 0);
+	assert_int_equal(guest_fpu[512], XCR0_SSE);
+	run("0f 28 43 08");					/* movaps */
+	faulted(EXC_GP, 0);
+	run("66 0f eb 43 08");					/* por */
+	faulted(EXC_GP, 0);
+	run("0f 6f 03");					/* movq to MM0 */
+	done();
+	assert_memory_equal(guest_fpu + 32, "01234567\xff\xff\0", 11);
+	assert_int_equal(guest_fpu[4], 0xff);
+	run_for("0f 7f 43 08", GMEM_WRITE);
+	done();
+	assert_memory_equal(guest_device + 0x28, "01234567", 8);
+	guest_mode.cr0 |= CR0_EM;
+	run("0f 6f 03");
+	faulted(EXC_UD, 0);
+}
+
+#define ROUNDS	200000u
+
+/* Operands in RAM, as when the exit was for a page table; another processor writes there. */
+static void locked(void **state)
+{
+	uint32_t *counter = (uint32_t *)(guest_ram + 0x300010);
+
+	(void)state;
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 0x2010;
+	guest_vcpu.gpr[GPR_RCX] = 1;
+	native_adder(counter, ROUNDS);
+	for (unsigned i = 0; i < ROUNDS; i++) {
+		run_for("f0 01 0b", GMEM_READ | EXIT_TABLES);
+		done();
+	}
+	native_adder_ends();
+	assert_int_equal(*counter, 2 * ROUNDS);
+	run_for("f0 0f c7 0b", GMEM_READ | EXIT_TABLES);
+	done();
+	assert_int_equal(guest_vcpu.gpr[GPR_RAX], 2 * ROUNDS);
+	assert_false(guest_vcpu.rflags & RFLAGS_ZF);
+	guest_vcpu.gpr[GPR_RBX] |= 1;
+	run_for("f0 48 0f c7 0b", GMEM_READ | EXIT_TABLES);
+	faulted(EXC_GP, 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(near_branches, setup),
+		cmocka_unit_test_setup(far_branches, setup),
+		cmocka_unit_test_setup(data_segments, setup),
+		cmocka_unit_test_setup(tables_in_a_device, setup),
+		cmocka_unit_test_setup(system_segments, setup),
+		cmocka_unit_test_setup(system_tables, setup),
+		cmocka_unit_test_setup(odd_ones, setup),
+		cmocka_unit_test_setup(vectors, setup),
+		cmocka_unit_test_setup(locked, setup),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
