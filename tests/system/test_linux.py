@@ -115,6 +115,7 @@ def test_debian_686(start):
 
 
 @pytest.mark.cost(80)
+@vmx_in_soak
 def test_two_guests(start, bed):
     """Two guests side by side: each has its own memory, console and name; one's death leaves
     the other alone."""
