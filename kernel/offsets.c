@@ -1,10 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Offsets and constants of C for the assembly: each row becomes `%define NAME VALUE` in
- * build/gen/offsets.inc, which .asm files include as "offsets.inc". This file is compiled to text
- * and never linked.
- *
- *	OFFSET(CPU_SELF, struct cpu, self)	CONSTANT(STACK_SIZE, LAYOUT_STACK_SIZE)
+ * Constants of C for the assembly: each row becomes `%define NAME VALUE` in build/gen/offsets.inc,
+ * which .asm files include as "offsets.inc". This file is compiled to text and never linked.
  */
 #include "cpu/gdt.h"
 #include "cpu/registers.h"
@@ -15,8 +12,6 @@
 #include "vmx/vmcs.h"
 
 #define CONSTANT(name, value)	__asm__ volatile("->" #name " %0" : : "i"(value));
-#define OFFSET(name, type, field) CONSTANT(name, offsetof(type, field))
-#define SIZE(name, type)	CONSTANT(name, sizeof(type))
 
 void offsets(void);
 

@@ -25,9 +25,6 @@
  * queue: at once when two shorter, else ten times a second, so that threads which do not divide
  * evenly take turns at sharing: the one that has been there longest goes.
  *
- * Caps and reservations belong to struct thread and to account() and first_fit(): what is over its
- * cap is kept out of the tree.
- *
  * Locking. queue->lock (LOCK_SCHED, interrupts off) guards a queue and state, cpu and vtime of the
  * threads whose `cpu` names it. Two are never held together: a thread that moves belongs to nobody
  * in between (THREAD_READY, in no tree). The lock is held across the switch of stacks and released

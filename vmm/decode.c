@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The decoder; see vmm/decode.h. A table of one letter per opcode says what follows it, which gives
+ * the length; the few fields that emulation wants are filled on the way. Pure: bytes in, struct
+ * insn out, and every read is checked against the end.
+ */
 #include "vmm/decode.h"
 
 #include "include/errno.h"

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The way of an emulated instruction: fetched at RIP, decoded or found in the cache of decoded
+ * ones, its row looked up (vmm/emulate_table.c), done, and the guest moved on. Plain moves between
+ * a register and a device, of 64-bit code, take a short way that prepares nothing. See
+ * vmm/emulate.h; the instructions are in vmm/emulate_*.c. The vCPU's thread, no locks.
+ */
 #include "vmm/emulate.h"
 
 #include "lib/format.h"

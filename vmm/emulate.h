@@ -5,9 +5,8 @@
  * are written last, so an emulation may be abandoned (-EINTR) and the instruction simply runs
  * again; REP commits per iteration and gives way after a bounded number.
  *
- * Costs decide here (an MMIO access must stay below 900 instructions as the guest sees it, of which
- * decode and execute may take some 150): instructions are fetched through a per-vCPU cache of the
- * last code page whose page walk is revalidated by comparing its entries (guests change mappings
+ * Costs decide here (docs/SPEC.md has them): instructions are fetched through a per-vCPU cache of
+ * recent code pages, whose walks are revalidated by comparing their entries (guests change mappings
  * without an exit), and decoded through a cache keyed by the instruction's bytes and mode.
  */
 #pragma once

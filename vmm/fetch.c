@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The fetch cache; see vmm/fetch.h. A hit is decided by comparing page-table entries, never by
+ * being told: guests change their tables without an exit. An unused level points to its own value,
+ * so that the comparison has no branches. The vCPU's thread, no locks.
+ */
 #include "vmm/fetch.h"
 
 #include "cpu/registers.h"

@@ -1,4 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The walk through a guest's page tables; see vmm/gwalk.h. Down first, gathering rights and
+ * refusing reserved bits; then the table of rights; accessed and dirty bits last, each by
+ * compare-and-swap against what was read: an entry that another vCPU has changed sends the walk
+ * back to the top, a bounded number of times.
+ */
 #include "vmm/gwalk.h"
 
 #include "cpu/features.h"

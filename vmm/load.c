@@ -1,4 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What the loaders have in common: which of them an image is for, where things may lie, and the
+ * writing of what was planned. A plan is complete and checked before the first byte is written; see
+ * vmm/load_plan.h.
+ */
 #include "vmm/load_plan.h"
 
 #include "include/errno.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The model-specific registers that a guest has: a sorted allow-list. What is not listed raises
- * #GP, is counted, and logged once per register and VM.
+ * #GP and is counted; each register comes into the log once for a VM, and only so many of them.
  */
 #pragma once
 

@@ -46,7 +46,7 @@ struct insn_cache;
 struct fetch_cache;
 
 struct vcpu {
-	/* hot, and known to the entry assembly (kernel/offsets.c) */
+	/* hot; the entry assembly is given gpr */
 	uint64_t gpr[GPR_COUNT];	/* (t) */
 	uint64_t rip, rflags;		/* (t) */
 	void *arch;			/* (c) the back end's own */

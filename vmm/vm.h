@@ -5,7 +5,7 @@
  * destroy is asynchronous and always ends.
  *
  *	CREATED -> RUNNING <-> PAUSED;  any -> DYING -> (gone).
- *	CRASHED and SHUTDOWN are RUNNING or PAUSED vms that stopped themselves.
+ *	RUNNING, PAUSED -> STOPPED (power-off, reset, debug exit) or CRASHED: it stopped itself.
  */
 #pragma once
 
