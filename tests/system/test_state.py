@@ -4,7 +4,7 @@ import re
 
 import pytest
 from keel import BEDS, LINUX, vm
-from test_guests import CHECKS, exit_code, module, tiny
+from test_guests import CHECKS, exit_code, last_words, module, tiny
 
 
 def check(keel, name, rounds):
@@ -88,7 +88,6 @@ def test_guest_state(start, bed, name):
     while check(keel, name, 7):
         rounds += 7
     keel.wait_state(name, "shut off")
-    with keel.console(name):
-        said = keel.settle(1)
+    said = last_words(keel, name)
     assert exit_code(keel, name) == 1, f"{said}\nafter {rounds} rounds"
     keel.poweroff()
