@@ -42,6 +42,14 @@ static inline uint64_t bytes_mask(unsigned bytes)
 	return ~0ul >> (64 - 8 * bytes);
 }
 
+/* The low `bytes` bytes as a number with a sign. */
+static inline int64_t bytes_signed(uint64_t v, unsigned bytes)
+{
+	unsigned unused = 64 - 8 * bytes;
+
+	return (int64_t)(v << unused) >> unused;
+}
+
 /* Does [start, start+len) lie within [base, base+size)? Safe against wrap. */
 static inline bool range_within(uint64_t start, uint64_t len, uint64_t base, uint64_t size)
 {

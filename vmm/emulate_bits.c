@@ -12,11 +12,6 @@
 #define FLAGS_ALL (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 #define CRC32C		0x82f63b78u
 
-static uint64_t reg_in(const struct emulation *e)
-{
-	return gpr_read(e, e->insn->reg, e->size);
-}
-
 /* The register that VEX names beside ModRM's. */
 static uint64_t second_in(const struct emulation *e)
 {
@@ -100,11 +95,7 @@ static int scan_reverse(struct emulation *e)
 
 static int popcnt(struct emulation *e)
 {
-	unsigned n = 0;
-
-	for (uint64_t v = e->value[0]; v; v &= v - 1)
-		n++;
-	emulate_out(e, e->insn->reg, e->size, n);
+	emulate_out(e, e->insn->reg, e->size, bit_count(e->value[0]));
 	flags_set(e, FLAGS_ALL, e->value[0] ? 0 : RFLAGS_ZF);
 	return 0;
 }
@@ -203,11 +194,11 @@ static int pdep(struct emulation *e)
 
 static int shift_without_flags(struct emulation *e)
 {
-	unsigned unused = 64 - 8 * e->size, n = second_in(e) & (8 * e->size - 1);
+	unsigned n = second_in(e) & (8 * e->size - 1);
 	uint64_t v = e->value[0];
 
 	if (e->insn->rep == 0xf3)
-		v = (uint64_t)((int64_t)(v << unused) >> unused >> n);
+		v = (uint64_t)(bytes_signed(v, e->size) >> n);
 	else
 		v = e->insn->rep == 0xf2 ? v >> n : v << n;
 	emulate_out(e, e->insn->reg, e->size, v);

@@ -60,11 +60,7 @@ static int prepare_code(struct emulation *e, unsigned selector, struct segment *
 	}
 	if (!(selector & ~3u))
 		return emulate_fault_error(e, EXC_GP, 0);
-	err = descriptor_read(e, selector, 8, d);
-	if (err)
-		return err == -ENOENT ? emulate_fault_selector(e, EXC_GP, selector) : err;
-	*s = descriptor_segment(d, selector);
-	err = check_code(e, s);
+	err = descriptor_load(e, selector, 8, d, s) ?: check_code(e, s);
 	if (err)
 		return err;
 	s->selector = (uint16_t)((selector & ~3u) | e->mode.cpl);

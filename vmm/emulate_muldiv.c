@@ -12,13 +12,6 @@ struct wide {
 	uint64_t low, high;
 };
 
-static uint64_t sign_extended(uint64_t v, unsigned size)
-{
-	unsigned unused = 64 - 8 * size;
-
-	return (uint64_t)((int64_t)(v << unused) >> unused);
-}
-
 static struct wide negated(struct wide w)
 {
 	return (struct wide){ -w.low, ~w.high + !w.low };
@@ -74,14 +67,15 @@ static int mul(struct emulation *e)
 /* Is the product no more than its lower half, sign-extended? */
 static bool fits(const struct emulation *e, struct wide w)
 {
-	uint64_t low = sign_extended(w.low, e->size);
+	int64_t low = bytes_signed(w.low, e->size);
 
-	return low == w.low && w.high == (uint64_t)((int64_t)low >> 63);
+	return (uint64_t)low == w.low && w.high == (uint64_t)(low >> 63);
 }
 
 static struct wide imul_by(const struct emulation *e, uint64_t other)
 {
-	return signed_product(sign_extended(e->value[0], e->size), sign_extended(other, e->size));
+	return signed_product((uint64_t)bytes_signed(e->value[0], e->size),
+			      (uint64_t)bytes_signed(other, e->size));
 }
 
 static int imul(struct emulation *e)
@@ -133,7 +127,7 @@ static struct wide dividend(const struct emulation *e, bool is_signed)
 	if (e->size > 1)
 		low |= high << (8 * e->size);
 	if (is_signed)
-		low = sign_extended(low, MAX(2u * e->size, 2u));
+		low = (uint64_t)bytes_signed(low, MAX(2u * e->size, 2u));
 	return (struct wide){ low, is_signed ? (uint64_t)((int64_t)low >> 63) : 0 };
 }
 
@@ -161,7 +155,7 @@ static int div(struct emulation *e)
 /* Rounds towards zero; the rest has the dividend's sign. */
 static int idiv(struct emulation *e)
 {
-	uint64_t d = sign_extended(e->value[0], e->size), most = bytes_mask(e->size) >> 1,
+	uint64_t d = (uint64_t)bytes_signed(e->value[0], e->size), most = bytes_mask(e->size) >> 1,
 		 quotient, rest;
 	struct wide n = dividend(e, true);
 	bool minus = n.high >> 63, minus_d = d >> 63, negative = minus != minus_d;

@@ -59,12 +59,6 @@ void emulate_compare(struct emulation *e, uint64_t a, uint64_t b, unsigned size)
 	alu(ALU_CMP, a, b, size, &e->vcpu->rflags);
 }
 
-/* The register operand, as wide as memory's. */
-static uint64_t reg_in(const struct emulation *e)
-{
-	return gpr_read(e, e->insn->reg, e->size);
-}
-
 /* ---- moves */
 
 static int mov_store(struct emulation *e)
@@ -117,10 +111,8 @@ static int zero_extend(struct emulation *e)
 
 static int sign_extend(struct emulation *e)
 {
-	unsigned unused = 64 - 8 * e->size;
-
 	emulate_out(e, e->insn->reg, e->insn->operand,
-		    (uint64_t)((int64_t)(e->value[0] << unused) >> unused));
+		    (uint64_t)bytes_signed(e->value[0], e->size));
 	return 0;
 }
 

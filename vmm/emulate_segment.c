@@ -22,7 +22,9 @@ bool emulate_real(const struct emulation *e)
 	return !(e->mode.cr0 & CR0_PE) || e->vcpu->rflags & RFLAGS_VM;
 }
 
-int descriptor_read(struct emulation *e, unsigned selector, unsigned size, struct descriptor *d)
+/* -ENOENT: the table has none. */
+static int descriptor_read(struct emulation *e, unsigned selector, unsigned size,
+			   struct descriptor *d)
 {
 	struct segment table;
 	struct operand o;
@@ -61,7 +63,7 @@ void descriptor_mark(struct emulation *e, struct descriptor *d)
 		d->set = 0;
 }
 
-struct segment descriptor_segment(const struct descriptor *d, unsigned selector)
+static struct segment descriptor_segment(const struct descriptor *d, unsigned selector)
 {
 	uint64_t v = d->v[0];
 	struct segment s = {
@@ -74,6 +76,17 @@ struct segment descriptor_segment(const struct descriptor *d, unsigned selector)
 	if (s.attr & SEG_G)
 		s.limit = s.limit << 12 | 0xfff;
 	return s;
+}
+
+int descriptor_load(struct emulation *e, unsigned selector, unsigned size, struct descriptor *d,
+		    struct segment *s)
+{
+	int err = descriptor_read(e, selector, size, d);
+
+	if (err)
+		return err == -ENOENT ? emulate_fault_selector(e, EXC_GP, selector) : err;
+	*s = descriptor_segment(d, selector);
+	return 0;
 }
 
 unsigned descriptor_dpl(const struct segment *s)
@@ -148,10 +161,9 @@ static int prepare_segment(struct emulation *e, enum seg r, unsigned selector, s
 	}
 	if (!(selector & ~3u))
 		return null_segment(e, r, selector, s);
-	err = descriptor_read(e, selector, 8, d);
+	err = descriptor_load(e, selector, 8, d, s);
 	if (err)
-		return err == -ENOENT ? emulate_fault_selector(e, EXC_GP, selector) : err;
-	*s = descriptor_segment(d, selector);
+		return err;
 	err = r == SEG_SS ? check_stack(e, s) : check_data(e, s);
 	if (err)
 		return err;
@@ -225,12 +237,11 @@ static int load_pointer(struct emulation *e)
 static int read_system(struct emulation *e, unsigned selector, unsigned type, unsigned mask,
 		       struct segment *s, struct descriptor *d)
 {
-	int err = selector & 4 ? -ENOENT
-			       : descriptor_read(e, selector, e->mode.long_mode ? 16 : 8, d);
+	int err = selector & 4 ? emulate_fault_selector(e, EXC_GP, selector)
+			       : descriptor_load(e, selector, e->mode.long_mode ? 16 : 8, d, s);
 
 	if (err)
-		return err == -ENOENT ? emulate_fault_selector(e, EXC_GP, selector) : err;
-	*s = descriptor_segment(d, selector);
+		return err;
 	s->base |= d->v[1] << 32;
 	if ((s->attr & (SEG_S | mask)) != type || d->v[1] >> 40 & 0x1f ||
 	    !operand_canonical(e, s->base))

@@ -239,13 +239,12 @@ bool emulate_real(const struct emulation *e);
 void emulate_real_segment(struct emulation *e, enum seg r, unsigned selector, struct segment *s);
 /* To be returned: a fault that names a selector. */
 int emulate_fault_selector(struct emulation *e, unsigned vector, unsigned selector) must_check;
-/* `size` 8 or 16. -ENOENT: the table has none. */
-int descriptor_read(struct emulation *e, unsigned selector, unsigned size,
-		    struct descriptor *d) must_check;
+/* What is to be loaded, `size` 8 or 16 bytes: #GP where the table has none. */
+int descriptor_load(struct emulation *e, unsigned selector, unsigned size, struct descriptor *d,
+		    struct segment *s) must_check;
 /* Bits of its type are to be set if they are not; nothing is written yet. */
 int descriptor_prepare(struct emulation *e, struct descriptor *d, unsigned type) must_check;
 void descriptor_mark(struct emulation *e, struct descriptor *d);
-struct segment descriptor_segment(const struct descriptor *d, unsigned selector);
 unsigned descriptor_dpl(const struct segment *s);
 /* ---- emulate_far.c: offset and selector of the ModRM operand; operand_check() follows */
 int emulate_far_pointer(struct emulation *e, uint64_t *to, unsigned *selector) must_check;
@@ -258,6 +257,12 @@ static inline uint64_t gpr_read(const struct emulation *e, unsigned r, unsigned 
 	if (size == 1 && !e->insn->rex && r >= 4 && r < 8)	/* AH, CH, DH, BH */
 		return gpr[r - 4] >> 8 & 0xff;
 	return gpr[r] & bytes_mask(size);
+}
+
+/* The register operand of a row, as wide as memory's. */
+static inline uint64_t reg_in(const struct emulation *e)
+{
+	return gpr_read(e, e->insn->reg, e->size);
 }
 
 static inline void gpr_write(struct emulation *e, unsigned r, unsigned size, uint64_t v)

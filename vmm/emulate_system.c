@@ -88,18 +88,11 @@ static int xlat(struct emulation *e)
 	return err;
 }
 
-static int64_t sign_extended(uint64_t v, unsigned size)
-{
-	unsigned unused = 64 - 8 * size;
-
-	return (int64_t)(v << unused) >> unused;
-}
-
 static int bound(struct emulation *e)
 {
 	unsigned size = e->insn->operand;
 	uint64_t offset = operand_offset(e), mask = bytes_mask(e->insn->address);
-	int64_t index = sign_extended(gpr_read(e, e->insn->reg, size), size);
+	int64_t index = bytes_signed(gpr_read(e, e->insn->reg, size), size);
 	struct operand low, high;
 	int err = operand_prepare_at(e, e->insn->segment, offset, size, GMEM_READ, -1, &low);
 
@@ -109,8 +102,8 @@ static int bound(struct emulation *e)
 	err = err ?: operand_check(e);
 	if (err)
 		return err;
-	if (index < sign_extended(operand_read(e, &low), size) ||
-	    index > sign_extended(operand_read(e, &high), size))
+	if (index < bytes_signed(operand_read(e, &low), size) ||
+	    index > bytes_signed(operand_read(e, &high), size))
 		return emulate_fault(e, EXC_BR);
 	return 0;
 }

@@ -121,13 +121,12 @@ static bool is_aligned(const struct insn *i, unsigned size)
 /* The bit string's part that holds the bit. */
 static uint64_t offset_of(const struct emulation *e, unsigned flags)
 {
-	unsigned unused = 64 - 8 * e->size;
 	uint64_t offset = operand_offset(e);
 	int64_t bit;
 
 	if (!(flags & ROW_BITS))
 		return offset;
-	bit = (int64_t)(gpr_read(e, e->insn->reg, e->size) << unused) >> unused;
+	bit = bytes_signed(reg_in(e), e->size);
 	offset += (uint64_t)((bit & ~(int64_t)(8 * e->size - 1)) / 8);
 	return offset & bytes_mask(e->insn->address);
 }
