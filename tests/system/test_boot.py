@@ -94,9 +94,10 @@ def test_command_line_mistakes(start, bed):
 
 
 @pytest.mark.parametrize("cpus", (2, 4, 8))
+@pytest.mark.parametrize("thread", ("single", "multi"))
 @pytest.mark.cost(5)
-def test_cores_svm(start, cpus):
-    keel = start("svm", cpus=cpus).boot()
+def test_cores_svm(start, cpus, thread):
+    keel = start("svm", cpus=cpus, thread=thread).boot()
     assert cpus_of(keel) == cpus
     keel.poweroff()
 
