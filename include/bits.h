@@ -31,9 +31,16 @@ static inline unsigned bit_highest(uint64_t x)
 	return 63 - (unsigned)__builtin_clzl(x);
 }
 
+/*
+ * Number of set bits: sums of 2, 4 and 8 bits side by side, then of all bytes. The compiler's
+ * builtin calls its library where the chip's POPCNT is not taken for granted; Keel has none.
+ */
 static inline unsigned bit_count(uint64_t x)
 {
-	return (unsigned)__builtin_popcountl(x);
+	x -= (x >> 1) & 0x5555555555555555;
+	x = (x & 0x3333333333333333) + ((x >> 2) & 0x3333333333333333);
+	x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0f;
+	return (unsigned)((x * 0x0101010101010101) >> 56);
 }
 
 /* Mask of the low `bytes` bytes, 1 to 8. */
