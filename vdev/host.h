@@ -101,10 +101,14 @@ void host_line_set(struct vdev *d, unsigned line, bool level);
 bool host_line_heard(struct vdev *d, unsigned line);
 /*
  * Does an edge of this line wait or is it served, so that line_eoi will tell when the guest has
- * done with it? The 8259 tells; who takes edges through an I/O APIC is not known.
+ * done with it? The 8259 tells, and the I/O APIC for the lines that the machine has it tell of.
  */
 bool host_line_busy(struct vdev *d, unsigned line);
 bool host_msi(struct vdev *d, uint64_t address, uint32_t data);	/* did an APIC take its vector? */
+/* In `data`: the I/O APIC is to be told of the vector's end, as of a level interrupt's. */
+#define HOST_MSI_TELL	0x10000u
+/* Does the message's vector wait or is it served at an APIC that it is for? */
+bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data);
 #define HOST_LINE_MAX	4
 
 /*

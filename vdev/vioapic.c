@@ -44,12 +44,19 @@ static struct vioapic *vioapic_of(struct vdev *d)
 	return container_of(d, struct vioapic, dev);
 }
 
-/*
- * The message of an entry, "Message Address Register Format"; bits 11:5 extend the
- * destination to 15 bits.
- */
-static bool send(struct vioapic *a, uint64_t e)
+/* Pins that send edges whose end is told. */
+static bool is_told(const struct vioapic *a, unsigned pin)
 {
+	return a->config.told & 1u << pin && !(a->entry[pin] & ENTRY_LEVEL);
+}
+
+/*
+ * The message of a pin, "Message Address Register Format"; bits 11:5 extend the destination to 15
+ * bits.
+ */
+static uint32_t message(const struct vioapic *a, unsigned pin, uint64_t *to)
+{
+	uint64_t e = a->entry[pin];
 	uint64_t address = 0xfee00000 | (e >> 56) << 12 | FIELD(e, 55, 49) << 5;
 	uint32_t data = (uint32_t)(e & (ENTRY_VECTOR | BITS(10, 8) | ENTRY_LEVEL));
 
@@ -59,7 +66,29 @@ static bool send(struct vioapic *a, uint64_t e)
 		address |= BIT(2);
 	if (e & ENTRY_LEVEL)
 		data |= BIT(14);
+	if (is_told(a, pin))
+		data |= HOST_MSI_TELL;
+	*to = address;
+	return data;
+}
+
+static bool send(struct vioapic *a, unsigned pin)
+{
+	uint64_t address;
+	uint32_t data = message(a, pin, &address);
+
 	return host_msi(&a->dev, address, data);
+}
+
+bool vioapic_busy(struct vdev *d, unsigned pin)
+{
+	struct vioapic *a = vioapic_of(d);
+	uint64_t address, flags = host_lock(d);
+	bool told = is_told(a, pin);
+	uint32_t data = message(a, pin, &address);
+
+	host_unlock(d, flags);
+	return told && host_msi_busy(d, address, data);
 }
 
 /*
@@ -73,7 +102,7 @@ static void service(struct vioapic *a, unsigned pin)
 
 	if (!(a->lines & BIT(pin)) || state != ENTRY_LEVEL)
 		return;
-	if (send(a, *e))
+	if (send(a, pin))
 		*e |= ENTRY_REMOTE;
 }
 
@@ -105,7 +134,7 @@ void vioapic_line(struct vdev *d, unsigned pin, bool level)
 		if (e & ENTRY_LEVEL)
 			service(a, pin);
 		else if (!(e & ENTRY_MASKED))
-			(void)send(a, e);
+			(void)send(a, pin);
 	}
 	host_unlock(d, flags);
 }
@@ -155,20 +184,24 @@ void vioapic_vectors(struct vdev *d, uint64_t vectors[4])
 void vioapic_eoi(struct vdev *d, uint8_t vector)
 {
 	struct vioapic *a = vioapic_of(d);
-	uint32_t ended = 0;
+	uint32_t ended = 0, told = 0;
 	bool changed;
 	uint64_t flags = host_lock(d);
 
 	for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
 		uint64_t e = a->entry[pin];
 
-		if ((e & ENTRY_VECTOR) == vector && (e & ENTRY_LEVEL) && (e & ENTRY_REMOTE)) {
+		if ((e & ENTRY_VECTOR) != vector)
+			continue;
+		if (is_told(a, pin))
+			told |= 1u << pin;
+		if ((e & ENTRY_LEVEL) && (e & ENTRY_REMOTE)) {
 			a->entry[pin] &= ~ENTRY_REMOTE;
 			ended |= 1u << pin;
 		}
 	}
 	host_unlock(d, flags);
-	for (uint32_t left = ended; left && a->config.acknowledged; left &= left - 1)
+	for (uint32_t left = ended | told; left && a->config.acknowledged; left &= left - 1)
 		a->config.acknowledged(a->config.context, bit_lowest(left));
 	if (!ended)
 		return;

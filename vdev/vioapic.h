@@ -15,9 +15,10 @@
 
 struct vioapic_config {
 	uint8_t id;
+	uint32_t told;		/* pins whose edges, too, are acknowledged at their EOI */
 	/*
-	 * Or NULL: a level pin's interrupt was ended; sources that are still due raise their lines.
-	 * No lock is held.
+	 * Or NULL: a level or told pin's interrupt was ended; sources that are still due raise
+	 * their lines. No lock is held.
 	 */
 	void (*acknowledged)(void *context, unsigned pin);
 	/*
@@ -33,11 +34,13 @@ int vioapic_create(const struct vioapic_config *config, struct vdev **out);
 void vioapic_line(struct vdev *d, unsigned pin, bool level);
 /* Is the pin not masked? Takes no lock. */
 bool vioapic_open(struct vdev *d, unsigned pin);
+/* Does an interrupt of this told pin wait for its end at a local APIC? */
+bool vioapic_busy(struct vdev *d, unsigned pin);
 /* A local APIC may take what none took before: level interrupts that still wait are sent again. */
 void vioapic_retry(struct vdev *d);
 /*
- * The end of a level-triggered interrupt with this vector, broadcast by a local APIC. No
- * lock may be held.
+ * The end of an interrupt with this vector, level-triggered or told of, broadcast by a local APIC.
+ * No lock may be held.
  */
 void vioapic_eoi(struct vdev *d, uint8_t vector);
 /* Does an EOI of this vector matter? Takes no lock. */

@@ -33,6 +33,7 @@
 #define IOAPIC_BASE	0xfec00000ul
 
 #define NO_PIC		0xff
+#define GSI_PIT		2		/* input 0 of the 8259 */
 #define DEVICES_MAX	16
 #define TESTDEV_SOURCE	63	/* of a line, behind those that are wired */
 
@@ -121,8 +122,11 @@ bool machine_line_busy(struct vm *vm, const struct vdev_line *l)
 	const struct machine *m = vm->machine;
 	uint8_t irq = m->line[l->gsi].pic_irq;
 
-	return l->wired && irq != NO_PIC && !vioapic_open(m->vioapic, l->gsi) &&
-	       vpic_busy(m->vpic, irq);
+	if (!l->wired)
+		return false;
+	if (vioapic_open(m->vioapic, l->gsi))
+		return vioapic_busy(m->vioapic, l->gsi);
+	return irq != NO_PIC && vpic_busy(m->vpic, irq);
 }
 
 /* Sources that are still due raise their lines again. */
@@ -141,7 +145,7 @@ static void acknowledged(void *context, unsigned gsi)
 
 static void pic_acknowledged(void *context, unsigned irq)
 {
-	acknowledged(context, irq == 0 ? 2 : irq);
+	acknowledged(context, irq == 0 ? GSI_PIT : irq);
 }
 
 static void wire(struct machine *m, struct vdev_host *h, unsigned line, unsigned gsi)
@@ -203,7 +207,8 @@ static int make_vpic(struct vm *vm, struct vdev **out)
 static int make_vioapic(struct vm *vm, struct vdev **out)
 {
 	struct vioapic_config c = {
-		.id = MACHINE_IOAPIC_ID, .acknowledged = acknowledged, .context = vm,
+		.id = MACHINE_IOAPIC_ID, .told = 1u << GSI_PIT, .acknowledged = acknowledged,
+		.context = vm,
 	};
 	int err = vioapic_create(&c, out);
 
@@ -395,7 +400,7 @@ int machine_create(struct vm *vm)
 	m->boot_wall_ns = rtc_wall_ns();
 	spin_init(&m->lines, "lines", LOCK_LINE);
 	for (unsigned i = 0; i < VIOAPIC_PINS; i++)
-		m->line[i].pic_irq = i == 2 ? 0 : i == 0 || i >= 16 ? NO_PIC : (uint8_t)i;
+		m->line[i].pic_irq = i == GSI_PIT ? 0 : i == 0 || i >= 16 ? NO_PIC : (uint8_t)i;
 	for (unsigned i = 0; !err && i < ARRAY_COUNT(devices); i++)
 		err = add_device(vm, &devices[i]);
 	if (!err)

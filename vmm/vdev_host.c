@@ -152,6 +152,11 @@ bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 	return vlapic_message(host_of(d)->vm, address, data);
 }
 
+bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data)
+{
+	return vlapic_message_busy(host_of(d)->vm, address, data);
+}
+
 /* ---- regions, console, machine ---- */
 
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,

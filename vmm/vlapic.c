@@ -69,14 +69,27 @@ void vlapic_accept(struct vcpu *vcpu, unsigned v)
 	l->in_service++;
 }
 
-static always_inline void irr_set(struct vlapic *l, unsigned v, bool level)
+static void bit_become(uint64_t *word, uint64_t bit, bool on)
 {
-	uint64_t bit = BIT(v % 64), *tmr = &l->tmr[v / 64];
+	if (on)
+		__atomic_or_fetch(word, bit, __ATOMIC_RELAXED);
+	else
+		__atomic_and_fetch(word, ~bit, __ATOMIC_RELAXED);
+}
 
-	if (unlikely(level))
-		__atomic_or_fetch(tmr, bit, __ATOMIC_RELAXED);
-	else if (unlikely(READ_ONCE(*tmr) & bit))
-		__atomic_and_fetch(tmr, ~bit, __ATOMIC_RELAXED);
+/* Before the vector is: whether its EOI goes on, and as what it is shown. */
+static noinline void trigger_set(struct vlapic *l, unsigned v, bool level, bool tell)
+{
+	bit_become(&l->tmr[v / 64], BIT(v % 64), level);
+	bit_become(&l->tell[v / 64], BIT(v % 64), level || tell);
+}
+
+static always_inline void irr_set(struct vlapic *l, unsigned v, bool level, bool tell)
+{
+	uint64_t bit = BIT(v % 64);
+
+	if (unlikely(level || tell || READ_ONCE(l->tell[v / 64]) & bit))
+		trigger_set(l, v, level, tell);
 	__atomic_or_fetch(&l->irr[v / 64], bit, __ATOMIC_SEQ_CST);
 }
 
@@ -86,18 +99,23 @@ static void error_set(struct vlapic *l, uint32_t bit)
 
 	l->esr_shadow |= bit;
 	if (!(lvt & LVT_MASKED) && (lvt & LVT_VECTOR) >= 16) {
-		irr_set(l, lvt & LVT_VECTOR, false);
+		irr_set(l, lvt & LVT_VECTOR, false, false);
 		vlapic_vcpu(l)->event.look = true;
 	}
 }
 
-bool vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level)
+static always_inline bool take(struct vcpu *vcpu, unsigned vector, bool level, bool tell)
 {
 	if (vector < 16 || !vlapic_sw_enabled(&vcpu->vlapic))
 		return false;
-	irr_set(&vcpu->vlapic, vector, level);
+	irr_set(&vcpu->vlapic, vector, level, tell);
 	vcpu_request(vcpu, VCPU_REQ_EVENT);
 	return true;
+}
+
+bool vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level)
+{
+	return take(vcpu, vector, level, false);
 }
 
 void vlapic_eoi(struct vcpu *vcpu)
@@ -111,19 +129,25 @@ void vlapic_eoi(struct vcpu *vcpu)
 	l->highest_isr = --l->in_service ? (uint8_t)vlapic_highest(l->isr) : 0;
 	if (vlapic_irr_any(l))
 		vcpu->event.look = true;
-	if (READ_ONCE(l->tmr[v / 64]) & BIT(v % 64))
+	if (READ_ONCE(l->tell[v / 64]) & BIT(v % 64))
 		machine_eoi(vcpu->vm, v);
 }
 
 /* ---- messages ---- */
 
+struct message {
+	uint32_t dest;
+	uint8_t vector, mode;
+	bool logical, level, tell;
+};
+
 /* Did it take a vector, for which an EOI will come? ExtINT has no 8259 at this end of the bus. */
-static bool deliver(struct vcpu *to, unsigned mode, unsigned vector, bool level)
+static bool deliver(struct vcpu *to, const struct message *m)
 {
-	switch (mode) {
+	switch (m->mode) {
 	case DELIVERY_FIXED:
 	case DELIVERY_LOWEST:
-		return vlapic_set_irr(to, vector, level);
+		return take(to, m->vector, m->level, m->tell);
 	case DELIVERY_NMI:
 		event_nmi(to);
 		break;
@@ -131,19 +155,13 @@ static bool deliver(struct vcpu *to, unsigned mode, unsigned vector, bool level)
 		vcpu_request_init(to);
 		break;
 	case DELIVERY_SIPI:
-		vcpu_request_startup(to, (uint8_t)vector);
+		vcpu_request_startup(to, m->vector);
 		break;
 	default:
 		break;
 	}
 	return false;
 }
-
-struct message {
-	uint32_t dest;
-	uint8_t vector, mode;
-	bool logical, level;
-};
 
 /* To all that are meant; "lowest priority" to the first of them that is enabled. As deliver(). */
 static bool send(struct vm *vm, const struct message *m, const struct vcpu *except)
@@ -160,7 +178,7 @@ static bool send(struct vm *vm, const struct message *m, const struct vcpu *exce
 			continue;
 		if (m->mode == DELIVERY_LOWEST && !vlapic_sw_enabled(&to->vlapic))
 			continue;
-		taken |= deliver(to, m->mode, m->vector, m->level);
+		taken |= deliver(to, m);
 		if (m->mode == DELIVERY_LOWEST)
 			break;
 	}
@@ -176,7 +194,7 @@ static bool init_deassert(uint64_t icr)
 	return FIELD(icr, 10, 8) == DELIVERY_INIT && icr & ICR_LEVEL && !(icr & ICR_ASSERT);
 }
 
-bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
+static struct message message_of(uint64_t address, uint32_t data)
 {
 	struct message m = {
 		.dest = FIELD(address, 19, 12) | FIELD(address, 63, 40) << 8,
@@ -184,11 +202,34 @@ bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
 		.mode = FIELD(data, 10, 8),
 		.logical = address & BIT(2),
 		.level = data & BIT(15),
+		.tell = data & HOST_MSI_TELL,
 	};
 
 	/* A device's broadcast is of 8 bits, whatever the width of its hearers' ids. */
 	if (m.dest == 0xff && !m.logical)
 		m.dest = VLAPIC_ALL;
+	return m;
+}
+
+bool vlapic_message_busy(struct vm *vm, uint64_t address, uint32_t data)
+{
+	struct message m = message_of(address, data);
+	uint64_t left = vlapic_route(vm, m.dest, m.logical);
+
+	for (; left; left &= left - 1) {
+		const struct vlapic *l = &vm->vcpu[bit_lowest(left)]->vlapic;
+
+		if ((READ_ONCE(l->irr[m.vector / 64]) | READ_ONCE(l->isr[m.vector / 64])) >>
+		    m.vector % 64 & 1)
+			return true;
+	}
+	return false;
+}
+
+bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data)
+{
+	struct message m = message_of(address, data);
+
 	return address >> 20 == 0xfee && !init_deassert(data) && send(vm, &m, NULL);
 }
 
@@ -213,7 +254,7 @@ void vlapic_ipi(struct vcpu *from, uint64_t icr)
 	if (fixed &&
 	    (shorthand == ICR_SELF || (shorthand == 0 && !m.logical && m.dest == from->id))) {
 		if (vlapic_sw_enabled(&from->vlapic))
-			irr_set(&from->vlapic, m.vector, false);
+			irr_set(&from->vlapic, m.vector, false, false);
 		from->event.look = true;
 		return;
 	}

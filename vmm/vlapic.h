@@ -21,6 +21,7 @@ struct vlapic {
 	uint64_t irr[4];		/* atomic; bit = vector */
 	uint64_t isr[4];
 	uint64_t tmr[4];
+	uint64_t tell[4];		/* atomic; at least those of tmr: their EOI goes on */
 	uint32_t tpr, svr, ldr, dfr, esr, esr_shadow;
 	uint64_t icr;
 	uint32_t lvt[6];		/* TIMER, THERMAL, PERF, LINT0, LINT1, ERROR */
@@ -62,9 +63,12 @@ void vlapic_base_set(struct vcpu *vcpu, uint64_t value);
 bool vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level);
 /*
  * A message as an IOAPIC or a device sends it (SDM 3, "Message Signalled Interrupts"); any context.
- * True: a local APIC took its vector, and an EOI will follow if it is level-triggered.
+ * True: a local APIC took its vector, and an EOI will follow if it is level-triggered or has
+ * HOST_MSI_TELL.
  */
 bool vlapic_message(struct vm *vm, uint64_t address, uint32_t data);
+/* Does its vector wait or is it served at one that it is for? Any context. */
+bool vlapic_message_busy(struct vm *vm, uint64_t address, uint32_t data);
 void vlapic_ipi(struct vcpu *from, uint64_t icr);
 
 static inline bool vlapic_irr_any(const struct vlapic *l)

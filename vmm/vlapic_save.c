@@ -48,6 +48,7 @@ int vlapic_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 		n.irr[i] = record_get_u64(r);
 		n.isr[i] = record_get_u64(r);
 		n.tmr[i] = record_get_u64(r);
+		n.tell[i] = ~0ul;	/* whoever it is, he is told once */
 	}
 	n.tpr = (uint32_t)record_get_below(r, 4, 0xff);
 	n.svr = (uint32_t)record_get_below(r, 4, SVR_ENABLE | SVR_FOCUS | 0xff);

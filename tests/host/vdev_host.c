@@ -132,6 +132,12 @@ bool host_msi(struct vdev *d, uint64_t address, uint32_t data)
 	return !h->deaf;
 }
 
+bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data)
+{
+	(void)address, (void)data;
+	return vdev_host_of(d)->message_busy;
+}
+
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
 	uint64_t size, bool enabled)
 {

@@ -27,6 +27,7 @@ struct vdev_host {
 	/* those beyond VDEV_HOST_MESSAGES are only counted */
 	unsigned message_count;
 	bool deaf;				/* no local APIC takes them */
+	bool message_busy;			/* what host_msi_busy returns */
 	struct {
 		enum host_space space;
 		uint64_t base, size;

@@ -61,10 +61,13 @@ def test_three_guests_share_two_cores(start):
 
 
 @pytest.mark.cost(20)
-def test_ticks_beside_a_busy_guest(start, bed):
-    """A guest that counts the 8254's ticks, by the 8259, keeps time on half a core."""
+@pytest.mark.parametrize("bed,by", [
+    ("svm", "8259"), ("svm", "ioapic"), ("vmx", "ioapic"),
+    pytest.param("vmx", "8259", marks=pytest.mark.soak)])
+def test_ticks_beside_a_busy_guest(start, bed, by):
+    """A guest that counts the 8254's ticks keeps time on half a core."""
     config = spinner("busy") + vm("ticks", memory="16M", kernel="ticks.elf", initrd=None,
-                                  cmdline="ticks", debug_exit="yes")
+                                  cmdline=f"ticks {by}", debug_exit="yes")
     keel = start(bed, config=config,
                  modules={**SPIN, "ticks.elf": guest_elf("ticks")}).boot()
     keel.command("start busy")

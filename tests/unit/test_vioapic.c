@@ -35,7 +35,7 @@ static void changed(void *context)
 
 static int setup(void **state)
 {
-	struct vioapic_config c = { .id = 3, .acknowledged = acknowledged,
+	struct vioapic_config c = { .id = 3, .told = 1 << 2, .acknowledged = acknowledged,
 		.vectors_changed = changed, .context = &d };
 
 	(void)state;
@@ -113,6 +113,36 @@ static void test_edge(void **state)
 	entry(6, 0, 0x61);
 	assert_int_equal(h->message_count, 3);		/* a masked edge is lost */
 	vioapic_line(d, VIOAPIC_PINS, true);
+}
+
+/* The end of an edge, of a pin that is told of. */
+static void test_told(void **state)
+{
+	(void)state;
+	entry(2, 0x12, 0x34);
+	entry(4, 0x12, 0x34);
+	vioapic_line(d, 2, true);
+	assert_int_equal(h->message[0].data, HOST_MSI_TELL | 0x34);
+	assert_false(vioapic_busy(d, 2));
+	h->message_busy = true;
+	assert_true(vioapic_busy(d, 2));
+	assert_false(vioapic_busy(d, 4));
+	vioapic_eoi(d, 0x35);
+	assert_int_equal(ended[2], 0);
+	drop = true;
+	vioapic_eoi(d, 0x34);
+	assert_int_equal(ended[2], 1);
+	assert_int_equal(ended[4], 0);
+	assert_int_equal(h->message_count, 1);
+	/* As a level it is one. */
+	drop = false;
+	entry(2, 0x12, 0x34 | LEVEL);
+	vioapic_line(d, 2, true);
+	assert_int_equal(h->message[1].data, 0xc034);
+	assert_false(vioapic_busy(d, 2));
+	vioapic_eoi(d, 0x34);
+	assert_int_equal(ended[2], 2);
+	assert_int_equal(h->message_count, 3);
 }
 
 static void test_level(void **state)
@@ -216,7 +246,8 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_registers), CASE(test_edge), CASE(test_level), CASE(test_level_mask),
+		CASE(test_registers), CASE(test_edge), CASE(test_told), CASE(test_level),
+		CASE(test_level_mask),
 		CASE(test_deaf),
 		CASE(test_saved),
 	};

@@ -222,6 +222,39 @@ static void ticks_are_owed(void **state)
 	vm_put(vm);
 }
 
+/* Likewise through the I/O APIC: each as the one before is ended in the local APIC. */
+static void ticks_are_owed_by_messages(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+	unsigned taken = 0;
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, 0xf0, 0x1ff);
+	bus_write(vm, HOST_MMIO, 0xfec00000, 4, 0x14);
+	bus_write(vm, HOST_MMIO, 0xfec00010, 4, 0x61);
+	bus_write(vm, HOST_PORT, 0x43, 1, 0x34);
+	bus_write(vm, HOST_PORT, 0x40, 1, 11932 & 0xff);
+	bus_write(vm, HOST_PORT, 0x40, 1, 11932 >> 8);		/* 100 Hz */
+	for (unsigned i = 0; i < 12; i++) {
+		host_tsc += 10000000;
+		fake_timers_run();
+	}
+	for (; vlapic_pending(v) == 0x61 && taken < 100; taken++) {
+		vlapic_accept(v, 0x61);
+		assert_int_equal(vlapic_pending(v), -1);
+		vlapic_eoi(v);
+	}
+	assert_in_range(taken, 11, 12);
+	/* Another interrupt with that vector is nobody's tick. */
+	vlapic_set_irr(v, 0x61, false);
+	vlapic_accept(v, 0x61);
+	vlapic_eoi(v);
+	assert_int_equal(vlapic_pending(v), -1);
+	vm_put(vm);
+}
+
 static void debug_exit_and_reset(void **state)
 {
 	struct vm *vm = make_vm();
@@ -457,6 +490,7 @@ int main(void)
 		cmocka_unit_test(quiesce_waits_once),
 		cmocka_unit_test(bus_full), cmocka_unit_test(lines_that_are_heard),
 		cmocka_unit_test(ticks_are_owed),
+		cmocka_unit_test(ticks_are_owed_by_messages),
 		cmocka_unit_test(debug_exit_and_reset),
 		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
 		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
