@@ -19,8 +19,8 @@
 #define DATA_AREA	0x400ul
 #define ACPI_SIZE	0x10000ul
 #define MP_TABLE	0xf0000ul
-#define BIOS		0xfe000ul
-#define BIOS_SIZE	0x2000ul
+#define BIOS		0xff000ul
+#define BIOS_SIZE	0x1000ul
 #define REGIONS_MAX	8
 
 extern const unsigned char bios_bin[];

@@ -43,7 +43,7 @@
 %define F_FLAGS		bp + 24
 
 bits 16
-org 0xe000
+org 0xf000
 
 ; ---- struct bios_head of vmm/firmware.c
 regions:	dw 0
@@ -583,10 +583,10 @@ cmos:
 
 ; ---- where IBM has them
 
-	times 0xff53 - 0xe000 - ($ - $$) db 0
+	times 0xff53 - 0xf000 - ($ - $$) db 0
 dummy:	iret
 
-	times 0xfff0 - 0xe000 - ($ - $$) db 0
+	times 0xfff0 - 0xf000 - ($ - $$) db 0
 	jmp SEG:reset
 	db '01/01/26'			; FFF5h: the BIOS's date
 	db 0, 0xfc, 0			; FFFEh: an AT
