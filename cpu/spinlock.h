@@ -23,7 +23,8 @@ enum lock_level {
 	LOCK_LINE = 40,		/* interrupt lines and routing */
 	LOCK_IRQCHIP = 44,	/* virtual 8259 and IOAPIC */
 	LOCK_VLAPIC = 50,
-	LOCK_GMEM = 60,		/* one VM's slots and second-level tables */
+	LOCK_GMEM = 60,		/* some chunks of an object's memory */
+	LOCK_VIEW = 62,		/* one VM's second-level tables */
 	LOCK_KMAP = 64,
 	LOCK_HEAP = 70,
 	LOCK_PAGE = 74,		/* the buddy allocator */

@@ -124,7 +124,7 @@ static int resolve(struct emulation *e, uint64_t linear, unsigned access, gpa_t 
 				    access | (e->implicit ? GWALK_IMPLICIT : 0), gpa, &e->fault);
 
 	*host = NULL;
-	if (err || !gmem_is_ram(g, *gpa))
+	if (err || !gmem_is_ram(g, *gpa, access))
 		return err;
 	*host = gmem_peek(g, *gpa, access);
 	if (*host)

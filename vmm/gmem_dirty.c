@@ -2,30 +2,31 @@
 /*
  * The dirty log: which frames were written since it was asked last. For migration and snapshots.
  *
- * Design. An entry allows writing only while its frame counts as written: the second-level tables,
- * gmem_peek and pins all ask the entry, so nothing is written unmarked. While nobody tracks, a
- * frame counts as written from the moment it is filled, and no fault is spent on the question.
- * Asking takes the right to write away again, in entries first and tables second, and returns when
- * no TLB and no pointer has it any more: what is read of a frame after that holds all that its mark
- * stood for, and what is written later leaves a new one.
+ * Design. An entry allows writing only while its frame counts as written: views, gmem_peek and pins
+ * all ask the entry, so nothing is written unmarked. While nobody tracks, a frame counts as written
+ * from the moment it is filled, and no fault is spent on the question. Asking takes the right to
+ * write away again, in entries first and views second, and returns when no TLB and no pointer has
+ * it any more: what is read of a frame after that holds all that its mark stood for, and what is
+ * written later leaves a new one.
  *
  * A 2 MiB page that is tracked is split when it is written: its chunk gets a table whose entries
  * are the parts of one page, which the table's struct page names as its owner. When tracking ends
- * such tables go, and the pages are whole again, in the second-level tables too.
+ * such tables go, and the pages are whole again, in the views too.
  *
- * Locking. Entries as everywhere under g->lock, a chunk at a time. A table that goes is freed after
- * the vCPUs were quiet; other threads follow entries under the lock only.
+ * Locking. Entries as everywhere under their chunk's lock. A table that goes is freed after the
+ * vCPUs were quiet; other threads follow entries under the lock only.
  */
+#include "cpu/cpu.h"
 #include "include/errno.h"
 #include "kernel/sched.h"
-#include "vmm/gmem_entry.h"
+#include "vmm/gmem_slots.h"
 
 /* ---- marking --------------------------------------------------------------------------------- */
 
 /* The parts of chunk entry `c` as a table that nobody sees yet; NULL: no memory. */
-static struct page *parts_of(struct gmem *g, uint64_t c)
+static struct page *parts_of(struct gmem_object *o, uint64_t c)
 {
-	struct page *t = page_alloc(0, 0, g->config.node, g->config.charge);
+	struct page *t = page_alloc(0, 0, o->node, o->charge);
 	uint64_t *e;
 
 	if (!t)
@@ -37,30 +38,66 @@ static struct page *parts_of(struct gmem *g, uint64_t c)
 	return t;
 }
 
-/*
- * Is `a` worth a table of its own? A whole page's 512 marks are as good when there is no memory.
- */
-static bool splits(const struct gmem *g, uint64_t c)
+/* A whole page whose 512 frames are not marked yet: it is worth a table. */
+static bool splits(const struct gmem_object *o, uint64_t c)
 {
-	return READ_ONCE(g->trackers) && c && !(c & (ENTRY_TABLE | GMEM_WRITE));
+	return READ_ONCE(o->trackers) && c && !(c & (ENTRY_TABLE | GMEM_WRITE));
 }
 
-void gmem_mark(struct gmem *g, const struct gmem_slot *s, uint64_t a)
+/*
+ * Under the lock: marks the frame at `at`. False: its page is to be split first, and `t` (NULL:
+ * none) was not made for the entry that is there.
+ */
+static bool mark(struct gmem_object *o, uint64_t at, struct page **t, uint64_t made_for)
 {
-	uint64_t *c = gmem_chunk_of(s, a), old = READ_ONCE(*c), size, *e, irq;
-	struct page *t = splits(g, old) ? parts_of(g, old) : NULL;
+	uint64_t *c = gmem_chunk_of(o, at), size, *e;
 
-	irq = spin_lock_irq(&g->lock);
-	if (t && *c == old && splits(g, old)) {
-		WRITE_ONCE(*c, (uint64_t)page_virt(t) | ENTRY_TABLE);
-		t = NULL;
+	if (splits(o, *c)) {
+		if (!*t || *c != made_for)
+			return false;
+		WRITE_ONCE(*c, (uint64_t)page_virt(*t) | ENTRY_TABLE);
+		*t = NULL;
 	}
-	e = gmem_entry_of(s, a, &size);
+	e = gmem_entry_of(o, at, &size);
 	if (*e)
 		WRITE_ONCE(*e, *e | ENTRY_WRITTEN);
-	spin_unlock_irq(&g->lock, irq);
-	if (t)
-		page_put(t);
+	return true;
+}
+
+/* Without memory for a table the whole page counts as written: that is as true. */
+static void mark_whole(struct gmem_object *o, uint64_t at)
+{
+	struct spinlock *l = gmem_lock_of(o, at);
+	uint64_t irq = spin_lock_irq(l), size, *e = gmem_entry_of(o, at, &size);
+
+	if (*e)
+		WRITE_ONCE(*e, *e | ENTRY_WRITTEN);
+	spin_unlock_irq(l, irq);
+}
+
+void gmem_object_mark(struct gmem_object *o, uint64_t at)
+{
+	struct spinlock *l = gmem_lock_of(o, at);
+	struct page *t = NULL;
+	uint64_t made_for = 0;
+
+	for (;;) {
+		uint64_t irq = spin_lock_irq(l);
+		bool done = mark(o, at, &t, made_for);
+		uint64_t c = *gmem_chunk_of(o, at);
+
+		spin_unlock_irq(l, irq);
+		if (t)
+			page_put(t);
+		if (likely(done))
+			return;
+		made_for = c;
+		t = parts_of(o, c);
+		if (!t) {
+			mark_whole(o, at);
+			return;
+		}
+	}
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -88,49 +125,67 @@ static bool take_marks(uint64_t *c, uint64_t *bitmap, uint64_t first)
 	return any;
 }
 
-/* Of a slot's chunks that touch [a, end). */
-static bool slot_marks(struct gmem *g, const struct gmem_slot *s, uint64_t a, uint64_t end,
-		       uint64_t *bitmap)
+static bool object_marks(struct gmem_object *o, uint64_t at, uint64_t size, uint64_t *bitmap)
 {
-	uint64_t from = MAX(a, ALIGN_DOWN(s->base, PAGE_2M)), to = MIN(end, s->base + s->size);
 	bool any = false;
 
-	for (uint64_t at = from; at < to; at += PAGE_2M) {
-		uint64_t *c = gmem_chunk_of(s, at), irq;
+	for (uint64_t done = 0; done < size; done += PAGE_2M) {
+		uint64_t *c = gmem_chunk_of(o, at + done);
+		struct spinlock *l = gmem_lock_of(o, at + done);
 
 		if (READ_ONCE(*c)) {
-			irq = spin_lock_irq(&g->lock);
-			any |= take_marks(c, bitmap, (at - a) / PAGE_SIZE);
-			spin_unlock_irq(&g->lock, irq);
+			uint64_t irq = spin_lock_irq(l);
+
+			any |= take_marks(c, bitmap, done / PAGE_SIZE);
+			spin_unlock_irq(l, irq);
 		}
-		if (!(at % PAGE_1G))
+		if (!(done % PAGE_1G))
 			sched_point();
 	}
 	return any;
 }
 
-int gmem_dirty_fetch(struct gmem *g, gpa_t a, uint64_t size, uint64_t *bitmap)
+/* Wherever those bytes of the object are shown. */
+static void protect(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size)
 {
-	bool any = false;
+	struct gmem_slot s;
 
-	if (!size || !IS_ALIGNED(a.v | size, PAGE_2M) ||
-	    !range_within(a.v, size, 0, 1ul << g->config.gpa_bits))
+	for (unsigned i = 0; gmem_slot_get(g, i, &s); i++) {
+		uint64_t from = MAX(at, s.offset), to = MIN(at + size, s.offset + s.size);
+
+		if (s.object == o && from < to)
+			gmem_views_protect(g, s.base + (from - s.offset), to - from);
+	}
+}
+
+int gmem_dirty_fetch(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size,
+		     uint64_t *bitmap)
+{
+	bool any;
+
+	if (!size || !IS_ALIGNED(at, PAGE_2M) || !range_within(at, size, 0, o->size) ||
+	    (!IS_ALIGNED(size, PAGE_2M) && at + size != o->size))
 		return -EINVAL;
-	for (unsigned i = 0; i < g->slot_count; i++)
-		any |= slot_marks(g, &g->slot[i], a.v, a.v + size, bitmap);
+	any = object_marks(o, at, size, bitmap);
 	if (any)
-		gmem_tables_protect(g, a.v, size);
+		protect(g, o, at, size);
 	return any;
 }
 
 /* ---- on and off ------------------------------------------------------------------------------ */
 
+void gmem_object_track(struct gmem_object *o, int by)
+{
+	__atomic_add_fetch(&o->trackers, (unsigned)by, __ATOMIC_SEQ_CST);
+}
+
 static void track(struct gmem *g, int by)
 {
-	uint64_t irq = spin_lock_irq(&g->lock);
+	struct gmem_slot s;
 
 	g->trackers += (unsigned)by;
-	spin_unlock_irq(&g->lock, irq);
+	for (unsigned i = 0; gmem_slot_get(g, i, &s); i++)
+		gmem_object_track(s.object, by);
 }
 
 void gmem_track_begin(struct gmem *g)
@@ -157,15 +212,14 @@ static void merge(uint64_t *c, struct list *tables)
 			WRITE_ONCE(e[i], e[i] | ENTRY_WRITTEN);
 }
 
-static void merge_slot(struct gmem *g, const struct gmem_slot *s, struct list *tables)
+static void merge_object(struct gmem_object *o, struct list *tables)
 {
-	uint64_t end = s->base + s->size;
+	for (uint64_t at = 0; at < o->size; at += PAGE_2M) {
+		struct spinlock *l = gmem_lock_of(o, at);
+		uint64_t irq = spin_lock_irq(l);
 
-	for (uint64_t at = ALIGN_DOWN(s->base, PAGE_2M); at < end; at += PAGE_2M) {
-		uint64_t irq = spin_lock_irq(&g->lock);
-
-		merge(gmem_chunk_of(s, at), tables);
-		spin_unlock_irq(&g->lock, irq);
+		merge(gmem_chunk_of(o, at), tables);
+		spin_unlock_irq(l, irq);
 		if (!(at % PAGE_1G))
 			sched_point();
 	}
@@ -174,13 +228,15 @@ static void merge_slot(struct gmem *g, const struct gmem_slot *s, struct list *t
 void gmem_track_end(struct gmem *g)
 {
 	struct list tables;
+	struct gmem_slot s;
 
 	track(g, -1);
-	if (READ_ONCE(g->trackers))
+	if (g->trackers)
 		return;
 	list_init(&tables);
-	for (unsigned i = 0; i < g->slot_count; i++)
-		merge_slot(g, &g->slot[i], &tables);
-	(void)!gmem_drop_tables(g);
+	for (unsigned i = 0; gmem_slot_get(g, i, &s); i++)
+		if (!READ_ONCE(s.object->trackers))
+			merge_object(s.object, &tables);
+	gmem_drop_tables(g);
 	paging_free_retired(&tables);
 }

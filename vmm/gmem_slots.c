@@ -1,147 +1,272 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which guest addresses are RAM, and what of the machine's memory that promises. A slot's table is
- * made empty, since frames come when they are touched; but all that guests were promised must fit
- * into the machine, so that no fill fails for want of memory that was sold twice. Slots are placed
- * before vCPUs run and taken down after; no locks: the sum of promises is atomic.
+ * Slots: which object is shown at which guest addresses.
+ *
+ * Design. The array is replaced as a whole, as the bus does it with its claims: a changed copy is
+ * published, the views drop the addresses concerned, and the old array goes when nobody reads it
+ * any more. vCPUs read it without a lock and are waited for by the flush callback. Other threads
+ * read it with interrupts off, until they have a reference to the object: when each CPU has answered
+ * an interrupt, none is left. Changes are serialised by whoever makes them.
  */
-#include "vmm/gmem.h"
+#include "vmm/gmem_slots.h"
 
+#include "cpu/cpu.h"
+#include "cpu/ipi.h"
 #include "include/errno.h"
-#include "kernel/sched.h"
+#include "lib/string.h"
 #include "mm/heap.h"
-#include "vmm/gmem_entry.h"
 
-/* Atomic. */
-static uint64_t promised;
+/* ---- looking up ------------------------------------------------------------------------------ */
 
-uint64_t gmem_promised(void)
+const struct gmem_place *gmem_place_search(const struct gmem_slots *l, uint64_t a)
 {
-	return __atomic_load_n(&promised, __ATOMIC_RELAXED);
+	unsigned lo = 0, hi = l->count;
+
+	while (lo < hi) {
+		unsigned mid = (lo + hi) / 2;
+
+		if (l->place[mid].base + l->place[mid].size - 1 < a)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return lo < l->count && l->place[lo].base <= a ? &l->place[lo] : NULL;
 }
 
-int gmem_init(struct gmem *g, const struct gmem_config *c)
+bool gmem_is_ram(struct gmem *g, gpa_t a, unsigned access)
 {
-	if (c->gpa_bits < 32 || c->gpa_bits > 12 + 9 * c->format->levels)
-		return -EINVAL;
-	*g = (struct gmem){ .config = *c };
-	g->main = g->slot;
-	spin_init(&g->lock, "gmem", LOCK_GMEM);
-	return paging_init(&g->tables, c->format, c->max_leaf_level, c->charge);
+	return gmem_place_of(gmem_slots_now(g), a.v, access);
 }
 
-/* All that guests may be promised: what Keel neither uses nor keeps for itself. */
-static uint64_t promise_limit(void)
+bool gmem_slot_get(struct gmem *g, unsigned i, struct gmem_slot *out)
 {
-	uint64_t total = page_total_count(), own = page_kernel_count() + page_reserve;
+	const struct gmem_slots *l = gmem_slots_now(g);
+	const struct gmem_place *p = &l->place[i];
 
-	return total > own ? total - own : 0;
+	if (i >= l->count)
+		return false;
+	*out = (struct gmem_slot){
+		.base = p->base, .size = p->size, .object = p->object,
+		.offset = p->base + p->delta, .denied = p->denied,
+	};
+	return true;
 }
 
-uint64_t gmem_available(void)
-{
-	uint64_t limit = promise_limit(), now = gmem_promised();
+/* ---- replacing ------------------------------------------------------------------------------- */
 
-	return limit > now ? limit - now : 0;
+static void nothing(void *arg)
+{
+	(void)arg;
 }
 
-static int promise(uint64_t frames)
+/* `l` is complete; [a, a+size) and [b, b+size) are what has changed in it. */
+static void publish(struct gmem *g, struct gmem_slots *l, uint64_t a, uint64_t b, uint64_t size)
 {
-	uint64_t now = __atomic_add_fetch(&promised, frames, __ATOMIC_RELAXED);
+	struct gmem_slots *old = g->slots;
 
-	if (now >= frames && now <= promise_limit())
-		return 0;
-	__atomic_sub_fetch(&promised, frames, __ATOMIC_RELAXED);
-	return -ENOMEM;
+	l->main = (struct gmem_place){ 0 };
+	for (unsigned i = 0; i < l->count; i++)
+		if (!l->place[i].denied && l->place[i].size > l->main.size)
+			l->main = l->place[i];
+	__atomic_store_n(&g->slots, l, __ATOMIC_RELEASE);
+	gmem_views_drop(g, a, size);
+	if (b != a)
+		gmem_views_drop(g, b, size);
+	ipi_call_others(nothing, NULL);
+	heap_free(old);
 }
 
-static uint64_t chunk_count(uint64_t base, uint64_t size)
+/* A copy with room for one more. */
+static struct gmem_slots *copy_of(const struct gmem *g)
 {
-	return ((base + size - 1) >> CHUNK_SHIFT) - (base >> CHUNK_SHIFT) + 1;
+	const struct gmem_slots *old = g->slots;
+	struct gmem_slots *l = heap_alloc(sizeof(*l) + (old->count + 1) * sizeof(l->place[0]));
+
+	if (l)
+		memcpy(l, old, sizeof(*l) + old->count * sizeof(l->place[0]));
+	return l;
 }
 
-/* Where it belongs among the sorted slots, or -EEXIST. */
-static int slot_place(const struct gmem *g, uint64_t base, uint64_t size)
+static void take_out(struct gmem_slots *l, unsigned i)
+{
+	memmove(&l->place[i], &l->place[i + 1], (--l->count - i) * sizeof(l->place[0]));
+}
+
+static int put_in(const struct gmem *g, struct gmem_slots *l, const struct gmem_place *p)
 {
 	unsigned i = 0;
 
-	while (i < g->slot_count && g->slot[i].base < base)
+	if (!p->size || !IS_ALIGNED(p->base | p->size | p->delta, PAGE_SIZE) ||
+	    !range_within(p->base, p->size, 0, 1ul << g->config.gpa_bits))
+		return -EINVAL;
+	while (i < l->count && l->place[i].base < p->base)
 		i++;
-	if (i > 0 && base - g->slot[i - 1].base < g->slot[i - 1].size)
+	if ((i && p->base - l->place[i - 1].base < l->place[i - 1].size) ||
+	    (i < l->count && l->place[i].base - p->base < p->size))
 		return -EEXIST;
-	if (i < g->slot_count && g->slot[i].base - base < size)
-		return -EEXIST;
-	return (int)i;
+	if (l->count == GMEM_SLOT_MAX)
+		return -ENOSPC;
+	memmove(&l->place[i + 1], &l->place[i], (l->count++ - i) * sizeof(l->place[0]));
+	l->place[i] = *p;
+	return 0;
+}
+
+/* A copy, and in it the slot that begins at `base`. */
+static int copy_with(const struct gmem *g, uint64_t base, struct gmem_slots **out, unsigned *at)
+{
+	const struct gmem_slots *old = g->slots;
+	unsigned i = 0;
+
+	while (i < old->count && old->place[i].base != base)
+		i++;
+	if (i == old->count)
+		return -ENOENT;
+	*at = i;
+	*out = copy_of(g);
+	return *out ? 0 : -ENOMEM;
+}
+
+int gmem_slot_add(struct gmem *g, const struct gmem_slot *s)
+{
+	struct gmem_place p = { .base = s->base, .size = s->size, .object = s->object,
+				.delta = s->offset - s->base, .denied = s->denied };
+	struct gmem_slots *l;
+	int err;
+
+	if (!range_within(s->offset, s->size, 0, s->object->size))
+		return -EINVAL;
+	l = copy_of(g);
+	if (!l)
+		return -ENOMEM;
+	err = put_in(g, l, &p);
+	if (err) {
+		heap_free(l);
+		return err;
+	}
+	gmem_object_get(s->object);
+	gmem_object_track(s->object, (int)g->trackers);
+	publish(g, l, s->base, s->base, s->size);
+	return 0;
+}
+
+int gmem_slot_remove(struct gmem *g, gpa_t base)
+{
+	struct gmem_slots *l;
+	struct gmem_place p;
+	unsigned i;
+	int err = copy_with(g, base.v, &l, &i);
+
+	if (err)
+		return err;
+	p = l->place[i];
+	take_out(l, i);
+	publish(g, l, p.base, p.base, p.size);
+	gmem_object_track(p.object, -(int)g->trackers);
+	gmem_object_put(p.object);
+	return 0;
+}
+
+int gmem_slot_move(struct gmem *g, gpa_t base, gpa_t to)
+{
+	struct gmem_slots *l;
+	struct gmem_place p;
+	unsigned i;
+	int err = copy_with(g, base.v, &l, &i);
+
+	if (err)
+		return err;
+	p = l->place[i];
+	take_out(l, i);
+	p.delta += p.base - to.v;
+	p.base = to.v;
+	err = put_in(g, l, &p);
+	if (err)
+		heap_free(l);
+	else
+		publish(g, l, base.v, to.v, p.size);
+	return err;
+}
+
+int gmem_slot_deny(struct gmem *g, gpa_t base, unsigned access)
+{
+	struct gmem_slots *l;
+	unsigned i;
+	int err = copy_with(g, base.v, &l, &i);
+
+	if (err)
+		return err;
+	l->place[i].denied = (uint8_t)access;
+	publish(g, l, base.v, base.v, l->place[i].size);
+	return 0;
 }
 
 int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size)
 {
-	uint64_t *chunk;
-	int at;
+	struct gmem_slot s = { .base = base.v, .size = size };
+	int err;
 
-	if (!size || !IS_ALIGNED(base.v | size, PAGE_SIZE) ||
-	    !range_within(base.v, size, 0, 1ul << g->config.gpa_bits))
+	if (!size || !IS_ALIGNED(size, PAGE_SIZE) || size >> g->config.gpa_bits)
 		return -EINVAL;
-	at = slot_place(g, base.v, size);
-	if (at < 0)
-		return at;
-	if (g->slot_count == GMEM_SLOT_MAX)
-		return -ENOSPC;
-	if (promise(size / PAGE_SIZE))
-		return -ENOMEM;
-	chunk = heap_alloc(chunk_count(base.v, size) * sizeof(*chunk));
-	if (!chunk) {
-		__atomic_sub_fetch(&promised, size / PAGE_SIZE, __ATOMIC_RELAXED);
-		return -ENOMEM;
-	}
-	for (unsigned i = g->slot_count++; i > (unsigned)at; i--)
-		g->slot[i] = g->slot[i - 1];
-	g->slot[at] = (struct gmem_slot){
-		.base = base.v,
-		.size = size,
-		.entries = (uintptr_t)chunk - (base.v >> CHUNK_SHIFT) * sizeof(*chunk),
-		.chunk = chunk,
-	};
-	g->ram_pages += size / PAGE_SIZE;
-	for (unsigned i = 0; i < g->slot_count; i++)
-		if (!i || g->slot[i].size > g->main->size)
-			g->main = &g->slot[i];
-	return 0;
+	err = gmem_object_create(size, g->config.max_leaf_level, g->config.node, g->config.charge,
+				 &s.object);
+	if (err)
+		return err;
+	err = gmem_slot_add(g, &s);
+	gmem_object_put(s.object);
+	return err;
 }
 
-static void leaf_table_free(uint64_t e)
+/* ---- birth and end --------------------------------------------------------------------------- */
+
+int gmem_init(struct gmem *g, const struct gmem_config *c)
 {
-	uint64_t *leaf = (uint64_t *)(e & PAGE_MASK);
-	struct page *whole = gmem_entry_page(e)->owner;
+	int err;
 
-	if (whole)
-		page_put(whole);
-	for (unsigned i = 0; !whole && i < ENTRIES; i++)
-		if (leaf[i])
-			page_put(gmem_entry_page(leaf[i]));
-}
-
-/* Gives way at each 2 MiB: a large guest's end must not hold up its neighbours. */
-static void slot_free(const struct gmem_slot *s)
-{
-	for (uint64_t i = 0, count = chunk_count(s->base, s->size); i < count; i++) {
-		uint64_t e = s->chunk[i];
-
-		if (e & ENTRY_TABLE)
-			leaf_table_free(e);
-		if (e)
-			page_put(gmem_entry_page(e));
-		sched_point();
-	}
-	heap_free(s->chunk);
+	if (c->gpa_bits < 32 || c->gpa_bits > 12 + 9 * c->format->levels)
+		return -EINVAL;
+	*g = (struct gmem){ .config = *c };
+	spin_init(&g->view.lock, "view", LOCK_VIEW);
+	g->slots = heap_alloc(sizeof(*g->slots));
+	if (!g->slots)
+		return -ENOMEM;
+	err = paging_init(&g->view.tables, c->format, c->max_leaf_level, c->charge);
+	if (err)
+		heap_free(g->slots);
+	return err;
 }
 
 void gmem_destroy(struct gmem *g)
 {
-	paging_destroy(&g->tables);
-	for (unsigned i = 0; i < g->slot_count; i++)
-		slot_free(&g->slot[i]);
-	__atomic_sub_fetch(&promised, g->ram_pages, __ATOMIC_RELAXED);
+	struct gmem_slots *l = g->slots;
+
+	paging_destroy(&g->view.tables);
+	for (unsigned i = 0; i < l->count; i++)
+		gmem_object_put(l->place[i].object);
+	heap_free(l);
 	*g = (struct gmem){ .config = g->config };
-	g->main = g->slot;
+}
+
+/* An object that is shown twice is there once. */
+static bool seen_before(const struct gmem_slots *l, unsigned i)
+{
+	for (unsigned k = 0; k < i; k++)
+		if (l->place[k].object == l->place[i].object)
+			return true;
+	return false;
+}
+
+struct gmem_stats gmem_stats(const struct gmem *g)
+{
+	uint64_t irq = cpu_irq_save();
+	const struct gmem_slots *l = gmem_slots_now(g);
+	struct gmem_stats s = { .table_pages = g->view.tables.table_pages, .faults = g->view.faults };
+
+	for (unsigned i = 0; i < l->count; i++) {
+		if (seen_before(l, i))
+			continue;
+		s.ram_pages += l->place[i].object->size / PAGE_SIZE;
+		s.present_pages += READ_ONCE(l->place[i].object->present_pages);
+	}
+	cpu_irq_restore(irq);
+	return s;
 }

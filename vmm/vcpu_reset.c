@@ -93,7 +93,7 @@ static void init_reset(struct vcpu *vcpu)
  */
 void vcpu_reset_init(struct vcpu *vcpu)
 {
-	if (vcpu->id == 0 && !gmem_is_ram(&vcpu->vm->gmem, GPA(RESET_VECTOR)))
+	if (vcpu->id == 0 && !gmem_is_ram(&vcpu->vm->gmem, GPA(RESET_VECTOR), GMEM_EXEC))
 		vm_stop_self(vcpu->vm, VM_STOP_RESET, 0);
 	else
 		init_reset(vcpu);

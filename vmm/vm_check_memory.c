@@ -16,20 +16,12 @@
 #define FETCHES		8		/* between two looks */
 #define GAP_NS		7000000
 
-/* Indexed by frame number, holes included. */
+/* One object: by number of frame in it. */
 struct check {
 	struct vm *vm;
-	uint64_t frames;
+	struct gmem_object *object;
 	uint64_t *marks, *sums;		/* of zeros: 0 */
-	void *buf;			/* a frame */
 };
-
-static uint64_t top_of(const struct gmem *g)
-{
-	const struct gmem_slot *last = &g->slot[g->slot_count - 1];
-
-	return ALIGN_UP(last->base + last->size, PAGE_2M);
-}
 
 static uint64_t sum_of(const uint64_t *words)
 {
@@ -42,7 +34,7 @@ static uint64_t sum_of(const uint64_t *words)
 
 static int fetch(struct check *c)
 {
-	int r = gmem_dirty_fetch(&c->vm->gmem, GPA(0), c->frames * PAGE_SIZE, c->marks);
+	int r = gmem_dirty_fetch(&c->vm->gmem, c->object, 0, c->object->size, c->marks);
 
 	return MIN(r, 0);
 }
@@ -55,8 +47,8 @@ static int fetch_while_it_runs(struct check *c)
 	for (unsigned i = 0; !err && i < FETCHES; i++) {
 		thread_sleep_ns(GAP_NS);
 		err = fetch(c);
-		if (!err && i % 3 == 2)
-			err = gmem_drop_tables(&c->vm->gmem);
+		if (i % 3 == 2)
+			gmem_drop_tables(&c->vm->gmem);
 	}
 	return err;
 }
@@ -70,26 +62,39 @@ static bool take_mark(struct check *c, uint64_t frame)
 	return marked;
 }
 
+static int sum_at(struct gmem_object *o, uint64_t at, uint64_t *sum)
+{
+	struct page *page;
+	void *words;
+	int err;
+
+	*sum = 0;
+	if (gmem_object_is_absent(o, at))
+		return 0;
+	err = gmem_object_pin(o, at, GMEM_READ, &words, &page);
+	if (err)
+		return err;
+	*sum = sum_of(words);
+	page_put(page);
+	return 0;
+}
+
 /* The vm is paused. */
 static int look(struct check *c, struct vm_memory_check *out)
 {
 	int err = fetch(c);
 
-	for (uint64_t i = 0; !err && i < c->frames; i++) {
-		gpa_t a = GPA(i * PAGE_SIZE);
+	for (uint64_t i = 0; !err && i < c->object->size / PAGE_SIZE; i++) {
 		uint64_t sum;
 		bool marked;
 
-		if (!gmem_is_ram(&c->vm->gmem, a))
-			continue;
-		err = gmem_read(&c->vm->gmem, a, c->buf, PAGE_SIZE);
-		sum = sum_of(c->buf);
+		err = sum_at(c->object, i * PAGE_SIZE, &sum);
 		marked = take_mark(c, i);
 		out->marked += marked;
 		out->changed += sum != c->sums[i];
 		if (sum != c->sums[i] && !marked) {
-			log_error("%s: frame %#lx was written and not marked", c->vm->config.name,
-				  a.v);
+			log_error("%s: frame %#lx of its memory was written and not marked",
+				  c->vm->config.name, i);
 			err = -EIO;
 		}
 		c->sums[i] = sum;
@@ -112,28 +117,34 @@ static int look_paused(struct check *c, struct vm_memory_check *out)
 /* The first look has nothing to compare with but zeros, as all memory begins. */
 static int check(struct check *c, struct vm_memory_check *out)
 {
-	int err = look_paused(c, out) ?: fetch_while_it_runs(c);
+	struct vm_memory_check first = { 0 };
 
-	*out = (struct vm_memory_check){ 0 };
-	return err ?: look_paused(c, out);
+	return look_paused(c, &first) ?: fetch_while_it_runs(c) ?: look_paused(c, out);
+}
+
+static int check_object(struct vm *vm, struct gmem_object *o, struct vm_memory_check *out)
+{
+	uint64_t frames = o->size / PAGE_SIZE;
+	struct check c = {
+		.vm = vm, .object = o, .marks = heap_alloc(DIV_UP(frames, 64) * 8),
+		.sums = heap_alloc(frames * sizeof(*c.sums)),
+	};
+	int err = c.marks && c.sums ? check(&c, out) : -ENOMEM;
+
+	heap_free(c.marks);
+	heap_free(c.sums);
+	return err;
 }
 
 int vm_check_memory(struct vm *vm, struct vm_memory_check *out)
 {
-	struct check c = { .vm = vm, .frames = top_of(&vm->gmem) / PAGE_SIZE };
-	int err = -ENOMEM;
+	struct gmem_slot s;
+	int err = 0;
 
 	*out = (struct vm_memory_check){ 0 };
-	c.marks = heap_alloc(c.frames / 8);
-	c.sums = heap_alloc(c.frames * sizeof(*c.sums));
-	c.buf = heap_alloc(PAGE_SIZE);
-	if (c.marks && c.sums && c.buf) {
-		gmem_track_begin(&vm->gmem);
-		err = check(&c, out);
-		gmem_track_end(&vm->gmem);
-	}
-	heap_free(c.marks);
-	heap_free(c.sums);
-	heap_free(c.buf);
+	gmem_track_begin(&vm->gmem);
+	for (unsigned i = 0; !err && gmem_slot_get(&vm->gmem, i, &s); i++)
+		err = check_object(vm, s.object, out);
+	gmem_track_end(&vm->gmem);
 	return err;
 }

@@ -18,10 +18,11 @@ static void add_exits(const struct vcpu *v, unsigned row, struct exit_count *sum
 
 struct vm_stats vm_stats_now(const struct vm *vm)
 {
+	struct gmem_stats g = gmem_stats(&vm->gmem);
 	struct vm_stats s = {
-		.ram_pages = vm->gmem.ram_pages, .present_pages = vm->gmem.present_pages,
+		.ram_pages = g.ram_pages, .present_pages = g.present_pages,
 		.charged_pages = READ_ONCE(vm->charge.pages),
-		.table_pages = vm->gmem.tables.table_pages,
+		.table_pages = g.table_pages,
 		.unclaimed_ports = vm->bus.unclaimed[HOST_PORT],
 		.unclaimed_mmio = vm->bus.unclaimed[HOST_MMIO],
 	};

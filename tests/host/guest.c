@@ -24,9 +24,10 @@ struct features features;
 
 /* ---- guest memory */
 
-bool gmem_is_ram(struct gmem *g, gpa_t a)
+bool gmem_is_ram(struct gmem *g, gpa_t a, unsigned access)
 {
 	(void)g;
+	(void)access;
 	return a.v < GUEST_RAM;
 }
 
@@ -34,13 +35,12 @@ void *gmem_peek(struct gmem *g, gpa_t a, unsigned access)
 {
 	if (guest_peeked)
 		guest_peeked(a, access);
-	return gmem_is_ram(g, a) ? guest_ram + a.v : NULL;
+	return gmem_is_ram(g, a, access) ? guest_ram + a.v : NULL;
 }
 
 int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 {
-	(void)access;
-	return gmem_is_ram(g, a) ? 0 : -ENOENT;
+	return gmem_is_ram(g, a, access) ? 0 : -ENOENT;
 }
 
 /* ---- the device and the ports: what lies beyond reads ones */

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which object answers at a guest address: an immutable sorted array. For vmm/gmem*.c alone. It is
+ * read by vCPU threads until they are quiet, and by others with interrupts off; see the head of
+ * vmm/gmem_slots.c.
+ */
+#pragma once
+
+#include "vmm/gmem.h"
+
+/* As struct gmem_slot, in the form in which it is looked up. */
+struct gmem_place {
+	uint64_t base, size;
+	uint64_t delta;			/* offset in the object = address + delta */
+	struct gmem_object *object;
+	uint8_t denied;
+};
+
+struct gmem_slots {
+	struct gmem_place main;		/* a copy of the largest that denies nothing: looked at
+					 * first; size 0 if there is none */
+	unsigned count;
+	struct gmem_place place[];
+};
+
+static inline const struct gmem_slots *gmem_slots_now(const struct gmem *g)
+{
+	return __atomic_load_n(&g->slots, __ATOMIC_ACQUIRE);
+}
+
+/* NULL: none. */
+const struct gmem_place *gmem_place_search(const struct gmem_slots *l, uint64_t a);
+
+/* What answers to that access; NULL: nothing here. */
+static always_inline const struct gmem_place *gmem_place_of(const struct gmem_slots *l, uint64_t a,
+							    unsigned access)
+{
+	const struct gmem_place *p = &l->main;
+
+	if (likely(a - p->base < p->size))
+		return p;
+	p = gmem_place_search(l, a);
+	return p && !(p->denied & access) ? p : NULL;
+}
+
+/* vmm/gmem_dirty.c: one tracker more, or less. */
+void gmem_object_track(struct gmem_object *o, int by);
+/*
+ * vmm/gmem_view.c: the truth about [a, a+size) has changed, or its marks were taken: leaves lose
+ * what is said, and no TLB, no cached walk and no peek is left of before.
+ */
+void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t size);
+void gmem_views_protect(struct gmem *g, uint64_t a, uint64_t size);
