@@ -39,7 +39,10 @@ struct charge {
 struct page {
 	union {			/* one at a time */
 		struct list link;	/* free lists, or the owner's use while allocated */
-		void *owner;		/* the owner's use while allocated */
+		struct {		/* the owner's use while allocated */
+			void *owner;
+			uint64_t index;
+		};
 		uint64_t used;		/* of a page table: entries that are present */
 	};
 	uint32_t refs;		/* atomic */

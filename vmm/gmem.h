@@ -5,11 +5,11 @@
  * second-level tables, filled by faults and dropped at any time (vmm/gmem_view.c). Everything here
  * may wait and may fail: thread context, no spinlock held; only gmem_peek does neither.
  *
- * Pointers and TLBs. Whoever takes a frame, a right or a slot away does it in the truth first and in
- * the views second, then calls the flush callback, which returns when every vCPU has left guest mode
- * and will flush its TLB and forget what it got from gmem_peek before it enters again; only then is
- * released what was taken. So a vCPU thread may keep a gmem_peek pointer until it serves that
- * request; any other thread pins. `generation` rises with each such event.
+ * Pointers and TLBs. Whoever takes a frame, a right or a slot away does it in the truth first and
+ * in the views second, then calls the flush callback, which returns when every vCPU has left guest
+ * mode and will flush its TLB and forget what it got from gmem_peek before it enters again; only
+ * then is released what was taken. So a vCPU thread may keep a gmem_peek pointer until it serves
+ * that request; any other thread pins. `generation` rises with each such event.
  */
 #pragma once
 
@@ -126,6 +126,16 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access) must_check;
 /* Forgets the second-level tables (they are rebuilt by faults), flushes. Contents stay. */
 void gmem_drop_tables(struct gmem *g);
 hpa_t gmem_root(const struct gmem *g);		/* for EPTP / nCR3 */
+
+/* ---- giving back ----------------------------------------------------------------------------- */
+
+/*
+ * Frames in [at, at+size) of the object leave it and read as zeros then: all that nobody has
+ * pinned, or only those that were never written (while tracked; else all count as written), of
+ * which nobody misses a byte. Their number. It leaves no marks in the dirty log. No slot of the
+ * object changes meanwhile.
+ */
+uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size, bool clean);
 
 /* ---- the dirty log --------------------------------------------------------------------------- */
 

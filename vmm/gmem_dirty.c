@@ -23,8 +23,7 @@
 
 /* ---- marking --------------------------------------------------------------------------------- */
 
-/* The parts of chunk entry `c` as a table that nobody sees yet; NULL: no memory. */
-static struct page *parts_of(struct gmem_object *o, uint64_t c)
+struct page *gmem_parts_of(struct gmem_object *o, uint64_t c)
 {
 	struct page *t = page_alloc(0, 0, o->node, o->charge);
 	uint64_t *e;
@@ -92,7 +91,7 @@ void gmem_object_mark(struct gmem_object *o, uint64_t at)
 		if (likely(done))
 			return;
 		made_for = c;
-		t = parts_of(o, c);
+		t = gmem_parts_of(o, c);
 		if (!t) {
 			mark_whole(o, at);
 			return;
@@ -145,19 +144,6 @@ static bool object_marks(struct gmem_object *o, uint64_t at, uint64_t size, uint
 	return any;
 }
 
-/* Wherever those bytes of the object are shown. */
-static void protect(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size)
-{
-	struct gmem_slot s;
-
-	for (unsigned i = 0; gmem_slot_get(g, i, &s); i++) {
-		uint64_t from = MAX(at, s.offset), to = MIN(at + size, s.offset + s.size);
-
-		if (s.object == o && from < to)
-			gmem_views_protect(g, s.base + (from - s.offset), to - from);
-	}
-}
-
 int gmem_dirty_fetch(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size,
 		     uint64_t *bitmap)
 {
@@ -168,7 +154,7 @@ int gmem_dirty_fetch(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_
 		return -EINVAL;
 	any = object_marks(o, at, size, bitmap);
 	if (any)
-		protect(g, o, at, size);
+		gmem_views_of(g, o, at, size, gmem_views_protect);
 	return any;
 }
 

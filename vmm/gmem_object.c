@@ -61,21 +61,22 @@ static uint64_t chunk_count(const struct gmem_object *o)
 	return DIV_UP(o->size, PAGE_2M);
 }
 
-int gmem_object_create(uint64_t size, unsigned page_level, int node, struct charge *charge,
-		       struct gmem_object **out)
+int gmem_object_create(uint64_t start, uint64_t size, unsigned page_level, int node,
+		       struct charge *charge, struct gmem_object **out)
 {
 	struct gmem_object *o;
 
-	if (promise(size / PAGE_SIZE))
+	if (promise((size - start) / PAGE_SIZE))
 		return -ENOMEM;
 	o = heap_alloc(sizeof(*o));
 	if (o) {
+		o->start = start;
 		o->size = size;
 		o->chunk = heap_alloc(chunk_count(o) * sizeof(*o->chunk));
 	}
 	if (!o || !o->chunk) {
 		heap_free(o);
-		promise_take_back(size / PAGE_SIZE);
+		promise_take_back((size - start) / PAGE_SIZE);
 		return -ENOMEM;
 	}
 	o->refs = 1;
@@ -119,7 +120,7 @@ void gmem_object_put(struct gmem_object *o)
 			page_put(gmem_entry_page(e));
 		sched_point();
 	}
-	promise_take_back(o->size / PAGE_SIZE);
+	promise_take_back((o->size - o->start) / PAGE_SIZE);
 	heap_free(o->chunk);
 	heap_free(o);
 }
@@ -130,7 +131,7 @@ void gmem_object_put(struct gmem_object *o)
 static bool covers(const struct gmem_object *o, uint64_t at, uint64_t size)
 {
 	return o->page_level >= (size == PAGE_1G ? 3u : 2u) &&
-	       ALIGN_DOWN(at, size) + size <= o->size;
+	       range_within(ALIGN_DOWN(at, size), size, o->start, o->size - o->start);
 }
 
 static struct page *guest_page(struct gmem_object *o, unsigned order, unsigned flags)
@@ -145,8 +146,8 @@ static uint64_t at_first(const struct gmem_object *o)
 }
 
 /*
- * 2^order frames become the entry at `at`, an aligned offset. False if somebody was faster; they are
- * given back then.
+ * 2^order frames become the entry that decides about `at`. False if somebody was faster; they
+ * are given back then.
  */
 static bool commit(struct gmem_object *o, uint64_t at, struct page *p, uint64_t written)
 {
@@ -154,6 +155,9 @@ static bool commit(struct gmem_object *o, uint64_t at, struct page *p, uint64_t 
 	uint64_t irq = spin_lock_irq(l), size, *e = gmem_entry_of(o, at, &size);
 	bool won = !*e && size == PAGE_SIZE << p->order;
 
+	/* The way back, for whoever looks for memory to take. */
+	p->owner = o;
+	p->index = ALIGN_DOWN(at, PAGE_SIZE << p->order) >> PAGE_SHIFT;
 	if (won)
 		WRITE_ONCE(*e, gmem_entry_present(p, written));
 	spin_unlock_irq(l, irq);

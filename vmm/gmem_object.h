@@ -9,7 +9,8 @@
  * it in the low bits: all three when present, no write until the frame counts as written
  * (vmm/gmem_dirty.c). One that is swapped out will have none of the three. A chunk's entry that has
  * ENTRY_TABLE points to its leaf table instead. Where the entries of that are parts of one 2 MiB
- * page, the table's struct page has it as its owner; else NULL.
+ * page, the table's struct page has it as its owner; else NULL. A page's own struct page names the
+ * object as its owner, and the first frame as its index.
  *
  * Locking. A chunk's lock (LOCK_GMEM; chunks share a few, interrupts off) guards its entries. It is
  * not held while pages are allocated, cleared or copied: a fill looks again before it commits.
@@ -35,7 +36,7 @@ enum gmem_access { GMEM_READ = 1, GMEM_WRITE = 2, GMEM_EXEC = 4 };
 
 struct gmem_object {
 	uint64_t *chunk;		/* entries */
-	uint64_t size;
+	uint64_t start, size;		/* frames lie at offsets from start to size */
 	uint32_t refs;			/* (a) */
 	unsigned trackers;		/* (a) between gmem_object_track_begin() and _end() */
 	uint64_t present_pages;		/* (a) 4K frames that are filled */
@@ -46,11 +47,13 @@ struct gmem_object {
 };
 
 /*
- * All absent, one reference. The frames are promised: -ENOMEM when all objects together would then
- * exceed the machine's memory. `size` is a multiple of 4K; `charge` outlives the frames.
+ * Frames at offsets from `start` to `size`, multiples of 4K; all absent, one reference. A start
+ * that is not 0 lets large pages lie as they will at guest addresses. The frames are promised:
+ * -ENOMEM when all objects together would then exceed the machine's memory. `charge` outlives the
+ * frames.
  */
-int gmem_object_create(uint64_t size, unsigned page_level, int node, struct charge *charge,
-		       struct gmem_object **out) must_check;
+int gmem_object_create(uint64_t start, uint64_t size, unsigned page_level, int node,
+		       struct charge *charge, struct gmem_object **out) must_check;
 void gmem_object_get(struct gmem_object *o);
 void gmem_object_put(struct gmem_object *o);
 /* Frames promised to all guests together, and those that can still be. */

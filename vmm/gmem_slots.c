@@ -5,8 +5,8 @@
  * Design. The array is replaced as a whole, as the bus does it with its claims: a changed copy is
  * published, the views drop the addresses concerned, and the old array goes when nobody reads it
  * any more. vCPUs read it without a lock and are waited for by the flush callback. Other threads
- * read it with interrupts off, until they have a reference to the object: when each CPU has answered
- * an interrupt, none is left. Changes are serialised by whoever makes them.
+ * read it with interrupts off, until they have a reference to the object: when each CPU has
+ * answered an interrupt, none is left. Changes are serialised by whoever makes them.
  */
 #include "vmm/gmem_slots.h"
 
@@ -133,7 +133,9 @@ int gmem_slot_add(struct gmem *g, const struct gmem_slot *s)
 	struct gmem_slots *l;
 	int err;
 
-	if (!range_within(s->offset, s->size, 0, s->object->size))
+	const struct gmem_object *o = s->object;
+
+	if (!range_within(s->offset, s->size, o->start, o->size - o->start))
 		return -EINVAL;
 	l = copy_of(g);
 	if (!l)
@@ -202,13 +204,13 @@ int gmem_slot_deny(struct gmem *g, gpa_t base, unsigned access)
 
 int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size)
 {
-	struct gmem_slot s = { .base = base.v, .size = size };
+	struct gmem_slot s = { .base = base.v, .size = size, .offset = base.v % PAGE_1G };
 	int err;
 
-	if (!size || !IS_ALIGNED(size, PAGE_SIZE) || size >> g->config.gpa_bits)
+	if (!size || !IS_ALIGNED(base.v | size, PAGE_SIZE) || size >> g->config.gpa_bits)
 		return -EINVAL;
-	err = gmem_object_create(size, g->config.max_leaf_level, g->config.node, g->config.charge,
-				 &s.object);
+	err = gmem_object_create(s.offset, s.offset + size, g->config.max_leaf_level,
+				 g->config.node, g->config.charge, &s.object);
 	if (err)
 		return err;
 	err = gmem_slot_add(g, &s);
@@ -259,13 +261,18 @@ struct gmem_stats gmem_stats(const struct gmem *g)
 {
 	uint64_t irq = cpu_irq_save();
 	const struct gmem_slots *l = gmem_slots_now(g);
-	struct gmem_stats s = { .table_pages = g->view.tables.table_pages, .faults = g->view.faults };
+	struct gmem_stats s = {
+		.table_pages = g->view.tables.table_pages, .faults = g->view.faults,
+	};
 
 	for (unsigned i = 0; i < l->count; i++) {
+		const struct gmem_object *o;
+
 		if (seen_before(l, i))
 			continue;
-		s.ram_pages += l->place[i].object->size / PAGE_SIZE;
-		s.present_pages += READ_ONCE(l->place[i].object->present_pages);
+		o = l->place[i].object;
+		s.ram_pages += (o->size - o->start) / PAGE_SIZE;
+		s.present_pages += READ_ONCE(o->present_pages);
 	}
 	cpu_irq_restore(irq);
 	return s;

@@ -43,7 +43,11 @@ static always_inline const struct gmem_place *gmem_place_of(const struct gmem_sl
 	return p && !(p->denied & access) ? p : NULL;
 }
 
-/* vmm/gmem_dirty.c: one tracker more, or less. */
+/*
+ * vmm/gmem_dirty.c: the parts of chunk entry `c`, a whole page, as a table that nobody sees yet;
+ * NULL: no memory. And one tracker more, or less.
+ */
+struct page *gmem_parts_of(struct gmem_object *o, uint64_t c);
 void gmem_object_track(struct gmem_object *o, int by);
 /*
  * vmm/gmem_view.c: the truth about [a, a+size) has changed, or its marks were taken: leaves lose
@@ -51,3 +55,6 @@ void gmem_object_track(struct gmem_object *o, int by);
  */
 void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t size);
 void gmem_views_protect(struct gmem *g, uint64_t a, uint64_t size);
+/* One of these, wherever those bytes of the object are shown. */
+void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		   void (*fn)(struct gmem *g, uint64_t a, uint64_t size));

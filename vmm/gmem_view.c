@@ -41,8 +41,8 @@ static bool is_1g(const struct gmem *g, const struct gmem_place *p, uint64_t a)
 
 /*
  * Where large leaves may not be executable: one that is not, and in its place a small one for each
- * page that is executed. It stays split: a TLB that has the large one takes the fault of a fetch for
- * its end, and by then has had no executable entry of two sizes.
+ * page that is executed. It stays split: a TLB that has the large one takes the fault of a fetch
+ * for its end, and by then has had no executable entry of two sizes.
  */
 static int map_split(struct paging *t, uint64_t a, uint64_t host, uint64_t size, unsigned prot,
 		     unsigned access)
@@ -62,7 +62,7 @@ static int map_split(struct paging *t, uint64_t a, uint64_t host, uint64_t size,
 			  access & GMEM_EXEC ? prot : data | (old.prot & PROT_EXEC), CACHE_WB);
 }
 
-/* Under the lock: the leaf for `a`, as large as the truth allows. 1: the truth does not allow it. */
+/* Under the lock: the leaf for `a`, as large as the truth allows. 1: it does not allow any. */
 static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsigned access)
 {
 	struct paging *t = &g->view.tables;
@@ -133,7 +133,7 @@ static void change(struct gmem *g, uint64_t a, uint64_t size,
 	paging_free_retired(&tables);
 }
 
-/* Where there is no memory to split a leaf at the range's borders, all leaves go, which needs none. */
+/* Without memory to split a leaf at the range's borders all leaves go, which needs none. */
 static void drop(struct paging *t, uint64_t a, uint64_t size, uint64_t all)
 {
 	if (paging_unmap(t, a, size) < 0)
@@ -154,6 +154,19 @@ void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t size)
 void gmem_views_protect(struct gmem *g, uint64_t a, uint64_t size)
 {
 	change(g, a, size, protect);
+}
+
+void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		   void (*fn)(struct gmem *g, uint64_t a, uint64_t size))
+{
+	struct gmem_slot s;
+
+	for (unsigned i = 0; gmem_slot_get(g, i, &s); i++) {
+		uint64_t from = MAX(at, s.offset), to = MIN(at + size, s.offset + s.size);
+
+		if (s.object == o && from < to)
+			fn(g, s.base + (from - s.offset), to - from);
+	}
 }
 
 void gmem_drop_tables(struct gmem *g)

@@ -486,7 +486,8 @@ void vlapic_base_set(struct vcpu *vcpu, uint64_t value)
 	bool open = (value & BASE_MODE) == APIC_BASE_ENABLE;
 
 	vcpu->apic_base = (value & ~APIC_BASE_BSP) | (vcpu->id ? 0 : APIC_BASE_BSP);
-	vcpu->apic_window = open && !gmem_is_ram(&vcpu->vm->gmem, window, GMEM_READ) ? window.v : ~0ul;
+	open = open && !gmem_is_ram(&vcpu->vm->gmem, window, GMEM_READ);
+	vcpu->apic_window = open ? window.v : ~0ul;
 	vlapic_route_update(vcpu);
 }
 

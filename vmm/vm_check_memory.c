@@ -82,9 +82,10 @@ static int sum_at(struct gmem_object *o, uint64_t at, uint64_t *sum)
 /* The vm is paused. */
 static int look(struct check *c, struct vm_memory_check *out)
 {
+	uint64_t i = c->object->start / PAGE_SIZE, end = c->object->size / PAGE_SIZE;
 	int err = fetch(c);
 
-	for (uint64_t i = 0; !err && i < c->object->size / PAGE_SIZE; i++) {
+	for (; !err && i < end; i++) {
 		uint64_t sum;
 		bool marked;
 

@@ -173,6 +173,11 @@ void vcpu_next(struct vcpu *vcpu, unsigned length)
 	vcpu_next_slowly(vcpu, vcpu->rip + length);
 }
 
+void ipi_call_others(void (*fn)(void *arg), void *arg)
+{
+	(void)fn, (void)arg;
+}
+
 void ipi_send(unsigned cpu, unsigned vector)
 {
 	(void)cpu;
