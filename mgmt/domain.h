@@ -82,11 +82,11 @@ int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
  */
 int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err);
 struct domain_memory_check {
-	uint64_t changed, marked;	/* frames */
+	uint64_t changed, marked, taken;	/* frames */
 };
 /*
- * A running guest's memory is compared with what the dirty log says of it, while it works and its
- * second-level tables come and go. -EIO when a frame has changed without a mark.
+ * A running guest's memory is compared with what the dirty log says of it, while it works and
+ * frames, second-level tables and slots come and go. -EIO when a frame has changed without a mark.
  */
 int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err);
 /* The console, for console_attach() and the rest of mgmt/console.h; the domain may be shut off. */

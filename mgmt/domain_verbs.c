@@ -165,6 +165,8 @@ int domain_check_memory(struct domain *d, struct domain_memory_check *out, struc
 				  d->config->name, format_errno(e));
 	}
 	mutex_unlock(&d->lock);
-	*out = (struct domain_memory_check){ .changed = c.changed, .marked = c.marked };
+	*out = (struct domain_memory_check){
+		.changed = c.changed, .marked = c.marked, .taken = c.taken,
+	};
 	return e;
 }

@@ -109,7 +109,8 @@ static int run_domstatecheck(const struct command_args *a)
 
 static int run_dommemcheck(const struct command_args *a)
 {
-	uint64_t rounds = command_number(a, "rounds", 1), done = 0, changed = 0, marked = 0;
+	uint64_t rounds = command_number(a, "rounds", 1), done = 0;
+	struct domain_memory_check sum = { 0 };
 	struct domain *d = commands_domain(a);
 	struct domain_memory_check c;
 	struct mgmt_error err;
@@ -119,14 +120,16 @@ static int run_dommemcheck(const struct command_args *a)
 		return -ENOENT;
 	for (; !e && done < rounds && !tty_interrupted(); done++) {
 		e = domain_check_memory(d, &c, &err);
-		changed += c.changed;
-		marked += c.marked;
+		sum.changed += c.changed;
+		sum.marked += c.marked;
+		sum.taken += c.taken;
 	}
 	if (e)
 		(void)command_fail(&err);
 	else
-		tty_print("Domain '%s' changed %lu frames in %lu rounds, each was marked, as were %lu in all\n",
-			  domain_name(d), changed, done, marked);
+		tty_print("Domain '%s' changed %lu frames in %lu rounds, each was marked, as were %lu in all; "
+			  "%lu that held nothing were taken\n",
+			  domain_name(d), sum.changed, done, sum.marked, sum.taken);
 	domain_put(d);
 	return e;
 }

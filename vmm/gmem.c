@@ -94,33 +94,23 @@ static always_inline void copy(void *dst, const void *src, size_t n)
 		memcpy(dst, src, n);
 }
 
-/* Is it memory, and nothing there yet? */
-static bool is_absent(struct gmem *g, uint64_t a, unsigned access)
-{
-	uint64_t at = 0;
-	struct gmem_object *o = object_at(g, a, access, &at);
-	bool absent = o && gmem_object_is_absent(o, at);
-
-	if (o)
-		gmem_object_put(o);
-	return absent;
-}
-
 /* One page's part; absent frames read as zeros. */
 static int read_piece(struct gmem *g, gpa_t a, void *dst, size_t n)
 {
-	struct gmem_mapping m;
-	int err;
+	uint64_t at = 0;
+	struct gmem_object *o = object_at(g, a.v, GMEM_READ, &at);
+	struct page *page;
+	void *src;
 
-	if (unlikely(is_absent(g, a.v, GMEM_READ))) {
+	if (unlikely(!o))
+		return -EFAULT;
+	if (likely(gmem_object_pin_now(o, at, GMEM_READ, &src, &page))) {
+		copy(dst, src, n);
+		page_put(page);
+	} else {
 		memset(dst, 0, n);
-		return 0;
 	}
-	err = gmem_map(g, a, n, GMEM_READ, &m);
-	if (unlikely(err))
-		return err;
-	copy(dst, m.ptr, n);
-	gmem_unmap(&m);
+	gmem_object_put(o);
 	return 0;
 }
 
@@ -189,6 +179,18 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 	return 0;
 }
 
+/* Is it memory, and nothing there yet? */
+static bool is_absent(struct gmem *g, uint64_t a)
+{
+	uint64_t at = 0;
+	struct gmem_object *o = object_at(g, a, GMEM_WRITE, &at);
+	bool absent = o && gmem_object_is_absent(o, at);
+
+	if (o)
+		gmem_object_put(o);
+	return absent;
+}
+
 int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 {
 	size_t len;
@@ -200,7 +202,7 @@ int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 		if (unlikely(n >= PAGE_2M))
 			give_way(a.v);
 		len = piece(a.v, n);
-		if (!byte && is_absent(g, a.v, GMEM_WRITE))
+		if (!byte && is_absent(g, a.v))
 			continue;
 		err = gmem_map(g, a, len, GMEM_WRITE, &m);
 		if (err)

@@ -269,25 +269,28 @@ static noinline int provide(struct gmem_object *o, uint64_t at, unsigned access)
 	return 0;
 }
 
+bool gmem_object_pin_now(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
+			 struct page **page)
+{
+	struct spinlock *l = gmem_lock_of(o, at);
+	uint64_t irq = spin_lock_irq(l);
+
+	*ptr = gmem_resident(o, at, access);
+	if (likely(*ptr)) {
+		*page = gmem_page_of(o, at);
+		page_get(*page);
+	}
+	spin_unlock_irq(l, irq);
+	return *ptr;
+}
+
 int gmem_object_pin(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
 		    struct page **page)
 {
-	struct spinlock *l = gmem_lock_of(o, at);
 	int err = 0;
 
-	do {
-		uint64_t irq = spin_lock_irq(l);
-
-		*ptr = gmem_resident(o, at, access);
-		if (likely(*ptr)) {
-			*page = gmem_page_of(o, at);
-			page_get(*page);
-		}
-		spin_unlock_irq(l, irq);
-		if (likely(*ptr))
-			return 0;
+	while (!err && unlikely(!gmem_object_pin_now(o, at, access, ptr, page)))
 		err = provide(o, at, access);
-	} while (!err);
 	return err;
 }
 

@@ -65,6 +65,9 @@ int gmem_object_prepare(struct gmem_object *o, uint64_t at, unsigned access) mus
 /* Likewise, with a reference to its page; `ptr`: host address of the byte. Any thread. */
 int gmem_object_pin(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
 		    struct page **page) must_check;
+/* Likewise if it is there and may be accessed so; for reading, false means absent. */
+bool gmem_object_pin_now(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
+			 struct page **page) must_check;
 bool gmem_object_is_absent(struct gmem_object *o, uint64_t at);
 /* The 2 MiB at `at` become those at `src`, if that is a chunk which is absent so far. */
 bool gmem_object_write_whole(struct gmem_object *o, uint64_t at, const void *src);

@@ -20,17 +20,18 @@
 
 const struct gmem_place *gmem_place_search(const struct gmem_slots *l, uint64_t a)
 {
-	unsigned lo = 0, hi = l->count;
+	const struct gmem_place *p = l->place;
+	unsigned after = l->count;
 
-	while (lo < hi) {
-		unsigned mid = (lo + hi) / 2;
+	/* If any slot has it, then one of the `after` slots from `p` on. */
+	while (after > 1) {
+		unsigned half = after / 2;
 
-		if (l->place[mid].base + l->place[mid].size - 1 < a)
-			lo = mid + 1;
-		else
-			hi = mid;
+		if (p[half].base <= a)
+			p += half;
+		after -= half;
 	}
-	return lo < l->count && l->place[lo].base <= a ? &l->place[lo] : NULL;
+	return after && a - p->base < p->size ? p : NULL;
 }
 
 bool gmem_is_ram(struct gmem *g, gpa_t a, unsigned access)

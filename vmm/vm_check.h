@@ -13,12 +13,13 @@
 int vm_check_state(struct vm *vm, size_t *size) must_check;
 
 struct vm_memory_check {
-	uint64_t changed, marked;	/* frames */
+	uint64_t changed, marked, taken;	/* frames */
 };
 
 /*
- * Lets a running vm work for a while (60 ms and more) while its writes are tracked and its
- * second-level tables dropped. -EIO: a frame has changed without a mark (the log says which); what
- * vm_pause() says when it stops meanwhile; -ENOMEM.
+ * Lets a running vm work for a while (60 ms and more) while its writes are tracked, clean frames
+ * taken, its second-level tables dropped and a slot moved. -EIO: a frame has changed without a mark
+ * (the log says which), or the slot has lost something; what vm_pause() says when it stops
+ * meanwhile; -ENOMEM.
  */
 int vm_check_memory(struct vm *vm, struct vm_memory_check *out) must_check;

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Proof, on a guest that is at work, that the dirty log tells the truth: while it runs, marks are
- * fetched and its second-level tables dropped, at odd moments; then it is paused for a look at all
- * of its memory, whose sums say which frames have changed since the last look. Each of those must
- * have been marked. Called by mgmt, in thread context; the vm runs and goes on.
+ * Proof, on a guest that is at work, that its memory is what it should be: while it runs, marks are
+ * fetched, clean frames taken, its second-level tables dropped and a slot that it does not know
+ * moved and hidden, at odd moments; then it is paused for a look at all of its memory, whose sums
+ * say which frames have changed since the last look. Each of those must have been marked. Frames
+ * that hold nothing but zeros at a look are taken too: the guest goes on with new ones. Called by
+ * mgmt, in thread context; the vm runs and goes on.
  */
 #include "include/bits.h"
 #include "include/errno.h"
@@ -15,21 +17,26 @@
 
 #define FETCHES		8		/* between two looks */
 #define GAP_NS		7000000
+#define SPARE		(1ul << 45)	/* where no guest has anything */
+#define SPARE_TO	(SPARE + 3 * MIB)
+#define SPARE_SIZE	(4 * MIB + 3 * PAGE_SIZE)
 
 /* One object: by number of frame in it. */
 struct check {
 	struct vm *vm;
 	struct gmem_object *object;
-	uint64_t *marks, *sums;		/* of zeros: 0 */
+	uint64_t *marks, *sums;		/* 0: nothing but zeros */
 };
 
 static uint64_t sum_of(const uint64_t *words)
 {
-	uint64_t h = 0;
+	uint64_t h = 0, any = 0;
 
-	for (unsigned i = 0; i < PAGE_SIZE / 8; i++)
+	for (unsigned i = 0; i < PAGE_SIZE / 8; i++) {
+		any |= words[i];
 		h = ((h << 5 | h >> 59) ^ words[i]) * 0x9e3779b97f4a7c15ul;
-	return h;
+	}
+	return any ? h | 1 : 0;
 }
 
 static int fetch(struct check *c)
@@ -39,14 +46,64 @@ static int fetch(struct check *c)
 	return MIN(r, 0);
 }
 
-/* The guest works meanwhile, and finds its tables gone now and then. */
-static int fetch_while_it_runs(struct check *c)
+static int write_word(struct gmem *g, uint64_t a, uint64_t word)
+{
+	return gmem_write(g, GPA(a), &word, sizeof(word));
+}
+
+static bool holds_word(struct gmem *g, uint64_t a, uint64_t word)
+{
+	uint64_t now = 0;
+
+	return !gmem_read(g, GPA(a), &now, sizeof(now)) && now == word;
+}
+
+/* The slot is there, at `SPARE`. */
+static int move_and_hide(struct gmem *g, uint64_t word)
+{
+	const unsigned all = GMEM_READ | GMEM_WRITE | GMEM_EXEC;
+	int err = write_word(g, SPARE, word) ?: gmem_slot_move(g, GPA(SPARE), GPA(SPARE_TO));
+
+	if (!err && (!holds_word(g, SPARE_TO, word) || holds_word(g, SPARE, word)))
+		err = -EIO;
+	err = err ?: gmem_slot_deny(g, GPA(SPARE_TO), all);
+	if (!err && holds_word(g, SPARE_TO, word))
+		err = -EIO;
+	err = err ?: gmem_slot_deny(g, GPA(SPARE_TO), 0);
+	if (!err && !holds_word(g, SPARE_TO, word))
+		err = -EIO;
+	return err ?: gmem_slot_remove(g, GPA(SPARE_TO));
+}
+
+static int spare_slot(struct vm *vm)
+{
+	struct gmem *g = &vm->gmem;
+	struct gmem_slot s = { .base = SPARE, .size = SPARE_SIZE };
+	int err = gmem_object_create(0, SPARE_SIZE, g->config.max_leaf_level, NODE_ANY, &vm->charge,
+				     &s.object);
+
+	if (err)
+		return err;
+	err = gmem_slot_add(g, &s) ?: move_and_hide(g, g->generation);
+	if (err) {			/* wherever it got stuck */
+		(void)!gmem_slot_remove(g, GPA(SPARE));
+		(void)!gmem_slot_remove(g, GPA(SPARE_TO));
+	}
+	gmem_object_put(s.object);
+	return err;
+}
+
+/* The guest works meanwhile, and finds its tables and what it never wrote gone now and then. */
+static int fetch_while_it_runs(struct check *c, struct vm_memory_check *out)
 {
 	int err = 0;
 
 	for (unsigned i = 0; !err && i < FETCHES; i++) {
 		thread_sleep_ns(GAP_NS);
+		out->taken += gmem_take(&c->vm->gmem, c->object, 0, c->object->size, true);
 		err = fetch(c);
+		if (i % 3 == 1)
+			err = err ?: spare_slot(c->vm);
 		if (i % 3 == 2)
 			gmem_drop_tables(&c->vm->gmem);
 	}
@@ -62,21 +119,34 @@ static bool take_mark(struct check *c, uint64_t frame)
 	return marked;
 }
 
-static int sum_at(struct gmem_object *o, uint64_t at, uint64_t *sum)
+static uint64_t sum_at(struct gmem_object *o, uint64_t at)
 {
 	struct page *page;
 	void *words;
-	int err;
+	uint64_t sum;
 
-	*sum = 0;
-	if (gmem_object_is_absent(o, at))
+	if (!gmem_object_pin_now(o, at, GMEM_READ, &words, &page))
 		return 0;
-	err = gmem_object_pin(o, at, GMEM_READ, &words, &page);
-	if (err)
-		return err;
-	*sum = sum_of(words);
+	sum = sum_of(words);
 	page_put(page);
-	return 0;
+	return sum;
+}
+
+/* The vm is paused, and the sums are those of now. */
+static uint64_t take_zeros(struct check *c)
+{
+	uint64_t taken = 0, end = c->object->size / PAGE_SIZE, n;
+
+	for (uint64_t i = c->object->start / PAGE_SIZE; i < end; i += n) {
+		n = 1;
+		if (c->sums[i])
+			continue;
+		while (i + n < end && !c->sums[i + n])
+			n++;
+		taken += gmem_take(&c->vm->gmem, c->object, i * PAGE_SIZE, n * PAGE_SIZE, false);
+		sched_point();
+	}
+	return taken;
 }
 
 /* The vm is paused. */
@@ -86,11 +156,9 @@ static int look(struct check *c, struct vm_memory_check *out)
 	int err = fetch(c);
 
 	for (; !err && i < end; i++) {
-		uint64_t sum;
-		bool marked;
+		uint64_t sum = sum_at(c->object, i * PAGE_SIZE);
+		bool marked = take_mark(c, i);
 
-		err = sum_at(c->object, i * PAGE_SIZE, &sum);
-		marked = take_mark(c, i);
 		out->marked += marked;
 		out->changed += sum != c->sums[i];
 		if (sum != c->sums[i] && !marked) {
@@ -101,6 +169,8 @@ static int look(struct check *c, struct vm_memory_check *out)
 		c->sums[i] = sum;
 		sched_point();
 	}
+	if (!err)
+		out->taken += take_zeros(c);
 	return err;
 }
 
@@ -119,8 +189,10 @@ static int look_paused(struct check *c, struct vm_memory_check *out)
 static int check(struct check *c, struct vm_memory_check *out)
 {
 	struct vm_memory_check first = { 0 };
+	int err = look_paused(c, &first);
 
-	return look_paused(c, &first) ?: fetch_while_it_runs(c) ?: look_paused(c, out);
+	out->taken += first.taken;
+	return err ?: fetch_while_it_runs(c, out) ?: look_paused(c, out);
 }
 
 static int check_object(struct vm *vm, struct gmem_object *o, struct vm_memory_check *out)
