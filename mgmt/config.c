@@ -256,6 +256,16 @@ static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
 	return true;
 }
 
+static bool read_topology(struct parser *p, const struct key *k, struct piece v)
+{
+	bool right = cpu_topology_parse(field_of(p, k), v.s, v.n);
+
+	if (!right)
+		add_error(p, p->line, "%s = %s is not right: it looks like 2 sockets, 4 cores, "
+			  "2 threads", k->name, quote(v).s);
+	return right;
+}
+
 static bool read_cpu(struct parser *p, const struct key *k, struct piece v)
 {
 	const struct config_limits *l = p->limits;
@@ -381,6 +391,7 @@ static const struct key vm_keys[] = {
 	{ "on_crash", read_action, VM_FIELD(on_crash) },
 	{ "on_poweroff", read_action, VM_FIELD(on_poweroff) },
 	{ "on_reboot", read_action, VM_FIELD(on_reboot) },
+	{ "topology", read_topology, VM_FIELD(topology) },
 	{ "uuid", read_uuid, VM_FIELD(uuid) },
 	{ "vcpus", read_vcpus, VM_FIELD(vcpus) },
 };
@@ -449,6 +460,29 @@ static bool uuid_is_taken(const struct config *c, const uint8_t uuid[16])
 	return false;
 }
 
+/* The topology is complete, and has as many vCPUs as the VM. */
+static void check_topology(struct parser *p)
+{
+	struct config_vm *vm = p->vm;
+	struct cpu_topology *t = &vm->topology;
+	uint64_t made = cpu_topology_vcpus(t);
+	char text[CPU_TOPOLOGY_TEXT];
+
+	if (!(p->seen & seen_bit("topology"))) {
+		*t = (struct cpu_topology){ 1, vm->vcpus, 1 };
+		return;
+	}
+	cpu_topology_format(t, text);
+	if (made > p->limits->vcpus_max)
+		add_error(p, vm->line, "VM '%s': its topology (%s) has more than %u vcpus",
+			  vm->name, text, p->limits->vcpus_max);
+	else if (!(p->seen & seen_bit("vcpus")))
+		vm->vcpus = (unsigned)made;
+	else if (vm->vcpus != made)
+		add_error(p, vm->line, "VM '%s' has %u vcpus, but its topology (%s) has %lu",
+			  vm->name, vm->vcpus, text, made);
+}
+
 /* What can be said only when a VM's section is complete. */
 static void check_vm(struct parser *p)
 {
@@ -460,6 +494,8 @@ static void check_vm(struct parser *p)
 		add_error(p, vm->line, "VM '%s' has no kernel", vm->name);
 	if (!(p->seen & seen_bit("memory")))
 		add_error(p, vm->line, "VM '%s' has no memory, as in memory = 192M", vm->name);
+	if (!p->vm_bad)
+		check_topology(p);
 	if ((p->seen & seen_bit("uuid")) && uuid_is_taken(p->out, vm->uuid))
 		add_error(p, p->uuid_line, "another VM has that uuid");
 	if (!p->vm_bad && l->check && l->check(l->arg, vm, why, sizeof(why)))

@@ -9,6 +9,7 @@
 
 #include "include/compiler.h"
 #include "vmm/cpu_model.h"
+#include "vmm/cpu_topology.h"
 
 #define CONFIG_VM_MAX		2048
 #define CONFIG_ERROR_MAX	64	/* kept; all are counted */
@@ -29,7 +30,8 @@ struct config_module {
 struct config_vm {
 	char name[CONFIG_NAME_MAX];
 	uint8_t uuid[16];		/* as given, or made from the host's name and this one */
-	unsigned vcpus;			/* 1 if not given */
+	unsigned vcpus;			/* the topology's, or 1, if not given */
+	struct cpu_topology topology;	/* of so many; one socket if not given */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
 	struct cpu_model cpu;		/* the host's processor if not given */
 	char kernel[CONFIG_MODULE_MAX];

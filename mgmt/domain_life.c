@@ -94,7 +94,8 @@ static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
 {
 	const struct config_vm *c = d->config;
 	struct vm_config vc = {
-		.vcpus = c->vcpus, .memory = c->memory, .debug_exit = c->debug_exit,
+		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
+		.debug_exit = c->debug_exit,
 		.cpu = c->cpu,
 		.arg = d, .stopped = vm_stopped, .console_put = put, .console_get = get,
 	};

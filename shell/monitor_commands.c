@@ -110,7 +110,7 @@ static int run_dominfo(const struct command_args *a)
 {
 	struct domain *d = commands_domain(a);
 	struct domain_info i;
-	char text[DOMAIN_UUID_TEXT];
+	char text[MAX(DOMAIN_UUID_TEXT, CPU_TOPOLOGY_TEXT)];
 
 	if (!d)
 		return -ENOENT;
@@ -122,6 +122,8 @@ static int run_dominfo(const struct command_args *a)
 	table_field("OS Type", "hvm");
 	table_field("State", "%s", domain_state_name(i.state));
 	table_field("CPU(s)", "%u", i.vcpus);
+	cpu_topology_format(&domain_config(d)->topology, text);
+	table_field("Topology", "%s", text);
 	table_field("CPU model", "%s", i.cpu);
 	format_seconds(i.cpu_time_ns, text, sizeof(text));
 	table_field("CPU time", "%s", text);

@@ -269,15 +269,18 @@ static void build_fadt(struct build *b, size_t facs, size_t dsdt)
 
 /* --- MADT */
 
-static void madt_vcpu(struct build *b, uint32_t id)
+/* True: an entry of its wide form was wanted. */
+static bool madt_vcpu(struct build *b, uint32_t uid, uint32_t id)
 {
-	struct madt_lapic narrow = { 0, sizeof(narrow), (uint8_t)id, (uint8_t)id, MADT_ENABLED };
-	struct madt_x2apic wide = { 9, sizeof(wide), 0, id, MADT_ENABLED, id };
+	struct madt_lapic narrow = { 0, sizeof(narrow), (uint8_t)uid, (uint8_t)id, MADT_ENABLED };
+	struct madt_x2apic wide = { 9, sizeof(wide), 0, id, MADT_ENABLED, uid };
+	bool is_wide = id >= APIC_ID_WIDE || uid >= APIC_ID_WIDE;
 
-	if (id < APIC_ID_WIDE)
+	if (!is_wide)
 		append(b, &narrow, sizeof(narrow));
 	else
 		append(b, &wide, sizeof(wide));
+	return is_wide;
 }
 
 /*
@@ -293,14 +296,15 @@ static void build_madt(struct build *b, const struct vacpi_tables_config *c)
 	struct madt_nmi nmi = { 4, sizeof(nmi), 0xff, 0, 1 };
 	struct madt_x2nmi x2nmi = { 10, sizeof(x2nmi), 0, ~0u, 1, { 0 } };
 	size_t at = append(b, &head, sizeof(head));
+	bool any_wide = false;
 
-	for (uint32_t id = 0; id < c->vcpus; id++)
-		madt_vcpu(b, id);
+	for (uint32_t i = 0; i < c->vcpus; i++)
+		any_wide |= madt_vcpu(b, i, c->apic_id(c->context, i));
 	append(b, &ioapic, sizeof(ioapic));
 	append(b, &timer, sizeof(timer));
 	append(b, &sci, sizeof(sci));
 	append(b, &nmi, sizeof(nmi));
-	if (c->vcpus > APIC_ID_WIDE)
+	if (any_wide)
 		append(b, &x2nmi, sizeof(x2nmi));
 	finish(b, at);
 	list(b, at);

@@ -11,7 +11,9 @@
 #include "include/errno.h"
 
 struct vacpi_tables_config {
-	unsigned vcpus;			/* APIC IDs 0 to vcpus - 1 */
+	unsigned vcpus;
+	uint32_t (*apic_id)(const void *context, unsigned index);	/* of each vCPU */
+	const void *context;
 	uint8_t ioapic_id;
 	uint64_t ecam;			/* base of bus 0's 1 MiB, or 0 */
 	/* first byte of the 32-bit MMIO window; it ends below 0xfec00000 */

@@ -94,10 +94,10 @@ static void append(struct build *b, const void *data, size_t n)
 
 static void put_cpus(struct build *b, const struct vmp_table_config *c)
 {
-	for (unsigned id = 0; id < MIN(c->vcpus, (unsigned)CPUS_MAX); id++) {
+	for (unsigned i = 0; i < MIN(c->vcpus, (unsigned)CPUS_MAX); i++) {
 		struct cpu cpu = {
-			ENTRY_CPU, (uint8_t)id, LAPIC_VERSION, CPU_ENABLED | (id ? 0 : CPU_BOOT),
-			c->signature, c->features, { 0 },
+			ENTRY_CPU, (uint8_t)c->apic_id(c->context, i), LAPIC_VERSION,
+			CPU_ENABLED | (i ? 0 : CPU_BOOT), c->signature, c->features, { 0 },
 		};
 
 		append(b, &cpu, sizeof(cpu));

@@ -11,7 +11,9 @@
 #include "include/errno.h"
 
 struct vmp_table_config {
-	unsigned vcpus;			/* APIC IDs 0 to vcpus - 1; at most 254 are told */
+	unsigned vcpus;			/* at most 254 are told */
+	uint32_t (*apic_id)(const void *context, unsigned index);	/* of each vCPU */
+	const void *context;
 	uint32_t signature, features;	/* CPUID 1: EAX, EDX */
 	uint8_t ioapic_id;
 };

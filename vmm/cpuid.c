@@ -37,6 +37,9 @@
 #define L1_APIC		B(9)
 #define L1_HTT		B(28)
 
+/* Leaf 4. */
+#define LAST_LEVEL	3u
+
 /* Leaf 7. */
 #define L7_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
 #define L7_EBX	(B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | \
@@ -85,18 +88,24 @@ static struct cpuid_row *add(struct cpuid_policy *p, uint32_t leaf, uint32_t sub
 	return row;
 }
 
+static unsigned of_socket(const struct cpu_topology *t)
+{
+	return t->cores * t->threads;
+}
+
 static bool offers_avx512(const struct cpuid_policy *p)
 {
 	return (p->xcr0_allowed & XCR0_AVX512) == XCR0_AVX512;
 }
 
-static void add_features(struct cpuid_policy *p, unsigned vcpus)
+static void add_features(struct cpuid_policy *p, const struct cpu_topology *t)
 {
 	struct cpuid_regs r = cpu_cpuid(1, 0);
+	unsigned together = of_socket(t);
 
-	r.ebx = (r.ebx & 0xff00) | (vcpus > 1 ? MIN(vcpus, 255u) << 16 : 1u << 16);
+	r.ebx = (r.ebx & 0xff00) | MIN(together, 255u) << 16;
 	r.ecx = (r.ecx & L1_ECX) | L1_ECX_ALWAYS;
-	r.edx = (r.edx & L1_EDX) | (vcpus > 1 ? L1_HTT : 0);
+	r.edx = (r.edx & L1_EDX) | (together > 1 ? L1_HTT : 0);
 	if (!p->xcr0_allowed)
 		r.ecx &= ~(B(26) | B(28) | B(12) | B(29));
 	add(p, 1, 0, false, r);
@@ -116,25 +125,33 @@ static void add_structured(struct cpuid_policy *p)
 	add(p, 7, 0, true, r);
 }
 
-/* Cache parameters as the host has them, shared by one CPU each. */
-static void add_caches(struct cpuid_policy *p, unsigned vcpus)
+/*
+ * Cache parameters as the host has them: the last level is shared by a socket, the others by a
+ * core. Numbers of vCPUs are told as those of ids that there could be.
+ */
+static void add_caches(struct cpuid_policy *p, const struct cpu_topology *t)
 {
+	uint32_t cores = (1u << cpu_topology_bits(t->cores)) - 1;
+
 	for (unsigned i = 0; i < 5; i++) {
 		struct cpuid_regs r = cpu_cpuid(4, i);
+		unsigned shared;
 
 		if (!(r.eax & 31))
 			break;
-		r.eax = (r.eax & 0x3fff) | (MIN(vcpus, 64u) - 1) << 26;
+		shared = FIELD(r.eax, 7, 5) < LAST_LEVEL ? cpu_topology_thread_bits(t)
+							 : cpu_topology_socket_bits(t);
+		r.eax = (r.eax & 0x3fff) | ((1u << shared) - 1) << 14 | MIN(cores, 63u) << 26;
 		add(p, 4, i, true, r);
 	}
 }
 
-static void add_topology(struct cpuid_policy *p, unsigned vcpus)
+static void add_topology(struct cpuid_policy *p, const struct cpu_topology *t)
 {
-	unsigned shift = vcpus > 1 ? bit_highest(vcpus - 1) + 1 : 0;
-
-	add(p, 0xb, 0, true, (struct cpuid_regs){ 0, 1, 0x100, 0 });
-	add(p, 0xb, 1, true, (struct cpuid_regs){ shift, vcpus, 0x201, 0 });
+	add(p, 0xb, 0, true,
+	    (struct cpuid_regs){ cpu_topology_thread_bits(t), t->threads, 0x100, 0 });
+	add(p, 0xb, 1, true,
+	    (struct cpuid_regs){ cpu_topology_socket_bits(t), of_socket(t), 0x201, 0 });
 	add(p, 0xb, 2, true, (struct cpuid_regs){ 0, 0, 2, 0 });
 }
 
@@ -163,25 +180,25 @@ static void add_xsave(struct cpuid_policy *p)
 	add(p, 0xd, 1, true, (struct cpuid_regs){ r.eax & XSAVE_OFFERED, 0, 0, 0 });
 }
 
-static void add_basic(struct cpuid_policy *p, unsigned vcpus)
+static void add_basic(struct cpuid_policy *p, const struct cpu_topology *t)
 {
 	struct cpuid_regs r = cpu_cpuid(0, 0);
 
 	p->max_basic = r.eax = MIN(MAX(r.eax, 0xbu), 0xdu);
 	add(p, 0, 0, false, r);
-	add_features(p, vcpus);
+	add_features(p, t);
 	if (features.vendor == VENDOR_INTEL) {
 		add(p, 2, 0, false, cpu_cpuid(2, 0));
-		add_caches(p, vcpus);
+		add_caches(p, t);
 	}
 	/* ARAT: the local timer never stops. */
 	add(p, 6, 0, false, (struct cpuid_regs){ .eax = B(2) });
 	add_structured(p);
-	add_topology(p, vcpus);
+	add_topology(p, t);
 	add_xsave(p);
 }
 
-static void add_extended(struct cpuid_policy *p, unsigned vcpus)
+static void add_extended(struct cpuid_policy *p, const struct cpu_topology *t)
 {
 	struct cpuid_regs r = cpu_cpuid(LEAF_EXTENDED, 0);
 	uint32_t host_max = r.eax;
@@ -191,7 +208,7 @@ static void add_extended(struct cpuid_policy *p, unsigned vcpus)
 	r = cpu_cpuid(LEAF_EXTENDED + 1, 0);
 	r.ecx &= E1_ECX;
 	r.edx &= E1_EDX;
-	if (vcpus > 1 && features.vendor == VENDOR_AMD)
+	if (of_socket(t) > 1 && features.vendor == VENDOR_AMD)
 		r.ecx |= B(1);
 	add(p, LEAF_EXTENDED + 1, 0, false, r);
 	for (uint32_t leaf = LEAF_EXTENDED + 2; leaf <= LEAF_EXTENDED + 6; leaf++)
@@ -202,7 +219,7 @@ static void add_extended(struct cpuid_policy *p, unsigned vcpus)
 	add(p, LEAF_EXTENDED + 7, 0, false, (struct cpuid_regs){ .edx = r.edx & B(8) });
 	add(p, LEAF_EXTENDED + 8, 0, false,
 	    (struct cpuid_regs){ .eax = p->phys_bits | (uint32_t)p->linear_bits << 8,
-				 .ecx = vcpus - 1 });
+				 .ecx = cpu_topology_socket_bits(t) << 12 | (of_socket(t) - 1) });
 }
 
 static void add_hypervisor(struct cpuid_policy *p)
@@ -313,7 +330,8 @@ static void find_constants(struct cpuid_policy *p)
 	}
 }
 
-void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus, const struct cpu_model *model)
+void cpuid_policy_build(struct cpuid_policy *p, const struct cpu_topology *t,
+			const struct cpu_model *model)
 {
 	memset(p, 0, sizeof(*p));
 	memset(p->index_basic, 0xff, sizeof(p->index_basic));
@@ -321,8 +339,8 @@ void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus, const struct cpu
 	p->xcr0_allowed = xcr0_of(model);
 	p->phys_bits = (uint8_t)MIN(features.physical_bits, 48);
 	p->linear_bits = 48;
-	add_basic(p, vcpus);
-	add_extended(p, vcpus);
+	add_basic(p, t);
+	add_extended(p, t);
 	add_hypervisor(p);
 	take_away(p, model);
 	derive(p);
@@ -333,7 +351,7 @@ void cpuid_init(void)
 {
 	static const struct cpu_model whole;
 
-	cpuid_policy_build(&host, 1, &whole);
+	cpuid_policy_build(&host, &(struct cpu_topology){ 1, 1, 1 }, &whole);
 }
 
 bool cpuid_offers(unsigned feature)
@@ -414,7 +432,7 @@ static void follow(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cp
 	switch (leaf) {
 	case 1:
 		cr4 = vmm_ops->reg_get(vcpu, REG_CR4);
-		out->ebx |= vcpu->id << 24;
+		out->ebx |= vcpu->apic_id << 24;
 		if (cr4 & CR4_OSXSAVE)
 			out->ecx |= L1_OSXSAVE;
 		if (!(vcpu->apic_base & APIC_BASE_ENABLE))
@@ -426,7 +444,7 @@ static void follow(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cp
 		break;
 	case 0xb:
 		out->ecx = (out->ecx & ~0xffu) | (subleaf & 0xff);
-		out->edx = vcpu->id;
+		out->edx = vcpu->apic_id;
 		break;
 	case 0xd:
 		if (subleaf <= 1)

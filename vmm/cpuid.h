@@ -9,6 +9,7 @@
 #include "cpu/cpu.h"
 #include "include/compiler.h"
 #include "vmm/cpu_model.h"
+#include "vmm/cpu_topology.h"
 
 struct vcpu;
 struct vm;
@@ -43,8 +44,9 @@ struct cpuid_policy {
 
 /* Once, at boot: what the host and Keel have to offer. */
 void cpuid_init(void);
-/* From the host's CPUID, less what the model takes away; `vcpus` shapes the topology leaves. */
-void cpuid_policy_build(struct cpuid_policy *p, unsigned vcpus, const struct cpu_model *model);
+/* From the host's CPUID, less what the model takes away, in that topology. */
+void cpuid_policy_build(struct cpuid_policy *p, const struct cpu_topology *t,
+			const struct cpu_model *model);
 /* Is it offered to guests? By the table of cpu_model_feature(). */
 bool cpuid_offers(unsigned feature);
 /* -EINVAL and a line in `why` that lists what the model asks for and is not offered. */

@@ -84,10 +84,18 @@ static const struct data_area data_area = {
 	.crtc = 0x3d4, .rows = 24, .character_height = 16,
 };
 
+static uint32_t apic_id(const void *context, unsigned index)
+{
+	const struct vm *vm = context;
+
+	return vm->vcpu[index]->apic_id;
+}
+
 static int write_acpi(struct vm *vm, void *buf)
 {
 	struct vacpi_tables_config c = {
-		.vcpus = vm->config.vcpus, .ioapic_id = MACHINE_IOAPIC_ID, .ecam = MEMORY_ECAM,
+		.apic_id = apic_id, .context = vm, .vcpus = vm->config.vcpus,
+		.ioapic_id = MACHINE_IOAPIC_ID, .ecam = MEMORY_ECAM,
 		.pci_window = MACHINE_PCI_WINDOW,
 	};
 	long size = vacpi_tables_build(&c, buf, ACPI_SIZE, GPA(FIRMWARE_RSDP));
@@ -99,7 +107,8 @@ static int write_mp_table(struct vm *vm, void *buf)
 {
 	struct cpuid_regs leaf;
 	struct vmp_table_config c = {
-		.vcpus = vm->config.vcpus, .ioapic_id = MACHINE_IOAPIC_ID,
+		.apic_id = apic_id, .context = vm, .vcpus = vm->config.vcpus,
+		.ioapic_id = MACHINE_IOAPIC_ID,
 	};
 	long size;
 

@@ -214,6 +214,7 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 		return -ENOMEM;
 	vcpu->vm = vm;
 	vcpu->id = id;
+	vcpu->apic_id = cpu_topology_apic_id(&vm->config.topology, id);
 	vcpu->exit_now = &vcpu->exits[0];
 	vcpu->quiet = true;			/* until its thread runs */
 	vlapic_init(vcpu);

@@ -60,7 +60,8 @@ struct vcpu {
 	struct vlapic vlapic;
 
 	struct vm *vm;			/* (c) */
-	unsigned id;			/* (c) index and APIC id */
+	unsigned id;			/* (c) index */
+	uint32_t apic_id;		/* (c) below VLAPIC_ID_MAX */
 	struct thread *thread;		/* (c) */
 	struct insn_cache *insns;	/* (t) */
 	struct fetch_cache *fetch;	/* (t) */

@@ -163,7 +163,28 @@ static bool deliver(struct vcpu *to, const struct message *m)
 	return false;
 }
 
-/* To all that are meant; "lowest priority" to the first of them that is enabled. As deliver(). */
+/*
+ * "Lowest priority": one of them that is enabled, each in its turn. Chips since the Core family
+ * leave the choice to the chipset, and it need not look at the priorities.
+ */
+static bool send_to_one(struct vm *vm, const struct message *m, uint64_t left)
+{
+	unsigned last = READ_ONCE(vm->routes.last);
+	uint64_t later = ~1ul << last;
+
+	while (left) {
+		struct vcpu *to = vm->vcpu[bit_lowest(left & later ?: left)];
+
+		if (vlapic_hw_enabled(to) && vlapic_sw_enabled(&to->vlapic)) {
+			WRITE_ONCE(vm->routes.last, to->id);
+			return deliver(to, m);
+		}
+		left &= ~BIT(to->id);
+	}
+	return false;
+}
+
+/* To all that are meant. As deliver(). */
 static bool send(struct vm *vm, const struct message *m, const struct vcpu *except)
 {
 	uint64_t left = vlapic_route(vm, m->dest, m->logical);
@@ -171,16 +192,13 @@ static bool send(struct vm *vm, const struct message *m, const struct vcpu *exce
 
 	if (except)
 		left &= ~BIT(except->id);
+	if (m->mode == DELIVERY_LOWEST)
+		return send_to_one(vm, m, left);
 	for (; left; left &= left - 1) {
 		struct vcpu *to = vm->vcpu[bit_lowest(left)];
 
-		if (!vlapic_hw_enabled(to))
-			continue;
-		if (m->mode == DELIVERY_LOWEST && !vlapic_sw_enabled(&to->vlapic))
-			continue;
-		taken |= deliver(to, m);
-		if (m->mode == DELIVERY_LOWEST)
-			break;
+		if (vlapic_hw_enabled(to))
+			taken |= deliver(to, m);
 	}
 	return taken;
 }
@@ -252,14 +270,14 @@ void vlapic_ipi(struct vcpu *from, uint64_t icr)
 		return;
 	}
 	if (fixed &&
-	    (shorthand == ICR_SELF || (shorthand == 0 && !m.logical && m.dest == from->id))) {
+	    (shorthand == ICR_SELF || (shorthand == 0 && !m.logical && m.dest == from->apic_id))) {
 		if (vlapic_sw_enabled(&from->vlapic))
 			irr_set(&from->vlapic, m.vector, false, false);
 		from->event.look = true;
 		return;
 	}
 	if (shorthand) {
-		m.dest = shorthand == ICR_SELF ? from->id : VLAPIC_ALL;
+		m.dest = shorthand == ICR_SELF ? from->apic_id : VLAPIC_ALL;
 		m.logical = false;
 	}
 	send(from->vm, &m, shorthand == ICR_OTHERS ? from : NULL);
@@ -285,12 +303,12 @@ uint32_t vlapic_read(struct vcpu *vcpu, unsigned offset)
 	struct vlapic *l = &vcpu->vlapic;
 
 	switch (offset) {
-	case REG_ID: return vlapic_is_x2apic(vcpu) ? vcpu->id : vcpu->id << 24;
+	case REG_ID: return vlapic_is_x2apic(vcpu) ? vcpu->apic_id : vcpu->apic_id << 24;
 	case REG_VERSION: return VLAPIC_VERSION;
 	case REG_TPR: return l->tpr;
 	case REG_PPR: return vlapic_ppr(vcpu);
 	case REG_LDR:
-		return vlapic_is_x2apic(vcpu) ? (vcpu->id >> 4) << 16 | 1u << (vcpu->id & 15)
+		return vlapic_is_x2apic(vcpu) ? vlapic_x2apic_logical(vcpu->apic_id)
 					      : l->ldr;
 	case REG_DFR: return l->dfr;
 	case REG_SVR: return l->svr;

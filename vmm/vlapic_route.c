@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Which vCPUs a message's destination names, without asking each of them. A physical id is a
- * vCPU's number, and so is a logical one of x2APIC mode, all but its form; for the logical ids
- * that guests choose themselves in xAPIC mode the VM has a table with one bit map for each of the
- * 256 destinations. A vCPU keeps its own bit there, on its own thread or while it is parked; who
- * sends meanwhile sees each bit as it was or as it becomes.
+ * Which vCPUs a message's destination names, without asking each of them. A table leads from
+ * physical ids to vCPUs, and logical ones of x2APIC mode are the same but for their form; for the
+ * logical ids that guests choose themselves in xAPIC mode the VM has a table with one bit map for
+ * each of the 256 destinations. A vCPU keeps its own bit there, on its own thread or while it is
+ * parked; who sends meanwhile sees each bit as it was or as it becomes.
  * Source: Intel SDM 3, "Advanced Programmable Interrupt Controller (APIC)": "Determining IPI
  * Destination", "Extended XAPIC (x2APIC)".
  */
@@ -41,26 +41,42 @@ void vlapic_route_update(struct vcpu *vcpu)
 	struct vlapic_routes *r = &vcpu->vm->routes;
 	bool x2apic = vlapic_is_x2apic(vcpu);
 
+	WRITE_ONCE(r->by_id[vcpu->apic_id], (uint8_t)(vcpu->id + 1));
 	bit_is(&r->x2apic, BIT(vcpu->id), x2apic);
 	for (uint32_t dest = 0; dest < ARRAY_COUNT(r->logical); dest++)
 		bit_is(&r->logical[dest], BIT(vcpu->id), !x2apic && hears(&vcpu->vlapic, dest));
+}
+
+static uint64_t with_id(const struct vlapic_routes *r, uint32_t id)
+{
+	unsigned number = likely(id < ARRAY_COUNT(r->by_id)) ? READ_ONCE(r->by_id[id]) : 0;
+
+	return number ? BIT(number - 1) : 0;
+}
+
+static uint64_t in_cluster(const struct vlapic_routes *r, uint32_t dest)
+{
+	uint64_t found = 0;
+
+	for (uint32_t left = dest & 0xffff; left; left &= left - 1)
+		found |= with_id(r, (dest >> 16) * 16 + bit_lowest(left));
+	return found & READ_ONCE(r->x2apic);
 }
 
 /* The low 8 bits are what those in xAPIC mode hear, whatever stands above them. */
 static uint64_t logical(const struct vlapic_routes *r, uint32_t dest)
 {
 	uint64_t heard = READ_ONCE(r->logical[dest & 0xff]), x2apic = READ_ONCE(r->x2apic);
-	uint32_t cluster = dest >> 16;
 
 	if (dest == VLAPIC_ALL)
 		return heard | x2apic;
-	return cluster < 4 ? heard | ((uint64_t)(dest & 0xffff) << 16 * cluster & x2apic) : heard;
+	return x2apic ? heard | in_cluster(r, dest) : heard;
 }
 
 static uint64_t physical(const struct vlapic_routes *r, uint32_t dest)
 {
-	if (likely(dest < 64))
-		return BIT(dest);
+	if (likely(dest < VLAPIC_ID_MAX))
+		return with_id(r, dest);
 	if (dest == VLAPIC_ALL)
 		return ~0ul;
 	return (dest & 0xff) == 0xff ? ~READ_ONCE(r->x2apic) : 0;

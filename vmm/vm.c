@@ -171,7 +171,7 @@ static int build(struct vm *vm)
 		err = (vm->cpuid = heap_alloc(sizeof(*vm->cpuid))) ? 0 : -ENOMEM;
 	if (err)
 		return err;
-	cpuid_policy_build(vm->cpuid, vm->config.vcpus, &vm->config.cpu);
+	cpuid_policy_build(vm->cpuid, &vm->config.topology, &vm->config.cpu);
 	err = vmm_ops->vm_init(vm);
 	if (!err)
 		err = machine_create(vm);
@@ -224,18 +224,27 @@ static void release(struct vm *vm)
 static void stopped_work(struct work *w);
 static void destroy_work(struct work *w);
 
+static bool has_topology(const struct vm_config *c)
+{
+	return cpu_topology_vcpus(&c->topology) == c->vcpus &&
+	       cpu_topology_apic_id(&c->topology, c->vcpus - 1) < VLAPIC_ID_MAX;
+}
+
 int vm_create(const struct vm_config *config, struct vm **out)
 {
+	struct vm_config c = *config;
 	struct vm *vm;
 	int err;
 
-	if (!config->vcpus || config->vcpus > VM_VCPU_MAX || config->memory < MIB ||
-	    config->memory & ~PAGE_MASK)
+	if (!c.topology.sockets)
+		c.topology = (struct cpu_topology){ 1, c.vcpus, 1 };
+	if (!c.vcpus || c.vcpus > VM_VCPU_MAX || !has_topology(&c) || c.memory < MIB ||
+	    c.memory & ~PAGE_MASK)
 		return -EINVAL;
 	vm = heap_alloc(sizeof(*vm));
 	if (!vm)
 		return -ENOMEM;
-	vm->config = *config;
+	vm->config = c;
 	vm->refs = 1;
 	vm->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
 	vm->charge.name = vm->config.name;

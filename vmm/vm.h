@@ -36,6 +36,7 @@ struct vm_config {
 	char name[VM_NAME_MAX];
 	uint8_t uuid[16];
 	unsigned vcpus;			/* 1 to VM_VCPU_MAX */
+	struct cpu_topology topology;	/* of so many; all 0: cores of one socket */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
 	bool debug_exit;
 	struct cpu_model cpu;

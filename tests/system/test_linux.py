@@ -6,7 +6,8 @@ import shutil
 import subprocess
 
 import pytest
-from keel import BUILD, INITRD, KERNEL, LINUX, LINUX_CMDLINE, ROOT, clean, vm, vmx_in_soak
+from keel import (BUILD, INITRD, KERNEL, LINUX, LINUX_CMDLINE, ROOT, clean, fields, vm,
+                  vmx_in_soak)
 
 SHELL = r"\w+:/# "
 
@@ -111,6 +112,28 @@ def test_debian_686(start):
         said = keel.expect("Run /init as init process")
         assert "686-pae" in said and "Hypervisor detected: KVM" in said, said
         keel.expect("No working init found")
+    keel.poweroff()
+
+
+@pytest.mark.cost(40)
+@pytest.mark.parametrize("bed,topology,ids,siblings,sockets", [
+    ("svm", "2 sockets, 3 cores", "0 1 2 4 5 6", 3, 2),
+    pytest.param("vmx", "3 cores, 2 threads", "0 1 2 3 4 5", 6, 1, marks=pytest.mark.soak)])
+def test_debian_topology(start, bed, topology, ids, siblings, sockets):
+    """Sockets, cores and threads are what the configuration says, APIC ids with gaps and all."""
+    keel = start(bed, config=vm("debian", topology=topology), modules=LINUX, cpus=2).boot()
+    assert fields(keel.command("dominfo debian"))["CPU(s)"] == "6"
+    with keel.console("debian", "start debian --console"):
+        ready(keel, "debian")
+        keel.send("tr -d '\\t' </proc/cpuinfo | grep -E '^(apicid|physical id|cpu cores|siblings)'\r")
+        said = keel.expect(SHELL)
+
+    def told(what):
+        return re.findall(rf"{what}: ?(\d+)", said)
+
+    assert told("apicid") == ids.split(), said
+    assert set(told("cpu cores")) == {"3"} and set(told("siblings")) == {str(siblings)}, said
+    assert len(set(told("physical id"))) == sockets, said
     keel.poweroff()
 
 

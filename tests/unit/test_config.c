@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mgmt/config.c vmm/cpu_model.c lib/format.c tests/host/heap.c */
+/* links: mgmt/config.c vmm/cpu_model.c vmm/cpu_topology.c lib/format.c tests/host/heap.c */
 /* keel.conf as it should be, and in every way it should not: each error names its line, and only
  * its VM is lost. */
 #include "mgmt/config.h"
@@ -139,6 +139,42 @@ static void cpu_models(void **state)
 	one_error(GOOD "cpu = host, +aes\n", 4, "cpu: is not there", 0);
 	one_error(GOOD "cpu =\n", 4, "cpu: '' is no CPU model", 0);
 	one_error(GOOD "cpu = host\ncpu = host\n", 5, "cpu stands twice", 0);
+}
+
+static void topologies(void **state)
+{
+	const struct cpu_topology *t;
+	char text[CPU_TOPOLOGY_TEXT];
+
+	(void)state;
+	parse(GOOD "topology = 2 sockets, 3 cores, 2 threads ; 12\n[vm two]\nkernel=k\nmemory=4M\n"
+	      "vcpus = 2\n[vm three]\nkernel=k\nmemory=4M\ntopology=1 thread ,3 core\nvcpus=3");
+	assert_int_equal(c->error_count, 0);
+	t = &c->vm[0]->topology;
+	assert_int_equal(c->vm[0]->vcpus, 12);
+	assert_int_equal(t->sockets, 2);
+	assert_int_equal(t->cores, 3);
+	assert_int_equal(t->threads, 2);
+	cpu_topology_format(t, text);
+	assert_string_equal(text, "2 sockets, 3 cores, 2 threads");
+	assert_int_equal(c->vm[1]->topology.sockets, 1);
+	assert_int_equal(c->vm[1]->topology.cores, 2);
+	assert_int_equal(c->vm[2]->topology.cores, 3);
+	one_error(GOOD "topology = 2 cores\nvcpus = 3", 1, "3 vcpus, but its topology (1 socket, "
+		  "2 cores, 1 thread) has 2", 0);
+	one_error(GOOD "topology = 65 cores", 1, "has more than 64 vcpus", 0);
+	one_error(GOOD "topology = 4096 cores, 4096 threads, 4096 sockets", 1, "more than 64", 0);
+	one_error(GOOD "topology =", 4, "it looks like 2 sockets", 0);
+	one_error(GOOD "topology = cores", 4, "it looks like", 0);
+	one_error(GOOD "topology = 0 cores", 4, "it looks like", 0);
+	one_error(GOOD "topology = 4097 cores", 4, "it looks like", 0);
+	one_error(GOOD "topology = 99999999999999999999 cores", 4, "it looks like", 0);
+	one_error(GOOD "topology = 2 coress", 4, "it looks like", 0);
+	one_error(GOOD "topology = 2 cored", 4, "it looks like", 0);
+	one_error(GOOD "topology = 2 cores, 2 cores", 4, "it looks like", 0);
+	one_error(GOOD "topology = 2 cores,", 4, "it looks like", 0);
+	one_error(GOOD "topology = 2 cores 2 threads", 4, "it looks like", 0);
+	one_error(GOOD "topology = 2 dies", 4, "it looks like", 0);
 }
 
 static void defaults(void **state)
@@ -387,7 +423,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_keys), cmocka_unit_test(cpu_models),
-		cmocka_unit_test(defaults),
+		cmocka_unit_test(topologies), cmocka_unit_test(defaults),
 		cmocka_unit_test(bad_values),	 cmocka_unit_test(bad_sections),
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules),

@@ -19,7 +19,17 @@
 #define BASE	0xe0000u
 
 static uint8_t buf[VACPI_TABLES_MAX];
-static const struct vacpi_tables_config one = { .vcpus = 1, .pci_window = 0xd0000000 };
+static const unsigned dense = 1, sparse = 3;
+
+/* As many apart as `context` says. */
+static uint32_t apic_id(const void *context, unsigned index)
+{
+	return *(const unsigned *)context * index;
+}
+
+static const struct vacpi_tables_config one = {
+	.vcpus = 1, .apic_id = apic_id, .context = &dense, .pci_window = 0xd0000000,
+};
 
 static uint64_t get(const uint8_t *p, unsigned n)
 {
@@ -108,12 +118,21 @@ static void test_madt(void **state)
 		assert_int_equal(entries(table("APIC"), 2), 2);
 		assert_int_equal(entries(table("APIC"), 10), c.vcpus > 255);
 	}
+	c.vcpus = 100;
+	c.context = &sparse;
+	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)) > 0);
+	assert_int_equal(entries(table("APIC"), 0), 85);
+	assert_int_equal(entries(table("APIC"), 9), 15);
+	assert_int_equal(entries(table("APIC"), 10), 1);
+	assert_memory_equal(table("APIC") + 44 + 8 * 84, "\0\x08\x54\xfc\x01", 5);
+	assert_memory_equal(table("APIC") + 44 + 8 * 85, "\x09\x10\0\0\xff\0\0\0\x01\0\0\0\x55", 13);
 }
 
 static void test_numbers(void **state)
 {
-	struct vacpi_tables_config c = { .vcpus = 2, .pci_window = 0xd0000000, .ecam = 0xc0000000,
-		.pci_window64 = 0x800000000, .pci_window64_size = 0x123000000 };
+	struct vacpi_tables_config c = { .vcpus = 2, .apic_id = apic_id, .context = &dense,
+		.pci_window = 0xd0000000, .ecam = 0xc0000000, .pci_window64 = 0x800000000,
+		.pci_window64_size = 0x123000000 };
 	static const uint8_t pwin[] = "\x08PWIN\x0c\0\0\0\xd0",
 		ecam[] = "\x08" "ECAM\x0c\0\0\0\xc0";
 	const uint8_t *fadt, *dsdt, *mcfg;
@@ -175,7 +194,8 @@ static void disassemble(const uint8_t *t)
 
 static void test_iasl(void **state)
 {
-	struct vacpi_tables_config c = { .vcpus = 300, .pci_window = 0xd0000000,
+	struct vacpi_tables_config c = { .vcpus = 300, .apic_id = apic_id, .context = &dense,
+		.pci_window = 0xd0000000,
 		.ecam = 0xc0000000 };
 
 	(void)state;

@@ -293,6 +293,90 @@ static void off_and_on(void **state)
 	vm_put(vm);
 }
 
+static struct vm *make_shaped(struct cpu_topology t)
+{
+	struct vm_config c = {
+		.name = "shaped", .vcpus = (unsigned)cpu_topology_vcpus(&t), .topology = t,
+		.memory = 16 * MIB,
+	};
+	struct vm *vm = NULL;
+
+	assert_int_equal(vm_create(&c, &vm), 0);
+	return vm;
+}
+
+/* Where a level's count is no power of two the ids have gaps; register, CPUID and routes agree. */
+static void ids_by_topology(void **state)
+{
+	static const uint32_t ids[] = { 0, 1, 2, 3, 4, 5, 8, 9, 10, 11, 12, 13 };
+	struct vm *vm = make_shaped((struct cpu_topology){ 2, 3, 2 });
+	struct cpuid_regs r;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(ids); i++) {
+		struct vcpu *v = vm->vcpu[i];
+
+		assert_int_equal(vlapic_read(v, REG_ID), ids[i] << 24);
+		cpuid_query(v, 1, 0, &r);
+		assert_int_equal(r.ebx >> 16, ids[i] << 8 | 6);
+		cpuid_query(v, 0xb, 0, &r);
+		assert_true(r.eax == 1 && r.ebx == 2 && r.ecx == 0x100 && r.edx == ids[i]);
+		cpuid_query(v, 0xb, 1, &r);
+		assert_true(r.eax == 3 && r.ebx == 6 && r.ecx == 0x201 && r.edx == ids[i]);
+		cpuid_query(v, 0x80000008, 0, &r);
+		assert_int_equal(r.ecx, 3 << 12 | 5);
+		assert_int_equal(vlapic_base_write(v, v->apic_base | APIC_BASE_X2APIC), 0);
+		assert_int_equal(vlapic_read(v, REG_ID), ids[i]);
+		assert_int_equal(vlapic_read(v, REG_LDR), 1u << ids[i]);
+		vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+		assert_true(vlapic_message(vm, VLAPIC_BASE | ids[i] << 12, 0x40 + i));
+		take(v, 0x40 + i);
+	}
+	assert_false(vlapic_message(vm, VLAPIC_BASE | 6 << 12, 0x40));
+	vm_put(vm);
+}
+
+static void topologies_that_cannot_be(void **state)
+{
+	static const struct { unsigned vcpus; struct cpu_topology t; } bad[] = {
+		{ 2, { 1, 1, 1 } }, { 2, { 2, 0, 1 } }, { 2, { 1, 1, 3 } }, { 0, { 1, 0, 0 } },
+		{ 65, { 65, 1, 1 } },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(bad); i++) {
+		struct vm_config c = { .name = "bad", .vcpus = bad[i].vcpus, .topology = bad[i].t,
+				       .memory = 16 * MIB };
+		struct vm *vm = NULL;
+
+		assert_int_equal(vm_create(&c, &vm), -EINVAL);
+	}
+}
+
+/* One of those that are enabled has a message of lowest priority, each in its turn. */
+static void lowest_in_turn(void **state)
+{
+	static const unsigned turns[] = { 1, 3, 0, 1, 3, 0 };
+	struct vm *vm = make_shaped((struct cpu_topology){ 1, 4, 1 });
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		vlapic_write(vm->vcpu[i], REG_LDR, 1u << (24 + i));
+		if (i != 2)
+			vlapic_write(vm->vcpu[i], REG_SVR, SVR_ENABLE | 0xff);
+	}
+	for (unsigned i = 0; i < ARRAY_COUNT(turns); i++) {
+		assert_true(vlapic_message(vm, VLAPIC_BASE | 0xf << 12 | BIT(2),
+					   DELIVERY_LOWEST << 8 | 0x41));
+		for (unsigned k = 0; k < 4; k++)
+			assert_int_equal(vlapic_irr_any(&vm->vcpu[k]->vlapic), k == turns[i]);
+		take(vm->vcpu[turns[i]], 0x41);
+	}
+	assert_false(vlapic_message(vm, VLAPIC_BASE | 4 << 12 | BIT(2),
+				    DELIVERY_LOWEST << 8 | 0x41));
+	vm_put(vm);
+}
+
 /* The window moves to where nothing is, and answers at the new place alone; over RAM nowhere. */
 static void window_moves(void **state)
 {
@@ -330,7 +414,8 @@ int main(void)
 		cmocka_unit_test(deadline_past), cmocka_unit_test(divider_changes),
 		cmocka_unit_test(mode_changes), cmocka_unit_test(x2apic_bits),
 		cmocka_unit_test(base_transitions), cmocka_unit_test(off_and_on),
-		cmocka_unit_test(window_moves),
+		cmocka_unit_test(window_moves), cmocka_unit_test(ids_by_topology),
+		cmocka_unit_test(topologies_that_cannot_be), cmocka_unit_test(lowest_in_turn),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

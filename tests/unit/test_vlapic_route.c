@@ -2,7 +2,7 @@
 /* links: vmm/vlapic_route.c */
 /*
  * Destinations of messages: what the routes say against each vCPU asked by itself, in every mix of
- * modes, for all destinations of 8 bits and those of 32 that mean something.
+ * modes and several topologies, for all destinations of 8 bits and those of 32 that mean something.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -24,11 +24,11 @@ static bool meant(const struct vcpu *v, uint32_t dest, bool logical)
 	uint32_t id = l->ldr >> 24;
 
 	if (!logical)
-		return dest == v->id || dest == 0xffffffff ||
+		return dest == v->apic_id || dest == 0xffffffff ||
 		       (!vlapic_is_x2apic(v) && (dest & 0xff) == 0xff);
 	if (vlapic_is_x2apic(v))
 		return dest == 0xffffffff ||
-		       (dest >> 16 == v->id >> 4 && dest & 1u << (v->id & 15));
+		       (dest >> 16 == v->apic_id >> 4 && dest & 1u << (v->apic_id & 15));
 	dest &= 0xff;
 	if (l->dfr >> 28 == 0xf)
 		return id & dest;
@@ -50,7 +50,7 @@ static void check(uint32_t dest)
 
 static void check_all(void)
 {
-	for (uint32_t high = 0; high < 6; high++)
+	for (uint32_t high = 0; high < 17; high++)
 		for (uint32_t low = 0; low < 256; low++) {
 			check(high << 16 | low);
 			check(high << 16 | low << 8);
@@ -80,14 +80,19 @@ static void change(struct vcpu *v)
 	vlapic_route_update(v);
 }
 
-static void begin(unsigned count)
+static void begin(const struct cpu_topology *t)
 {
+	unsigned count = (unsigned)cpu_topology_vcpus(t);
+
 	memset(&vm, 0, sizeof(vm));
 	memset(vcpus, 0, sizeof(vcpus));
 	vm.vcpu_count = count;
 	for (unsigned i = 0; i < count; i++) {
 		vm.vcpu[i] = &vcpus[i];
-		vcpus[i] = (struct vcpu){ .vm = &vm, .id = i, .apic_base = APIC_BASE_ENABLE };
+		vcpus[i] = (struct vcpu){ .vm = &vm, .id = i, .apic_base = APIC_BASE_ENABLE,
+					  .apic_id = cpu_topology_apic_id(t, i) };
+		assert_true(vcpus[i].apic_id < VLAPIC_ID_MAX);
+		assert_true(!i || vcpus[i].apic_id > vcpus[i - 1].apic_id);
 		vcpus[i].vlapic.dfr = 0xffffffff;
 		vlapic_route_update(&vcpus[i]);
 	}
@@ -95,19 +100,22 @@ static void begin(unsigned count)
 
 static void all_mixes(void **state)
 {
-	static const unsigned counts[] = { 1, 2, 8, 15, 16, 17, 63, 64 };
+	static const struct cpu_topology shapes[] = {
+		{ 1, 1, 1 }, { 1, 2, 1 }, { 2, 2, 2 }, { 5, 3, 1 }, { 1, 16, 1 }, { 1, 17, 1 },
+		{ 7, 3, 3 }, { 1, 64, 1 }, { 64, 1, 1 }, { 2, 5, 5 }, { 1, 5, 9 },
+	};
 
 	(void)state;
 	srandom(1);
-	for (unsigned n = 0; n < ARRAY_COUNT(counts); n++) {
-		begin(counts[n]);
+	for (unsigned n = 0; n < ARRAY_COUNT(shapes); n++) {
+		begin(&shapes[n]);
 		check_all();
 		for (unsigned round = 0; round < 5; round++) {
-			for (unsigned i = 0; i < counts[n]; i++)
+			for (unsigned i = 0; i < vm.vcpu_count; i++)
 				change(&vcpus[i]);
 			check_all();
 		}
-		for (unsigned i = 0; i < counts[n]; i++) {
+		for (unsigned i = 0; i < vm.vcpu_count; i++) {
 			vcpus[i].apic_base |= APIC_BASE_X2APIC;
 			vlapic_route_update(&vcpus[i]);
 		}
@@ -118,7 +126,7 @@ static void all_mixes(void **state)
 static void nobody_is_there(void **state)
 {
 	(void)state;
-	begin(0);
+	begin(&(struct cpu_topology){ 0, 1, 1 });
 	check_all();
 }
 

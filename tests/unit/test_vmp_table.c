@@ -37,10 +37,18 @@ static uint8_t sum(const uint8_t *p, size_t n)
 	return s;
 }
 
-static const uint8_t *build(unsigned vcpus)
+static uint32_t apic_id(const void *context, unsigned index)
+{
+	return *(const unsigned *)context + index;
+}
+
+static const unsigned none, seven = 7;
+
+static const uint8_t *build(unsigned vcpus, const unsigned *first)
 {
 	struct vmp_table_config c = {
-		.vcpus = vcpus, .signature = 0x60fb1, .features = 0x1783fbff, .ioapic_id = 0,
+		.apic_id = apic_id, .context = first, .vcpus = vcpus, .signature = 0x60fb1,
+		.features = 0x1783fbff, .ioapic_id = 0,
 	};
 	long n = vmp_table_build(&c, buf, sizeof(buf), GPA(BASE));
 
@@ -74,12 +82,12 @@ static void test_processors(void **state)
 {
 	(void)state;
 	for (unsigned vcpus = 1; vcpus <= 300; vcpus += 23) {
-		const uint8_t *t = build(vcpus);
+		const uint8_t *t = build(vcpus, vcpus % 2 ? &none : &seven);
 
 		for (unsigned i = 0; i < MIN(vcpus, 254u); i++) {
 			const uint8_t *cpu = entry(t, 0, i);
 
-			assert_int_equal(cpu[1], i);
+			assert_int_equal(cpu[1], vcpus % 2 ? i : (i + 7) % 256);
 			assert_int_equal(cpu[3], i ? 1 : 3);
 			assert_int_equal(get(cpu + 4, 4), 0x60fb1);
 		}
@@ -110,8 +118,9 @@ static const uint8_t *override(unsigned irq)
 
 static void test_routing(void **state)
 {
-	struct vacpi_tables_config c = { .vcpus = 1, .pci_window = 0xd0000000 };
-	const uint8_t *t = build(1), *p, *o;
+	struct vacpi_tables_config c = { .vcpus = 1, .apic_id = apic_id, .context = &none,
+					 .pci_window = 0xd0000000 };
+	const uint8_t *t = build(1, &none), *p, *o;
 	unsigned isa = 0, pci = 0;
 
 	(void)state;
@@ -136,7 +145,7 @@ static void test_routing(void **state)
 
 static void test_refused(void **state)
 {
-	struct vmp_table_config c = { .vcpus = 2 };
+	struct vmp_table_config c = { .vcpus = 2, .apic_id = apic_id, .context = &none };
 	long n = vmp_table_build(&c, buf, sizeof(buf), GPA(BASE));
 
 	(void)state;
