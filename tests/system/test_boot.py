@@ -31,16 +31,17 @@ def test_other_grubs(start, how):
     keel.poweroff()
 
 
-def test_pvh(start):
-    keel = start("svm", pvh=True, config="[host]\nhostname = pvh0\n").boot()
+def test_pvh(start, bed):
+    keel = start(bed, pvh=True, config="[host]\nhostname = pvh0\n", cmdline="panic=reboot cpus=1", cpus=2).boot()
     assert "loaded by PVH" in keel.boot_log and "1 modules" in keel.boot_log
+    assert "panic=reboot cpus=1" in keel.command("version")
     assert cpus_of(keel) == 1
     assert "pvh0" in keel.command("hostname")
     keel.poweroff()
 
 
-def test_pvh_without_modules(start):
-    keel = start("svm", pvh=True, config=None).boot()
+def test_pvh_without_modules(start, bed):
+    keel = start(bed, pvh=True, config=None).boot()
     assert "0 modules" in keel.boot_log
     keel.poweroff()
 

@@ -150,6 +150,21 @@ def test_mkiso_unchecked(conf, tmp_path):
     assert out.stat().st_size > 1 << 20
 
 
+def test_pvh_disk(tmp_path):
+    """The disk has whole cylinders and begins as a BIOS wants it; tests/system/test_boot.py starts
+    some. What cannot be started is refused."""
+    elf, out = f"{ROOT}/build/keel.elf", tmp_path / "x.disk"
+    assert tool("pvh-disk", out, elf, "cpus=1", KERNEL) == (0, "")
+    disk = out.read_bytes()
+    assert disk[510:512] == b"\x55\xaa" and len(disk) % (16 * 63 * 512) == 0
+    with open(KERNEL, "rb") as f:
+        assert f.read() in disk
+    assert b"cpus=1\0" in disk
+    status, said = tool("pvh-disk", out, f"{ROOT}/build/keelconf", "")
+    assert status == 1 and "no PVH note" in said
+    assert tool("pvh-disk", out)[0] == 1
+
+
 @pytest.mark.parametrize("options, text", (
     ("--memory abc", "--memory abc"), ("--memory -5", "--memory -5"), ("--cpus 0", "--cpus 0"),
     ("--iso nothere", "no image nothere"), ("-c nothere.conf", "no file nothere.conf"),
