@@ -107,14 +107,11 @@ static void noise(void)
 
 static void timers(void)
 {
-	uint64_t start;
-
 	count = 0;
 	apic_write(APIC_LVT_TIMER, VEC | LVT_PERIODIC);
 	apic_write(APIC_TIMER_INIT, on_qemu_tcg() ? 10000 : 1);
 	sti();
-	for (start = rdtsc(); rdtsc() - start < 20000000;)
-		pause();
+	wait_ticks(20000000);
 	cli();
 	apic_write(APIC_TIMER_INIT, 0);
 	apic_write(APIC_LVT_TIMER, LVT_MASKED);
