@@ -18,7 +18,7 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line(
-        "markers", "cost(seconds): about how long a test takes; cheap ones run first")
+        "markers", "cost(seconds): about how long a test takes: quick ones first, then the longest")
     config.addinivalue_line("markers", "soak: only with --soak (make soak)")
 
 
@@ -27,11 +27,17 @@ def log_name(item):
     return re.sub(r"[^\w.-]+", "_", f"{item.path.stem}.{item.name}")
 
 
+QUICK = 10
+
+
 def pytest_collection_modifyitems(config, items):
-    def cost(item):
+    """Quick ones first, which tell soonest that something is broken; of the others the longest
+    first, so that all workers end at about the same time."""
+    def rank(item):
         mark = item.get_closest_marker("cost")
-        return mark.args[0] if mark else 1
-    items.sort(key=cost)
+        cost = mark.args[0] if mark else 1
+        return (0, cost) if cost <= QUICK else (1, -cost)
+    items.sort(key=rank)
     assert len({log_name(item) for item in items}) == len(items), "two tests with one log"
     if not config.getoption("--soak"):
         long = [item for item in items if item.get_closest_marker("soak")]
@@ -40,6 +46,19 @@ def pytest_collection_modifyitems(config, items):
     for item in items:
         if "vmx" in item.name and "vmx" not in BEDS:
             item.add_marker(pytest.mark.skip(reason="there is no vmx/ yet"))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """A worker has one test in hand and one to come; xdist itself would give it a quarter of all
+    that are left, however long they take, while others have nothing more to do."""
+    from xdist.scheduler import LoadScheduling  # pylint: disable=import-outside-toplevel
+
+    class ShortQueues(LoadScheduling):
+        def _send_tests(self, node, num):
+            super()._send_tests(node, min(num, 2 - len(self.node2pending[node])))
+
+    return ShortQueues(config, log)
 
 
 @pytest.hookimpl(hookwrapper=True)

@@ -23,13 +23,13 @@ def selftest(start, bed, **more):
     return text
 
 
-@pytest.mark.cost(5)
+@pytest.mark.cost(40)
 @pytest.mark.parametrize("cpus", [1, 2, 4])
 def test_selftest(start, bed, cpus):
     selftest(start, bed, cpus=cpus)
 
 
-@pytest.mark.cost(30)
+@pytest.mark.cost(90)
 def test_cores_in_parallel(start):
     """Cores that really run at once: as many as the smallest test machine has, else the emulator
     starves some of them."""
