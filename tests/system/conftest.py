@@ -20,6 +20,7 @@ def pytest_configure(config):
     config.addinivalue_line(
         "markers", "cost(seconds): about how long a test takes: quick ones first, then the longest")
     config.addinivalue_line("markers", "soak: only with --soak (make soak)")
+    config.addinivalue_line("markers", "grub: Keel is loaded as on a real machine, by GRUB")
 
 
 def log_name(item):
@@ -98,6 +99,7 @@ def start(request):
             os.unlink(f"{LOGS}/{name}.log")
         except OSError:
             pass
+        options.setdefault("grub", request.node.get_closest_marker("grub") is not None)
         keels.append(Keel(bed, name=name, **options))
         return keels[-1]
 

@@ -11,6 +11,9 @@ from gdb import RAX, RDX, Debugger, arguments, behind_rdmsr, free_port
 from keel import BUILD, fields
 
 
+pytestmark = pytest.mark.grub
+
+
 def cpus_of(keel):
     return int(fields(keel.command("nodeinfo"))["CPU(s)"])
 

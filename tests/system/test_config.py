@@ -83,6 +83,7 @@ def test_config_of_random_bytes(start, seed):
     keel.poweroff()
 
 
+@pytest.mark.grub
 @pytest.mark.parametrize("config", (None, "", "\n\n; nothing\n", "[host]\nhostname = x"))
 def test_config_absent_or_empty(start, config):
     keel = start("svm", config=config).boot()

@@ -7,7 +7,7 @@ import re
 import subprocess
 
 import pytest
-from keel import BUILD, LINUX, ROOT, fields, guest_elf, vm
+from keel import BUILD, EXACT, LINUX, ROOT, fields, guest_elf, vm
 
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
@@ -52,6 +52,7 @@ def check_guest(start, bed, name, cmdline=None, **options):
     keel.poweroff()
 
 
+@pytest.mark.grub
 @pytest.mark.cost(5)
 @pytest.mark.parametrize("kernel", ["modules", "multiboot2"])
 def test_modules(start, bed, tmp_path, kernel):
@@ -192,7 +193,7 @@ def test_xen_dom0(start):
 @pytest.mark.parametrize("name", CHECKS)
 def test_guest(start, bed, name):
     """Clocks count instructions: timing is exact."""
-    check_guest(start, bed, name, **({"icount": True} if bed == "svm" else {}))
+    check_guest(start, bed, name, **EXACT[bed])
 
 
 @pytest.mark.cost(20)

@@ -4,6 +4,8 @@ import pytest
 from keel import LINUX, fields, vm
 from screen import SCREENS, Monitor, ega_rows, wait_for
 
+pytestmark = pytest.mark.grub
+
 
 @pytest.mark.parametrize("firmware", SCREENS)
 @pytest.mark.cost(60)

@@ -18,6 +18,7 @@ def ready(keel, name):
     keel.expect(rf"{name}:/# ")
 
 
+@pytest.mark.grub
 @pytest.mark.cost(60)
 def test_debian(start, bed):
     """The demo: start, work in the shell, leave and come back, power off."""
@@ -219,6 +220,7 @@ def test_debian_warns_of_nothing_new(start, bed, tmp_path):
     assert not new, "\n".join(sorted(new))
 
 
+@pytest.mark.grub
 @pytest.mark.cost(30)
 def test_demo_iso(start, bed):
     """What `make run` starts: both Debian guests defined, not started."""
@@ -232,8 +234,10 @@ def test_demo_iso(start, bed):
 
 
 ELSEWHERE = {
-    "uefi": ("svm", {"uefi": True}), "pvh": ("svm", {"pvh": True}), "2 cores": ("svm", {"cpus": 2}),
-    "4 parallel cores": ("svm", {"cpus": 4, "thread": "multi"}), "4 GiB": ("svm", {"memory": "5G"}),
+    "uefi": ("svm", {"grub": True, "uefi": True}), "pvh": ("svm", {"pvh": True}),
+    "2 cores": ("svm", {"grub": True, "cpus": 2}),
+    "4 parallel cores": ("svm", {"cpus": 4, "thread": "multi"}),
+    "4 GiB": ("svm", {"grub": True, "memory": "5G"}),
     "vmx 2 cores": ("vmx", {"cpus": 2}), "ryzen": ("vmx", {"cpu_model": "ryzen"}),
     "4K code pages": ("vmx", {"cmdline": "itlb_multihit=on"}),
 }

@@ -11,6 +11,8 @@ import time
 import pytest
 from keel import LINUX, PROMPT, ROOT, clean
 
+pytestmark = pytest.mark.grub
+
 PAGES = [f"{ROOT}/README.md", *sorted(glob.glob(f"{ROOT}/docs/*.md")), *sorted(glob.glob(f"{ROOT}/configs/*.conf"))]
 
 

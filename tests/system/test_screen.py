@@ -4,6 +4,9 @@ from QEMU."""
 import pytest
 from screen import SCREENS, Monitor, ega_rows, wait_for
 
+pytestmark = pytest.mark.grub
+
+
 @pytest.mark.parametrize("firmware", SCREENS)
 @pytest.mark.cost(10)
 def test_log_on_the_screen(start, tmp_path, firmware):

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from keel import guest_elf, vm
+from keel import EXACT, guest_elf, vm
 
 SPIN = {"spin.elf": guest_elf("spin")}
 
@@ -28,10 +28,8 @@ def shares(keel, names, seconds):
 
 
 def spin(start, bed, names, cmdline="quiet", **more):
-    if bed == "svm":
-        more["icount"] = True
     keel = start(bed, config="".join(spinner(name, cmdline) for name in names), modules=SPIN,
-                 **more).boot()
+                 **EXACT[bed], **more).boot()
     for name in names:
         keel.command(f"start {name}")
     return keel

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from keel import BEDS, LINUX, vm
+from keel import BEDS, EXACT, LINUX, vm
 from test_guests import CHECKS, exit_code, last_words, module, tiny
 
 
@@ -85,8 +85,7 @@ STATES = [pytest.param(bed, name, marks=[pytest.mark.soak] *
 @pytest.mark.parametrize("bed,name", STATES)
 def test_guest_state(start, bed, name):
     """Each guest kernel proves its exits all the same while its state is taken apart under it."""
-    exact = {"icount": True} if bed == "svm" else {}
-    keel = start(bed, config=tiny(name), modules=module(name), **exact).boot()
+    keel = start(bed, config=tiny(name), modules=module(name), **EXACT[bed]).boot()
     keel.command(f"start {name}")
     rounds = 0
     while check(keel, name, 7):

@@ -29,6 +29,7 @@ CMDLINE = {"insns": "insns no-group9", "control": "control rf-stays"}
 KERNELS = "clock control cpuid insns irq lapic mmio msr pic pio processors xsave".split()
 
 
+@pytest.mark.grub
 @pytest.mark.parametrize("cpus", (1, 4))
 @pytest.mark.cost(5)
 def test_boot(start, cpus):
@@ -40,6 +41,7 @@ def test_boot(start, cpus):
     keel.poweroff()
 
 
+@pytest.mark.grub
 @pytest.mark.cost(10)
 def test_icount(start):
     """There QEMU's x2APIC must be off."""
