@@ -31,11 +31,6 @@ static bool is_bochs_svm(void)
 	return bed == BED_BOCHS && cpu_has(FEATURE_SVM);
 }
 
-static bool is_bochs_vmx(void)
-{
-	return bed == BED_BOCHS && cpu_has(FEATURE_VMX);
-}
-
 /* ---- AMD erratum 400: "APIC Timer Interrupt Does Not Occur in Processor C-States" ---- */
 
 /* Of INT_PENDING: when all cores halt, by SMI or by message. */
@@ -153,8 +148,8 @@ static bool has_itlb_multihit(void)
 /*
  * ---- the table ----
  *
- * What stands here is judged before the back end is there. What can be seen on a chip, fpu.c and
- * svm_errata.c look at then: their word goes before the name of a bed.
+ * What stands here is judged before the back end is there. What can be seen on a chip, fpu.c,
+ * svm_errata.c and vmx_errata.c look at then: their word goes before the name of a bed.
  */
 
 static struct row rows[ERRATUM_COUNT] = {
@@ -189,7 +184,7 @@ static struct row rows[ERRATUM_COUNT] = {
 		is_tcg },
 	[ERRATUM_SVM_NO_PREEMPTION] = { "svm_no_preemption",
 		"interrupts do not leave a guest with IF=0: it keeps its core until its next exit",
-		is_bochs_svm },
+		NULL },
 	[ERRATUM_SVM_TLB_MULTIMATCH] = { "svm_tlb_multimatch",
 		"a guest's page tables can raise a machine check (383): it ends that guest alone",
 		is_family_10h },
@@ -201,9 +196,9 @@ static struct row rows[ERRATUM_COUNT] = {
 		is_tcg },
 	[ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY] = { "vmx_preempt_by_timer_only",
 		"interrupts do not leave a guest with IF=0: the preemption timer is always armed",
-		is_bochs_vmx },
+		NULL },
 	[ERRATUM_VMX_NO_MTF] = { "vmx_no_mtf",
-		"the monitor trap flag, if offered, does nothing", is_bochs_vmx },
+		"the monitor trap flag, which is offered, does nothing", NULL },
 	[ERRATUM_XSAVEC_MISPLACES] = { "xsavec_misplaces",
 		"XSAVEC does not put AVX state where XRSTOR looks for it: guests are not offered it",
 		NULL },

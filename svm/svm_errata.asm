@@ -10,6 +10,7 @@ global svm_errata_met
 global svm_errata_detect
 global svm_errata_rdtscp
 global svm_errata_cr4
+global svm_errata_spin
 
 section .text
 bits 64
@@ -48,4 +49,11 @@ svm_errata_cr4:				; bit 63 is reserved for ever
 	mov	rax, cr4
 	bts	rax, 63
 	mov	cr4, rax
+	hlt
+
+svm_errata_spin:			; some ten microseconds, in which an IPI comes
+	mov	ecx, 0x10000
+.more:
+	dec	ecx
+	jnz	.more
 	hlt

@@ -14,12 +14,14 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/fpu.h"
+#include "cpu/ipi.h"
 #include "cpu/registers.h"
 #include "include/errno.h"
+#include "kernel/irq.h"
 #include "mm/page.h"
 
 extern const char svm_errata_halt[], svm_errata_xsetbv[], svm_errata_arm[], svm_errata_detect[],
-	svm_errata_rdtscp[], svm_errata_cr4[];
+	svm_errata_rdtscp[], svm_errata_cr4[], svm_errata_spin[];
 void svm_errata_met(void);
 
 enum verdict { ABSENT, PRESENT, UNKNOWN };
@@ -27,7 +29,7 @@ enum verdict { ABSENT, PRESENT, UNKNOWN };
 struct trial {
 	enum erratum erratum;
 	const char *code;
-	/* Beyond a guest that halts; NULL: nothing. */
+	/* Beyond a guest that halts, with GIF clear; NULL: nothing. */
 	void (*prepare)(struct vmcb *v);
 	enum verdict (*judge)(const struct vmcb *v);
 	bool (*possible)(void);		/* NULL: always */
@@ -65,6 +67,19 @@ static enum verdict shadow_is_lost(const struct vmcb *v)
 	if ((uint32_t)v->exit_code != SVM_EXIT_VINTR)
 		return UNKNOWN;
 	return v->rip == (uint64_t)svm_errata_halt ? PRESENT : ABSENT;
+}
+
+/* To the CPU itself; Keel's IF, with GIF clear, lets it come in the guest alone. */
+static void physical_interrupt(struct vmcb *v)
+{
+	svm_intercept_set(v, INTERCEPT_INTR, true);
+	ipi_send(cpu_index(), IRQ_KICK);
+	cpu_irq_enable();
+}
+
+static enum verdict interrupt_stays(const struct vmcb *v)
+{
+	return by_exit(v, SVM_EXIT_INTR, SVM_EXIT_HLT);
 }
 
 /* ---- exits and their codes ---- */
@@ -144,6 +159,7 @@ static enum verdict breakpoints_stay(const struct vmcb *v)
 static const struct trial trials[] = {
 	{ ERRATUM_SVM_INJECT_BY_EVENTINJ, svm_errata_halt, interrupt, interrupt_is_missed, NULL },
 	{ ERRATUM_SVM_SHADOW_LOST, svm_errata_halt, interrupt_in_shadow, shadow_is_lost, NULL },
+	{ ERRATUM_SVM_NO_PREEMPTION, svm_errata_spin, physical_interrupt, interrupt_stays, NULL },
 	{ ERRATUM_SVM_EXIT_CODE_SHORT, svm_errata_halt, without_asid, code_is_short, NULL },
 	{ ERRATUM_XSETBV_NOT_INTERCEPTED, svm_errata_xsetbv, intercept_xsetbv, xsetbv_passes, has_xsave },
 	{ ERRATUM_SVM_RDTSCP_AS_RDTSC, svm_errata_rdtscp, intercept_tsc, rdtscp_is_rdtsc, has_rdtscp },
@@ -164,6 +180,7 @@ static void guest_init(struct vmcb *v, const char *code)
 
 	v->intercept[INTERCEPT_EXCEPTION / 32] = ~0u;
 	svm_intercept_set(v, INTERCEPT_HLT, true);
+	svm_intercept_set(v, INTERCEPT_NMI, true);
 	svm_intercept_set(v, INTERCEPT_SHUTDOWN, true);
 	svm_intercept_set(v, INTERCEPT_VMRUN, true);	/* VMRUN demands it */
 	v->asid = 1;
@@ -194,10 +211,11 @@ static enum verdict try(const struct trial *t, struct page *p)
 	/* FS, GS, TR and the rest that VMLOAD would load stay Keel's. */
 	svm_vmsave(page_hpa(p));
 	guest_init(v, t->code);
+	svm_gif_clear();
 	if (t->prepare)
 		t->prepare(v);
-	svm_gif_clear();
 	svm_enter(gpr, page_hpa(p), this_cpu(svm_cpu).host_vmcb);
+	cpu_irq_disable();
 	svm_gif_set();
 	verdict = t->judge(v);
 	cpu_irq_restore(flags);

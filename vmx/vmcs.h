@@ -86,6 +86,7 @@ enum vmcs_field {
 #define PROC_NMI_WINDOW		BIT(22)
 #define PROC_MOV_DR		BIT(23)
 #define PROC_IO			BIT(24)
+#define PROC_MTF		BIT(27)
 #define PROC_MSR_BITMAP		BIT(28)
 #define PROC_MONITOR		BIT(29)
 #define PROC_PAUSE		BIT(30)

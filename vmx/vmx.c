@@ -148,7 +148,7 @@ static int vmx_cpu_enable(void)
 	err = vmx_vmxon(page_hpa(c->vmxon_page));
 	if (!err)
 		vmx_invept(vmx_ept_cap & EPT_CAP_INVEPT_ALL ? INVEPT_ALL : INVEPT_ONE, 0);
-	return err;
+	return err || cpu_index() ? err : vmx_errata_find();
 }
 
 static void vmx_cpu_disable(void)

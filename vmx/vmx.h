@@ -78,6 +78,10 @@ uint32_t vmx_pkru(struct vcpu *vcpu);
 void vmx_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 bool vmx_code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4);
 
+/* To the current VMCS: what is the same on every CPU and for ever, and where this CPU is now. */
+void vmx_host_init(void);
+void vmx_host_here(void);
+
 /*
  * A field of this vCPU's VMCS, on its thread or while that is parked: the VMCS is made current for
  * the time when it is not.
@@ -94,6 +98,8 @@ void vmx_exit_cr(struct vcpu *vcpu);
 
 /* vmx_run.c */
 bool vmx_run(struct vcpu *vcpu);
+/* After an exit, interrupts off: what of it is the host's. */
+void vmx_host_exceptions(uint32_t reason);
 
 /* vmx_inject.c */
 void vmx_inject(struct vcpu *vcpu);		/* interrupts off, last thing before entry */
@@ -119,6 +125,10 @@ static inline unsigned vmx_exit_row(uint32_t reason)
 
 void vmx_exit_unknown(struct vcpu *vcpu);
 const char *vmx_exit_name(unsigned row);
+
+/* vmx_errata.c: boot CPU, in VMX operation, no VMCS current. */
+int vmx_errata_find(void) must_check;
+extern const char vmx_errata_spin[];	/* vmx_errata.asm */
 
 /* vmx_audit.c */
 bool vmx_audit(struct vcpu *vcpu, char *why, size_t size);

@@ -3,7 +3,6 @@
 #include "vmx/vmx_controls.h"
 
 #include "cpu/cpu.h"
-#include "cpu/errata.h"
 #include "include/errno.h"
 #include "vmx/vmcs.h"
 
@@ -23,6 +22,8 @@ static const struct {
 	{ "external-interrupt exiting", VMX_PIN, PIN_EXTERNAL_INTERRUPT, NEEDED },
 	{ "NMI exiting", VMX_PIN, PIN_NMI, NEEDED },
 	{ "virtual NMIs", VMX_PIN, PIN_VIRTUAL_NMI, NEEDED },
+	/* For chips whose interrupts do not leave a guest; off on all others (vmx_vcpu.c). */
+	{ "preemption timer", VMX_PIN, PIN_PREEMPTION_TIMER, WANTED },
 
 	{ "TSC offsetting", VMX_PROC, PROC_TSC_OFFSET, NEEDED },
 	{ "HLT exiting", VMX_PROC, PROC_HLT, NEEDED },
@@ -71,8 +72,7 @@ void vmx_controls_read(struct vmx_control_caps *out)
 
 /*
  * With EPT the accesses to CR3 and INVLPG are the guest's own, and what some chips report as always
- * on without the exact MSRs is off there. The preemption timer is for beds whose interrupts do not
- * leave a guest.
+ * on without the exact MSRs is off there.
  */
 int vmx_controls_adjust(const struct vmx_control_caps *caps, struct vmx_controls *out,
 			const char **missing)
@@ -89,8 +89,5 @@ int vmx_controls_adjust(const struct vmx_control_caps *caps, struct vmx_controls
 			return -ENODEV;
 		}
 	}
-	if (errata_has(ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY) &&
-	    caps->caps[VMX_PIN] >> 32 & PIN_PREEMPTION_TIMER)
-		out->value[VMX_PIN] |= PIN_PREEMPTION_TIMER;
 	return 0;
 }

@@ -73,7 +73,7 @@ static inline void state_from_vmcs(struct vcpu *vcpu, struct vmx_vcpu *s)
  * The host's NMIs and machine checks go to their handlers before anything else runs here: through
  * the gate, whose IRET also ends the blocking of NMIs that such an exit leaves behind.
  */
-static void host_exceptions(uint32_t reason)
+void vmx_host_exceptions(uint32_t reason)
 {
 	uint64_t info = vmcs_read(VMCS_EXIT_EVENT);
 
@@ -131,7 +131,7 @@ static always_inline bool turn(struct vcpu *vcpu, struct vmx_vcpu *s)
 		vectoring = (uint32_t)vmcs_read(VMCS_VECTORING);
 	}
 	if (unlikely(row == VMX_EXIT_EXCEPTION_NMI || row == VMX_EXIT_MACHINE_CHECK))
-		host_exceptions(reason);
+		vmx_host_exceptions(reason);
 	cpu_irq_enable();
 
 	if (unlikely(vectoring & VMCS_EVENT_VALID))

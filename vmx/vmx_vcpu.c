@@ -11,6 +11,7 @@
 #include "vmx/vmx.h"
 
 #include "cpu/cpu.h"
+#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/fpu.h"
 #include "cpu/gdt.h"
@@ -91,14 +92,16 @@ void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value)
 static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 {
 	const uint32_t *value = vmx_controls.value;
-	uint32_t proc2 = value[VMX_PROC2];
+	uint32_t proc2 = value[VMX_PROC2], pin = value[VMX_PIN];
 
+	if (!errata_has(ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY))
+		pin &= ~(uint32_t)PIN_PREEMPTION_TIMER;
 	if (!cpuid_has(vcpu->vm->cpuid, 7, 1, 10))
 		proc2 &= ~(uint32_t)PROC2_INVPCID;
 	if (!cpuid_has(vcpu->vm->cpuid, 0x80000001, 3, 27))
 		proc2 &= ~(uint32_t)PROC2_RDTSCP;
 	s->proc = value[VMX_PROC];
-	vmcs_write(VMCS_PIN_CONTROLS, value[VMX_PIN]);
+	vmcs_write(VMCS_PIN_CONTROLS, pin);
 	vmcs_write(VMCS_PROC_CONTROLS, value[VMX_PROC]);
 	vmcs_write(VMCS_PROC2_CONTROLS, proc2);
 	vmcs_write(VMCS_EXIT_CONTROLS, value[VMX_EXIT]);
@@ -124,13 +127,12 @@ static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 	/* Guests are not shown SGX: all of it is #UD. */
 	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_ENCLS))
 		vmcs_write(VMCS_ENCLS_BITMAP, ~0ul);
-	if (vmx_control_has(&vmx_controls, VMX_PIN, PIN_PREEMPTION_TIMER))
+	if (pin & PIN_PREEMPTION_TIMER)
 		vmcs_write(VMCS_PREEMPTION_TIMER, (tsc_hz / (1000000000 / PREEMPT_NS) >>
 						   (vmx_misc & VMX_MISC_TIMER_SHIFT)) + 1);
 }
 
-/* What is the same on every CPU and for ever. */
-static void host_init(void)
+void vmx_host_init(void)
 {
 	vmcs_write(VMCS_HOST_ES_SELECTOR, 0);
 	vmcs_write(VMCS_HOST_CS_SELECTOR, GDT_KERNEL_CODE);
@@ -175,7 +177,7 @@ int vmx_vcpu_init(struct vcpu *vcpu)
 	vmx_vmclear(s->vmcs);
 	vmx_vmptrld(s->vmcs);
 	controls_init(vcpu, s);
-	host_init();
+	vmx_host_init();
 	vmx_vmclear(s->vmcs);
 	make_current(&this_cpu(vmx_cpu), this_cpu(vmx_cpu).current);
 	cpu_irq_restore(flags);
@@ -268,11 +270,7 @@ static void vpid_assign(struct vmx_vcpu *s, struct vmx_cpu *c)
 	s->vpid_generation = c->vpid_generation;
 }
 
-/*
- * What this CPU comes back to, and no translation that was cached when this vCPU, or one before it,
- * ran here earlier.
- */
-static void adopt_cpu(struct vmx_vcpu *s)
+void vmx_host_here(void)
 {
 	vmcs_write(VMCS_HOST_CR0, cpu_read_cr0());
 	vmcs_write(VMCS_HOST_CR4, cpu_read_cr4());
@@ -283,6 +281,16 @@ static void adopt_cpu(struct vmx_vcpu *s)
 	vmcs_write(VMCS_HOST_IDTR_BASE, trap_idt_base());
 	vmcs_write(VMCS_HOST_PAT, cpu_rdmsr(MSR_PAT));
 	vmcs_write(VMCS_HOST_EFER, cpu_rdmsr(MSR_EFER));
+	vmcs_write(VMCS_HOST_CR3, cpu_read_cr3());
+}
+
+/*
+ * What this CPU comes back to, and no translation that was cached when this vCPU, or one before it,
+ * ran here earlier.
+ */
+static void adopt_cpu(struct vmx_vcpu *s)
+{
+	vmx_host_here();
 	s->vpid_generation = 0;
 	s->flush = true;
 	s->cpu = (int)cpu_index();

@@ -111,6 +111,7 @@ def test_cores_svm(start, cpus, thread):
 def test_cores_vmx(start, cpus):
     keel = start("vmx", cpus=cpus).boot()
     assert cpus_of(keel) == cpus
+    assert vmx_quirks(keel) == {"vmx_preempt_by_timer_only"}     # by trial, not by name
     keel.poweroff()
 
 
@@ -130,8 +131,20 @@ def test_ryzen_smoke(start):
     node = keel.command("nodeinfo")
     assert re.search(r"\bSVM\b", node)
     # Found by trial, not by name.
-    assert {"svm_no_vm_cr", "xsavec_misplaces"} <= set(node.split())
+    assert {"svm_no_vm_cr", "svm_no_preemption", "xsavec_misplaces"} <= set(node.split())
     assert "xsetbv_not_intercepted" not in node
+    keel.poweroff()
+
+
+def vmx_quirks(keel):
+    return {word for word in keel.command("nodeinfo").split() if word.startswith("vmx_")}
+
+
+@pytest.mark.cost(5)
+def test_icelake_smoke(start):
+    """It offers the monitor trap flag, which a trial finds not to work."""
+    keel = start("vmx", cpu_model="corei7_icelake_u").boot()
+    assert vmx_quirks(keel) == {"vmx_preempt_by_timer_only", "vmx_no_mtf"}
     keel.poweroff()
 
 

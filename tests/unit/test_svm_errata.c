@@ -17,10 +17,12 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/fpu.h"
+#include "cpu/ipi.h"
+#include "kernel/irq.h"
 #include "tests/host/memory.h"
 
 const char svm_errata_halt[4], svm_errata_xsetbv[4], svm_errata_arm[4], svm_errata_detect[4],
-	svm_errata_rdtscp[4], svm_errata_cr4[4];
+	svm_errata_rdtscp[4], svm_errata_cr4[4], svm_errata_spin[4];
 
 struct features features;
 struct svm_cpu svm_cpu PERCPU;
@@ -29,7 +31,7 @@ hpa_t svm_iopm, svm_msrpm;
 enum chip { RIGHT, QUIRKY, MUTE };
 
 static enum chip chip;
-static bool gif = true;
+static bool gif = true, ipi;
 static unsigned entries;
 static int found[ERRATUM_COUNT];	/* -1: nobody said */
 
@@ -65,6 +67,14 @@ void svm_gif_set(void)
 	gif = true;
 }
 
+void ipi_send(unsigned cpu, unsigned vector)
+{
+	assert_int_equal(cpu, cpu_index());
+	assert_int_equal(vector, IRQ_KICK);
+	assert_false(cpu_irq_enabled());
+	ipi = true;
+}
+
 void svm_vmsave(hpa_t vmcb)
 {
 	((struct vmcb *)page_virt(page_of(vmcb)))->fs.base = 0x1234;
@@ -92,6 +102,10 @@ static uint64_t exit_of(struct vmcb *v)
 		}
 		return quirky ? SVM_EXIT_HLT : SVM_EXIT_VINTR;
 	}
+	if (svm_intercepts(v, INTERCEPT_INTR)) {
+		assert_true(ipi && !(v->rflags & RFLAGS_IF));
+		return quirky ? SVM_EXIT_HLT : SVM_EXIT_INTR;
+	}
 	if (v->rip == (uint64_t)svm_errata_xsetbv)
 		return quirky ? SVM_EXIT_HLT : SVM_EXIT_XSETBV;
 	if (v->rip == (uint64_t)svm_errata_detect)
@@ -110,9 +124,11 @@ void svm_enter(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb)
 	(void)gpr;
 	(void)host_vmcb;
 	assert_false(gif);
-	assert_false(cpu_irq_enabled());
+	/* With IF off no interrupt reaches the guest; with IF on it must exit. */
+	assert_int_equal(cpu_irq_enabled(), svm_intercepts(v, INTERCEPT_INTR));
 	/* What VMRUN demands, what VMLOAD brings, and no way for the guest to go anywhere. */
-	assert_true(svm_intercepts(v, INTERCEPT_VMRUN) && svm_intercepts(v, INTERCEPT_HLT));
+	assert_true(svm_intercepts(v, INTERCEPT_VMRUN) && svm_intercepts(v, INTERCEPT_HLT) &&
+		    svm_intercepts(v, INTERCEPT_NMI));
 	for (unsigned i = 0; i < 32; i++)
 		assert_true(svm_intercepts(v, INTERCEPT_EXCEPTION + i));
 	assert_int_equal(v->fs.base, 0x1234);
@@ -126,6 +142,7 @@ static int setup(void **state)
 	(void)state;
 	memset(found, -1, sizeof(found));
 	entries = 0;
+	ipi = false;
 	host_cr4_bits = CR4_OSXSAVE;
 	features.bits[FEATURE_RDTSCP / 64] |= BIT(FEATURE_RDTSCP % 64);
 	features.bits[FEATURE_XSAVE / 64] |= BIT(FEATURE_XSAVE % 64);
@@ -135,7 +152,8 @@ static int setup(void **state)
 }
 
 static const enum erratum tried[] = {
-	ERRATUM_SVM_INJECT_BY_EVENTINJ, ERRATUM_SVM_SHADOW_LOST, ERRATUM_SVM_EXIT_CODE_SHORT,
+	ERRATUM_SVM_INJECT_BY_EVENTINJ, ERRATUM_SVM_SHADOW_LOST, ERRATUM_SVM_NO_PREEMPTION,
+	ERRATUM_SVM_EXIT_CODE_SHORT,
 	ERRATUM_XSETBV_NOT_INTERCEPTED, ERRATUM_SVM_RDTSCP_AS_RDTSC, ERRATUM_SVM_CR_FAULT_INVALID,
 	ERRATUM_SVM_BREAKPOINTS_STAY, ERRATUM_SVM_NO_GENERAL_DETECT,
 };
