@@ -29,6 +29,18 @@ static uint32_t pkru_at;	/* in the area; 0: there is none */
 static bool keeps_pointers;	/* AMD before Zen 2: restoring leaves the last x87 instruction's
 				 * addresses, unless it faulted */
 
+/* Where PKRU is saved; 0: there is none, or the chip does not tell, as Bochs's do not. */
+static uint32_t find_pkru(void)
+{
+	struct cpuid_regs r = cpu_cpuid(0xd, bit_lowest(XCR0_PKRU));
+
+	return cpu_has(FEATURE_PKU) && r.eax >= sizeof(uint32_t) ? r.ebx : 0;
+}
+
+/*
+ * Keys are a guest's only with their register's place known: a walk in its name may be on while it
+ * is not loaded.
+ */
 void fpu_init(void)
 {
 	struct cpuid_regs r;
@@ -42,10 +54,11 @@ void fpu_init(void)
 	xcr0 = reachable & XCR0_KNOWN;
 	if ((xcr0 & XCR0_AVX512) != XCR0_AVX512)
 		xcr0 &= ~XCR0_AVX512;
+	pkru_at = xcr0 & XCR0_PKRU ? find_pkru() : 0;
+	if (!pkru_at)
+		xcr0 &= ~XCR0_PKRU;
 	if (!errata_has(ERRATUM_XSETBV_NOT_INTERCEPTED))
 		reachable = xcr0;
-	if (xcr0 & XCR0_PKRU && cpu_has(FEATURE_PKU))
-		pkru_at = cpu_cpuid(0xd, bit_lowest(XCR0_PKRU)).ebx;
 }
 
 void fpu_cpu_init(void)

@@ -18,6 +18,7 @@
 %define REAL		0x8000			; where the real-mode code is copied to
 %define REAL_DATA	0x7000
 %define IMR		0x21
+%define PAE_WINDOW	0x40000000
 
 section .bss
 global modes_result, legacy_cr3, legacy_cr4, legacy_paging
@@ -26,6 +27,8 @@ modes_result:	resd 64
 legacy_cr3:	resd 1
 legacy_cr4:	resd 1
 legacy_paging:	resd 1
+pae_entry:	resd 1
+pae_other:	resd 1
 saved_rsp:	resq 1
 saved_cr3:	resq 1
 saved_cr4:	resq 1
@@ -196,6 +199,44 @@ body_32:
 	mov dword [edi + 64], 0xd09e		; 16: we came to the end
 	ret
 
+global body_pae, pae_other, pae_entry
+; PAE's pointer [pae_entry] is loaded as it was; memory says [pae_other] from here on. What then is
+; read where INS and MOVS from a device have written, before and after CR3 is loaded again.
+body_pae:
+	mov edi, modes_result
+	mov ebx, [pae_entry]
+	mov eax, [ebx]
+	mov [edi + 16], eax
+	mov eax, [pae_other]
+	mov [ebx], eax
+	mov dword [APIC_LVT_ERROR], 0x10055
+	call .write
+	mov eax, [PAE_WINDOW]
+	mov [edi], eax				; 0: 0xff
+	mov eax, [PAE_WINDOW + 4]
+	mov [edi + 4], eax			; 1: 0x10055
+	mov eax, cr3
+	mov cr3, eax
+	mov eax, [PAE_WINDOW]
+	mov [edi + 8], eax			; 2: whatever the other page holds
+	call .write
+	mov eax, [PAE_WINDOW]
+	mov [edi + 12], eax			; 3: 0xff
+	mov eax, [edi + 16]
+	mov [ebx], eax
+	mov dword [edi + 16], 0xd09e		; 4: we came to the end
+	ret
+.write:	push edi
+	mov ax, ds
+	mov es, ax
+	mov edi, PAE_WINDOW
+	mov dx, NOBODY
+	insb
+	mov edi, PAE_WINDOW + 4
+	mov esi, APIC_LVT_ERROR
+	movsd
+	pop edi
+	ret
 
 global body_real
 ; Copies the 16-bit code low, goes there, comes back.

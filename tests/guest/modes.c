@@ -9,8 +9,8 @@
 #define SEL_APIC	0x50
 #define DONE		0xd09e
 
-extern uint32_t modes_result[64], legacy_cr3, legacy_cr4, legacy_paging;
-extern char body_32[], body_real[];
+extern uint32_t modes_result[64], legacy_cr3, legacy_cr4, legacy_paging, pae_entry, pae_other;
+extern char body_32[], body_pae[], body_real[];
 void legacy_run(const char *fn);
 
 static uint32_t directory[1024] aligned(4096);
@@ -55,6 +55,59 @@ static void run_32(const char *mode, uint32_t cr3, uint32_t cr4, bool paging)
 	check_equal(modes_result[13] >> 31, paging, name_of(mode, "cr0_pg"));
 }
 
+/* A page directory whose first page is `page`. */
+static uint32_t pointer_to(const void *page)
+{
+	uint64_t *pd = page_get(), *pt = page_get();
+
+	pt[0] = (uint64_t)page | PTE_P | PTE_W | PTE_U;
+	pd[0] = (uint64_t)pt | PTE_P | PTE_W | PTE_U;
+	return (uint32_t)(uint64_t)pd | PTE_P;
+}
+
+static void pkru_set(uint32_t value)
+{
+	uint64_t cr4 = cr4_read();
+
+	cr4_write(cr4 | CR4_PKE);
+	wrpkru(value);
+	cr4_write(cr4);
+}
+
+/*
+ * PAE's four pointers: what the processor takes for its own accesses a hypervisor takes for INS and
+ * MOVS, the loaded ones where they are loaded. Keys, which forbid everything here, are for long
+ * mode alone.
+ */
+static void pae_pointers(void)
+{
+	uint32_t *first = page_get(), *other = page_get();
+	bool loaded = !on_qemu_chip(), keys = cpu_has_keys();
+
+	print("TRY pae pointers\n");
+	fill(modes_result, 0, sizeof(modes_result));
+	pae_root[1] = pointer_to(first);
+	pae_entry = (uint32_t)(uint64_t)&pae_root[1];
+	pae_other = pointer_to(other);
+	legacy_cr3 = (uint32_t)(uint64_t)pae_root;
+	legacy_cr4 = (uint32_t)(CR4_PAE | (keys ? CR4_PKE : 0));
+	legacy_paging = true;
+	if (keys)
+		pkru_set(3);
+	legacy_run(body_pae);
+	if (keys)
+		pkru_set(0);
+	check_equal(modes_result[0], 0xff, "pae_ins_as_read");
+	check_equal(modes_result[1], 0x10055, "pae_movs_as_read");
+	check_equal(modes_result[2], loaded ? 0 : 0xff, "pae_pointer_loaded_anew");
+	check_equal(modes_result[3], 0xff, "pae_ins_anew");
+	check(first[0] == (loaded ? 0xff : 0) && first[1] == (loaded ? 0x10055 : 0),
+	      "pae_pointer_loaded", "%x %x", first[0], first[1]);
+	check(other[0] == 0xff && other[1] == 0x10055, "pae_pointer_in_memory", "%x %x", other[0],
+	      other[1]);
+	check_equal(modes_result[4], DONE, "pae_pointers_end");
+}
+
 static void real_mode(void)
 {
 	print("TRY real mode\n");
@@ -93,6 +146,7 @@ void test_main(void)
 	run_32("flat_", 0, 0, false);
 	run_32("two_level_", (uint32_t)(uint64_t)directory, CR4_PSE, true);
 	run_32("pae_", (uint32_t)(uint64_t)pae_root, CR4_PAE, true);
+	pae_pointers();
 	real_mode();
 	check_equal(cpuid(0).ebx, modes_result[0], "long_again");
 }

@@ -42,7 +42,7 @@ def last_words(keel, name):
 
 
 def check_guest(start, bed, name, cmdline=None, **options):
-    """Success is 0 written to port 0xf4: exit code 1."""
+    """Success is 0 written to port 0xf4: exit code 1. Returns what it said."""
     keel = start(bed, config=tiny(name, cmdline=cmdline), modules=module(name), **options).boot()
     keel.command(f"start {name}")
     keel.wait_state(name, "shut off")
@@ -50,6 +50,7 @@ def check_guest(start, bed, name, cmdline=None, **options):
     assert exit_code(keel, name) == 1, said
     assert "FAIL" not in said, said
     keel.poweroff()
+    return said
 
 
 @pytest.mark.grub
@@ -206,6 +207,13 @@ def test_irq_on_ryzen(start):
     said = last_words(keel, "irq")
     assert exit_code(keel, "irq") == 1, said
     keel.poweroff()
+
+
+@pytest.mark.cost(20)
+def test_keys_on_icelake(start):
+    """A chip that has keys and does not tell where it saves them: guests are not shown them."""
+    said = check_guest(start, "vmx", "keys", cpu_model="corei7_icelake_u")
+    assert "SKIP keys" in said, said
 
 
 @pytest.mark.cost(5)

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.skipif(MISSING, reason=reason() if MISSING else "")
 # Bare too the bed takes forms of 0F C7 that do not exist for nothing at all, and sets RF in the
 # frames of interrupts.
 CMDLINE = {"insns": "insns no-group9", "control": "control rf-stays"}
-KERNELS = "clock control cpuid insns irq lapic mmio msr pic pio processors xsave".split()
+KERNELS = "clock control cpuid insns irq keys lapic mmio msr pic pio processors xsave".split()
 
 
 @pytest.mark.grub

@@ -177,12 +177,51 @@ static void untried(void **state)
 	assert_false(errata_has(ERRATUM_XSAVEC_MISPLACES));
 }
 
+static uint32_t pkru_size, pkru_offset;
+
+static struct cpuid_regs cpuid_with_keys(uint32_t leaf, uint32_t subleaf)
+{
+	if (leaf == 0xd && subleaf == 9)
+		return (struct cpuid_regs){ pkru_size, pkru_offset, 0, 0 };
+	return leaf == 0xd && !subleaf ? (struct cpuid_regs){ 0x207, 2696, 2696, 0 } :
+					 (struct cpuid_regs){ 0 };
+}
+
+/* Keys are offered where the chip tells how their register is saved. */
+static void keys_need_a_place(void **state)
+{
+	static struct { uint32_t size, offset; bool feature, offered; } t[] = {
+		{ 8, 2688, true, true }, { 4, 832, true, true }, { 8, 2688, false, false },
+		{ 0, 0, true, false }, { 8, 0, true, false }, { 0, 2688, true, false },
+	};
+	static uint64_t area[4096 / 8];
+
+	(void)state;
+	host_cpuid = cpuid_with_keys;
+	host_pkru = 0x1234;
+	for (unsigned i = 0; i < ARRAY_COUNT(t); i++) {
+		pkru_size = t[i].size, pkru_offset = t[i].offset;
+		features.bits[FEATURE_PKU / 64] &= ~BIT(FEATURE_PKU % 64);
+		features.bits[FEATURE_PKU / 64] |= (uint64_t)t[i].feature << FEATURE_PKU % 64;
+		fpu_init();
+		assert_int_equal(fpu_xcr0_valid(XCR0_X87 | XCR0_PKRU), t[i].offered);
+		assert_int_equal(fpu_xcr0(), 7 | (t[i].offered ? XCR0_PKRU : 0));
+		assert_int_equal(fpu_pkru_loaded(), t[i].offered ? 0x1234 : 0);
+		memset(area, 0, sizeof(area));
+		((uint32_t *)area)[t[i].offset / 4] = 0x5678;
+		assert_int_equal(fpu_pkru_saved(area), 0);	/* in its initial state */
+		area[64] = XCR0_PKRU;
+		assert_int_equal(fpu_pkru_saved(area), t[i].offered ? 0x5678 : 0);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(by_what_is_written, setup),
 		cmocka_unit_test_setup(not_by_the_name, setup),
 		cmocka_unit_test_setup(untried, setup),
+		cmocka_unit_test_setup(keys_need_a_place, setup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -222,6 +222,11 @@ bool cpu_has_x2apic(void)
 	return cpuid(1).ecx & 1u << 21;
 }
 
+bool cpu_has_keys(void)
+{
+	return cpuid(0).eax >= 7 && cpuid(7).ecx & 1u << 3;
+}
+
 struct multiboot_info {
 	uint32_t flags, mem_lower, mem_upper, boot_device, cmdline, mods_count, mods_addr, syms[4],
 		mmap_length, mmap_addr;

@@ -97,6 +97,7 @@ bool on_qemu_tcg(void);			/* QEMU's own signature in the hypervisor leaf, seen b
 /* QEMU's TCG executes us, under Keel or not: it checks less than chips do. */
 bool on_qemu_chip(void);
 bool cpu_has_x2apic(void);
+bool cpu_has_keys(void);
 
 /* Multiboot. */
 extern uint32_t boot_magic, boot_info;

@@ -59,6 +59,7 @@
 #define CR4_OSXSAVE	(1ul << 18)
 #define CR4_SMEP	(1ul << 20)
 #define CR4_SMAP	(1ul << 21)
+#define CR4_PKE		(1ul << 22)
 
 #define RFLAGS_CF	(1ul << 0)
 #define RFLAGS_ZF	(1ul << 6)
@@ -215,6 +216,20 @@ static inline uint64_t xgetbv(uint32_t index)
 
 	__asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(index));
 	return low | (uint64_t)high << 32;
+}
+
+/* CR4.PKE is on. */
+static inline void wrpkru(uint32_t value)
+{
+	__asm__ volatile("wrpkru" :: "a"(value), "c"(0), "d"(0) : "memory");
+}
+
+static inline uint32_t rdpkru(void)
+{
+	uint32_t value;
+
+	__asm__ volatile("rdpkru" : "=a"(value) : "c"(0) : "edx");
+	return value;
 }
 
 static inline uint64_t rflags_read(void)
