@@ -58,9 +58,14 @@ static int reach(struct gmem *g, gpa_t a, unsigned access, void **out)
 }
 
 /* PAE's four top entries have neither rights nor an accessed bit. */
+static bool is_pdpte_at(const struct walk *w, unsigned level)
+{
+	return w->pae && level == 3;
+}
+
 static bool is_pdpte(const struct walk *w)
 {
-	return w->pae && w->level == 3;
+	return is_pdpte_at(w, w->level);
 }
 
 static bool is_leaf(const struct walk *w, uint64_t e)
@@ -202,12 +207,13 @@ static int mark(struct walk *w)
 	int err;
 
 	for (unsigned i = 0; i < o->levels; i++) {
-		bool leaf = i + 1 == o->levels;
+		unsigned above = o->levels - 1 - i;
+		bool leaf = !above;
 		uint64_t old = o->value[i];
 		uint64_t new = old | ENTRY_A | (leaf && (w->by->access & GMEM_WRITE) ? ENTRY_D : 0);
 		void *p;
 
-		if (new == old || (w->pae && o->levels - i == 3))
+		if (new == old || is_pdpte_at(w, w->level + above))
 			continue;
 		err = reach(w->g, w->at[i], GMEM_WRITE, &p);
 		if (err)

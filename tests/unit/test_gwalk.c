@@ -127,7 +127,9 @@ static void pae(void **state)
 	assert_int_equal(walk(0xc0405678, GMEM_WRITE), 0);
 	assert_int_equal(get(0x12000 + 5 * 8, 8), 0xf12345000 | ALL | A | D);
 	put(0x11000 + 3 * 8, 0x40600000 | ALL | PS, 8);
+	put(0x10020 + 3 * 8, 0x11000 | P, 8);
 	leads_to(0xc0765432, 0x40765432, 2);
+	assert_int_equal(get(0x10020 + 3 * 8, 8), 0x11000 | P);
 	put(0x12000 + 5 * 8, 0xf12345000 | ALL | 1ul << 52, 8);
 	faults(0xc0405678, GMEM_READ, PF_PRESENT | PF_RSVD);
 	faults(0x00405678, GMEM_EXEC, PF_FETCH);
