@@ -3,8 +3,10 @@
 import re
 
 import pytest
-from keel import LINUX, rows, vm
+from keel import LINUX, fields, rows, vm
 from test_guests import module, tiny
+
+VM_MAX = 2048    # CONFIG_VM_MAX
 
 
 def free_pages(keel):
@@ -59,6 +61,101 @@ def test_many(start, soak):
     keel.wait_for("list", r"---\s*\Z")
     assert len(rows(keel.command("list --all"))) == len(names)
     assert before - free_pages(keel) < 64 * len(names)
+    keel.poweroff()
+
+
+def tickers(names, memory, **more):
+    return "".join(vm(name, memory=memory, kernel="ticker.elf", initrd=None, cmdline="ticker",
+                      **more) for name in names)
+
+
+def start_until_refused(keel, names):
+    """Starts them one after another; the names of those that did, and what the next one was told."""
+    for i, name in enumerate(names):
+        said = keel.command(f"start {name}")
+        if "error:" in said:
+            return names[:i], said
+    raise AssertionError("none was refused")
+
+
+def assert_alive(keel, names):
+    """Each says something new on its console."""
+    for name in names:
+        with keel.console(name):
+            first = int(re.search(r"tick (\d+)", keel.expect(r"tick \d+\r\n")).group(1))
+            keel.expect(rf"tick (?!{first}\r)\d+\r\n")
+
+
+NO_ROOM = r"error: domain '\w+' needs 8 MiB and [0-7] MiB are left: end another one"
+
+
+@pytest.mark.cost(30)
+def test_memory_is_full(start):
+    """Guests are started until the memory is promised: the one too many is refused, the others stay
+    and answer, and for each that ends one can start."""
+    names = [f"t{i}" for i in range(20)]
+    config = tickers(["huge"], "1G") + tickers(names, "8M")
+    keel = start("svm", config=config, modules=module("ticker"), memory=96).boot()
+    assert "memory = 1G is not possible: 2M to " in keel.command("dmesg")
+    assert "no domain" in keel.command("start huge")
+    before = free_pages(keel)
+    running, said = start_until_refused(keel, names)
+    assert len(running) > 3 and re.search(NO_ROOM, said), said
+    late, later = names[len(running):][:2]
+    assert_alive(keel, running)
+    keel.command(f"destroy {running[0]}")
+    keel.wait_state(running[0], "shut off")
+    keel.command(f"start {late}")
+    running = running[1:] + [late]
+    assert re.search(NO_ROOM, keel.command(f"start {later}"))
+    assert_alive(keel, running)
+    assert [row[1:] for row in rows(keel.command("list"))] == [[n, "running"] for n in running]
+    for name in running:
+        keel.command(f"destroy {name}")
+    keel.wait_for("list", r"---\s*\Z")
+    assert before - free_pages(keel) < 96 * len(names)
+    keel.poweroff()
+
+
+@pytest.mark.cost(20)
+def test_fill_without_memory(start):
+    """A guest that is promised all that is left, and whose 64 vCPUs take some of it: it ends at the
+    first page that is not there, by name, its neighbour does not, and all comes back."""
+    def boot(memory):
+        hog = vm("hog", memory=f"{memory}K", kernel="die.elf", initrd=None, cmdline="memory_hog",
+                 vcpus=64, on_crash="preserve")
+        keel = start("svm", config=tickers(["t0"], "2M") + hog, modules=module("ticker", "die"),
+                     memory=96).boot()
+        keel.command("start t0")
+        return keel
+
+    keel = boot(20000)
+    memory = {k: int(v.split()[0]) for k, v in fields(keel.command("nodememstats")).items()}
+    keel.poweroff()
+    reserve, for_the_console = 4096, 128
+    keel = boot(memory["total"] - memory["keel"] - reserve - 2048 - for_the_console)
+    before = free_pages(keel)
+    assert "Domain 'hog' started" in keel.command("start hog")
+    keel.wait_state("hog", "crashed")
+    assert re.search(r"hog.*no memory for the guest page at 0x[0-9a-f]+: ", keel.command("dmesg"))
+    assert_alive(keel, ["t0"])
+    keel.command("destroy hog")
+    keel.wait_state("hog", "shut off")
+    assert before - free_pages(keel) < 3072     # pools keep what the vCPUs had
+    keel.poweroff()
+
+
+@pytest.mark.cost(20)
+def test_definitions_end(start):
+    """As many as there may be, and one more, which is named."""
+    names = [f"d{i}" for i in range(VM_MAX + 1)]
+    config = "".join(f"[vm {n}]\nmemory=2M\nkernel=die.elf\ncmdline=cli_hlt\n" for n in names)
+    keel = start("svm", config=config, modules=module("die"), memory=256).boot()
+    assert f"keel.conf:{4 * VM_MAX + 1}: more than {VM_MAX} VMs" in keel.command("dmesg")
+    assert [row[1] for row in rows(keel.command("list --all"))] == names[:VM_MAX]
+    assert "no domain" in keel.command(f"start {names[VM_MAX]}")
+    keel.command(f"start {names[VM_MAX - 1]}")
+    keel.wait_state(names[VM_MAX - 1], "running")
     keel.poweroff()
 
 
