@@ -23,9 +23,6 @@ def reason():
 
 pytestmark = pytest.mark.skipif(MISSING, reason=reason() if MISSING else "")
 
-# Bare too the bed takes forms of 0F C7 that do not exist for nothing at all, and sets RF in the
-# frames of interrupts.
-CMDLINE = {"insns": "insns no-group9", "control": "control rf-stays"}
 KERNELS = "clock control cpuid insns irq keys lapic mmio msr pic pio processors xsave".split()
 
 
@@ -63,4 +60,4 @@ def test_debian(start):
 @pytest.mark.parametrize("name", KERNELS)
 @pytest.mark.cost(5)
 def test_guest_kernel(start, name):
-    check_guest(start, "svm10", name, CMDLINE.get(name))
+    check_guest(start, "svm10", name)
