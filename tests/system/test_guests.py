@@ -2,8 +2,10 @@
 """The kernels of tests/guest/: each checks exits from inside, on both beds; those that
 misbehave are contained."""
 import glob
+import lzma
 import os
 import re
+import struct
 import subprocess
 
 import pytest
@@ -177,14 +179,27 @@ def test_xen(start):
     keel.poweroff()
 
 
+def unpacked(bzimage, to):
+    """The ELF file in it: on Bochs Xen takes longer to unpack that than dom0 to start."""
+    with open(bzimage, "rb") as f:
+        image = f.read()
+    sectors = image[0x1F1] or 4
+    offset, length = struct.unpack_from("<II", image, 0x248)
+    start_of = (sectors + 1) * 512 + offset
+    to.write_bytes(lzma.LZMADecompressor().decompress(image[start_of:start_of + length]))
+    return str(to)
+
+
 @pytest.mark.soak
-@pytest.mark.cost(200)
-def test_xen_dom0(start):
+@pytest.mark.cost(300)
+def test_xen_dom0(start, bed, tmp_path):
     """To the shell of a dom0 with Debian's full kernel, and off by its own power-off."""
-    config = xen("512M", "dom0_mem=400M", "cryptomgr.notests", **XEN_CPU["svm"])
-    keel = start("svm", config=config, patience=1200,
-                 modules={**LINUX, "vmlinuz": f"{BUILD}/guest/vmlinuz-full",
-                          "xen": f"{BUILD}/guest/xen"}).boot()
+    config = xen("512M", "dom0_mem=400M", "cryptomgr.notests", **XEN_CPU[bed])
+    kernel = f"{BUILD}/guest/vmlinuz-full"
+    if bed == "vmx":
+        kernel = unpacked(kernel, tmp_path / "vmlinux")
+    keel = start(bed, config=config, patience=1200,
+                 modules={**LINUX, "vmlinuz": kernel, "xen": f"{BUILD}/guest/xen"}).boot()
     with keel.console("xen", "start xen --console"):
         keel.expect("READY")
         keel.expect("guest:/# ")
