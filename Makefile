@@ -58,8 +58,8 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 
 # What no guest waits for is compiled for size.
 SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/emulate_% vmm/load% vmm/vm_check% \
-	cpu/features.c cpu/errata.c kernel/selftest.c kernel/panic.c vdev/vacpi_tables.c \
-	vdev/vfwcfg.c vdev/vmp_table.c vdev/vrtc.c vmm/cpu_model.c vmm/firmware.c vmx/vmx_audit%,$(C_SRC))
+	cpu/features.c cpu/errata.c kernel/selftest.c kernel/panic.c vdev/vfwcfg.c vdev/vrtc.c \
+	vmm/cpu_model.c vmm/firmware.c vmx/vmx_audit%,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os
 
 # A loop in memcpy must not become a call of memcpy.
