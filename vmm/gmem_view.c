@@ -4,8 +4,9 @@
  * faults.
  *
  * Locking. view->lock (LOCK_VIEW, interrupts off). A leaf is made from an entry that is read under
- * it; whoever takes something away does so in the entry first and changes the view under the lock
- * after that. So either the leaf is made of what is left, or it is there to be found.
+ * it, of the slots that are the last ones under it; whoever takes something away does so there
+ * first and changes the view under the lock after that. So either the leaf is made of what is left,
+ * or it is there to be found.
  */
 #include "include/errno.h"
 #include "vmm/gmem_slots.h"
@@ -90,24 +91,27 @@ static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsi
 }
 
 /*
- * vCPU thread, or nobody changes slots: what is looked up stays there. The truth may change between
- * the two steps; then again.
+ * vCPU thread, or nobody changes slots: what is looked up stays there, though it may be of before.
+ * The truth may change between the two steps; then again. Slots as well: the new ones are seen
+ * under the lock, or whoever published them has not dropped the leaves of before yet.
  */
 int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 {
-	const struct gmem_place *p = gmem_place_of(gmem_slots_now(g), a.v, access);
 	struct gmem_view *v = &g->view;
-	uint64_t irq;
 	int r;
 
-	if (!p)
-		return -ENOENT;
 	do {
+		const struct gmem_slots *l = gmem_slots_now(g);
+		const struct gmem_place *p = gmem_place_of(l, a.v, access);
+		uint64_t irq;
+
+		if (!p)
+			return -ENOENT;
 		r = gmem_object_prepare(p->object, a.v + p->delta, access);
 		if (r)
 			return r;
 		irq = spin_lock_irq(&v->lock);
-		r = map_leaf(g, p, a.v, access);
+		r = gmem_slots_now(g) == l ? map_leaf(g, p, a.v, access) : 1;
 		v->faults++;
 		spin_unlock_irq(&v->lock, irq);
 	} while (r > 0);

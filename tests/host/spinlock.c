@@ -16,6 +16,9 @@ void spin_init(struct spinlock *l, const char *name, enum lock_level level)
 	*l = (struct spinlock)SPINLOCK_INIT(name, level);
 }
 
+/* A test's: what others do at that moment. */
+void (*spin_unlocked)(const struct spinlock *l);
+
 static void bad(const struct spinlock *l, const char *what)
 {
 	fprintf(stderr, "spinlock %s: %s\n", l->name ? l->name : "?", what);
@@ -51,6 +54,8 @@ void spin_unlock(struct spinlock *l)
 		bad(l, "released by who does not hold it");
 	l->holder = -1;
 	__atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
+	if (spin_unlocked)
+		spin_unlocked(l);
 }
 
 uint64_t spin_lock_irq(struct spinlock *l)

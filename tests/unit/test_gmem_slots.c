@@ -23,6 +23,7 @@
 #define ALL	(GMEM_READ | GMEM_WRITE | GMEM_EXEC)
 
 extern unsigned host_heap_left;
+extern void (*spin_unlocked)(const struct spinlock *l);
 
 static struct charge charge = { .name = "guest" };
 static struct gmem g;
@@ -315,10 +316,38 @@ static void only_clean_frames_are_taken(void **state)
 	finish();
 }
 
+static const struct spinlock *watched;
+
+static void slot_goes(const struct spinlock *l)
+{
+	if (l != watched)
+		return;
+	spin_unlocked = NULL;
+	assert_int_equal(gmem_slot_remove(&g, GPA(16 * MIB)), 0);
+}
+
+/* A fault that is under way has looked its slot up: it leaves nothing of it in the tables. */
+static void a_slot_goes_during_a_fault(void **state)
+{
+	struct gmem_object *o = object(2 * MIB);
+
+	(void)state;
+	start();
+	assert_int_equal(add(16 * MIB, 2 * MIB, o, 0, 0), 0);
+	watched = &o->lock[0];
+	spin_unlocked = slot_goes;
+	assert_int_equal(gmem_fault(&g, GPA(16 * MIB), GMEM_WRITE), -ENOENT);
+	assert_null(spin_unlocked);
+	assert_int_equal(prot_at(16 * MIB), 0);
+	gmem_object_put(o);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(requests_are_checked),
+		cmocka_unit_test(a_slot_goes_during_a_fault),
 		cmocka_unit_test(rom_and_flash),
 		cmocka_unit_test(an_object_is_shown_twice),
 		cmocka_unit_test(contents_move_with_their_slot),
