@@ -152,8 +152,9 @@ $(B)/host/%.o: %.c
 	$(Q)gcc $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
 # tests/host/sim.c counts what the scheduler's work costs.
-$(B)/host/kernel/sched.o: UNIT_CFLAGS += -fsanitize-coverage=trace-pc
-$(B)/host/kernel/sched.o: Makefile
+COUNTED := $(patsubst %,$(B)/host/kernel/%.o,sched runqueue placement cpu_map)
+$(COUNTED): UNIT_CFLAGS += -fsanitize-coverage=trace-pc
+$(COUNTED): Makefile
 
 $(B)/fuzzobj/%.o: %.c
 	@mkdir -p $(@D); $(call say,CLANG,$<)

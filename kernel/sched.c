@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The scheduler.
+ * The scheduler: switching, giving way, waiting and waking. The queue of one CPU is
+ * kernel/runqueue.c, the choice of a CPU kernel/placement.c.
  *
  * Design. Every CPU has a queue of the threads that could run there, ordered by virtual time: the
  * TSC ticks a thread has run, times 1024 / weight. The thread with the least runs until it is
@@ -31,292 +32,35 @@
  * by the thread switched to; so nobody sees a thread as waiting or ready before it has left its
  * stack. `woken` is atomic and pairs with `state`: the waker sets woken and then reads state, the
  * thread sets state and then reads woken, with full barriers between, so one of them always
- * notices. The idle CPU's half of notify() is alike: it clears sched_wanted_flag, looks at the
- * queue, and halts with interrupts opened by the same instruction.
+ * notices. The idle CPU's half of runqueue_notify() is alike: it clears sched_wanted_flag, looks at
+ * the queue, and halts with interrupts opened by the same instruction.
  */
 #include "kernel/sched.h"
 
 #include "cpu/cpu.h"
 #include "cpu/ipi.h"
 #include "cpu/spinlock.h"
-#include "include/bits.h"
-#include "include/errno.h"
 #include "kernel/irq.h"
 #include "kernel/panic.h"
+#include "kernel/placement.h"
+#include "kernel/runqueue.h"
 #include "kernel/thread_struct.h"
 #include "kernel/trace.h"
 #include "mm/page.h"
 
-#define GRANULARITY_NS	1500000ul
-#define LEAD_NS		3000000ul
-#define RUN_MIN_NS	100000ul	/* so that who is woken for every byte comes for many */
-#define BALANCE_NS	100000000ul	/* between moves to a queue that is one shorter */
-#define BALANCE_LOOKS	8u		/* queues looked at for a shorter one, in turn */
 #define SCRUB_MIN_NS	200000ul	/* idle for less than this is not spent scrubbing */
-#define VTIME_START	(1ul << 48)
-
-struct queue {
-	struct spinlock lock;
-	struct thread *current;
-	struct thread *idle_thread;
-	struct thread *dead;		/* has made its last switch; the next thread buries it */
-	struct tree tree;		/* threads that wait for this CPU */
-	unsigned waiting;		/* how many */
-	unsigned movable;		/* of them not pinned */
-	bool idling;			/* `current` halts in place */
-	uint64_t min_vtime;		/* the queue's clock */
-	uint64_t since;			/* TSC up to which time is accounted */
-	uint64_t switched;		/* TSC when `current` came */
-	struct timer slice;
-	uint64_t balanced_ns;
-	unsigned looked;		/* at which other CPU balance() goes on to look */
-
-	uint64_t busy_ticks, idle_ticks, switches, steals;
-};
 
 bool sched_wanted_flag PERCPU;
 
-static PERCPU struct queue queue = {
-	.lock = SPINLOCK_INIT("sched", LOCK_SCHED), .min_vtime = VTIME_START,
-};
-/*
- * A bit for each CPU, so that who looks for one does not ask them all. Atomic; `movable` follows
- * the queue's count under its lock, the other is a hint.
- */
-struct cpu_map {
-	struct {
-		uint64_t bits;
-	} aligned(64) word[DIV_UP(CPU_MAX, 64)];
-};
-
-static struct cpu_map claimable;	/* idle, and no waker has chosen the CPU yet */
-static struct cpu_map movable;		/* threads wait in its queue that others may take */
-
 /* What the CPU runs when sched starts there: "main" on the boot CPU, the idle thread elsewhere. */
 static PERCPU struct thread boot_thread;
-
-static uint64_t granularity, lead;	/* in virtual ticks */
-static uint64_t run_min;		/* in ticks */
-
-/* ---- maps of CPUs ---------------------------------------------------------------------------- */
-
-static bool map_has(const struct cpu_map *m, unsigned cpu)
-{
-	return READ_ONCE(m->word[cpu / 64].bits) & BIT(cpu % 64);
-}
-
-static void map_add(struct cpu_map *m, unsigned cpu)
-{
-	__atomic_or_fetch(&m->word[cpu / 64].bits, BIT(cpu % 64), __ATOMIC_SEQ_CST);
-}
-
-/* Was it in there? */
-static always_inline bool map_remove(struct cpu_map *m, unsigned cpu)
-{
-	return map_has(m, cpu) && __atomic_fetch_and(&m->word[cpu / 64].bits, ~BIT(cpu % 64),
-						     __ATOMIC_SEQ_CST) & BIT(cpu % 64);
-}
-
-/* The first CPU of the map in [from, end), or -1. */
-static int map_find(const struct cpu_map *m, unsigned from, unsigned end)
-{
-	for (unsigned w = from / 64; w * 64 < end; w++) {
-		uint64_t bits = READ_ONCE(m->word[w].bits);
-
-		if (w == from / 64)
-			bits &= ~0ul << from % 64;
-		if (bits) {
-			unsigned cpu = w * 64 + bit_lowest(bits);
-
-			return cpu < end ? (int)cpu : -1;
-		}
-	}
-	return -1;
-}
-
-/*
- * Goes round all CPUs, from `start` on: the next of the map that is `n` steps or more away. It is
- * moved on to the step behind; -1 when the round is over.
- */
-static int map_next(const struct cpu_map *m, unsigned start, unsigned *n)
-{
-	unsigned from = start + *n;
-	int cpu = from < cpu_count ? map_find(m, from, cpu_count) : -1;
-
-	if (cpu < 0)
-		cpu = map_find(m, from < cpu_count ? 0 : from - cpu_count, start);
-	*n = cpu < 0 ? cpu_count : ((unsigned)cpu + cpu_count - start) % cpu_count + 1;
-	return cpu;
-}
-
-/* ---- virtual time ---------------------------------------------------------------------------- */
-
-static uint64_t scale(uint64_t v, uint64_t fixed_32)
-{
-	return (uint64_t)((unsigned __int128)v * fixed_32 >> 32);
-}
-
-/*
- * The queue's clock follows the least of those who want the CPU; `running` is the current
- * thread's virtual time.
- */
-static void advance_clock(struct queue *q, uint64_t running)
-{
-	const struct tree_node *first = tree_first(&q->tree);
-	uint64_t least = first && first->key < running ? first->key : running;
-
-	if (least > q->min_vtime)
-		q->min_vtime = least;
-}
-
-/*
- * Likewise from outside, before something is put in: the current thread may have run alone for long
- * since it was accounted.
- */
-static void refresh_clock(struct queue *q)
-{
-	uint64_t now = tsc_read(), since = READ_ONCE(q->since);
-	const struct thread *t = q->current;
-
-	if (t && !READ_ONCE(q->idling) && now > since)
-		advance_clock(q, t->vtime + scale(now - since, t->per_tick));
-}
-
-/* The time since the last call, which nobody had. */
-static void account_idle(struct queue *q, uint64_t now)
-{
-	q->idle_ticks += now - q->since;
-	q->since = now;
-}
-
-/* Likewise, to whoever had it. */
-static void account(struct queue *q, uint64_t now)
-{
-	struct thread *t = q->current;
-	uint64_t ticks = now - q->since;
-
-	if (q->idling) {
-		account_idle(q, now);
-		return;
-	}
-	q->since = now;
-	q->busy_ticks += ticks;
-	t->run_ticks += ticks;
-	t->vtime += scale(ticks, t->per_tick);
-	advance_clock(q, t->vtime);
-}
-
-/*
- * The thread leaves `from` for `to`, keeping its lead over the queue's clock, or as much of its lag
- * as enqueue() would leave it: one that slept for days lags by more than `to`'s clock has ever
- * shown.
- */
-static void translate(struct thread *t, struct queue *from, const struct queue *to)
-{
-	refresh_clock(from);
-	if (t->vtime + lead < from->min_vtime)
-		t->vtime = from->min_vtime - lead;
-	t->vtime += READ_ONCE(to->min_vtime) - from->min_vtime;
-}
-
-/* ---- the queue ------------------------------------------------------------------------------- */
-
-static void enqueue(struct queue *q, struct thread *t)
-{
-	refresh_clock(q);
-	if (t->vtime + lead < q->min_vtime)
-		t->vtime = q->min_vtime - lead;
-	t->state = THREAD_READY;
-	t->node.key = t->vtime;
-	t->queued_at = tsc_read();
-	tree_insert(&q->tree, &t->node);
-	WRITE_ONCE(q->waiting, q->waiting + 1);
-	if (t->pinned < 0 && !q->movable++)
-		map_add(&movable, t->cpu);
-}
-
-static void dequeue(struct queue *q, struct thread *t)
-{
-	tree_remove(&q->tree, &t->node);
-	WRITE_ONCE(q->waiting, q->waiting - 1);
-	if (t->pinned < 0 && !--q->movable)
-		map_remove(&movable, t->cpu);
-}
-
-static struct thread *thread_of(struct tree_node *n)
-{
-	return n ? tree_entry(n, struct thread, node) : NULL;
-}
-
-static bool fits(const struct thread *t, unsigned cpu)
-{
-	return t->pinned < 0 || (unsigned)t->pinned == cpu;
-}
-
-/* The first that may run on CPU `cpu`, or NULL. */
-static struct thread *first_fit(struct queue *q, unsigned cpu)
-{
-	struct tree_node *n = tree_first(&q->tree);
-
-	while (n && !fits(thread_of(n), cpu))
-		n = tree_next(n);
-	return thread_of(n);
-}
-
-/*
- * The one that has been here longest; NULL if that is the one which runs: its turn comes when it
- * waits.
- */
-static struct thread *eldest_fit(struct queue *q, unsigned cpu)
-{
-	struct thread *t = fits(q->current, cpu) ? q->current : NULL;
-
-	for (struct tree_node *n = tree_first(&q->tree); n; n = tree_next(n))
-		if (fits(thread_of(n), cpu) && (!t || thread_of(n)->came_at <= t->came_at))
-			t = thread_of(n);
-	return t == q->current ? NULL : t;
-}
-
-/* `cpu` has something new in its queue. */
-static void notify(unsigned cpu)
-{
-	bool before = __atomic_exchange_n(&per_cpu(sched_wanted_flag, cpu), true, __ATOMIC_SEQ_CST);
-
-	if (cpu != cpu_index() && !before)
-		ipi_send(cpu, IRQ_KICK);
-}
-
-/* ---- slices ---------------------------------------------------------------------------------- */
-
-static void slice_over(struct timer *t)
-{
-	(void)t;
-	WRITE_ONCE(this_cpu(sched_wanted_flag), true);
-}
-
-/*
- * Ticks from now, to which q is accounted, until `t`, which runs or is about to, shall give way to
- * the first that waits.
- */
-static uint64_t slice_left(const struct queue *q, const struct thread *t)
-{
-	uint64_t limit = tree_first(&q->tree)->key + granularity, run = q->since - q->switched;
-	uint64_t fair = limit > t->vtime ? (limit - t->vtime) * t->weight / THREAD_WEIGHT + 1 : 0;
-
-	return MAX(fair, run < run_min ? run_min - run : 0);
-}
-
-static void arm_slice(struct queue *q, const struct thread *t)
-{
-	timer_set(&q->slice, clock_ns() + tsc_to_ns(slice_left(q, t)));
-}
 
 /* ---- switching ------------------------------------------------------------------------------- */
 
 /* First thing on the new stack: releases the queue of the CPU we are on. */
 static void finish_switch(void)
 {
-	struct queue *q = &this_cpu(queue);
+	struct runqueue *q = &this_cpu(runqueue);
 	struct thread *dead = q->dead;
 
 	q->dead = NULL;
@@ -329,7 +73,7 @@ static void finish_switch(void)
  * Gives the CPU to `next`, which is in no queue. q is this CPU's, locked and accounted; the lock is
  * released. Returns when the calling thread runs again, on whatever CPU.
  */
-static void switch_to(struct queue *q, struct thread *next)
+static void switch_to(struct runqueue *q, struct thread *next)
 {
 	struct thread *prev = q->current;
 
@@ -342,7 +86,7 @@ static void switch_to(struct queue *q, struct thread *next)
 	q->switches++;
 	q->switched = q->since;
 	if (!tree_empty(&q->tree))
-		arm_slice(q, next);
+		runqueue_arm_slice(q, next);
 	trace(TRACE_SWITCH, cpu_index(), (uintptr_t)prev, (uintptr_t)next);
 	switch_stacks(&prev->sp, next->sp);
 	finish_switch();
@@ -363,17 +107,17 @@ void sched_begin(void)
  * The current thread waits and its CPU has another to run. Back when it is woken; at once if it was
  * or there is none.
  */
-static void switch_waiting(struct queue *q, struct thread *t)
+static void switch_waiting(struct runqueue *q, struct thread *t)
 {
 	struct thread *next;
 
 	spin_lock(&q->lock);
-	next = thread_of(tree_first(&q->tree));
+	next = runqueue_first(q);
 	if (next) {
 		__atomic_exchange_n(&t->state, THREAD_WAITING, __ATOMIC_SEQ_CST);
 		if (!READ_ONCE(t->woken)) {
-			account(q, tsc_read());
-			dequeue(q, next);
+			runqueue_account(q, tsc_read());
+			runqueue_remove(q, next);
 			switch_to(q, next);
 			return;
 		}
@@ -382,169 +126,34 @@ static void switch_waiting(struct queue *q, struct thread *t)
 	spin_unlock(&q->lock);
 }
 
-/* ---- moving between CPUs --------------------------------------------------------------------- */
-
-/*
- * Takes the thread that `choose` names for `cpu` out of `from`; it then belongs to the caller.
- * Interrupts off, no queue locked.
- */
-static struct thread *take_from(struct queue *from, unsigned cpu,
-				struct thread *(*choose)(struct queue *q, unsigned cpu))
-{
-	struct thread *t;
-
-	if (!spin_try(&from->lock))
-		return NULL;
-	t = choose(from, cpu);
-	if (t) {
-		dequeue(from, t);
-		translate(t, from, &per_cpu(queue, cpu));
-		WRITE_ONCE(t->cpu, cpu);
-	}
-	spin_unlock(&from->lock);
-	return t;
-}
-
-static void give_to(unsigned cpu, struct thread *t)
-{
-	struct queue *q = &per_cpu(queue, cpu);
-
-	spin_lock(&q->lock);
-	t->came_at = tsc_read();
-	enqueue(q, t);
-	spin_unlock(&q->lock);
-}
-
-/* Threads that want the CPU, the running one included. */
-static unsigned load(const struct queue *q)
-{
-	return READ_ONCE(q->waiting) + !READ_ONCE(q->idling);
-}
-
-/* Into queue q of CPU `cpu`, out of that of `other`; false if there is nothing to take. */
-static bool steal_from(struct queue *q, unsigned cpu, unsigned other)
-{
-	struct queue *from = &per_cpu(queue, other);
-	struct thread *t;
-
-	if (load(from) < 2)
-		return false;
-	t = take_from(from, cpu, first_fit);
-	if (!t)
-		return false;
-	q->steals++;
-	give_to(cpu, t);
-	return true;
-}
-
-/*
- * Into this CPU's queue, from one that has more than it can run; false if there is nothing to take.
- */
-static noinline bool steal(struct queue *q)
-{
-	unsigned cpu = cpu_index(), n = 1;
-	int other;
-
-	while ((other = map_next(&movable, cpu, &n)) >= 0)
-		if (steal_from(q, cpu, (unsigned)other))
-			return true;
-	return false;
-}
-
-/* An idle CPU, from `cpu` on; -1 if there is none. Nobody else will choose it. */
-static int find_idle(unsigned cpu)
-{
-	unsigned n = 0;
-	int idle;
-
-	while ((idle = map_next(&claimable, cpu, &n)) >= 0)
-		if (map_remove(&claimable, (unsigned)idle))
-			break;
-	return idle;
-}
-
-static unsigned place(const struct thread *t)
-{
-	int idle;
-
-	if (t->pinned >= 0)
-		return (unsigned)t->pinned;
-	idle = find_idle(t->cpu);
-	return idle >= 0 ? (unsigned)idle : t->cpu;
-}
-
-/*
- * The CPU with the shortest queue, and how long that is: an idle one, else of those whose turn it
- * is to be looked at. `cpu` if none is shorter than its own.
- */
-static unsigned find_shortest(struct queue *q, unsigned cpu, unsigned *shortest)
-{
-	unsigned to = cpu, n = 1, looks = MIN(cpu_count - 1, BALANCE_LOOKS);
-	int idle = map_next(&claimable, cpu, &n);
-
-	if (idle >= 0 && !load(&per_cpu(queue, (unsigned)idle))) {
-		*shortest = 0;
-		return (unsigned)idle;
-	}
-	for (*shortest = load(q); looks; looks--) {
-		unsigned c = (cpu + 1 + q->looked) % cpu_count;
-
-		q->looked = (q->looked + 1) % (cpu_count - 1);
-		if (READ_ONCE(per_cpu(queue, c).current) && load(&per_cpu(queue, c)) < *shortest) {
-			*shortest = load(&per_cpu(queue, c));
-			to = c;
-		}
-	}
-	return to;
-}
-
-/*
- * This CPU's slice ended and threads still wait. No lock held, interrupts off.
- */
-static void balance(struct queue *q)
-{
-	unsigned cpu = cpu_index(), mine = load(q), shortest, to = find_shortest(q, cpu, &shortest);
-	uint64_t now = clock_ns();
-	struct thread *t;
-
-	if (to == cpu || (shortest + 1 == mine && shortest && now - q->balanced_ns < BALANCE_NS))
-		return;
-	t = take_from(q, to, shortest + 1 == mine ? eldest_fit : first_fit);
-	if (!t)
-		return;
-	q->balanced_ns = per_cpu(queue, to).balanced_ns = now;
-	give_to(to, t);
-	notify(to);
-}
-
 /* ---- giving way ------------------------------------------------------------------------------ */
 
 /* Interrupts off. */
 static void reconsider(bool yield)
 {
-	struct queue *q = &this_cpu(queue);
+	struct runqueue *q = &this_cpu(runqueue);
 	struct thread *t = q->current, *next;
 
 	/* The flag first: what comes into the queue later sets it again. */
 	(void)__atomic_exchange_n(&this_cpu(sched_wanted_flag), false, __ATOMIC_SEQ_CST);
 	if (cpu_count > 1 && READ_ONCE(q->waiting))
-		balance(q);
+		placement_balance(q);
 	spin_lock(&q->lock);
-	next = thread_of(tree_first(&q->tree));
+	next = runqueue_first(q);
 	if (!next) {
 		spin_unlock(&q->lock);
 		return;
 	}
-	account(q, tsc_read());
+	runqueue_account(q, tsc_read());
 	if (yield && t->vtime < next->vtime)
 		t->vtime = next->vtime;
-	if (yield || !slice_left(q, t)) {
-		dequeue(q, next);
-		enqueue(q, t);
+	if (yield || !runqueue_slice_left(q, t)) {
+		runqueue_remove(q, next);
+		runqueue_add(q, t);
 		switch_to(q, next);
 		return;
 	}
-	arm_slice(q, t);
+	runqueue_arm_slice(q, t);
 	spin_unlock(&q->lock);
 }
 
@@ -579,19 +188,19 @@ static bool may_scrub(void)
 }
 
 /* Until `t` is woken or the queue has something. Interrupts off, on this CPU all the time. */
-static void idle_here(struct queue *q, struct thread *t)
+static void idle_here(struct runqueue *q, struct thread *t)
 {
 	unsigned cpu = cpu_index();
 	bool clean = false;
 
-	account(q, tsc_read());
+	runqueue_account(q, tsc_read());
 	WRITE_ONCE(q->idling, true);
 	__atomic_exchange_n(&t->state, THREAD_IDLING, __ATOMIC_SEQ_CST);
 	for (;;) {
-		if (!map_has(&claimable, cpu))
-			map_add(&claimable, cpu);
+		if (!cpu_map_has(&placement_claimable, cpu))
+			cpu_map_add(&placement_claimable, cpu);
 		(void)__atomic_exchange_n(&this_cpu(sched_wanted_flag), false, __ATOMIC_SEQ_CST);
-		if (READ_ONCE(t->woken) || READ_ONCE(q->waiting) || steal(q))
+		if (READ_ONCE(t->woken) || READ_ONCE(q->waiting) || placement_steal(q))
 			break;
 		if (clean || !may_scrub()) {
 			timer_before_halt();
@@ -608,20 +217,20 @@ static void idle_here(struct queue *q, struct thread *t)
 		cpu_pause();
 		cpu_irq_disable();
 	}
-	map_remove(&claimable, cpu);
-	account_idle(q, tsc_read());
+	cpu_map_remove(&placement_claimable, cpu);
+	runqueue_account_idle(q, tsc_read());
 	WRITE_ONCE(q->idling, false);
 	WRITE_ONCE(t->state, THREAD_RUNNING);
 }
 
 void sched_wait(struct thread *t)
 {
-	struct queue *q = &this_cpu(queue);
+	struct runqueue *q = &this_cpu(runqueue);
 
 	while (!READ_ONCE(t->woken)) {
 		if (READ_ONCE(q->waiting)) {
 			switch_waiting(q, t);
-			q = &this_cpu(queue);
+			q = &this_cpu(runqueue);
 		} else {
 			idle_here(q, t);
 		}
@@ -632,11 +241,11 @@ void sched_wait(struct thread *t)
 }
 
 /* Locks the queue that a thread's `cpu` names. */
-static struct queue *lock_queue_of(const struct thread *t)
+static struct runqueue *lock_queue_of(const struct thread *t)
 {
 	for (;;) {
 		unsigned cpu = READ_ONCE(t->cpu);
-		struct queue *q = &per_cpu(queue, cpu);
+		struct runqueue *q = &per_cpu(runqueue, cpu);
 
 		spin_lock(&q->lock);
 		if (t->cpu == cpu)
@@ -653,25 +262,25 @@ static struct queue *lock_queue_of(const struct thread *t)
 static noinline void wake_waiting(struct thread *t)
 {
 	uint64_t flags = cpu_irq_save();
-	struct queue *q = lock_queue_of(t);
+	struct runqueue *q = lock_queue_of(t);
 	unsigned to;
 
 	if (t->state != THREAD_WAITING) {
 		spin_unlock_irq(&q->lock, flags);
 		return;
 	}
-	to = place(t);
+	to = placement_choose(t);
 	t->state = THREAD_READY;
 	if (to == t->cpu) {
-		enqueue(q, t);
+		runqueue_add(q, t);
 		spin_unlock(&q->lock);
 	} else {
-		translate(t, q, &per_cpu(queue, to));
+		runqueue_translate(t, q, &per_cpu(runqueue, to));
 		WRITE_ONCE(t->cpu, to);
 		spin_unlock(&q->lock);
-		give_to(to, t);
+		placement_give(to, t);
 	}
-	notify(to);
+	runqueue_notify(to);
 	cpu_irq_restore(flags);
 }
 
@@ -693,26 +302,26 @@ void sched_add(struct thread *t)
 	unsigned to;
 
 	t->cpu = cpu_index();
-	to = place(t);
+	to = placement_choose(t);
 	t->cpu = to;
 	t->state = THREAD_READY;
-	t->vtime = 0;		/* enqueue() lifts it to the queue's clock */
-	give_to(to, t);
-	notify(to);
+	t->vtime = 0;		/* runqueue_add() lifts it to the queue's clock */
+	placement_give(to, t);
+	runqueue_notify(to);
 	cpu_irq_restore(flags);
 }
 
 void sched_exit(void)
 {
-	struct queue *q = &this_cpu(queue);
+	struct runqueue *q = &this_cpu(runqueue);
 	struct thread *next;
 
 	spin_lock(&q->lock);
-	account(q, tsc_read());
+	runqueue_account(q, tsc_read());
 	q->dead = q->current;
-	next = thread_of(tree_first(&q->tree));
+	next = runqueue_first(q);
 	if (next)
-		dequeue(q, next);
+		runqueue_remove(q, next);
 	switch_to(q, next ? next : q->idle_thread);
 	panic("sched: a dead thread ran");
 }
@@ -721,7 +330,7 @@ void sched_exit(void)
 
 struct thread *thread_current(void)
 {
-	return this_cpu(queue).current;
+	return this_cpu(runqueue).current;
 }
 
 /* Nobody wakes it: it runs whenever there is nothing else, by waiting. */
@@ -735,30 +344,24 @@ static void idle_entry(void *arg)
 /* Makes the running code the thread `name`. */
 static void start_cpu(const char *name)
 {
-	struct queue *q = &this_cpu(queue);
 	struct thread *t = &this_cpu(boot_thread);
 	const struct thread_attr attr = { .name = name, .cpu = (int)cpu_index() };
 
 	thread_setup(t, &attr);
 	t->state = THREAD_RUNNING;
 	t->cpu = cpu_index();
-	t->vtime = q->min_vtime;
-	timer_init(&q->slice, slice_over);
-	q->since = tsc_read();
-	q->current = t;
+	runqueue_start(&this_cpu(runqueue), t);
 }
 
 void sched_init(void)
 {
 	const struct thread_attr attr = { .name = "idle/0", .entry = idle_entry, .cpu = 0 };
 
-	claimable = movable = (struct cpu_map){ 0 };
-	granularity = tsc_from_ns(GRANULARITY_NS);
-	lead = tsc_from_ns(LEAD_NS);
-	run_min = tsc_from_ns(RUN_MIN_NS);
+	runqueue_init();
+	placement_claimable = (struct cpu_map){ 0 };
 	start_cpu("main");
-	this_cpu(queue).idle_thread = thread_create(&attr);
-	if (!this_cpu(queue).idle_thread)
+	this_cpu(runqueue).idle_thread = thread_create(&attr);
+	if (!this_cpu(runqueue).idle_thread)
 		panic("sched: no memory for the first idle thread");
 }
 
@@ -770,14 +373,14 @@ void sched_start_ap(void)
 	for (unsigned i = digits; i--; cpu /= 10)
 		name[5 + i] = (char)('0' + cpu % 10);
 	start_cpu(name);
-	this_cpu(queue).idle_thread = this_cpu(queue).current;
+	this_cpu(runqueue).idle_thread = this_cpu(runqueue).current;
 	idle_entry(NULL);
 	panic("sched: an idle thread was woken");
 }
 
 void sched_stats_get(unsigned cpu, struct sched_cpu_stats *out)
 {
-	const struct queue *q = &per_cpu(queue, cpu);
+	const struct runqueue *q = &per_cpu(runqueue, cpu);
 	uint64_t open = tsc_read() - READ_ONCE(q->since);
 	bool idle = READ_ONCE(q->idling);
 
@@ -786,14 +389,14 @@ void sched_stats_get(unsigned cpu, struct sched_cpu_stats *out)
 		.idle_ticks = q->idle_ticks + (idle ? open : 0),
 		.switches = q->switches,
 		.steals = q->steals,
-		.runnable = load(q),
+		.runnable = runqueue_load(q),
 	};
 }
 
 uint64_t thread_run_ticks(const struct thread *t)
 {
 	uint64_t ticks = t->run_ticks, now = tsc_read();
-	const struct queue *q = &per_cpu(queue, READ_ONCE(t->cpu));
+	const struct runqueue *q = &per_cpu(runqueue, READ_ONCE(t->cpu));
 
 	if (READ_ONCE(t->state) == THREAD_RUNNING && READ_ONCE(q->current) == t && now > q->since)
 		ticks += now - q->since;

@@ -80,7 +80,7 @@ uintptr_t switch_prepare(void *stack_top)
 	return prepare(stack_top, switch_begin);
 }
 
-/* The compiler puts a call of it into each block of kernel/sched.c: see the Makefile. */
+/* The compiler puts a call of it into each block of the scheduler's code: see the Makefile. */
 void __sanitizer_cov_trace_pc(void);
 void __sanitizer_cov_trace_pc(void)
 {

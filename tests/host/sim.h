@@ -34,6 +34,6 @@ extern int64_t sim_skew[SIM_CPUS_MAX];
 /* Simulated time after which the test fails: something was lost. */
 extern uint64_t sim_deadline;
 extern uint64_t sim_ipis, sim_timer_interrupts, sim_timer_programs, sim_halts;
-/* Blocks of kernel/sched.c's code that each CPU has run: what its work costs, exactly. */
+/* Blocks of the scheduler's code that each CPU has run: what its work costs, exactly. */
 extern uint64_t sim_blocks[SIM_CPUS_MAX];
 extern unsigned sim_heap_objects;	/* of heap_alloc and kmap_stack_alloc that live */

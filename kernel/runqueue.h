@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The queue of one CPU, for kernel/sched.c and kernel/placement.c: the threads that wait for the
+ * CPU, ordered by virtual time, and the account of who had it. Its lock guards it but for what its
+ * own CPU changes with interrupts off: see the head of kernel/sched.c.
+ */
+#pragma once
+
+#include "cpu/percpu.h"
+#include "cpu/spinlock.h"
+#include "kernel/cpu_map.h"
+#include "kernel/thread_struct.h"
+
+struct runqueue {
+	struct spinlock lock;
+	struct thread *current;
+	struct thread *idle_thread;
+	struct thread *dead;		/* has made its last switch; the next thread buries it */
+	struct tree tree;		/* threads that wait for this CPU */
+	unsigned waiting;		/* how many */
+	unsigned movable;		/* of them not pinned */
+	bool idling;			/* `current` halts in place */
+	uint64_t min_vtime;		/* the queue's clock */
+	uint64_t since;			/* TSC up to which time is accounted */
+	uint64_t switched;		/* TSC when `current` came */
+	struct timer slice;
+	uint64_t balanced_ns;
+	unsigned looked;		/* at which other CPU placement_balance() goes on to look */
+
+	uint64_t busy_ticks, idle_ticks, switches, steals;
+};
+
+extern struct runqueue runqueue;	/* PERCPU */
+/* The CPUs in whose queues threads wait that others may take: follows them under their locks. */
+extern struct cpu_map runqueue_movable;
+
+void runqueue_init(void);			/* once, before the first of them */
+void runqueue_start(struct runqueue *q, struct thread *current);	/* on its own CPU */
+
+/* The time since the last call, to whoever had it. */
+void runqueue_account(struct runqueue *q, uint64_t now);
+/* Likewise, which nobody had. */
+static inline void runqueue_account_idle(struct runqueue *q, uint64_t now)
+{
+	q->idle_ticks += now - q->since;
+	q->since = now;
+}
+
+/*
+ * The thread leaves `from`, which is locked, for `to`, keeping its lead over the queue's clock, or
+ * as much of its lag as runqueue_add() would leave it: one that slept for days lags by more than
+ * `to`'s clock has ever shown.
+ */
+void runqueue_translate(struct thread *t, struct runqueue *from, const struct runqueue *to);
+
+/* Locked. The thread becomes THREAD_READY. */
+void runqueue_add(struct runqueue *q, struct thread *t);
+void runqueue_remove(struct runqueue *q, struct thread *t);
+
+/* The one whose turn it is, or NULL. */
+static inline struct thread *runqueue_first(const struct runqueue *q)
+{
+	struct tree_node *n = tree_first(&q->tree);
+
+	return n ? tree_entry(n, struct thread, node) : NULL;
+}
+
+/* The first that may run on CPU `cpu`, or NULL. */
+struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu);
+/*
+ * The one that has been here longest; NULL if that is the one which runs: its turn comes when it
+ * waits.
+ */
+struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu);
+
+/* Threads that want the CPU, the running one included. */
+static inline unsigned runqueue_load(const struct runqueue *q)
+{
+	return READ_ONCE(q->waiting) + !READ_ONCE(q->idling);
+}
+
+/* `cpu` has something new in its queue. */
+void runqueue_notify(unsigned cpu);
+
+/*
+ * Ticks from now, to which q is accounted, until `t`, which runs or is about to, shall give way to
+ * the first that waits. Somebody does.
+ */
+uint64_t runqueue_slice_left(const struct runqueue *q, const struct thread *t);
+void runqueue_arm_slice(struct runqueue *q, const struct thread *t);
