@@ -21,6 +21,7 @@ BED ?= svm
 FUZZ_SECONDS ?= 10
 PYTHON := /usr/bin/python3
 Q := $(if $(V),,@)
+comma := ,
 say = $(if $(V),:,printf '  %-6s %s\n' $(1) '$(2)')
 
 DIRS := boot cpu lib mm kernel drivers vmm vmx svm vdev vdev/virtio block net mgmt shell
@@ -58,8 +59,8 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 
 # What no guest waits for is compiled for size.
 SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/emulate_% vmm/load% vmm/vm_check% \
-	cpu/features.c cpu/errata.c kernel/selftest.c kernel/panic.c vdev/vfwcfg.c vdev/vrtc.c \
-	vmm/cpu_model.c vmm/firmware.c vmx/vmx_audit%,$(C_SRC))
+	cpu/features.c cpu/errata.c kernel/main.c kernel/panic.c kernel/selftest.c kernel/symbols.c \
+	vdev/vfwcfg.c vdev/vrtc.c vmm/cpu_model.c vmm/firmware.c vmx/vmx_audit%,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os
 
 # A loop in memcpy must not become a call of memcpy.
@@ -156,6 +157,16 @@ COUNTED := $(patsubst %,$(B)/host/kernel/%.o,sched runqueue placement cpu_map)
 $(COUNTED): UNIT_CFLAGS += -fsanitize-coverage=trace-pc
 $(COUNTED): Makefile
 
+# What a test_NAME_cost counts is the product's code: compiled like it, in sections by which the
+# program knows it.
+COUNTED_QUEUE := kernel/runqueue.c kernel/placement.c kernel/cpu_map.c lib/tree.c
+COST_CFLAGS := $(HOST_WARN) -O2 -UKEEL_DEBUG -momit-leaf-frame-pointer -fcf-protection=none
+$(B)/cost/%.o: %.c Makefile
+	@mkdir -p $(@D); $(call say,HOSTCC,$<)
+	$(Q)gcc $(COST_CFLAGS) $(if $(filter tests/%,$<),,-mgeneral-regs-only) -MMD -MP -c -o $@ $<
+	$(Q)$(if $(filter tests/%,$<),,objcopy \
+		--rename-section .text=counted$(if $(filter $(COUNTED_QUEUE),$<),_queue) $@)
+
 $(B)/fuzzobj/%.o: %.c
 	@mkdir -p $(@D); $(call say,CLANG,$<)
 	$(Q)clang $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
@@ -168,11 +179,12 @@ ifneq ($(UNIT)$(FUZZ),)
 -include $(B)/gen/links.mk
 endif
 
+# A program's name, where its objects are, how it is linked.
 define unit_rule
-$(B)/unit/$(1): $(B)/host/tests/unit/$(1).o $$(patsubst %.c,$(B)/host/%.o,$$(LINKS_$(1)))
+$(B)/unit/$(1): $(B)/$(2)/tests/unit/$(1).o $$(patsubst %.c,$(B)/$(2)/%.o,$$(LINKS_$(1)))
 	@mkdir -p $$(@D); $$(call say,HOSTLD,$(1))
-	$(Q)gcc -fsanitize=address,undefined -o $$@ $$^ -lcmocka
--include $(B)/host/tests/unit/$(1).d $$(patsubst %.c,$(B)/host/%.d,$$(LINKS_$(1)))
+	$(Q)gcc $(3) -o $$@ $$^ -lcmocka
+-include $(B)/$(2)/tests/unit/$(1).d $$(patsubst %.c,$(B)/$(2)/%.d,$$(LINKS_$(1)))
 endef
 define fuzz_rule
 $(B)/fuzz/$(1): $(B)/fuzzobj/tests/fuzz/$(1).o $$(patsubst %.c,$(B)/fuzzobj/%.o,$$(LINKS_$(1)))
@@ -188,7 +200,9 @@ $(B)/unit/$(1): $(B)/host/tests/fuzz/$(1).o $(B)/host/tests/host/fuzz_main.o \
 	$(Q)gcc -fsanitize=address,undefined -o $$@ $$^
 -include $(B)/host/tests/fuzz/$(1).d $$(patsubst %.c,$(B)/host/%.d,$$(LINKS_$(1)))
 endef
-$(foreach t,$(UNIT),$(eval $(call unit_rule,$(t))))
+UNIT_COST := $(filter %_cost,$(UNIT))
+$(foreach t,$(filter-out $(UNIT_COST),$(UNIT)),$(eval $(call unit_rule,$(t),host,-fsanitize=address$(comma)undefined)))
+$(foreach t,$(UNIT_COST),$(eval $(call unit_rule,$(t),cost,)))
 $(foreach t,$(FUZZ),$(eval $(call fuzz_rule,$(t))))
 $(foreach t,$(FUZZ),$(eval $(call seeds_rule,$(t))))
 

@@ -13,6 +13,7 @@
 #define GRANULARITY_NS	1500000ul
 #define LEAD_NS		3000000ul
 #define RUN_MIN_NS	100000ul	/* so that who is woken for every byte comes for many */
+#define FIT_LOOKS	8u		/* threads looked at for one that may go elsewhere */
 #define VTIME_START	(1ul << 48)
 
 PERCPU struct runqueue runqueue = {
@@ -88,9 +89,14 @@ void runqueue_add(struct runqueue *q, struct thread *t)
 	refresh_clock(q);
 	if (t->vtime + lead < q->min_vtime)
 		t->vtime = q->min_vtime - lead;
+	runqueue_put(q, t, tsc_read());
+}
+
+void runqueue_put(struct runqueue *q, struct thread *t, uint64_t now)
+{
 	t->state = THREAD_READY;
 	t->node.key = t->vtime;
-	t->queued_at = tsc_read();
+	t->queued_at = now;
 	tree_insert(&q->tree, &t->node);
 	WRITE_ONCE(q->waiting, q->waiting + 1);
 	if (t->pinned < 0 && !q->movable++)
@@ -107,7 +113,7 @@ void runqueue_remove(struct runqueue *q, struct thread *t)
 
 static struct thread *thread_of(struct tree_node *n)
 {
-	return n ? tree_entry(n, struct thread, node) : NULL;
+	return tree_entry(n, struct thread, node);
 }
 
 static bool fits(const struct thread *t, unsigned cpu)
@@ -119,16 +125,18 @@ struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu)
 {
 	struct tree_node *n = tree_first(&q->tree);
 
-	while (n && !fits(thread_of(n), cpu))
-		n = tree_next(n);
-	return thread_of(n);
+	for (unsigned i = 0; n && i < FIT_LOOKS; i++, n = tree_next(&q->tree, n))
+		if (fits(thread_of(n), cpu))
+			return thread_of(n);
+	return NULL;
 }
 
 struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu)
 {
 	struct thread *t = fits(q->current, cpu) ? q->current : NULL;
+	struct tree_node *n = tree_first(&q->tree);
 
-	for (struct tree_node *n = tree_first(&q->tree); n; n = tree_next(n))
+	for (unsigned i = 0; n && i < FIT_LOOKS; i++, n = tree_next(&q->tree, n))
 		if (fits(thread_of(n), cpu) && (!t || thread_of(n)->came_at <= t->came_at))
 			t = thread_of(n);
 	return t == q->current ? NULL : t;

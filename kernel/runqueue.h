@@ -53,8 +53,13 @@ static inline void runqueue_account_idle(struct runqueue *q, uint64_t now)
  */
 void runqueue_translate(struct thread *t, struct runqueue *from, const struct runqueue *to);
 
-/* Locked. The thread becomes THREAD_READY. */
+/*
+ * Locked. The thread becomes THREAD_READY. It comes from elsewhere or has waited: the queue's clock
+ * says how far it may lag.
+ */
 void runqueue_add(struct runqueue *q, struct thread *t);
+/* Likewise the one that has just run, up to `now`. */
+void runqueue_put(struct runqueue *q, struct thread *t, uint64_t now);
 void runqueue_remove(struct runqueue *q, struct thread *t);
 
 /* The one whose turn it is, or NULL. */
@@ -65,11 +70,14 @@ static inline struct thread *runqueue_first(const struct runqueue *q)
 	return n ? tree_entry(n, struct thread, node) : NULL;
 }
 
-/* The first that may run on CPU `cpu`, or NULL. */
+/*
+ * Of those whose turn comes soonest, the first that may run on CPU `cpu`, or NULL. All come there,
+ * so a few are looked at.
+ */
 struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu);
 /*
- * The one that has been here longest; NULL if that is the one which runs: its turn comes when it
- * waits.
+ * Likewise the one of them that has been here longest; NULL if that is the one which runs: its turn
+ * comes when it waits.
  */
 struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu);
 

@@ -149,7 +149,7 @@ static void reconsider(bool yield)
 		t->vtime = next->vtime;
 	if (yield || !runqueue_slice_left(q, t)) {
 		runqueue_remove(q, next);
-		runqueue_add(q, t);
+		runqueue_put(q, t, q->since);
 		switch_to(q, next);
 		return;
 	}

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * A priority queue: an intrusive pairing heap, that is a tree in which no child has a smaller key
- * than its parent. Adding is a handful of instructions, the smallest is the root, and any element
- * can be removed; removal costs O(log n) amortised. The scheduler orders threads by it and the
- * timers deadlines. No lock: the owner has one.
- * Source: Fredman, Sedgewick, Sleator, Tarjan, "The pairing heap: a new form of
- * self-adjusting heap", 1986.
+ * An ordered tree of intrusive nodes: an AVL tree, whose two subtrees at each node differ by one
+ * level at most, so that a thousand nodes are at most 14 levels. Adding and removing is O(log n) at
+ * worst, the smallest is at hand. The scheduler orders threads by it and the timers deadlines. No
+ * lock: the owner has one.
+ *
+ * Who is smaller than all others when it comes is kept outside of the tree, alone, until a smaller
+ * one comes: most timers are added as the next that is due and go as such, which then costs no more
+ * than a pointer.
+ * Source: Knuth, "The Art of Computer Programming", volume 3, "Balanced trees".
  */
 #pragma once
 
@@ -13,35 +16,33 @@
 
 struct tree_node {
 	uint64_t key;
-	struct tree_node *child;	/* the first; the others follow by `next` */
-	struct tree_node *next;
-	struct tree_node *prev;		/* left sibling, or the parent for a first child; NULL for
-					 * the root */
+	struct tree_node *child[2];	/* smaller keys; greater or equal ones */
+	struct tree_node *parent;	/* NULL for the root */
+	int balance;			/* levels of child[1] less those of child[0] */
 };
 
 struct tree {
 	struct tree_node *root;
+	struct tree_node *least;	/* the leftmost below the root */
+	struct tree_node *ahead;	/* outside: smaller than all below the root, or NULL */
 };
+
+/* The one with the smallest key, of equals the one that came first; NULL when empty. */
+static inline struct tree_node *tree_first(const struct tree *t)
+{
+	return t->ahead ? t->ahead : t->least;
+}
 
 static inline bool tree_empty(const struct tree *t)
 {
-	return !t->root;
-}
-
-/* One of those with the smallest key; NULL when empty. */
-static inline struct tree_node *tree_first(const struct tree *t)
-{
-	return t->root;
+	return !tree_first(t);
 }
 
 #define tree_entry(p, type, member) container_of(p, type, member)
 
-/* `key` is set, the rest of `n` is overwritten. */
+/* `key` is set, the rest of `n` is overwritten. Of equals it is the last. */
 void tree_insert(struct tree *t, struct tree_node *n);
 /* `n` is in `t`. */
 void tree_remove(struct tree *t, struct tree_node *n);
-/*
- * The next in an order that visits each element once and parents before children; NULL
- * after the last.
- */
-struct tree_node *tree_next(const struct tree_node *n);
+/* The next in order, NULL after the last. */
+struct tree_node *tree_next(const struct tree *t, const struct tree_node *n);

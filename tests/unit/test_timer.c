@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: kernel/sched.c kernel/runqueue.c kernel/placement.c kernel/cpu_map.c kernel/thread.c
  * kernel/timer.c kernel/mutex.c kernel/work.c kernel/irq.c lib/tree.c lib/format.c kernel/trace.c
- * tests/host/sim.c tests/host/percpu.c tests/host/tsc.c
- * tests/host/panic.c tests/host/log.c */
+ * tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
 /*
- * kernel/timer.c on the simulated machine, and lib/tree against an array: order, moves, cancels
- * that race with callbacks on other CPUs, timers that arm themselves, random operations against a
- * model, a lost interrupt.
+ * kernel/timer.c on the simulated machine: order, moves, cancels that race with callbacks on other
+ * CPUs, timers that arm themselves, random operations against a model, a lost interrupt.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -27,47 +25,6 @@
 
 #define MS	1000000ul
 #define TICK	0x40		/* a vector of the second source's */
-
-/* ---- lib/tree ---- */
-
-#define NODES	64
-
-static void tree_model(void **state)
-{
-	struct tree_node node[NODES], *n;
-	bool in[NODES] = { 0 };
-	struct tree t = { 0 };
-	unsigned count = 0, seen;
-
-	(void)state;
-	srand(1);
-	for (unsigned round = 0; round < 200000; round++) {
-		unsigned i = (unsigned)rand() % NODES;
-		uint64_t least = ~0ul;
-
-		if (in[i]) {
-			tree_remove(&t, &node[i]);
-			count--;
-		} else {
-			node[i].key = (unsigned)rand() % 100;
-			tree_insert(&t, &node[i]);
-			count++;
-		}
-		in[i] = !in[i];
-		for (unsigned k = 0; k < NODES; k++)
-			if (in[k] && node[k].key < least)
-				least = node[k].key;
-		assert_int_equal(tree_empty(&t), !count);
-		if (count)
-			assert_int_equal(tree_first(&t)->key, least);
-		if (round % 64)
-			continue;
-		seen = 0;
-		for (n = tree_first(&t); n; n = tree_next(n))
-			seen += in[n - node];
-		assert_int_equal(seen, count);
-	}
-}
 
 /* ---- timers ---- */
 
@@ -435,7 +392,6 @@ SIM_TEST(dropped, 1)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(tree_model),
 		cmocka_unit_test(order),
 		cmocka_unit_test(moves),
 		cmocka_unit_test(rearmed),
