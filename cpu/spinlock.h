@@ -30,6 +30,7 @@ enum lock_level {
 	LOCK_PAGE = 74,		/* the buddy allocator */
 	LOCK_WAIT = 80,		/* wait queues, mutex internals */
 	LOCK_SCHED = 84,	/* run queues */
+	LOCK_GROUP = 86,	/* scheduling groups */
 	LOCK_TIMER = 88,
 	LOCK_LOG = 94,
 	LOCK_UART = 96,

@@ -7,23 +7,25 @@
 
 #include "include/bits.h"
 
-#define BALANCE_NS	100000000ul	/* between moves to a queue that is one shorter */
-#define BALANCE_LOOKS	8u		/* queues looked at for a shorter one, in turn */
+#define BALANCE_NS	100000000ul	/* between moves by which threads take turns */
+#define BALANCE_LOOKS	8u		/* queues looked at for one with less, in turn */
 
 struct cpu_map placement_claimable;
 
 /*
- * Takes the thread that `choose` names for `cpu` out of `from`; it then belongs to the caller.
+ * Takes the thread that `choose` names for `cpu`, of a share of `most` at most, out of `from`; it
+ * then belongs to the caller.
  * Interrupts off, no queue locked.
  */
-static struct thread *take_from(struct runqueue *from, unsigned cpu,
-				struct thread *(*choose)(struct runqueue *q, unsigned cpu))
+static struct thread *take_from(struct runqueue *from, unsigned cpu, uint64_t most,
+				struct thread *(*choose)(struct runqueue *q, unsigned cpu,
+							 uint64_t most))
 {
 	struct thread *t;
 
 	if (!spin_try(&from->lock))
 		return NULL;
-	t = choose(from, cpu);
+	t = choose(from, cpu, most);
 	if (t) {
 		runqueue_remove(from, t);
 		runqueue_translate(t, from, &per_cpu(runqueue, cpu));
@@ -49,9 +51,9 @@ static bool steal_from(struct runqueue *q, unsigned cpu, unsigned other)
 	struct runqueue *from = &per_cpu(runqueue, other);
 	struct thread *t;
 
-	if (runqueue_load(from) < 2)
+	if (runqueue_count(from) < 2)
 		return false;
-	t = take_from(from, cpu, runqueue_first_fit);
+	t = take_from(from, cpu, ~0ul, runqueue_first_fit);
 	if (!t)
 		return false;
 	q->steals++;
@@ -93,41 +95,53 @@ unsigned placement_choose(const struct thread *t)
 }
 
 /*
- * The CPU with the shortest queue, and how long that is: an idle one, else of those whose turn it
- * is to be looked at. `cpu` if none is shorter than its own.
+ * The CPU with the least load, and how much that is: an idle one, else of those whose turn it is to
+ * be looked at. `cpu` if none has less than `mine`.
  */
-static unsigned find_shortest(struct runqueue *q, unsigned cpu, unsigned *shortest)
+static unsigned find_least(struct runqueue *q, unsigned cpu, uint64_t mine, uint64_t *least)
 {
 	unsigned to = cpu, n = 1, looks = MIN(cpu_count - 1, BALANCE_LOOKS);
 	int idle = cpu_map_next(&placement_claimable, cpu, &n);
 
-	if (idle >= 0 && !runqueue_load(&per_cpu(runqueue, (unsigned)idle))) {
-		*shortest = 0;
+	if (idle >= 0 && !runqueue_count(&per_cpu(runqueue, (unsigned)idle))) {
+		*least = 0;
 		return (unsigned)idle;
 	}
-	for (*shortest = runqueue_load(q); looks; looks--) {
+	for (*least = mine; looks; looks--) {
 		unsigned c = (cpu + 1 + q->looked) % cpu_count;
-		const struct runqueue *other = &per_cpu(runqueue, c);
+		struct runqueue *other = &per_cpu(runqueue, c);
+		uint64_t load;
 
 		q->looked = (q->looked + 1) % (cpu_count - 1);
-		if (READ_ONCE(other->current) && runqueue_load(other) < *shortest) {
-			*shortest = runqueue_load(other);
+		if (!READ_ONCE(other->current))
+			continue;
+		load = runqueue_load(other);
+		if (load < *least) {
+			*least = load;
 			to = c;
 		}
 	}
 	return to;
 }
 
+/*
+ * Who makes the two loads differ by less may go, at once; or by as much the other way round, which
+ * is to take turns. The search is left to when a thread runs that could go itself.
+ */
 void placement_balance(struct runqueue *q)
 {
-	unsigned cpu = cpu_index(), mine = runqueue_load(q), shortest;
-	unsigned to = find_shortest(q, cpu, &shortest);
-	uint64_t now = clock_ns();
-	struct thread *t;
+	unsigned cpu = cpu_index(), to;
+	uint64_t mine = runqueue_load(q), least, gap, now = clock_ns();
+	struct thread *t = NULL;
 
-	if (to == cpu || (shortest + 1 == mine && shortest && now - q->balanced_ns < BALANCE_NS))
+	to = find_least(q, cpu, mine, &least);
+	gap = mine - least;
+	if (to == cpu)
 		return;
-	t = take_from(q, to, shortest + 1 == mine ? runqueue_eldest_fit : runqueue_first_fit);
+	if (!least || q->running <= gap / 2)
+		t = take_from(q, to, least ? gap / 2 : ~0ul, runqueue_first_fit);
+	else if (now - q->balanced_ns >= BALANCE_NS)
+		t = take_from(q, to, gap, runqueue_eldest_fit);
 	if (!t)
 		return;
 	q->balanced_ns = per_cpu(runqueue, to).balanced_ns = now;

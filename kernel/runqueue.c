@@ -12,7 +12,9 @@
 
 #define GRANULARITY_NS	1500000ul
 #define LEAD_NS		3000000ul
+#define GROUP_LEAD_NS	12000000ul
 #define RUN_MIN_NS	100000ul	/* so that who is woken for every byte comes for many */
+#define GROUP_SLICES	4u
 #define FIT_LOOKS	8u		/* threads looked at for one that may go elsewhere */
 #define VTIME_START	(1ul << 48)
 
@@ -22,7 +24,7 @@ PERCPU struct runqueue runqueue = {
 
 struct cpu_map runqueue_movable;
 
-static uint64_t granularity, lead;	/* in virtual ticks */
+static uint64_t granularity, lead, group_lead;	/* in virtual ticks */
 static uint64_t run_min;		/* in ticks */
 
 /* ---- virtual time ---------------------------------------------------------------------------- */
@@ -47,30 +49,45 @@ static void advance_clock(struct runqueue *q, uint64_t running)
 
 /*
  * Likewise from outside, before something is put in: the current thread may have run alone for long
- * since it was accounted.
+ * since it was accounted. It may go idle meanwhile and be accounted without the lock: its virtual
+ * time is read before what that starts from, so that no time counts twice.
  */
 static void refresh_clock(struct runqueue *q)
 {
-	uint64_t now = tsc_read(), since = READ_ONCE(q->since);
 	const struct thread *t = q->current;
+	uint64_t now, vtime, since, passed;
 
-	if (t && !READ_ONCE(q->idling) && now > since)
-		advance_clock(q, t->vtime + scale(now - since, t->per_tick));
+	if (!t || READ_ONCE(q->idling))
+		return;
+	vtime = READ_ONCE(t->vtime);
+	since = READ_ONCE(q->since);
+	now = tsc_read();
+	passed = now > since ? now - since : 0;
+	if (t->group)
+		passed = sched_group_passed(READ_ONCE(q->group_since),
+					    sched_group_clock(t->group, now));
+	advance_clock(q, vtime + scale(passed, t->per_tick));
 }
 
 void runqueue_account(struct runqueue *q, uint64_t now)
 {
 	struct thread *t = q->current;
-	uint64_t ticks = now - q->since;
+	uint64_t ticks = now - q->since, passed = ticks;
 
 	if (q->idling) {
 		runqueue_account_idle(q, now);
 		return;
 	}
-	q->since = now;
+	if (t->group) {
+		uint64_t clock = sched_group_clock(t->group, now);
+
+		passed = sched_group_passed(q->group_since, clock);
+		WRITE_ONCE(q->group_since, clock);
+	}
+	WRITE_ONCE(q->since, now);
 	q->busy_ticks += ticks;
 	t->run_ticks += ticks;
-	t->vtime += scale(ticks, t->per_tick);
+	WRITE_ONCE(t->vtime, t->vtime + scale(passed, t->per_tick));
 	advance_clock(q, t->vtime);
 }
 
@@ -80,6 +97,29 @@ void runqueue_translate(struct thread *t, struct runqueue *from, const struct ru
 	if (t->vtime + lead < from->min_vtime)
 		t->vtime = from->min_vtime - lead;
 	t->vtime += READ_ONCE(to->min_vtime) - from->min_vtime;
+}
+
+/* ---- shares ---------------------------------------------------------------------------------- */
+
+/* How many there are of a thread that wants a CPU: as many as its group has that do. */
+static unsigned siblings(const struct thread *t)
+{
+	return t->group ? MAX(sched_group_count(t->group), 1u) : 1;
+}
+
+static uint64_t share(const struct thread *t)
+{
+	uint64_t whole = (uint64_t)t->weight * (RUNQUEUE_UNIT / THREAD_WEIGHT);
+
+	return t->group ? whole / siblings(t) : whole;
+}
+
+void runqueue_refresh(struct runqueue *q)
+{
+	if (READ_ONCE(q->idling) || !spin_try(&q->lock))
+		return;
+	WRITE_ONCE(q->running, share(q->current));
+	spin_unlock(&q->lock);
 }
 
 /* ---- the queue ------------------------------------------------------------------------------- */
@@ -92,13 +132,51 @@ void runqueue_add(struct runqueue *q, struct thread *t)
 	runqueue_put(q, t, tsc_read());
 }
 
+/* The group's own virtual time in this queue, within bounds; its lock is held. */
+static uint64_t group_vtime(const struct runqueue *q, struct sched_group *g, unsigned cpu)
+{
+	uint64_t least = q->min_vtime - lead, most = q->min_vtime + group_lead;
+
+	if (g->cpu != cpu)
+		return least;
+	return MIN(MAX(g->vtime, least), most);
+}
+
+void runqueue_charge_group(struct runqueue *q, struct thread *t)
+{
+	struct sched_group *g = t->group;
+	uint64_t vtime, ran = scale(t->run_ticks - t->charged_ticks, t->per_tick);
+
+	t->charged_ticks = t->run_ticks;
+	if (!spin_try(&g->lock))
+		return;
+	vtime = group_vtime(q, g, t->cpu);
+	g->vtime = MAX(vtime, MIN(vtime + ran, t->vtime + group_lead));
+	g->cpu = t->cpu;
+	spin_unlock(&g->lock);
+}
+
+static void follow_group(struct runqueue *q, struct thread *t)
+{
+	struct sched_group *g = t->group;
+
+	if (!spin_try(&g->lock))
+		return;
+	t->vtime = MAX(t->vtime, group_vtime(q, g, t->cpu));
+	spin_unlock(&g->lock);
+}
+
 void runqueue_put(struct runqueue *q, struct thread *t, uint64_t now)
 {
+	if (t->group)
+		follow_group(q, t);
 	t->state = THREAD_READY;
 	t->node.key = t->vtime;
 	t->queued_at = now;
+	t->share = share(t);
 	tree_insert(&q->tree, &t->node);
 	WRITE_ONCE(q->waiting, q->waiting + 1);
+	WRITE_ONCE(q->load, q->load + t->share);
 	if (t->pinned < 0 && !q->movable++)
 		cpu_map_add(&runqueue_movable, t->cpu);
 }
@@ -107,6 +185,7 @@ void runqueue_remove(struct runqueue *q, struct thread *t)
 {
 	tree_remove(&q->tree, &t->node);
 	WRITE_ONCE(q->waiting, q->waiting - 1);
+	WRITE_ONCE(q->load, q->load - t->share);
 	if (t->pinned < 0 && !--q->movable)
 		cpu_map_remove(&runqueue_movable, t->cpu);
 }
@@ -116,28 +195,28 @@ static struct thread *thread_of(struct tree_node *n)
 	return tree_entry(n, struct thread, node);
 }
 
-static bool fits(const struct thread *t, unsigned cpu)
+static bool fits(const struct thread *t, unsigned cpu, uint64_t most)
 {
-	return t->pinned < 0 || (unsigned)t->pinned == cpu;
+	return (t->pinned < 0 || (unsigned)t->pinned == cpu) && t->share <= most;
 }
 
-struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu)
+struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu, uint64_t most)
 {
 	struct tree_node *n = tree_first(&q->tree);
 
 	for (unsigned i = 0; n && i < FIT_LOOKS; i++, n = tree_next(&q->tree, n))
-		if (fits(thread_of(n), cpu))
+		if (fits(thread_of(n), cpu, most))
 			return thread_of(n);
 	return NULL;
 }
 
-struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu)
+struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu, uint64_t most)
 {
-	struct thread *t = fits(q->current, cpu) ? q->current : NULL;
+	struct thread *t = fits(q->current, cpu, most) ? q->current : NULL;
 	struct tree_node *n = tree_first(&q->tree);
 
 	for (unsigned i = 0; n && i < FIT_LOOKS; i++, n = tree_next(&q->tree, n))
-		if (fits(thread_of(n), cpu) && (!t || thread_of(n)->came_at <= t->came_at))
+		if (fits(thread_of(n), cpu, most) && (!t || thread_of(n)->came_at <= t->came_at))
 			t = thread_of(n);
 	return t == q->current ? NULL : t;
 }
@@ -158,11 +237,22 @@ static void slice_over(struct timer *t)
 	WRITE_ONCE(this_cpu(sched_wanted_flag), true);
 }
 
+/*
+ * A group's threads run on for some granularities of virtual time, which passes as fast as they are
+ * many, so that slices do not become as short: but for GROUP_SLICES at most, since the last of them
+ * that wants the CPU waits for as long. Who comes with a lead is not made to wait.
+ */
 uint64_t runqueue_slice_left(const struct runqueue *q, const struct thread *t)
 {
-	uint64_t limit = tree_first(&q->tree)->key + granularity, run = q->since - q->switched;
-	uint64_t fair = limit > t->vtime ? (limit - t->vtime) * t->weight / THREAD_WEIGHT + 1 : 0;
+	uint64_t first = tree_first(&q->tree)->key, run = q->since - q->switched, fair = 0;
+	unsigned n = siblings(t);
+	uint64_t limit = first + granularity * (first < q->min_vtime ? 1 : MIN(n, GROUP_SLICES));
 
+	if (limit > t->vtime) {
+		fair = (limit - t->vtime) * t->weight / THREAD_WEIGHT + 1;
+		if (n > 1)
+			fair = fair / n + 1;
+	}
 	return MAX(fair, run < run_min ? run_min - run : 0);
 }
 
@@ -178,6 +268,7 @@ void runqueue_init(void)
 	runqueue_movable = (struct cpu_map){ 0 };
 	granularity = tsc_from_ns(GRANULARITY_NS);
 	lead = tsc_from_ns(LEAD_NS);
+	group_lead = tsc_from_ns(GROUP_LEAD_NS);
 	run_min = tsc_from_ns(RUN_MIN_NS);
 }
 
@@ -186,5 +277,6 @@ void runqueue_start(struct runqueue *q, struct thread *current)
 	current->vtime = q->min_vtime;
 	timer_init(&q->slice, slice_over);
 	q->since = tsc_read();
+	current->share = q->running = share(current);
 	q->current = current;
 }

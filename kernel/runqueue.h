@@ -19,9 +19,13 @@ struct runqueue {
 	struct tree tree;		/* threads that wait for this CPU */
 	unsigned waiting;		/* how many */
 	unsigned movable;		/* of them not pinned */
+	uint64_t load;			/* their shares */
+	uint64_t running;		/* the share of `current` */
+	bool grouped;			/* `current` belongs to a group */
 	bool idling;			/* `current` halts in place */
 	uint64_t min_vtime;		/* the queue's clock */
 	uint64_t since;			/* TSC up to which time is accounted */
+	uint64_t group_since;		/* the clock of the current thread's group then */
 	uint64_t switched;		/* TSC when `current` came */
 	struct timer slice;
 	uint64_t balanced_ns;
@@ -39,6 +43,12 @@ void runqueue_start(struct runqueue *q, struct thread *current);	/* on its own C
 
 /* The time since the last call, to whoever had it. */
 void runqueue_account(struct runqueue *q, uint64_t now);
+/* From now on, to which q is accounted, `current` runs, which belongs to a group. */
+static inline void runqueue_resume(struct runqueue *q, const struct thread *current)
+{
+	WRITE_ONCE(q->group_since, sched_group_clock(current->group, q->since));
+}
+
 /* Likewise, which nobody had. */
 static inline void runqueue_account_idle(struct runqueue *q, uint64_t now)
 {
@@ -71,20 +81,43 @@ static inline struct thread *runqueue_first(const struct runqueue *q)
 }
 
 /*
- * Of those whose turn comes soonest, the first that may run on CPU `cpu`, or NULL. All come there,
- * so a few are looked at.
+ * `t`, which belongs to a group, gives this CPU up. What one of a group's threads has run the
+ * others shall not have again by taking turns at sleeping: whoever of the group comes into the
+ * queue stands behind it. The group's own virtual time advances by what its threads run here, not
+ * far beyond theirs, which have advanced with the queue's clock where they ran alone. It is kept
+ * for the CPU where the last of them gave way.
  */
-struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu);
+void runqueue_charge_group(struct runqueue *q, struct thread *t);
+
+/*
+ * Of those whose turn comes soonest, the first that may run on CPU `cpu` and whose share is `most`
+ * at most, or NULL. All come there, so a few are looked at.
+ */
+struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu, uint64_t most);
 /*
  * Likewise the one of them that has been here longest; NULL if that is the one which runs: its turn
  * comes when it waits.
  */
-struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu);
+struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu, uint64_t most);
 
 /* Threads that want the CPU, the running one included. */
-static inline unsigned runqueue_load(const struct runqueue *q)
+static inline unsigned runqueue_count(const struct runqueue *q)
 {
 	return READ_ONCE(q->waiting) + !READ_ONCE(q->idling);
+}
+
+/*
+ * What they would get of a CPU that had enough for all: a lone thread of weight 1024 is
+ * RUNQUEUE_UNIT, one of N of a group an Nth of that. From any CPU. A share is as old as the
+ * thread's last turn; one that has no company has none, so it is asked for anew.
+ */
+#define RUNQUEUE_UNIT	(THREAD_WEIGHT << 10)
+void runqueue_refresh(struct runqueue *q);
+static inline uint64_t runqueue_load(struct runqueue *q)
+{
+	if (READ_ONCE(q->grouped) && !READ_ONCE(q->waiting))
+		runqueue_refresh(q);
+	return READ_ONCE(q->load) + (READ_ONCE(q->idling) ? 0 : READ_ONCE(q->running));
 }
 
 /* `cpu` has something new in its queue. */

@@ -15,6 +15,10 @@
  * (min_vtime, which never falls): enough to run at once, not enough to starve others. Virtual time
  * is relative to a queue and is translated when a thread moves.
  *
+ * Groups. The threads of a group share what one thread would get: virtual time advances with the
+ * group's clock (kernel/sched_group.h), so for each as many times as fast as siblings want a CPU.
+ * docs/DESIGN.md says why.
+ *
  * A waiting thread whose CPU has nothing else to run does not switch: it halts in place
  * (THREAD_IDLING), on its own stack with its guest's state still in the chip, and goes on after the
  * interrupt that wakes it. A CPU's idle thread is simply one that waits for ever. leave_cpu runs
@@ -22,9 +26,10 @@
  *
  * Placement. A woken thread goes to its last CPU if that idles, else to any idle one, else it
  * queues at its last. A CPU that idles takes waiting threads from others; a busy one whose slice
- * ends with threads waiting kicks an idle CPU to come, or hands one thread to a CPU with a shorter
- * queue: at once when two shorter, else ten times a second, so that threads which do not divide
- * evenly take turns at sharing: the one that has been there longest goes.
+ * ends with threads waiting kicks an idle CPU to come, or hands one thread to a CPU with less load,
+ * that is the sum of the shares of those who want it: at once if the two then differ by less, else
+ * ten times a second if they differ by no more, so that threads which do not divide evenly take
+ * turns at sharing: the one that has been there longest goes.
  *
  * Locking. queue->lock (LOCK_SCHED, interrupts off) guards a queue and state, cpu and vtime of the
  * threads whose `cpu` names it. Two are never held together: a thread that moves belongs to nobody
@@ -83,6 +88,10 @@ static void switch_to(struct runqueue *q, struct thread *next)
 		next->wait_ticks += q->since - next->queued_at;
 	next->state = THREAD_RUNNING;
 	q->current = next;
+	q->running = next->share;
+	q->grouped = next->group;
+	if (next->group)
+		runqueue_resume(q, next);
 	q->switches++;
 	q->switched = q->since;
 	if (!tree_empty(&q->tree))
@@ -117,6 +126,10 @@ static void switch_waiting(struct runqueue *q, struct thread *t)
 		__atomic_exchange_n(&t->state, THREAD_WAITING, __ATOMIC_SEQ_CST);
 		if (!READ_ONCE(t->woken)) {
 			runqueue_account(q, tsc_read());
+			if (t->group) {
+				sched_group_leave(t->group, q->since);
+				runqueue_charge_group(q, t);
+			}
 			runqueue_remove(q, next);
 			switch_to(q, next);
 			return;
@@ -148,6 +161,8 @@ static void reconsider(bool yield)
 	if (yield && t->vtime < next->vtime)
 		t->vtime = next->vtime;
 	if (yield || !runqueue_slice_left(q, t)) {
+		if (t->group)
+			runqueue_charge_group(q, t);
 		runqueue_remove(q, next);
 		runqueue_put(q, t, q->since);
 		switch_to(q, next);
@@ -194,6 +209,8 @@ static void idle_here(struct runqueue *q, struct thread *t)
 	bool clean = false;
 
 	runqueue_account(q, tsc_read());
+	if (t->group)
+		sched_group_leave(t->group, q->since);
 	WRITE_ONCE(q->idling, true);
 	__atomic_exchange_n(&t->state, THREAD_IDLING, __ATOMIC_SEQ_CST);
 	for (;;) {
@@ -219,6 +236,10 @@ static void idle_here(struct runqueue *q, struct thread *t)
 	}
 	cpu_map_remove(&placement_claimable, cpu);
 	runqueue_account_idle(q, tsc_read());
+	if (t->group) {
+		sched_group_enter(t->group, q->since);
+		runqueue_resume(q, t);
+	}
 	WRITE_ONCE(q->idling, false);
 	WRITE_ONCE(t->state, THREAD_RUNNING);
 }
@@ -271,6 +292,8 @@ static noinline void wake_waiting(struct thread *t)
 	}
 	to = placement_choose(t);
 	t->state = THREAD_READY;
+	if (t->group)
+		sched_group_enter(t->group, tsc_read());
 	if (to == t->cpu) {
 		runqueue_add(q, t);
 		spin_unlock(&q->lock);
@@ -306,6 +329,8 @@ void sched_add(struct thread *t)
 	t->cpu = to;
 	t->state = THREAD_READY;
 	t->vtime = 0;		/* runqueue_add() lifts it to the queue's clock */
+	if (t->group)
+		sched_group_enter(t->group, tsc_read());
 	placement_give(to, t);
 	runqueue_notify(to);
 	cpu_irq_restore(flags);
@@ -319,6 +344,8 @@ void sched_exit(void)
 	spin_lock(&q->lock);
 	runqueue_account(q, tsc_read());
 	q->dead = q->current;
+	if (q->dead->group)
+		sched_group_leave(q->dead->group, q->since);
 	next = runqueue_first(q);
 	if (next)
 		runqueue_remove(q, next);
@@ -389,7 +416,7 @@ void sched_stats_get(unsigned cpu, struct sched_cpu_stats *out)
 		.idle_ticks = q->idle_ticks + (idle ? open : 0),
 		.switches = q->switches,
 		.steals = q->steals,
-		.runnable = runqueue_load(q),
+		.runnable = runqueue_count(q),
 	};
 }
 

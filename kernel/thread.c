@@ -28,12 +28,14 @@ static void reap(struct work *w);
 
 void thread_setup(struct thread *t, const struct thread_attr *attr)
 {
+	unsigned weight = attr->group ? attr->group->weight : attr->weight;
+
 	*t = (struct thread){
 		.state = THREAD_NEW, .pinned = attr->cpu, .refs = 1, .entry = attr->entry,
-		.arg = attr->arg, .leave_cpu = attr->leave_cpu,
+		.arg = attr->arg, .leave_cpu = attr->leave_cpu, .group = attr->group,
 	};
 	str_copy(t->name, attr->name, sizeof(t->name));
-	t->weight = attr->weight ? MIN(MAX(attr->weight, WEIGHT_MIN), WEIGHT_MAX) : THREAD_WEIGHT;
+	t->weight = weight ? MIN(MAX(weight, WEIGHT_MIN), WEIGHT_MAX) : THREAD_WEIGHT;
 	t->per_tick = ((uint64_t)THREAD_WEIGHT << 32) / t->weight;
 	waitq_init(&t->exited);
 	timer_init(&t->timer, timed_out);

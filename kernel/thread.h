@@ -10,6 +10,7 @@
 #include "include/compiler.h"
 
 struct thread;
+struct sched_group;
 
 struct thread_attr {
 	const char *name;		/* copied, 31 characters */
@@ -17,6 +18,7 @@ struct thread_attr {
 	void *arg;
 	int cpu;			/* pinned to this CPU, or -1: anywhere */
 	unsigned weight;		/* share of CPU time; 0 = the default, 1024 */
+	struct sched_group *group;	/* whose weight counts then; NULL: none */
 	/*
 	 * Called with interrupts off when another thread is about to run on the CPU where this
 	 * one ran last: put state that only lives in the CPU (guest FPU, VMCS, MSRs) back into

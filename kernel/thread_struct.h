@@ -7,6 +7,7 @@
 
 #include "cpu/tsc.h"
 #include "kernel/mutex.h"
+#include "kernel/sched_group.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
 #include "kernel/work.h"
@@ -38,9 +39,12 @@ struct thread {
 	int pinned;			/* -1: anywhere */
 	uint64_t vtime;			/* ticks run, scaled by weight; relative to its queue's */
 	struct tree_node node;		/* in the queue, by vtime */
-	unsigned weight;
+	unsigned weight;		/* its group's, if it has one */
+	struct sched_group *group;
 	uint64_t per_tick;		/* virtual time per TSC tick, 32.32 fixed point */
+	uint64_t share;			/* of a queue's load, when it was last put into one */
 	uint64_t run_ticks, wait_ticks;
+	uint64_t charged_ticks;		/* of run_ticks, to its group */
 	uint64_t queued_at;		/* TSC */
 	uint64_t came_at;		/* TSC when it came to this CPU from another, or began */
 

@@ -249,6 +249,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	vm->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
 	vm->charge.name = vm->config.name;
 	vm->state = VM_CREATED;
+	sched_group_init(&vm->group, 0);
 	mutex_init(&vm->lock, "vm");
 	waitq_init(&vm->parked_wait);
 	waitq_init(&vm->resume_wait);

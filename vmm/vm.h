@@ -12,6 +12,7 @@
 #include "cpu/tsc.h"
 #include "include/list.h"
 #include "kernel/mutex.h"
+#include "kernel/sched_group.h"
 #include "kernel/work.h"
 #include "mm/page.h"
 #include "vmm/bus.h"
@@ -75,6 +76,7 @@ struct vm {
 	struct mutex lock;		/* state changes, device list, parked counts */
 	enum vm_state state;
 	struct charge charge;
+	struct sched_group group;	/* its vCPUs' threads */
 	struct gmem gmem;
 	struct bus bus;
 	struct cpuid_policy *cpuid;	/* (c) frozen at creation */

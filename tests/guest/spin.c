@@ -3,11 +3,26 @@
  * Busy for ever, with interrupts off and no exit: what a fair scheduler shares a core with. With
  * `pause` on the command line it PAUSEs now and then, at which an emulator that runs its CPUs in
  * turns goes on to the next: far too seldom for PAUSE-loop exits. With `quiet` it says nothing
- * first.
+ * first; with `all` its other processors spin, too.
  */
-#include "tests/guest/lib/guest.h"
+#include "tests/guest/lib/apic.h"
 
-#define ROUNDS	65536u
+#define ROUNDS		65536u
+#define ICR		0x830
+#define ICR_OTHERS	0xc0000
+#define ICR_INIT	0x4500
+#define ICR_SIPI	0x4600
+#define FIRST_PAGE	8
+
+static const uint8_t spinner[] = { 0xfa, 0xeb, 0xfe };	/* cli; again */
+
+static void start_others(void)
+{
+	apic_init(APIC_X2APIC);
+	copy((void *)(FIRST_PAGE * 4096ul), spinner, sizeof(spinner));
+	wrmsr(ICR, ICR_OTHERS | ICR_INIT);
+	wrmsr(ICR, ICR_OTHERS | ICR_SIPI | FIRST_PAGE);
+}
 
 void test_main(void)
 {
@@ -15,6 +30,8 @@ void test_main(void)
 
 	if (!cmdline_has("quiet"))
 		print("SPIN\n");
+	if (cmdline_has("all"))
+		start_others();
 	for (;;) {
 		for (unsigned i = 0; i < ROUNDS; i++)
 			barrier();

@@ -9,8 +9,8 @@ from keel import EXACT, guest_elf, vm
 SPIN = {"spin.elf": guest_elf("spin")}
 
 
-def spinner(name, cmdline="quiet"):
-    return vm(name, memory="16M", kernel="spin.elf", initrd=None, cmdline=cmdline)
+def spinner(name, cmdline="quiet", **more):
+    return vm(name, memory="16M", kernel="spin.elf", initrd=None, cmdline=cmdline, **more)
 
 
 def cpu_time(keel, name):
@@ -56,6 +56,20 @@ def test_three_guests_share_two_cores(start):
     tests/unit/test_sched.c holds the scheduler itself to 2.5%."""
     ran = shares(spin(start, "svm", "abc", cpus=2, cmdline="quiet pause"), "abc", 12)
     check_even(ran, 0.10)
+
+
+@pytest.mark.cost(40)
+def test_vcpus_share_what_their_vm_gets(start, soak):
+    """VMs of 1, 4 and 16 busy vCPUs on one core: a third each within 2% over 5 s, or 5% over 1 s."""
+    vcpus = {"a": 1, "b": 4, "c": 16}
+    config = "".join(spinner(name, "quiet all", vcpus=n) for name, n in vcpus.items())
+    keel = start("svm", config=config, modules=SPIN, icount=True).boot()
+    for name in vcpus:
+        keel.command(f"start {name}")
+    ran = shares(keel, vcpus, 5 if soak else 1)
+    check_even(ran, 0.02 if soak else 0.05)
+    busy = re.findall(r"vcpu\.\d+\.time=(\d+)", keel.command("domstats c"))
+    assert all(int(ns) > 0 for ns in busy), busy
 
 
 @pytest.mark.cost(20)

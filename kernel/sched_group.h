@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Scheduling groups: the threads of one group, a VM's, get together what one thread of its weight
+ * would get alone.
+ *
+ * A group's clock advances by the number of its threads that want a CPU, times the ticks that pass;
+ * the virtual time of a thread advances by its group's clock while it runs, instead of by the ticks
+ * alone. So each of N runnable threads gets an Nth of the group's share: between groups first,
+ * between a group's threads second, and no queue of queues is needed. As the clock is the integral
+ * of the number, a thread pays for each moment what holds in that moment: waking or sleeping at the
+ * right time gains nothing.
+ *
+ * Clock and number are one word, so that a change of the number is one atomic addition: the number
+ * below, above it what the clock differs from number * TSC, modulo 2^54.
+ *
+ * Who belongs to no group is one by itself. Any context; whoever sleeps or wakes writes the word.
+ */
+#pragma once
+
+#include "cpu/spinlock.h"
+
+#define SCHED_GROUP_BITS	10u	/* a group has fewer than 1024 threads */
+
+struct sched_group {
+	uint64_t word;			/* (a) */
+	unsigned weight;		/* (c) */
+	struct spinlock lock;		/* of the rest: see runqueue_charge_group() */
+	unsigned cpu;
+	uint64_t vtime;			/* relative to that CPU's queue */
+};
+
+/* 0: the default, as in struct thread_attr. It outlives its threads. */
+static inline void sched_group_init(struct sched_group *g, unsigned weight)
+{
+	*g = (struct sched_group){ .weight = weight };
+	spin_init(&g->lock, "group", LOCK_GROUP);
+}
+
+/* ---- for the scheduler ---- */
+
+/* One of its threads wants a CPU from now on. */
+static inline void sched_group_enter(struct sched_group *g, uint64_t now)
+{
+	__atomic_add_fetch(&g->word, 1 - (now << SCHED_GROUP_BITS), __ATOMIC_RELAXED);
+}
+
+/* No longer. */
+static inline void sched_group_leave(struct sched_group *g, uint64_t now)
+{
+	__atomic_add_fetch(&g->word, (now << SCHED_GROUP_BITS) - 1, __ATOMIC_RELAXED);
+}
+
+/* How many do. */
+static inline unsigned sched_group_count(const struct sched_group *g)
+{
+	return (unsigned)(READ_ONCE(g->word) & ((1u << SCHED_GROUP_BITS) - 1));
+}
+
+static inline uint64_t sched_group_clock(const struct sched_group *g, uint64_t now)
+{
+	uint64_t word = READ_ONCE(g->word);
+
+	return (word >> SCHED_GROUP_BITS) + (word & ((1u << SCHED_GROUP_BITS) - 1)) * now;
+}
+
+/*
+ * What the clock has advanced between two readings: 0 if the second seems to be the earlier one, as
+ * CPUs' TSCs may differ a little.
+ */
+static inline uint64_t sched_group_passed(uint64_t from, uint64_t to)
+{
+	int64_t passed = (int64_t)((to - from) << SCHED_GROUP_BITS);
+
+	return passed > 0 ? (uint64_t)passed >> SCHED_GROUP_BITS : 0;
+}

@@ -1,0 +1,400 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: kernel/sched.c kernel/runqueue.c kernel/placement.c kernel/cpu_map.c kernel/thread.c
+ * kernel/timer.c kernel/mutex.c kernel/work.c kernel/irq.c lib/tree.c lib/format.c kernel/trace.c
+ * tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
+/*
+ * Scheduling groups on the simulated machine: what groups get beside each other on one and on
+ * several CPUs, by weight, with sleepers in them, with threads that try to gain by sleeping at the
+ * right time, with groups that come and go.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <cmocka.h>
+
+#include "cpu/percpu.h"
+#include "cpu/tsc.h"
+#include "include/bits.h"
+#include "kernel/sched.h"
+#include "kernel/thread.h"
+#include "kernel/thread_struct.h"
+#include "tests/host/sim.h"
+
+#define MS		1000000ul
+#define SECOND		(1000 * MS)
+#define MEMBERS		16u
+
+struct member {
+	struct vm *vm;
+	uint64_t burn, sleep;
+};
+
+/* A group and its threads, as a VM is one. */
+struct vm {
+	struct sched_group group;
+	struct thread *thread[MEMBERS];
+	struct member member[MEMBERS];
+	unsigned count;
+	uint64_t before;
+	unsigned turn;
+	bool stop;
+};
+
+static unsigned seed;
+static struct vm a, b, c;
+
+static void vcpu(void *arg)
+{
+	struct member *m = arg;
+
+	while (!READ_ONCE(m->vm->stop)) {
+		sim_burn(m->burn);
+		if (m->sleep)
+			thread_sleep_ns(m->sleep);
+	}
+}
+
+/* Adds threads that burn and sleep by turns; a sleep of 0: none. */
+static void add(struct vm *vm, unsigned count, uint64_t burn, uint64_t sleep)
+{
+	while (count--) {
+		struct member *m = &vm->member[vm->count];
+
+		*m = (struct member){ .vm = vm, .burn = burn, .sleep = sleep };
+		vm->thread[vm->count] = thread_create(&(struct thread_attr){
+			.name = "vcpu", .entry = vcpu, .arg = m, .cpu = -1, .group = &vm->group,
+		});
+		thread_start(vm->thread[vm->count++]);
+	}
+}
+
+static void begin(struct vm *vm, unsigned weight, unsigned busy)
+{
+	*vm = (struct vm){ 0 };
+	sched_group_init(&vm->group, weight);
+	add(vm, busy, 700000, 0);
+}
+
+static void end(struct vm *vm)
+{
+	WRITE_ONCE(vm->stop, true);
+	thread_sleep_ns(100 * MS);		/* nobody wakes another afterwards */
+	for (unsigned i = 0; i < vm->count; i++)
+		thread_wake(vm->thread[i]);
+	for (unsigned i = 0; i < vm->count; i++)
+		thread_join(vm->thread[i]);
+	assert_int_equal(sched_group_count(&vm->group), 0);
+}
+
+static uint64_t ran(struct vm *vm)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < vm->count; i++)
+		sum += thread_run_ticks(vm->thread[i]);
+	return sum;
+}
+
+/* What each has had since the last call. */
+static uint64_t lately(struct vm *vm)
+{
+	uint64_t before = vm->before;
+
+	vm->before = ran(vm);
+	return vm->before - before;
+}
+
+static void check(const char *what, uint64_t had, uint64_t fair, unsigned percent)
+{
+	if (getenv("SHOW"))
+		print_message("%s: %lu, fair %lu: %+ld per mille\n", what, had, fair,
+			      ((long)had - (long)fair) * 1000 / (long)fair);
+	if (had < fair * (100 - percent) / 100 || had > fair * (100 + percent) / 100)
+		fail_msg("%s had %lu, fair is %lu", what, had, fair);
+}
+
+static void three(void)
+{
+	begin(&a, 0, 1);
+	begin(&b, 0, 4);
+	begin(&c, 0, 16);
+}
+
+static void end_three(void)
+{
+	end(&a);
+	end(&b);
+	end(&c);
+}
+
+/* A third each, and within a VM each vCPU as much as the others. */
+static void one_cpu_main(void)
+{
+	three();
+	thread_sleep_ns(5 * SECOND);
+	check("1 vCPU", ran(&a), 5 * SECOND / 3, 2);
+	check("4 vCPUs", ran(&b), 5 * SECOND / 3, 2);
+	check("16 vCPUs", ran(&c), 5 * SECOND / 3, 2);
+	for (unsigned i = 0; i < 4; i++)
+		check("one of 4", thread_run_ticks(b.thread[i]), 5 * SECOND / 12, 4);
+	for (unsigned i = 0; i < 16; i++)
+		check("one of 16", thread_run_ticks(c.thread[i]), 5 * SECOND / 48, 8);
+	end_three();
+}
+
+/* Two thirds of a CPU each: nobody has more than a vCPU can use. */
+static void two_cpus_main(void)
+{
+	three();
+	thread_sleep_ns(SECOND);
+	lately(&a);
+	lately(&b);
+	lately(&c);
+	thread_sleep_ns(5 * SECOND);
+	check("1 vCPU", lately(&a), 10 * SECOND / 3, 5);
+	check("4 vCPUs", lately(&b), 10 * SECOND / 3, 5);
+	check("16 vCPUs", lately(&c), 10 * SECOND / 3, 5);
+	end_three();
+}
+
+/* One CPU is all that the single vCPU can use; the others share the rest. */
+static void four_cpus_main(void)
+{
+	three();
+	thread_sleep_ns(SECOND);
+	lately(&a);
+	lately(&b);
+	lately(&c);
+	thread_sleep_ns(5 * SECOND);
+	check("1 vCPU", lately(&a), 5 * SECOND, 5);
+	check("4 vCPUs", lately(&b), 15 * SECOND / 2, 8);
+	check("16 vCPUs", lately(&c), 15 * SECOND / 2, 8);
+	end_three();
+}
+
+static void weights_main(void)
+{
+	begin(&a, 1024, 1);
+	begin(&b, 2048, 3);
+	begin(&c, 512, 16);
+	thread_sleep_ns(7 * SECOND);
+	check("weight 1024", ran(&a), 2 * SECOND, 2);
+	check("weight 2048", ran(&b), 4 * SECOND, 2);
+	check("weight 512", ran(&c), SECOND, 3);
+	end_three();
+}
+
+/* One that belongs to no group is one by itself. */
+static void alone_main(void)
+{
+	struct member m = { .vm = &a, .burn = 700000 };
+	struct thread *t;
+
+	begin(&a, 0, 0);
+	begin(&b, 0, 7);
+	t = thread_create(&(struct thread_attr){
+		.name = "alone", .entry = vcpu, .arg = &m, .cpu = -1,
+	});
+	thread_start(t);
+	thread_sleep_ns(5 * SECOND);
+	check("alone", thread_run_ticks(t), 5 * SECOND / 2, 2);
+	check("7 vCPUs", ran(&b), 5 * SECOND / 2, 2);
+	a.stop = true;
+	thread_join(t);
+	end(&b);
+}
+
+/* vCPUs that wake for moments neither take from their own VM's share nor add to it. */
+static void sleepers_main(void)
+{
+	begin(&a, 0, 1);
+	begin(&b, 0, 1);
+	add(&b, 8, 20000, MS);
+	begin(&c, 0, 1);
+	add(&c, 3, MS, 10 * MS);
+	thread_sleep_ns(5 * SECOND);
+	check("busy", ran(&a), 5 * SECOND / 3, 3);
+	check("busy and 8 that tick", ran(&b), 5 * SECOND / 3, 3);
+	check("busy and 3 that sleep", ran(&c), 5 * SECOND / 3, 3);
+	end_three();
+}
+
+/*
+ * All of one VM's vCPUs run briefly and sleep for moments, so that few of them want a CPU whenever
+ * one gives it up: that gains nothing against another that is busy.
+ */
+static void gain_main(void)
+{
+	static const uint64_t burn[] = { 30000, 200000, 900000, 2900000 };
+
+	for (unsigned i = 0; i < ARRAY_COUNT(burn); i++) {
+		begin(&a, 0, cpu_count);
+		begin(&b, 0, 0);
+		add(&b, 12, burn[i], 2000);
+		thread_sleep_ns(SECOND / 2);
+		lately(&a);
+		lately(&b);
+		thread_sleep_ns(3 * SECOND);
+		if (getenv("SHOW"))
+			print_message("%u CPUs, burn %lu: %lu beside %lu\n", cpu_count, burn[i],
+				      b.before, a.before);
+		assert_true(lately(&b) <= 3 * SECOND * cpu_count * 56 / 100);
+		end(&a);
+		end(&b);
+	}
+}
+
+/* One works, wakes the next and sleeps: at each moment a single vCPU wants a CPU. */
+static void relay_vcpu(void *arg)
+{
+	struct member *m = arg;
+	struct vm *vm = m->vm;
+	unsigned self = (unsigned)(m - vm->member), next = (self + 1) % vm->count;
+
+	while (!READ_ONCE(vm->stop)) {
+		thread_prepare();
+		if (READ_ONCE(vm->turn) != self && !READ_ONCE(vm->stop)) {
+			(void)thread_wait(THREAD_FOREVER);
+			continue;
+		}
+		sim_burn(m->burn);
+		WRITE_ONCE(vm->turn, next);
+		if (!READ_ONCE(vm->stop))
+			thread_wake(vm->thread[next]);
+	}
+}
+
+static void relay_main(void)
+{
+	static const uint64_t burn[] = { 50000, 1000000, 2900000, 7000000 };
+
+	for (unsigned i = 0; i < ARRAY_COUNT(burn); i++) {
+		begin(&a, 0, cpu_count);
+		begin(&b, 0, 0);
+		b.count = 8;
+		for (unsigned k = 0; k < 8; k++) {
+			b.member[k] = (struct member){ .vm = &b, .burn = burn[i] };
+			b.thread[k] = thread_create(&(struct thread_attr){
+				.name = "relay", .entry = relay_vcpu, .arg = &b.member[k], .cpu = -1,
+				.group = &b.group,
+			});
+		}
+		for (unsigned k = 0; k < 8; k++)
+			thread_start(b.thread[k]);
+		thread_sleep_ns(3 * SECOND);
+		if (getenv("SHOW"))
+			print_message("%u CPUs, burn %lu: %lu beside %lu\n", cpu_count, burn[i],
+				      ran(&b), ran(&a));
+		assert_true(ran(&b) <= 3 * SECOND * MIN(cpu_count * 56 / 100.0, 1.01));
+		end(&b);
+		end(&a);
+	}
+}
+
+/* Those who stay have the same, with one that comes and goes; it has its part while it is there. */
+static void come_and_go_main(void)
+{
+	uint64_t had = 0, time = 0;
+
+	begin(&a, 0, 2);
+	begin(&b, 0, 9);
+	for (unsigned i = 0; i < 20; i++) {
+		uint64_t start;
+
+		thread_sleep_ns(sim_random(150) * MS);
+		start = clock_ns();
+		begin(&c, 0, 1 + sim_random(MEMBERS));
+		thread_sleep_ns(100 * MS + sim_random(100) * MS);
+		had += ran(&c);
+		time += clock_ns() - start;
+		end(&c);
+	}
+	check("who stays", ran(&a), ran(&b), 3);
+	/* With the lead of who has slept, each time. */
+	check("who comes and goes", had, time / 3, 10);
+	end(&a);
+	end(&b);
+}
+
+/* TSCs that differ a little. */
+static void skewed_main(void)
+{
+	three();
+	thread_sleep_ns(5 * SECOND);
+	check("1 vCPU", ran(&a), 10 * SECOND / 3, 10);
+	check("4 vCPUs", ran(&b), 10 * SECOND / 3, 10);
+	check("16 vCPUs", ran(&c), 10 * SECOND / 3, 10);
+	end_three();
+}
+
+static void skewed(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		sim_skew[i & 1] = 30000;
+		sim_run(2, ++seed, skewed_main);
+	}
+}
+
+/* All numbers modulo 2^54 go by. */
+static void wraps(void **state)
+{
+	struct sched_group g;
+	uint64_t t = (1ul << 54) - 1000, from;
+
+	(void)state;
+	sched_group_init(&g, 0);
+	for (unsigned i = 0; i < 64; i++)
+		sched_group_enter(&g, t += 7);
+	from = sched_group_clock(&g, t);
+	assert_int_equal(sched_group_count(&g), 64);
+	assert_int_equal(sched_group_passed(from, sched_group_clock(&g, t + 5000)), 64 * 5000);
+	t += 5000;
+	sched_group_leave(&g, t);
+	assert_int_equal(sched_group_count(&g), 63);
+	assert_int_equal(sched_group_passed(from, sched_group_clock(&g, t + 100)),
+			 64 * 5000 + 63 * 100);
+	assert_int_equal(sched_group_passed(from, from - 50), 0);
+	for (unsigned i = 0; i < 63; i++)
+		sched_group_leave(&g, t);
+	assert_int_equal(sched_group_count(&g), 0);
+	assert_int_equal(sched_group_clock(&g, t), sched_group_clock(&g, t + SECOND));
+}
+
+#define SIM_TEST(name, rounds, cpus) static void name(void **state)	\
+{									\
+	(void)state;							\
+	for (unsigned i = 0; i < (rounds); i++)				\
+		sim_run((cpus), ++seed, name##_main);			\
+}
+
+SIM_TEST(one_cpu, 3, 1)
+SIM_TEST(two_cpus, 3, 2)
+SIM_TEST(four_cpus, 3, 4)
+SIM_TEST(weights, 2, 1)
+SIM_TEST(alone, 1, 1)
+SIM_TEST(sleepers, 2, 1)
+SIM_TEST(gain, 3, 1 + i)
+SIM_TEST(relay, 2, 1 + i)
+SIM_TEST(come_and_go, 2, 1)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(one_cpu),
+		cmocka_unit_test(two_cpus),
+		cmocka_unit_test(four_cpus),
+		cmocka_unit_test(weights),
+		cmocka_unit_test(alone),
+		cmocka_unit_test(sleepers),
+		cmocka_unit_test(gain),
+		cmocka_unit_test(relay),
+		cmocka_unit_test(come_and_go),
+		cmocka_unit_test(skewed),
+		cmocka_unit_test(wraps),
+	};
+
+	seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : 0;
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
