@@ -192,7 +192,7 @@ static void one_cpu(void **state)
 {
 	(void)state;
 	a_thousand(1);
-	check("a decision", &decision, 400, 800);
+	check("a decision", &decision, 480, 800);
 	check("a wake-up", &wake, 400, 800);
 }
 
@@ -201,7 +201,7 @@ static void four_cpus(void **state)
 {
 	(void)state;
 	a_thousand(4);
-	check("a decision", &decision, 800, 1400);
+	check("a decision", &decision, 900, 1500);
 	check("a wake-up", &wake, 400, 800);
 }
 
