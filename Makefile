@@ -24,7 +24,8 @@ Q := $(if $(V),,@)
 comma := ,
 say = $(if $(V),:,printf '  %-6s %s\n' $(1) '$(2)')
 
-DIRS := boot cpu lib mm kernel drivers vmm vmx svm vdev vdev/virtio block net mgmt shell
+DIRS := boot cpu lib mm kernel drivers vmm $(addprefix vmm/,insn gmem vlapic load firmware) vmx svm vdev vdev/virtio \
+	block net mgmt shell
 
 default: deps-build
 	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf
@@ -46,7 +47,7 @@ C_SRC := $(filter-out $(OFFSETS_C),$(sort $(foreach d,$(DIRS),$(wildcard $(d)/*.
 ASM_SRC := $(sort $(foreach d,$(DIRS),$(wildcard $(d)/*.asm)))
 ASL_SRC := $(sort $(wildcard vdev/*.asl))
 ASL_C := $(ASL_SRC:%.asl=$(B)/gen/%.aml.c)
-BIN_C := $(B)/gen/vmm/bios/bios.bin.c
+BIN_C := $(B)/gen/vmm/firmware/bios/bios.bin.c
 FONT := /usr/share/consolefonts/Lat15-VGA16.psf.gz
 FONT_C := $(B)/gen/drivers/font.c
 VERSION_C := $(B)/gen/mgmt/version.c
@@ -58,9 +59,9 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # What no guest waits for is compiled for size.
-SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/emulate_% vmm/load% vmm/vm_check% \
+SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% \
 	cpu/features.c cpu/errata.c kernel/main.c kernel/panic.c kernel/selftest.c kernel/symbols.c \
-	vdev/vfwcfg.c vdev/vrtc.c vmm/cpu_model.c vmm/firmware.c vmx/vmx_audit%,$(C_SRC))
+	vdev/vfwcfg.c vdev/vrtc.c vmm/cpu_model.c vmm/firmware/firmware.c vmx/vmx_audit%,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os
 
 # A loop in memcpy must not become a call of memcpy.

@@ -6,7 +6,7 @@
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
 #include "mm/heap.h"
-#include "vmm/load.h"
+#include "vmm/load/load.h"
 
 static int find(const struct config_vm *c, const char *name, const char *what,
 		const uint8_t **data, size_t *size, struct mgmt_error *err)

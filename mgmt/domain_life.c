@@ -18,7 +18,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
-#include "vmm/load.h"
+#include "vmm/load/load.h"
 
 #define SECOND			1000000000ul
 #define MINUTE			(60 * SECOND)	/* the longest delay, and what forgives a restart */

@@ -15,7 +15,7 @@
 #include "mm/heap.h"
 #include "mm/layout.h"
 #include "vmm/cpuid.h"
-#include "vmm/load.h"
+#include "vmm/load/load.h"
 #include "vmm/ops.h"
 
 #define CONFIG_FILE	"keel.conf"

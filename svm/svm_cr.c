@@ -9,8 +9,8 @@
 
 #include "cpu/registers.h"
 #include "include/errno.h"
-#include "vmm/emulate.h"
 #include "vmm/exit.h"
+#include "vmm/insn/emulate.h"
 #include "vmm/vm.h"
 
 #define CR3_PCID	0xffful

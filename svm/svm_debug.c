@@ -14,7 +14,7 @@
 
 #include "cpu/errata.h"
 #include "cpu/registers.h"
-#include "vmm/emulate.h"
+#include "vmm/insn/emulate.h"
 
 #define READS(registers)	((uint32_t)(registers))
 #define WRITES(registers)	((uint32_t)(registers) << (INTERCEPT_DR_WRITE - INTERCEPT_DR_READ))

@@ -11,11 +11,11 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/registers.h"
-#include "vmm/breakpoint.h"
-#include "vmm/emulate.h"
 #include "vmm/exit.h"
-#include "vmm/fetch.h"
-#include "vmm/gmem.h"
+#include "vmm/gmem/gmem.h"
+#include "vmm/insn/breakpoint.h"
+#include "vmm/insn/emulate.h"
+#include "vmm/insn/fetch.h"
 #include "vmm/vm.h"
 
 _Static_assert(SVM_ROW_COUNT <= EXIT_ROW_MAX, "exit rows");

@@ -11,8 +11,8 @@
 #include "cpu/errata.h"
 #include "cpu/registers.h"
 #include "cpu/tsc.h"
-#include "vmm/emulate.h"
 #include "vmm/exit.h"
+#include "vmm/insn/emulate.h"
 
 static inline void registers_to_vmcb(const struct vcpu *vcpu, struct vmcb *v)
 {

@@ -2,8 +2,8 @@
 /*
  * QEMU's firmware configuration: numbered items that a guest's firmware, and kernels that know it,
  * read by a port or by DMA: how many CPUs, how much memory, the kernel, files by name. What there
- * is the machine says (vmm/fwcfg.c); items only grow in number, before the guest runs. Nothing can
- * be written.
+ * is the machine says (vmm/firmware/fwcfg.c); items only grow in number, before the guest runs.
+ * Nothing can be written.
  *
  * A long DMA is done in pieces: an OUT that has not finished it runs again (host_again).
  * Locks: host_lock around the registers; items are read without it.

@@ -10,8 +10,8 @@
 #include "include/errno.h"
 #include "kernel/log.h"
 #include "lib/format.h"
-#include "vmm/breakpoint.h"
-#include "vmm/emulate.h"
+#include "vmm/insn/breakpoint.h"
+#include "vmm/insn/emulate.h"
 #include "vmm/msr.h"
 #include "vmm/vm.h"
 

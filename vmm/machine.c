@@ -26,7 +26,7 @@
 #include "vdev/vrtc.h"
 #include "vdev/vtestdev.h"
 #include "vdev/vuart.h"
-#include "vmm/memory_map.h"
+#include "vmm/firmware/memory_map.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
 

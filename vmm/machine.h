@@ -55,7 +55,7 @@ void machine_reset(struct vm *vm);
 /* The 8259s and the 8254 as a BIOS leaves them; no vCPU runs. */
 void machine_bios_devices(struct vm *vm);
 void machine_power_button(struct vm *vm);
-struct vdev *machine_fwcfg(struct vm *vm);	/* for vmm/fwcfg.c to fill */
+struct vdev *machine_fwcfg(struct vm *vm);	/* for vmm/firmware/fwcfg.c to fill */
 void machine_console_input(struct vm *vm);
 
 void machine_save(struct vm *vm, struct record_writer *w);

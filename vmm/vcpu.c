@@ -19,7 +19,7 @@
 #include "lib/record.h"
 #include "lib/string.h"
 #include "mm/heap.h"
-#include "vmm/emulate.h"
+#include "vmm/insn/emulate.h"
 #include "vmm/pvclock.h"
 #include "vmm/vm.h"
 

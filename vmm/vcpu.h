@@ -19,7 +19,7 @@
 #include "vmm/msr.h"
 #include "vmm/ops.h"
 #include "vmm/regs.h"
-#include "vmm/vlapic.h"
+#include "vmm/vlapic/vlapic.h"
 
 enum vcpu_request {
 	VCPU_REQ_EVENT = 1,	/* look at interrupts and NMIs again */
@@ -39,7 +39,7 @@ struct exit_count {
 };
 
 /*
- * Decoded instructions by their bytes: vmm/decode.h. And the fetch cache: vmm/fetch.c
+ * Decoded instructions by their bytes: vmm/insn/decode.h. And the fetch cache: vmm/insn/fetch.c
  * owns its meaning.
  */
 struct insn_cache;

@@ -9,7 +9,7 @@
 
 #include "cpu/fpu.h"
 #include "lib/string.h"
-#include "vmm/emulate.h"
+#include "vmm/insn/emulate.h"
 #include "vmm/msr.h"
 #include "vmm/vm.h"
 

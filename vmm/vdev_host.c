@@ -15,7 +15,7 @@
 #include "lib/format.h"
 #include "mm/heap.h"
 #include "vmm/machine.h"
-#include "vmm/vlapic.h"
+#include "vmm/vlapic/vlapic.h"
 #include "vmm/vm.h"
 
 #define LOG_PER_SECOND	4

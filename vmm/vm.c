@@ -17,8 +17,8 @@
 #include "kernel/trace.h"
 #include "lib/format.h"
 #include "mm/heap.h"
+#include "vmm/firmware/memory_map.h"
 #include "vmm/machine.h"
-#include "vmm/memory_map.h"
 
 /* ---- waiting for vCPUs ---- */
 

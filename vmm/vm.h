@@ -17,9 +17,9 @@
 #include "mm/page.h"
 #include "vmm/bus.h"
 #include "vmm/cpuid.h"
-#include "vmm/gmem.h"
+#include "vmm/gmem/gmem.h"
 #include "vmm/vcpu.h"
-#include "vmm/vlapic_route.h"
+#include "vmm/vlapic/vlapic_route.h"
 
 struct load_image;
 
@@ -115,8 +115,8 @@ struct vm {
 
 int vm_create(const struct vm_config *config, struct vm **out) must_check;	/* one reference */
 /*
- * Loads the image into guest memory and sets the boot vCPU's registers (vmm/load.h). -EINVAL and a
- * line in `why`.
+ * Loads the image into guest memory and sets the boot vCPU's registers (vmm/load/load.h). -EINVAL
+ * and a line in `why`.
  */
 int vm_load_image(struct vm *vm, const struct load_image *image, char *why,
 		  size_t why_size) must_check;

@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * How a virtual machine gets its kernel: what firmware leaves behind (vmm/firmware.h) and the image
- * (vmm/load.h) into guest memory, and the boot vCPU's registers as the image's boot protocol wants
- * them. Between vm_create() and vm_start(), in thread context; no locks.
- * Source: the boot protocols are named in vmm/load.h.
+ * How a virtual machine gets its kernel: what firmware leaves behind (vmm/firmware/firmware.h) and
+ * the image (vmm/load/load.h) into guest memory, and the boot vCPU's registers as the image's boot
+ * protocol wants them. Between vm_create() and vm_start(), in thread context; no locks.
+ * Source: the boot protocols are named in vmm/load/load.h.
  */
 #include "vmm/vm.h"
 
 #include "cpu/registers.h"
 #include "kernel/log.h"
 #include "lib/format.h"
-#include "vmm/firmware.h"
-#include "vmm/fwcfg.h"
-#include "vmm/load.h"
+#include "vmm/firmware/firmware.h"
+#include "vmm/firmware/fwcfg.h"
+#include "vmm/load/load.h"
 #include "vmm/machine.h"
 
 static void flat_segments(struct vcpu *vcpu, const struct load_entry *e, bool long_mode)

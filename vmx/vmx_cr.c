@@ -13,7 +13,7 @@
 #include "cpu/registers.h"
 #include "vmm/cpuid.h"
 #include "vmm/exit.h"
-#include "vmm/gmem.h"
+#include "vmm/gmem/gmem.h"
 #include "vmm/vm.h"
 #include "vmx/vmx_insn.h"
 

@@ -8,9 +8,9 @@
 #include "vmx/vmx.h"
 
 #include "cpu/cpu.h"
-#include "vmm/breakpoint.h"
 #include "vmm/exit.h"
-#include "vmm/gmem.h"
+#include "vmm/gmem/gmem.h"
+#include "vmm/insn/breakpoint.h"
 #include "vmm/vm.h"
 #include "vmx/vmx_insn.h"
 

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/decode.c */
+/* links: vmm/insn/decode.c */
 /*
  * Any bytes as an instruction: the length stays within what was given; fewer bytes are incomplete,
  * more change nothing.
  */
-#include "vmm/decode.h"
+#include "vmm/insn/decode.h"
 
 #include <stdlib.h>
 #include <string.h>

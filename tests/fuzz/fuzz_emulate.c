@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
- * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
+/* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
+ * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
+ * tests/host/percpu.c */
 /*
  * Any instruction in any mode with any registers: the emulator touches nothing but RAM and device,
  * and does one of four things: the next instruction, an event, a crash of the VM, or the same

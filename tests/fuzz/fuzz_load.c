@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/load*.c vmm/memory_map.c lib/format.c */
+/* links: vmm/load/load*.c vmm/firmware/memory_map.c lib/format.c */
 /*
  * Any bytes as a kernel: nothing is written outside the RAM there is, and every refusal has a
  * reason.
  */
-#include "vmm/load.h"
+#include "vmm/load/load.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -11,7 +11,7 @@
 
 #include "include/errno.h"
 #include "kernel/panic.h"
-#include "vmm/load.h"
+#include "vmm/load/load.h"
 
 struct fake_vm fake;
 

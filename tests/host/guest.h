@@ -6,7 +6,7 @@
  */
 #pragma once
 
-#include "vmm/emulate.h"
+#include "vmm/insn/emulate.h"
 #include "vmm/ops.h"
 #include "vmm/vm.h"
 

@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "vmm/load.h"
+#include "vmm/load/load.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

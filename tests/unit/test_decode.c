@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/decode.c */
+/* links: vmm/insn/decode.c */
 /*
  * The decoder against a table of hand-picked instructions, and against objdump: every instruction
  * of programs at hand must have the length that objdump gives it, and must be told incomplete one
  * byte earlier.
  */
-#include "vmm/decode.h"
+#include "vmm/insn/decode.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

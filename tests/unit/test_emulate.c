@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
- * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
+/* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
+ * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
+ * tests/host/percpu.c */
 /*
  * The emulator by hand: faults, modes and odd places. What each instruction does is compared with
  * the processor's by test_emulate_native.c.
@@ -14,9 +15,9 @@
 #include <cmocka.h>
 
 #include "cpu/registers.h"
-#include "vmm/breakpoint.h"
 #include "vmm/exit.h"
-#include "vmm/fetch.h"
+#include "vmm/insn/breakpoint.h"
+#include "vmm/insn/fetch.h"
 
 static int setup(void **state)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
- * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/native.c
+/* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
+ * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/native.c
  * tests/host/heap.c tests/host/percpu.c */
 /*
  * What the emulator does for kernels: branches, segments, system tables and LOCK, with their checks

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/gmem*.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c
+/* links: vmm/gmem/gmem*.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c
  * mm/page.c mm/page_intake.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
  * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/one_thread.c */
 /*
  * Slots that come, move, hide and go, while frames are pinned and tables are full: contents stay
  * with their object, and nothing of before is left in the tables.
  */
-#include "vmm/gmem.h"
+#include "vmm/gmem/gmem.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
- * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
+/* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
+ * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
+ * tests/host/percpu.c */
 /*
  * Walks of guest page tables by hand: every format and page size, some reserved bits, accessed and
  * dirty bits. All combinations of rights and all bits are test_gwalk_rules.c's.
  */
-#include "vmm/gwalk.h"
+#include "vmm/insn/gwalk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/breakpoint.c vmm/emulate*.c vmm/fetch.c
- * vmm/gwalk.c vmm/decode.c lib/format.c tests/host/guest.c tests/host/heap.c tests/host/percpu.c */
+/* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
+ * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
+ * tests/host/percpu.c */
 /*
  * Who may access what: the walker beside a model that says the manuals' rules one by one, slowly,
  * bit by bit, for all combinations: every bit of every entry of every format and page size, under
  * every width of addresses; every combination of rights, privilege and control bits. Accessed and
  * dirty bits are compared as well.
  */
-#include "vmm/gwalk.h"
+#include "vmm/insn/gwalk.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/load*.c vmm/memory_map.c lib/format.c */
+/* links: vmm/load/load*.c vmm/firmware/memory_map.c lib/format.c */
 /*
  * ELF kernels of each kind, PVH and both multiboots, made by hand, loaded into an array; then cut,
  * bent and placed where no memory is.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/load*.c vmm/memory_map.c lib/format.c */
+/* links: vmm/load/load*.c vmm/firmware/memory_map.c lib/format.c */
 /*
  * Linux's bzImage made by hand, entered in each of its three ways; then cut and bent. And Debian's.
  */

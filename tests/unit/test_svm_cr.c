@@ -9,7 +9,7 @@
 
 #include "cpu/registers.h"
 #include "svm/svm.h"
-#include "vmm/emulate.h"
+#include "vmm/insn/emulate.h"
 #include "vmm/vm.h"
 
 static struct cpuid_policy policy = { .cr4_allowed = CR4_PAE | CR4_PGE | CR4_PCIDE | CR4_SMEP };

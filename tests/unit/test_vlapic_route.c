@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/vlapic_route.c */
+/* links: vmm/vlapic/vlapic_route.c */
 /*
  * Destinations of messages: what the routes say against each vCPU asked by itself, in every mix of
  * modes and several topologies, for all destinations of 8 bits and those of 32 that mean something.
@@ -11,8 +11,8 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "vmm/vlapic_route.h"
-#include "vmm/vlapic_state.h"
+#include "vmm/vlapic/vlapic_route.h"
+#include "vmm/vlapic/vlapic_state.h"
 
 static struct vm vm;
 static struct vcpu vcpus[VM_VCPU_MAX];

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/emulate*.c
- * vmm/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
+/* links: vmm/insn/emulate*.c
+ * vmm/insn/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_check.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
- * vmm/vcpu*.c vmm/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
+ * vmm/vcpu*.c vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
- * vmm/exit.c vmm/gmem*.c
- * vmm/fwcfg.c vdev/vfwcfg.c vmm/fetch.c vmm/gwalk.c vmm/decode.c vmm/load*.c
- * vmm/firmware.c vmm/memory_map.c vdev/vmp_table.c build/gen/vmm/bios/bios.bin.c
- * lib/record.c lib/format.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c
- * mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c
- * vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c
+ * vmm/exit.c vmm/gmem/gmem*.c
+ * vmm/firmware/fwcfg.c vdev/vfwcfg.c vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c
+ * vmm/load/load*.c vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c
+ * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c
+ * mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c
+ * vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c
  * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
- * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
- * tests/host/log.c tests/host/tsc.c */
+ * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
+ * tests/host/tsc.c */
 /*
  * The saved form of a whole vm on a back end without a chip: save, load, save is byte-identical;
  * hostile input is refused and harms nothing.
@@ -27,9 +27,9 @@
 
 #include "lib/record.h"
 #include "tests/host/vm_test.h"
-#include "vmm/vm_check.h"
 #include "vmm/machine.h"
-#include "vmm/vlapic_bits.h"
+#include "vmm/vlapic/vlapic_bits.h"
+#include "vmm/vm_check.h"
 
 #define STATE_MAX	(256 * 1024)
 

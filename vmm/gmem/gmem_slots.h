@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Which object answers at a guest address: an immutable sorted array. For vmm/gmem/gmem*.c alone.
+ * It is read by vCPU threads until they are quiet, and by others with interrupts off; see the head
+ * of vmm/gmem/gmem_slots.c.
+ */
+#pragma once
+
+#include "vmm/gmem/gmem.h"
+
+/* As struct gmem_slot, in the form in which it is looked up. */
+struct gmem_place {
+	uint64_t base, size;
+	uint64_t delta;			/* offset in the object = address + delta */
+	struct gmem_object *object;
+	uint8_t denied;
+};
+
+struct gmem_slots {
+	struct gmem_place main;		/* a copy of the largest that denies nothing: looked at
+					 * first; size 0 if there is none */
+	unsigned count;
+	struct gmem_place place[];
+};
+
+static inline const struct gmem_slots *gmem_slots_now(const struct gmem *g)
+{
+	return __atomic_load_n(&g->slots, __ATOMIC_ACQUIRE);
+}
+
+/* NULL: none. */
+const struct gmem_place *gmem_place_search(const struct gmem_slots *l, uint64_t a);
+
+/* What answers to that access; NULL: nothing here. */
+static always_inline const struct gmem_place *gmem_place_of(const struct gmem_slots *l, uint64_t a,
+							    unsigned access)
+{
+	const struct gmem_place *p = &l->main;
+
+	if (likely(a - p->base < p->size))
+		return p;
+	p = gmem_place_search(l, a);
+	return p && !(p->denied & access) ? p : NULL;
+}
+
+/*
+ * vmm/gmem/gmem_dirty.c: the parts of chunk entry `c`, a whole page, as a table that nobody sees
+ * yet; NULL: no memory. And one tracker more, or less.
+ */
+struct page *gmem_parts_of(struct gmem_object *o, uint64_t c);
+void gmem_object_track(struct gmem_object *o, int by);
+/*
+ * vmm/gmem/gmem_view.c: the truth about [a, a+size) has changed, or its marks were taken: leaves
+ * lose what is said, and no TLB, no cached walk and no peek is left of before.
+ */
+void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t size);
+void gmem_views_protect(struct gmem *g, uint64_t a, uint64_t size);
+/* One of these, wherever those bytes of the object are shown. */
+void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		   void (*fn)(struct gmem *g, uint64_t a, uint64_t size));

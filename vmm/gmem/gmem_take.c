@@ -1,0 +1,151 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Frames leave their object: those that a guest gives back, or that hold nothing which a new one
+ * would not. What was there reads as zeros afterwards, and is filled again when it is touched.
+ *
+ * Design. Entries first, under their chunk's lock; views second; the pages are free when no TLB and
+ * no pointer has them any more. A page that somebody has pinned stays: pins come under the same
+ * lock. Who takes only what was never written loses nothing, not even what is written meanwhile:
+ * nobody can write to such a frame without marking it, which is under that lock too.
+ */
+#include "include/errno.h"
+#include "kernel/sched.h"
+#include "vmm/gmem/gmem_slots.h"
+
+struct taking {
+	struct gmem_object *object;
+	uint64_t from, to;		/* offsets */
+	bool clean;			/* only what was never written */
+	struct list pages;		/* without an entry, with a reference */
+	uint64_t frames;
+};
+
+static bool may_go(const struct taking *t, uint64_t e, const struct page *p)
+{
+	return e && !(t->clean && e & ENTRY_DIRTY) &&
+	       __atomic_load_n(&p->refs, __ATOMIC_RELAXED) == 1;
+}
+
+static void take_entry(struct taking *t, uint64_t *e, struct page *p)
+{
+	WRITE_ONCE(*e, 0);
+	list_push_back(&t->pages, &p->link);
+	t->frames += 1ul << p->order;
+}
+
+/* Are the parts of a whole page all such that it may go? */
+static bool parts_may_go(const struct taking *t, const uint64_t *leaf, const struct page *whole)
+{
+	for (unsigned i = 0; i < ENTRIES; i++)
+		if (!may_go(t, leaf[i], whole))
+			return false;
+	return true;
+}
+
+/* Under the lock: a page that nobody has pinned, and of which a part goes alone, becomes 512. */
+static void fall_apart(struct gmem_object *o, struct page *table)
+{
+	struct page *whole = table->owner;
+	uint64_t index = whole->index;
+
+	page_split(whole);
+	for (unsigned i = 0; i < ENTRIES; i++) {
+		whole[i].owner = o;
+		whole[i].index = index + i;
+	}
+	table->owner = NULL;
+}
+
+/* Under the lock: of the chunk at `at`, which is a table. */
+static void take_leaves(struct taking *t, uint64_t at, uint64_t *c)
+{
+	struct page *table = gmem_entry_page(*c), *whole = table->owner;
+	bool all = t->from <= at && at + PAGE_2M <= t->to;
+
+	if (all && whole && parts_may_go(t, gmem_leaf_of(*c, 0), whole)) {
+		WRITE_ONCE(*c, 0);
+		list_push_back(&t->pages, &table->link);
+		list_push_back(&t->pages, &whole->link);
+		t->frames += ENTRIES;
+		return;
+	}
+	for (uint64_t a = MAX(at, t->from); a < MIN(at + PAGE_2M, t->to); a += PAGE_SIZE) {
+		uint64_t *e = gmem_leaf_of(*c, a);
+
+		if (!*e || !may_go(t, *e, table->owner ?: gmem_entry_page(*e)))
+			continue;
+		if (table->owner)
+			fall_apart(t->object, table);
+		take_entry(t, e, gmem_entry_page(*e));
+	}
+}
+
+/* False: a page is to be split first, for which `table` was none or not the one. */
+static bool take_chunk(struct taking *t, uint64_t at, struct page **table, uint64_t made_for)
+{
+	uint64_t *c = gmem_chunk_of(t->object, at);
+	bool all = t->from <= at && at + PAGE_2M <= t->to;
+	struct page *p = gmem_entry_page(*c);
+
+	if (!*c)
+		return true;
+	if (*c & ENTRY_TABLE) {
+		take_leaves(t, at, c);
+		return true;
+	}
+	if (!may_go(t, *c, p))
+		return true;
+	if (all) {
+		take_entry(t, c, p);
+		return true;
+	}
+	if (!*table || *c != made_for)
+		return false;
+	WRITE_ONCE(*c, (uint64_t)page_virt(*table) | ENTRY_TABLE);
+	*table = NULL;
+	take_leaves(t, at, c);
+	return true;
+}
+
+/* Without memory to split a page it stays. */
+static void take_from(struct taking *t, uint64_t at)
+{
+	struct spinlock *l = gmem_lock_of(t->object, at);
+	struct page *table = NULL;
+	uint64_t made_for = 0;
+
+	for (;;) {
+		uint64_t irq = spin_lock_irq(l);
+		bool done = take_chunk(t, at, &table, made_for);
+		uint64_t c = *gmem_chunk_of(t->object, at);
+
+		spin_unlock_irq(l, irq);
+		if (table)
+			page_put(table);
+		if (done)
+			return;
+		made_for = c;
+		table = gmem_parts_of(t->object, c);
+		if (!table)
+			return;
+	}
+}
+
+uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size, bool clean)
+{
+	struct taking t = { .object = o, .from = MAX(at, o->start), .clean = clean };
+
+	t.to = MIN(at + size, o->size);
+	list_init(&t.pages);
+	for (uint64_t a = ALIGN_DOWN(t.from, PAGE_2M); a < t.to; a += PAGE_2M) {
+		take_from(&t, a);
+		if (!(a % PAGE_1G))
+			sched_point();
+	}
+	if (list_empty(&t.pages))
+		return 0;
+	gmem_views_of(g, o, t.from, t.to - t.from, gmem_views_drop);
+	__atomic_sub_fetch(&o->present_pages, t.frames, __ATOMIC_RELAXED);
+	paging_free_retired(&t.pages);
+	return t.frames;
+}

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Views: the second-level tables (EPT, NPT), a cache of what slots and entries say, filled by
+ * faults.
+ *
+ * Locking. view->lock (LOCK_VIEW, interrupts off). A leaf is made from an entry that is read under
+ * it, of the slots that are the last ones under it; whoever takes something away does so there
+ * first and changes the view under the lock after that. So either the leaf is made of what is left,
+ * or it is there to be found.
+ */
+#include "include/errno.h"
+#include "vmm/gmem/gmem_slots.h"
+
+/* ---- faults ---------------------------------------------------------------------------------- */
+
+/* May the aligned `size` around `a` be one leaf, as far as its slot goes? */
+static bool fits(const struct gmem *g, const struct gmem_place *p, uint64_t a, uint64_t size)
+{
+	return g->config.max_leaf_level >= (size == PAGE_1G ? 3u : 2u) &&
+	       IS_ALIGNED(p->delta, size) &&
+	       range_within(ALIGN_DOWN(a, size), size, p->base, p->size);
+}
+
+/* Are the 512 chunks around `a` one GiB of adjacent host memory, with equal rights? */
+static bool is_1g(const struct gmem *g, const struct gmem_place *p, uint64_t a)
+{
+	const uint64_t *c;
+	uint64_t first;
+
+	if (!fits(g, p, a, PAGE_1G))
+		return false;
+	c = gmem_chunk_of(p->object, ALIGN_DOWN(a + p->delta, PAGE_1G));
+	first = (c[0] & PAGE_MASK) - LAYOUT_DIRECT;
+	if (first % PAGE_1G)
+		return false;
+	for (unsigned i = 0; i < ENTRIES; i++)
+		if ((c[i] & ENTRY_TABLE) || (c[i] ^ c[0]) & ENTRY_ACCESS ||
+		    (c[i] & PAGE_MASK) != LAYOUT_DIRECT + first + i * PAGE_2M)
+			return false;
+	return true;
+}
+
+/*
+ * Where large leaves may not be executable: one that is not, and in its place a small one for each
+ * page that is executed. It stays split: a TLB that has the large one takes the fault of a fetch
+ * for its end, and by then has had no executable entry of two sizes.
+ */
+static int map_split(struct paging *t, uint64_t a, uint64_t host, uint64_t size, unsigned prot,
+		     unsigned access)
+{
+	unsigned data = prot & ~(unsigned)PROT_EXEC;
+	struct paging_leaf old;
+	int r = 0;
+
+	if (paging_lookup(t, a, &old))
+		old = (struct paging_leaf){ .size = size };
+	if (old.size != PAGE_SIZE)
+		r = paging_map(t, ALIGN_DOWN(a, size), HPA(host), size, data, CACHE_WB);
+	if (r < 0 || !(access & GMEM_EXEC || old.size == PAGE_SIZE))
+		return r;
+	return paging_map(t, ALIGN_DOWN(a, PAGE_SIZE),
+			  HPA(host + ALIGN_DOWN(a % size, PAGE_SIZE)), PAGE_SIZE,
+			  access & GMEM_EXEC ? prot : data | (old.prot & PROT_EXEC), CACHE_WB);
+}
+
+/* Under the lock: the leaf for `a`, as large as the truth allows. 1: it does not allow any. */
+static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsigned access)
+{
+	struct paging *t = &g->view.tables;
+	uint64_t at = a + p->delta, size, e = READ_ONCE(*gmem_entry_of(p->object, at, &size));
+	uint64_t rights = e & ~(uint64_t)p->denied, host;
+	unsigned prot = PROT_READ | PROT_EXEC | PROT_USER | (rights & GMEM_WRITE ? PROT_WRITE : 0);
+	int r;
+
+	if (!gmem_entry_allows(rights, access))
+		return 1;
+	host = (e & PAGE_MASK) - LAYOUT_DIRECT;
+	if (size == PAGE_2M && !fits(g, p, a, PAGE_2M)) {
+		host += ALIGN_DOWN(at % PAGE_2M, PAGE_SIZE);
+		size = PAGE_SIZE;
+	} else if (size == PAGE_2M && is_1g(g, p, a)) {
+		size = PAGE_1G;
+		host = ALIGN_DOWN(host, PAGE_1G);
+	}
+	/* What it may replace is the same frames in smaller leaves: no TLB needs to know. */
+	if (unlikely(g->config.exec_4k && size != PAGE_SIZE))
+		r = map_split(t, a, host, size, prot, access);
+	else
+		r = paging_map(t, ALIGN_DOWN(a, size), HPA(host), size, prot, CACHE_WB);
+	return MIN(r, 0);
+}
+
+/*
+ * vCPU thread, or nobody changes slots: what is looked up stays there, though it may be of before.
+ * The truth may change between the two steps; then again. Slots as well: the new ones are seen
+ * under the lock, or whoever published them has not dropped the leaves of before yet.
+ */
+int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
+{
+	struct gmem_view *v = &g->view;
+	int r;
+
+	do {
+		const struct gmem_slots *l = gmem_slots_now(g);
+		const struct gmem_place *p = gmem_place_of(l, a.v, access);
+		uint64_t irq;
+
+		if (!p)
+			return -ENOENT;
+		r = gmem_object_prepare(p->object, a.v + p->delta, access);
+		if (r)
+			return r;
+		irq = spin_lock_irq(&v->lock);
+		r = gmem_slots_now(g) == l ? map_leaf(g, p, a.v, access) : 1;
+		v->faults++;
+		spin_unlock_irq(&v->lock, irq);
+	} while (r > 0);
+	return r;
+}
+
+/* ---- what goes ------------------------------------------------------------------------------- */
+
+/* `fn` changes the tables under the lock. */
+static void change(struct gmem *g, uint64_t a, uint64_t size,
+		   void (*fn)(struct paging *t, uint64_t a, uint64_t size, uint64_t all))
+{
+	struct gmem_view *v = &g->view;
+	struct list tables;
+	uint64_t irq = spin_lock_irq(&v->lock);
+
+	fn(&v->tables, a, size, 1ul << g->config.gpa_bits);
+	paging_retired(&v->tables, &tables);
+	__atomic_add_fetch(&g->generation, 1, __ATOMIC_SEQ_CST);
+	spin_unlock_irq(&v->lock, irq);
+	if (g->config.flush)
+		g->config.flush(g->config.arg);
+	paging_free_retired(&tables);
+}
+
+/* Without memory to split a leaf at the range's borders all leaves go, which needs none. */
+static void drop(struct paging *t, uint64_t a, uint64_t size, uint64_t all)
+{
+	if (paging_unmap(t, a, size) < 0)
+		(void)!paging_unmap(t, 0, all);
+}
+
+static void protect(struct paging *t, uint64_t a, uint64_t size, uint64_t all)
+{
+	if (paging_restrict(t, a, size, PROT_WRITE) < 0)
+		(void)!paging_unmap(t, 0, all);
+}
+
+void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t size)
+{
+	change(g, a, size, drop);
+}
+
+void gmem_views_protect(struct gmem *g, uint64_t a, uint64_t size)
+{
+	change(g, a, size, protect);
+}
+
+void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		   void (*fn)(struct gmem *g, uint64_t a, uint64_t size))
+{
+	struct gmem_slot s;
+
+	for (unsigned i = 0; gmem_slot_get(g, i, &s); i++) {
+		uint64_t from = MAX(at, s.offset), to = MIN(at + size, s.offset + s.size);
+
+		if (s.object == o && from < to)
+			fn(g, s.base + (from - s.offset), to - from);
+	}
+}
+
+void gmem_drop_tables(struct gmem *g)
+{
+	change(g, 0, 1ul << g->config.gpa_bits, drop);
+}
+
+hpa_t gmem_root(const struct gmem *g)
+{
+	return page_hpa(g->view.tables.root);
+}
