@@ -77,10 +77,10 @@ static void printf_like(1, 2) say(const char *fmt, ...)
 
 static void say_address(const char *head, uint64_t address)
 {
+	char name[64];
 	uint64_t offset;
-	const char *name = symbols_find(address, &offset);
 
-	if (name)
+	if (symbols_find(address, name, sizeof(name), &offset))
 		say("%s%016lx %s+0x%lx", head, address, name, offset);
 	else
 		say("%s%016lx", head, address);

@@ -9,15 +9,13 @@
 #include "include/addr.h"
 #include "include/bits.h"
 
-struct symbol {
-	uint32_t offset;	/* from image_start */
-	uint32_t name;		/* in symbol_names */
-};
+/* By tools/symtab, whose head tells what they are. */
+extern const uint32_t symbol_count, symbol_offsets[];
+extern const uint16_t symbol_starts[];
+extern const uint8_t symbol_pairs[][2], symbol_names[];
 
-/* By tools/symtab. */
-extern const uint32_t symbol_count;
-extern const struct symbol symbol_table[];
-extern const char symbol_names[];
+#define FIRST_PAIR	128
+#define PAIRS_DEEP	16
 
 extern const char image_start[], text_start[], text_end[];
 
@@ -28,23 +26,47 @@ static bool is_code(uint64_t a)
 	return a >= (uint64_t)text_start && a < (uint64_t)text_end;
 }
 
-const char *symbols_find(uint64_t address, uint64_t *offset)
+static void unpack(const uint8_t *from, char *name, size_t size)
+{
+	uint8_t left[PAIRS_DEEP];
+	size_t length = 0;
+
+	for (; *from; from++) {
+		unsigned n = 0;
+
+		left[n++] = *from;
+		while (n) {
+			uint8_t c = left[--n];
+
+			if (c >= FIRST_PAIR) {
+				left[n++] = symbol_pairs[c - FIRST_PAIR][1];
+				left[n++] = symbol_pairs[c - FIRST_PAIR][0];
+			} else if (length + 1 < size) {
+				name[length++] = (char)c;
+			}
+		}
+	}
+	name[length] = 0;
+}
+
+bool symbols_find(uint64_t address, char *name, size_t size, uint64_t *offset)
 {
 	uint64_t at = address - (uint64_t)image_start;
 	unsigned low = 0, high = symbol_count;
 
-	if (!is_code(address) || !high || at < symbol_table[0].offset)
-		return NULL;
+	if (!is_code(address) || !high || at < symbol_offsets[0])
+		return false;
 	while (high - low > 1) {
 		unsigned middle = low + (high - low) / 2;
 
-		if (symbol_table[middle].offset <= at)
+		if (symbol_offsets[middle] <= at)
 			low = middle;
 		else
 			high = middle;
 	}
-	*offset = at - symbol_table[low].offset;
-	return symbol_names + symbol_table[low].name;
+	*offset = at - symbol_offsets[low];
+	unpack(symbol_names + symbol_starts[low], name, size);
+	return true;
 }
 
 unsigned symbols_backtrace(uint64_t rbp, uint64_t *address, unsigned max)

@@ -40,10 +40,10 @@ bool boot_option(const char *key, char *buf, size_t size)
 	return true;
 }
 
-const char *symbols_find(uint64_t address, uint64_t *offset)
+bool symbols_find(uint64_t address, char *name, size_t size, uint64_t *offset)
 {
-	(void)address, (void)offset;
-	return NULL;
+	(void)address, (void)name, (void)size, (void)offset;
+	return false;
 }
 
 unsigned symbols_backtrace(uint64_t rbp, uint64_t *address, unsigned max)

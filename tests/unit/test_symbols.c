@@ -1,0 +1,78 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: kernel/symbols.c */
+/* Names of code addresses out of a packed table as tools/symtab writes it. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include "include/bits.h"
+#include "kernel/symbols.h"
+
+/* 128 stands for "ab", 129 for "abab", 130 for "ababc". */
+const uint8_t symbol_pairs[][2] = { { 'a', 'b' }, { 128, 128 }, { 129, 'c' } };
+const uint8_t symbol_names[] = { 'f', 'i', 'r', 's', 't', 0, 130, '_', 128, 0, 'z', 130, 0, 0 };
+const uint32_t symbol_count = 3, symbol_offsets[] = { 0x10, 0x40, 0x41 };
+const uint16_t symbol_starts[] = { 0, 6, 10 };
+
+/* Code lies behind the first 8 bytes of an image of 256. */
+asm(".section .bss.image\n"
+    ".global image_start, text_start, text_end\n"
+    "image_start: .skip 8\n"
+    "text_start: .skip 248\n"
+    "text_end:\n"
+    ".text\n");
+extern const char image_start[];
+
+static void look(uint64_t at, const char *wanted, uint64_t offset)
+{
+	char name[16];
+	uint64_t into;
+
+	assert_true(symbols_find((uint64_t)image_start + at, name, sizeof(name), &into));
+	assert_string_equal(name, wanted);
+	assert_int_equal(into, offset);
+}
+
+static void test_find(void **state)
+{
+	char name[16];
+	uint64_t into;
+
+	(void)state;
+	look(0x10, "first", 0);
+	look(0x3F, "first", 0x2F);
+	look(0x40, "ababc_ab", 0);
+	look(0x41, "zababc", 0);
+	look(0xFF, "zababc", 0xBE);
+	/* Before the first, outside the code. */
+	assert_false(symbols_find((uint64_t)image_start + 0xF, name, sizeof(name), &into));
+	assert_false(symbols_find((uint64_t)image_start + 4, name, sizeof(name), &into));
+	assert_false(symbols_find((uint64_t)image_start + 0x100, name, sizeof(name), &into));
+	assert_false(symbols_find(0, name, sizeof(name), &into));
+}
+
+static void test_cut(void **state)
+{
+	char name[8] = "#######";
+	uint64_t into;
+
+	(void)state;
+	assert_true(symbols_find((uint64_t)image_start + 0x40, name, 4, &into));
+	assert_string_equal(name, "aba");
+	assert_int_equal(name[4], '#');
+	assert_true(symbols_find((uint64_t)image_start + 0x40, name, 1, &into));
+	assert_string_equal(name, "");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_find),
+		cmocka_unit_test(test_cut),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
