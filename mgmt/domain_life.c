@@ -19,6 +19,7 @@
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
 #include "vmm/load/load.h"
+#include "vmm/machine.h"
 
 #define SECOND			1000000000ul
 #define MINUTE			(60 * SECOND)	/* the longest delay, and what forgives a restart */
@@ -90,12 +91,17 @@ static int load(struct domain *d, struct vm *vm, struct mgmt_error *err)
 	return e;
 }
 
+/* What `debug_exit` stands for. */
+static const struct machine_row debug_rows[] = {
+	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
+};
+
 static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
 {
 	const struct config_vm *c = d->config;
 	struct vm_config vc = {
 		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
-		.debug_exit = c->debug_exit,
+		.device = debug_rows, .device_count = c->debug_exit ? ARRAY_COUNT(debug_rows) : 0,
 		.cpu = c->cpu,
 		.arg = d, .stopped = vm_stopped, .console_put = put, .console_get = get,
 	};

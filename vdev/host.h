@@ -60,6 +60,7 @@ struct vdev_ops {
 struct vdev {
 	const struct vdev_ops *ops;
 	unsigned instance;
+	unsigned order;			/* the machine's: who comes first where two want a place */
 	void *host;			/* the host's own */
 };
 
@@ -113,7 +114,8 @@ bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data);
 
 /*
  * --- regions: a device that moves its own registers (a PCI BAR, PM base); `enabled` false
- *     withdraws the claim
+ *     withdraws the claim. -EEXIST: a device before this one has the place; the claim holds as
+ *     soon as that one moves off.
  */
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
 		    uint64_t size, bool enabled);

@@ -10,6 +10,7 @@
 #include "vmm/bus.h"
 
 #include "kernel/panic.h"
+#include "lib/sort.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/vm.h"
@@ -17,19 +18,12 @@
 #define PORTS		0x10000
 #define PORT_CELLS	(PORTS / BUS_PORT_CELL)
 
-/* The row behind the last ends every search. */
-static void claims_end(struct bus_claims *c, unsigned count)
+static struct bus_claims *claims_alloc(unsigned total)
 {
-	c->count = count;
-	c->claim[count] = (struct bus_claim){ .base = ~0ul, .end = ~0ul };
-}
-
-static struct bus_claims *claims_alloc(unsigned count)
-{
-	struct bus_claims *c = heap_alloc(sizeof(*c) + (count + 1) * sizeof(c->claim[0]));
+	struct bus_claims *c = heap_alloc(sizeof(*c) + (total + 1) * sizeof(c->claim[0]));
 
 	if (c)
-		claims_end(c, count);
+		c->claim[0] = (struct bus_claim){ .base = ~0ul, .end = ~0ul };
 	return c;
 }
 
@@ -75,96 +69,6 @@ void bus_fini(struct bus *b)
 	b->space[HOST_PORT] = b->space[HOST_MMIO] = NULL;
 }
 
-static bool overlaps(const struct bus_claim *c, uint64_t base, uint64_t size)
-{
-	return size && base < c->end && c->base < base + size;
-}
-
-static bool is_same(const struct bus_claim *c, const struct vdev *d, unsigned region)
-{
-	return c->dev == d && c->region == region;
-}
-
-/* Copies the old claims but the replaced one, with the new one in its place by address. */
-static struct bus_claims *rebuild(const struct bus_claims *old, const struct bus_claim *add)
-{
-	struct bus_claims *new = claims_alloc(old->count + 1);
-	unsigned n = 0;
-	bool placed = add->base == add->end;
-
-	if (!new)
-		return NULL;
-	for (unsigned i = 0; i < old->count; i++) {
-		if (is_same(&old->claim[i], add->dev, add->region))
-			continue;
-		if (!placed && add->base < old->claim[i].base) {
-			new->claim[n++] = *add;
-			placed = true;
-		}
-		new->claim[n++] = old->claim[i];
-	}
-	if (!placed)
-		new->claim[n++] = *add;
-	claims_end(new, n);
-	return new;
-}
-
-/* May `add` stand among the claims of others? A withdrawal always may. */
-static int check(const struct bus_claims *c, enum host_space space, const struct bus_claim *add)
-{
-	uint64_t size = add->end - add->base;
-	unsigned others = 0;
-
-	if (!size)
-		return 0;
-	if (add->end < add->base || (space == HOST_PORT && add->end > PORTS))
-		return -EINVAL;
-	for (unsigned i = 0; i < c->count; i++) {
-		if (is_same(&c->claim[i], add->dev, add->region))
-			continue;
-		if (overlaps(&c->claim[i], add->base, size))
-			return -EEXIST;
-		others++;
-	}
-	return others < BUS_CLAIM_MAX ? 0 : -ENOSPC;
-}
-
-/* bus->lock held. */
-static int replace(struct vm *vm, enum host_space space, const struct bus_claim *add)
-{
-	struct bus_claims *old = vm->bus.space[space], *new;
-	int err = check(old, space, add);
-
-	if (err)
-		return err;
-	new = rebuild(old, add);
-	if (!new || (space == HOST_PORT && index_ports(new))) {
-		heap_free(new);
-		return -ENOMEM;
-	}
-	__atomic_store_n(&vm->bus.space[space], new, __ATOMIC_RELEASE);
-	vm_quiesce(vm);
-	claims_free(old);
-	return 0;
-}
-
-int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
-	      uint64_t size)
-{
-	struct bus_claim add = {
-		.base = base, .end = base + size, .dev = d, .region = (uint8_t)region,
-	};
-	struct vcpu *self = vm_quiet_begin(vm);
-	int err;
-
-	ASSERT(!mutex_held(&vm->lock));
-	mutex_lock(&vm->bus.lock);
-	err = replace(vm, space, &add);
-	mutex_unlock(&vm->bus.lock);
-	vm_quiet_end(self);
-	return err;
-}
-
 static const struct bus_claim *first_behind_address(const struct bus_claims *c, uint64_t address)
 {
 	unsigned lo = 0, hi = c->count;
@@ -178,6 +82,131 @@ static const struct bus_claim *first_behind_address(const struct bus_claims *c, 
 			hi = mid;
 	}
 	return &c->claim[lo];
+}
+
+static bool is_same(const struct bus_claim *a, const struct bus_claim *b)
+{
+	return a->dev == b->dev && a->region == b->region;
+}
+
+/* Who comes first in the machine; a device's own regions by number. */
+static int by_order(const void *first, const void *second)
+{
+	const struct bus_claim *a = first, *b = second;
+
+	if (a->dev->order != b->dev->order)
+		return a->dev->order < b->dev->order ? -1 : 1;
+	return (int)a->region - (int)b->region;
+}
+
+/* Unless another has some of its place. */
+static bool insert(struct bus_claims *c, const struct bus_claim *add)
+{
+	struct bus_claim *at = (struct bus_claim *)first_behind_address(c, add->base);
+
+	if (at->base < add->end)
+		return false;
+	memmove(at + 1, at, (size_t)(c->claim + c->count + 1 - at) * sizeof(*at));
+	*at = *add;
+	c->count++;
+	return true;
+}
+
+/* All that is wanted once `add` holds, in order; `want` has room. */
+static unsigned gather(const struct bus_claims *old, const struct bus_claim *add, unsigned n,
+		       struct bus_claim *want)
+{
+	unsigned wanted = 0;
+
+	for (unsigned i = 0; i < old->count + 1 + old->waiting; i++) {
+		bool replaced = i == old->count;
+
+		for (unsigned j = 0; j < n && !replaced; j++)
+			replaced = is_same(&old->claim[i], &add[j]);
+		if (!replaced)
+			want[wanted++] = old->claim[i];
+	}
+	for (unsigned j = 0; j < n; j++)
+		if (add[j].end != add[j].base)
+			want[wanted++] = add[j];
+	sort_array(want, wanted, sizeof(*want), by_order);
+	return wanted;
+}
+
+/* Each has its place unless one before it does. */
+static struct bus_claims *settle(const struct bus_claim *want, unsigned wanted)
+{
+	struct bus_claims *new = claims_alloc(wanted);
+
+	for (unsigned i = 0; new && i < wanted; i++)
+		if (!insert(new, &want[i]))
+			new->claim[wanted - new->waiting++] = want[i];
+	return new;
+}
+
+static bool has_place(const struct bus_claims *c, const struct bus_claim *add)
+{
+	return add->end == add->base || is_same(first_behind_address(c, add->base), add);
+}
+
+static int check(enum host_space space, const struct bus_claim *add)
+{
+	return add->end < add->base || (space == HOST_PORT && add->end > PORTS) ? -EINVAL : 0;
+}
+
+/* bus->lock held. */
+static int replace(struct vm *vm, enum host_space space, const struct bus_claim *add, unsigned n)
+{
+	struct bus_claims *old = vm->bus.space[space], *new;
+	struct bus_claim *want = heap_alloc((old->count + old->waiting + n) * sizeof(*want));
+	unsigned wanted = want ? gather(old, add, n, want) : 0;
+	int err = 0;
+
+	if (wanted > BUS_CLAIM_MAX) {
+		heap_free(want);
+		return -ENOSPC;
+	}
+	new = want ? settle(want, wanted) : NULL;
+	heap_free(want);
+	if (!new || (space == HOST_PORT && index_ports(new))) {
+		heap_free(new);
+		return -ENOMEM;
+	}
+	for (unsigned i = 0; i < n && !err; i++)
+		err = has_place(new, &add[i]) ? 0 : -EEXIST;
+	__atomic_store_n(&vm->bus.space[space], new, __ATOMIC_RELEASE);
+	vm_quiesce(vm);
+	claims_free(old);
+	return err;
+}
+
+int bus_claim_all(struct vm *vm, enum host_space space, const struct bus_claim *add, unsigned n)
+{
+	struct vcpu *self;
+	int err = 0;
+
+	ASSERT(!mutex_held(&vm->lock));
+	for (unsigned i = 0; i < n && !err; i++)
+		err = check(space, &add[i]);
+	if (err || !n)
+		return err;
+	self = vm_quiet_begin(vm);
+	mutex_lock(&vm->bus.lock);
+	err = replace(vm, space, add, n);
+	mutex_unlock(&vm->bus.lock);
+	vm_quiet_end(self);
+	return err;
+}
+
+int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
+	      uint64_t size)
+{
+	struct bus_claim add = {
+		.base = size ? base : 0, .end = size ? base + size : 0, .dev = d,
+		.region = (uint8_t)region,
+	};
+
+	return bus_claim_all(vm, space, &add, 1);
 }
 
 static inline const struct bus_claim *first_behind(const struct vm *vm, enum host_space space,

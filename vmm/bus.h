@@ -2,7 +2,9 @@
 /*
  * The bus: which device answers at which port or guest physical address. An immutable sorted array
  * of claims per space, found by binary search without a lock; a moved region publishes a new array.
- * Unclaimed reads give all ones and are counted.
+ * Where two want the same place, the device that comes first in the machine has it, and the other
+ * when that one moves off; so what is published follows from what is wanted alone, whatever moved
+ * when. Unclaimed reads give all ones and are counted.
  */
 #pragma once
 
@@ -17,13 +19,15 @@ struct bus_claim {
 	uint8_t region;
 };
 
-#define BUS_CLAIM_MAX	250	/* per space */
+#define BUS_CLAIM_MAX	250	/* per space, with those that found their place taken */
 #define BUS_PORT_CELL	8	/* ports that share a cell of the index */
 
 struct bus_claims {
 	unsigned count;
+	unsigned waiting;		/* claims whose place another has */
 	uint8_t *port_index;		/* ports only */
-	struct bus_claim claim[];	/* and one behind the last that ends every search */
+	/* `count` of them, one that ends every search, and those that wait */
+	struct bus_claim claim[];
 };
 
 struct bus {
@@ -35,13 +39,16 @@ struct bus {
 int bus_init(struct bus *b) must_check;
 void bus_fini(struct bus *b);
 /*
- * The device's claim on that region, in place of the one it had. -EEXIST when it overlaps
- * another's; `size` 0 withdraws it, whatever `base` says. Waits for the vm's other vCPUs: from a
- * vCPU's exit or while none runs, with no lock held (nor vm->lock: a vCPU takes that on its way to
- * park).
+ * The device's claim on that region, in place of the one it had; `size` 0 withdraws it, whatever
+ * `base` says. -EEXIST: another has the place, and the claim waits for it. -EINVAL, -ENOSPC,
+ * -ENOMEM: nothing has changed. Waits for the vm's other vCPUs: from a vCPU's exit or while none
+ * runs, with no lock held (nor vm->lock: a vCPU takes that on its way to park).
  */
 int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned region, uint64_t base,
 	      uint64_t size) must_check;
+/* The same for `n` claims at once, of which no two are of one device's region. */
+int bus_claim_all(struct vm *vm, enum host_space space, const struct bus_claim *add,
+		  unsigned n) must_check;
 
 /*
  * `size` 1, 2, 4 or 8 (MMIO only). An access that is only partly within a claim is

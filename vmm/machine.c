@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine: a PC of the q35 age without firmware. One table says which devices there are, where
- * their regions answer and where their lines go; see machine.h for the layout and the routing.
+ * The machine: a PC of the q35 age without firmware. One table says which classes of devices there
+ * are and where their regions answer; a list of rows, the PC's own and the configuration's, says
+ * which of them this machine has and where their lines go. See machine.h for layout and routing.
  * Locks: a line's sources under machine->lines (LOCK_LINE), taken under a device's lock
  * (LOCK_VDEV), before those of the 8259 and the IOAPIC (LOCK_IRQCHIP).
  */
@@ -34,7 +35,8 @@
 
 #define NO_PIC		0xff
 #define GSI_PIT		2		/* input 0 of the 8259 */
-#define DEVICES_MAX	16
+#define DEVICES_MAX	32
+#define REGIONS_MAX	5	/* of a class that do not move */
 #define TESTDEV_SOURCE	63	/* of a line, behind those that are wired */
 
 struct line {
@@ -45,10 +47,17 @@ struct line {
 	uint8_t host_line[8];
 };
 
+/* Devices that others of the machine call by name. */
+enum part { PART_NONE, PART_PIC, PART_IOAPIC, PART_PIT, PART_UART, PART_ACPI, PART_FWCFG, PARTS };
+
+struct device_class;
+
 struct machine {
 	struct vdev_host *device[DEVICES_MAX];
+	const struct device_class *class[DEVICES_MAX];
+	const struct machine_row *row[DEVICES_MAX];
 	unsigned count;
-	struct vdev *vpic, *vioapic, *vpit, *vuart, *vacpi, *vfwcfg;
+	struct vdev *part[PARTS];
 	struct spinlock lines;
 	struct line line[VIOAPIC_PINS];
 	uint64_t boot_wall_ns;
@@ -62,8 +71,8 @@ _Static_assert(MEMORY_ECAM_SIZE == VPCI_ECAM_SIZE, "ECAM");
 static void drive(struct machine *m, unsigned gsi, bool level)
 {
 	if (m->line[gsi].pic_irq != NO_PIC)
-		vpic_line(m->vpic, m->line[gsi].pic_irq, level);
-	vioapic_line(m->vioapic, gsi, level);
+		vpic_line(m->part[PART_PIC], m->line[gsi].pic_irq, level);
+	vioapic_line(m->part[PART_IOAPIC], gsi, level);
 }
 
 void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level)
@@ -94,7 +103,8 @@ static bool line_open(const struct machine *m, unsigned gsi)
 {
 	uint8_t irq = m->line[gsi].pic_irq;
 
-	return vioapic_open(m->vioapic, gsi) || (irq != NO_PIC && vpic_heard(m->vpic, irq));
+	return vioapic_open(m->part[PART_IOAPIC], gsi) ||
+	       (irq != NO_PIC && vpic_heard(m->part[PART_PIC], irq));
 }
 
 /* An edge that gets through takes a vCPU out of its sleep, and that has exits again. */
@@ -124,9 +134,9 @@ bool machine_line_busy(struct vm *vm, const struct vdev_line *l)
 
 	if (!l->wired)
 		return false;
-	if (vioapic_open(m->vioapic, l->gsi))
-		return vioapic_busy(m->vioapic, l->gsi);
-	return irq != NO_PIC && vpic_busy(m->vpic, irq);
+	if (vioapic_open(m->part[PART_IOAPIC], l->gsi))
+		return vioapic_busy(m->part[PART_IOAPIC], l->gsi);
+	return irq != NO_PIC && vpic_busy(m->part[PART_PIC], irq);
 }
 
 /* Sources that are still due raise their lines again. */
@@ -148,34 +158,38 @@ static void pic_acknowledged(void *context, unsigned irq)
 	acknowledged(context, irq == 0 ? GSI_PIT : irq);
 }
 
-static void wire(struct machine *m, struct vdev_host *h, unsigned line, unsigned gsi)
+static int wire(struct machine *m, struct vdev_host *h, const struct machine_line *to)
 {
-	struct line *l = &m->line[gsi];
+	struct line *l;
 
+	if (to->gsi >= VIOAPIC_PINS)
+		return -EINVAL;
+	l = &m->line[to->gsi];
 	if (l->source_count == ARRAY_COUNT(l->host))
-		return;
-	h->line[line] = (struct vdev_line){
-		.gsi = (uint8_t)gsi, .source = l->source_count, .wired = true,
+		return -ENOSPC;
+	h->line[to->line] = (struct vdev_line){
+		.gsi = to->gsi, .source = l->source_count, .wired = true,
 	};
 	l->host[l->source_count] = h;
-	l->host_line[l->source_count++] = (uint8_t)line;
+	l->host_line[l->source_count++] = to->line;
+	return 0;
 }
 
 int machine_extint_acknowledge(struct vcpu *vcpu)
 {
 	if (!machine_extint_pending(vcpu))
 		return -1;
-	return vpic_acknowledge(vcpu->vm->machine->vpic);
+	return vpic_acknowledge(vcpu->vm->machine->part[PART_PIC]);
 }
 
 void machine_eoi(struct vm *vm, unsigned vector)
 {
-	vioapic_eoi(vm->machine->vioapic, (uint8_t)vector);
+	vioapic_eoi(vm->machine->part[PART_IOAPIC], (uint8_t)vector);
 }
 
 void machine_apic_changed(struct vm *vm)
 {
-	vioapic_retry(vm->machine->vioapic);
+	vioapic_retry(vm->machine->part[PART_IOAPIC]);
 }
 
 /* ---- devices ---- */
@@ -183,25 +197,21 @@ void machine_apic_changed(struct vm *vm)
 struct region_row {
 	uint8_t region;
 	enum host_space space;
-	uint64_t base, size;
+	uint64_t base, size;		/* base: behind the row's */
 };
 
-struct line_row {
-	uint8_t line, gsi;
-};
-
-struct device_row {
+struct device_class {
+	const char *name;		/* QEMU's, where that has it */
 	int (*create)(struct vm *vm, struct vdev **out);
-	struct region_row region[5];
-	struct line_row line[2];	/* gsi 0: none */
+	enum part part;
+	bool irqchip;			/* others' lines lead there */
+	uint8_t intr;			/* 1 + the line that is the vCPUs' INTR */
+	struct region_row region[REGIONS_MAX];
 };
 
 static int make_vpic(struct vm *vm, struct vdev **out)
 {
-	int err = vpic_create(pic_acknowledged, vm, out);
-
-	vm->machine->vpic = err ? NULL : *out;
-	return err;
+	return vpic_create(pic_acknowledged, vm, out);
 }
 
 static int make_vioapic(struct vm *vm, struct vdev **out)
@@ -210,18 +220,14 @@ static int make_vioapic(struct vm *vm, struct vdev **out)
 		.id = MACHINE_IOAPIC_ID, .told = 1u << GSI_PIT, .acknowledged = acknowledged,
 		.context = vm,
 	};
-	int err = vioapic_create(&c, out);
 
-	vm->machine->vioapic = err ? NULL : *out;
-	return err;
+	return vioapic_create(&c, out);
 }
 
 static int make_vpit(struct vm *vm, struct vdev **out)
 {
-	int err = vpit_create(out);
-
-	vm->machine->vpit = err ? NULL : *out;
-	return err;
+	(void)vm;
+	return vpit_create(out);
 }
 
 static int make_vrtc(struct vm *vm, struct vdev **out)
@@ -237,10 +243,8 @@ static int make_vrtc(struct vm *vm, struct vdev **out)
 
 static int make_vuart(struct vm *vm, struct vdev **out)
 {
-	int err = vuart_create(out);
-
-	vm->machine->vuart = err ? NULL : *out;
-	return err;
+	(void)vm;
+	return vuart_create(out);
 }
 
 static int make_vkbd(struct vm *vm, struct vdev **out)
@@ -251,10 +255,8 @@ static int make_vkbd(struct vm *vm, struct vdev **out)
 
 static int make_vacpi(struct vm *vm, struct vdev **out)
 {
-	int err = vacpi_create(out);
-
-	vm->machine->vacpi = err ? NULL : *out;
-	return err;
+	(void)vm;
+	return vacpi_create(out);
 }
 
 static int make_vpci(struct vm *vm, struct vdev **out)
@@ -277,16 +279,13 @@ static int make_vpvpanic(struct vm *vm, struct vdev **out)
 
 static int make_vfwcfg(struct vm *vm, struct vdev **out)
 {
-	int err = vfwcfg_create(out);
-
-	vm->machine->vfwcfg = err ? NULL : *out;
-	return err;
+	(void)vm;
+	return vfwcfg_create(out);
 }
 
 static int make_vdebug_exit(struct vm *vm, struct vdev **out)
 {
-	if (!vm->config.debug_exit)
-		return -ENODEV;
+	(void)vm;
 	return vdebug_exit_create(out);
 }
 
@@ -315,84 +314,150 @@ static int make_vtestdev(struct vm *vm, struct vdev **out)
 		.line = testdev_line, .flush = testdev_flush, .context = vm,
 	};
 
-	if (!vm->config.debug_exit)
-		return -ENODEV;
 	return vtestdev_create(&c, out);
 }
 
-/* The interrupt controllers come first: the others' lines lead there. */
-static const struct device_row devices[] = {
-	{ make_vpic, { { VPIC_MASTER, HOST_PORT, 0x20, 2 }, { VPIC_SLAVE, HOST_PORT, 0xa0, 2 },
-		       { VPIC_ELCR, HOST_PORT, 0x4d0, 2 } }, { { 0 } } },
-	{ make_vioapic, { { 0, HOST_MMIO, IOAPIC_BASE, VIOAPIC_SIZE } }, { { 0 } } },
-	{ make_vpit, { { VPIT_PORTS, HOST_PORT, 0x40, 4 }, { VPIT_PORT61, HOST_PORT, 0x61, 1 } },
-	  { { VPIT_OUT0, 2 } } },
-	{ make_vrtc, { { VRTC_PORTS, HOST_PORT, 0x70, 2 } }, { { VRTC_IRQ, 8 } } },
-	{ make_vuart, { { VUART_PORTS, HOST_PORT, 0x3f8, 8 } }, { { VUART_IRQ, 4 } } },
-	{ make_vkbd, { { VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
-		       { VKBD_PORT92, HOST_PORT, 0x92, 1 } },
-	  { { VKBD_IRQ, 1 }, { VKBD_AUX_IRQ, 12 } } },
-	{ make_vacpi, { { VACPI_EVENT, HOST_PORT, VACPI_EVENT_PORT, 4 },
-			{ VACPI_CONTROL, HOST_PORT, VACPI_CONTROL_PORT, 2 },
-			{ VACPI_TIMER, HOST_PORT, VACPI_TIMER_PORT, 4 },
-			{ VACPI_GPE, HOST_PORT, VACPI_GPE_PORT, 4 },
-			{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } },
-	  { { VACPI_SCI, VACPI_SCI_IRQ } } },
-	{ make_vpci, { { VPCI_PORTS, HOST_PORT, 0xcf8, 8 },
-		       { VPCI_ECAM, HOST_MMIO, MEMORY_ECAM, MEMORY_ECAM_SIZE } },
-	  { { 0 } } },
-	{ make_vpost, { { VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } },
-	  { { 0 } } },
-	{ make_vfwcfg, { { VFWCFG_PORTS, HOST_PORT, 0x510, 2 }, { VFWCFG_DMA, HOST_PORT, 0x514, 8 } },
-	  { { 0 } } },
-	{ make_vpvpanic, { { VPVPANIC_EVENTS, HOST_PORT, VPVPANIC_PORT, 1 } }, { { 0 } } },
-	{ make_vtestdev, { { VTESTDEV_PORTS, HOST_PORT, 0xe0, 4 },
-			   { VTESTDEV_FLUSH, HOST_PORT, 0xe4, 4 },
-			   { VTESTDEV_BYTES, HOST_PORT, 0xe8, VTESTDEV_BYTES_SIZE },
-			   { VTESTDEV_LINES, HOST_PORT, 0x2000, VTESTDEV_LINE_COUNT },
-			   { VTESTDEV_MEMORY, HOST_MMIO, VTESTDEV_MEMORY_BASE,
-			     VTESTDEV_MEMORY_SIZE } },
-	  { { 0 } } },
-	{ make_vdebug_exit, { { VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } }, { { 0 } } },
+static const struct device_class classes[] = {
+	{ "isa-i8259", make_vpic, PART_PIC, .irqchip = true, .intr = 1 + VPIC_INTR, .region = {
+		{ VPIC_MASTER, HOST_PORT, 0x20, 2 }, { VPIC_SLAVE, HOST_PORT, 0xa0, 2 },
+		{ VPIC_ELCR, HOST_PORT, 0x4d0, 2 } } },
+	{ "ioapic", make_vioapic, PART_IOAPIC, .irqchip = true, .region = {
+		{ 0, HOST_MMIO, IOAPIC_BASE, VIOAPIC_SIZE } } },
+	{ "isa-pit", make_vpit, PART_PIT, .region = {
+		{ VPIT_PORTS, HOST_PORT, 0x40, 4 }, { VPIT_PORT61, HOST_PORT, 0x61, 1 } } },
+	{ "mc146818rtc", make_vrtc, .region = { { VRTC_PORTS, HOST_PORT, 0x70, 2 } } },
+	{ "isa-serial", make_vuart, PART_UART, .region = { { VUART_PORTS, HOST_PORT, 0, 8 } } },
+	{ "i8042", make_vkbd, .region = {
+		{ VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
+		{ VKBD_PORT92, HOST_PORT, 0x92, 1 } } },
+	{ "acpi", make_vacpi, PART_ACPI, .region = {
+		{ VACPI_EVENT, HOST_PORT, VACPI_EVENT_PORT, 4 },
+		{ VACPI_CONTROL, HOST_PORT, VACPI_CONTROL_PORT, 2 },
+		{ VACPI_TIMER, HOST_PORT, VACPI_TIMER_PORT, 4 },
+		{ VACPI_GPE, HOST_PORT, VACPI_GPE_PORT, 4 },
+		{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } } },
+	{ "pcie-host", make_vpci, .region = {
+		{ VPCI_PORTS, HOST_PORT, 0xcf8, 8 },
+		{ VPCI_ECAM, HOST_MMIO, MEMORY_ECAM, MEMORY_ECAM_SIZE } } },
+	{ "post", make_vpost, .region = {
+		{ VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } } },
+	{ "fw_cfg", make_vfwcfg, PART_FWCFG, .region = {
+		{ VFWCFG_PORTS, HOST_PORT, 0x510, 2 }, { VFWCFG_DMA, HOST_PORT, 0x514, 8 } } },
+	{ "pvpanic", make_vpvpanic, .region = {
+		{ VPVPANIC_EVENTS, HOST_PORT, VPVPANIC_PORT, 1 } } },
+	{ "pc-testdev", make_vtestdev, .region = {
+		{ VTESTDEV_PORTS, HOST_PORT, 0xe0, 4 }, { VTESTDEV_FLUSH, HOST_PORT, 0xe4, 4 },
+		{ VTESTDEV_BYTES, HOST_PORT, 0xe8, VTESTDEV_BYTES_SIZE },
+		{ VTESTDEV_LINES, HOST_PORT, 0x2000, VTESTDEV_LINE_COUNT },
+		{ VTESTDEV_MEMORY, HOST_MMIO, VTESTDEV_MEMORY_BASE, VTESTDEV_MEMORY_SIZE } } },
+	{ "isa-debug-exit", make_vdebug_exit, .region = {
+		{ VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } } },
 };
 
-static int claim_regions(struct vm *vm, struct vdev *d, const struct device_row *row)
+/* What every machine has. The interrupt controllers come first: the others' lines lead there. */
+static const struct machine_row pc[] = {
+	{ .class = "isa-i8259" },
+	{ .class = "ioapic" },
+	{ .class = "isa-pit", .line = { { VPIT_OUT0, GSI_PIT } } },
+	{ .class = "mc146818rtc", .line = { { VRTC_IRQ, 8 } } },
+	{ .class = "isa-serial", .base = 0x3f8, .line = { { VUART_IRQ, 4 } } },
+	{ .class = "i8042", .line = { { VKBD_IRQ, 1 }, { VKBD_AUX_IRQ, 12 } } },
+	{ .class = "acpi", .line = { { VACPI_SCI, VACPI_SCI_IRQ } } },
+	{ .class = "pcie-host" },
+	{ .class = "post" },
+	{ .class = "fw_cfg" },
+	{ .class = "pvpanic" },
+};
+
+static const struct device_class *find_class(const char *name)
 {
-	int err = 0;
-
-	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->region) && row->region[i].size; i++) {
-		const struct region_row *r = &row->region[i];
-
-		err = bus_claim(vm, r->space, d, r->region, r->base, r->size);
-	}
-	return err;
+	for (unsigned i = 0; i < ARRAY_COUNT(classes); i++)
+		if (!strcmp(classes[i].name, name))
+			return &classes[i];
+	return NULL;
 }
 
-static int add_device(struct vm *vm, const struct device_row *row)
+static unsigned instances(const struct machine *m, const struct device_class *class)
 {
+	unsigned n = 0;
+
+	for (unsigned i = 0; i < m->count; i++)
+		n += m->class[i] == class;
+	return n;
+}
+
+static int add_device(struct vm *vm, const struct machine_row *row)
+{
+	const struct device_class *class = find_class(row->class);
 	struct machine *m = vm->machine;
 	struct vdev *d = NULL;
 	struct vdev_host *h;
-	bool irqchip = row->create == make_vpic || row->create == make_vioapic;
-	int err = row->create(vm, &d);
+	int err;
 
-	if (err)
-		return err == -ENODEV ? 0 : err;
-	err = vdev_host_attach(vm, d, irqchip ? LOCK_IRQCHIP : LOCK_VDEV, &h);
+	if (!class)
+		return -ENODEV;
+	if (m->count == DEVICES_MAX)
+		return -ENOSPC;
+	err = class->create(vm, &d);
 	if (err)
 		return err;
+	d->instance = instances(m, class);
+	d->order = m->count;
+	err = vdev_host_attach(vm, d, class->irqchip ? LOCK_IRQCHIP : LOCK_VDEV, &h);
+	if (err)
+		return err;
+	m->class[m->count] = class;
+	m->row[m->count] = row;
 	m->device[m->count++] = h;
-	if (row->create == make_vpic)
-		h->line[VPIC_INTR].is_intr = true;
-	for (unsigned i = 0; i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)
-		wire(m, h, row->line[i].line, row->line[i].gsi);
-	return claim_regions(vm, d, row);
+	if (class->part && !d->instance)
+		m->part[class->part] = d;
+	if (class->intr)
+		h->line[class->intr - 1].is_intr = true;
+	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)
+		err = wire(m, h, &row->line[i]);
+	return err;
+}
+
+/* Those of the row list; a device's BARs are its own affair. */
+static int claim_regions(struct vm *vm, enum host_space space)
+{
+	struct machine *m = vm->machine;
+	struct bus_claim *add = heap_alloc(m->count * REGIONS_MAX * sizeof(*add));
+	unsigned n = 0;
+	int err;
+
+	if (!add)
+		return -ENOMEM;
+	for (unsigned i = 0; i < m->count; i++) {
+		const struct region_row *r = m->class[i]->region;
+
+		for (unsigned j = 0; j < REGIONS_MAX && r[j].size; j++) {
+			uint64_t base = m->row[i]->base + r[j].base;
+
+			if (r[j].space == space)
+				add[n++] = (struct bus_claim){
+					base, base + r[j].size, m->device[i]->dev, r[j].region,
+				};
+		}
+	}
+	err = bus_claim_all(vm, space, add, n);
+	heap_free(add);
+	return err;
+}
+
+static int add_devices(struct vm *vm, const struct machine_row *row, unsigned n)
+{
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < n; i++)
+		err = add_device(vm, &row[i]);
+	return err;
 }
 
 int machine_create(struct vm *vm)
 {
 	struct machine *m = heap_alloc(sizeof(*m));
-	int err = 0;
+	int err;
 
 	if (!m)
 		return -ENOMEM;
@@ -401,8 +466,13 @@ int machine_create(struct vm *vm)
 	spin_init(&m->lines, "lines", LOCK_LINE);
 	for (unsigned i = 0; i < VIOAPIC_PINS; i++)
 		m->line[i].pic_irq = i == GSI_PIT ? 0 : i == 0 || i >= 16 ? NO_PIC : (uint8_t)i;
-	for (unsigned i = 0; !err && i < ARRAY_COUNT(devices); i++)
-		err = add_device(vm, &devices[i]);
+	err = add_devices(vm, pc, ARRAY_COUNT(pc));
+	if (!err)
+		err = add_devices(vm, vm->config.device, vm->config.device_count);
+	if (!err)
+		err = claim_regions(vm, HOST_PORT);
+	if (!err)
+		err = claim_regions(vm, HOST_MMIO);
 	if (!err)
 		machine_reset(vm);
 	return err;
@@ -461,7 +531,7 @@ void machine_bios_devices(struct vm *vm)
 	};
 
 	for (unsigned i = 0; i < ARRAY_COUNT(row); i++) {
-		struct vdev *d = row[i].pic ? vm->machine->vpic : vm->machine->vpit;
+		struct vdev *d = vm->machine->part[row[i].pic ? PART_PIC : PART_PIT];
 
 		d->ops->write(d, row[i].region, row[i].offset, 1, row[i].value);
 	}
@@ -470,18 +540,18 @@ void machine_bios_devices(struct vm *vm)
 void machine_power_button(struct vm *vm)
 {
 	if (vm->machine)
-		vacpi_power_button(vm->machine->vacpi);
+		vacpi_power_button(vm->machine->part[PART_ACPI]);
 }
 
 struct vdev *machine_fwcfg(struct vm *vm)
 {
-	return vm->machine->vfwcfg;
+	return vm->machine->part[PART_FWCFG];
 }
 
 void machine_console_input(struct vm *vm)
 {
 	if (vm->machine)
-		vm->machine->vuart->ops->console_input(vm->machine->vuart);
+		vm->machine->part[PART_UART]->ops->console_input(vm->machine->part[PART_UART]);
 }
 
 void machine_save(struct vm *vm, struct record_writer *w)

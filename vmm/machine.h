@@ -20,6 +20,22 @@ struct vdev_line;
 #define MACHINE_IOAPIC_ID	0
 #define MACHINE_PCI_WINDOW	0xd0000000u	/* behind the room for 256 buses of ECAM */
 
+/* One device of a machine. The PC's own come first, then those of vm_config. */
+struct machine_line {
+	uint8_t line, gsi;		/* of the device's lines; 0: none */
+};
+
+struct machine_row {
+	const char *class;		/* a name of machine.c's table */
+	uint64_t base;			/* where it answers, for a class that has no place of its
+					 * own */
+	struct machine_line line[2];
+};
+
+/*
+ * -ENODEV: a row names no class; -EINVAL: a line that no machine has; -ENOSPC: too many devices, or
+ * on one line; -EEXIST: two want the same place; -ENOMEM.
+ */
 int machine_create(struct vm *vm) must_check;
 void machine_destroy(struct vm *vm);		/* no vCPU runs; frees what machine_create did,
 						 * partly or wholly */

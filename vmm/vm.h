@@ -22,6 +22,7 @@
 #include "vmm/vlapic/vlapic_route.h"
 
 struct load_image;
+struct machine_row;
 
 #define VM_NAME_MAX	64
 #define VM_VCPU_MAX	64
@@ -39,7 +40,8 @@ struct vm_config {
 	unsigned vcpus;			/* 1 to VM_VCPU_MAX */
 	struct cpu_topology topology;	/* of so many; all 0: cores of one socket */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
-	bool debug_exit;
+	const struct machine_row *device;	/* beyond a PC's own; the caller keeps them */
+	unsigned device_count;
 	struct cpu_model cpu;
 
 	/* Callbacks upward, with `arg`. None may block. */

@@ -13,8 +13,10 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/tsc.h"
+#include "include/bits.h"
 #include "tests/host/fake_ops.h"
 #include "tests/host/memory.h"
+#include "vmm/machine.h"
 
 bool errata_has(enum erratum e)
 {
@@ -37,10 +39,15 @@ static inline void stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t 
 	stop_code = code;
 }
 
+static const struct machine_row machine_debug_rows[] = {
+	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
+};
+
 static inline struct vm *make_vm(void)
 {
 	struct vm_config c = {
-		.name = "test", .vcpus = 1, .memory = 16 * MIB, .debug_exit = true,
+		.name = "test", .vcpus = 1, .memory = 16 * MIB, .device = machine_debug_rows,
+		.device_count = ARRAY_COUNT(machine_debug_rows),
 		.stopped = stopped,
 	};
 	struct vm *vm = NULL;

@@ -7,7 +7,7 @@
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
  * vmm/exit.c vmm/gmem/gmem*.c
  * vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c vmm/load/load*.c
- * vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c
+ * vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c lib/sort.c
  * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c
  * mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c
  * vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c
@@ -42,14 +42,18 @@ static bool claimed(const struct vm *vm, uint64_t port)
 	return false;
 }
 
+static struct vdev *device_at(const struct vm *vm, uint64_t port)
+{
+	return bus_port_claim(&vm->bus, (unsigned)port, 1)->dev;
+}
+
 static void bus_rules(void **state)
 {
 	struct vm *vm = make_vm();
-	struct vdev *pic = vm->bus.space[HOST_PORT]->claim[0].dev;
+	struct vdev *pic = device_at(vm, 0x20);
 	uint64_t before;
 
 	(void)state;
-	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x3fc, 8), -EEXIST);
 	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0xfffc, 8), -EINVAL);
 	assert_int_equal(bus_claim(vm, HOST_MMIO, pic, 7, ~0ul - 4, 8), -EINVAL);
 	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0xfff8, 8), 0);
@@ -74,6 +78,136 @@ static void bus_rules(void **state)
 		assert_int_equal(vm->bus.unclaimed[HOST_PORT] - before, !claimed(vm, port));
 	}
 	vm_put(vm);
+}
+
+static bool answers(struct vm *vm, const struct vdev *d, unsigned region, uint64_t port)
+{
+	const struct bus_claim *c = bus_port_claim(&vm->bus, (unsigned)port, 1);
+
+	return c && c->dev == d && c->region == region;
+}
+
+/* Who comes first in the machine has the place; the other has it as soon as he moves off. */
+static void bus_wishes(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vdev *pic = device_at(vm, 0x20), *uart = device_at(vm, 0x3f8);
+	struct vdev *last = device_at(vm, 0xf4);
+
+	(void)state;
+	assert_true(pic->order < uart->order && uart->order < last->order);
+	/* Partly over another's: all of it waits, wherever it was before. */
+	assert_int_equal(bus_claim(vm, HOST_PORT, last, 7, 0x1000, 8), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, last, 7, 0x3fc, 8), -EEXIST);
+	assert_null(bus_port_claim(&vm->bus, 0x1000, 1));
+	assert_null(bus_port_claim(&vm->bus, 0x402, 1));
+	assert_true(answers(vm, uart, 0, 0x3fc));
+	assert_int_equal(vm->bus.space[HOST_PORT]->waiting, 1);
+	/* He moves off, and comes back. */
+	assert_int_equal(bus_claim(vm, HOST_PORT, uart, 0, 0x2f8, 8), 0);
+	assert_true(answers(vm, last, 7, 0x3fc) && answers(vm, last, 7, 0x403));
+	assert_int_equal(vm->bus.space[HOST_PORT]->waiting, 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, uart, 0, 0x3f8, 8), 0);
+	assert_true(answers(vm, uart, 0, 0x3ff));
+	assert_null(bus_port_claim(&vm->bus, 0x400, 1));
+	/* Three at one place: the second of them, then the third. A wish may be withdrawn. */
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0x400, 4), 0);
+	assert_int_equal(bus_claim(vm, HOST_PORT, uart, 0, 0x2f8, 0), 0);
+	assert_true(answers(vm, pic, 7, 0x400));
+	assert_null(bus_port_claim(&vm->bus, 0x3fc, 1));
+	assert_int_equal(bus_claim(vm, HOST_PORT, uart, 0, 0x3f8, 12), -EEXIST);
+	assert_int_equal(vm->bus.space[HOST_PORT]->waiting, 2);
+	assert_int_equal(bus_claim(vm, HOST_PORT, pic, 7, 0, 0), 0);
+	assert_true(answers(vm, uart, 0, 0x403));
+	assert_int_equal(vm->bus.space[HOST_PORT]->waiting, 1);
+	assert_int_equal(bus_claim(vm, HOST_PORT, last, 7, 0, 0), 0);
+	assert_int_equal(vm->bus.space[HOST_PORT]->waiting, 0);
+	/* Wishes count against the limit. */
+	for (unsigned i = 10; i < 250 && vm->bus.space[HOST_PORT]->waiting < 20; i++)
+		assert_int_equal(bus_claim(vm, HOST_PORT, last, i, 0x20, 1), -EEXIST);
+	for (unsigned i = 1; !bus_claim(vm, HOST_PORT, uart, i, 0x5000 + i, 1); i++)
+		assert_true(i < BUS_CLAIM_MAX);
+	assert_int_equal(vm->bus.space[HOST_PORT]->waiting, 20);
+	assert_int_equal(vm->bus.space[HOST_PORT]->count, BUS_CLAIM_MAX - 20);
+	vm_put(vm);
+}
+
+/* What is published follows from what is wanted, in whatever order it came to be. */
+static void bus_wishes_have_no_history(void **state)
+{
+	struct vm *vm[2] = { make_vm(), make_vm() };
+	uint64_t wanted[6];
+	unsigned seed = 1;
+
+	(void)state;
+	for (unsigned round = 0; round < 2000; round++) {
+		for (unsigned i = 0; i < 6; i++) {
+			seed = seed * 1103515245 + 12345;
+			wanted[i] = 0x4000 + (seed >> 16) % 24;
+		}
+		for (unsigned i = 0; i < 12; i++) {
+			unsigned a = i % 6, b = i < 6 ? 5 - a : (i * 5 + round) % 6;
+
+			(void)!bus_claim(vm[0], HOST_PORT, device_at(vm[0], a % 2 ? 0x20 : 0xf4),
+					 8 + a, wanted[a], 4);
+			(void)!bus_claim(vm[1], HOST_PORT, device_at(vm[1], b % 2 ? 0x20 : 0xf4),
+					 8 + b, wanted[b], 4);
+		}
+		for (unsigned port = 0x4000; port < 0x4020; port++) {
+			const struct bus_claim *x = bus_port_claim(&vm[0]->bus, port, 1);
+			const struct bus_claim *y = bus_port_claim(&vm[1]->bus, port, 1);
+
+			assert_int_equal(!x, !y);
+			assert_true(!x || (x->region == y->region && x->base == y->base));
+		}
+	}
+	vm_put(vm[0]);
+	vm_put(vm[1]);
+}
+
+/* ---- the machine's list ---- */
+
+static int try_machine(const struct machine_row *row, unsigned n)
+{
+	struct vm_config c = {
+		.name = "rows", .vcpus = 1, .memory = 16 * MIB, .device = row, .device_count = n,
+	};
+	struct vm *vm = NULL;
+	int err = vm_create(&c, &vm);
+
+	if (!err)
+		vm_put(vm);
+	return err;
+}
+
+static void machine_rows(void **state)
+{
+	static const struct machine_row unknown = { .class = "no-such-thing" };
+	static const struct machine_row twice = { .class = "pvpanic" };
+	static const struct machine_row second = {
+		.class = "isa-serial", .base = 0x2f8, .line = { { 0, 3 } },
+	};
+	static const struct machine_row nowhere = {
+		.class = "isa-serial", .base = 0x2f8, .line = { { 0, 24 } },
+	};
+	struct machine_row many[32];
+
+	(void)state;
+	assert_int_equal(try_machine(&unknown, 1), -ENODEV);
+	assert_int_equal(try_machine(&twice, 1), -EEXIST);
+	assert_int_equal(try_machine(&second, 1), 0);
+	assert_int_equal(try_machine(&nowhere, 1), -EINVAL);
+	/* A ninth source of one line, with the PC's own; too many devices. */
+	for (unsigned i = 0; i < 32; i++)
+		many[i] = (struct machine_row){
+			.class = "isa-serial", .base = 0x1000 + 8 * i, .line = { { 0, 4 } },
+		};
+	assert_int_equal(try_machine(many, 7), 0);
+	assert_int_equal(try_machine(many, 8), -ENOSPC);
+	for (unsigned i = 0; i < 32; i++)
+		many[i].line[0].gsi = 0;
+	assert_int_equal(try_machine(many, 21), 0);
+	assert_int_equal(try_machine(many, 22), -ENOSPC);
 }
 
 /* Another vCPU moves a region at the same moment. */
@@ -464,7 +598,8 @@ static void paused_while_it_crashes(void **state)
 static void births_that_fail(void **state)
 {
 	struct vm_config c = {
-		.name = "unborn", .vcpus = 2, .memory = 16 * MIB, .debug_exit = true,
+		.name = "unborn", .vcpus = 2, .memory = 16 * MIB, .device = machine_debug_rows,
+		.device_count = ARRAY_COUNT(machine_debug_rows),
 	};
 	struct vm *vm = NULL;
 	unsigned n;
@@ -485,7 +620,9 @@ static void births_that_fail(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(bus_rules), cmocka_unit_test(bus_changes_wait),
+		cmocka_unit_test(bus_rules), cmocka_unit_test(bus_wishes),
+		cmocka_unit_test(bus_wishes_have_no_history), cmocka_unit_test(machine_rows),
+		cmocka_unit_test(bus_changes_wait),
 		cmocka_unit_test(quiesce_waits_once),
 		cmocka_unit_test(bus_full), cmocka_unit_test(lines_that_are_heard),
 		cmocka_unit_test(ticks_are_owed),
