@@ -69,7 +69,8 @@ void bus_fini(struct bus *b)
 	b->space[HOST_PORT] = b->space[HOST_MMIO] = NULL;
 }
 
-static const struct bus_claim *first_behind_address(const struct bus_claims *c, uint64_t address)
+static always_inline const struct bus_claim *first_behind_address(const struct bus_claims *c,
+								   uint64_t address)
 {
 	unsigned lo = 0, hi = c->count;
 
