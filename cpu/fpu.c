@@ -22,8 +22,9 @@
 #define HEADER_SIZE	64
 
 static uint64_t xcr0;		/* what guests may have */
-static uint64_t reachable;	/* and what they can switch on where that cannot be refused: each
-				 * restoring puts it into its state after reset */
+static uint64_t known;		/* and what the chip knows */
+static uint64_t reachable;	/* of that, what they can switch on, be it that it cannot be
+				 * refused: each restoring puts it into its state after reset */
 static size_t area_size = FXSAVE_SIZE;
 static uint32_t pkru_at;	/* in the area; 0: there is none */
 static bool keeps_pointers;	/* AMD before Zen 2: restoring leaves the last x87 instruction's
@@ -50,15 +51,13 @@ void fpu_init(void)
 	if (!cpu_has(FEATURE_XSAVE) || features.max_basic < 0xd)
 		return;
 	r = cpu_cpuid(0xd, 0);
-	reachable = (uint64_t)r.edx << 32 | r.eax;
-	xcr0 = reachable & XCR0_KNOWN;
+	known = (uint64_t)r.edx << 32 | r.eax;
+	xcr0 = known & XCR0_KNOWN;
 	if ((xcr0 & XCR0_AVX512) != XCR0_AVX512)
 		xcr0 &= ~XCR0_AVX512;
 	pkru_at = xcr0 & XCR0_PKRU ? find_pkru() : 0;
 	if (!pkru_at)
 		xcr0 &= ~XCR0_PKRU;
-	if (!errata_has(ERRATUM_XSETBV_NOT_INTERCEPTED))
-		reachable = xcr0;
 }
 
 void fpu_cpu_init(void)
@@ -68,6 +67,7 @@ void fpu_cpu_init(void)
 	cpu_write_cr0((cpu_read_cr0() & ~(CR0_EM | CR0_TS)) | CR0_MP | CR0_NE);
 	cpu_write_cr4(cr4 | (xcr0 ? CR4_OSXSAVE : 0) | (pkru_at ? CR4_PKE : 0));
 	if (xcr0) {
+		reachable = errata_has(ERRATUM_XSETBV_NOT_INTERCEPTED) ? known : xcr0;
 		cpu_xsetbv(0, reachable);
 		area_size = cpu_cpuid(0xd, 0).ebx;	/* for what XCR0 holds now */
 	}
@@ -78,6 +78,11 @@ void fpu_cpu_init(void)
 	if (cpu_has(FEATURE_XSAVES))
 		(void)!cpu_wrmsr_safe(MSR_XSS, 0);
 	cpu_fninit();
+}
+
+uint64_t fpu_xcr0_offered(void)
+{
+	return xcr0;
 }
 
 uint64_t fpu_xcr0(void)

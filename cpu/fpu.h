@@ -13,16 +13,19 @@
 
 #define FPU_ALIGN	64
 
-/*
- * Boot CPU: which state there is. Each CPU: CR0, CR4 and XCR0. The boot CPU calls both again when a
- * trial has told whether XSETBV is intercepted (svm/svm_errata.c): before that the table guesses.
- */
+/* Boot CPU: which state there is. */
 void fpu_init(void);
+/*
+ * Each CPU: CR0, CR4 and XCR0; the boot CPU when it is known whether XSETBV is intercepted
+ * (svm/svm_errata.c).
+ */
 void fpu_cpu_init(void);
 /* Boot CPU, then: ERRATUM_XSAVEC_MISPLACES, by a trial. */
 void fpu_errata_find(void);
 
-/* What XCR0 holds when no guest is loaded; 0 without XSAVE. Guests may have less. */
+/* What guests may have at most; 0 without XSAVE. */
+uint64_t fpu_xcr0_offered(void);
+/* What XCR0 holds when no guest is loaded; 0 without XSAVE, and before fpu_cpu_init(). */
 uint64_t fpu_xcr0(void);
 size_t fpu_area_size(void);
 /* The state after reset. */

@@ -49,6 +49,7 @@
 #include "mgmt/mgmt.h"
 #include "shell/shell.h"
 #include "svm/svm_ops.h"
+#include "vmm/cpuid.h"
 #include "vmm/vmm.h"
 #include "vmx/vmx_ops.h"
 
@@ -260,6 +261,9 @@ static noreturn void main_late(void)
 	terminal_init();
 	pci_init();
 	start_vmm();
+	fpu_cpu_init();
+	fpu_errata_find();
+	cpuid_init();
 	say_errata();
 	start_cpus();
 	work_start();
@@ -289,8 +293,6 @@ void kernel_main(void)
 	mitigation_init();
 	take_mitigation_options();
 	fpu_init();
-	fpu_cpu_init();
-	fpu_errata_find();
 	mitigation_cpu_init();
 	say_what_booted();
 	cmdline_check();

@@ -9,12 +9,12 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
-#include "cpu/fpu.h"
 #include "include/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mm/kmap.h"
 #include "mm/page.h"
+#include "svm/svm_insn.h"
 #include "svm/svm_ops.h"
 
 #define TSC_RATIO_ONE	(1ul << 32)
@@ -134,25 +134,9 @@ static unsigned svm_max_leaf_level(void)
 	return cpu_has(FEATURE_PAGE_1G) ? 3 : 2;
 }
 
-static int svm_vm_init(struct vm *vm)
-{
-	(void)vm;
-	return 0;
-}
-
-static void svm_vm_fini(struct vm *vm)
-{
-	(void)vm;
-}
-
 static void svm_tsc_offset_set(struct vcpu *vcpu, uint64_t offset)
 {
 	svm_of(vcpu)->vmcb->tsc_offset = offset;
-}
-
-static void *svm_fpu(struct vcpu *vcpu)
-{
-	return svm_of(vcpu)->fpu;
 }
 
 const struct vmm_ops svm_ops = {
@@ -163,8 +147,6 @@ const struct vmm_ops svm_ops = {
 	.cpu_disable = svm_cpu_disable,
 	.describe = svm_describe,
 	.max_leaf_level = svm_max_leaf_level,
-	.vm_init = svm_vm_init,
-	.vm_fini = svm_vm_fini,
 	.vcpu_init = svm_vcpu_init,
 	.vcpu_fini = svm_vcpu_fini,
 	.vcpu_reset = svm_vcpu_reset,
@@ -178,9 +160,6 @@ const struct vmm_ops svm_ops = {
 	.mode = svm_mode,
 	.code64 = svm_code64,
 	.segment_base = svm_segment_base,
-	.fpu = svm_fpu,
-	.fpu_size = fpu_area_size,
-	.pkru = svm_pkru,
 	.tsc_offset_set = svm_tsc_offset_set,
 	.exit_name = svm_exit_name,
 	.audit = svm_audit,

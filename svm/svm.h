@@ -4,7 +4,6 @@
  */
 #pragma once
 
-#include "cpu/debugregs.h"
 #include "kernel/timer.h"
 #include "svm/vmcb.h"
 #include "vmm/vcpu.h"
@@ -18,9 +17,6 @@ struct svm_step {
 struct svm_vcpu {
 	struct vmcb *vmcb;
 	hpa_t vmcb_hpa;
-	void *fpu;			/* guest's extended state while it is not in the CPU */
-	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
-	struct debugregs debug;
 	uint64_t armed;			/* DR7 for svm_enter_armed(); 0: nothing to arm by hand */
 	void (*enter)(uint64_t *gpr, hpa_t vmcb, hpa_t host_vmcb);	/* follows `armed` */
 	uint64_t asid_generation;	/* of the CPU it ran on last; 0: needs a new ASID */
@@ -29,8 +25,7 @@ struct svm_vcpu {
 	struct timer nmi_timer;		/* ends guest mode soon: an NMI waits that nothing else
 					 * makes room for */
 	int cpu;			/* whose ASID it has; -1: none's */
-	bool loaded;			/* FPU, XCR0, DR0-3, TSC_AUX are in the CPU */
-	bool ready;			/* loaded, and with an ASID that holds: svm_load() has
+	bool ready;			/* vcpu->hw is loaded, and the ASID holds: svm_load() has
 					 * nothing to do */
 	bool flush;			/* forget all translations at the next entry */
 	bool nmi_iret;			/* it stands at the IRET that ends an NMI handler */
@@ -61,28 +56,6 @@ static inline struct svm_vcpu *svm_of(const struct vcpu *vcpu)
 {
 	return vcpu->arch;
 }
-
-#ifndef KEEL_HOST
-static inline void svm_gif_clear(void)
-{
-	__asm__ volatile("clgi" ::: "memory");
-}
-
-static inline void svm_gif_set(void)
-{
-	__asm__ volatile("stgi" ::: "memory");
-}
-
-/* FS, GS, TR, LDTR, the MSRs of SYSCALL and SYSENTER, KernelGsBase: the CPU's into that VMCB. */
-static inline void svm_vmsave(hpa_t vmcb)
-{
-	__asm__ volatile("vmsave %%rax" :: "a"(vmcb.v) : "memory");
-}
-#else
-void svm_gif_clear(void);
-void svm_gif_set(void);
-void svm_vmsave(hpa_t vmcb);
-#endif
 
 static inline void svm_intercept_set(struct vmcb *v, unsigned bit, bool on)
 {
@@ -115,7 +88,6 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value);
 void svm_segment_get(struct vcpu *vcpu, enum seg s, struct segment *out);
 void svm_segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in);
 uint64_t svm_segment_base(struct vcpu *vcpu, enum seg s);
-uint32_t svm_pkru(struct vcpu *vcpu);
 void svm_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 bool svm_code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4);
 

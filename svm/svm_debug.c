@@ -57,7 +57,7 @@ void svm_debug_update(struct vcpu *vcpu)
 	if (!errata_has(ERRATUM_SVM_BREAKPOINTS_STAY))
 		return;
 	for (unsigned i = 0; i < 4; i++)
-		if (stands_in_keels_way(dr7, i, debugregs_get(&s->debug, s->loaded, i)))
+		if (stands_in_keels_way(dr7, i, hwstate_get(&vcpu->hw, HW_DR0 + i)))
 			dr7 &= ~(3ul << 2 * i);
 	if (dr7 & DR7_ENABLED) {
 		s->armed = dr7;

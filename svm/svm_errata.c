@@ -4,7 +4,6 @@
  * run as a guest without nested paging, and how they exit tells. The name of an emulator says less:
  * its next version may be mended, and a chip may have what only an emulator was known for. An exit
  * that is none of the expected ones tells nothing: the table's own judgement (cpu/errata.c) stands.
- * What was built on the table's guess is built again: Keel's XCR0, which depends on XSETBV.
  * Source: AMD64 APM 2, "Secure Virtual Machine": "Interrupt Shadows", "Virtual Interrupts", "SVM
  * Intercept Codes", "VMRUN and TF/IF Bits in EFLAGS".
  */
@@ -13,12 +12,12 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
-#include "cpu/fpu.h"
 #include "cpu/ipi.h"
 #include "cpu/registers.h"
 #include "include/errno.h"
 #include "kernel/irq.h"
 #include "mm/page.h"
+#include "svm/svm_insn.h"
 
 extern const char svm_errata_halt[], svm_errata_xsetbv[], svm_errata_arm[], svm_errata_detect[],
 	svm_errata_rdtscp[], svm_errata_cr4[], svm_errata_spin[];
@@ -98,11 +97,13 @@ static enum verdict code_is_short(const struct vmcb *v)
 
 static bool has_xsave(void)
 {
-	return cpu_read_cr4() & CR4_OSXSAVE;
+	return cpu_has(FEATURE_XSAVE);
 }
 
+/* Keel's own CR4 follows when this is known. */
 static void intercept_xsetbv(struct vmcb *v)
 {
+	v->cr4 |= CR4_OSXSAVE;
 	svm_intercept_set(v, INTERCEPT_XSETBV, true);
 }
 
@@ -236,7 +237,5 @@ int svm_errata_find(void)
 			errata_force(t->erratum, verdict == PRESENT);
 	}
 	page_put(p);
-	fpu_init();
-	fpu_cpu_init();
 	return 0;
 }

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vCPU's registers and segments by name: where each one lives in the VMCB or in struct
- * svm_vcpu. Called on the vCPU's thread, or while that thread is parked.
+ * The vCPU's registers and segments by name: where each one lives in the VMCB, in struct
+ * svm_vcpu or in the thread's hwstate. Called on the vCPU's thread, or while that thread is parked.
  */
 #include "svm/svm.h"
 
-#include "cpu/cpu.h"
 #include "cpu/features.h"
-#include "cpu/fpu.h"
 
 #define AT(field)	offsetof(struct vmcb, field)
 
@@ -49,12 +47,11 @@ uint64_t svm_reg_get(struct vcpu *vcpu, enum reg r)
 
 	if (reg_at[r])
 		return *(uint64_t *)vmcb_at(vcpu, reg_at[r]);
+	if (regs_hw[r])
+		return hwstate_get(&vcpu->hw, regs_hw[r]);
 	switch (r) {
 	case REG_EFER: return s->vmcb->efer & ~EFER_SVME;
 	case REG_CR8: return vcpu->vlapic.tpr >> 4;
-	case REG_XCR0: return s->loaded && cpu_has(FEATURE_XSAVE) ? cpu_xgetbv(0) : s->xcr0;
-	case REG_TSC_AUX: return s->tsc_aux;
-	case REG_DR0 ... REG_DR3: return debugregs_get(&s->debug, s->loaded, r - REG_DR0);
 	default: return 0;
 	}
 }
@@ -72,6 +69,12 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 			debugctl_set(s->vmcb, value);
 		return;
 	}
+	if (regs_hw[r]) {
+		hwstate_set(&vcpu->hw, regs_hw[r], value);
+		if (r >= REG_DR0 && r <= REG_DR3)
+			svm_debug_update(vcpu);
+		return;
+	}
 	switch (r) {
 	case REG_EFER:
 		s->vmcb->efer = value | EFER_SVME;
@@ -79,20 +82,6 @@ void svm_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 	case REG_CR8:
 		vcpu->vlapic.tpr = (uint32_t)(value & 15) << 4;
 		vcpu->event.look = true;	/* V_TPR follows at the next entry */
-		break;
-	case REG_XCR0:
-		s->xcr0 = value;
-		if (s->loaded)
-			(void)!cpu_xsetbv_safe(0, value);
-		break;
-	case REG_TSC_AUX:
-		s->tsc_aux = value;
-		if (s->loaded)
-			cpu_wrmsr(MSR_TSC_AUX, value);
-		break;
-	case REG_DR0 ... REG_DR3:
-		debugregs_set(&s->debug, s->loaded, r - REG_DR0, value);
-		svm_debug_update(vcpu);
 		break;
 	default:
 		break;
@@ -132,13 +121,6 @@ void svm_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)
 	};
 	if (seg == SEG_SS)
 		svm_of(vcpu)->vmcb->cpl = (in->attr & SEG_DPL) >> SEG_DPL_SHIFT;
-}
-
-uint32_t svm_pkru(struct vcpu *vcpu)
-{
-	struct svm_vcpu *s = svm_of(vcpu);
-
-	return s->loaded ? fpu_pkru_loaded() : fpu_pkru_saved(s->fpu);
 }
 
 uint64_t svm_segment_base(struct vcpu *vcpu, enum seg seg)

@@ -11,6 +11,7 @@
 #include "cpu/errata.h"
 #include "cpu/registers.h"
 #include "cpu/tsc.h"
+#include "svm/svm_insn.h"
 #include "vmm/exit.h"
 #include "vmm/insn/emulate.h"
 

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A vCPU's VMCB from birth to end: intercepts, power-up state, and what must be loaded into the CPU
- * before a guest runs there and saved before another thread does: extended state, XCR0, debug
- * registers, TSC_AUX, and the ASID. Whatever a guest can load into the CPU without an exit stands
- * here or in the VMCB.
+ * before a guest runs there and saved before another thread does: its hwstate, and the ASID.
+ * Whatever a guest can load into the CPU without an exit stands there or in the VMCB.
  * Source: AMD64 APM 2, "Secure Virtual Machine"; "Processor Initialization State".
  */
 #include "svm/svm.h"
@@ -11,7 +10,6 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
-#include "cpu/fpu.h"
 #include "cpu/mitigation.h"
 #include "include/errno.h"
 #include "lib/string.h"
@@ -57,18 +55,15 @@ int svm_vcpu_init(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = heap_alloc(sizeof(*s));
 	struct page *p = page_alloc(0, PAGE_ZEROED, NODE_ANY, &vcpu->vm->charge);
-	void *fpu = heap_alloc(MAX(fpu_area_size(), PAGE_SIZE));
 
-	if (!s || !p || !fpu) {
+	if (!s || !p) {
 		heap_free(s);
-		heap_free(fpu);
 		if (p)
 			page_put(p);
 		return -ENOMEM;
 	}
 	s->vmcb = page_virt(p);
 	s->vmcb_hpa = page_hpa(p);
-	s->fpu = fpu;
 	s->cpu = -1;
 	s->by_virq = errata_has(ERRATUM_SVM_INJECT_BY_VIRQ);
 	vcpu->arch = s;
@@ -85,7 +80,6 @@ void svm_vcpu_fini(struct vcpu *vcpu)
 		return;
 	svm_nmi_fini(vcpu);
 	page_put(page_of(s->vmcb_hpa));
-	heap_free(s->fpu);
 	heap_free(s);
 	vcpu->arch = NULL;
 }
@@ -114,11 +108,8 @@ void svm_vcpu_reset(struct vcpu *vcpu)
 	v->vintr = VINTR_MASKING;
 	svm_intercept_set(v, INTERCEPT_VINTR, false);
 	svm_intercept_set(v, INTERCEPT_CR_WRITE + 8, false);
-	s->xcr0 = XCR0_X87;
-	s->tsc_aux = 0;
 	svm_nmi_reset(s);
 	s->virq_in_flight = s->window = false;
-	s->debug = (struct debugregs){ 0 };
 	svm_debug_update(vcpu);
 	svm_flush_tlb(vcpu);
 }
@@ -161,27 +152,16 @@ static void flush(struct svm_vcpu *s, struct svm_cpu *c)
 		asid_assign(s, c);
 }
 
-static void load_state(struct svm_vcpu *s)
+static void load_state(struct vcpu *vcpu, struct svm_vcpu *s)
 {
-	/*
-	 * An area that XRSTOR refuses came from a hostile record: the state after reset
-	 * stands in for it.
-	 */
-	if (fpu_restore(s->fpu))
-		fpu_area_init(s->fpu);
-	if (fpu_xcr0())
-		(void)!cpu_xsetbv_safe(0, s->xcr0);
+	hwstate_enter(&vcpu->hw);
 	/*
 	 * VMRUN loads CR2 from the VMCB, but not on every bed; exits leave the guest's in the CPU.
 	 */
 	cpu_write_cr2(s->vmcb->cr2);
-	debugregs_restore(&s->debug);
-	if (cpu_has(FEATURE_RDTSCP))
-		cpu_wrmsr(MSR_TSC_AUX, s->tsc_aux);
 	if (s->cpu != (int)cpu_index())
 		s->asid_generation = 0;
 	s->cpu = (int)cpu_index();
-	s->loaded = true;
 }
 
 void svm_load(struct vcpu *vcpu)
@@ -189,8 +169,8 @@ void svm_load(struct vcpu *vcpu)
 	struct svm_vcpu *s = svm_of(vcpu);
 	struct svm_cpu *c = &this_cpu(svm_cpu);
 
-	if (!s->loaded) {
-		load_state(s);
+	if (!vcpu->hw.loaded) {
+		load_state(vcpu, s);
 		mitigation_vm_load(vcpu->vm->serial);
 	}
 	if (s->asid_generation != c->asid_generation)
@@ -206,15 +186,10 @@ void svm_leave_cpu(struct vcpu *vcpu)
 {
 	struct svm_vcpu *s = svm_of(vcpu);
 
-	if (!s || !s->loaded)
+	if (!vcpu->hw.loaded)
 		return;
 	svm_nmi_settle(vcpu);
 	s->nmi_iret = false;		/* who changes RIP now makes it another instruction */
-	if (fpu_xcr0()) {
-		s->xcr0 = fpu_xcr0_refuse(cpu_xgetbv(0), vcpu->vm->cpuid->xcr0_allowed);
-		(void)!cpu_xsetbv_safe(0, fpu_xcr0());
-	}
-	fpu_save(s->fpu);
-	debugregs_save(&s->debug);
-	s->loaded = s->ready = false;
+	hwstate_leave(&vcpu->hw);
+	s->ready = false;
 }

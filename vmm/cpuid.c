@@ -51,7 +51,6 @@
 #define L7_OSPKE	B(4)
 #define L7_EDX	(B(4) | B(10) | B(14))
 
-#define XCR0_OFFERED	(XCR0_X87 | XCR0_SSE | XCR0_AVX | XCR0_AVX512 | XCR0_PKRU)
 #define XSAVE_ALIGNED	B(1)	/* the component begins at a multiple of 64 in the compacted form */
 #define XSAVE_C		B(1)
 #define XSAVE_OFFERED	(B(0) | XSAVE_C | B(2))	/* XSAVEOPT, XSAVEC, XGETBV 1 */
@@ -253,7 +252,7 @@ static bool takes_away(const struct cpu_model *m, const char *name)
 /* Extended state comes first: the sizes of its leaves follow from it. */
 static uint64_t xcr0_of(const struct cpu_model *m)
 {
-	uint64_t x = fpu_xcr0() & XCR0_OFFERED;
+	uint64_t x = fpu_xcr0_offered();
 
 	if (takes_away(m, "xsave"))
 		return 0;

@@ -37,11 +37,9 @@ struct vmm_ops {
 	unsigned (*max_leaf_level)(void);		/* of second-level tables */
 
 	/* --- lifetimes */
-	int (*vm_init)(struct vm *vm);
-	void (*vm_fini)(struct vm *vm);
 	int (*vcpu_init)(struct vcpu *vcpu);		/* then vcpu_reset follows */
 	void (*vcpu_fini)(struct vcpu *vcpu);
-	/* Power-up state behind reg_*; segments follow from vmm/. */
+	/* Power-up state behind reg_*, but for vcpu->hw; segments follow from vmm/. */
 	void (*vcpu_reset)(struct vcpu *vcpu);
 
 	/*
@@ -69,11 +67,6 @@ struct vmm_ops {
 	bool (*code64)(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4);
 	/* base of FS or GS and the like, without the rest */
 	uint64_t (*segment_base)(struct vcpu *vcpu, enum seg s);
-	/* Extended state in the standard form of XSAVE, while the vCPU is parked. */
-	void *(*fpu)(struct vcpu *vcpu);
-	size_t (*fpu_size)(void);
-	/* PKRU, which is part of that, on the vCPU's own thread. */
-	uint32_t (*pkru)(struct vcpu *vcpu);
 	/* The TSC the guest reads is the host's plus this. */
 	void (*tsc_offset_set)(struct vcpu *vcpu, uint64_t offset);
 

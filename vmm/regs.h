@@ -2,8 +2,8 @@
 /*
  * Contract: the architectural state of a vCPU by name. The general registers, RIP and RFLAGS are in
  * struct vcpu and hold the truth whenever the vCPU is outside guest mode; everything else lives in
- * the back end (VMCB, VMCS, or its save area) and is reached through the back end's reg_get/reg_set
- * and segment_get/segment_set. enum reg is also the order in which state is saved.
+ * the back end (VMCB, VMCS) or the thread's hwstate and is reached through the back end's
+ * reg_get/reg_set and segment_get/segment_set. enum reg is also the order in which state is saved.
  */
 #pragma once
 
@@ -65,6 +65,9 @@ struct vcpu_mode {
 	uint8_t bits;		/* 16, 32 or 64: default operand mode of CS */
 	bool long_mode;		/* EFER.LMA */
 };
+
+/* Where a thread's own state in the CPU has it, if the chip does not switch it: enum hw_reg. */
+extern const uint8_t regs_hw[REG_COUNT];
 
 const char *regs_gpr_name(enum gpr r);
 const char *regs_name(enum reg r);

@@ -221,7 +221,9 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 	vcpu->quiet = true;			/* until its thread runs */
 	vlapic_init(vcpu);
 	format(name, sizeof(name), "%.24s/%u", vm->config.name, id);
-	err = emulate_vcpu_init(vcpu);
+	err = hwstate_init(&vcpu->hw, vm->cpuid->xcr0_allowed);
+	if (!err)
+		err = emulate_vcpu_init(vcpu);
 	if (!err)
 		err = vmm_ops->vcpu_init(vcpu);
 	if (!err)
@@ -244,6 +246,7 @@ void vcpu_destroy(struct vcpu *vcpu)
 	vlapic_fini(vcpu);
 	vmm_ops->vcpu_fini(vcpu);
 	emulate_vcpu_fini(vcpu);
+	hwstate_fini(&vcpu->hw);
 	heap_free(vcpu);
 }
 
@@ -363,8 +366,8 @@ void vcpu_save(struct vcpu *vcpu, struct record_writer *w)
 	record_put_u64(w, vcpu->pvclock.system_time_msr);
 	record_put_u64(w, vcpu->pvclock.wall_clock_msr);
 	msr_save(vcpu, w);
-	record_put_u32(w, (uint32_t)vmm_ops->fpu_size());
-	record_put(w, vmm_ops->fpu(vcpu), vmm_ops->fpu_size());
+	record_put_u32(w, (uint32_t)fpu_area_size());
+	record_put(w, vcpu->hw.fpu, fpu_area_size());
 	record_end(w);
 	vlapic_save(vcpu, w);
 }
@@ -404,7 +407,7 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 {
 	struct vcpu *n = heap_alloc(sizeof(*n));
 	struct vcpu_loaded regs;
-	void *fpu = heap_alloc(MAX(vmm_ops->fpu_size(), PAGE_SIZE));
+	void *fpu = heap_alloc(MAX(fpu_area_size(), PAGE_SIZE));
 	int err = -ENOMEM;
 	uint8_t vector;
 
@@ -428,9 +431,9 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	n->pvclock.system_time_msr = record_get_u64(r);
 	n->pvclock.wall_clock_msr = record_get_u64(r);
 	msr_load(n, r);
-	if (record_get_u32(r) != vmm_ops->fpu_size())
+	if (record_get_u32(r) != fpu_area_size())
 		r->error = -EINVAL;
-	record_get(r, fpu, r->error ? 0 : vmm_ops->fpu_size());
+	record_get(r, fpu, r->error ? 0 : fpu_area_size());
 	err = version == 2 && !(n->requests & ~REQ_SAVED) &&
 	      vlapic_base_valid(vcpu, n->apic_base) && regs_valid(vcpu, &regs) &&
 	      (n->rflags & ~BITS(21, 0)) == 0 ? record_finish(r) : -EINVAL;
@@ -453,7 +456,7 @@ int vcpu_load(struct vcpu *vcpu, struct record_reader *r, uint32_t version)
 	vcpu->pvclock = n->pvclock;
 	memcpy(vcpu->mtrr, n->mtrr, sizeof(n->mtrr));
 	memcpy(vcpu->msr_kept, n->msr_kept, sizeof(n->msr_kept));
-	memcpy(vmm_ops->fpu(vcpu), fpu, vmm_ops->fpu_size());
+	memcpy(vcpu->hw.fpu, fpu, fpu_area_size());
 	vcpu_tsc_adjust(vcpu, n->tsc_adjust);
 out:
 	heap_free(fpu);

@@ -14,6 +14,7 @@
 #include "cpu/registers.h"
 #include "cpu/tsc.h"
 #include "include/bits.h"
+#include "kernel/hwstate.h"
 #include "kernel/sched.h"
 #include "vmm/event.h"
 #include "vmm/msr.h"
@@ -65,6 +66,8 @@ struct vcpu {
 	struct thread *thread;		/* (c) */
 	struct insn_cache *insns;	/* (t) */
 	struct fetch_cache *fetch;	/* (t) */
+
+	struct hwstate hw;		/* (t) loaded by the back end */
 
 	uint64_t exit_tsc;		/* (a) TSC at the last exit */
 	struct exit_count *exit_now;	/* (t) its row */

@@ -47,6 +47,7 @@ static void reset(struct vcpu *vcpu)
 	vcpu->rflags = RFLAGS_ONE;
 	vcpu->activity = vcpu->id ? VCPU_WAIT_SIPI : VCPU_RUNNABLE;
 	vlapic_reset(vcpu);
+	hwstate_reset(&vcpu->hw);
 	vmm_ops->vcpu_reset(vcpu);
 	reset_segments(vcpu);
 }
@@ -58,7 +59,7 @@ void vcpu_reset(struct vcpu *vcpu)
 	vcpu->pvclock.system_time_msr = vcpu->pvclock.wall_clock_msr = 0;
 	msr_reset(vcpu);
 	reset(vcpu);
-	fpu_area_init(vmm_ops->fpu(vcpu));
+	fpu_area_init(vcpu->hw.fpu);
 	vmm_ops->tsc_offset_set(vcpu, vcpu->vm->tsc_offset);
 }
 

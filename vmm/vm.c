@@ -172,9 +172,7 @@ static int build(struct vm *vm)
 	if (err)
 		return err;
 	cpuid_policy_build(vm->cpuid, &vm->config.topology, &vm->config.cpu);
-	err = vmm_ops->vm_init(vm);
-	if (!err)
-		err = machine_create(vm);
+	err = machine_create(vm);
 	for (unsigned i = 0; !err && i < vm->config.vcpus; i++) {
 		err = vcpu_create(vm, i, &vm->vcpu[i]);
 		if (!err)
@@ -214,7 +212,6 @@ static void release(struct vm *vm)
 	mutex_lock(&vm->lock);
 	release_machine(vm);
 	mutex_unlock(&vm->lock);
-	vmm_ops->vm_fini(vm);
 	heap_free(vm->cpuid);
 	bus_fini(&vm->bus);
 	if (vm->gmem_made)

@@ -7,7 +7,6 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "lib/string.h"
-#include "vmm/cpuid.h"
 
 #define WHY_MAX	160
 
@@ -25,7 +24,6 @@ void vmm_init(const struct vmm_ops *const *backends, unsigned count)
 		err = backends[i]->probe(why, sizeof(why));
 		if (!err) {
 			vmm_ops = backends[i];
-			cpuid_init();
 			vmm_ops->describe(why, sizeof(why));
 			log_info("vmm: %s: %s", vmm_ops->name, why);
 			return;

@@ -9,7 +9,6 @@
 
 #include "cpu/cpu.h"
 #include "cpu/features.h"
-#include "cpu/fpu.h"
 #include "include/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
@@ -180,25 +179,9 @@ static unsigned vmx_max_leaf_level(void)
 	return vmx_ept_cap & EPT_CAP_1G ? 3 : 2;
 }
 
-static int vmx_vm_init(struct vm *vm)
-{
-	(void)vm;
-	return 0;
-}
-
-static void vmx_vm_fini(struct vm *vm)
-{
-	(void)vm;
-}
-
 static void vmx_tsc_offset_set(struct vcpu *vcpu, uint64_t offset)
 {
 	vmx_field_set(vmx_of(vcpu), VMCS_TSC_OFFSET, offset);
-}
-
-static void *vmx_fpu(struct vcpu *vcpu)
-{
-	return vmx_of(vcpu)->fpu;
 }
 
 const struct vmm_ops vmx_ops = {
@@ -209,8 +192,6 @@ const struct vmm_ops vmx_ops = {
 	.cpu_disable = vmx_cpu_disable,
 	.describe = vmx_describe,
 	.max_leaf_level = vmx_max_leaf_level,
-	.vm_init = vmx_vm_init,
-	.vm_fini = vmx_vm_fini,
 	.vcpu_init = vmx_vcpu_init,
 	.vcpu_fini = vmx_vcpu_fini,
 	.vcpu_reset = vmx_vcpu_reset,
@@ -224,9 +205,6 @@ const struct vmm_ops vmx_ops = {
 	.mode = vmx_mode,
 	.code64 = vmx_code64,
 	.segment_base = vmx_segment_base,
-	.fpu = vmx_fpu,
-	.fpu_size = fpu_area_size,
-	.pkru = vmx_pkru,
 	.tsc_offset_set = vmx_tsc_offset_set,
 	.exit_name = vmx_exit_name,
 	.audit = vmx_audit,

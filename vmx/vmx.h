@@ -4,24 +4,15 @@
  */
 #pragma once
 
-#include "cpu/debugregs.h"
 #include "vmm/vcpu.h"
 #include "vmx/vmcs.h"
 #include "vmx/vmx_controls.h"
-
-enum { VMX_STAR, VMX_LSTAR, VMX_CSTAR, VMX_SFMASK, VMX_KERNEL_GS_BASE, VMX_MSR_COUNT };
 
 struct vmx_vcpu {
 	hpa_t vmcs;
 	struct page *vmcs_page, *vapic_page;
 	volatile uint32_t *vtpr;	/* in the virtual-APIC page: the guest's MOV to CR8 writes
 					 * it without an exit */
-	void *fpu;			/* guest's extended state while it is not in the CPU */
-	uint64_t xcr0, tsc_aux;		/* truth, loaded with the rest */
-	struct debugregs debug;
-	uint64_t cr2, dr6;		/* truth while not loaded */
-	uint64_t msr[VMX_MSR_COUNT];	/* likewise: guests reach these without an exit, VMX does
-					 * not switch them */
 	uint64_t efer;			/* truth; the VMCS follows */
 	uint64_t cr4_guest;		/* bits of CR4 that are the guest's own; constant */
 	uint64_t vpid_generation;	/* of the CPU it ran on last; 0: needs a new VPID */
@@ -31,8 +22,7 @@ struct vmx_vcpu {
 	uint32_t threshold;		/* likewise of VMCS_TPR_THRESHOLD */
 	int cpu;			/* whose host state and translations the VMCS has; -1:
 					 * none's */
-	bool loaded;			/* the VMCS is current here; FPU, XCR0, CR2, DR0-3, DR6,
-					 * MSRs are in the CPU */
+	bool loaded;			/* the VMCS is current here, and so is vcpu->hw */
 	bool ready;			/* loaded, nothing to flush: vmx_load() has nothing to do */
 	bool launched;			/* since the last VMCLEAR */
 	bool flush;			/* forget all translations at the next entry */
@@ -74,7 +64,6 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value);
 void vmx_segment_get(struct vcpu *vcpu, enum seg s, struct segment *out);
 void vmx_segment_set(struct vcpu *vcpu, enum seg s, const struct segment *in);
 uint64_t vmx_segment_base(struct vcpu *vcpu, enum seg s);
-uint32_t vmx_pkru(struct vcpu *vcpu);
 void vmx_mode(struct vcpu *vcpu, struct vcpu_mode *out);
 bool vmx_code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4);
 

@@ -1,13 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The vCPU's registers and segments by name: where each one lives in the VMCS or in struct
- * vmx_vcpu. Called on the vCPU's thread, or while that thread is parked.
+ * The vCPU's registers and segments by name: where each one lives in the VMCS, in struct
+ * vmx_vcpu or in the thread's hwstate. Called on the vCPU's thread, or while that thread is parked.
  */
 #include "vmx/vmx.h"
 
-#include "cpu/cpu.h"
-#include "cpu/features.h"
-#include "cpu/fpu.h"
+#include "cpu/registers.h"
 
 #define SEG_VALID	(SEG_TYPE | SEG_S | SEG_DPL | SEG_P | SEG_AVL | SEG_L | SEG_DB | SEG_G | \
 			 SEG_UNUSABLE)
@@ -20,15 +18,6 @@ static const uint16_t reg_at[REG_COUNT] = {
 	[REG_DEBUGCTL] = VMCS_GUEST_DEBUGCTL, [REG_PDPTE0] = VMCS_GUEST_PDPTE0,
 	[REG_PDPTE1] = VMCS_GUEST_PDPTE0 + 2, [REG_PDPTE2] = VMCS_GUEST_PDPTE0 + 4,
 	[REG_PDPTE3] = VMCS_GUEST_PDPTE0 + 6,
-};
-
-static const struct {
-	uint8_t index;
-	uint32_t msr;
-} switched[REG_COUNT] = {
-	[REG_STAR] = { VMX_STAR, MSR_STAR }, [REG_LSTAR] = { VMX_LSTAR, MSR_LSTAR },
-	[REG_CSTAR] = { VMX_CSTAR, MSR_CSTAR }, [REG_SFMASK] = { VMX_SFMASK, MSR_SFMASK },
-	[REG_KERNEL_GS_BASE] = { VMX_KERNEL_GS_BASE, MSR_KERNEL_GS_BASE },
 };
 
 /* What the guest reads: its own bits from the register, the others from the shadow. */
@@ -44,18 +33,13 @@ uint64_t vmx_reg_get(struct vcpu *vcpu, enum reg r)
 
 	if (reg_at[r])
 		return vmx_field_get(s, reg_at[r]);
-	if (switched[r].msr)
-		return s->loaded ? cpu_rdmsr(switched[r].msr) : s->msr[switched[r].index];
+	if (regs_hw[r])
+		return hwstate_get(&vcpu->hw, regs_hw[r]);
 	switch (r) {
 	case REG_CR0: return cr_get(s, VMCS_GUEST_CR0, VMCS_CR0_SHADOW, VMX_CR0_GUEST);
 	case REG_CR4: return cr_get(s, VMCS_GUEST_CR4, VMCS_CR4_SHADOW, s->cr4_guest);
-	case REG_CR2: return s->loaded ? cpu_read_cr2() : s->cr2;
 	case REG_CR8: return vcpu->vlapic.tpr >> 4;
 	case REG_EFER: return s->efer;
-	case REG_XCR0: return s->xcr0;
-	case REG_TSC_AUX: return s->tsc_aux;
-	case REG_DR0 ... REG_DR3: return debugregs_get(&s->debug, s->loaded, r - REG_DR0);
-	case REG_DR6: return s->loaded ? cpu_read_dr6() : s->dr6;
 	default: return 0;
 	}
 }
@@ -71,13 +55,6 @@ static void efer_set(struct vmx_vcpu *s, uint64_t value)
 		      value & EFER_LMA ? entry | ENTRY_IA32E : entry & ~(uint32_t)ENTRY_IA32E);
 }
 
-static void msr_set(struct vmx_vcpu *s, enum reg r, uint64_t value)
-{
-	s->msr[switched[r].index] = value;
-	if (s->loaded)
-		(void)!cpu_wrmsr_safe(switched[r].msr, value);
-}
-
 void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 {
 	struct vmx_vcpu *s = vmx_of(vcpu);
@@ -87,8 +64,8 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 		vmx_field_set(s, reg_at[r], r == REG_DEBUGCTL ? value & DEBUGCTL_BTF : value);
 		return;
 	}
-	if (switched[r].msr) {
-		msr_set(s, r, value);
+	if (regs_hw[r]) {
+		hwstate_set(&vcpu->hw, regs_hw[r], value);
 		return;
 	}
 	switch (r) {
@@ -102,11 +79,6 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 		vmx_field_set(s, VMCS_GUEST_CR4, value | vmx_cr4_fixed | CR4_VMXE | CR4_MCE);
 		vmx_field_set(s, VMCS_CR4_SHADOW, value);
 		break;
-	case REG_CR2:
-		s->cr2 = value;
-		if (s->loaded)
-			cpu_write_cr2(value);
-		break;
 	case REG_CR8:
 		vcpu->vlapic.tpr = (uint32_t)(value & 15) << 4;
 		vcpu->event.look = true;	/* the virtual-APIC page follows at the next
@@ -114,24 +86,6 @@ void vmx_reg_set(struct vcpu *vcpu, enum reg r, uint64_t value)
 		break;
 	case REG_EFER:
 		efer_set(s, value);
-		break;
-	case REG_XCR0:
-		s->xcr0 = value;
-		if (s->loaded)
-			(void)!cpu_xsetbv_safe(0, value);
-		break;
-	case REG_TSC_AUX:
-		s->tsc_aux = value;
-		if (s->loaded && cpu_has(FEATURE_RDTSCP))
-			cpu_wrmsr(MSR_TSC_AUX, value);
-		break;
-	case REG_DR0 ... REG_DR3:
-		debugregs_set(&s->debug, s->loaded, r - REG_DR0, value);
-		break;
-	case REG_DR6:
-		s->dr6 = value;
-		if (s->loaded)
-			cpu_write_dr6(value);
 		break;
 	default:
 		break;
@@ -184,13 +138,6 @@ void vmx_segment_set(struct vcpu *vcpu, enum seg seg, const struct segment *in)
 		return;
 	vmx_field_set(s, VMCS_GUEST_ES_SELECTOR + 2 * seg, in->selector);
 	vmx_field_set(s, VMCS_GUEST_ES_ACCESS + 2 * seg, attr_as_loaded(seg, in));
-}
-
-uint32_t vmx_pkru(struct vcpu *vcpu)
-{
-	struct vmx_vcpu *s = vmx_of(vcpu);
-
-	return s->loaded ? fpu_pkru_loaded() : fpu_pkru_saved(s->fpu);
 }
 
 uint64_t vmx_segment_base(struct vcpu *vcpu, enum seg seg)

@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * A vCPU's VMCS from birth to end: controls, power-up state, and what must be loaded into the CPU
- * before a guest runs there and saved before another thread does: extended state, XCR0, CR2, debug
- * registers, TSC_AUX, the MSRs of SYSCALL. Whatever a guest can load into the CPU without an exit
- * stands here or in the VMCS. A VMCS is current on a CPU only while its vCPU is loaded there:
- * leaving is a VMCLEAR, so that it can go anywhere.
+ * before a guest runs there and saved before another thread does: its hwstate, whole. Whatever a
+ * guest can load into the CPU without an exit stands there or in the VMCS. A VMCS is current on a
+ * CPU only while its vCPU is loaded there: leaving is a VMCLEAR, so that it can go anywhere.
  * Source: Intel SDM 3, "Virtual Machine Control Structures"; "Processor State after Reset";
  * "Caching Translation Information" of VMX.
  */
@@ -13,7 +12,6 @@
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
-#include "cpu/fpu.h"
 #include "cpu/gdt.h"
 #include "cpu/mitigation.h"
 #include "include/errno.h"
@@ -33,11 +31,6 @@
 
 /* The guest is left after so long where only the preemption timer does it. */
 #define PREEMPT_NS	250000
-
-static const uint32_t switched_msrs[VMX_MSR_COUNT] = {
-	[VMX_STAR] = MSR_STAR, [VMX_LSTAR] = MSR_LSTAR, [VMX_CSTAR] = MSR_CSTAR,
-	[VMX_SFMASK] = MSR_SFMASK, [VMX_KERNEL_GS_BASE] = MSR_KERNEL_GS_BASE,
-};
 
 static void make_current(struct vmx_cpu *c, hpa_t vmcs)
 {
@@ -152,12 +145,10 @@ int vmx_vcpu_init(struct vcpu *vcpu)
 	struct vmx_vcpu *s = heap_alloc(sizeof(*s));
 	struct page *vmcs = page_alloc(0, PAGE_ZEROED, NODE_ANY, &vcpu->vm->charge);
 	struct page *vapic = page_alloc(0, PAGE_ZEROED, NODE_ANY, &vcpu->vm->charge);
-	void *fpu = heap_alloc(MAX(fpu_area_size(), PAGE_SIZE));
 	uint64_t flags;
 
-	if (!s || !vmcs || !vapic || !fpu) {
+	if (!s || !vmcs || !vapic) {
 		heap_free(s);
-		heap_free(fpu);
 		if (vmcs)
 			page_put(vmcs);
 		if (vapic)
@@ -168,7 +159,7 @@ int vmx_vcpu_init(struct vcpu *vcpu)
 	s->vapic_page = vapic;
 	s->vmcs = page_hpa(vmcs);
 	s->vtpr = (volatile uint32_t *)((char *)page_virt(vapic) + VAPIC_TPR);
-	s->fpu = fpu;
+	vcpu->hw.whole = true;
 	s->cpu = -1;
 	s->cr4_guest = vmx_cr4_guest(vcpu);
 	vcpu->arch = s;
@@ -193,7 +184,6 @@ void vmx_vcpu_fini(struct vcpu *vcpu)
 		return;
 	page_put(s->vmcs_page);
 	page_put(s->vapic_page);
-	heap_free(s->fpu);
 	heap_free(s);
 	vcpu->arch = NULL;
 }
@@ -228,12 +218,6 @@ void vmx_vcpu_reset(struct vcpu *vcpu)
 	vmx_reg_set(vcpu, REG_EFER, 0);
 	vmx_reg_set(vcpu, REG_CR0, CR0_ET | CR0_CD | CR0_NW);
 	vmx_reg_set(vcpu, REG_CR4, 0);
-	for (enum reg r = REG_DR0; r <= REG_DR6; r++)
-		vmx_reg_set(vcpu, r, r == REG_DR6 ? DR6_RESET : 0);
-	for (enum reg r = REG_STAR; r <= REG_TSC_AUX; r++)
-		vmx_reg_set(vcpu, r, 0);
-	vmx_reg_set(vcpu, REG_CR2, 0);
-	vmx_reg_set(vcpu, REG_XCR0, XCR0_X87);
 	*s->vtpr = 0;
 	s->rip = s->rsp = s->rflags = ~0ul;
 	vmx_flush_tlb(vcpu);
@@ -296,23 +280,9 @@ static void adopt_cpu(struct vmx_vcpu *s)
 	s->cpu = (int)cpu_index();
 }
 
-static void load_state(struct vmx_vcpu *s)
+static void load_state(struct vcpu *vcpu, struct vmx_vcpu *s)
 {
-	/*
-	 * An area that XRSTOR refuses came from a hostile record: the state after reset
-	 * stands in for it.
-	 */
-	if (fpu_restore(s->fpu))
-		fpu_area_init(s->fpu);
-	if (fpu_xcr0())
-		(void)!cpu_xsetbv_safe(0, s->xcr0);
-	cpu_write_cr2(s->cr2);
-	debugregs_restore(&s->debug);
-	cpu_write_dr6(s->dr6);
-	if (cpu_has(FEATURE_RDTSCP))
-		cpu_wrmsr(MSR_TSC_AUX, s->tsc_aux);
-	for (unsigned i = 0; i < VMX_MSR_COUNT; i++)
-		(void)!cpu_wrmsr_safe(switched_msrs[i], s->msr[i]);
+	hwstate_enter(&vcpu->hw);
 	make_current(&this_cpu(vmx_cpu), s->vmcs);
 	if (s->cpu != (int)cpu_index())
 		adopt_cpu(s);
@@ -327,7 +297,7 @@ void vmx_load(struct vcpu *vcpu)
 	struct vmx_cpu *c = &this_cpu(vmx_cpu);
 
 	if (!s->loaded) {
-		load_state(s);
+		load_state(vcpu, s);
 		mitigation_vm_load(vcpu->vm->serial);
 	}
 	if (vmx_control_has(&vmx_controls, VMX_PROC2, PROC2_VPID) &&
@@ -347,14 +317,7 @@ void vmx_leave_cpu(struct vcpu *vcpu)
 
 	if (!s || !s->loaded)
 		return;
-	if (fpu_xcr0())
-		(void)!cpu_xsetbv_safe(0, fpu_xcr0());
-	fpu_save(s->fpu);
-	s->cr2 = cpu_read_cr2();
-	debugregs_save(&s->debug);
-	s->dr6 = cpu_read_dr6();
-	for (unsigned i = 0; i < VMX_MSR_COUNT; i++)
-		s->msr[i] = cpu_rdmsr(switched_msrs[i]);
+	hwstate_leave(&vcpu->hw);
 	vmx_vmclear(s->vmcs);
 	this_cpu(vmx_cpu).current = HPA(0);
 	s->loaded = s->ready = s->launched = false;

@@ -20,7 +20,6 @@ struct fake_arch {
 	uint64_t reg[REG_COUNT];
 	struct segment seg[SEG_COUNT];
 	uint64_t tsc_offset;
-	uint8_t fpu[FPU_SIZE];
 };
 
 const struct vmm_ops *vmm_ops = &fake_ops;
@@ -40,17 +39,6 @@ static unsigned leaf_level(void)
 	return 2;
 }
 
-static int vm_nothing(struct vm *vm)
-{
-	(void)vm;
-	return 0;
-}
-
-static void vm_none(struct vm *vm)
-{
-	(void)vm;
-}
-
 static int vcpu_make(struct vcpu *vcpu)
 {
 	vcpu->arch = calloc(1, sizeof(struct fake_arch));
@@ -67,7 +55,7 @@ static void power_up(struct vcpu *vcpu)
 {
 	struct fake_arch *a = arch_of(vcpu);
 
-	memset(a, 0, offsetof(struct fake_arch, fpu));
+	memset(a, 0, sizeof(*a));
 	a->reg[REG_CR0] = CR0_ET | CR0_CD | CR0_NW;
 	a->reg[REG_XCR0] = XCR0_X87;
 	a->reg[REG_DR6] = DR6_RESET;
@@ -128,22 +116,6 @@ static bool code64(struct vcpu *vcpu, uint64_t *cr3, uint64_t *cr4)
 	return true;
 }
 
-static void *fpu(struct vcpu *vcpu)
-{
-	return arch_of(vcpu)->fpu;
-}
-
-static size_t fpu_size(void)
-{
-	return FPU_SIZE;
-}
-
-static uint32_t pkru(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return 0;
-}
-
 static void tsc_offset_set(struct vcpu *vcpu, uint64_t offset)
 {
 	arch_of(vcpu)->tsc_offset = offset;
@@ -157,12 +129,11 @@ static const char *exit_name(unsigned row)
 
 const struct vmm_ops fake_ops = {
 	.name = "fake", .second_level = &paging_npt, .max_leaf_level = leaf_level,
-	.vm_init = vm_nothing, .vm_fini = vm_none, .vcpu_init = vcpu_make, .vcpu_fini = vcpu_free,
+	.vcpu_init = vcpu_make, .vcpu_fini = vcpu_free,
 	.vcpu_reset = power_up, .run = no_run, .leave_cpu = vcpu_nothing, .flush_tlb = vcpu_nothing,
 	.reg_get = reg_get, .reg_set = reg_set, .segment_get = segment_get,
 	.segment_set = segment_set, .mode = mode, .code64 = code64,
-	.segment_base = segment_base, .fpu = fpu,
-	.fpu_size = fpu_size, .pkru = pkru,
+	.segment_base = segment_base,
 	.tsc_offset_set = tsc_offset_set, .exit_name = exit_name,
 };
 
@@ -185,7 +156,44 @@ void ipi_send(unsigned cpu, unsigned vector)
 	fake_ipis++;
 }
 
+size_t fpu_area_size(void)
+{
+	return FPU_SIZE;
+}
+
+uint32_t fpu_pkru_loaded(void)
+{
+	return 0;
+}
+
+uint32_t fpu_pkru_saved(const void *area)
+{
+	(void)area;
+	return 0;
+}
+
+void fpu_save(void *area)
+{
+	(void)area;
+}
+
+int fpu_restore(const void *area)
+{
+	(void)area;
+	return 0;
+}
+
+uint64_t fpu_xcr0_refuse(uint64_t xcr0, uint64_t allowed)
+{
+	return xcr0 & allowed;
+}
+
 uint64_t fpu_xcr0(void)
+{
+	return 0;
+}
+
+uint64_t fpu_xcr0_offered(void)
 {
 	return fake_xcr0;
 }

@@ -185,12 +185,6 @@ static uint64_t segment_base(struct vcpu *vcpu, enum seg s)
 	return guest_segment[s].base;
 }
 
-static uint32_t pkru(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return guest_pkru;
-}
-
 static uint64_t reg_get(struct vcpu *vcpu, enum reg r)
 {
 	(void)vcpu;
@@ -203,15 +197,21 @@ static void reg_set(struct vcpu *vcpu, enum reg r, uint64_t v)
 	guest_reg[r] = v;
 }
 
-static void *fpu(struct vcpu *vcpu)
-{
-	(void)vcpu;
-	return guest_fpu;
-}
-
-static size_t fpu_size(void)
+size_t fpu_area_size(void)
 {
 	return sizeof(guest_fpu);
+}
+
+/* It is never loaded. */
+uint32_t fpu_pkru_loaded(void)
+{
+	__builtin_trap();
+}
+
+uint32_t fpu_pkru_saved(const void *area)
+{
+	(void)area;
+	return guest_pkru;
 }
 
 void vcpu_put_state(struct vcpu *vcpu)
@@ -231,11 +231,8 @@ static const struct vmm_ops ops = { .mode = mode,
 				    .segment_set = segment_set,
 				    .segment_base = segment_base,
 				    .reg_set = reg_set,
-				    .fpu = fpu,
-				    .fpu_size = fpu_size,
 				    .flush_tlb = flush_tlb,
-				    .reg_get = reg_get,
-				    .pkru = pkru };
+				    .reg_get = reg_get };
 /* The same chip, but one that loads PDPTEs. */
 static const struct vmm_ops loading = { .loads_pdptes = true,
 					.mode = mode,
@@ -244,11 +241,8 @@ static const struct vmm_ops loading = { .loads_pdptes = true,
 					.segment_set = segment_set,
 					.segment_base = segment_base,
 					.reg_set = reg_set,
-					.fpu = fpu,
-					.fpu_size = fpu_size,
 					.flush_tlb = flush_tlb,
-					.reg_get = reg_get,
-					.pkru = pkru };
+					.reg_get = reg_get };
 const struct vmm_ops *vmm_ops = &ops;
 
 /* ---- setting up */
@@ -293,6 +287,7 @@ void guest_reset(void)
 	features.physical_bits = 40;
 	features.bits[FEATURE_PAGE_1G / 64] |= BIT(FEATURE_PAGE_1G % 64);
 	guest_vcpu.vm = &guest_vm;
+	guest_vcpu.hw.fpu = guest_fpu;
 	guest_vcpu.rflags = RFLAGS_ONE;
 	guest_vcpu.rip = 0x1000;
 	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP,

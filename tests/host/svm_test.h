@@ -231,6 +231,7 @@ static inline int setup(void **state)
 	memset(&vcpu, 0, sizeof(vcpu));
 	arch.vmcb = &vmcb;
 	vcpu.arch = &arch;
+	hwstate_reset(&vcpu.hw);
 	svm_nmi_init(&vcpu);
 	vcpu.vm = &vm;
 	vmcb.efer = EFER_SVME | EFER_LME | EFER_LMA;

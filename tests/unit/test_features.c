@@ -412,7 +412,9 @@ static void test_xcr0(void **state)
 	(void)state;
 	PLAY(l);
 	fpu_init();
+	fpu_cpu_init();
 	assert_int_equal(fpu_xcr0(), 0x2e7);
+	assert_int_equal(host_xcr0, 0x2e7);
 	assert_false(fpu_xcr0_valid(0));
 	assert_false(fpu_xcr0_valid(2));
 	assert_true(fpu_xcr0_valid(1));
@@ -425,8 +427,10 @@ static void test_xcr0(void **state)
 	assert_false(fpu_xcr0_valid(1 | 1u << 17));
 	/* What a guest can reach unasked is in Keel's own, though it must not have it. */
 	errata_force(ERRATUM_XSETBV_NOT_INTERCEPTED, true);
-	fpu_init();
+	fpu_cpu_init();
 	assert_int_equal(fpu_xcr0(), 0x2ff | 1u << 17);
+	assert_int_equal(host_xcr0, 0x2ff | 1u << 17);
+	assert_int_equal(fpu_xcr0_offered(), 0x2e7);
 	assert_false(fpu_xcr0_valid(0x1f));
 	assert_int_equal(fpu_xcr0_refuse(0x1f, 0x2e7), 7);
 	assert_int_equal(fpu_xcr0_refuse(0x7, 3), 3);

@@ -204,6 +204,7 @@ static void keys_need_a_place(void **state)
 		features.bits[FEATURE_PKU / 64] &= ~BIT(FEATURE_PKU % 64);
 		features.bits[FEATURE_PKU / 64] |= (uint64_t)t[i].feature << FEATURE_PKU % 64;
 		fpu_init();
+		fpu_cpu_init();
 		assert_int_equal(fpu_xcr0_valid(XCR0_X87 | XCR0_PKRU), t[i].offered);
 		assert_int_equal(fpu_xcr0(), 7 | (t[i].offered ? XCR0_PKRU : 0));
 		assert_int_equal(fpu_pkru_loaded(), t[i].offered ? 0x1234 : 0);

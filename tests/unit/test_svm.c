@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c svm/svm_vcpu.c svm/svm_machine_check.c
+ * kernel/hwstate.c vmm/regs.c
  * svm/svm_debug.c svm/svm_nmi.c vmm/event.c lib/record.c lib/format.c mm/page.c mm/page_intake.c
  * tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
  * tests/host/panic.c tests/host/log.c tests/host/tsc.c */
@@ -222,7 +223,7 @@ static void flushes(void **state)
 	assert_int_equal(vmcb.tlb_control, VMCB_TLB_FLUSH_ASID);
 	assert_int_equal(vmcb.asid, 1);
 	/* Elsewhere it needs one that is unused there. */
-	arch.loaded = false;
+	vcpu.hw.loaded = false;
 	arch.cpu = 7;
 	c->asid_next = 3;
 	svm_load(&vcpu);

@@ -106,7 +106,7 @@ static uint64_t exit_of(struct vmcb *v)
 		assert_true(ipi && !(v->rflags & RFLAGS_IF));
 		return quirky ? SVM_EXIT_HLT : SVM_EXIT_INTR;
 	}
-	if (v->rip == (uint64_t)svm_errata_xsetbv)
+	if (v->rip == (uint64_t)svm_errata_xsetbv && v->cr4 & CR4_OSXSAVE)
 		return quirky ? SVM_EXIT_HLT : SVM_EXIT_XSETBV;
 	if (v->rip == (uint64_t)svm_errata_detect)
 		return quirky ? SVM_EXIT_HLT : SVM_EXIT_EXCEPTION + EXC_DB;
@@ -143,7 +143,6 @@ static int setup(void **state)
 	memset(found, -1, sizeof(found));
 	entries = 0;
 	ipi = false;
-	host_cr4_bits = CR4_OSXSAVE;
 	features.bits[FEATURE_RDTSCP / 64] |= BIT(FEATURE_RDTSCP % 64);
 	features.bits[FEATURE_XSAVE / 64] |= BIT(FEATURE_XSAVE % 64);
 	features.max_basic = 0xd;
@@ -198,7 +197,6 @@ static void without_rdtscp_and_xsave(void **state)
 {
 	(void)state;
 	chip = QUIRKY;
-	host_cr4_bits = 0;
 	memset(&features, 0, sizeof(features));
 	assert_int_equal(svm_errata_find(), 0);
 	assert_int_equal(entries, ARRAY_COUNT(tried) - 2);
@@ -224,9 +222,8 @@ static void xcr0_is_by_the_trial(void **state)
 		chip = t[i].chip;
 		guess = t[i].guess;
 		fpu_init();
-		fpu_cpu_init();
-		assert_int_equal(host_xcr0, guess ? STATES : KEPT);
 		assert_int_equal(svm_errata_find(), 0);
+		fpu_cpu_init();
 		assert_int_equal(host_xcr0, t[i].xcr0);
 		assert_int_equal(fpu_xcr0(), t[i].xcr0);
 	}

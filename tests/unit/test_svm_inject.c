@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: svm/svm_regs.c svm/svm_audit.c svm/svm_inject.c svm/svm_vcpu.c svm/svm_machine_check.c
+ * kernel/hwstate.c vmm/regs.c
  * svm/svm_debug.c svm/svm_nmi.c vmm/event.c lib/record.c lib/format.c mm/page.c mm/page_intake.c
  * tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
  * tests/host/panic.c tests/host/log.c tests/host/tsc.c */
@@ -220,8 +221,7 @@ static void nmi_step_interrupted(void **state)
 	svm_nmi_iret(&vcpu, &vmcb);
 	svm_inject(&vcpu);
 	assert_true(vcpu.rflags & RFLAGS_TF);
-	arch.loaded = true;
-	arch.fpu = NULL;
+	vcpu.hw.loaded = true;
 	svm_leave_cpu(&vcpu);
 	assert_false(vcpu.rflags & RFLAGS_TF);
 	assert_true(vcpu.event.nmi_masked);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/insn/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
- * vmm/vm_quiesce.c vmm/vcpu*.c
+ * vmm/vm_quiesce.c kernel/hwstate.c vmm/vcpu*.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
@@ -99,7 +99,7 @@ static void spoil(struct vcpu *v)
 	for (enum seg s = 0; s < SEG_COUNT; s++)
 		vmm_ops->segment_set(v, s, &any);
 	memset(v->gpr, 0x5a, sizeof(v->gpr));
-	memset(vmm_ops->fpu(v), 0x5a, vmm_ops->fpu_size());
+	memset(v->hw.fpu, 0x5a, fpu_area_size());
 	memset(v->mtrr, 0x5a, sizeof(v->mtrr));
 	v->rip = v->rflags = KEPT;
 	v->tsc_adjust = KEPT;
@@ -145,8 +145,8 @@ static void registers_after_init(void **state)
 	assert_int_equal(v->rip, 0xfff0);
 	assert_int_equal(v->rflags, RFLAGS_ONE);
 	assert_int_equal(v->activity, VCPU_WAIT_SIPI);
-	for (size_t i = 0; i < vmm_ops->fpu_size(); i++)
-		assert_int_equal(((uint8_t *)vmm_ops->fpu(v))[i], 0x5a);
+	for (size_t i = 0; i < fpu_area_size(); i++)
+		assert_int_equal(((uint8_t *)v->hw.fpu)[i], 0x5a);
 	for (unsigned i = 0; i < ARRAY_COUNT(v->mtrr); i++)
 		assert_int_equal(v->mtrr[i], 0x5a5a5a5a5a5a5a5a);
 	assert_int_equal(v->tsc_adjust, KEPT);

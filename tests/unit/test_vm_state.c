@@ -3,7 +3,7 @@
  * vmm/insn/breakpoint.c vmm/vm.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_check.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
- * vmm/vcpu*.c vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
+ * kernel/hwstate.c vmm/vcpu*.c vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
  * vmm/exit.c vmm/gmem/gmem*.c
  * vmm/firmware/fwcfg.c vdev/vfwcfg.c vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c
@@ -70,7 +70,7 @@ static void stir(struct vm *vm)
 	fake_ops.segment_set(v, SEG_FS, &(struct segment){
 		.base = 0x7fff12345678ul, .limit = ~0u, .attr = 0xc093, .selector = 5,
 	});
-	memset(fake_ops.fpu(v), 0, fake_ops.fpu_size());
+	memset(v->hw.fpu, 0, fpu_area_size());
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	vlapic_write(v, REG_LVT_TIMER, 0xec);
 	vlapic_write(v, REG_TIMER_DIVIDE, 11);

@@ -7,8 +7,8 @@
  */
 #include "vmm/insn/emulate_state.h"
 
+#include "cpu/fpu.h"
 #include "lib/string.h"
-#include "vmm/ops.h"
 
 /* In an area of XSAVE's standard form; without XSAVE it ends before the header. */
 #define FTW_AT		4u
@@ -24,10 +24,10 @@
  */
 static uint8_t *registers(struct emulation *e, uint64_t component, unsigned at, unsigned size)
 {
-	uint8_t *area = vmm_ops->fpu(e->vcpu);
+	uint8_t *area = e->vcpu->hw.fpu;
 	uint64_t *used = (uint64_t *)(area + HEADER_AT);
 
-	if (vmm_ops->fpu_size() > LEGACY_SIZE && !(*used & component)) {
+	if (fpu_area_size() > LEGACY_SIZE && !(*used & component)) {
 		memset(area + at, 0, size);
 		*used |= component;
 	}

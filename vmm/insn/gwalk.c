@@ -317,7 +317,7 @@ int gwalk_vcpu(struct vcpu *vcpu, const struct vcpu_mode *m, gva_t a, unsigned a
 				   .ac = vcpu->rflags & RFLAGS_AC };
 
 	if (unlikely(m->cr4 & CR4_PKE))
-		by.pkru = vmm_ops->pkru(vcpu);
+		by.pkru = hwstate_pkru(&vcpu->hw);
 	if (unlikely(vmm_ops->loads_pdptes && !m->long_mode && m->cr4 & CR4_PAE)) {
 		by.has_pdpte = true;
 		by.pdpte = vmm_ops->reg_get(vcpu, REG_PDPTE0 + (a.v >> 30 & 3));

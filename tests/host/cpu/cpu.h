@@ -112,13 +112,8 @@ static inline uint64_t cpu_read_##name(void) { return 0; }		\
 static inline void cpu_write_##name(uint64_t v) { (void)v; }
 
 CPU_REGISTER(cr0)
-CPU_REGISTER(cr2)
 CPU_REGISTER(cr3)
 CPU_REGISTER(cr8)
-CPU_REGISTER(dr0)
-CPU_REGISTER(dr1)
-CPU_REGISTER(dr2)
-CPU_REGISTER(dr3)
 CPU_REGISTER(dr7)
 #undef CPU_REGISTER
 
@@ -127,9 +122,19 @@ __attribute__((weak)) uint64_t host_cr4_bits;
 static inline uint64_t cpu_read_cr4(void) { return host_cr4_bits; }
 static inline void cpu_write_cr4(uint64_t v) { (void)v; }
 
-__attribute__((weak)) uint64_t host_dr6;
-static inline uint64_t cpu_read_dr6(void) { return host_dr6; }
-static inline void cpu_write_dr6(uint64_t v) { host_dr6 = v; }
+/* Those that hold what is written. */
+#define CPU_REGISTER(name)							\
+__attribute__((weak)) uint64_t host_##name;					\
+static inline uint64_t cpu_read_##name(void) { return host_##name; }		\
+static inline void cpu_write_##name(uint64_t v) { host_##name = v; }
+
+CPU_REGISTER(cr2)
+CPU_REGISTER(dr0)
+CPU_REGISTER(dr1)
+CPU_REGISTER(dr2)
+CPU_REGISTER(dr3)
+CPU_REGISTER(dr6)
+#undef CPU_REGISTER
 
 struct cpu_table {
 	uint16_t limit;
