@@ -239,7 +239,7 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 void vcpu_destroy(struct vcpu *vcpu)
 {
 	vlapic_fini(vcpu);
-	if (vcpu->started)
+	if (vcpu->state != VCPU_NEW)
 		thread_join(vcpu->thread);
 	else if (vcpu->thread)
 		thread_put(vcpu->thread);

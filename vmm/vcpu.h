@@ -87,10 +87,7 @@ struct vcpu {
 	bool io_again;			/* (t) a device's, from host_again() to vcpu_io_again() */
 	bool quiet;			/* (a) holds nothing for vm_quiesce() to wait for */
 	uint64_t epoch_seen;		/* (a) likewise of epochs up to this one */
-	bool parked;			/* (v) */
-	bool left;			/* (a) its thread has passed its last exit, for the vm is
-					 * dying */
-	bool started;			/* (v) */
+	uint8_t state;			/* (v) enum vcpu_state; life_vcpu_set() */
 };
 
 struct vm;

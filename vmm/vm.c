@@ -24,7 +24,7 @@
 
 static bool may_run(const struct vm *vm)
 {
-	return vm->state == VM_RUNNING && !READ_ONCE(vm->stopping);
+	return READ_ONCE(vm->state) == VM_RUNNING && READ_ONCE(vm->ending) != VM_ENDS;
 }
 
 static void request_all(struct vm *vm, uint32_t request)
@@ -39,18 +39,19 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu)
 
 	mutex_lock(&vm->lock);
 	while (!may_run(vm) && vm->state != VM_DYING) {
-		vcpu->parked = true;
+		life_vcpu_set(vcpu, VCPU_PARKED);
 		vm->parked_count++;
 		mutex_unlock(&vm->lock);
 		waitq_wake_all(&vm->parked_wait);
 		WAITQ_WAIT(&vm->resume_wait, may_run(vm) || READ_ONCE(vm->state) == VM_DYING,
 			   THREAD_FOREVER);
 		mutex_lock(&vm->lock);
-		vcpu->parked = false;
+		life_vcpu_set(vcpu, VCPU_LIVE);
 		vm->parked_count--;
 	}
 	alive = vm->state != VM_DYING;
-	WRITE_ONCE(vcpu->left, !alive);
+	if (!alive)
+		life_vcpu_set(vcpu, VCPU_LEFT);
 	mutex_unlock(&vm->lock);
 	if (!alive)
 		waitq_wake_all(&vm->parked_wait);
@@ -58,12 +59,13 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu)
 }
 
 /*
- * Under the lock, which is given up meanwhile: no vCPU runs on in `state`. False if it was no
- * longer the vm's state before all were parked.
+ * Under the lock, which is given up meanwhile: no vCPU runs on in `state`. False if the vm may not
+ * have it, or had it no longer before all were parked.
  */
 static bool wait_parked(struct vm *vm, enum vm_state state)
 {
-	vm->state = state;
+	if (!life_vm_set(vm, state))
+		return false;
 	request_all(vm, VCPU_REQ_STOP);
 	mutex_unlock(&vm->lock);
 	WAITQ_WAIT(&vm->parked_wait, vm_all_parked(vm) || READ_ONCE(vm->state) != state,
@@ -75,9 +77,12 @@ static bool wait_parked(struct vm *vm, enum vm_state state)
 /* No vCPU's thread will touch the vm or another vCPU any more. */
 static bool all_left(const struct vm *vm)
 {
-	for (unsigned i = 0; i < vm->vcpu_count; i++)
-		if (vm->vcpu[i]->started && !READ_ONCE(vm->vcpu[i]->left))
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		enum vcpu_state s = READ_ONCE(vm->vcpu[i]->state);
+
+		if (s != VCPU_NEW && s != VCPU_LEFT)
 			return false;
+	}
 	return true;
 }
 
@@ -245,7 +250,6 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	vm->refs = 1;
 	vm->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
 	vm->charge.name = vm->config.name;
-	vm->state = VM_CREATED;
 	sched_group_init(&vm->group, 0);
 	mutex_init(&vm->lock, "vm");
 	waitq_init(&vm->parked_wait);
@@ -288,9 +292,9 @@ int vm_start(struct vm *vm)
 	} else {
 		vm->start_tsc = tsc_read();
 		clock_start(vm);
-		vm->state = VM_RUNNING;
+		life_vm_set(vm, VM_RUNNING);
 		for (unsigned i = 0; i < vm->vcpu_count; i++) {
-			vm->vcpu[i]->started = true;
+			life_vcpu_set(vm->vcpu[i], VCPU_LIVE);
 			thread_start(vm->vcpu[i]->thread);
 		}
 	}
@@ -323,7 +327,7 @@ int vm_resume(struct vm *vm)
 		err = -EINVAL;
 	} else {
 		clock_start(vm);
-		vm->state = VM_RUNNING;
+		life_vm_set(vm, VM_RUNNING);
 	}
 	mutex_unlock(&vm->lock);
 	waitq_wake_all(&vm->resume_wait);
@@ -340,11 +344,12 @@ bool vm_running(const struct vm *vm)
 static void stopped_work(struct work *w)
 {
 	struct vm *vm = container_of(w, struct vm, stopped_work);
-	bool dying;
+	bool dying, began;
 
 	mutex_lock(&vm->lock);
 	dying = vm->state == VM_DYING;
-	if (!dying && wait_parked(vm, vm->stop_why == VM_STOP_CRASH ? VM_CRASHED : VM_STOPPED))
+	began = !dying && vm->state != VM_CREATED;
+	if (began && wait_parked(vm, vm->stop_why == VM_STOP_CRASH ? VM_CRASHED : VM_STOPPED))
 		clock_stop(vm);
 	mutex_unlock(&vm->lock);
 	if (!dying && vm->config.stopped)
@@ -354,14 +359,17 @@ static void stopped_work(struct work *w)
 /* The first reason counts; any context. */
 static bool stop_once(struct vm *vm)
 {
-	return !__atomic_exchange_n(&vm->stop_told, true, __ATOMIC_SEQ_CST);
+	uint8_t not = VM_ENDS_NOT;
+
+	return __atomic_compare_exchange_n(&vm->ending, &not, VM_ENDS_SOON, false,
+					   __ATOMIC_SEQ_CST, __ATOMIC_RELAXED);
 }
 
 static void stop_begin(struct vm *vm, enum vm_stop why, uint32_t code)
 {
 	vm->stop_why = why;
 	vm->stop_code = code;
-	__atomic_store_n(&vm->stopping, true, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&vm->ending, VM_ENDS, __ATOMIC_SEQ_CST);
 	request_all(vm, VCPU_REQ_STOP);
 	work_queue(&vm->stopped_work);
 }
@@ -407,7 +415,7 @@ void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg)
 	mutex_lock(&vm->lock);
 	first = vm->state != VM_DYING;
 	ASSERT(first || !done);
-	WRITE_ONCE(vm->state, VM_DYING);
+	life_vm_set(vm, VM_DYING);
 	if (first) {
 		vm->destroy_done = done;
 		vm->destroy_arg = arg;

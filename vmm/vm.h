@@ -2,10 +2,7 @@
 /*
  * A virtual machine from its start to its end: memory, vCPUs, devices, clock, state. What is merely
  * defined (a configuration with a name) is mgmt's; a reboot makes a new vm. Reference-counted;
- * destroy is asynchronous and always ends.
- *
- *	CREATED -> RUNNING <-> PAUSED;  any -> DYING -> (gone).
- *	RUNNING, PAUSED -> STOPPED (power-off, reset, debug exit) or CRASHED: it stopped itself.
+ * destroy is asynchronous and always ends. Its states: vmm/life.h.
  */
 #pragma once
 
@@ -18,6 +15,7 @@
 #include "vmm/bus.h"
 #include "vmm/cpuid.h"
 #include "vmm/gmem/gmem.h"
+#include "vmm/life.h"
 #include "vmm/vcpu.h"
 #include "vmm/vlapic/vlapic_route.h"
 
@@ -29,7 +27,12 @@ struct machine_row;
 #define VM_VDEV_MAX	32
 #define VM_REASON_MAX	256
 
-enum vm_state { VM_CREATED, VM_RUNNING, VM_PAUSED, VM_STOPPED, VM_CRASHED, VM_DYING };
+/* How far it is with ending itself, which begins in any context. */
+enum vm_ending {
+	VM_ENDS_NOT,
+	VM_ENDS_SOON,		/* the reason is being written down */
+	VM_ENDS			/* and is known; no vCPU enters any more */
+};
 
 /* Why a vm stopped by itself; told once by config.stopped. */
 enum vm_stop { VM_STOP_POWER_OFF, VM_STOP_RESET, VM_STOP_CRASH, VM_STOP_DEBUG_EXIT };
@@ -76,7 +79,7 @@ struct vm {
 	uint32_t refs;			/* (a) */
 	uint64_t serial;		/* (c) from 1 on, never given again */
 	struct mutex lock;		/* state changes, device list, parked counts */
-	enum vm_state state;
+	enum vm_state state;		/* life_vm_set() */
 	struct charge charge;
 	struct sched_group group;	/* its vCPUs' threads */
 	struct gmem gmem;
@@ -101,8 +104,7 @@ struct vm {
 	bool reported;			/* (a) a vCPU's registers are in the log */
 	uint32_t msr_logged[8];		/* (a) one bit per hashed unknown MSR: logged once */
 	uint32_t msr_lines;		/* (a) how many of them came into the log or would have */
-	bool stop_told, stopping;	/* (a) it ended itself: reason known; no vCPU enters any
-					 * more */
+	uint8_t ending;			/* (a) enum vm_ending */
 	enum vm_stop stop_why;
 	uint32_t stop_code;
 	struct work stopped_work, destroy_work;

@@ -82,7 +82,8 @@ int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 	if (id < vm->vcpu_count) {
 		v = vm->vcpu[id];
 		*out = (struct vcpu_info){
-			.activity = v->activity, .parked = v->parked, .cpu = thread_cpu(v->thread),
+			.activity = v->activity, .parked = v->state == VCPU_PARKED,
+			.cpu = thread_cpu(v->thread),
 			.run_ticks = thread_run_ticks(v->thread), .rip = v->rip,
 		};
 		err = 0;

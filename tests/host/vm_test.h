@@ -62,7 +62,7 @@ static inline struct vm *make_vm(void)
 static inline void run_clock(struct vm *vm)
 {
 	assert_int_equal(vm_start(vm), 0);
-	vm->vcpu[0]->started = false;
+	vm->vcpu[0]->state = VCPU_NEW;
 }
 
 static inline void fake_pause(struct vm *vm)
