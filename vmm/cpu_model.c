@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * CPU features by name; see cpu_model.h. Names are those of libvirt's x86 feature map.
+ * CPU features, one row for each: the bit, its name, which is that of libvirt's x86 feature map,
+ * and the policy; see cpu_model.h.
  * Sources: Intel SDM 2, "CPUID"; AMD64 APM 3, "CPUID Feature Flags".
  */
 #include "vmm/cpu_model.h"
@@ -10,90 +11,95 @@
 #include "lib/format.h"
 #include "lib/string.h"
 
-enum { A, B, C, D };
-
-/* leaf, subleaf, register, bit, name; FIXED ones stay; a third form names what a feature needs. */
-#define F(l, s, r, b, n)		{ n, l, s, r, b, false, { NULL, NULL } }
-#define FIXED(l, r, b, n)		{ n, l, 0, r, b, true, { NULL, NULL } }
-#define NEEDS(l, s, r, b, n, ...)	{ n, l, s, r, b, false, { __VA_ARGS__ } }
-
-#define E1	0x80000001u
-#define E7	0x80000007u
-#define E8	0x80000008u
+/* Which bit of which word, its name, what it needs; the row says the policy. */
+#define ROW(word, bit, name, policy, ...) \
+	{ name, CPU_ID(CPU_##word, bit), CPU_##policy, { __VA_ARGS__ } }
+#define NEVER(word, bit, name, ...)	ROW(word, bit, name, NEVER, __VA_ARGS__)
+#define HOST(word, bit, name, ...)	ROW(word, bit, name, HOST, __VA_ARGS__)
+#define FIXED(word, bit, name, ...)	ROW(word, bit, name, FIXED, __VA_ARGS__)
+#define OWN(word, bit, name, ...)	ROW(word, bit, name, OWN, __VA_ARGS__)
+#define TOLD(word, bit, name, ...)	ROW(word, bit, name, TOLD, __VA_ARGS__)
 
 static const struct cpu_feature features[] = {
-	F(1, 0, C, 0, "pni"), F(1, 0, C, 1, "pclmuldq"), F(1, 0, C, 2, "dtes64"),
-	F(1, 0, C, 3, "monitor"), F(1, 0, C, 4, "ds_cpl"), F(1, 0, C, 5, "vmx"),
-	F(1, 0, C, 6, "smx"), F(1, 0, C, 7, "est"), F(1, 0, C, 8, "tm2"),
-	NEEDS(1, 0, C, 9, "ssse3", "pni"), NEEDS(1, 0, C, 12, "fma", "avx"), F(1, 0, C, 13, "cx16"),
-	F(1, 0, C, 14, "xtpr"), F(1, 0, C, 15, "pdcm"), F(1, 0, C, 17, "pcid"), F(1, 0, C, 18, "dca"),
-	NEEDS(1, 0, C, 19, "sse4.1", "ssse3"), NEEDS(1, 0, C, 20, "sse4.2", "sse4.1"),
-	F(1, 0, C, 21, "x2apic"), F(1, 0, C, 22, "movbe"), F(1, 0, C, 23, "popcnt"),
-	F(1, 0, C, 24, "tsc-deadline"), F(1, 0, C, 25, "aes"), F(1, 0, C, 26, "xsave"),
-	NEEDS(1, 0, C, 28, "avx", "xsave"), NEEDS(1, 0, C, 29, "f16c", "avx"),
-	F(1, 0, C, 30, "rdrand"), F(1, 0, C, 31, "hypervisor"),
+	HOST(L1C, 0, "pni"), HOST(L1C, 1, "pclmuldq"), NEVER(L1C, 2, "dtes64"),
+	NEVER(L1C, 3, "monitor"), NEVER(L1C, 4, "ds_cpl"), NEVER(L1C, 5, "vmx"),
+	NEVER(L1C, 6, "smx"), NEVER(L1C, 7, "est"), NEVER(L1C, 8, "tm2"),
+	HOST(L1C, 9, "ssse3", CPU_PNI), HOST(L1C, 12, "fma", CPU_AVX), HOST(L1C, 13, "cx16"),
+	NEVER(L1C, 14, "xtpr"), NEVER(L1C, 15, "pdcm"), HOST(L1C, 17, "pcid"),
+	NEVER(L1C, 18, "dca"), HOST(L1C, 19, "sse4.1", CPU_SSSE3),
+	HOST(L1C, 20, "sse4.2", CPU_SSE4_1), OWN(L1C, 21, "x2apic"), HOST(L1C, 22, "movbe"),
+	HOST(L1C, 23, "popcnt"), OWN(L1C, 24, "tsc-deadline"), HOST(L1C, 25, "aes"),
+	HOST(L1C, 26, "xsave"), HOST(L1C, 28, "avx", CPU_XSAVE), HOST(L1C, 29, "f16c", CPU_AVX),
+	HOST(L1C, 30, "rdrand"), OWN(L1C, 31, "hypervisor"),
 
-	FIXED(1, D, 0, "fpu"), F(1, 0, D, 1, "vme"), FIXED(1, D, 2, "de"), FIXED(1, D, 3, "pse"),
-	FIXED(1, D, 4, "tsc"), FIXED(1, D, 5, "msr"), FIXED(1, D, 6, "pae"), FIXED(1, D, 7, "mce"),
-	FIXED(1, D, 8, "cx8"), FIXED(1, D, 9, "apic"), FIXED(1, D, 11, "sep"),
-	FIXED(1, D, 12, "mtrr"), FIXED(1, D, 13, "pge"), FIXED(1, D, 14, "mca"),
-	FIXED(1, D, 15, "cmov"), FIXED(1, D, 16, "pat"), FIXED(1, D, 17, "pse36"),
-	FIXED(1, D, 19, "clflush"), F(1, 0, D, 21, "ds"), F(1, 0, D, 22, "acpi"),
-	FIXED(1, D, 23, "mmx"), FIXED(1, D, 24, "fxsr"), FIXED(1, D, 25, "sse"),
-	FIXED(1, D, 26, "sse2"), F(1, 0, D, 27, "ss"), FIXED(1, D, 28, "ht"), F(1, 0, D, 29, "tm"),
-	F(1, 0, D, 31, "pbe"),
+	FIXED(L1D, 0, "fpu"), HOST(L1D, 1, "vme"), FIXED(L1D, 2, "de"), FIXED(L1D, 3, "pse"),
+	FIXED(L1D, 4, "tsc"), FIXED(L1D, 5, "msr"), FIXED(L1D, 6, "pae"), FIXED(L1D, 7, "mce"),
+	FIXED(L1D, 8, "cx8"), FIXED(L1D, 9, "apic"), FIXED(L1D, 11, "sep"), FIXED(L1D, 12, "mtrr"),
+	FIXED(L1D, 13, "pge"), FIXED(L1D, 14, "mca"), FIXED(L1D, 15, "cmov"), FIXED(L1D, 16, "pat"),
+	FIXED(L1D, 17, "pse36"), FIXED(L1D, 19, "clflush"), NEVER(L1D, 21, "ds"),
+	NEVER(L1D, 22, "acpi"), FIXED(L1D, 23, "mmx"), FIXED(L1D, 24, "fxsr"),
+	FIXED(L1D, 25, "sse"), FIXED(L1D, 26, "sse2"), HOST(L1D, 27, "ss"), TOLD(L1D, 28, "ht"),
+	NEVER(L1D, 29, "tm"), NEVER(L1D, 31, "pbe"),
 
-	F(6, 0, A, 2, "arat"),
+	OWN(L6A, 2, "arat"),
 
-	F(7, 0, B, 0, "fsgsbase"), F(7, 0, B, 1, "tsc_adjust"), F(7, 0, B, 3, "bmi1"),
-	F(7, 0, B, 4, "hle"), NEEDS(7, 0, B, 5, "avx2", "avx"), F(7, 0, B, 7, "smep"),
-	F(7, 0, B, 8, "bmi2"), F(7, 0, B, 9, "erms"), NEEDS(7, 0, B, 10, "invpcid", "pcid"),
-	F(7, 0, B, 11, "rtm"), F(7, 0, B, 12, "cmt"), NEEDS(7, 0, B, 14, "mpx", "xsave"),
-	NEEDS(7, 0, B, 16, "avx512f", "avx2"), NEEDS(7, 0, B, 17, "avx512dq", "avx512f"),
-	F(7, 0, B, 18, "rdseed"), F(7, 0, B, 19, "adx"), F(7, 0, B, 20, "smap"),
-	NEEDS(7, 0, B, 21, "avx512ifma", "avx512f"), F(7, 0, B, 23, "clflushopt"),
-	F(7, 0, B, 24, "clwb"), F(7, 0, B, 25, "intel-pt"),
-	NEEDS(7, 0, B, 26, "avx512pf", "avx512f"), NEEDS(7, 0, B, 27, "avx512er", "avx512f"),
-	NEEDS(7, 0, B, 28, "avx512cd", "avx512f"), F(7, 0, B, 29, "sha-ni"),
-	NEEDS(7, 0, B, 30, "avx512bw", "avx512f"), NEEDS(7, 0, B, 31, "avx512vl", "avx512f"),
+	HOST(L7B, 0, "fsgsbase"), OWN(L7B, 1, "tsc_adjust"), HOST(L7B, 3, "bmi1"),
+	NEVER(L7B, 4, "hle"), HOST(L7B, 5, "avx2", CPU_AVX), HOST(L7B, 7, "smep"),
+	HOST(L7B, 8, "bmi2"), HOST(L7B, 9, "erms"), HOST(L7B, 10, "invpcid", CPU_PCID),
+	NEVER(L7B, 11, "rtm"), NEVER(L7B, 12, "cmt"), NEVER(L7B, 14, "mpx", CPU_XSAVE),
+	HOST(L7B, 16, "avx512f", CPU_AVX2), HOST(L7B, 17, "avx512dq", CPU_AVX512F),
+	HOST(L7B, 18, "rdseed"), HOST(L7B, 19, "adx"), HOST(L7B, 20, "smap"),
+	HOST(L7B, 21, "avx512ifma", CPU_AVX512F), HOST(L7B, 23, "clflushopt"),
+	HOST(L7B, 24, "clwb"), NEVER(L7B, 25, "intel-pt"), NEVER(L7B, 26, "avx512pf", CPU_AVX512F),
+	NEVER(L7B, 27, "avx512er", CPU_AVX512F), HOST(L7B, 28, "avx512cd", CPU_AVX512F),
+	HOST(L7B, 29, "sha-ni"), HOST(L7B, 30, "avx512bw", CPU_AVX512F),
+	HOST(L7B, 31, "avx512vl", CPU_AVX512F),
 
-	NEEDS(7, 0, C, 1, "avx512vbmi", "avx512bw"), F(7, 0, C, 2, "umip"),
-	NEEDS(7, 0, C, 3, "pku", "xsave"), F(7, 0, C, 5, "waitpkg"),
-	NEEDS(7, 0, C, 6, "avx512vbmi2", "avx512bw"), F(7, 0, C, 8, "gfni"),
-	NEEDS(7, 0, C, 9, "vaes", "avx", "aes"), NEEDS(7, 0, C, 10, "vpclmulqdq", "avx", "pclmuldq"),
-	NEEDS(7, 0, C, 11, "avx512vnni", "avx512f"), NEEDS(7, 0, C, 12, "avx512bitalg", "avx512bw"),
-	NEEDS(7, 0, C, 14, "avx512-vpopcntdq", "avx512f"), F(7, 0, C, 16, "la57"),
-	NEEDS(7, 0, C, 22, "rdpid", "rdtscp"), F(7, 0, C, 25, "cldemote"), F(7, 0, C, 27, "movdiri"),
-	F(7, 0, C, 28, "movdir64b"), F(7, 0, C, 31, "pks"),
+	HOST(L7C, 1, "avx512vbmi", CPU_AVX512BW), HOST(L7C, 2, "umip"),
+	HOST(L7C, 3, "pku", CPU_XSAVE), NEVER(L7C, 5, "waitpkg"),
+	HOST(L7C, 6, "avx512vbmi2", CPU_AVX512BW), HOST(L7C, 8, "gfni"),
+	HOST(L7C, 9, "vaes", CPU_AVX, CPU_AES), HOST(L7C, 10, "vpclmulqdq", CPU_AVX, CPU_PCLMULDQ),
+	HOST(L7C, 11, "avx512vnni", CPU_AVX512F), HOST(L7C, 12, "avx512bitalg", CPU_AVX512BW),
+	HOST(L7C, 14, "avx512-vpopcntdq", CPU_AVX512F), NEVER(L7C, 16, "la57"),
+	HOST(L7C, 22, "rdpid", CPU_RDTSCP), NEVER(L7C, 25, "cldemote"), NEVER(L7C, 27, "movdiri"),
+	NEVER(L7C, 28, "movdir64b"), NEVER(L7C, 31, "pks"),
 
-	F(7, 0, D, 4, "fsrm"), NEEDS(7, 0, D, 8, "avx512-vp2intersect", "avx512f"),
-	F(7, 0, D, 10, "md-clear"), F(7, 0, D, 14, "serialize"),
-	NEEDS(7, 0, D, 22, "amx-bf16", "xsave"), NEEDS(7, 0, D, 23, "avx512-fp16", "avx512bw"),
-	NEEDS(7, 0, D, 24, "amx-tile", "xsave"), NEEDS(7, 0, D, 25, "amx-int8", "xsave"),
-	F(7, 0, D, 26, "spec-ctrl"), F(7, 0, D, 27, "stibp"), F(7, 0, D, 28, "flush-l1d"),
-	F(7, 0, D, 29, "arch-capabilities"), F(7, 0, D, 30, "core-capability"),
-	F(7, 0, D, 31, "ssbd"),
+	HOST(L7D, 4, "fsrm"), NEVER(L7D, 8, "avx512-vp2intersect", CPU_AVX512F),
+	HOST(L7D, 10, "md-clear"), HOST(L7D, 14, "serialize"),
+	NEVER(L7D, 22, "amx-bf16", CPU_XSAVE), NEVER(L7D, 23, "avx512-fp16", CPU_AVX512BW),
+	NEVER(L7D, 24, "amx-tile", CPU_XSAVE), NEVER(L7D, 25, "amx-int8", CPU_XSAVE),
+	NEVER(L7D, 26, "spec-ctrl"), NEVER(L7D, 27, "stibp"), NEVER(L7D, 28, "flush-l1d"),
+	NEVER(L7D, 29, "arch-capabilities"), NEVER(L7D, 30, "core-capability"),
+	NEVER(L7D, 31, "ssbd"),
 
-	NEEDS(0xd, 1, A, 0, "xsaveopt", "xsave"), NEEDS(0xd, 1, A, 1, "xsavec", "xsave"),
-	NEEDS(0xd, 1, A, 2, "xgetbv1", "xsave"), NEEDS(0xd, 1, A, 3, "xsaves", "xsave"),
+	HOST(LDA, 0, "xsaveopt", CPU_XSAVE), HOST(LDA, 1, "xsavec", CPU_XSAVE),
+	HOST(LDA, 2, "xgetbv1", CPU_XSAVE), NEVER(LDA, 3, "xsaves", CPU_XSAVE),
 
-	F(E1, 0, C, 0, "lahf_lm"), FIXED(E1, C, 1, "cmp_legacy"), F(E1, 0, C, 2, "svm"),
-	F(E1, 0, C, 3, "extapic"), F(E1, 0, C, 4, "cr8legacy"), F(E1, 0, C, 5, "abm"),
-	NEEDS(E1, 0, C, 6, "sse4a", "pni"), F(E1, 0, C, 7, "misalignsse"),
-	F(E1, 0, C, 8, "3dnowprefetch"), F(E1, 0, C, 9, "osvw"), F(E1, 0, C, 10, "ibs"),
-	NEEDS(E1, 0, C, 11, "xop", "avx"), F(E1, 0, C, 12, "skinit"), F(E1, 0, C, 13, "wdt"),
-	F(E1, 0, C, 15, "lwp"), NEEDS(E1, 0, C, 16, "fma4", "avx"), F(E1, 0, C, 21, "tbm"),
-	F(E1, 0, C, 22, "topoext"), F(E1, 0, C, 23, "perfctr_core"), F(E1, 0, C, 24, "perfctr_nb"),
+	HOST(E1C, 0, "lahf_lm"), TOLD(E1C, 1, "cmp_legacy"), NEVER(E1C, 2, "svm"),
+	NEVER(E1C, 3, "extapic"), NEVER(E1C, 4, "cr8legacy"), HOST(E1C, 5, "abm"),
+	HOST(E1C, 6, "sse4a", CPU_PNI), HOST(E1C, 7, "misalignsse"), HOST(E1C, 8, "3dnowprefetch"),
+	NEVER(E1C, 9, "osvw"), NEVER(E1C, 10, "ibs"), HOST(E1C, 11, "xop", CPU_AVX),
+	NEVER(E1C, 12, "skinit"), NEVER(E1C, 13, "wdt"), NEVER(E1C, 15, "lwp"),
+	HOST(E1C, 16, "fma4", CPU_AVX), HOST(E1C, 21, "tbm"), NEVER(E1C, 22, "topoext"),
+	NEVER(E1C, 23, "perfctr_core"), NEVER(E1C, 24, "perfctr_nb"),
 
-	FIXED(E1, D, 11, "syscall"), F(E1, 0, D, 20, "nx"), F(E1, 0, D, 22, "mmxext"),
-	F(E1, 0, D, 25, "fxsr_opt"), F(E1, 0, D, 26, "pdpe1gb"), F(E1, 0, D, 27, "rdtscp"),
-	FIXED(E1, D, 29, "lm"), F(E1, 0, D, 30, "3dnowext"), F(E1, 0, D, 31, "3dnow"),
+	FIXED(E1D, 11, "syscall"), HOST(E1D, 20, "nx"), HOST(E1D, 22, "mmxext"),
+	NEVER(E1D, 25, "fxsr_opt"), HOST(E1D, 26, "pdpe1gb"), HOST(E1D, 27, "rdtscp"),
+	FIXED(E1D, 29, "lm"), NEVER(E1D, 30, "3dnowext"), NEVER(E1D, 31, "3dnow"),
 
-	F(E7, 0, D, 8, "invtsc"), F(E8, 0, B, 0, "clzero"), F(E8, 0, B, 9, "wbnoinvd"),
-	F(E8, 0, B, 12, "ibpb"), F(E8, 0, B, 24, "amd-ssbd"), F(E8, 0, B, 25, "virt-ssbd"),
+	HOST(E7D, 8, "invtsc"), NEVER(E8B, 0, "clzero"), NEVER(E8B, 9, "wbnoinvd"),
+	NEVER(E8B, 12, "ibpb"), NEVER(E8B, 24, "amd-ssbd"), NEVER(E8B, 25, "virt-ssbd"),
 };
 
 _Static_assert(ARRAY_COUNT(features) <= CPU_FEATURE_MAX, "struct cpu_model");
+
+const struct cpu_word cpu_words[CPU_WORD_COUNT] = {
+	[CPU_L1C] = { 1, 0, 2 }, [CPU_L1D] = { 1, 0, 3 }, [CPU_L6A] = { 6, 0, 0 },
+	[CPU_L7B] = { 7, 0, 1 }, [CPU_L7C] = { 7, 0, 2 }, [CPU_L7D] = { 7, 0, 3 },
+	[CPU_LDA] = { 0xd, 1, 0 },
+	[CPU_E1C] = { 0x80000001, 0, 2 }, [CPU_E1D] = { 0x80000001, 0, 3 },
+	[CPU_E7D] = { 0x80000007, 0, 3 }, [CPU_E8B] = { 0x80000008, 0, 1 },
+};
 
 const struct cpu_feature *cpu_model_feature(unsigned i)
 {
@@ -114,12 +120,29 @@ static void set(uint64_t *map, unsigned i)
 	map[i / 64] |= BIT(i % 64);
 }
 
+static unsigned row_of_id(unsigned id)
+{
+	unsigned i = 0;
+
+	while (features[i].id != id)
+		i++;
+	return i;
+}
+
+bool cpu_model_lacks(const struct cpu_model *m, unsigned id)
+{
+	return cpu_model_is_off(m, row_of_id(id));
+}
+
 /* What a feature needs that is off, or NULL. */
 static const char *missing(const struct cpu_model *m, const struct cpu_feature *f)
 {
-	for (unsigned k = 0; k < ARRAY_COUNT(f->needs) && f->needs[k]; k++)
-		if (cpu_model_is_off(m, (unsigned)row_of(f->needs[k], strlen(f->needs[k]))))
-			return f->needs[k];
+	for (unsigned k = 0; k < ARRAY_COUNT(f->needs) && f->needs[k]; k++) {
+		unsigned i = row_of_id(f->needs[k]);
+
+		if (cpu_model_is_off(m, i))
+			return features[i].name;
+	}
 	return NULL;
 }
 
@@ -145,6 +168,13 @@ static int close(struct cpu_model *m, char *why, size_t size)
 		}
 	}
 	return 0;
+}
+
+void cpu_model_drop(struct cpu_model *m, unsigned id)
+{
+	memset(m->on, 0, sizeof(m->on));
+	set(m->off, row_of_id(id));
+	(void)!close(m, NULL, 0);
 }
 
 /* A word as the user wrote it, printable and not too long. */
@@ -173,7 +203,8 @@ static int wish(struct cpu_model *m, const char *s, size_t n, char *why, size_t 
 		       word + 1);
 		return -EINVAL;
 	}
-	if (s[0] == '-' && features[i].fixed) {
+	if (s[0] == '-' &&
+	    (features[i].policy == CPU_FIXED || features[i].policy == CPU_TOLD)) {
 		format(why, size, "%s cannot be taken away: no guest runs without it",
 		       features[i].name);
 		return -EINVAL;

@@ -26,40 +26,15 @@
 
 #define B(n)	(1u << (n))
 
-/* Leaf 1. */
-#define L1_ECX	(B(0) | B(1) | B(9) | B(12) | B(13) | B(17) | B(19) | B(20) | B(22) | B(23) | \
-		 B(25) | B(26) | B(28) | B(29) | B(30))
-#define L1_ECX_ALWAYS (B(21) | B(24) | B(31))	/* x2APIC, TSC-deadline, hypervisor */
-#define L1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | \
-		 B(12) | B(13) | B(14) | B(15) | B(16) | B(17) | B(19) | B(23) | B(24) | B(25) | \
-		 B(26) | B(27))
 #define L1_OSXSAVE	B(27)
 #define L1_APIC		B(9)
-#define L1_HTT		B(28)
-
-/* Leaf 4. */
-#define LAST_LEVEL	3u
-
-/* Leaf 7. */
-#define L7_AVX512 (B(16) | B(17) | B(21) | B(28) | B(30) | B(31))
-#define L7_EBX	(B(0) | B(3) | B(5) | B(7) | B(8) | B(9) | B(10) | B(18) | B(19) | B(20) | B(23) | \
-		 B(24) | B(29))
-#define L7_TSC_ADJUST	B(1)
-#define L7_ECX_AVX512 (B(1) | B(6) | B(11) | B(12) | B(14))
-#define L7_ECX	(B(2) | B(3) | B(8) | B(9) | B(10) | B(22))
 #define L7_PKU		B(3)
 #define L7_OSPKE	B(4)
-#define L7_EDX	(B(4) | B(10) | B(14))
-
 #define XSAVE_ALIGNED	B(1)	/* the component begins at a multiple of 64 in the compacted form */
 #define XSAVE_C		B(1)
-#define XSAVE_OFFERED	(B(0) | XSAVE_C | B(2))	/* XSAVEOPT, XSAVEC, XGETBV 1 */
 
-/* Extended leaf 1. */
-#define E1_ECX	(B(0) | B(5) | B(6) | B(7) | B(8) | B(11) | B(16) | B(21))
-#define E1_EDX	(B(0) | B(1) | B(2) | B(3) | B(4) | B(5) | B(6) | B(7) | B(8) | B(9) | B(11) | \
-		 B(12) | B(13) | B(14) | B(15) | B(16) | B(17) | B(20) | B(22) | B(23) | B(24) | \
-		 B(26) | B(27) | B(29))
+/* AMD's 80000001 EDX repeats these of leaf 1. */
+#define E1_REPEATED	0x0183f3ffu
 
 /* Every CPU with SVM or VMX has these. */
 #define CR4_ALWAYS (CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_MCE | CR4_PGE | CR4_PCE | \
@@ -67,201 +42,300 @@
 
 static struct cpuid_policy host;	/* constant after cpuid_init() */
 
-static struct cpuid_row *add(struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf, bool indexed,
-			     struct cpuid_regs r)
-{
-	struct cpuid_row *row;
-
-	if (p->count == CPUID_ROW_MAX)
-		return &p->row[CPUID_ROW_MAX - 1];
-	row = &p->row[p->count];
-	*row = (struct cpuid_row){
-		.leaf = leaf, .subleaf = subleaf, .indexed = indexed, .regs = r,
-	};
-	if (leaf < ARRAY_COUNT(p->index_basic) && p->index_basic[leaf] == 0xff)
-		p->index_basic[leaf] = (uint8_t)p->count;
-	leaf -= LEAF_EXTENDED;
-	if (leaf < ARRAY_COUNT(p->index_extended) && p->index_extended[leaf] == 0xff)
-		p->index_extended[leaf] = (uint8_t)p->count;
-	p->count++;
-	return row;
-}
-
 static unsigned of_socket(const struct cpu_topology *t)
 {
 	return t->cores * t->threads;
 }
 
-static bool offers_avx512(const struct cpuid_policy *p)
+/* Of a register of the host's the features that guests have. */
+static uint32_t offered(enum cpu_word_id word, uint32_t of_host)
 {
-	return (p->xcr0_allowed & XCR0_AVX512) == XCR0_AVX512;
+	const struct cpu_feature *f;
+	uint32_t shown = 0;
+
+	for (unsigned i = 0; (f = cpu_model_feature(i)); i++) {
+		uint32_t bit = B(f->id % 32);
+
+		if (f->id / 32 != word)
+			continue;
+		if (f->policy == CPU_OWN)
+			shown |= bit;
+		else if (f->policy == CPU_HOST || f->policy == CPU_FIXED)
+			shown |= of_host & bit;
+	}
+	return shown;
 }
 
-static void add_features(struct cpuid_policy *p, const struct cpu_topology *t)
+/*
+ * ---- what each leaf says: of the host's `r`, subleaf `n`; false: it is not there ----
+ */
+
+static bool highest(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		    struct cpuid_row *row)
 {
-	struct cpuid_regs r = cpu_cpuid(1, 0);
+	(void)t;
+	(void)n;
+	row->regs.eax = row->leaf ? p->max_extended : p->max_basic;
+	return true;
+}
+
+static bool features_basic(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+			   struct cpuid_row *row)
+{
+	struct cpuid_regs *r = &row->regs;
 	unsigned together = of_socket(t);
 
-	r.ebx = (r.ebx & 0xff00) | MIN(together, 255u) << 16;
-	r.ecx = (r.ecx & L1_ECX) | L1_ECX_ALWAYS;
-	r.edx = (r.edx & L1_EDX) | (together > 1 ? L1_HTT : 0);
-	if (!p->xcr0_allowed)
-		r.ecx &= ~(B(26) | B(28) | B(12) | B(29));
-	add(p, 1, 0, false, r);
+	(void)p;
+	(void)n;
+	r->ebx = (r->ebx & 0xff00) | MIN(together, 255u) << 16;
+	r->ecx = offered(CPU_L1C, r->ecx);
+	r->edx = offered(CPU_L1D, r->edx) | (together > 1 ? B(CPU_HT % 32) : 0);
+	return true;
 }
 
-static void add_structured(struct cpuid_policy *p)
+static bool of_intel(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		     struct cpuid_row *row)
 {
-	struct cpuid_regs r = cpu_cpuid(7, 0);
-	bool avx512 = offers_avx512(p);
-
-	r.eax = 0;
-	r.ebx = (r.ebx & (L7_EBX | (avx512 ? L7_AVX512 : 0))) | L7_TSC_ADJUST;
-	r.ecx &= L7_ECX | (avx512 ? L7_ECX_AVX512 : 0);
-	if (!(p->xcr0_allowed & XCR0_PKRU))
-		r.ecx &= ~L7_PKU;
-	r.edx &= L7_EDX;
-	add(p, 7, 0, true, r);
+	(void)t;
+	(void)n;
+	(void)row;
+	return p->vendor == VENDOR_INTEL;
 }
 
 /*
  * Cache parameters as the host has them: the last level is shared by a socket, the others by a
  * core. Numbers of vCPUs are told as those of ids that there could be.
  */
-static void add_caches(struct cpuid_policy *p, const struct cpu_topology *t)
+#define LAST_LEVEL	3u
+
+static bool caches(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		   struct cpuid_row *row)
 {
 	uint32_t cores = (1u << cpu_topology_bits(t->cores)) - 1;
+	struct cpuid_regs *r = &row->regs;
+	unsigned shared;
 
-	for (unsigned i = 0; i < 5; i++) {
-		struct cpuid_regs r = cpu_cpuid(4, i);
-		unsigned shared;
-
-		if (!(r.eax & 31))
-			break;
-		shared = FIELD(r.eax, 7, 5) < LAST_LEVEL ? cpu_topology_thread_bits(t)
-							 : cpu_topology_socket_bits(t);
-		r.eax = (r.eax & 0x3fff) | ((1u << shared) - 1) << 14 | MIN(cores, 63u) << 26;
-		add(p, 4, i, true, r);
-	}
+	(void)n;
+	if (p->vendor != VENDOR_INTEL || !(r->eax & 31))
+		return false;
+	shared = FIELD(r->eax, 7, 5) < LAST_LEVEL ? cpu_topology_thread_bits(t)
+						  : cpu_topology_socket_bits(t);
+	r->eax = (r->eax & 0x3fff) | ((1u << shared) - 1) << 14 | MIN(cores, 63u) << 26;
+	return true;
 }
 
-static void add_topology(struct cpuid_policy *p, const struct cpu_topology *t)
+/* ARAT: the local timer never stops. */
+static bool power(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		  struct cpuid_row *row)
 {
-	add(p, 0xb, 0, true,
-	    (struct cpuid_regs){ cpu_topology_thread_bits(t), t->threads, 0x100, 0 });
-	add(p, 0xb, 1, true,
-	    (struct cpuid_regs){ cpu_topology_socket_bits(t), of_socket(t), 0x201, 0 });
-	add(p, 0xb, 2, true, (struct cpuid_regs){ 0, 0, 2, 0 });
+	(void)p;
+	(void)t;
+	(void)n;
+	row->regs = (struct cpuid_regs){ .eax = offered(CPU_L6A, 0) };
+	return true;
+}
+
+static bool structured(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		       struct cpuid_row *row)
+{
+	struct cpuid_regs *r = &row->regs;
+
+	(void)p;
+	(void)t;
+	(void)n;
+	*r = (struct cpuid_regs){ 0, offered(CPU_L7B, r->ebx), offered(CPU_L7C, r->ecx),
+				  offered(CPU_L7D, r->edx) };
+	return true;
+}
+
+static bool topology(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		     struct cpuid_row *row)
+{
+	const struct cpuid_regs says[] = {
+		{ cpu_topology_thread_bits(t), t->threads, 0x100, 0 },
+		{ cpu_topology_socket_bits(t), of_socket(t), 0x201, 0 },
+		{ .ecx = 2 },
+	};
+
+	(void)p;
+	row->regs = says[n];
+	return true;
 }
 
 /* Extended state: sizes are the host's, for the components that are offered. */
-static void add_xsave(struct cpuid_policy *p)
-{
-	struct cpuid_regs r;
-	uint32_t size = 576;
+static const uint8_t xsave_subleaves[] = { 0, 1, 2, 5, 6, 7, 9 };
 
-	if (!p->xcr0_allowed)
-		return;
-	for (unsigned i = 2; i < 63; i++) {
-		if (!(p->xcr0_allowed & BIT(i)))
-			continue;
-		r = cpu_cpuid(0xd, i);
-		size = MAX(size, r.eax + r.ebx);
-		r.ecx &= XSAVE_ALIGNED;
-		r.edx = 0;
-		add(p, 0xd, i, true, r);
+static uint32_t xsave_size(const struct cpuid_policy *p, uint64_t xcr0, bool compacted);
+
+static bool xsave(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		  struct cpuid_row *row)
+{
+	struct cpuid_regs *r = &row->regs;
+
+	(void)t;
+	row->subleaf = xsave_subleaves[n];
+	*r = cpu_cpuid(0xd, row->subleaf);
+	switch (row->subleaf) {
+	case 0:			/* size: when the components are there */
+		*r = (struct cpuid_regs){ .eax = (uint32_t)p->xcr0_allowed,
+					  .edx = p->xcr0_allowed >> 32 };
+		return p->xcr0_allowed;
+	case 1:
+		if (errata_has(ERRATUM_XSAVEC_MISPLACES))
+			r->eax &= ~XSAVE_C;
+		*r = (struct cpuid_regs){ .eax = offered(CPU_LDA, r->eax) };
+		return p->xcr0_allowed;
+	default:
+		r->ecx &= XSAVE_ALIGNED;
+		r->edx = 0;
+		return p->xcr0_allowed & BIT(row->subleaf);
 	}
-	add(p, 0xd, 0, true,
-	    (struct cpuid_regs){ (uint32_t)p->xcr0_allowed, size, size, p->xcr0_allowed >> 32 });
-	r = cpu_cpuid(0xd, 1);
-	if (errata_has(ERRATUM_XSAVEC_MISPLACES))
-		r.eax &= ~XSAVE_C;
-	add(p, 0xd, 1, true, (struct cpuid_regs){ r.eax & XSAVE_OFFERED, 0, 0, 0 });
 }
 
-static void add_basic(struct cpuid_policy *p, const struct cpu_topology *t)
+static bool features_extended(const struct cpuid_policy *p, const struct cpu_topology *t,
+			      unsigned n, struct cpuid_row *row)
 {
-	struct cpuid_regs r = cpu_cpuid(0, 0);
+	struct cpuid_regs *r = &row->regs;
+	bool legacy = of_socket(t) > 1 && p->vendor == VENDOR_AMD;
 
-	p->max_basic = r.eax = MIN(MAX(r.eax, 0xbu), 0xdu);
-	add(p, 0, 0, false, r);
-	add_features(p, t);
-	if (features.vendor == VENDOR_INTEL) {
-		add(p, 2, 0, false, cpu_cpuid(2, 0));
-		add_caches(p, t);
+	(void)n;
+	r->ecx = offered(CPU_E1C, r->ecx) | (legacy ? B(CPU_CMP_LEGACY % 32) : 0);
+	r->edx = offered(CPU_E1D, r->edx) | (r->edx & E1_REPEATED);
+	return true;
+}
+
+static bool as_the_host(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+			struct cpuid_row *row)
+{
+	(void)p;
+	(void)t;
+	(void)n;
+	return row->leaf <= cpu_cpuid(LEAF_EXTENDED, 0).eax;
+}
+
+static bool power_extended(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+			   struct cpuid_row *row)
+{
+	uint32_t edx = as_the_host(p, t, n, row) ? row->regs.edx : 0;
+
+	row->regs = (struct cpuid_regs){ .edx = offered(CPU_E7D, edx) };
+	return true;
+}
+
+static bool sizes(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		  struct cpuid_row *row)
+{
+	(void)n;
+	row->regs = (struct cpuid_regs){
+		.eax = p->phys_bits | (uint32_t)p->linear_bits << 8,
+		.ecx = cpu_topology_socket_bits(t) << 12 | (of_socket(t) - 1),
+	};
+	return true;
+}
+
+static bool hypervisor(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		       struct cpuid_row *row)
+{
+	(void)p;
+	(void)t;
+	(void)n;
+	row->regs = row->leaf == LEAF_KVM ?
+			    (struct cpuid_regs){ LEAF_KVM_LAST, 0x4b4d564b, 0x564b4d56, 0x4d } :
+		    row->leaf == LEAF_KVM_LAST ?
+			    (struct cpuid_regs){ .eax = PVCLOCK_FEATURES } :
+			    (struct cpuid_regs){ LEAF_KEEL, 0x6c65654b, 0x6c65654b, 0x6c65654b };
+	return true;
+}
+
+/* Leaf, how many rows it has at most, whether they are subleaves, what they say. */
+#define LEAVES(row)								\
+	row(0, 1, false, highest)						\
+	row(1, 1, false, features_basic)					\
+	row(2, 1, false, of_intel)						\
+	row(4, 5, true, caches)							\
+	row(6, 1, false, power)							\
+	row(7, 1, true, structured)						\
+	row(0xb, 3, true, topology)						\
+	row(0xd, ARRAY_COUNT(xsave_subleaves), true, xsave)			\
+	row(LEAF_EXTENDED, 1, false, highest)					\
+	row(LEAF_EXTENDED + 1, 1, false, features_extended)			\
+	row(LEAF_EXTENDED + 2, 1, false, as_the_host)				\
+	row(LEAF_EXTENDED + 3, 1, false, as_the_host)				\
+	row(LEAF_EXTENDED + 4, 1, false, as_the_host)				\
+	row(LEAF_EXTENDED + 5, 1, false, as_the_host)				\
+	row(LEAF_EXTENDED + 6, 1, false, as_the_host)				\
+	row(LEAF_EXTENDED + 7, 1, false, power_extended)			\
+	row(LEAF_EXTENDED + 8, 1, false, sizes)					\
+	row(LEAF_KVM, 1, false, hypervisor)					\
+	row(LEAF_KVM_LAST, 1, false, hypervisor)				\
+	row(LEAF_KEEL, 1, false, hypervisor)
+
+#define LEAF(leaf, rows, indexed, fill)		{ fill, leaf, rows, indexed },
+#define PLUS_ROWS(leaf, rows, indexed, fill)	+ (rows)
+
+static const struct {
+	bool (*fill)(const struct cpuid_policy *p, const struct cpu_topology *t, unsigned n,
+		     struct cpuid_row *row);
+	uint32_t leaf;
+	uint8_t rows;
+	bool indexed;
+} leaves[] = { LEAVES(LEAF) };
+
+_Static_assert(0 LEAVES(PLUS_ROWS) <= CPUID_ROW_MAX, "struct cpuid_policy");
+
+static void add(struct cpuid_policy *p, uint32_t leaf)
+{
+	if (leaf < ARRAY_COUNT(p->index_basic) && p->index_basic[leaf] == 0xff)
+		p->index_basic[leaf] = (uint8_t)p->count;
+	leaf -= LEAF_EXTENDED;
+	if (leaf < ARRAY_COUNT(p->index_extended) && p->index_extended[leaf] == 0xff)
+		p->index_extended[leaf] = (uint8_t)p->count;
+	p->count++;
+}
+
+static void add_all(struct cpuid_policy *p, const struct cpu_topology *t)
+{
+	for (unsigned i = 0; i < ARRAY_COUNT(leaves); i++) {
+		for (unsigned n = 0; n < leaves[i].rows; n++) {
+			struct cpuid_row *row = &p->row[p->count];
+
+			*row = (struct cpuid_row){ leaves[i].leaf, n, leaves[i].indexed,
+						   cpu_cpuid(leaves[i].leaf, n) };
+			if (leaves[i].fill(p, t, n, row))
+				add(p, row->leaf);
+		}
 	}
-	/* ARAT: the local timer never stops. */
-	add(p, 6, 0, false, (struct cpuid_regs){ .eax = B(2) });
-	add_structured(p);
-	add_topology(p, t);
-	add_xsave(p);
-}
-
-static void add_extended(struct cpuid_policy *p, const struct cpu_topology *t)
-{
-	struct cpuid_regs r = cpu_cpuid(LEAF_EXTENDED, 0);
-	uint32_t host_max = r.eax;
-
-	p->max_extended = r.eax = LEAF_EXTENDED + 8;
-	add(p, LEAF_EXTENDED, 0, false, r);
-	r = cpu_cpuid(LEAF_EXTENDED + 1, 0);
-	r.ecx &= E1_ECX;
-	r.edx &= E1_EDX;
-	if (of_socket(t) > 1 && features.vendor == VENDOR_AMD)
-		r.ecx |= B(1);
-	add(p, LEAF_EXTENDED + 1, 0, false, r);
-	for (uint32_t leaf = LEAF_EXTENDED + 2; leaf <= LEAF_EXTENDED + 6; leaf++)
-		if (leaf <= host_max)
-			add(p, leaf, 0, false, cpu_cpuid(leaf, 0));
-	r = host_max >= LEAF_EXTENDED + 7 ? cpu_cpuid(LEAF_EXTENDED + 7, 0)
-					  : (struct cpuid_regs){ 0 };
-	add(p, LEAF_EXTENDED + 7, 0, false, (struct cpuid_regs){ .edx = r.edx & B(8) });
-	add(p, LEAF_EXTENDED + 8, 0, false,
-	    (struct cpuid_regs){ .eax = p->phys_bits | (uint32_t)p->linear_bits << 8,
-				 .ecx = cpu_topology_socket_bits(t) << 12 | (of_socket(t) - 1) });
-}
-
-static void add_hypervisor(struct cpuid_policy *p)
-{
-	add(p, LEAF_KVM, 0, false,
-	    (struct cpuid_regs){ LEAF_KVM_LAST, 0x4b4d564b, 0x564b4d56, 0x4d });
-	add(p, LEAF_KVM + 1, 0, false, (struct cpuid_regs){ .eax = PVCLOCK_FEATURES });
-	add(p, LEAF_KEEL, 0, false,
-	    (struct cpuid_regs){ LEAF_KEEL, 0x6c65654b, 0x6c65654b, 0x6c65654b });
 }
 
 static const struct cpuid_row *find(const struct cpuid_policy *p, uint32_t leaf, uint32_t subleaf);
 
-static bool shows(const struct cpuid_policy *p, const struct cpu_feature *f)
+bool cpuid_has(const struct cpuid_policy *p, unsigned id)
 {
-	const struct cpuid_row *row = find(p, f->leaf, f->subleaf);
+	const struct cpu_word *w = &cpu_words[id / 32];
+	const struct cpuid_row *row = find(p, w->leaf, w->subleaf);
 
-	return row && (&row->regs.eax)[f->reg] & B(f->bit);
+	return row && (&row->regs.eax)[w->reg] & B(id % 32);
 }
 
-static bool takes_away(const struct cpu_model *m, const char *name)
+/* Extended state comes first: the sizes of its leaves follow from it. What has none goes too. */
+static uint64_t state_of(struct cpu_model *m)
 {
-	const struct cpu_feature *f;
-
-	for (unsigned i = 0; (f = cpu_model_feature(i)); i++)
-		if (!strcmp(f->name, name))
-			return cpu_model_is_off(m, i);
-	return false;
-}
-
-/* Extended state comes first: the sizes of its leaves follow from it. */
-static uint64_t xcr0_of(const struct cpu_model *m)
-{
+	static const struct {
+		uint16_t id;
+		uint64_t state;
+	} rows[] = {
+		{ CPU_XSAVE, ~0ul }, { CPU_AVX, XCR0_AVX | XCR0_AVX512 },
+		{ CPU_AVX512F, XCR0_AVX512 }, { CPU_PKU, XCR0_PKRU },
+	};
 	uint64_t x = fpu_xcr0_offered();
 
-	if (takes_away(m, "xsave"))
-		return 0;
-	if (takes_away(m, "avx"))
-		x &= ~(XCR0_AVX | XCR0_AVX512);
-	if (takes_away(m, "avx512f") || (x & XCR0_AVX512) != XCR0_AVX512)
-		x &= ~XCR0_AVX512;
-	if (takes_away(m, "pku"))
-		x &= ~XCR0_PKRU;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		if (cpu_model_lacks(m, rows[i].id))
+			x &= ~rows[i].state;
+		else if (!(x & rows[i].state) || (rows[i].id == CPU_AVX512F &&
+						  (x & XCR0_AVX512) != XCR0_AVX512))
+			cpu_model_drop(m, rows[i].id);
+	}
 	return x;
 }
 
@@ -270,29 +344,31 @@ static void take_away(struct cpuid_policy *p, const struct cpu_model *m)
 	const struct cpu_feature *f;
 
 	for (unsigned i = 0; (f = cpu_model_feature(i)); i++) {
+		const struct cpu_word *w = &cpu_words[f->id / 32];
+
 		if (!cpu_model_is_off(m, i))
 			continue;
 		for (unsigned k = 0; k < p->count; k++)
-			if (p->row[k].leaf == f->leaf && p->row[k].subleaf == f->subleaf)
-				(&p->row[k].regs.eax)[f->reg] &= ~B(f->bit);
+			if (p->row[k].leaf == w->leaf && p->row[k].subleaf == w->subleaf)
+				(&p->row[k].regs.eax)[w->reg] &= ~B(f->id % 32);
 	}
 }
 
 static uint64_t cr4_of(const struct cpuid_policy *p)
 {
 	static const struct {
-		uint32_t leaf;
-		uint8_t reg, bit;
+		uint16_t id;
 		uint64_t cr4;
 	} rows[] = {
-		{ 1, 3, 1, CR4_VME | CR4_PVI }, { 7, 2, 2, CR4_UMIP }, { 7, 1, 0, CR4_FSGSBASE },
-		{ 1, 2, 17, CR4_PCIDE }, { 1, 2, 26, CR4_OSXSAVE }, { 7, 1, 7, CR4_SMEP },
-		{ 7, 1, 20, CR4_SMAP }, { 7, 2, 3, CR4_PKE },
+		{ CPU_VME, CR4_VME | CR4_PVI }, { CPU_UMIP, CR4_UMIP },
+		{ CPU_FSGSBASE, CR4_FSGSBASE }, { CPU_PCID, CR4_PCIDE },
+		{ CPU_XSAVE, CR4_OSXSAVE }, { CPU_SMEP, CR4_SMEP }, { CPU_SMAP, CR4_SMAP },
+		{ CPU_PKU, CR4_PKE },
 	};
 	uint64_t allowed = CR4_ALWAYS;
 
 	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
-		if (cpuid_has(p, rows[i].leaf, rows[i].reg, rows[i].bit))
+		if (cpuid_has(p, rows[i].id))
 			allowed |= rows[i].cr4;
 	return allowed;
 }
@@ -303,10 +379,10 @@ static void derive(struct cpuid_policy *p)
 	p->cr4_allowed = cr4_of(p);
 	p->cr4_withheld = host.cr4_allowed & ~p->cr4_allowed;
 	p->efer_allowed = EFER_SCE | EFER_LME | EFER_LMA |
-			  (cpuid_has(p, LEAF_EXTENDED + 1, 3, 20) ? EFER_NXE : 0);
-	p->x2apic = cpuid_has(p, 1, 2, 21);
-	p->tsc_deadline = cpuid_has(p, 1, 2, 24);
-	p->tsc_adjust = cpuid_has(p, 7, 1, 1);
+			  (cpuid_has(p, CPU_NX) ? EFER_NXE : 0);
+	p->x2apic = cpuid_has(p, CPU_X2APIC);
+	p->tsc_deadline = cpuid_has(p, CPU_TSC_DEADLINE);
+	p->tsc_adjust = cpuid_has(p, CPU_TSC_ADJUST);
 }
 
 /* Does the answer depend on the leaf alone? */
@@ -332,16 +408,23 @@ static void find_constants(struct cpuid_policy *p)
 void cpuid_policy_build(struct cpuid_policy *p, const struct cpu_topology *t,
 			const struct cpu_model *model)
 {
+	struct cpu_model m = *model;
+	struct cpuid_row *xsave;
+
 	memset(p, 0, sizeof(*p));
 	memset(p->index_basic, 0xff, sizeof(p->index_basic));
 	memset(p->index_extended, 0xff, sizeof(p->index_extended));
-	p->xcr0_allowed = xcr0_of(model);
+	p->vendor = features.vendor;
+	p->xcr0_allowed = state_of(&m);
 	p->phys_bits = (uint8_t)MIN(features.physical_bits, 48);
 	p->linear_bits = 48;
-	add_basic(p, t);
-	add_extended(p, t);
-	add_hypervisor(p);
-	take_away(p, model);
+	p->max_basic = MIN(MAX(cpu_cpuid(0, 0).eax, 0xbu), 0xdu);
+	p->max_extended = LEAF_EXTENDED + 8;
+	add_all(p, t);
+	take_away(p, &m);
+	xsave = (struct cpuid_row *)find(p, 0xd, 0);
+	if (xsave)
+		xsave->regs.ebx = xsave->regs.ecx = xsave_size(p, p->xcr0_allowed, false);
 	derive(p);
 	find_constants(p);
 }
@@ -357,7 +440,7 @@ bool cpuid_offers(unsigned feature)
 {
 	const struct cpu_feature *f = cpu_model_feature(feature);
 
-	return f && shows(&host, f);
+	return f && cpuid_has(&host, f->id);
 }
 
 int cpuid_model_check(const struct cpu_model *m, char *why, size_t size)
@@ -366,7 +449,7 @@ int cpuid_model_check(const struct cpu_model *m, char *why, size_t size)
 	size_t n = 0;
 
 	for (unsigned i = 0; (f = cpu_model_feature(i)) && n < size; i++)
-		if (cpu_model_is_on(m, i) && !shows(&host, f))
+		if (cpu_model_is_on(m, i) && !cpuid_has(&host, f->id))
 			n += (size_t)format(why + n, size - n, "%s%s",
 					    n ? ", " : "not to be had on this host: ", f->name);
 	return n ? -EINVAL : 0;
@@ -378,7 +461,7 @@ void cpuid_model_format(const struct cpu_model *m, char *buf, size_t size)
 	size_t n = (size_t)format(buf, size, "host");
 
 	for (unsigned i = 0; (f = cpu_model_feature(i)) && n < size; i++)
-		if (cpu_model_is_on(m, i) || (cpu_model_is_off(m, i) && shows(&host, f)))
+		if (cpu_model_is_on(m, i) || (cpu_model_is_off(m, i) && cpuid_has(&host, f->id)))
 			n += (size_t)format(buf + n, size - n, ", %c%s",
 					    cpu_model_is_on(m, i) ? '+' : '-', f->name);
 }
@@ -462,20 +545,12 @@ void cpuid_query(struct vcpu *vcpu, uint32_t leaf, uint32_t subleaf, struct cpui
 
 	if (unlikely(leaf > p->max_basic &&
 		     leaf - LEAF_EXTENDED > p->max_extended - LEAF_EXTENDED &&
-		     leaf >> 16 != LEAF_KVM >> 16 && features.vendor == VENDOR_INTEL))
+		     leaf >> 16 != LEAF_KVM >> 16 && p->vendor == VENDOR_INTEL))
 		leaf = p->max_basic;
 	row = find(p, leaf, subleaf);
 	*out = row ? row->regs : (struct cpuid_regs){ 0 };
 	if (leaf <= 0xd && (row || leaf == 0xb))
 		follow(vcpu, leaf, subleaf, out);
-}
-
-bool cpuid_has(const struct cpuid_policy *p, uint32_t leaf, unsigned reg, unsigned bit)
-{
-	const struct cpuid_row *row = find(p, leaf, 0);
-	const uint32_t *regs = row ? &row->regs.eax : NULL;
-
-	return regs && regs[reg] & B(bit);
 }
 
 void cpuid_save(const struct cpuid_policy *p, struct record_writer *w)

@@ -16,7 +16,7 @@ struct vm;
 struct record_writer;
 struct record_reader;
 
-#define CPUID_ROW_MAX	64
+#define CPUID_ROW_MAX	36
 
 struct cpuid_row {
 	uint32_t leaf, subleaf;
@@ -37,6 +37,7 @@ struct cpuid_policy {
 	uint64_t xcr0_allowed;
 	uint64_t cr4_allowed, efer_allowed;
 	uint64_t cr4_withheld;		/* would be allowed, but for the VM's model */
+	uint8_t vendor;			/* enum vendor: whose MSRs there are */
 	bool x2apic, tsc_deadline, tsc_adjust;
 	uint8_t phys_bits, linear_bits;
 	struct cpuid_row row[CPUID_ROW_MAX];
@@ -63,8 +64,8 @@ static inline const struct cpuid_regs *cpuid_constant(const struct cpuid_policy 
 	return likely(i < CPUID_BASIC + CPUID_EXTENDED) ? p->constant[i] : NULL;
 }
 
-/* reg 0 eax .. 3 edx */
-bool cpuid_has(const struct cpuid_policy *p, uint32_t leaf, unsigned reg, unsigned bit);
+/* Is it shown? A CPU_ID(). */
+bool cpuid_has(const struct cpuid_policy *p, unsigned id);
 
 void cpuid_save(const struct cpuid_policy *p, struct record_writer *w);
 /* -EINVAL: differs from this vm's. */

@@ -95,9 +95,8 @@ static int kept_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 /* The same revision wherever the VM runs; systems compare it with those that have known faults. */
 static int patch_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	(void)vcpu;
 	(void)msr;
-	*value = features.vendor == VENDOR_AMD ? PATCH_AMD : PATCH_INTEL;
+	*value = vcpu->vm->cpuid->vendor == VENDOR_AMD ? PATCH_AMD : PATCH_INTEL;
 	return 0;
 }
 
@@ -224,12 +223,12 @@ static int debugctl_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 
 static int tsc_aux_get(struct vcpu *vcpu, uint32_t msr, uint64_t *value)
 {
-	return cpuid_has(vcpu->vm->cpuid, 0x80000001, 3, 27) ? reg_get(vcpu, msr, value) : -EINVAL;
+	return cpuid_has(vcpu->vm->cpuid, CPU_RDTSCP) ? reg_get(vcpu, msr, value) : -EINVAL;
 }
 
 static int tsc_aux_set(struct vcpu *vcpu, uint32_t msr, uint64_t value)
 {
-	if (value >> 32 || !cpuid_has(vcpu->vm->cpuid, 0x80000001, 3, 27))
+	if (value >> 32 || !cpuid_has(vcpu->vm->cpuid, CPU_RDTSCP))
 		return -EINVAL;
 	return reg_set(vcpu, msr, value);
 }
@@ -351,7 +350,7 @@ static const struct msr_row x2apic_row = {
 	MSR_X2APIC_BASE, MSR_X2APIC_LAST, vlapic_msr_read, vlapic_msr_write, ANY, 0, 0, 0, 0,
 };
 
-static noinline const struct msr_row *find_row(uint32_t msr)
+static noinline const struct msr_row *find_row(const struct vcpu *vcpu, uint32_t msr)
 {
 	unsigned lo = 0, hi = ARRAY_COUNT(rows);
 
@@ -364,7 +363,7 @@ static noinline const struct msr_row *find_row(uint32_t msr)
 			hi = mid;
 	}
 	return lo < ARRAY_COUNT(rows) && rows[lo].first <= msr &&
-		       rows[lo].vendors & BIT(features.vendor) ? &rows[lo] : NULL;
+		       rows[lo].vendors & BIT(vcpu->vm->cpuid->vendor) ? &rows[lo] : NULL;
 }
 
 /* A guest uses a few of them again and again: these are searched for once. */
@@ -377,7 +376,7 @@ static const struct msr_row *row_of(struct vcpu *vcpu, uint32_t msr)
 		return &x2apic_row;
 	if (likely(row && msr - row->first <= row->last - row->first))
 		return row;
-	row = find_row(msr);
+	row = find_row(vcpu, msr);
 	if (row)
 		vcpu->msr_recent[slot] = row;
 	return row;

@@ -89,9 +89,9 @@ static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 
 	if (!errata_has(ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY))
 		pin &= ~(uint32_t)PIN_PREEMPTION_TIMER;
-	if (!cpuid_has(vcpu->vm->cpuid, 7, 1, 10))
+	if (!cpuid_has(vcpu->vm->cpuid, CPU_INVPCID))
 		proc2 &= ~(uint32_t)PROC2_INVPCID;
-	if (!cpuid_has(vcpu->vm->cpuid, 0x80000001, 3, 27))
+	if (!cpuid_has(vcpu->vm->cpuid, CPU_RDTSCP))
 		proc2 &= ~(uint32_t)PROC2_RDTSCP;
 	s->proc = value[VMX_PROC];
 	vmcs_write(VMCS_PIN_CONTROLS, pin);

@@ -443,7 +443,6 @@ static void check_bits(struct vcpu *v, uint32_t m, uint64_t reset, uint64_t kept
 static void msrs_as_listed(void **state)
 {
 	static const enum cpu_vendor vendors[] = { VENDOR_INTEL, VENDOR_AMD };
-	enum cpu_vendor before = features.vendor;
 	struct vm *vm;
 	struct vcpu *v;
 	uint64_t value;
@@ -452,7 +451,7 @@ static void msrs_as_listed(void **state)
 	for (unsigned k = 0; k < ARRAY_COUNT(vendors); k++) {
 		vm = make_vm();
 		v = vm->vcpu[0];
-		features.vendor = vendors[k];
+		vm->cpuid->vendor = vendors[k];
 		for (unsigned i = 0; i < ARRAY_COUNT(listed); i++) {
 			uint64_t want = k ? listed[i].amd : listed[i].intel;
 
@@ -480,7 +479,6 @@ static void msrs_as_listed(void **state)
 		assert_int_equal(msr_write(v, MSR_FEATURE_CONTROL, 5), -EINVAL);
 		vm_put(vm);
 	}
-	features.vendor = before;
 }
 
 static void cpuid_leaves(void **state)
@@ -542,12 +540,13 @@ static struct vm *make_vm_with(const char *model)
 
 static bool sees(struct vcpu *v, const struct cpu_feature *f)
 {
+	const struct cpu_word *w = &cpu_words[f->id / 32];
 	struct cpuid_regs r;
 	uint32_t reg[4];
 
-	cpuid_query(v, f->leaf, f->subleaf, &r);
+	cpuid_query(v, w->leaf, w->subleaf, &r);
 	memcpy(reg, &r, sizeof(reg));
-	return reg[f->reg] >> f->bit & 1;
+	return reg[w->reg] >> f->id % 32 & 1;
 }
 
 /* What is taken away is gone, alone, and so is what it would allow. */
@@ -641,6 +640,25 @@ static void model_asks_too_much(void **state)
 	cpuid_init();
 	assert_int_equal(cpuid_model_check(&m, why, sizeof(why)), -EINVAL);
 	assert_string_equal(why, "not to be had on this host: vmx");
+}
+
+/* What the host is when the vm is made, its vm's MSRs are for good. */
+static void vendor_is_frozen(void **state)
+{
+	struct vm *vm;
+	uint64_t patch, now;
+
+	(void)state;
+	vm = make_vm();
+	assert_int_equal(features.vendor, VENDOR_AMD);
+	assert_int_equal(msr_read(vm->vcpu[0], MSR_BIOS_SIGN_ID, &patch), 0);
+	features.vendor = VENDOR_INTEL;
+	assert_int_equal(msr_read(vm->vcpu[0], MSR_BIOS_SIGN_ID, &now), 0);
+	assert_int_equal(now, patch);
+	assert_int_equal(msr_read(vm->vcpu[0], MSR_HWCR, &now), 0);
+	assert_int_equal(msr_read(vm->vcpu[0], MSR_POWER_CTL, &now), -EINVAL);
+	features.vendor = VENDOR_AMD;
+	vm_put(vm);
 }
 
 static int without_model(void **state)
@@ -820,6 +838,7 @@ int main(void)
 		cmocka_unit_test_teardown(model_takes_away, without_model),
 		cmocka_unit_test_teardown(model_takes_state, without_model),
 		cmocka_unit_test_teardown(model_asks_too_much, without_model),
+		cmocka_unit_test(vendor_is_frozen),
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(traps_are_one),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
