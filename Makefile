@@ -153,6 +153,10 @@ $(B)/host/%.o: %.c
 	@mkdir -p $(@D); $(call say,HOSTCC,$<)
 	$(Q)gcc $(UNIT_CFLAGS) -MMD -MP -c -o $@ $<
 
+# A guest's vectors are in the CPU there.
+$(B)/host/cpu/fpu_run.o $(B)/host/tests/host/fpu.o: UNIT_CFLAGS += -mgeneral-regs-only
+$(B)/fuzzobj/cpu/fpu_run.o $(B)/fuzzobj/tests/host/fpu.o: FUZZ_CFLAGS += -mgeneral-regs-only
+
 # tests/host/sim.c counts what the scheduler's work costs.
 COUNTED := $(patsubst %,$(B)/host/kernel/%.o,sched runqueue placement cpu_map)
 $(COUNTED): UNIT_CFLAGS += -fsanitize-coverage=trace-pc

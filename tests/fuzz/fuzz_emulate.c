@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
  * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
- * tests/host/percpu.c */
+ * tests/host/percpu.c tests/host/spinlock.c tests/host/fpu.c cpu/fpu_run.c */
 /*
  * Any instruction in any mode with any registers: the emulator touches nothing but RAM and device,
  * and does one of four things: the next instruction, an event, a crash of the VM, or the same
@@ -38,7 +38,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	guest_mode.cr4 = (head[1] & 1 ? CR4_SMEP : 0) | (head[1] & 2 ? CR4_SMAP : 0) |
 			 (guest_mode.long_mode || (head[1] & 4) ? CR4_PAE : 0) |
 			 (head[1] & 8 ? CR4_PSE : 0) |
-			 (head[1] & 16 ? CR4_OSFXSR | CR4_OSXSAVE : 0);
+			 (head[1] & 16 ? CR4_OSFXSR | CR4_OSXSAVE | CR4_OSXMMEXCPT : 0);
 	guest_reg[REG_XCR0] = XCR0_X87 | XCR0_SSE | XCR0_AVX;
 	guest_vcpu.rflags = RFLAGS_ONE | (head[2] & 1 ? RFLAGS_DF : 0) |
 			    (head[2] & 2 ? RFLAGS_TF : 0) | (head[2] & 4 ? RFLAGS_AC : 0) |

@@ -2,22 +2,22 @@
 #include "tests/host/native.h"
 
 #include <pthread.h>
-#include <setjmp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <ucontext.h>
 
 extern const uint8_t native_back[];
 
 /* RSP is the code's own, too, which therefore jumps back. */
-__asm__(".data\nnative_n: .quad 0\nnative_code: .quad 0\nnative_rsp: .quad 0\nnative_out: .quad 0\n"
+__asm__(".data\n.balign 64\nnative_own: .fill 1024\nnative_n: .quad 0\nnative_code: .quad 0\nnative_rsp: .quad 0\nnative_out: .quad 0\n"
 	".text\n.globl native_run\nnative_run:\n"
 	"push %rbx\n push %rbp\n push %r12\n push %r13\n push %r14\n push %r15\n"
 	"mov %rdi, native_n(%rip)\n mov %rsi, native_code(%rip)\n"
 	"cmpq $0, 136(%rdi)\n je 1f\n"
-	".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n"
-	"vmovdqu 144 + 32 * \\n(%rdi), %ymm\\n\n .endr\n"
+	"mov $7, %eax\n xor %edx, %edx\n"
+	"xsave64 native_own(%rip)\n xrstor64 192(%rdi)\n"
 	"1: push 128(%rdi)\n popfq\n"
 	"mov %rsp, native_rsp(%rip)\n"
 	"mov 0(%rdi), %rax\n mov 8(%rdi), %rcx\n mov 16(%rdi), %rdx\n"
@@ -37,8 +37,8 @@ __asm__(".data\nnative_n: .quad 0\nnative_code: .quad 0\nnative_rsp: .quad 0\nna
 	"mov native_out(%rip), %rax\n mov %rax, 32(%rdi)\n"
 	"pop %rax\n mov %rax, 56(%rdi)\n pop %rax\n mov %rax, 128(%rdi)\n"
 	"cmpq $0, 136(%rdi)\n je 1f\n"
-	".irp n, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15\n"
-	"vmovdqu %ymm\\n, 144 + 32 * \\n(%rdi)\n .endr\n vzeroupper\n1:\n"
+	"mov $7, %eax\n xor %edx, %edx\n"
+	"xsave64 192(%rdi)\n xrstor64 native_own(%rip)\n1:\n"
 	"pop %r15\n pop %r14\n pop %r13\n pop %r12\n pop %rbp\n pop %rbx\n ret\n");
 
 uint8_t *native_page(void)
@@ -60,31 +60,40 @@ void native_put(uint8_t *page, const void *code, size_t n)
 	memcpy(page + n + 6, &back, sizeof(back));
 }
 
-static sigjmp_buf before;
+/* In the kernel's order; their names in <ucontext.h> are taken. */
+#define GREG_RIP	16
+#define GREG_TRAPNO	20
 
-static void on_divide_error(int signal)
+static int vector;
+
+/* The instruction's end, with all that it left. */
+static void on_fault(int signal, siginfo_t *info, void *context)
 {
+	greg_t *gregs = ((ucontext_t *)context)->uc_mcontext.gregs;
+
 	(void)signal;
-	siglongjmp(before, 1);
+	(void)info;
+	vector = (int)gregs[GREG_TRAPNO];
+	gregs[GREG_RIP] = (greg_t)native_back;
 }
 
 /* There may be no stack where RSP points. */
-bool native_divides(struct native *n, const uint8_t *page)
+int native_try(struct native *n, const uint8_t *page)
 {
+	static const int signals[] = { SIGFPE, SIGILL, SIGSEGV, SIGBUS };
 	static uint8_t stack[65536];
-	struct sigaction action = { .sa_handler = on_divide_error, .sa_flags = SA_ONSTACK }, old;
-	struct native kept = *n;
-	bool faulted;
+	struct sigaction action = { .sa_sigaction = on_fault,
+				    .sa_flags = SA_ONSTACK | SA_SIGINFO };
+	struct sigaction old[ARRAY_COUNT(signals)];
 
 	sigaltstack(&(stack_t){ .ss_sp = stack, .ss_size = sizeof(stack) }, NULL);
-	sigaction(SIGFPE, &action, &old);
-	faulted = sigsetjmp(before, 1);
-	if (!faulted)
-		native_run(n, page);
-	else
-		*n = kept;
-	sigaction(SIGFPE, &old, NULL);
-	return !faulted;
+	for (unsigned i = 0; i < ARRAY_COUNT(signals); i++)
+		sigaction(signals[i], &action, &old[i]);
+	vector = -1;
+	native_run(n, page);
+	for (unsigned i = 0; i < ARRAY_COUNT(signals); i++)
+		sigaction(signals[i], &old[i], NULL);
+	return vector;
 }
 
 static pthread_t adder;

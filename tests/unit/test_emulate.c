@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
  * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
- * tests/host/percpu.c */
+ * tests/host/percpu.c tests/host/spinlock.c tests/host/fpu.c cpu/fpu_run.c */
 /*
  * The emulator by hand: faults, modes and odd places. What each instruction does is compared with
  * the processor's by test_emulate_native.c.
@@ -334,7 +334,7 @@ static void changed_code(void **state)
 		{ "8b 06", false }, { "89 06", true },	/* memory elsewhere, at the same place */
 		{ "01 06", false }, { "ff 36", false }, { "8f 06", true }, { "0f ab 06", true },
 		{ "a4", true }, { "ac", true }, { "aa", true }, { "a6", true },
-		{ "0f 58 06", false }, { "d9 06", false },	/* not emulated, and not here */
+		{ "0f ae 06", false }, { "d9 06", false },	/* not emulated; and not here */
 		{ "50", true }, { "c3", false }, { "9d", false }, { "ff 16", false },
 	};
 
@@ -350,7 +350,7 @@ static void changed_code(void **state)
 		assert_int_equal(guest_vcpu.gpr[GPR_RSI], 0x5010);
 	}
 	/* it is this one that is not emulated: by its operand, by its stack */
-	run("d9 03", GUEST_DEVICE + 0x10, false);
+	run("0f ae 0b", GUEST_DEVICE + 0x10, false);
 	assert_int_equal(guest_log.crashes, 1);
 	guest_vcpu.gpr[GPR_RSP] = GUEST_MMIO + 0x10;
 	run("9d", GUEST_DEVICE + 0x10, false);
@@ -574,14 +574,34 @@ static void long_repeats_give_way(void **state)
 
 static void what_is_not_emulated(void **state)
 {
+	static const struct {
+		const char *code, *why;
+		bool write;
+	} rows[] = {
+		{ "0f 0f 03 b4", "is not emulated", false },		/* PFMUL */
+		{ "0f ae 03", "extended state", true },			/* FXSAVE */
+		{ "0f ae 2b", "extended state", false },		/* XRSTOR */
+		{ "62 f1 7c 48 58 43 01", "EVEX", false },		/* VADDPS, 64 bytes on */
+		{ "62 f2 7d 48 90 04 0b", "EVEX", false },
+		{ "8f e9 78 80 03", "XOP", false },			/* VFRCZPS */
+		{ "c4 e2 69 90 04 0b", "chosen elements", false },	/* VPGATHERDD */
+		{ "c4 e2 71 2c 03", "chosen elements", false },		/* VMASKMOVPS */
+		{ "c4 e2 71 2e 03", "chosen elements", true },
+		{ "66 0f f7 c1", "chosen elements", true },		/* MASKMOVDQU, to (RDI) */
+		{ "c5 f8 90 03", "is not emulated", false },		/* KMOVW */
+	};
+
 	(void)state;
-	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO;
-	run("0f 58 03", GUEST_DEVICE, false);			/* ADDPS */
-	assert_int_equal(guest_log.crashes, 1);
-	assert_non_null(strstr(guest_log.crash, "0f 58 03"));
-	assert_int_equal(guest_log.nexts, 0);
-	run("d9 03", GUEST_DEVICE, false);			/* FLD */
-	assert_int_equal(guest_log.crashes, 1);
+	guest_mode.cr4 |= CR4_OSFXSR | CR4_OSXSAVE;
+	guest_reg[REG_XCR0] = XCR0_X87 | XCR0_SSE | XCR0_AVX;
+	guest_vcpu.gpr[GPR_RBX] = guest_vcpu.gpr[GPR_RDI] = GUEST_MMIO;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		run(rows[i].code, GUEST_DEVICE, rows[i].write);
+		assert_int_equal(guest_log.crashes, 1);
+		assert_non_null(strstr(guest_log.crash, rows[i].code));
+		assert_non_null(strstr(guest_log.crash, rows[i].why));
+		assert_int_equal(guest_log.nexts, 0);
+	}
 	run("0f 04", GUEST_DEVICE, false);
 	expect_event(EXC_UD, 0, 0);
 	/* code that is not in memory */

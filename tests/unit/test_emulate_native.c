@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
  * vmm/insn/gwalk.c vmm/insn/decode.c vmm/regs.c lib/format.c tests/host/guest.c tests/host/native.c
- * tests/host/heap.c tests/host/percpu.c */
+ * tests/host/heap.c tests/host/percpu.c tests/host/spinlock.c tests/host/fpu.c cpu/fpu_run.c */
 /*
  * The emulator against the processor that the test runs on: each instruction is executed natively
  * on a buffer and by the emulator on a device with the same contents; registers, flags and memory
@@ -79,7 +79,7 @@ static void emulate(unsigned offset)
 static void compare(const uint8_t *code, size_t n, uint64_t ignore, unsigned offset,
 		    const uint64_t *fixed)
 {
-	struct native nat;
+	struct native nat = { 0 };
 
 	native_put(page, code, n);
 	for (unsigned i = 0; i < GPR_COUNT; i++)
@@ -304,7 +304,7 @@ static void compare_string(const uint8_t *code, size_t n, unsigned count, bool d
 {
 	static uint8_t first[1024], second[1024];
 	uint8_t *ram = guest_ram + 0x300000 + 512, *device = guest_device + 512;
-	struct native nat;
+	struct native nat = { 0 };
 	uint64_t source = source_is_device ? GUEST_MMIO + 512 : GUEST_MMIO + 0x2000 + 512;
 	uint64_t to = source_is_device ? GUEST_MMIO + 0x2000 + 512 : GUEST_MMIO + 512;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
  * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
- * tests/host/percpu.c */
+ * tests/host/percpu.c tests/host/spinlock.c tests/host/fpu.c cpu/fpu_run.c */
 /*
  * Walks of guest page tables by hand: every format and page size, some reserved bits, accessed and
  * dirty bits. All combinations of rights and all bits are test_gwalk_rules.c's.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/insn/breakpoint.c vmm/insn/emulate*.c vmm/insn/fetch.c
  * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
- * tests/host/percpu.c */
+ * tests/host/percpu.c tests/host/spinlock.c tests/host/fpu.c cpu/fpu_run.c */
 /*
  * Who may access what: the walker beside a model that says the manuals' rules one by one, slowly,
  * bit by bit, for all combinations: every bit of every entry of every format and page size, under

@@ -162,6 +162,7 @@ static void take_modrm(struct cursor *c, struct insn *i, bool always_register)
 	unsigned mod = always_register ? 3 : m >> 6;
 
 	i->has_modrm = true;
+	i->modrm = m;
 	i->reg = (uint8_t)((m >> 3 & 7) | (i->rex << 1 & 8));
 	i->rm = (uint8_t)((m & 7) | (i->rex << 3 & 8));
 	i->memory = mod != 3;

@@ -34,6 +34,7 @@ struct insn {
 	uint8_t segment;		/* enum seg, with override; string instructions' source
 					 * too */
 	uint8_t base, index, shift;	/* enum gpr or INSN_*; index << shift */
+	uint8_t modrm;
 	uint8_t reg;			/* ModRM.reg with REX.R; the group's number is reg & 7 */
 	uint8_t rm;			/* a register operand's number, or the opcode's low bits */
 	uint8_t vvvv;			/* VEX's and its kin's other register */

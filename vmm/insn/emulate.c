@@ -296,6 +296,12 @@ unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15])
 
 static noinline void crash_unknown(struct emulation *e)
 {
+	static const char *const why[] = {
+		[ENCODING_LEGACY] = "that is not emulated",
+		[ENCODING_VEX] = "that is not emulated",
+		[ENCODING_EVEX] = "in EVEX encoding (AVX-512)",
+		[ENCODING_XOP] = "in XOP encoding",
+	};
 	struct vcpu *vcpu = e->vcpu;
 	uint8_t bytes[INSN_MAX];
 	unsigned n = emulate_fetch_bytes(vcpu, bytes);
@@ -306,7 +312,7 @@ static noinline void crash_unknown(struct emulation *e)
 	vm_crash(
 		vcpu->vm,
 		"an access to device address 0x%lx by an instruction %s: %sat rip 0x%lx",
-		e->gpa.v, e->why ?: "that is not emulated", hex, vcpu->rip);
+		e->gpa.v, e->why ?: why[e->insn->encoding], hex, vcpu->rip);
 }
 
 static noinline void end_badly(struct emulation *e, int err)

@@ -171,6 +171,12 @@ static int prepare_slowly(struct emulation *e, uint64_t linear, unsigned size, u
 	return err;
 }
 
+/* Of x87's numbers and environments, too. */
+static unsigned alignment_of(unsigned size)
+{
+	return size == 10 ? 8 : size & -size;
+}
+
 /* What the chip checks of alignment, after all else. */
 static int check_alignment(struct emulation *e, uint64_t linear, unsigned size)
 {
@@ -182,7 +188,7 @@ static int check_alignment(struct emulation *e, uint64_t linear, unsigned size)
 		vector = EXC_GP;
 	else if (likely(!checked))
 		return 0;
-	if (!(linear & (size - 1)))
+	if (!(linear & (alignment_of(size) - 1)))
 		return 0;
 	return emulate_fault_error(e, vector, 0);
 }
@@ -293,17 +299,20 @@ static bool reaches_exit(struct emulation *e, enum seg s, uint64_t offset)
 }
 
 /*
- * The operand that ModRM names, of any size to 64 bytes, and what a stack is used for. Whatever
- * else an instruction may touch (descriptors, tables) only a kernel gets at.
+ * The operand that ModRM names, of any size to 64 bytes (EVEX's displacement is decoded for none),
+ * or what rDI points to, and what a stack is used for. Whatever else an instruction may touch
+ * (descriptors, tables) only a kernel gets at.
  */
 int emulate_unknown(struct emulation *e)
 {
-	uint64_t sp = e->vcpu->gpr[GPR_RSP] & operand_stack_mask(e);
+	const struct insn *i = e->insn;
+	uint64_t sp = e->vcpu->gpr[GPR_RSP] & operand_stack_mask(e),
+		 offset = i->memory ? operand_offset(e)
+				    : e->vcpu->gpr[GPR_RDI] & bytes_mask(i->address);
 
-	if (!e->exit)
+	if (!e->exit || (i->memory && i->encoding == ENCODING_EVEX))
 		return -ENOSYS;
-	if (e->insn->memory && (reaches_exit(e, e->insn->segment, operand_offset(e)) ||
-				reaches_exit(e, e->insn->segment, operand_offset(e) + 63)))
+	if (reaches_exit(e, i->segment, offset) || reaches_exit(e, i->segment, offset + 63))
 		return -ENOSYS;
 	return reaches_exit(e, SEG_SS, sp) || reaches_exit(e, SEG_SS, sp - 1) ? -ENOSYS : -EAGAIN;
 }

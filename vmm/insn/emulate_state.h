@@ -75,12 +75,7 @@ enum emulate_size {
 	SIZE_Y,				/* 8 by REX.W, else 4 */
 	SIZE_Z,				/* a word of 4 bytes at most */
 	SIZE_PAIR,			/* two of SIZE_Y */
-	/* With a vector register, in legacy or VEX encoding: */
-	SIZE_X,				/* all of it, 16 or 32 */
-	SIZE_X_ALIGNED,			/* likewise */
-	SIZE_X_OPERAND,			/* likewise, aligned where the encoding is legacy */
-	SIZE_X8, SIZE_X4, SIZE_XY,	/* part of it */
-	SIZE_MM, SIZE_MY,		/* an MMX register's: 8, or as SIZE_Y */
+	SIZE_VECTOR,			/* its own matter; legacy or VEX encoding */
 };
 
 /* Which of the prefixes that choose among instructions must stand before it. */
@@ -138,7 +133,7 @@ struct insn_cache {
 	struct operand_page operand[OPERAND_PAGES];
 };
 
-/* A memory operand of 1 to 32 bytes, ready to be accessed; two parts when it crosses a page. */
+/* A memory operand of 1 to 108 bytes, ready to be accessed; two parts when it crosses a page. */
 struct operand {
 	gpa_t gpa[2];
 	uint8_t *host[2];		/* NULL: a device */
@@ -221,9 +216,6 @@ static always_inline bool operand_seen(const struct vcpu *vcpu, uint64_t linear,
 }
 
 void operand_forget(struct vcpu *vcpu);
-
-/* ---- emulate_vector.c: #UD and #NM; else the registers are in memory afterwards */
-int emulate_vector_check(struct emulation *e, bool mmx) must_check;
 
 /* ---- emulate_segment.c: an entry of the GDT or LDT */
 struct descriptor {

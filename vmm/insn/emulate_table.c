@@ -31,15 +31,12 @@ static bool prefix_fits(const struct insn *i, unsigned prefix)
 	}
 }
 
-/* EVEX and XOP have no rows; of VEX, vectors alone have more than 128 bits, and only whole ones. */
+/* EVEX and XOP have no rows; VEX of more than 128 bits only vectors. */
 static bool encoding_fits(const struct insn *i, const struct emulate_row *r)
 {
-	if (r->size < SIZE_X)
-		return i->encoding == (r->flags & ROW_VEX ? ENCODING_VEX : ENCODING_LEGACY) &&
-		       !i->vector;
-	if (r->size >= SIZE_MM)
-		return !i->encoding;
-	return i->encoding <= ENCODING_VEX && (r->size < SIZE_X8 || !i->vector);
+	if (r->size == SIZE_VECTOR)
+		return i->encoding <= ENCODING_VEX;
+	return i->encoding == (r->flags & ROW_VEX ? ENCODING_VEX : ENCODING_LEGACY) && !i->vector;
 }
 
 static bool is_row(const struct insn *i, const struct emulate_row *r)
@@ -86,7 +83,7 @@ static int check_rights(struct emulation *e, const struct emulate_row *row)
 	if (e->mode.cpl &&
 	    (flags & ROW_KERNEL || (flags & ROW_UMIP && e->mode.cr4 & CR4_UMIP)))
 		return emulate_fault_error(e, EXC_GP, 0);
-	return row->size < SIZE_X ? 0 : emulate_vector_check(e, row->size >= SIZE_MM);
+	return 0;
 }
 
 static unsigned size_of(const struct insn *i, unsigned size)
@@ -96,26 +93,11 @@ static unsigned size_of(const struct insn *i, unsigned size)
 	switch (size) {
 	case SIZE_V: return i->operand;
 	case SIZE_BV: return i->opcode & 1 ? i->operand : 1;
-	case SIZE_Y:
-	case SIZE_XY:
-	case SIZE_MY: return y;
+	case SIZE_Y: return y;
 	case SIZE_Z: return MIN(i->operand, 4);
 	case SIZE_PAIR: return 2 * y;
-	case SIZE_X8:
-	case SIZE_MM: return 8;
-	case SIZE_X4: return 4;
-	case SIZE_X:
-	case SIZE_X_ALIGNED:
-	case SIZE_X_OPERAND: return i->vector ? 32 : 16;
 	default: return size;
 	}
-}
-
-/* Whatever AC says: CMPXCHG16B and vectors of which it is said. */
-static bool is_aligned(const struct insn *i, unsigned size)
-{
-	return size == SIZE_X_ALIGNED || (size == SIZE_X_OPERAND && !i->encoding) ||
-	       (size == SIZE_PAIR && i->operand == 8);
 }
 
 /* The bit string's part that holds the bit. */
@@ -168,7 +150,7 @@ static int run_operand(struct emulation *e, const struct emulate_row *row)
 	int err;
 
 	e->size = (uint8_t)size_of(e->insn, row->size);
-	e->aligned = is_aligned(e->insn, row->size);
+	e->aligned = row->size == SIZE_PAIR && e->insn->operand == 8;	/* whatever AC says */
 	err = operand_prepare_only(e, offset_of(e, row->flags), e->size,
 				   loads ? GMEM_READ : GMEM_WRITE, &o);
 	if (err)

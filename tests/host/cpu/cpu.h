@@ -9,6 +9,12 @@
 #include "include/errno.h"
 #include "cpu/registers.h"
 
+/* For tests/host/fpu.c, whose signal handlers do what the fixup table is for. */
+#define FIXUP(from, to)					\
+	".pushsection host_fixup, \"a\"\n\t"		\
+	".long " #from " - ., " #to " - .\n\t"		\
+	".popsection\n\t"
+
 struct cpuid_regs {
 	uint32_t eax, ebx, ecx, edx;
 };
