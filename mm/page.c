@@ -338,7 +338,7 @@ void page_get(struct page *p)
 		panic("page: reference count overflow at %lx", page_hpa(p).v);
 }
 
-static void release(struct page *p)
+static noinline void release(struct page *p)
 {
 	uint64_t irq = cpu_irq_save();
 	struct page_node *n = &page_nodes[p->node];

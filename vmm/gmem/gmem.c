@@ -16,18 +16,8 @@
 void *gmem_peek(struct gmem *g, gpa_t a, unsigned access)
 {
 	const struct gmem_place *p = gmem_place_of(gmem_slots_now(g), a.v, access);
-	uint64_t at, e;
 
-	if (unlikely(!p))
-		return NULL;
-	at = a.v + p->delta;
-	e = READ_ONCE(*gmem_chunk_of(p->object, at));
-	if (e & ENTRY_TABLE) {
-		e = READ_ONCE(*gmem_leaf_of(e, at));
-		return likely(gmem_entry_allows(e, access)) ? gmem_entry_pointer(e, at, PAGE_SIZE)
-							    : NULL;
-	}
-	return likely(gmem_entry_allows(e, access)) ? gmem_entry_pointer(e, at, PAGE_2M) : NULL;
+	return likely(p) ? gmem_place_peek(p, a.v, access) : NULL;
 }
 
 /* ---- pins ------------------------------------------------------------------------------------ */
@@ -53,29 +43,54 @@ static size_t piece(uint64_t a, size_t n)
 	return MIN(n, PAGE_SIZE - a % PAGE_SIZE);
 }
 
-int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_mapping *out)
+/*
+ * The page at `a` with a reference, likewise its object, if the access can be had at once; else
+ * only the object. -EFAULT: none.
+ */
+static always_inline int pin(struct gmem *g, uint64_t a, unsigned access, struct gmem_mapping *out)
 {
-	uint64_t at = 0;
-	struct gmem_object *o = object_at(g, a.v, access, &at);
-	int err;
+	uint64_t irq = cpu_irq_save();
+	const struct gmem_place *p = gmem_place_of(gmem_slots_now(g), a, access);
+	int r = -EFAULT;
 
-	if (unlikely(!o))
-		return -EFAULT;
-	*out = (struct gmem_mapping){
-		.len = piece(a.v, len), .object = o, .at = at, .access = access,
-	};
-	err = gmem_object_pin(o, at, access, &out->ptr, &out->page);
-	if (err)
-		gmem_object_put(o);
-	return err;
+	if (likely(p)) {
+		struct gmem_object *o = p->object;
+		uint64_t at = a + p->delta;
+
+		r = !gmem_object_pin_quick(o, at, access, &out->ptr, &out->page);
+		gmem_object_get(o);
+		out->object = o;
+		out->at = at;
+	}
+	cpu_irq_restore(irq);
+	return r;
 }
 
+int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_mapping *out)
+{
+	int r;
+
+	out->len = piece(a.v, len);
+	out->access = access;
+	while (unlikely((r = pin(g, a.v, access, out)) > 0)) {
+		r = gmem_object_provide(out->object, out->at, access);
+		gmem_object_put(out->object);
+		if (r)
+			break;
+	}
+	return r;
+}
+
+/*
+ * The mark may have been taken meanwhile, before the last byte was written. Where nobody asks for
+ * marks all that is there has one; giving the page back, a locked operation, is behind the bytes
+ * and before that question.
+ */
 void gmem_unmap(struct gmem_mapping *m)
 {
-	/* The mark may have been taken meanwhile, before the last byte was written. */
-	if (m->access & GMEM_WRITE)
-		gmem_object_mark(m->object, m->at);
 	page_put(m->page);
+	if (m->access & GMEM_WRITE && unlikely(READ_ONCE(m->object->trackers)))
+		gmem_object_mark(m->object, m->at);
 	gmem_object_put(m->object);
 	m->ptr = NULL;
 	m->page = NULL;
@@ -97,20 +112,18 @@ static always_inline void copy(void *dst, const void *src, size_t n)
 /* One page's part; absent frames read as zeros. */
 static int read_piece(struct gmem *g, gpa_t a, void *dst, size_t n)
 {
-	uint64_t at = 0;
-	struct gmem_object *o = object_at(g, a.v, GMEM_READ, &at);
-	struct page *page;
-	void *src;
+	struct gmem_mapping m;
+	int r = pin(g, a.v, GMEM_READ, &m);
 
-	if (unlikely(!o))
-		return -EFAULT;
-	if (likely(gmem_object_pin_now(o, at, GMEM_READ, &src, &page))) {
-		copy(dst, src, n);
-		page_put(page);
+	if (unlikely(r < 0))
+		return r;
+	if (likely(!r)) {
+		copy(dst, m.ptr, n);
+		page_put(m.page);
 	} else {
 		memset(dst, 0, n);
 	}
-	gmem_object_put(o);
+	gmem_object_put(m.object);
 	return 0;
 }
 

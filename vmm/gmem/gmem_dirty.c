@@ -154,7 +154,7 @@ int gmem_dirty_fetch(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_
 		return -EINVAL;
 	any = object_marks(o, at, size, bitmap);
 	if (any)
-		gmem_views_of(g, o, at, size, gmem_views_protect);
+		gmem_views_of(g, o, at, size, GMEM_LOSE_WRITE);
 	return any;
 }
 

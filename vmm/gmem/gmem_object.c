@@ -10,6 +10,7 @@
  */
 #include "vmm/gmem/gmem_object.h"
 
+#include "cpu/cpu.h"
 #include "kernel/sched.h"
 #include "lib/string.h"
 #include "mm/heap.h"
@@ -87,11 +88,6 @@ int gmem_object_create(uint64_t start, uint64_t size, unsigned page_level, int n
 		spin_init(&o->lock[i], "gmem", LOCK_GMEM);
 	*out = o;
 	return 0;
-}
-
-void gmem_object_get(struct gmem_object *o)
-{
-	__atomic_add_fetch(&o->refs, 1, __ATOMIC_RELAXED);
 }
 
 static void leaf_table_free(uint64_t e)
@@ -259,10 +255,9 @@ bool gmem_object_is_absent(struct gmem_object *o, uint64_t at)
 	return absent;
 }
 
-/* What may be done now to find it next time. */
-static noinline int provide(struct gmem_object *o, uint64_t at, unsigned access)
+int gmem_object_provide(struct gmem_object *o, uint64_t at, unsigned access)
 {
-	if (gmem_object_is_absent(o, at))
+	if (!READ_ONCE(*gmem_chunk_of(o, at)) || gmem_object_is_absent(o, at))
 		return fill(o, at);
 	if (access & GMEM_WRITE)
 		gmem_object_mark(o, at);
@@ -272,43 +267,11 @@ static noinline int provide(struct gmem_object *o, uint64_t at, unsigned access)
 bool gmem_object_pin_now(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
 			 struct page **page)
 {
-	struct spinlock *l = gmem_lock_of(o, at);
-	uint64_t irq = spin_lock_irq(l);
+	uint64_t irq = cpu_irq_save();
+	bool there = gmem_object_pin_quick(o, at, access, ptr, page);
 
-	*ptr = gmem_resident(o, at, access);
-	if (likely(*ptr)) {
-		*page = gmem_page_of(o, at);
-		page_get(*page);
-	}
-	spin_unlock_irq(l, irq);
-	return *ptr;
-}
-
-int gmem_object_pin(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
-		    struct page **page)
-{
-	int err = 0;
-
-	while (!err && unlikely(!gmem_object_pin_now(o, at, access, ptr, page)))
-		err = provide(o, at, access);
-	return err;
-}
-
-int gmem_object_prepare(struct gmem_object *o, uint64_t at, unsigned access)
-{
-	struct spinlock *l = gmem_lock_of(o, at);
-	int err = 0;
-
-	do {
-		uint64_t irq = spin_lock_irq(l);
-		bool there = gmem_resident(o, at, access);
-
-		spin_unlock_irq(l, irq);
-		if (likely(there))
-			return 0;
-		err = provide(o, at, access);
-	} while (!err);
-	return err;
+	cpu_irq_restore(irq);
+	return there;
 }
 
 bool gmem_object_write_whole(struct gmem_object *o, uint64_t at, const void *src)

@@ -54,18 +54,25 @@ struct gmem_object {
  */
 int gmem_object_create(uint64_t start, uint64_t size, unsigned page_level, int node,
 		       struct charge *charge, struct gmem_object **out) must_check;
-void gmem_object_get(struct gmem_object *o);
+static inline void gmem_object_get(struct gmem_object *o)
+{
+	__atomic_add_fetch(&o->refs, 1, __ATOMIC_RELAXED);
+}
+
 void gmem_object_put(struct gmem_object *o);
 /* Frames promised to all guests together, and those that can still be. */
 uint64_t gmem_promised(void);
 uint64_t gmem_available(void);
 
-/* The frame at `at` is there, filled if need be, and may be accessed so: marked for writing. */
-int gmem_object_prepare(struct gmem_object *o, uint64_t at, unsigned access) must_check;
-/* Likewise, with a reference to its page; `ptr`: host address of the byte. Any thread. */
-int gmem_object_pin(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
-		    struct page **page) must_check;
-/* Likewise if it is there and may be accessed so; for reading, false means absent. */
+/*
+ * What can be done now for the frame at `at` to be there and to allow the access: it is filled, or
+ * marked. Whoever wants it looks again.
+ */
+int gmem_object_provide(struct gmem_object *o, uint64_t at, unsigned access) must_check;
+/*
+ * A reference to its page, and the host address of the byte, if it is there and may be accessed so;
+ * for reading, false means absent. Any thread.
+ */
 bool gmem_object_pin_now(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
 			 struct page **page) must_check;
 bool gmem_object_is_absent(struct gmem_object *o, uint64_t at);
@@ -119,7 +126,7 @@ static always_inline bool gmem_entry_allows(uint64_t e, unsigned access)
 
 static always_inline void *gmem_entry_pointer(uint64_t e, uint64_t at, uint64_t size)
 {
-	return (void *)((e & PAGE_MASK) + at % size);
+	return (void *)((e & PAGE_MASK) + (at & (size - 1)));
 }
 
 /* Under the chunk's lock: the byte at `at` if it is there and may be accessed so. */
@@ -139,4 +146,22 @@ static inline struct page *gmem_page_of(const struct gmem_object *o, uint64_t at
 	if (!(c & ENTRY_TABLE))
 		return p;
 	return p->owner ?: gmem_entry_page(*gmem_leaf_of(c, at));
+}
+
+/* gmem_object_pin_now() with interrupts off. */
+static always_inline bool gmem_object_pin_quick(struct gmem_object *o, uint64_t at, unsigned access,
+						void **ptr, struct page **page)
+{
+	struct spinlock *l = gmem_lock_of(o, at);
+	void *there;
+
+	spin_lock(l);
+	there = gmem_resident(o, at, access);
+	if (likely(there)) {
+		*ptr = there;
+		*page = gmem_page_of(o, at);
+		page_get(*page);
+	}
+	spin_unlock(l);
+	return there;
 }

@@ -55,6 +55,9 @@ bool gmem_slot_get(struct gmem *g, unsigned i, struct gmem_slot *out)
 
 /* ---- replacing ------------------------------------------------------------------------------- */
 
+/* Of every gmem at first; never freed, so that nobody need be waited for. */
+static struct gmem_slots none;
+
 static void nothing(void *arg)
 {
 	(void)arg;
@@ -70,9 +73,9 @@ static void publish(struct gmem *g, struct gmem_slots *l, uint64_t a, uint64_t b
 		if (!l->place[i].denied && l->place[i].size > l->main.size)
 			l->main = l->place[i];
 	__atomic_store_n(&g->slots, l, __ATOMIC_RELEASE);
-	gmem_views_drop(g, a, size);
-	if (b != a)
-		gmem_views_drop(g, b, size);
+	gmem_views_drop(g, a, b, size);
+	if (old == &none)
+		return;
 	ipi_call_others(nothing, NULL);
 	heap_free(old);
 }
@@ -127,6 +130,20 @@ static int copy_with(const struct gmem *g, uint64_t base, struct gmem_slots **ou
 	return *out ? 0 : -ENOMEM;
 }
 
+/* A copy without that slot, which goes to `p`. */
+static int copy_without(const struct gmem *g, uint64_t base, struct gmem_slots **out,
+			struct gmem_place *p)
+{
+	unsigned i;
+	int err = copy_with(g, base, out, &i);
+
+	if (err)
+		return err;
+	*p = (*out)->place[i];
+	take_out(*out, i);
+	return 0;
+}
+
 int gmem_slot_add(struct gmem *g, const struct gmem_slot *s)
 {
 	struct gmem_place p = { .base = s->base, .size = s->size, .object = s->object,
@@ -156,13 +173,10 @@ int gmem_slot_remove(struct gmem *g, gpa_t base)
 {
 	struct gmem_slots *l;
 	struct gmem_place p;
-	unsigned i;
-	int err = copy_with(g, base.v, &l, &i);
+	int err = copy_without(g, base.v, &l, &p);
 
 	if (err)
 		return err;
-	p = l->place[i];
-	take_out(l, i);
 	publish(g, l, p.base, p.base, p.size);
 	gmem_object_track(p.object, -(int)g->trackers);
 	gmem_object_put(p.object);
@@ -173,13 +187,10 @@ int gmem_slot_move(struct gmem *g, gpa_t base, gpa_t to)
 {
 	struct gmem_slots *l;
 	struct gmem_place p;
-	unsigned i;
-	int err = copy_with(g, base.v, &l, &i);
+	int err = copy_without(g, base.v, &l, &p);
 
 	if (err)
 		return err;
-	p = l->place[i];
-	take_out(l, i);
 	p.delta += p.base - to.v;
 	p.base = to.v;
 	err = put_in(g, l, &p);
@@ -223,19 +234,12 @@ int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size)
 
 int gmem_init(struct gmem *g, const struct gmem_config *c)
 {
-	int err;
-
 	if (c->gpa_bits < 32 || c->gpa_bits > 12 + 9 * c->format->levels)
 		return -EINVAL;
 	*g = (struct gmem){ .config = *c };
 	spin_init(&g->view.lock, "view", LOCK_VIEW);
-	g->slots = heap_alloc(sizeof(*g->slots));
-	if (!g->slots)
-		return -ENOMEM;
-	err = paging_init(&g->view.tables, c->format, c->max_leaf_level, c->charge);
-	if (err)
-		heap_free(g->slots);
-	return err;
+	g->slots = &none;
+	return paging_init(&g->view.tables, c->format, c->max_leaf_level, c->charge);
 }
 
 void gmem_destroy(struct gmem *g)
@@ -245,7 +249,8 @@ void gmem_destroy(struct gmem *g)
 	paging_destroy(&g->view.tables);
 	for (unsigned i = 0; i < l->count; i++)
 		gmem_object_put(l->place[i].object);
-	heap_free(l);
+	if (l != &none)
+		heap_free(l);
 	*g = (struct gmem){ .config = g->config };
 }
 

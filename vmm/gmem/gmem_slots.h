@@ -43,6 +43,18 @@ static always_inline const struct gmem_place *gmem_place_of(const struct gmem_sl
 	return p && !(p->denied & access) ? p : NULL;
 }
 
+/* The host address of byte `a` if its frame is there and allows the access. As gmem_peek. */
+static always_inline void *gmem_place_peek(const struct gmem_place *p, uint64_t a, unsigned access)
+{
+	uint64_t at = a + p->delta, e = READ_ONCE(*gmem_chunk_of(p->object, at)), size = PAGE_2M;
+
+	if (e & ENTRY_TABLE) {
+		e = READ_ONCE(*gmem_leaf_of(e, at));
+		size = PAGE_SIZE;
+	}
+	return likely(gmem_entry_allows(e, access)) ? gmem_entry_pointer(e, at, size) : NULL;
+}
+
 /*
  * vmm/gmem/gmem_dirty.c: the parts of chunk entry `c`, a whole page, as a table that nobody sees
  * yet; NULL: no memory. And one tracker more, or less.
@@ -50,11 +62,12 @@ static always_inline const struct gmem_place *gmem_place_of(const struct gmem_sl
 struct page *gmem_parts_of(struct gmem_object *o, uint64_t c);
 void gmem_object_track(struct gmem_object *o, int by);
 /*
- * vmm/gmem/gmem_view.c: the truth about [a, a+size) has changed, or its marks were taken: leaves
- * lose what is said, and no TLB, no cached walk and no peek is left of before.
+ * vmm/gmem/gmem_view.c: the truth has changed, or its marks were taken: leaves of [a, a+size) and
+ * [b, b+size), or wherever those bytes of an object are shown, lose what is said, and no TLB, no
+ * cached walk and no peek is left of before. Waits once.
  */
-void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t size);
-void gmem_views_protect(struct gmem *g, uint64_t a, uint64_t size);
-/* One of these, wherever those bytes of the object are shown. */
+enum gmem_loss { GMEM_LOSE_WRITE, GMEM_LOSE_ALL };
+
+void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t b, uint64_t size);
 void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
-		   void (*fn)(struct gmem *g, uint64_t a, uint64_t size));
+		   enum gmem_loss loss);

@@ -144,7 +144,7 @@ uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t 
 	}
 	if (list_empty(&t.pages))
 		return 0;
-	gmem_views_of(g, o, t.from, t.to - t.from, gmem_views_drop);
+	gmem_views_of(g, o, t.from, t.to - t.from, GMEM_LOSE_ALL);
 	__atomic_sub_fetch(&o->present_pages, t.frames, __ATOMIC_RELAXED);
 	paging_free_retired(&t.pages);
 	return t.frames;

@@ -31,7 +31,8 @@ static bool is_1g(const struct gmem *g, const struct gmem_place *p, uint64_t a)
 		return false;
 	c = gmem_chunk_of(p->object, ALIGN_DOWN(a + p->delta, PAGE_1G));
 	first = (c[0] & PAGE_MASK) - LAYOUT_DIRECT;
-	if (first % PAGE_1G)
+	/* A guest that fills its memory upwards has all but the last long before. */
+	if (first % PAGE_1G || !READ_ONCE(c[ENTRIES - 1]))
 		return false;
 	for (unsigned i = 0; i < ENTRIES; i++)
 		if ((c[i] & ENTRY_TABLE) || (c[i] ^ c[0]) & ENTRY_ACCESS ||
@@ -107,9 +108,11 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 
 		if (!p)
 			return -ENOENT;
-		r = gmem_object_prepare(p->object, a.v + p->delta, access);
-		if (r)
-			return r;
+		if (!gmem_place_peek(p, a.v, access)) {
+			r = gmem_object_provide(p->object, a.v + p->delta, access);
+			if (r)
+				return r;
+		}
 		irq = spin_lock_irq(&v->lock);
 		r = gmem_slots_now(g) == l ? map_leaf(g, p, a.v, access) : 1;
 		v->faults++;
@@ -120,15 +123,27 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 
 /* ---- what goes ------------------------------------------------------------------------------- */
 
-/* `fn` changes the tables under the lock. */
-static void change(struct gmem *g, uint64_t a, uint64_t size,
-		   void (*fn)(struct paging *t, uint64_t a, uint64_t size, uint64_t all))
+/* Without memory to split a leaf at the range's borders all leaves go, which needs none. */
+static void drop(struct gmem *g, uint64_t a, uint64_t size)
+{
+	struct paging *t = &g->view.tables;
+
+	if (paging_unmap(t, a, size) < 0)
+		(void)!paging_unmap(t, 0, 1ul << g->config.gpa_bits);
+}
+
+static void protect(struct gmem *g, uint64_t a, uint64_t size)
+{
+	if (paging_restrict(&g->view.tables, a, size, PROT_WRITE) < 0)
+		drop(g, 0, 1ul << g->config.gpa_bits);
+}
+
+/* Behind a change of the tables, whose lock was taken for it: one wait for all of it. */
+static void changed(struct gmem *g, uint64_t irq)
 {
 	struct gmem_view *v = &g->view;
 	struct list tables;
-	uint64_t irq = spin_lock_irq(&v->lock);
 
-	fn(&v->tables, a, size, 1ul << g->config.gpa_bits);
 	paging_retired(&v->tables, &tables);
 	__atomic_add_fetch(&g->generation, 1, __ATOMIC_SEQ_CST);
 	spin_unlock_irq(&v->lock, irq);
@@ -137,45 +152,37 @@ static void change(struct gmem *g, uint64_t a, uint64_t size,
 	paging_free_retired(&tables);
 }
 
-/* Without memory to split a leaf at the range's borders all leaves go, which needs none. */
-static void drop(struct paging *t, uint64_t a, uint64_t size, uint64_t all)
+void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t b, uint64_t size)
 {
-	if (paging_unmap(t, a, size) < 0)
-		(void)!paging_unmap(t, 0, all);
+	uint64_t irq = spin_lock_irq(&g->view.lock);
+
+	drop(g, a, size);
+	if (b != a)
+		drop(g, b, size);
+	changed(g, irq);
 }
 
-static void protect(struct paging *t, uint64_t a, uint64_t size, uint64_t all)
-{
-	if (paging_restrict(t, a, size, PROT_WRITE) < 0)
-		(void)!paging_unmap(t, 0, all);
-}
-
-void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t size)
-{
-	change(g, a, size, drop);
-}
-
-void gmem_views_protect(struct gmem *g, uint64_t a, uint64_t size)
-{
-	change(g, a, size, protect);
-}
-
+/* Of slots that come meanwhile the leaves are made of what is there now. */
 void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
-		   void (*fn)(struct gmem *g, uint64_t a, uint64_t size))
+		   enum gmem_loss loss)
 {
-	struct gmem_slot s;
+	uint64_t irq = spin_lock_irq(&g->view.lock);
+	const struct gmem_slots *l = gmem_slots_now(g);
 
-	for (unsigned i = 0; gmem_slot_get(g, i, &s); i++) {
-		uint64_t from = MAX(at, s.offset), to = MIN(at + size, s.offset + s.size);
+	for (unsigned i = 0; i < l->count; i++) {
+		const struct gmem_place *p = &l->place[i];
+		uint64_t from = MAX(at, p->base + p->delta),
+			 to = MIN(at + size, p->base + p->delta + p->size);
 
-		if (s.object == o && from < to)
-			fn(g, s.base + (from - s.offset), to - from);
+		if (p->object == o && from < to)
+			(loss == GMEM_LOSE_ALL ? drop : protect)(g, from - p->delta, to - from);
 	}
+	changed(g, irq);
 }
 
 void gmem_drop_tables(struct gmem *g)
 {
-	change(g, 0, 1ul << g->config.gpa_bits, drop);
+	gmem_views_drop(g, 0, 0, 1ul << g->config.gpa_bits);
 }
 
 hpa_t gmem_root(const struct gmem *g)
