@@ -108,6 +108,7 @@ struct domain_info {
 	uint64_t cpu_time_ns;		/* of all vCPUs */
 	uint64_t memory;		/* bytes it may have */
 	uint64_t memory_used;		/* bytes of RAM filled so far */
+	bool starved;			/* some vCPU waits for memory */
 	uint64_t overhead;		/* bytes that Keel spends on it beyond that */
 	bool autostart;
 	enum config_action on_poweroff, on_reboot, on_crash;
@@ -128,7 +129,9 @@ const char *domain_name(const struct domain *d);
 const struct config_vm *domain_config(const struct domain *d);
 enum domain_state domain_state(const struct domain *d);
 
-enum domain_activity { ACTIVITY_OFFLINE, ACTIVITY_RUNNING, ACTIVITY_HALTED, ACTIVITY_WAITING };
+enum domain_activity {
+	ACTIVITY_OFFLINE, ACTIVITY_RUNNING, ACTIVITY_HALTED, ACTIVITY_WAITING, ACTIVITY_STARVED
+};
 
 struct domain_vcpu {
 	enum domain_activity activity;

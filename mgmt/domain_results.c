@@ -19,6 +19,7 @@ static void fill_usage(struct domain *d, struct domain_info *out)
 	vm_stats_get(d->vm, &s);
 	out->cpu_time_ns = tsc_to_ns(s.run_ticks);
 	out->memory_used = s.present_pages * PAGE_SIZE;
+	out->starved = s.wants_memory;
 	if (s.charged_pages > s.present_pages)
 		out->overhead = (s.charged_pages - s.present_pages) * PAGE_SIZE;
 }
@@ -50,6 +51,8 @@ void domain_info_get(struct domain *d, struct domain_info *out)
 
 static enum domain_activity activity(const struct vcpu_info *i)
 {
+	if (i->wants_memory)
+		return ACTIVITY_STARVED;
 	switch (i->activity) {
 	case VCPU_RUNNABLE:
 		return ACTIVITY_RUNNING;

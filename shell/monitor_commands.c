@@ -120,7 +120,8 @@ static int run_dominfo(const struct command_args *a)
 	domain_uuid_format(i.uuid, text);
 	table_field("UUID", "%s", text);
 	table_field("OS Type", "hvm");
-	table_field("State", "%s", domain_state_name(i.state));
+	table_field("State", "%s%s", domain_state_name(i.state),
+		    i.starved ? " (waiting for memory)" : "");
 	table_field("CPU(s)", "%u", i.vcpus);
 	cpu_topology_format(&domain_config(d)->topology, text);
 	table_field("Topology", "%s", text);
@@ -193,7 +194,9 @@ static int run_domname(const struct command_args *a)
 
 static void print_vcpu(unsigned id, const struct domain_vcpu *v)
 {
-	static const char *const names[] = { "offline", "running", "blocked", "waiting for SIPI" };
+	static const char *const names[] = {
+		"offline", "running", "blocked", "waiting for SIPI", "waiting for memory",
+	};
 	char seconds[32];
 
 	format_seconds(v->cpu_time_ns, seconds, sizeof(seconds));

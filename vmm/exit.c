@@ -245,9 +245,8 @@ static noinline void memory_access(struct vcpu *vcpu, gpa_t gpa, unsigned access
 
 	if (err == -ENOENT)
 		device_access(vcpu, gpa, access);
-	else if (unlikely(err && err != -EINTR))
-		vm_crash(vcpu->vm, "no memory for the guest page at 0x%lx: %s", gpa.v,
-			 format_errno(err));
+	else if (unlikely(err == -ENOMEM))
+		vcpu_request(vcpu, VCPU_REQ_MEMORY);
 }
 
 void exit_memory(struct vcpu *vcpu, gpa_t gpa, unsigned access)

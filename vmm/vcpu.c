@@ -26,6 +26,8 @@
 /* A SIPI with its vector. */
 #define REQ_STARTUP ((uint32_t)VCPU_REQ_SIPI | 0xffu << VCPU_REQ_VECTOR_SHIFT)
 
+#define MEMORY_RETRY_NS 100000000
+
 /* ---- kicks ---- */
 
 void vcpu_kick(struct vcpu *vcpu)
@@ -113,6 +115,39 @@ static bool park(struct vcpu *vcpu)
 	return alive;
 }
 
+/* Between exits, where it holds nothing. */
+static void quiet_point(struct vcpu *vcpu)
+{
+	vcpu_quiet_begin(vcpu);
+	sched_point();
+	vcpu_quiet_end(vcpu);
+}
+
+static void sleep(struct vcpu *vcpu, uint64_t deadline_ns)
+{
+	account_pause(vcpu);
+	thread_prepare();
+	__atomic_store_n(&vcpu->sleeping, true, __ATOMIC_SEQ_CST);
+	if (!READ_ONCE(vcpu->requests))
+		(void)thread_wait(deadline_ns);
+	else
+		quiet_point(vcpu);	/* as every wait does: requests may never end */
+	WRITE_ONCE(vcpu->sleeping, false);
+	account_resume(vcpu);
+}
+
+/* The instruction that found none is executed again afterwards. */
+static void wait_memory(struct vcpu *vcpu)
+{
+	if (!vm_memory_wait_begin(vcpu)) {
+		vm_crash(vcpu->vm, "no memory is left for what it touches at rip 0x%lx, and nobody to give any back",
+			 vcpu->rip);
+		return;
+	}
+	sleep(vcpu, clock_ns() + MEMORY_RETRY_NS);
+	vm_memory_wait_end(vcpu);
+}
+
 /* All but VCPU_REQ_EVENT; false: the VM ends. */
 static noinline bool serve_rare(struct vcpu *vcpu, uint32_t req)
 {
@@ -131,6 +166,8 @@ static noinline bool serve_rare(struct vcpu *vcpu, uint32_t req)
 		return false;
 	if (req & VCPU_REQ_CLOCK)
 		pvclock_update(vcpu);
+	if (req & VCPU_REQ_MEMORY)
+		wait_memory(vcpu);
 	return true;
 }
 
@@ -145,27 +182,6 @@ static bool serve(struct vcpu *vcpu)
 	if (vcpu->activity == VCPU_HALTED && event_wakes(vcpu))
 		vcpu->activity = VCPU_RUNNABLE;
 	return true;
-}
-
-/* Between exits, where it holds nothing. */
-static void quiet_point(struct vcpu *vcpu)
-{
-	vcpu_quiet_begin(vcpu);
-	sched_point();
-	vcpu_quiet_end(vcpu);
-}
-
-static void sleep(struct vcpu *vcpu)
-{
-	account_pause(vcpu);
-	thread_prepare();
-	__atomic_store_n(&vcpu->sleeping, true, __ATOMIC_SEQ_CST);
-	if (!READ_ONCE(vcpu->requests))
-		thread_wait(THREAD_FOREVER);
-	else
-		quiet_point(vcpu);	/* as every wait does: requests may never end */
-	WRITE_ONCE(vcpu->sleeping, false);
-	account_resume(vcpu);
 }
 
 static void give_way(struct vcpu *vcpu)
@@ -185,7 +201,7 @@ static void vcpu_main(void *arg)
 		if (likely(vcpu->activity == VCPU_RUNNABLE))
 			vmm_ops->run(vcpu);
 		else
-			sleep(vcpu);
+			sleep(vcpu, THREAD_FOREVER);
 		if (READ_ONCE(vcpu->requests) && !serve(vcpu))
 			break;
 		if (sched_wanted() && vcpu->activity == VCPU_RUNNABLE)

@@ -14,6 +14,7 @@
 #include "cpu/registers.h"
 #include "cpu/tsc.h"
 #include "include/bits.h"
+#include "include/list.h"
 #include "kernel/hwstate.h"
 #include "kernel/sched.h"
 #include "vmm/event.h"
@@ -30,6 +31,7 @@ enum vcpu_request {
 	VCPU_REQ_INIT = 16,	/* INIT arrived */
 	VCPU_REQ_SIPI = 32,	/* SIPI, its vector in the topmost byte */
 	VCPU_REQ_QUIESCE = 64,	/* an epoch has begun: vmm/vm_quiesce.c */
+	VCPU_REQ_MEMORY = 128,	/* its own: no memory was left for a frame */
 	VCPU_REQ_VECTOR_SHIFT = 24,
 };
 
@@ -87,6 +89,8 @@ struct vcpu {
 	bool io_again;			/* (t) a device's, from host_again() to vcpu_io_again() */
 	bool quiet;			/* (a) holds nothing for vm_quiesce() to wait for */
 	uint64_t epoch_seen;		/* (a) likewise of epochs up to this one */
+	bool wants_memory;		/* (a) waits for it: vmm/vm_memory.c */
+	struct list memory_link;
 	uint8_t state;			/* (v) enum vcpu_state; life_vcpu_set() */
 };
 

@@ -169,6 +169,7 @@ static int build(struct vm *vm)
 	if (err)
 		return err;
 	vm->gmem_made = true;
+	vm_memory_join();
 	err = add_memory(vm);
 	if (!err)
 		err = bus_init(&vm->bus);
@@ -219,8 +220,10 @@ static void release(struct vm *vm)
 	mutex_unlock(&vm->lock);
 	heap_free(vm->cpuid);
 	bus_fini(&vm->bus);
-	if (vm->gmem_made)
+	if (vm->gmem_made) {
 		gmem_destroy(&vm->gmem);
+		vm_memory_leave();
+	}
 }
 
 static void stopped_work(struct work *w);

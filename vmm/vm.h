@@ -72,6 +72,7 @@ struct vm_stats {
 	uint64_t ram_pages, present_pages, charged_pages, table_pages;
 	uint64_t unclaimed_ports, unclaimed_mmio;
 	uint64_t unknown_msrs;			/* accesses to MSRs that a guest does not have */
+	bool wants_memory;			/* some vCPU waits for it */
 };
 
 struct vm {
@@ -115,6 +116,7 @@ struct vm {
 	struct waitq parked_wait, resume_wait, quiesce_wait;
 	unsigned parked_count;
 	uint64_t epoch;			/* (a) of vm_quiesce(), which begins one */
+	unsigned memory_waiters;	/* vCPUs: vmm/vm_memory.c */
 };
 
 int vm_create(const struct vm_config *config, struct vm **out) must_check;	/* one reference */
@@ -171,6 +173,14 @@ void vm_quiesce(struct vm *vm);
 struct vcpu *vm_quiet_begin(struct vm *vm) must_check;
 void vm_quiet_end(struct vcpu *self);
 bool vm_running(const struct vm *vm);
+/*
+ * vmm/vm_memory.c: a vm that holds memory comes to be, or has given all of it back; a vCPU begins
+ * to wait for some. False: nobody is left who could give any, and it must not wait.
+ */
+void vm_memory_join(void);
+void vm_memory_leave(void);
+bool vm_memory_wait_begin(struct vcpu *vcpu) must_check;
+void vm_memory_wait_end(struct vcpu *vcpu);
 
 /* Every vCPU waits in vm_park(). Under vm->lock, or to wait for it. */
 static inline bool vm_all_parked(const struct vm *vm)
@@ -187,7 +197,7 @@ const char *vm_exit_stats(struct vm *vm, unsigned row, struct exit_count *out);
 const char *vm_vcpu_exit_stats(struct vm *vm, unsigned id, unsigned row, struct exit_count *out);
 struct vcpu_info {
 	enum vcpu_activity activity;
-	bool parked;
+	bool parked, wants_memory;
 	int cpu;
 	uint64_t run_ticks;
 	uint64_t rip;

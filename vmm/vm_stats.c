@@ -23,6 +23,7 @@ struct vm_stats vm_stats_now(const struct vm *vm)
 		.ram_pages = g.ram_pages, .present_pages = g.present_pages,
 		.charged_pages = READ_ONCE(vm->charge.pages),
 		.table_pages = g.table_pages,
+		.wants_memory = READ_ONCE(vm->memory_waiters),
 		.unclaimed_ports = vm->bus.unclaimed[HOST_PORT],
 		.unclaimed_mmio = vm->bus.unclaimed[HOST_MMIO],
 	};
@@ -83,7 +84,7 @@ int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 		v = vm->vcpu[id];
 		*out = (struct vcpu_info){
 			.activity = v->activity, .parked = v->state == VCPU_PARKED,
-			.cpu = thread_cpu(v->thread),
+			.wants_memory = READ_ONCE(v->wants_memory), .cpu = thread_cpu(v->thread),
 			.run_ticks = thread_run_ticks(v->thread), .rip = v->rip,
 		};
 		err = 0;

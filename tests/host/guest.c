@@ -136,6 +136,11 @@ void vcpu_next(struct vcpu *vcpu, unsigned length)
 	guest_log.nexts++;
 }
 
+void vcpu_request(struct vcpu *vcpu, uint32_t request)
+{
+	vcpu->requests |= request;
+}
+
 void vm_crash(struct vm *vm, const char *fmt, ...)
 {
 	va_list ap;

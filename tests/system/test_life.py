@@ -119,8 +119,9 @@ def test_memory_is_full(start):
 
 @pytest.mark.cost(20)
 def test_fill_without_memory(start):
-    """A guest that is promised all that is left, and whose 64 vCPUs take some of it: it ends at the
-    first page that is not there, by name, its neighbour does not, and all comes back."""
+    """A guest that is promised all that is left, and whose 64 vCPUs take some of it: at the first page
+    that is not there it waits for its neighbour's, and can be paused meanwhile. When nobody is left
+    who could give any back it ends, by name, and all comes back."""
     def boot(memory):
         hog = vm("hog", memory=f"{memory}K", kernel="die.elf", initrd=None, cmdline="memory_hog",
                  vcpus=64, on_crash="preserve")
@@ -133,15 +134,31 @@ def test_fill_without_memory(start):
     memory = {k: int(v.split()[0]) for k, v in fields(keel.command("nodememstats")).items()}
     keel.poweroff()
     reserve, for_the_console = 4096, 128
-    keel = boot(memory["total"] - memory["keel"] - reserve - 2048 - for_the_console)
+    left = memory["total"] - memory["keel"] - reserve - 2048 - for_the_console
+    keel = boot(left)
     before = free_pages(keel)
     assert "Domain 'hog' started" in keel.command("start hog")
-    keel.wait_state("hog", "crashed")
-    assert re.search(r"hog.*no memory for the guest page at 0x[0-9a-f]+: ", keel.command("dmesg"))
+    keel.wait_for("dominfo hog", r"State: +running \(waiting for memory\)")
+    assert re.search(r"State: +waiting for memory", keel.command("vcpuinfo hog"))
     assert_alive(keel, ["t0"])
+    keel.command("suspend hog")
+    keel.wait_state("hog", "paused")
+    assert "waiting for memory" not in keel.command("vcpuinfo hog")
+    keel.command("resume hog")
+    keel.wait_for("dominfo hog", "waiting for memory")
+    keel.command("destroy t0")
+    keel.wait_state("hog", "crashed")
+    assert re.search(r"hog.*no memory is left for what it touches at rip", keel.command("dmesg"))
     keel.command("destroy hog")
     keel.wait_state("hog", "shut off")
     assert before - free_pages(keel) < 3072     # pools keep what the vCPUs had
+    keel.poweroff()
+    keel = boot(left)
+    keel.command("start hog")
+    keel.wait_for("dominfo hog", "waiting for memory")
+    keel.command("destroy hog")
+    keel.wait_state("hog", "shut off")
+    assert_alive(keel, ["t0"])
     keel.poweroff()
 
 

@@ -128,7 +128,8 @@ static void fills(void **state)
 	}
 	assert_int_equal(gmem_add_ram(&g, GPA(4 * GIB), PAGE_2M - PAGE_SIZE), 0);
 	for (unsigned i = 0; i < 4; i++) {
-		uint64_t cost = COST(err = gmem_fault(&g, GPA(4 * GIB + i * PAGE_SIZE), GMEM_WRITE));
+		gpa_t a = GPA(4 * GIB + i * PAGE_SIZE);
+		uint64_t cost = COST(err = gmem_fault(&g, a, GMEM_WRITE));
 
 		assert_int_equal(err, 0);
 		/* The first has tables to make. */

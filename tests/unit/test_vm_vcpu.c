@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/insn/emulate*.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
- * vmm/vm_quiesce.c kernel/hwstate.c vmm/vcpu*.c
+ * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
@@ -826,6 +826,86 @@ static void asked_while_halted(void **state)
 	vm_put(vm);
 }
 
+/* ---- waiting for memory ---- */
+
+static struct vcpu *starved;
+static unsigned naps;
+static bool hope;
+
+/* It has nothing to do (1), waits for memory (2) if there is hope, and has nothing to do again. */
+static void nap(void)
+{
+	struct vm_stats s;
+	struct vcpu_info i;
+
+	vm_stats_get(starved->vm, &s);
+	assert_int_equal(vm_vcpu_info(starved->vm, 0, &i), 0);
+	assert_int_equal(s.wants_memory, ++naps == 2 && hope);
+	assert_int_equal(i.wants_memory, s.wants_memory);
+	if (naps == 3 || starved->vm->stopping)
+		longjmp(at_turn, 1);
+}
+
+/* The vCPU's thread for as long as it has something to do. */
+static void live(struct vcpu *v)
+{
+	starved = v;
+	v->activity = VCPU_HALTED;
+	v->rflags = RFLAGS_ONE;
+	naps = 0;
+	host_prepare = nap;
+	if (!setjmp(at_turn))
+		host_thread_entry(v);
+	host_prepare = NULL;
+}
+
+static void touch_without_memory(struct vcpu *v)
+{
+	v->vm->charge.limit = v->vm->charge.pages;
+	exit_memory(v, GPA(4 * MIB), GMEM_WRITE);
+	assert_int_equal(v->requests & VCPU_REQ_MEMORY, VCPU_REQ_MEMORY);
+	assert_false(v->vm->stopping);
+}
+
+static void memory_is_waited_for(void **state)
+{
+	struct vm *vm = make_vm(), *other = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	touch_without_memory(v);
+	hope = true;
+	live(v);
+	assert_int_equal(naps, 3);
+	assert_false(vm->stopping);
+	vm->charge.limit = 0;
+	exit_memory(v, GPA(4 * MIB), GMEM_WRITE);
+	assert_false(v->requests & VCPU_REQ_MEMORY);
+	assert_non_null(gmem_peek(&vm->gmem, GPA(4 * MIB), GMEM_WRITE));
+	/* An instruction that is emulated likewise: its code is not there yet. */
+	vm->charge.limit = vm->charge.pages;
+	v->rip = 6 * MIB;
+	exit_hlt(v, 0);
+	assert_true(v->requests & VCPU_REQ_MEMORY);
+	assert_int_equal(v->rip, 6 * MIB);
+	/* Two of two would wait for each other: the second ends, whichever it is. */
+	assert_true(vm_memory_wait_begin(v));
+	assert_false(vm_memory_wait_begin(other->vcpu[0]));
+	vm_memory_wait_end(v);
+	assert_true(vm_memory_wait_begin(other->vcpu[0]));
+	assert_false(vm_memory_wait_begin(v));
+	vm_memory_wait_end(other->vcpu[0]);
+	/* Nobody is left to give any back. */
+	vm_put(other);
+	assert_int_equal(vm_start(vm), 0);
+	v->started = hope = false;
+	live(v);
+	assert_true(vm->stopping);
+	fake_work_run();
+	assert_int_equal(stop_why, VM_STOP_CRASH);
+	vm_put(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -842,7 +922,7 @@ int main(void)
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(traps_are_one),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
-		cmocka_unit_test(unknown_msrs_are_counted), cmocka_unit_test(asked_while_halted),
+		cmocka_unit_test(unknown_msrs_are_counted), cmocka_unit_test(asked_while_halted), cmocka_unit_test(memory_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -29,8 +29,7 @@ static void deliver(struct vcpu *vcpu, int err, const struct event *fault, uint6
 	if (err == -EFAULT)
 		event_queue(vcpu, fault);
 	else if (err == -ENOMEM)
-		vm_crash(vcpu->vm, "no memory is left to emulate an instruction at 0x%lx",
-			 vcpu->rip);
+		vcpu_request(vcpu, VCPU_REQ_MEMORY);
 	else if (err == -ENODEV)
 		vm_crash(vcpu->vm, "code at 0x%lx (rip 0x%lx) is not in memory", linear, vcpu->rip);
 }
