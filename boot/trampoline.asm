@@ -1,9 +1,9 @@
 ; SPDX-License-Identifier: BSD-2-Clause
 ;
-; How every other CPU comes up. The page between trampoline_start and trampoline_end is copied below
-; 1 MiB, its fields are filled in by cpu/smp.c, and a SIPI starts it in real mode at CS:0. It goes
-; straight to 64-bit mode on the boot map, whose slot 0 is as physical memory is, then to the image,
-; the final map, its own per-CPU block and stack, and calls smp_ap_main().
+; How every other CPU comes up. The page between trampoline_start and trampoline_end is copied
+; below 1 MiB, its fields are filled in by kernel/smp.c, and a SIPI starts it in real mode at
+; CS:0. It goes straight to 64-bit mode on the boot map, whose slot 0 is as physical memory is,
+; then to the image, the final map, its own per-CPU block and stack, and calls smp_ap_main().
 ; Source: Intel SDM 3, "Multiple-Processor (MP) Initialization".
 
 %include "offsets.inc"
@@ -50,7 +50,7 @@ trampoline_gdt:
 	dq 0
 	dq 0x00af9b000000ffff			; GDT_KERNEL_CODE
 
-; struct trampoline_fields of cpu/smp.c
+; struct trampoline_fields of kernel/smp.c
 align 8
 trampoline_fields:
 .cr3:	dd 0
@@ -64,7 +64,7 @@ trampoline_end:
 
 section .text
 bits 64
-; smp_ap_start: { cr3, stack top, per-CPU block, place }, struct ap_start of cpu/smp.c
+; smp_ap_start: { cr3, stack top, per-CPU block, place }, struct ap_start of kernel/smp.c
 ap_entry:
 	lgdt [boot_gdt_pointer]
 	xor eax, eax

@@ -10,6 +10,7 @@
 #include "cpu/cpu.h"
 #include "cpu/features.h"
 #include "cpu/registers.h"
+#include "kernel/log.h"
 #include "lib/string.h"
 
 struct row {
@@ -232,6 +233,22 @@ void errata_init(void)
 	bed = find_bed();
 	for (unsigned i = 0; i < ERRATUM_COUNT; i++)
 		rows[i].found = rows[i].judge && rows[i].judge();
+}
+
+void errata_take_options(void)
+{
+	char value[8];
+
+	if (boot_option("itlb_multihit", value, sizeof(value)) &&
+	    (!strcmp(value, "on") || !strcmp(value, "off")))
+		errata_force(ERRATUM_ITLB_MULTIHIT, value[1] == 'n');
+}
+
+void errata_log(void)
+{
+	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
+		if (errata_has(e))
+			log_debug("errata: %s: %s", errata_name(e), errata_text(e));
 }
 
 void errata_cpu_init(void)

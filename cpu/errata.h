@@ -39,6 +39,10 @@ enum erratum {
 
 /* features_init() has run. */
 void errata_init(void);
+/* itlb_multihit=on or off: for tests, and for who trusts all guests. */
+void errata_take_options(void);
+/* Says what was found; when the back end has looked, too. */
+void errata_log(void);
 /* Every CPU, the boot CPU after errata_init(). */
 void errata_cpu_init(void);
 bool errata_has(enum erratum e);

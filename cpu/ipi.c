@@ -8,10 +8,10 @@
 #include "cpu/ipi.h"
 
 #include "cpu/cpu.h"
+#include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "include/bits.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
 

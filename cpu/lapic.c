@@ -1,21 +1,22 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The chip's local APIC; see cpu/lapic.h. In xAPIC mode the registers are mapped once for all CPUs,
- * for each sees its own at the same address. A register is named by its xAPIC offset in both modes.
+ * The chip's local APIC; see cpu/lapic.h. In xAPIC mode one window serves all CPUs, for each sees
+ * its own registers there. A register is named by its xAPIC offset in both modes.
  */
 #include "cpu/lapic.h"
 
+#include "boot/bootinfo.h"
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
+#include "cpu/irq.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "include/bits.h"
 #include "include/errno.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
-#include "mm/kmap.h"
+#include "lib/string.h"
 
 #define LAPIC_ID		0x020
 #define LAPIC_VERSION		0x030
@@ -51,7 +52,7 @@
 #define CALIBRATION_TRIES	8
 #define SEND_PATIENCE_NS	1000000
 
-static volatile uint32_t *registers;	/* NULL in x2APIC mode, and before lapic_init() */
+static volatile uint32_t *registers;	/* in xAPIC mode: lapic_set_window() */
 static bool x2apic, ready, deadline_mode;
 static uint64_t ticks_mult;		/* timer ticks = ns * mult >> 32 */
 static uint32_t id_by_cpu[CPU_MAX];
@@ -77,19 +78,33 @@ static void on_error(void *arg)
 	log_warn("lapic: error status %x on CPU %u", read(LAPIC_ESR), cpu_index());
 }
 
-void lapic_init(bool want_x2apic)
+/* `x2apic=yes` or `x2apic=no` is the last word. */
+static bool x2apic_wanted(bool otherwise)
+{
+	char how[8];
+
+	if (boot_option("x2apic", how, sizeof(how)) && (!strcmp(how, "yes") || !strcmp(how, "no")))
+		return how[0] == 'y';
+	return otherwise;
+}
+
+hpa_t lapic_init(bool want_x2apic)
 {
 	uint64_t base = cpu_rdmsr(MSR_APIC_BASE);
 
-	x2apic = cpu_has(FEATURE_X2APIC) && (want_x2apic || base & APIC_BASE_X2APIC);
+	x2apic = cpu_has(FEATURE_X2APIC) &&
+		 (x2apic_wanted(want_x2apic) || base & APIC_BASE_X2APIC);
 	deadline_mode = cpu_has(FEATURE_TSC_DEADLINE) && !errata_has(ERRATUM_TSC_DEADLINE);
-	if (!x2apic) {
-		registers = kmap_io(HPA(base & APIC_BASE_ADDRESS), PAGE_SIZE, CACHE_UC);
-		if (!registers)
-			panic("lapic: no address space for its registers");
-	}
+	if (cpu_has(FEATURE_X2APIC) && !x2apic)
+		log_info("lapic: x2APIC is left off");
 	if (irq_claim(IRQ_ERROR, "lapic-error", on_error, NULL))
 		log_warn("lapic: no vector for errors");
+	return HPA(x2apic ? 0 : base & APIC_BASE_ADDRESS);
+}
+
+void lapic_set_window(volatile void *window)
+{
+	registers = window;
 }
 
 /*

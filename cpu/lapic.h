@@ -5,13 +5,16 @@
  */
 #pragma once
 
-#include "include/compiler.h"
+#include "include/addr.h"
 
 /*
- * Boot CPU: chooses the mode, maps the registers. x2APIC is used if it is wanted and the CPU has
- * it, and in any case where firmware left it on: the way back may be locked.
+ * Boot CPU: chooses the mode. x2APIC is used if it is wanted (unless the command line has another
+ * wish) and the CPU has it, and in any case where firmware left it on: the way back may be locked.
+ * Returns where the registers lie, a page that lapic_set_window() is to be told once it is mapped,
+ * uncached; 0: they are MSRs.
  */
-void lapic_init(bool want_x2apic);
+hpa_t lapic_init(bool want_x2apic) must_check;
+void lapic_set_window(volatile void *window);
 /*
  * Every CPU: enables, spurious and error vectors, LVTs. -ENODEV when firmware left this one, but
  * not the boot CPU, in x2APIC mode and xAPIC is used.

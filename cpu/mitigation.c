@@ -4,11 +4,13 @@
  */
 #include "cpu/mitigation.h"
 
+#include "boot/bootinfo.h"
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/percpu.h"
 #include "lib/format.h"
+#include "lib/string.h"
 
 uint8_t mitigation_verw, mitigation_fill;
 
@@ -89,8 +91,12 @@ void mitigation_init(void)
 	mitigation_fill = has(FILL);
 }
 
-void mitigation_force_fill(void)
+void mitigation_take_options(void)
 {
+	char value[8];
+
+	if (!boot_option("return_stack", value, sizeof(value)) || strcmp(value, "fill"))
+		return;
 	add(FILL, true);
 	mitigation_fill = true;
 }

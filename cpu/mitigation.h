@@ -16,7 +16,8 @@ extern uint8_t mitigation_verw, mitigation_fill;
 
 /* Boot CPU, after errata_init(). */
 void mitigation_init(void);
-void mitigation_force_fill(void);	/* the return stack's, whatever the chip; after that */
+/* After that. return_stack=fill: what chips that leak by it pay, for tools/bench. */
+void mitigation_take_options(void);
 void mitigation_cpu_init(void);		/* every CPU, after that */
 /*
  * A vCPU of this VM (struct vm.serial) is to run on this CPU, where another thread ran before.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Where the copies of the per-CPU variables lie. The boot CPU's is in the image, made by
- * boot/entry.asm before C runs; those of the others are made by cpu/smp.c.
+ * boot/entry.asm before C runs; those of the others are made by kernel/smp.c.
  */
 #include "cpu/percpu.h"
 

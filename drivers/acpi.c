@@ -648,6 +648,15 @@ int acpi_init_late(const void *rsdp, size_t rsdp_size)
 	return err;
 }
 
+bool acpi_wants_x2apic(void)
+{
+	bool want = !acpi_info.x2apic_opt_out;
+
+	for (unsigned i = 0; i < acpi_info.cpu_count; i++)
+		want |= acpi_info.cpu[i].apic_id >= 255;
+	return want;
+}
+
 struct acpi_override acpi_isa_irq(unsigned irq)
 {
 	for (unsigned i = 0; i < acpi_info.override_count; i++)

@@ -144,6 +144,10 @@ int acpi_init(const void *rsdp, size_t rsdp_size) must_check;
  */
 int acpi_init_late(const void *rsdp, size_t rsdp_size) must_check;
 
+/*
+ * Firmware may ask for xAPIC, whose ids end below 255. Is x2APIC wanted, by what the tables say?
+ */
+bool acpi_wants_x2apic(void);
 /* Where ISA interrupt `irq` arrives. */
 struct acpi_override acpi_isa_irq(unsigned irq);
 

@@ -6,8 +6,8 @@
  */
 #pragma once
 
+#include "cpu/irq.h"
 #include "include/addr.h"
-#include "kernel/irq.h"
 
 /*
  * Maps it and lets it count. -ENODEV when there is none (base 0), or when what is there is no HPET

@@ -5,8 +5,6 @@
  */
 #include "kernel/main.h"
 
-#include <stdarg.h>
-
 #include "boot/bootinfo.h"
 #include "boot/cmdline.h"
 #include "cpu/cpu.h"
@@ -14,10 +12,10 @@
 #include "cpu/features.h"
 #include "cpu/fpu.h"
 #include "cpu/ipi.h"
+#include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/mitigation.h"
 #include "cpu/percpu.h"
-#include "cpu/smp.h"
 #include "cpu/tsc.h"
 #include "drivers/acpi.h"
 #include "drivers/hpet.h"
@@ -32,21 +30,20 @@
 #include "drivers/uart.h"
 #include "include/bits.h"
 #include "include/errno.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
-#include "kernel/thread.h"
 #include "kernel/selftest.h"
+#include "kernel/smp.h"
+#include "kernel/thread.h"
 #include "kernel/timer.h"
 #include "kernel/trap.h"
 #include "kernel/work.h"
 #include "lib/format.h"
-#include "lib/string.h"
+#include "mgmt/mgmt.h"
 #include "mm/heap.h"
 #include "mm/kmap.h"
 #include "mm/page.h"
-#include "mgmt/mgmt.h"
 #include "shell/shell.h"
 #include "svm/svm_ops.h"
 #include "vmm/cpuid.h"
@@ -64,24 +61,6 @@ static void say_what_booted(void)
 	log_info("cpu: %s, family %#x model %#x stepping %u",
 		 features.brand[0] ? features.brand : features.vendor_name, features.family,
 		 features.model, features.stepping);
-}
-
-/* When the back end has looked, too. */
-static void say_errata(void)
-{
-	for (enum erratum e = 0; e < ERRATUM_COUNT; e++)
-		if (errata_has(e))
-			log_debug("errata: %s: %s", errata_name(e), errata_text(e));
-}
-
-/* itlb_multihit=on or off: for tests, and for who trusts all guests. */
-static void take_errata_options(void)
-{
-	char value[8];
-
-	if (boot_option("itlb_multihit", value, sizeof(value)) &&
-	    (!strcmp(value, "on") || !strcmp(value, "off")))
-		errata_force(ERRATUM_ITLB_MULTIHIT, value[1] == 'n');
 }
 
 /* drop_irqs=N: one interrupt of N gets lost, for tests of what holds against that. */
@@ -102,15 +81,6 @@ static void watch_timers(void)
 	timer_watch();
 	if (hpet_tick_start(WATCH_NS, timer_watch_tick))
 		log_warn("timer: no HPET interrupt to find what gets lost");
-}
-
-/* return_stack=fill: what chips that leak by it pay, for tools/bench. */
-static void take_mitigation_options(void)
-{
-	char value[8];
-
-	if (boot_option("return_stack", value, sizeof(value)) && !strcmp(value, "fill"))
-		mitigation_force_fill();
 }
 
 static void check_memory(void)
@@ -152,30 +122,16 @@ static void init_memory(void)
 		fatal_boot("there is no memory for stacks: add memory");
 }
 
-/*
- * Firmware may ask for xAPIC, whose ids end below 255; `x2apic=yes` or `x2apic=no` is the last
- * word.
- */
-static bool want_x2apic(void)
-{
-	bool want = !acpi_info.x2apic_opt_out;
-	char how[8];
-
-	for (unsigned i = 0; i < acpi_info.cpu_count; i++)
-		want |= acpi_info.cpu[i].apic_id >= 255;
-	if (boot_option("x2apic", how, sizeof(how)) &&
-	    (!strcmp(how, "yes") || !strcmp(how, "no")))
-		want = how[0] == 'y';
-	return want;
-}
-
 static void init_lapic(void)
 {
-	lapic_init(want_x2apic());
+	hpa_t window = lapic_init(acpi_wants_x2apic());
+	void *mapped = window.v ? kmap_io(window, PAGE_SIZE, CACHE_UC) : NULL;
+
+	if (window.v && !mapped)
+		panic("lapic: no address space for its registers");
+	lapic_set_window(mapped);
 	if (lapic_cpu_init())
 		panic("lapic: the boot CPU changed its mode");
-	if (cpu_has(FEATURE_X2APIC) && !lapic_is_x2apic())
-		log_info("lapic: x2APIC is left off");
 }
 
 static void init_time(void)
@@ -264,7 +220,7 @@ static noreturn void main_late(void)
 	fpu_cpu_init();
 	fpu_errata_find();
 	cpuid_init();
-	say_errata();
+	errata_log();
 	start_cpus();
 	work_start();
 	take_drop_irqs();
@@ -289,9 +245,9 @@ void kernel_main(void)
 	log_set_early(early_text);
 	errata_init();
 	errata_cpu_init();
-	take_errata_options();
+	errata_take_options();
 	mitigation_init();
-	take_mitigation_options();
+	mitigation_take_options();
 	fpu_init();
 	mitigation_cpu_init();
 	say_what_booted();
@@ -313,18 +269,6 @@ void kernel_main(void)
 	stack_leave(main_stack, main_late);
 }
 
-static noreturn printf_like(1, 2) void refuse_ap(const char *fmt, ...)
-{
-	char why[80];
-	va_list ap;
-
-	va_start(ap, fmt);
-	format_v(why, sizeof(why), fmt, ap);
-	va_end(ap);
-	log_error("smp: CPU %u is left out: %s", cpu_index(), why);
-	smp_ap_refuse();
-}
-
 /* Threads, vCPUs too, go everywhere: a CPU that lacks what the boot CPU has would be their end. */
 void kernel_main_ap(void)
 {
@@ -333,19 +277,19 @@ void kernel_main_ap(void)
 
 	/* The stacks of NMI and #MC first, then the gates that use them. */
 	if (smp_trap_stacks_init())
-		refuse_ap("no memory for stacks");
+		smp_ap_refuse("no memory for stacks");
 	trap_cpu_init();
 	if (missing != FEATURE_COUNT)
-		refuse_ap("it lacks %s, which the boot CPU has", features_name(missing));
+		smp_ap_refuse("it lacks %s, which the boot CPU has", features_name(missing));
 	errata_cpu_init();
 	fpu_cpu_init();
 	mitigation_cpu_init();
 	if (lapic_cpu_init())
-		refuse_ap("its APIC is in x2APIC mode, the boot CPU's is not");
+		smp_ap_refuse("its APIC is in x2APIC mode, the boot CPU's is not");
 	timer_cpu_init();
 	err = vmm_cpu_enable();
 	if (err)
-		refuse_ap("%s cannot be switched on (%s)", vmm_ops->name, format_errno(err));
+		smp_ap_refuse("%s cannot be switched on (%s)", vmm_ops->name, format_errno(err));
 	smp_ap_ready();
 	sched_start_ap();
 }

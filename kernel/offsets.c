@@ -4,9 +4,9 @@
  * which .asm files include as "offsets.inc". This file is compiled to text and never linked.
  */
 #include "cpu/gdt.h"
+#include "cpu/irq.h"
 #include "cpu/registers.h"
 #include "include/compiler.h"
-#include "kernel/irq.h"
 #include "mm/layout.h"
 #include "vmm/regs.h"
 #include "vmx/vmcs.h"

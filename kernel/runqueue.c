@@ -6,8 +6,8 @@
 #include "kernel/runqueue.h"
 
 #include "cpu/ipi.h"
+#include "cpu/irq.h"
 #include "include/bits.h"
-#include "kernel/irq.h"
 #include "kernel/sched.h"
 
 #define GRANULARITY_NS	1500000ul

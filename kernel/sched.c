@@ -44,8 +44,8 @@
 
 #include "cpu/cpu.h"
 #include "cpu/ipi.h"
+#include "cpu/irq.h"
 #include "cpu/spinlock.h"
-#include "kernel/irq.h"
 #include "kernel/panic.h"
 #include "kernel/placement.h"
 #include "kernel/runqueue.h"

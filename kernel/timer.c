@@ -23,11 +23,11 @@
 
 #include "cpu/cpu.h"
 #include "cpu/ipi.h"
+#include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/spinlock.h"
 #include "cpu/tsc.h"
-#include "kernel/irq.h"
 #include "kernel/panic.h"
 #include "kernel/trace.h"
 

@@ -104,6 +104,7 @@ struct domain_info {
 	enum domain_reason reason;
 	bool busy;			/* its vm is being taken down, to end or to start anew */
 	unsigned vcpus;
+	char topology[CPU_TOPOLOGY_TEXT];
 	char cpu[DOMAIN_CPU_MAX];	/* its model: "host, -x2apic" */
 	uint64_t cpu_time_ns;		/* of all vCPUs */
 	uint64_t memory;		/* bytes it may have */

@@ -33,6 +33,7 @@ void domain_info_get(struct domain *d, struct domain_info *out)
 		.on_poweroff = c->on_poweroff, .on_reboot = c->on_reboot, .on_crash = c->on_crash,
 	};
 	str_copy(out->name, c->name, sizeof(out->name));
+	cpu_topology_format(&c->topology, out->topology);
 	cpuid_model_format(&c->cpu, out->cpu, sizeof(out->cpu));
 	memcpy(out->uuid, c->uuid, sizeof(out->uuid));
 	mutex_lock(&d->lock);

@@ -110,7 +110,7 @@ static int run_dominfo(const struct command_args *a)
 {
 	struct domain *d = commands_domain(a);
 	struct domain_info i;
-	char text[MAX(DOMAIN_UUID_TEXT, CPU_TOPOLOGY_TEXT)];
+	char text[DOMAIN_UUID_TEXT];
 
 	if (!d)
 		return -ENOENT;
@@ -123,8 +123,7 @@ static int run_dominfo(const struct command_args *a)
 	table_field("State", "%s%s", domain_state_name(i.state),
 		    i.starved ? " (waiting for memory)" : "");
 	table_field("CPU(s)", "%u", i.vcpus);
-	cpu_topology_format(&domain_config(d)->topology, text);
-	table_field("Topology", "%s", text);
+	table_field("Topology", "%s", i.topology);
 	table_field("CPU model", "%s", i.cpu);
 	format_seconds(i.cpu_time_ns, text, sizeof(text));
 	table_field("CPU time", "%s", text);

@@ -13,9 +13,9 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 #include "cpu/ipi.h"
+#include "cpu/irq.h"
 #include "cpu/registers.h"
 #include "include/errno.h"
-#include "kernel/irq.h"
 #include "mm/page.h"
 #include "svm/svm_insn.h"
 

@@ -14,9 +14,9 @@
 #include "svm/svm.h"
 
 #include "cpu/ipi.h"
+#include "cpu/irq.h"
 #include "cpu/registers.h"
 #include "cpu/tsc.h"
-#include "kernel/irq.h"
 #include "vmm/event.h"
 
 /* Time enough to enter the guest and execute an instruction there, on any bed. */

@@ -11,11 +11,11 @@
 
 #include "cpu/cpu.h"
 #include "cpu/ipi.h"
+#include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/spinlock.h"
 #include "cpu/tsc.h"
-#include "kernel/irq.h"
 #include "kernel/sched.h"
 #include "kernel/thread_struct.h"
 #include "mm/heap.h"

@@ -471,6 +471,18 @@ static void dmar_says_no_x2apic(void **state)
 	assert_false(info.x2apic_opt_out);
 }
 
+/* Firmware's wish yields to an id that xAPIC cannot name. */
+static void x2apic_for_large_ids(void **state)
+{
+	(void)state;
+	acpi_info = (struct acpi_info){ .cpu_count = 2, .cpu = { { 0 }, { .apic_id = 254 } } };
+	assert_true(acpi_wants_x2apic());
+	acpi_info.x2apic_opt_out = true;
+	assert_false(acpi_wants_x2apic());
+	acpi_info.cpu[1].apic_id = 255;
+	assert_true(acpi_wants_x2apic());
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -487,6 +499,7 @@ int main(void)
 		cmocka_unit_test(more_than_fits),
 		cmocka_unit_test(isa_wires),
 		cmocka_unit_test(dmar_says_no_x2apic),
+		cmocka_unit_test(x2apic_for_large_ids),
 		cmocka_unit_test(tables_above_4_gib),
 	};
 

@@ -4,7 +4,7 @@
  * errors, references.
  */
 /* links: mgmt/domain.c mgmt/domain_life.c
- * mgmt/domain_image.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c
+ * mgmt/domain_image.c mgmt/domain_verbs.c mgmt/domain_results.c vmm/cpu_topology.c mgmt/events.c
  * mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c tests/host/one_thread.c
  * tests/host/heap.c tests/host/log.c tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c
  * tests/host/tsc.c */

@@ -3,7 +3,7 @@
  * CPU features and errata from simulated CPUID: leaves above the highest are zeros, names are
  * trimmed, beds are told apart.
  */
-/* links: cpu/features.c cpu/errata.c cpu/fpu.c */
+/* links: cpu/features.c cpu/errata.c boot/bootinfo.c tests/host/log.c cpu/fpu.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -17,7 +17,6 @@
 #include "cpu/features.h"
 #include "cpu/fpu.h"
 
-struct bootinfo bootinfo;
 
 struct leaf {
 	uint32_t leaf, subleaf;

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: cpu/fpu.c cpu/errata.c cpu/features.c */
+/* links: cpu/fpu.c cpu/errata.c boot/bootinfo.c tests/host/log.c cpu/features.c */
 /*
  * The trial of XSAVEC, on chips that keep what XRSTOR loads and differ in how they save it.
  */
@@ -16,7 +16,6 @@
 #include "cpu/errata.h"
 #include "cpu/features.h"
 
-struct bootinfo bootinfo;
 
 #define XMM_AT		160
 #define AVX_AT		576

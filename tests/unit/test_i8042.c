@@ -14,13 +14,13 @@
 #include <cmocka.h>
 
 #include "cpu/cpu.h"
+#include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "drivers/i8042.h"
 #include "drivers/ioapic.h"
 #include "include/bits.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "kernel/timer.h"
 

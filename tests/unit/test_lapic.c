@@ -10,14 +10,14 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "boot/bootinfo.h"
 #include "cpu/cpu.h"
 #include "cpu/errata.h"
 #include "cpu/features.h"
+#include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
-#include "kernel/irq.h"
-#include "mm/kmap.h"
 
 #define VERSION		0x030
 #define LVT_CMCI	0x2f0
@@ -43,12 +43,22 @@ static uint32_t *reg(unsigned offset)
 	return &registers[offset / 4];
 }
 
-void *kmap_io(hpa_t start, uint64_t size, enum paging_cache c)
+static const char *option;
+
+bool boot_option(const char *key, char *buf, size_t size)
 {
-	assert_int_equal(start.v, APIC_BASE_RESET);
-	(void)size;
-	(void)c;
-	return registers;
+	assert_string_equal(key, "x2apic");
+	if (option)
+		strncpy(buf, option, size);
+	return option != NULL;
+}
+
+static void init(bool want_x2apic)
+{
+	hpa_t window = lapic_init(want_x2apic);
+
+	assert_int_equal(window.v, lapic_is_x2apic() ? 0 : APIC_BASE_RESET);
+	lapic_set_window(window.v ? registers : NULL);
 }
 
 int irq_claim(unsigned vector, const char *name, irq_handler *fn, void *arg)
@@ -90,7 +100,7 @@ static void a_stuck_message(void **state)
 	uint64_t start;
 
 	(void)state;
-	lapic_init(true);
+	init(true);
 	assert_int_equal(lapic_cpu_init(), 0);
 	*reg(ICR_LOW) = ICR_PENDING;
 	start = host_tsc;
@@ -107,17 +117,27 @@ static void a_stuck_message(void **state)
 static void which_mode(void **state)
 {
 	(void)state;
-	lapic_init(true);
+	init(true);
 	assert_false(lapic_is_x2apic());		/* the chip has none */
 	features.bits[FEATURE_X2APIC / 64] |= BIT(FEATURE_X2APIC % 64);
-	lapic_init(true);
+	option = "no";
+	init(true);
+	assert_false(lapic_is_x2apic());
+	option = "yes";
+	init(false);
+	assert_true(lapic_is_x2apic());
+	option = "maybe";
+	init(false);
+	assert_false(lapic_is_x2apic());
+	option = NULL;
+	init(true);
 	assert_true(lapic_is_x2apic());
 	apic_base |= APIC_BASE_X2APIC;
-	lapic_init(false);
+	init(false);
 	assert_true(lapic_is_x2apic());		/* it stays on */
 	assert_int_equal(lapic_cpu_init(), 0);
 	apic_base &= ~APIC_BASE_X2APIC;
-	lapic_init(false);
+	init(false);
 	assert_false(lapic_is_x2apic());
 	assert_int_equal(lapic_cpu_init(), 0);
 	memset(registers, 0, sizeof(registers));
@@ -132,7 +152,7 @@ static void entries_of_firmware(void **state)
 {
 	(void)state;
 	host_percpu_init(2);
-	lapic_init(true);
+	init(true);
 	*reg(VERSION) = 6 << 16;
 	*reg(LVT_CMCI) = 0x200;
 	*reg(LVT_THERMAL) = 0x55;
@@ -168,7 +188,7 @@ static void which_timer(void **state)
 	features.bits[FEATURE_TSC_DEADLINE / 64] |= BIT(FEATURE_TSC_DEADLINE % 64);
 	for (int i = 0; i < 2; i++) {
 		misfires = i;
-		lapic_init(true);
+		init(true);
 		assert_int_equal(lapic_cpu_init(), 0);
 		assert_int_equal(*reg(LVT_TIMER), IRQ_TIMER | (i ? 0 : 1u << 18));
 		deadline = 0;
@@ -218,7 +238,7 @@ static void calibrates(void **state)
 	features.bits[FEATURE_X2APIC / 64] |= BIT(FEATURE_X2APIC % 64);
 	host_rdmsr = counter_read;
 	host_wrmsr = counter_write;
-	lapic_init(true);
+	init(true);
 	lapic_timer_calibrate();
 	for (uint64_t ticks = 300; ticks <= 300000000; ticks *= 10) {
 		lapic_timer_set(host_tsc, ticks);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: kernel/log.c kernel/irq.c lib/format.c tests/host/percpu.c tests/host/spinlock.c
+/* links: kernel/log.c cpu/irq.c lib/format.c tests/host/percpu.c tests/host/spinlock.c
  * tests/host/tsc.c */
 /*
  * kernel/log: order, levels and sinks, both ways of falling out of the ring, a lock
@@ -13,10 +13,10 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "include/errno.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 
 static char printed[4096];

@@ -12,12 +12,12 @@
 #include <cmocka.h>
 
 #include "boot/bootinfo.h"
+#include "cpu/irq.h"
 #include "drivers/acpi.h"
 #include "drivers/ioapic.h"
 #include "drivers/serial.h"
 #include "drivers/uart.h"
 #include "include/errno.h"
-#include "kernel/irq.h"
 #include "kernel/log.h"
 #include "mm/kmap.h"
 

@@ -18,7 +18,7 @@
 #include "cpu/features.h"
 #include "cpu/fpu.h"
 #include "cpu/ipi.h"
-#include "kernel/irq.h"
+#include "cpu/irq.h"
 #include "tests/host/memory.h"
 
 const char svm_errata_halt[4], svm_errata_xsetbv[4], svm_errata_arm[4], svm_errata_detect[4],

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: kernel/sched.c kernel/runqueue.c kernel/placement.c kernel/cpu_map.c kernel/thread.c
- * kernel/timer.c kernel/mutex.c kernel/work.c kernel/irq.c lib/tree.c lib/format.c kernel/trace.c
+ * kernel/timer.c kernel/mutex.c kernel/work.c cpu/irq.c lib/tree.c lib/format.c kernel/trace.c
  * tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
 /*
  * kernel/timer.c on the simulated machine: order, moves, cancels that race with callbacks on other
@@ -13,11 +13,11 @@
 #include <cmocka.h>
 
 #include "cpu/ipi.h"
+#include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "include/bits.h"
-#include "kernel/irq.h"
 #include "kernel/sched.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"

@@ -922,7 +922,8 @@ int main(void)
 		cmocka_unit_test(cpuid_leaves), cmocka_unit_test(double_and_triple),
 		cmocka_unit_test(traps_are_one),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
-		cmocka_unit_test(unknown_msrs_are_counted), cmocka_unit_test(asked_while_halted), cmocka_unit_test(memory_is_waited_for),
+		cmocka_unit_test(unknown_msrs_are_counted), cmocka_unit_test(asked_while_halted),
+		cmocka_unit_test(memory_is_waited_for),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

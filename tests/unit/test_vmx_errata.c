@@ -18,7 +18,7 @@
 #include "cpu/errata.h"
 #include "cpu/gdt.h"
 #include "cpu/ipi.h"
-#include "kernel/irq.h"
+#include "cpu/irq.h"
 #include "kernel/trap.h"
 #include "tests/host/memory.h"
 #include "vmx/vmx_insn.h"

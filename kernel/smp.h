@@ -19,8 +19,8 @@ int smp_start_cpu(uint32_t apic_id, int node, void (*main)(void)) must_check;
 
 /* On the new CPU: it can take interrupts and calls now. Returns when it is counted. */
 void smp_ap_ready(void);
-/* Likewise instead: it cannot do what every CPU must, has said why, and stops for good. */
-noreturn void smp_ap_refuse(void);
+/* Likewise instead: it cannot do what every CPU must, says why, and stops for good. */
+noreturn void smp_ap_refuse(const char *fmt, ...) printf_like(1, 2);
 
 /* Pages of each CPU's first stack (it becomes its idle thread's), and of each trap stack. */
 #define SMP_STACK_PAGES		4

@@ -9,7 +9,7 @@
  * For tests irq_drop() makes a chip of this one that loses interrupts, as QEMU's TCG does now and
  * then: what is lost waits until the next interrupt on that CPU is not.
  */
-#include "kernel/irq.h"
+#include "cpu/irq.h"
 
 #include "cpu/lapic.h"
 #include "cpu/percpu.h"

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Starting the other CPUs; see cpu/smp.h. One trampoline page below 1 MiB and one struct ap_start
- * serve them all, since they start in turn; boot/trampoline.asm reads both. Each time there is one
- * place to be had: who comes out of the trampoline takes it, by exchange, and a CPU that comes when
- * it is gone, long after it was called and given up, stops. So no two share a stack.
+ * Starting the other CPUs; see kernel/smp.h. One trampoline page below 1 MiB and one struct
+ * ap_start serve them all, since they start in turn; boot/trampoline.asm reads both. Each time
+ * there is one place to be had: who comes out of the trampoline takes it, by exchange, and a CPU
+ * that comes when it is gone, long after it was called and given up, stops. So no two share a
+ * stack.
  */
-#include "cpu/smp.h"
+#include "kernel/smp.h"
+
+#include <stdarg.h>
 
 #include "boot/bootinfo.h"
 #include "cpu/cpu.h"
@@ -16,6 +19,7 @@
 #include "cpu/tsc.h"
 #include "include/bits.h"
 #include "kernel/log.h"
+#include "lib/format.h"
 #include "lib/string.h"
 #include "mm/kmap.h"
 #include "mm/page.h"
@@ -213,8 +217,15 @@ void smp_ap_ready(void)
 		cpu_pause();
 }
 
-void smp_ap_refuse(void)
+void smp_ap_refuse(const char *fmt, ...)
 {
+	char why[80];
+	va_list ap;
+
+	va_start(ap, fmt);
+	format_v(why, sizeof(why), fmt, ap);
+	va_end(ap);
+	log_error("smp: CPU %u is left out: %s", cpu_index(), why);
 	__atomic_store_n(&smp_ap_start.state, AP_REFUSED, __ATOMIC_RELEASE);
 	cpu_stop();
 }
