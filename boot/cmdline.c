@@ -50,7 +50,7 @@ static const struct option options[] = {
 	{ "return_stack", "fill", NULL },
 	{ "screen", "yes or no", NULL },
 	{ "selftest", NULL, NULL },
-	{ "serial", "none, comN or PORT[,IRQ[,BAUD]]", serial_right },
+	{ "serial", "none, comN, pciN or PORT[,IRQ[,BAUD]]", serial_right },
 	{ "x2apic", "yes or no", NULL },
 };
 

@@ -8,8 +8,7 @@
 #include "drivers/hpet.h"
 
 #include "cpu/cpu.h"
-#include "cpu/lapic.h"
-#include "drivers/ioapic.h"
+#include "drivers/wire.h"
 #include "include/bits.h"
 #include "include/errno.h"
 #include "mm/kmap.h"
@@ -125,17 +124,17 @@ static int find_periodic(void)
 }
 
 /*
- * Of the wires that the comparator can raise, the first that an I/O APIC has; -1: none. Some name
+ * Of the wires that the comparator can raise, the first that can be had; -1: none. Some name
  * all 24, the keyboard's too, and the first, which is no wire at all on a PC.
  */
-static int route(unsigned timer, unsigned vector)
+static int route(unsigned timer, struct wire_user *u)
 {
 	uint64_t wires = *at(HPET_TIMER(timer)) >> 32 & (~GSI_ISA | GSI_RTC);
 
 	for (; wires; wires &= wires - 1) {
 		unsigned gsi = bit_lowest(wires);
 
-		if (!ioapic_route(gsi, vector, lapic_id(), false, false))
+		if (!wire_open(u, gsi, false, false))
 			return (int)gsi;
 	}
 	return -1;
@@ -153,22 +152,26 @@ static void start_periodic(unsigned timer, unsigned gsi, uint64_t ticks)
 	timer_write(reg + HPET_TIMER_VALUE, ticks);
 }
 
+static irq_handler *tick;
+
+static bool interrupt(void *unused)
+{
+	tick(unused);
+	return true;
+}
+
 int hpet_tick_start(uint64_t period_ns, irq_handler *fn)
 {
-	int timer = registers ? find_periodic() : -1, vector, gsi;
+	static struct wire_user user = { .name = "hpet", .fn = interrupt };
+	int timer = registers ? find_periodic() : -1, gsi;
 
 	if (timer < 0)
 		return -ENODEV;
-	vector = irq_alloc("hpet", fn, NULL);
-	if (vector < 0)
-		return vector;
-	gsi = route((unsigned)timer, (unsigned)vector);
-	if (gsi < 0) {
-		irq_free((unsigned)vector);
+	tick = fn;
+	gsi = route((unsigned)timer, &user);
+	if (gsi < 0)
 		return -ENODEV;
-	}
 	start_periodic((unsigned)timer, (unsigned)gsi,
 		       MIN(period_ns / 1000 * (hz / 1000) / 1000, 0x7ffffffful));
-	ioapic_mask((uint32_t)gsi, false);
 	return 0;
 }

@@ -7,12 +7,10 @@
 #include "drivers/i8042.h"
 
 #include "cpu/cpu.h"
-#include "cpu/irq.h"
-#include "cpu/lapic.h"
 #include "cpu/spinlock.h"
 #include "cpu/tsc.h"
-#include "drivers/ioapic.h"
 #include "drivers/keys.h"
+#include "drivers/wire.h"
 #include "include/bits.h"
 #include "kernel/log.h"
 #include "kernel/timer.h"
@@ -167,7 +165,7 @@ static void tell(bool some, int look_back)
 		receive_hook();
 }
 
-static void interrupt(void *arg)
+static bool interrupt(void *arg)
 {
 	int look_back = 0;
 	bool some;
@@ -179,11 +177,12 @@ static void interrupt(void *arg)
 	some = ring_count(&typed);
 	spin_unlock(&lock);
 	tell(some, look_back);
+	return true;
 }
 
 static void poll_tick(struct timer *t)
 {
-	interrupt(NULL);
+	(void)interrupt(NULL);
 	timer_set(t, clock_ns() + POLL_NS);
 }
 
@@ -196,14 +195,12 @@ static void poll_start(void)
 
 static void route(void)
 {
-	int vector = irq_alloc("i8042", interrupt, NULL);
+	static struct wire_user user = { .name = "i8042", .fn = interrupt };
 
-	if (vector < 0 || ioapic_route_isa(IRQ, (unsigned)vector, lapic_id())) {
+	if (wire_open_isa(&user, IRQ)) {
 		log_info("i8042: no interrupt is known for it, polling");
 		poll_start();
-		return;
 	}
-	ioapic_mask_isa(IRQ, false);
 }
 
 bool i8042_init(void)

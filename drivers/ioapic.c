@@ -132,8 +132,10 @@ int ioapic_route(uint32_t gsi, unsigned vector, uint32_t apic_id, bool low, bool
 
 	if (!io)
 		return -ENODEV;
-	if (apic_id > 0xff)
-		return -ERANGE;		/* needs interrupt remapping */
+	if (apic_id > 0xff) {
+		log_warn("ioapic: APIC id %u needs interrupt remapping", apic_id);
+		return -ERANGE;
+	}
 	flags = spin_lock_irq(&ioapic_lock);
 	entry_write(io, gsi - io->gsi_base, v, apic_id);
 	spin_unlock_irq(&ioapic_lock, flags);
@@ -154,16 +156,4 @@ void ioapic_mask(uint32_t gsi, bool masked)
 	v = reg_read(io, reg) & ~(uint32_t)ENTRY_MASKED;
 	reg_write(io, reg, v | (masked ? ENTRY_MASKED : 0));
 	spin_unlock_irq(&ioapic_lock, flags);
-}
-
-int ioapic_route_isa(unsigned irq, unsigned vector, uint32_t apic_id)
-{
-	struct acpi_override o = acpi_isa_irq(irq);
-
-	return ioapic_route(o.gsi, vector, apic_id, o.low, o.level);
-}
-
-void ioapic_mask_isa(unsigned irq, bool masked)
-{
-	ioapic_mask(acpi_isa_irq(irq).gsi, masked);
 }

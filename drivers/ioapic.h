@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The chip's I/O APICs: which wire raises which vector on which CPU. Every wire is masked until
- * it is routed; MADT overrides are applied by name of the ISA interrupt. Any context;
- * ioapic_lock is a leaf.
+ * it is routed. drivers/wire.h is who routes them. Any context; ioapic_lock is a leaf.
  * Source: Intel 82093AA datasheet, "Register description".
  */
 #pragma once
@@ -13,11 +12,9 @@
 void ioapic_init(void);
 unsigned ioapic_count(void);
 
-/* ISA interrupt 0 to 15, masked afterwards. -ENODEV when no I/O APIC has that wire. */
-int ioapic_route_isa(unsigned irq, unsigned vector, uint32_t apic_id) must_check;
 /*
  * A global interrupt with its own polarity and trigger mode (PCI: low, level), masked afterwards.
+ * -ENODEV when no I/O APIC has that wire, -ERANGE for a CPU that it cannot name.
  */
 int ioapic_route(uint32_t gsi, unsigned vector, uint32_t apic_id, bool low, bool level) must_check;
-void ioapic_mask_isa(unsigned irq, bool masked);
 void ioapic_mask(uint32_t gsi, bool masked);

@@ -335,40 +335,7 @@ unsigned pci_count(void)
 	return device_count;
 }
 
-const struct pci_device *pci_get(unsigned index)
+struct pci_device *pci_get(unsigned index)
 {
 	return index < device_count ? &devices[index] : NULL;
-}
-
-static const struct {
-	uint16_t class;
-	const char *name;
-} class_names[] = {
-	{ 0x0100, "SCSI controller" },
-	{ 0x0101, "IDE controller" },
-	{ 0x0106, "SATA controller" },
-	{ 0x0107, "SAS controller" },
-	{ 0x0108, "NVMe controller" },
-	{ 0x0200, "Ethernet controller" },
-	{ 0x0280, "network controller" },
-	{ 0x0300, "VGA controller" },
-	{ 0x0380, "display controller" },
-	{ 0x0403, "audio device" },
-	{ 0x0500, "memory controller" },
-	{ 0x0600, "host bridge" },
-	{ 0x0601, "ISA bridge" },
-	{ 0x0604, "PCI bridge" },
-	{ 0x0680, "bridge" },
-	{ 0x0700, "serial controller" },
-	{ 0x0806, "IOMMU" },
-	{ 0x0c03, "USB controller" },
-	{ 0x0c05, "SMBus" },
-};
-
-const char *pci_class_name(uint32_t class)
-{
-	for (unsigned i = 0; i < ARRAY_COUNT(class_names); i++)
-		if (class_names[i].class == class >> 8)
-			return class_names[i].name;
-	return "device";
 }

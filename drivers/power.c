@@ -6,6 +6,7 @@
 
 #include "cpu/cpu.h"
 #include "drivers/acpi.h"
+#include "drivers/pci.h"
 #include "drivers/screen.h"
 #include "drivers/uart.h"
 #include "kernel/panic.h"
@@ -42,6 +43,7 @@ void power_off(void)
 	static const char by_hand[] =
 		"power: this machine does not switch itself off; it is safe to do so by hand\n";
 
+	pci_unbind();
 	uart_flush();
 	panic_stop_cpus();
 	acpi_poweroff();
@@ -52,6 +54,7 @@ void power_off(void)
 
 void power_reboot(void)
 {
+	pci_unbind();
 	uart_flush();
 	panic_stop_cpus();
 	reboot_now();

@@ -4,17 +4,17 @@
  * otherwise, so that a failure before the tables are read is told somewhere. A port in memory needs
  * the kernel's map; the log keeps what is said until then.
  *
- * Nothing that is said about the interrupt is trusted: the port is polled if none arrives, and the
- * wire is masked if it brings interrupts without end that the chip has not asked for.
+ * Nothing that is said about the interrupt is trusted: the port is polled if none arrives, and when
+ * the wire is given up (drivers/wire.c). A card's port waits until its driver has found it
+ * (drivers/serial_pci.c); COM1 speaks until then.
  */
 #include "drivers/serial.h"
 
 #include "boot/bootinfo.h"
-#include "cpu/irq.h"
-#include "cpu/lapic.h"
 #include "drivers/acpi.h"
-#include "drivers/ioapic.h"
+#include "drivers/pci.h"
 #include "drivers/uart.h"
+#include "drivers/wire.h"
 #include "include/bits.h"
 #include "include/errno.h"
 #include "kernel/log.h"
@@ -23,7 +23,7 @@
 #include "mm/kmap.h"
 
 #define BAUD_DEFAULT	115200
-#define UNASKED_MAX	10000		/* interrupts in a row that the chip has not asked for */
+#define IRQ_OF_CARD	16
 
 static const struct {
 	uint16_t io;
@@ -33,9 +33,9 @@ static const struct {
 };
 
 static struct serial_config config;
+static struct serial_config wanted;	/* a card that has not been found yet */
 static const char *chosen_by;
 static bool by_option, polled;
-static unsigned unasked;
 static char name[96];
 
 /* ---- the option ---- */
@@ -89,6 +89,11 @@ static bool port_of(const char **text, struct serial_config *out)
 		*text = s + 4;
 		return true;
 	}
+	if ((s[0] | 0x20) == 'p' && (s[1] | 0x20) == 'c' && (s[2] | 0x20) == 'i') {
+		out->card_number = s[3] > '0' && s[3] <= '9' ? (uint8_t)(s[3] - '0') : 1;
+		*text = s + 3 + (s[3] > '0' && s[3] <= '9');
+		return true;
+	}
 	if (!number(text, 0xfff8, &io) || !io)
 		return false;
 	out->io = (uint16_t)io;
@@ -116,11 +121,13 @@ int serial_parse(const char *text, struct serial_config *out)
 	}
 	if (!port_of(&text, out))
 		return -EINVAL;
-	irq = usual_irq(out->io);
+	/* A card knows its own, unless another is named. */
+	irq = out->card_number ? IRQ_OF_CARD : usual_irq(out->io);
 	if (!next_number(&text, 15, &irq) || !next_number(&text, BAUD_DEFAULT, &baud) || *text ||
 	    baud < 50)
 		return -EINVAL;
-	out->irq = (uint8_t)irq;
+	out->irq = irq == IRQ_OF_CARD ? 0 : (uint8_t)irq;
+	out->polled = out->card_number && !irq;
 	out->baud = baud;
 	return 0;
 }
@@ -164,6 +171,8 @@ static bool open_port(const struct serial_config *c)
 {
 	struct uart_port p = { .io = c->io, .baud = c->baud, .clock_hz = c->clock_hz };
 
+	if (!c->io && !c->memory.v)
+		return false;
 	if (!c->io) {
 		p.stride = c->width / 8;
 		p.memory = kmap_io(c->memory, 8u * p.stride, CACHE_UC);
@@ -182,15 +191,17 @@ void serial_early(void)
 	char text[32];
 
 	by_option = polled = false;
-	unasked = 0;
+	wanted.card_number = 0;
 	chosen_by = "by default";
 	(void)!serial_parse("com1", &config);
 	if (boot_option("serial", text, sizeof(text))) {
 		by_option = !serial_parse(text, &config);
-		if (by_option)
+		if (by_option && !config.card_number)
 			chosen_by = "by the command line";
 		else
 			(void)!serial_parse("com1", &config);
+		if (by_option)
+			(void)!serial_parse(text, &wanted);
 	}
 	if (!config.none)
 		(void)open_port(&config);
@@ -201,8 +212,8 @@ static bool same_line(const struct serial_config *a, const struct serial_config 
 	return a->io && a->io == b->io && (!b->baud || a->baud == b->baud);
 }
 
-/* From the port that is open to the firmware's; back if there is no chip. */
-static void move_to(const struct serial_config *to)
+/* From the port that is open to another; back if there is no chip. */
+static int move_to(const struct serial_config *to, const char *by)
 {
 	struct serial_config from = config;
 	bool same = same_line(&from, to);
@@ -216,11 +227,12 @@ static void move_to(const struct serial_config *to)
 		config = from;
 		if (!open_port(&from))
 			config.none = true;
-		log_warn("serial: the firmware's console at %#lx does not answer",
-			 to->io ?: to->memory.v);
-		return;
+		log_warn("serial: the port at %#lx, chosen %s, does not answer",
+			 to->io ?: to->memory.v, by);
+		return -ENODEV;
 	}
-	chosen_by = "by the firmware";
+	chosen_by = by;
+	return 0;
 }
 
 void serial_init(void)
@@ -228,64 +240,83 @@ void serial_init(void)
 	struct serial_config firmware;
 
 	if (!by_option && from_firmware(&firmware))
-		move_to(&firmware);
+		(void)move_to(&firmware, "by the firmware");
 	if (!config.none && !uart_present())
 		log_warn("serial: there is no port at %#x", config.io);
 	log_info("serial: console on %s", serial_name());
 }
 
+/* ---- cards ---- */
+
+bool serial_wants_card(unsigned number)
+{
+	return wanted.card_number && wanted.card_number == number;
+}
+
+int serial_use_card(struct pci_device *card, uint16_t io, hpa_t memory)
+{
+	struct serial_config to = wanted;
+	int err;
+
+	to.card = card;
+	to.io = io;
+	to.memory = memory;
+	to.width = 8;
+	err = move_to(&to, "by the command line");
+	if (err)
+		return err;
+	wanted.card_number = 0;
+	log_info("serial: console on %s", serial_name());
+	return 0;
+}
+
 /* ---- the interrupt ---- */
 
-static int route(unsigned vector)
+static bool interrupt(void *unused)
+{
+	(void)unused;
+	return uart_irq();
+}
+
+static void wire_lost(void *unused)
+{
+	(void)unused;
+	polled = true;
+	uart_poll_start();
+}
+
+static int open_wire(struct wire_user *u)
 {
 	if (config.irq)
-		return ioapic_route_isa(config.irq, vector, lapic_id());
+		return wire_open_isa(u, config.irq);
+	if (config.card && !config.polled)
+		return pci_wire_open(config.card, u);
 	if (!config.gsi_known)
 		return -ENODEV;
 	/* The table does not say how the wire works: below 16 as ISA does, above as PCI. */
 	if (config.gsi < 16)
-		return ioapic_route_isa(config.gsi, vector, lapic_id());
-	return ioapic_route(config.gsi, vector, lapic_id(), true, true);
-}
-
-static void mask(bool masked)
-{
-	if (config.irq || config.gsi < 16)
-		ioapic_mask_isa(config.irq ?: config.gsi, masked);
-	else
-		ioapic_mask(config.gsi, masked);
-}
-
-static void interrupt(void *arg)
-{
-	(void)arg;
-	if (uart_irq()) {
-		unasked = 0;
-	} else if (++unasked == UNASKED_MAX) {
-		mask(true);
-		polled = true;
-		uart_poll_start();
-		log_warn("uart: its wire brings interrupts that it has not asked for, polling");
-	}
+		return wire_open_isa(u, config.gsi);
+	return wire_open(u, config.gsi, true, true);
 }
 
 /* The wire is open before the chip may use it: a masked one drops edges. */
 void serial_irq_init(void)
 {
-	int vector;
+	static struct wire_user user = { .name = "uart", .fn = interrupt, .lost = wire_lost };
 
+	if (wanted.card_number)
+		log_warn("serial: there is no PCI card with a port %u that can be used",
+			 wanted.card_number);
 	if (!uart_present())
 		return;
-	vector = irq_alloc("uart", interrupt, NULL);
-	if (vector < 0 || route((unsigned)vector)) {
+	if (open_wire(&user)) {
 		polled = true;
 		uart_poll_start();
 		log_info("uart: no interrupt is known for it, polling");
 		return;
 	}
-	mask(false);
 	if (!uart_irq_start()) {
-		mask(true);
+		wire_close(&user);
 		polled = true;
 		log_warn("uart: no interrupt arrives from it, polling");
 	}
@@ -295,6 +326,13 @@ void serial_irq_init(void)
 
 static const char *describe_port(char *buf, size_t size)
 {
+	const struct pci_device *card = config.card;
+
+	if (card) {
+		format(buf, size, "PCI %02x:%02x.%u (%#lx)", card->bus, card->device,
+		       card->function, config.io ?: config.memory.v);
+		return buf;
+	}
 	for (unsigned i = 0; i < ARRAY_COUNT(com); i++)
 		if (config.io && com[i].io == config.io) {
 			format(buf, size, "COM%u (%#x)", i + 1, config.io);
@@ -329,6 +367,8 @@ const char *serial_name(void)
 	}
 	if (!polled && config.irq)
 		format(how, sizeof(how), "IRQ %u", config.irq);
+	else if (!polled && config.card)
+		format(how, sizeof(how), "INT%c", '@' + config.card->irq_pin);
 	else if (!polled && config.gsi_known)
 		format(how, sizeof(how), "interrupt %u", config.gsi);
 	if (config.baud)

@@ -4,11 +4,14 @@
  * that the firmware uses itself (ACPI's SPCR), else COM1. Boot CPU, while it is alone.
  *	serial=none
  *	serial=com1 ... com4, or an I/O port: serial=0x2f8
+ *	serial=pci, pci2 ... pci9: a port of a PCI card, the first, second ... that there is
  *	serial=PORT,IRQ,BAUD	IRQ 0: none, the port is polled; either may be left out
  */
 #pragma once
 
 #include "include/addr.h"
+
+struct pci_device;
 
 struct serial_config {
 	bool none;			/* nothing else counts then */
@@ -18,6 +21,9 @@ struct serial_config {
 	uint8_t irq;			/* ISA line; 0: see gsi */
 	bool gsi_known;
 	uint32_t gsi;
+	struct pci_device *card;	/* whose port it is; NULL: no card's */
+	uint8_t card_number;		/* which one is wanted, from 1; 0: none */
+	bool polled;			/* without the card's interrupt */
 	uint32_t baud;			/* 0: as it is set already */
 	uint32_t clock_hz;
 };
@@ -32,7 +38,11 @@ void serial_early(void);
  * log has so far.
  */
 void serial_init(void);
-/* When interrupts work and threads run. */
+/* Is the console to be on the `number`-th port of PCI cards, counted from 1? */
+bool serial_wants_card(unsigned number);
+/* There it is, in I/O space or in memory, decoded. -ENODEV: no chip answers. */
+int serial_use_card(struct pci_device *card, uint16_t io, hpa_t memory) must_check;
+/* When interrupts work, threads run and cards have been looked for. */
 void serial_irq_init(void);
 /* "COM2", "I/O port 0x1234" */
 const char *serial_port_name(void);

@@ -21,11 +21,13 @@
 #include "drivers/hpet.h"
 #include "drivers/ioapic.h"
 #include "drivers/pci.h"
+#include "drivers/pci_selftest.h"
 #include "drivers/pm_timer.h"
 #include "drivers/power.h"
 #include "drivers/rtc.h"
 #include "drivers/screen.h"
 #include "drivers/serial.h"
+#include "drivers/serial_pci.h"
 #include "drivers/terminal.h"
 #include "drivers/uart.h"
 #include "include/bits.h"
@@ -187,7 +189,7 @@ static void provoke(void)
 	if (boot_option("provoke", what, sizeof(what)))
 		panic_provoke(what);
 	if (boot_option("selftest", what, sizeof(what))) {
-		selftest_run();
+		selftest_run(what, pci_selftest);
 		power_off();
 	}
 }
@@ -196,7 +198,7 @@ static void start_management(void)
 {
 	static const struct mgmt_platform platform = {
 		.power_off = power_off, .power_reboot = power_reboot, .cpu_virtual = vmm_cpu_on,
-		.console = terminal_name, .cmdline_error = cmdline_error,
+		.console = terminal_name, .cmdline_error = cmdline_error, .device = pci_describe,
 	};
 	static const struct shell_port port = {
 		.read = terminal_read, .write = terminal_write, .space = terminal_space,
@@ -209,13 +211,16 @@ static void start_management(void)
 	mgmt_autostart();
 }
 
+static const struct pci_driver *const pci_drivers[] = { &serial_pci };
+
 /* On a stack with a guard page. */
 static noreturn void main_late(void)
 {
+	pci_init();
+	pci_bind(pci_drivers, ARRAY_COUNT(pci_drivers));
 	serial_irq_init();
 	screen_start();
 	terminal_init();
-	pci_init();
 	start_vmm();
 	fpu_cpu_init();
 	fpu_errata_find();

@@ -18,6 +18,7 @@
 #include "kernel/timer.h"
 #include "kernel/work.h"
 #include "lib/format.h"
+#include "lib/string.h"
 #include "mm/heap.h"
 #include "mm/page.h"
 
@@ -422,7 +423,14 @@ static void test_costs(void)
 	crowd(1, measure_here);
 }
 
-unsigned selftest_run(void)
+static bool (*devices_pass)(void);
+
+static void test_devices(void)
+{
+	CHECK(devices_pass());
+}
+
+unsigned selftest_run(const char *only, bool (*devices)(void))
 {
 	static const struct {
 		const char *name;
@@ -437,13 +445,17 @@ unsigned selftest_run(void)
 		{ "calls", test_calls },
 		{ "heap", test_heap },
 		{ "ends", test_ends },
+		{ "devices", test_devices },
 		{ "shares", test_shares },
 	};
 	unsigned failures = 0;
 
+	devices_pass = devices;
 	for (unsigned i = 0; i < ARRAY_COUNT(tests); i++) {
 		uint64_t start = clock_ns();
 
+		if (*only && strcmp(only, tests[i].name))
+			continue;
 		failed = false;
 		tests[i].run();
 		failures += failed;

@@ -74,6 +74,11 @@ bool mgmt_cmdline_error(unsigned i, char *text, size_t size)
 	return platform->cmdline_error && platform->cmdline_error(i, text, size);
 }
 
+bool mgmt_device(unsigned i, struct nodedev *out)
+{
+	return platform->device && platform->device(i, out);
+}
+
 bool mgmt_module(const char *name, const void **data, size_t *size)
 {
 	for (unsigned i = 0; i < boot->module_count; i++) {

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "boot/bootinfo.h"
+#include "kernel/nodedev.h"
 #include "mgmt/error.h"
 
 /* What lies below or beside mgmt's layer and is handed in. */
@@ -17,6 +18,7 @@ struct mgmt_platform {
 	const char *(*console)(void);		/* where the console is; NULL: not told */
 	/* What is wrong with Keel's command line, by number; NULL: nothing. */
 	bool (*cmdline_error)(unsigned i, char *text, size_t size);
+	nodedev_get *device;			/* NULL: there are none */
 };
 
 /*
@@ -30,6 +32,7 @@ const char *mgmt_hostname(void);
 bool mgmt_cpu_virtual(unsigned cpu);	/* SVM or VMX is on there */
 const char *mgmt_console(void);
 bool mgmt_cmdline_error(unsigned i, char *text, size_t size);
+bool mgmt_device(unsigned i, struct nodedev *out);
 
 enum mgmt_power { MGMT_POWER_OFF, MGMT_POWER_REBOOT };
 

@@ -113,17 +113,9 @@ int node_memory_get(int node, struct node_memory *out)
 	return 0;
 }
 
-bool node_irq_next(unsigned from, struct node_irq *out)
+unsigned node_irq_next(unsigned from, struct irq_info *out)
 {
-	for (unsigned v = from; v < 256; v++) {
-		const char *name = irq_name(v);
-
-		if (name[0]) {
-			*out = (struct node_irq){ name, v, irq_count(v) };
-			return true;
-		}
-	}
-	return false;
+	return irq_next(from, out);
 }
 
 void node_trace(unsigned count, void (*print)(const char *line))
@@ -159,6 +151,19 @@ const char *node_cmdline(void)
 bool node_cmdline_error(unsigned i, char *text, size_t size)
 {
 	return mgmt_cmdline_error(i, text, size);
+}
+
+bool node_device(unsigned i, struct nodedev *out)
+{
+	return mgmt_device(i, out);
+}
+
+int node_device_find(const char *name, struct nodedev *out)
+{
+	for (unsigned i = 0; node_device(i, out); i++)
+		if (!strcmp(out->name, name))
+			return 0;
+	return -ENOENT;
 }
 
 const char *node_console(void)

@@ -5,7 +5,9 @@
  */
 #pragma once
 
+#include "cpu/irq.h"
 #include "include/compiler.h"
+#include "kernel/nodedev.h"
 #include "mgmt/error.h"
 
 struct node_info {
@@ -52,14 +54,13 @@ struct node_memory {			/* bytes */
 
 int node_memory_get(int node, struct node_memory *out);
 
-struct node_irq {
-	const char *name;
-	unsigned vector;
-	uint64_t count;
-};
+/* The vectors in use, one after the other, as irq_next() gives them: 0 at the end. */
+unsigned node_irq_next(unsigned from, struct irq_info *out);
 
-/* The next vector from `from` on that has a handler; false at the end. */
-bool node_irq_next(unsigned from, struct node_irq *out);
+/* The machine's devices, one after the other from 0; false behind the last. */
+bool node_device(unsigned i, struct nodedev *out);
+/* By libvirt's name; -ENOENT. */
+int node_device_find(const char *name, struct nodedev *out);
 
 /* The newest `count` records of every CPU's trace. */
 void node_trace(unsigned count, void (*print)(const char *line));

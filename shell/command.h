@@ -18,7 +18,9 @@ enum option_kind {
 };
 
 /* What completes it. */
-enum option_what { WHAT_NOTHING, WHAT_DOMAIN, WHAT_ACTIVE, WHAT_INACTIVE, WHAT_COMMAND };
+enum option_what {
+	WHAT_NOTHING, WHAT_DOMAIN, WHAT_ACTIVE, WHAT_INACTIVE, WHAT_COMMAND, WHAT_DEVICE,
+};
 
 struct option {
 	const char *name;

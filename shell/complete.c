@@ -8,6 +8,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain.h"
+#include "mgmt/node.h"
 #include "shell/command.h"
 
 static void offer(struct completion *c, const char *name, const char *typed)
@@ -41,6 +42,14 @@ static void offer_domains(struct completion *c, const char *typed, enum option_w
 	}
 }
 
+static void offer_devices(struct completion *c, const char *typed)
+{
+	struct nodedev d;
+
+	for (unsigned i = 0; node_device(i, &d); i++)
+		offer(c, d.name, typed);
+}
+
 static void offer_options(struct completion *c, const char *typed, const struct command_args *a)
 {
 	char name[72];
@@ -57,6 +66,8 @@ static void offer_values(struct completion *c, const char *typed, const struct o
 {
 	if (o && o->what == WHAT_COMMAND)
 		offer_commands(c, typed);
+	else if (o && o->what == WHAT_DEVICE)
+		offer_devices(c, typed);
 	else if (o && o->what != WHAT_NOTHING)
 		offer_domains(c, typed, o->what);
 }

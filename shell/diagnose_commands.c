@@ -3,6 +3,8 @@
  * Looking inside: traces, interrupts, CPUs. Ctrl-T at the prompt gives the overview with one key.
  */
 #include "include/addr.h"
+#include "lib/format.h"
+#include "lib/string.h"
 #include "mgmt/domain.h"
 #include "mgmt/node.h"
 #include "shell/commands.h"
@@ -25,11 +27,18 @@ static int run_trace(const struct command_args *a)
 
 static int run_irqs(const struct command_args *a)
 {
-	struct node_irq i;
+	struct irq_info i;
+	char cpu[12];
 
 	(void)a;
-	for (unsigned v = 0; node_irq_next(v, &i); v = i.vector + 1)
-		tty_print(" %#4x %12lu  %s\n", i.vector, i.count, i.name);
+	tty_print(" %6s %3s %12s  %s\n", "Vector", "CPU", "Count", "Name");
+	for (unsigned at = 0; (at = node_irq_next(at, &i));) {
+		if (i.cpu < 0)
+			str_copy(cpu, "all", sizeof(cpu));
+		else
+			format(cpu, sizeof(cpu), "%d", i.cpu);
+		tty_print(" %#6x %3s %12lu  %s\n", i.vector, cpu, i.count, i.name);
+	}
 	return 0;
 }
 

@@ -166,6 +166,67 @@ static int run_nodecpustats(const struct command_args *a)
 	return 0;
 }
 
+static int run_nodedev_list(const struct command_args *a)
+{
+	struct nodedev d;
+
+	(void)a;
+	for (unsigned i = 0; node_device(i, &d) && !tty_interrupted(); i++)
+		tty_print("%s\n", d.name);
+	return 0;
+}
+
+static void print_bars(const struct nodedev *d)
+{
+	char label[16];
+
+	for (unsigned i = 0; i < NODEDEV_BAR_MAX; i++) {
+		if (!d->bar[i].address)
+			continue;
+		format(label, sizeof(label), "BAR %u", i);
+		table_field(label, d->bar[i].io ? "I/O port %#lx" : "memory at %#lx%s",
+			    d->bar[i].address, d->bar[i].wide ? ", 64 bits" : "");
+	}
+}
+
+static void print_interrupts(const struct nodedev *d)
+{
+	char text[16] = "none";
+
+	if (d->irq_pin)
+		format(text, sizeof(text), "INT%c, line %u", '@' + d->irq_pin, d->irq_line);
+	table_field("IRQ", "%s", text);
+	if (d->msi)
+		table_field("MSI", "%u", d->msi);
+	if (d->msix)
+		table_field("MSI-X", "%u", d->msix);
+	if (d->interrupts)
+		table_field("In use", "%s", d->interrupts);
+}
+
+static int run_nodedev_info(const struct command_args *a)
+{
+	const char *name = command_text(a, "device");
+	struct nodedev d;
+
+	if (node_device_find(name, &d))
+		return command_error(
+			-ENOENT, "there is no device '%s': 'nodedev-list' says which there are",
+			name);
+	table_field("Name", "%s", d.name);
+	table_field("Parent", "%s", d.parent);
+	table_field("Class", "0x%06x, %s", d.class, d.class_name);
+	table_field("Vendor", "0x%04x", d.vendor_id);
+	table_field("Product", "0x%04x, revision %u", d.device_id, d.revision);
+	table_field("Driver", "%s", d.driver ?: "none");
+	print_bars(&d);
+	print_interrupts(&d);
+	table_field("PCI Express", d.express ? "yes" : "no");
+	table_field("Reset", d.resets ? "by function" : "no");
+	table_field("IOMMU group", "not known");
+	return 0;
+}
+
 static int run_hostname(const struct command_args *a)
 {
 	(void)a;
@@ -258,6 +319,10 @@ static const struct option nodememstats_options[] = {
 	OPTION_COUNT("cell", "a memory node; all if none is given"),
 	OPTION_LAST
 };
+static const struct option nodedev_options[] = {
+	{ "device", "the name of a device", OPTION_TEXT, WHAT_DEVICE, true, true },
+	OPTION_LAST
+};
 static const struct option nodecpustats_options[] = {
 	OPTION_COUNT("cpu", "a CPU; the sum of all if none is given"),
 	OPTION_LAST
@@ -274,6 +339,10 @@ const struct command host_commands[] = {
 	{ "hostname", "the host's name", NULL, NULL, run_hostname },
 	{ "nodecpustats", "what the CPUs did, in nanoseconds",
 	  NULL, nodecpustats_options, run_nodecpustats },
+	{ "nodedev-info", "what is known of one device of the host",
+	  "Nothing is written to it, so the sizes of its BARs are not told.",
+	  nodedev_options, run_nodedev_info },
+	{ "nodedev-list", "the host's PCI devices by their names", NULL, NULL, run_nodedev_list },
 	{ "nodeinfo", "the host's CPUs, memory, virtualisation and quirks",
 	  NULL, NULL, run_nodeinfo },
 	{ "nodememstats", "the host's memory",

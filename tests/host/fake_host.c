@@ -104,10 +104,32 @@ int node_memory_get(int node, struct node_memory *out)
 	return node < 1 ? 0 : -ENOENT;
 }
 
-bool node_irq_next(unsigned from, struct node_irq *out)
+bool node_device(unsigned i, struct nodedev *out)
 {
-	*out = (struct node_irq){ "timer", 0xe0, 12345 };
-	return from <= 0xe0;
+	*out = (struct nodedev){
+		.name = "pci_0000_00_1f_2", .parent = "computer", .class = 0x010601,
+		.class_name = "SATA controller", .vendor_id = 0x8086, .device_id = 0x2922,
+		.bar = { [4] = { 0xc040, true, false }, [5] = { 0xfebd1000, false, true } },
+		.irq_pin = 1, .irq_line = 10, .msi = 4, .interrupts = "MSI",
+	};
+	if (i)
+		*out = (struct nodedev){ .name = "pci_0000_00_00_0", .class_name = "device" };
+	return i < 2;
+}
+
+int node_device_find(const char *name, struct nodedev *out)
+{
+	return node_device(strcmp(name, "pci_0000_00_1f_2") != 0, out) &&
+	       !strcmp(name, out->name) ? 0 : -ENOENT;
+}
+
+unsigned node_irq_next(unsigned from, struct irq_info *out)
+{
+	if (from)
+		*out = (struct irq_info){ "timer", 0xe0, -1, 12345 };
+	else
+		*out = (struct irq_info){ "uart", 0x31, 3, 77 };
+	return from < 2 ? from + 1 : 0;
 }
 
 void node_trace(unsigned count, void (*print)(const char *line))

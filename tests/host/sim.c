@@ -253,8 +253,6 @@ static void step(void)
 void sim_cpu_begin(void)
 {
 	host_irq_on = false;
-	if (!cpu_index())
-		irq_free(IRQ_TIMER);
 	timer_cpu_init();
 	if (cpu_index())
 		sched_start_ap();
@@ -328,6 +326,12 @@ void ipi_send_others(unsigned vector)
 	for (unsigned i = 0; i < cpu_count; i++)
 		if (i != cpu_index())
 			ipi_send(i, vector);
+}
+
+void ipi_call(unsigned cpu, void (*fn)(void *arg), void *arg)
+{
+	(void)cpu;
+	fn(arg);
 }
 
 void ipi_call_others(void (*fn)(void *arg), void *arg)

@@ -81,7 +81,7 @@ def test_port_of_the_firmware(start, tmp_path):
 def test_unknown_port(start):
     """A mistake in the option is said, on the port that is used instead."""
     keel = start("svm", cmdline="serial=tty7").boot()
-    assert "warning: command line: 'serial=tty7' is left aside: none, comN or PORT" in keel.boot_log
+    assert "warning: command line: 'serial=tty7' is left aside: none, comN, pciN or PORT" in keel.boot_log
     assert "console on COM1 (0x3f8), IRQ 4, 115200 baud, by default" in keel.boot_log
     keel.poweroff()
 

@@ -76,7 +76,7 @@ static void wrong(void **state)
 	one("x2apic=", "yes or no");
 	one("x2apic=yes,no", "yes or no");
 	one("panic=rebooted", "reboot is allowed");
-	one("serial=com9", "none, comN or PORT");
+	one("serial=com9", "none, comN, pciN or PORT");
 	one("cpus=2 cpus=3", "'cpus=3' is left aside: cpus stands before it already");
 	one("cpus=2 x\033[2Jy", "there is no option 'x?[2Jy'");
 }

@@ -12,19 +12,18 @@
 #include <cmocka.h>
 
 #include "cpu/cpu.h"
-#include "cpu/lapic.h"
-#include "drivers/ioapic.h"
 #include "drivers/hpet.h"
+#include "drivers/wire.h"
 #include "include/errno.h"
 #include "mm/kmap.h"
 
 static uint64_t chip[128];
-static unsigned mapped, unmapped, freed;
+static unsigned mapped, unmapped, called;
 
-static void none_called(void *arg)
+static void tick(void *arg)
 {
-	(void)arg;
-	fail();
+	assert_null(arg);
+	called++;
 }
 
 void *kmap_io(hpa_t a, uint64_t size, enum paging_cache c)
@@ -43,42 +42,20 @@ void kmap_io_unmap(void *va, uint64_t size)
 	unmapped++;
 }
 
-static int alloc_error;
+static struct wire_user *user;
 static unsigned routed;			/* wires that an I/O APIC has been asked for */
 static uint32_t pins, unmasked;		/* wires that it has, and lets through */
 
-int irq_alloc(const char *name, irq_handler *fn, void *arg)
+int wire_open(struct wire_user *u, uint32_t gsi, bool low, bool level)
 {
-	assert_string_equal(name, "hpet");
-	assert_ptr_equal(fn, none_called);
-	assert_null(arg);
-	return alloc_error ?: 0x33;
-}
-
-void irq_free(unsigned vector)
-{
-	assert_int_equal(vector, 0x33);
-	freed++;
-}
-
-uint32_t lapic_id(void)
-{
-	return 7;
-}
-
-int ioapic_route(uint32_t gsi, unsigned vector, uint32_t apic_id, bool low, bool level)
-{
-	assert_int_equal(vector, 0x33);
-	assert_int_equal(apic_id, 7);
+	assert_string_equal(u->name, "hpet");
 	assert_false(low || level);
 	routed |= 1u << gsi;
-	return pins & 1u << gsi ? 0 : -ENODEV;
-}
-
-void ioapic_mask(uint32_t gsi, bool masked)
-{
-	assert_false(masked);
+	if (!(pins & 1u << gsi))
+		return -ENODEV;
 	unmasked |= 1u << gsi;
+	user = u;
+	return 0;
 }
 
 static void count(void)
@@ -91,9 +68,9 @@ static int setup(void **state)
 {
 	(void)state;
 	memset(chip, 0, sizeof(chip));
-	mapped = unmapped = freed = 0;
+	mapped = unmapped = called = 0;
 	routed = pins = unmasked = 0;
-	alloc_error = 0;
+	user = NULL;
 	host_pause = count;
 	return 0;
 }
@@ -152,18 +129,16 @@ static void ticks(void **state)
 	chip[0] = 69841279ul << 32 | 0x2201;
 	chip[2] = 2;
 	assert_int_equal(hpet_init(HPA(0xfed00000)), 0);
-	assert_int_equal(hpet_tick_start(250000000, none_called), -ENODEV);
+	assert_int_equal(hpet_tick_start(250000000, tick), -ENODEV);
 	chip[0x140 / 8] = 0x00800977ul << 32 | 0x10;
-	assert_int_equal(hpet_tick_start(250000000, none_called), -ENODEV);
-	assert_int_equal(freed, 1);
+	assert_int_equal(hpet_tick_start(250000000, tick), -ENODEV);
 	assert_int_equal(routed, 0x00800100);
 	pins = 1 << 4 | 1 << 23;
-	alloc_error = -ENOSPC;
-	assert_int_equal(hpet_tick_start(250000000, none_called), -ENOSPC);
-	alloc_error = 0;
 	assert_int_equal(unmasked, 0);
-	assert_int_equal(hpet_tick_start(250000000, none_called), 0);
+	assert_int_equal(hpet_tick_start(250000000, tick), 0);
 	assert_int_equal(unmasked, 1 << 23);
+	assert_true(user->fn(NULL));
+	assert_int_equal(called, 1);
 	assert_int_equal(chip[2], 1);
 	/* Enabled, periodic, its value to be set, 32 bits, by an edge on wire 23. */
 	assert_int_equal((uint32_t)chip[0x140 / 8], 0x4 | 0x8 | 0x40 | 0x100 | 23 << 9);

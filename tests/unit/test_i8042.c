@@ -14,12 +14,10 @@
 #include <cmocka.h>
 
 #include "cpu/cpu.h"
-#include "cpu/irq.h"
-#include "cpu/lapic.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "drivers/i8042.h"
-#include "drivers/ioapic.h"
+#include "drivers/wire.h"
 #include "include/bits.h"
 #include "kernel/log.h"
 #include "kernel/timer.h"
@@ -33,7 +31,7 @@ static struct {
 	bool mouse[64];
 	unsigned count, set, scanning;
 	bool off;
-	irq_handler *handler;
+	bool (*handler)(void *arg);
 	bool open;
 	struct timer *timer;
 	unsigned hooks, reads;
@@ -101,27 +99,13 @@ static void out(uint16_t port, unsigned size, uint32_t v)
 	chip.command = 0;
 }
 
-int irq_alloc(const char *name, irq_handler *fn, void *arg)
-{
-	(void)name, (void)arg;
-	chip.handler = fn;
-	return 0x40;
-}
-
-int ioapic_route_isa(unsigned irq, unsigned vector, uint32_t apic_id)
-{
-	(void)vector, (void)apic_id;
-	assert_int_equal(irq, 1);
-	return chip.no_wire ? -1 : 0;
-}
-
-void ioapic_mask_isa(unsigned irq, bool masked)
+int wire_open_isa(struct wire_user *u, unsigned irq)
 {
 	assert_int_equal(irq, 1);
-	chip.open = !masked;
+	chip.handler = u->fn;
+	chip.open = !chip.no_wire;
+	return chip.no_wire ? -ENODEV : 0;
 }
-
-uint32_t lapic_id(void) { return 0; }
 
 void timer_init(struct timer *t, void (*fn)(struct timer *t))
 {

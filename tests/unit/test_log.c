@@ -1,10 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: kernel/log.c cpu/irq.c lib/format.c tests/host/percpu.c tests/host/spinlock.c
+/* links: kernel/log.c lib/format.c tests/host/percpu.c tests/host/spinlock.c
  * tests/host/tsc.c */
 /*
  * kernel/log: order, levels and sinks, both ways of falling out of the ring, a lock
  * that cannot be had.
- * kernel/irq: claims, dispatch, counts, the EOI.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,19 +12,11 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cpu/irq.h"
-#include "cpu/lapic.h"
 #include "cpu/percpu.h"
-#include "include/errno.h"
 #include "kernel/log.h"
 
 static char printed[4096];
-static unsigned sunk, eois, fired;
-
-void lapic_eoi(void)
-{
-	eois++;
-}
+static unsigned sunk;
 
 static void early(const char *text, size_t n)
 {
@@ -117,44 +108,12 @@ static void many_long(void **state)
 	assert_int_equal(l.text[0], 'a' + 1499 % 26);
 }
 
-static void handler(void *arg)
-{
-	fired += *(int *)arg;
-}
-
-static void vectors(void **state)
-{
-	int one = 1, vector;
-
-	(void)state;
-	host_percpu_init(2);
-	assert_int_equal(irq_claim(IRQ_TIMER, "timer", handler, &one), 0);
-	assert_int_equal(irq_claim(IRQ_TIMER, "other", handler, &one), -EBUSY);
-	assert_int_equal(irq_claim(3, "low", handler, &one), -EINVAL);
-	irq_dispatch(IRQ_TIMER);
-	host_cpu_become(1);
-	irq_dispatch(IRQ_TIMER);
-	assert_int_equal(fired, 2);
-	assert_int_equal(irq_count(IRQ_TIMER), 2);
-	assert_string_equal(irq_name(IRQ_TIMER), "timer");
-	irq_dispatch(IRQ_SPURIOUS);
-	irq_dispatch(IRQ_KICK);
-	irq_dispatch(0x77);
-	assert_int_equal(eois, 4);
-	for (vector = 0; vector >= 0;)
-		vector = irq_alloc("many", handler, &one);
-	assert_int_equal(vector, -ENOSPC);
-	irq_free(0x40);
-	assert_int_equal(irq_alloc("again", handler, &one), 0x40);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(sinks),
 		cmocka_unit_test(many_short),
 		cmocka_unit_test(many_long),
-		cmocka_unit_test(vectors),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -143,8 +143,6 @@ static void check(void)
 	assert_int_equal(find(0x01070008)->bus, 0xc7);
 	assert_non_null(find(0x00030002));
 	assert_int_equal(find(0x00060006)->bus, 2);
-	assert_string_equal(pci_class_name(d->class), "Ethernet controller");
-	assert_string_equal(pci_class_name(0xff0000), "device");
 	assert_int_equal(d->irq_pin, 1);
 	pci_write(d, 0x40, 4, 0x11223344);
 	pci_write(d, 0x42, 2, 0xaabb);

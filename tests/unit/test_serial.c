@@ -12,11 +12,11 @@
 #include <cmocka.h>
 
 #include "boot/bootinfo.h"
-#include "cpu/irq.h"
 #include "drivers/acpi.h"
-#include "drivers/ioapic.h"
+#include "drivers/pci.h"
 #include "drivers/serial.h"
 #include "drivers/uart.h"
+#include "drivers/wire.h"
 #include "include/errno.h"
 #include "kernel/log.h"
 #include "mm/kmap.h"
@@ -31,14 +31,15 @@ static struct {
 	unsigned opens, replays, polls;
 	uint16_t absent;			/* there is no chip at this port */
 	bool present, no_interrupt, asked;
-	irq_handler *handler;
-	unsigned isa, masked;
+	struct wire_user *user;			/* of the wire that is open */
+	unsigned isa, card_wires;
 	uint32_t gsi;
 	bool low, level;
 	int route_error;
 } fake;
 
 struct acpi_info acpi_info;
+static struct pci_device card = { .bus = 3, .device = 4, .function = 1, .irq_pin = 2 };
 static uint8_t window[64];
 
 bool uart_open(const struct uart_port *p)
@@ -56,7 +57,7 @@ void uart_poll_start(void) { fake.polls++; }
 
 bool uart_irq_start(void)
 {
-	assert_int_equal(fake.masked, 0);
+	assert_non_null(fake.user);
 	fake.polls += fake.no_interrupt;
 	return !fake.no_interrupt;
 }
@@ -67,51 +68,40 @@ void log_replay(void (*write)(const char *text, size_t length))
 	fake.replays++;
 }
 
-int irq_alloc(const char *name, irq_handler *fn, void *arg)
+int wire_open_isa(struct wire_user *u, unsigned irq)
 {
-	(void)arg;
-	assert_string_equal(name, "uart");
-	fake.handler = fn;
-	return 0x30;
-}
-
-int ioapic_route_isa(unsigned irq, unsigned vector, uint32_t apic_id)
-{
-	(void)apic_id;
-	assert_int_equal(vector, 0x30);
+	assert_string_equal(u->name, "uart");
 	fake.isa = irq;
-	fake.masked = 1;
+	if (!fake.route_error)
+		fake.user = u;
 	return fake.route_error;
 }
 
-int ioapic_route(uint32_t gsi, unsigned vector, uint32_t apic_id, bool low, bool level)
+int wire_open(struct wire_user *u, uint32_t gsi, bool low, bool level)
 {
-	(void)vector, (void)apic_id;
 	fake.gsi = gsi;
 	fake.low = low;
 	fake.level = level;
-	fake.masked = 1;
-	return fake.route_error;
+	return wire_open_isa(u, 0);
 }
 
-void ioapic_mask_isa(unsigned irq, bool masked)
+int pci_wire_open(struct pci_device *d, struct wire_user *u)
 {
-	assert_int_equal(irq, fake.isa);
-	fake.masked = masked;
+	assert_ptr_equal(d, &card);
+	fake.card_wires++;
+	return wire_open_isa(u, 0);
 }
 
-void ioapic_mask(uint32_t gsi, bool masked)
+void wire_close(struct wire_user *u)
 {
-	assert_int_equal(gsi, fake.gsi);
-	fake.masked = masked;
+	assert_ptr_equal(u, fake.user);
+	fake.user = NULL;
 }
-
-uint32_t lapic_id(void) { return 0; }
 
 void *kmap_io(hpa_t a, uint64_t size, enum paging_cache c)
 {
 	assert_int_equal(a.v, 0xfedc9000);
-	assert_int_equal(size, 32);
+	assert_in_range(size, 8, 32);
 	assert_int_equal(c, CACHE_UC);
 	return window;
 }
@@ -144,12 +134,13 @@ static void words(void **state)
 		{ "0x2f8", 0x2f8, 3, 115200 }, { "0x2f8,3,57600", 0x2f8, 3, 57600 },
 		{ "0x3f8,5", 0x3f8, 5, 115200 }, { "760,10", 760, 10, 115200 },
 		{ "0xe000", 0xe000, 0, 115200 }, { "com1,0", 0x3f8, 0, 115200 },
-		{ "com2,,9600", 0x2f8, 3, 9600 }, { "com2,7,", 0x2f8, 7, 115200 },
+		{ "com2,,9600", 0x2f8, 3, 9600 }, { "pci", 0, 0, 115200 }, { "pci9,11", 0, 11, 115200 },
+		{ "pci2,0,300", 0, 0, 300 }, { "com2,7,", 0x2f8, 7, 115200 },
 	};
 	static const char *const bad[] = {
 		"", "com", "com0", "com5", "com11", "com1x", "tty", "0x", "0x2f8,16", "0x2f8,3,0",
 		"0x2f8,3,230400", "0x2f8,3,9600,1", "0x2f8 ", "0x10000", "0xfff9", "0", "0x2g8",
-		",3", "4294967296", "0x2f8,x", "no",
+		",3", "pci0", "pci10", "pcix", "pci,16", "4294967296", "0x2f8,x", "no",
 	};
 	struct serial_config c;
 
@@ -190,7 +181,7 @@ static void by_default(void **state)
 	assert_int_equal(fake.opened.io, 0x3f8);
 	serial_irq_init();
 	assert_int_equal(fake.isa, 4);
-	assert_int_equal(fake.masked, 0);
+	assert_non_null(fake.user);
 	assert_string_equal(serial_name(), "COM1 (0x3f8), IRQ 4, 115200 baud, by default");
 }
 
@@ -210,7 +201,7 @@ static void by_option(void **state)
 	assert_int_equal(fake.opens, 0);
 	assert_int_equal(host_log_count[LOG_WARN], 0);
 	serial_irq_init();
-	assert_null(fake.handler);
+	assert_null(fake.user);
 	assert_string_equal(serial_name(), "no serial port");
 	setup(state);
 	start("serial=com9");
@@ -275,7 +266,7 @@ static void in_memory(void **state)
 	serial_irq_init();
 	assert_int_equal(fake.gsi, 20);
 	assert_true(fake.low && fake.level);
-	assert_int_equal(fake.masked, 0);
+	assert_non_null(fake.user);
 	assert_string_equal(serial_name(),
 			    "memory at 0xfedc9000, 32 bits, interrupt 20, by the firmware");
 	setup(state);
@@ -297,7 +288,7 @@ static void no_interrupt(void **state)
 	start("serial=0x3f8,5");
 	serial_irq_init();
 	assert_int_equal(fake.isa, 5);
-	assert_int_equal(fake.masked, 1);
+	assert_null(fake.user);
 	assert_int_equal(fake.polls, 1);
 	assert_int_equal(host_log_count[LOG_WARN], 1);
 	assert_string_equal(serial_name(),
@@ -314,27 +305,60 @@ static void no_interrupt(void **state)
 	assert_int_equal(fake.polls, 1);
 }
 
-/* A wire that is held by another, or upside down. */
-static void too_many(void **state)
+/* The wire is given up: what it brought, the chip had not asked for. */
+static void wire_lost(void **state)
 {
 	(void)state;
 	start("");
 	serial_irq_init();
+	assert_true(fake.user->fn(NULL));
 	fake.asked = false;
-	for (unsigned i = 0; i < 9000; i++)
-		fake.handler(NULL);
-	fake.asked = true;
-	fake.handler(NULL);
-	fake.asked = false;
-	for (unsigned i = 0; i < 9999; i++)
-		fake.handler(NULL);
-	assert_int_equal(fake.masked, 0);
-	for (unsigned i = 0; i < 3; i++)
-		fake.handler(NULL);
-	assert_int_equal(fake.masked, 1);
+	assert_false(fake.user->fn(NULL));
+	assert_int_equal(fake.polls, 0);
+	fake.user->lost(NULL);
 	assert_int_equal(fake.polls, 1);
-	assert_int_equal(host_log_count[LOG_WARN], 1);
 	assert_non_null(strstr(serial_name(), "polled"));
+}
+
+/* COM1 speaks until the card is found, and stays if it is not. */
+static void on_a_card(void **state)
+{
+	(void)state;
+	firmware(ACPI_SPACE_IO, 0x2f8, 8, 0);
+	start("serial=pci2,,9600");
+	assert_int_equal(fake.opened.io, 0x3f8);
+	assert_string_equal(serial_name(), "COM1 (0x3f8), IRQ 4, 115200 baud, by default");
+	assert_false(serial_wants_card(1));
+	assert_true(serial_wants_card(2));
+	assert_int_equal(serial_use_card(&card, 0xc000, HPA(0)), 0);
+	assert_false(serial_wants_card(2));
+	assert_int_equal(fake.opened.io, 0xc000);
+	assert_int_equal(fake.opened.baud, 9600);
+	assert_int_equal(fake.replays, 1);
+	serial_irq_init();
+	assert_int_equal(fake.card_wires, 1);
+	assert_int_equal(fake.polls + host_log_count[LOG_WARN], 0);
+	assert_string_equal(serial_name(),
+			    "PCI 03:04.1 (0xc000), INTB, 9600 baud, by the command line");
+	assert_string_equal(serial_port_name(), "PCI 03:04.1");
+	/* In memory, a byte for each register, without its interrupt. */
+	setup(state);
+	start("serial=PCI,0");
+	assert_int_equal(serial_use_card(&card, 0, HPA(0xfedc9000)), 0);
+	assert_ptr_equal(fake.opened.memory, window);
+	assert_int_equal(fake.opened.stride, 1);
+	serial_irq_init();
+	assert_int_equal(fake.card_wires, 0);
+	assert_int_equal(fake.polls, 1);
+	/* No chip behind it: back, and it is said that there is none. */
+	setup(state);
+	start("serial=pci");
+	fake.absent = 0xc000;
+	assert_int_equal(serial_use_card(&card, 0xc000, HPA(0)), -ENODEV);
+	assert_int_equal(fake.opened.io, 0x3f8);
+	serial_irq_init();
+	assert_int_equal(fake.isa, 4);
+	assert_int_equal(host_log_count[LOG_WARN], 2);
 }
 
 #define TEST(f) cmocka_unit_test_setup(f, setup)
@@ -343,7 +367,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(words), TEST(by_default), TEST(by_option), TEST(by_the_firmware),
-		TEST(in_memory), TEST(no_interrupt), TEST(too_many),
+		TEST(in_memory), TEST(no_interrupt), TEST(wire_lost), TEST(on_a_card),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

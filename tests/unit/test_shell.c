@@ -257,7 +257,17 @@ static void fields(void **state)
 	has(run("nodeinfo"), "SVM on 2 of 2 CPUs");
 	has(run("nodeinfo"), "Console:        COM1 (0x3f8), IRQ 4");
 	has(run("nodememstats"), "free   :              1048576 KiB\r\n");
-	has(run("irqs"), "timer");
+	has(run("irqs"), "  0x31   3           77  uart\r\n");
+	assert_string_equal(run("nodedev-list"), "pci_0000_00_1f_2\r\npci_0000_00_00_0\r\n");
+	out = run("nodedev-info pci_0000_00_1f_2");
+	has(out, "Class:          0x010601, SATA controller\r\n");
+	has(out, "Driver:         none\r\nBAR 4:          I/O port 0xc040\r\n");
+	has(out, "BAR 5:          memory at 0xfebd1000, 64 bits\r\n");
+	has(out, "IRQ:            INTA, line 10\r\nMSI:            4\r\nIn use:");
+	has(run("nodedev-info pci_0000_00_1f_3"), "error: there is no device 'pci_0000_00_1f_3'");
+	has(type("nodedev-info p\t1\t"), "pci_0000_00_1f_2 ");
+	type("\x15\r");
+	has(run("irqs"), "  0xe0 all        12345  timer\r\n");
 	assert_string_equal(run("hostname"), "keel0\r\n");
 	has(run("help start"), "start <domain> [--console] [--wait] [--timeout <value>]");
 	has(run("start --help"), "start <domain> [--console]");
