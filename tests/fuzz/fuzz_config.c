@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mgmt/config.c vmm/cpu_model.c vmm/cpu_topology.c lib/format.c tests/host/heap.c */
+/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c lib/format.c tests/host/heap.c */
 /* Any bytes as keel.conf: what is defined is within the limits, what is said is printable. */
 #include "mgmt/config.h"
 

@@ -9,7 +9,7 @@
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c
  * shell/shell_commands.c mgmt/domain.c mgmt/domain_life.c mgmt/domain_image.c
  * mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c mgmt/error.c mgmt/console.c
- * mgmt/config.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c lib/format.c
+ * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c lib/format.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <stdlib.h>

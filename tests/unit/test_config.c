@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mgmt/config.c vmm/cpu_model.c vmm/cpu_topology.c lib/format.c tests/host/heap.c */
+/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c lib/format.c tests/host/heap.c */
 /* keel.conf as it should be, and in every way it should not: each error names its line, and only
  * its VM is lost. */
 #include "mgmt/config.h"

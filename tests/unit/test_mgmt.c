@@ -3,7 +3,7 @@
  * Management as a whole: domains from a keel.conf with mistakes, autostart, switching the host off
  * in order; and a console's rings.
  */
-/* links: mgmt/mgmt.c mgmt/config.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain.c
+/* links: mgmt/mgmt.c mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain.c
  * mgmt/domain_life.c mgmt/domain_image.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c
  * mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c tests/host/one_thread.c
  * tests/host/heap.c tests/host/log.c tests/host/panic.c tests/host/spinlock.c

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The keys of keel.conf: a row knows the key's name, how its value is read, and into which field.
+ * See mgmt/config_parser.h.
+ */
+#include "mgmt/config_parser.h"
+
+#include "include/addr.h"
+#include "include/bits.h"
+#include "include/errno.h"
+#include "lib/format.h"
+#include "lib/string.h"
+#include "mm/heap.h"
+
+#define MEMORY_MIN	(2 * MIB)
+
+bool config_digit(char c, unsigned base, unsigned *out)
+{
+	*out = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
+	       : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a' + 10)
+	       : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A' + 10)
+				      : 16;
+	return *out < base;
+}
+
+/* Digits only. */
+static bool read_number(struct piece v, uint64_t *out)
+{
+	unsigned d;
+
+	*out = 0;
+	if (!v.n)
+		return false;
+	for (size_t i = 0; i < v.n; i++)
+		if (!config_digit(v.s[i], 10, &d) || __builtin_mul_overflow(*out, 10ul, out) ||
+		    __builtin_add_overflow(*out, d, out))
+			return false;
+	return true;
+}
+
+/* --- values */
+
+static void *field_of(struct parser *p, const struct key *k)
+{
+	return (char *)(p->section == SECTION_HOST ? (void *)p->out : p->vm) + k->field;
+}
+
+bool config_name_is_right(struct piece v)
+{
+	if (!v.n || v.n >= CONFIG_NAME_MAX || v.s[0] == '-')
+		return false;
+	for (size_t i = 0; i < v.n; i++) {
+		char c = v.s[i];
+
+		if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+		      c == '.' || c == '_' || c == '-'))
+			return false;
+	}
+	return true;
+}
+
+void config_copy_piece(char *dst, struct piece v)
+{
+	memcpy(dst, v.s, v.n);
+	dst[v.n] = 0;
+}
+
+static bool read_hostname(struct parser *p, const struct key *k, struct piece v)
+{
+	if (!config_name_is_right(v)) {
+		config_fail(
+			p, p->line,
+			"%s '%s' is not right: 1 to %d letters, digits, '.', '_', '-' are allowed",
+			k->name, config_quote(v).s, CONFIG_NAME_MAX - 1);
+		return false;
+	}
+	config_copy_piece(field_of(p, k), v);
+	return true;
+}
+
+static bool read_text_into(struct parser *p, const char *name, struct piece v, char *out,
+			   size_t size)
+{
+	if (v.n >= size) {
+		config_fail(p, p->line, "%s has %zu characters, at most %zu are allowed", name, v.n,
+			  size - 1);
+		return false;
+	}
+	for (size_t i = 0; i < v.n; i++) {
+		if ((uint8_t)v.s[i] < ' ' || v.s[i] == 0x7f) {
+			config_fail(p, p->line, "%s contains the control character 0x%02x", name,
+				  (uint8_t)v.s[i]);
+			return false;
+		}
+	}
+	config_copy_piece(out, v);
+	return true;
+}
+
+static bool read_text(struct parser *p, const struct key *k, struct piece v)
+{
+	return read_text_into(p, k->name, v, field_of(p, k), k->size);
+}
+
+/* The name of a module that the boot loader brought, into `out`. */
+static bool read_module_name(struct parser *p, const struct key *k, struct piece v, char *out)
+{
+	const struct config_limits *l = p->limits;
+
+	if (!v.n) {
+		config_fail(p, p->line, "%s names no module", k->name);
+		return false;
+	}
+	if (!read_text_into(p, k->name, v, out, CONFIG_MODULE_MAX))
+		return false;
+	if (l->module && !l->module(l->arg, out)) {
+		config_fail(p, p->line,
+			  "%s: there is no module '%s': give it to GRUB (tools/mkiso NAME=FILE)",
+			  k->name, config_quote(v).s);
+		return false;
+	}
+	return true;
+}
+
+static bool read_module(struct parser *p, const struct key *k, struct piece v)
+{
+	*(k->field == offsetof(struct config_vm, kernel) ? &p->vm->kernel_line
+							 : &p->vm->initrd_line) = p->line;
+	return read_module_name(p, k, v, field_of(p, k));
+}
+
+/* "NAME ARGUMENTS": one more module of the list. */
+static bool read_more_module(struct parser *p, const struct key *k, struct piece v)
+{
+	struct config_module **end = field_of(p, k), *m = heap_alloc(sizeof(*m));
+	size_t n = 0;
+
+	while (*end)
+		end = &(*end)->next;
+	while (n < v.n && !config_is_space(v.s[n]))
+		n++;
+	if (!m)
+		config_fail(p, p->line, "%s: no memory for it", k->name);
+	if (!m || !read_module_name(p, k, (struct piece){ v.s, n }, m->name))
+		goto fail;
+	v = config_trim((struct piece){ v.s + n, v.n - n });
+	if (!read_text_into(p, k->name, v, m->arguments, sizeof(m->arguments)))
+		goto fail;
+	*end = m;
+	return true;
+fail:
+	heap_free(m);
+	return false;
+}
+
+static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
+{
+	uint64_t n;
+
+	if (!read_number(v, &n) || n < 1 || n > p->limits->vcpus_max) {
+		config_fail(p, p->line, "%s = %s is not right: 1 to %u are allowed", k->name,
+			  config_quote(v).s, p->limits->vcpus_max);
+		return false;
+	}
+	*(unsigned *)field_of(p, k) = (unsigned)n;
+	return true;
+}
+
+static bool read_topology(struct parser *p, const struct key *k, struct piece v)
+{
+	bool right = cpu_topology_parse(field_of(p, k), v.s, v.n);
+
+	if (!right)
+		config_fail(p, p->line, "%s = %s is not right: it looks like 2 sockets, 4 cores, "
+			  "2 threads", k->name, config_quote(v).s);
+	return right;
+}
+
+static bool read_cpu(struct parser *p, const struct key *k, struct piece v)
+{
+	const struct config_limits *l = p->limits;
+	struct cpu_model *m = field_of(p, k);
+	char why[160];
+	int err = cpu_model_parse(m, v.s, v.n, why, sizeof(why));
+
+	if (!err && l->cpu)
+		err = l->cpu(l->arg, m, why, sizeof(why));
+	if (err)
+		config_fail(p, p->line, "%s: %s", k->name, why);
+	return !err;
+}
+
+/* A number with K, M, G (KiB, KB and so on are too many ways to say the same). */
+static bool read_memory(struct parser *p, const struct key *k, struct piece v)
+{
+	static const char suffixes[] = "KMG";
+	const char *suffix = v.n ? strchr(suffixes, v.s[v.n - 1] & ~0x20) : NULL;
+	unsigned shift = suffix && *suffix ? (unsigned)(suffix - suffixes + 1) * 10 : 0;
+	uint64_t n;
+
+	if (!read_number(config_trim((struct piece){ v.s, v.n - (shift ? 1 : 0) }), &n) ||
+	    n > ~0ul >> shift) {
+		config_fail(p, p->line,
+			  "%s = %s is not right: a number with K, M or G is wanted, as in 192M",
+			  k->name, config_quote(v).s);
+		return false;
+	}
+	n <<= shift;
+	if (n < MEMORY_MIN || n > p->limits->memory_max) {
+		config_fail(p, p->line, "%s = %s is not possible: %luM to %luM are allowed", k->name,
+			  config_quote(v).s, MEMORY_MIN / MIB, p->limits->memory_max / MIB);
+		return false;
+	}
+	if (!IS_ALIGNED(n, PAGE_SIZE)) {
+		config_fail(p, p->line, "%s = %s is not a multiple of 4K", k->name, config_quote(v).s);
+		return false;
+	}
+	*(uint64_t *)field_of(p, k) = n;
+	return true;
+}
+
+static bool read_bool(struct parser *p, const struct key *k, struct piece v)
+{
+	if (!config_equals(v, "yes") && !config_equals(v, "no")) {
+		config_fail(p, p->line, "%s = %s is not right: yes or no is allowed", k->name,
+			  config_quote(v).s);
+		return false;
+	}
+	*(bool *)field_of(p, k) = config_equals(v, "yes");
+	return true;
+}
+
+static const char *const action_names[] = { "destroy", "restart", "preserve" };
+
+const char *config_action_name(enum config_action a)
+{
+	return (unsigned)a < ARRAY_COUNT(action_names) ? action_names[a] : "?";
+}
+
+static bool read_action(struct parser *p, const struct key *k, struct piece v)
+{
+	for (unsigned i = 0; i < ARRAY_COUNT(action_names); i++) {
+		if (config_equals(v, action_names[i])) {
+			*(enum config_action *)field_of(p, k) = (enum config_action)i;
+			return true;
+		}
+	}
+	config_fail(p, p->line, "%s = %s is not right: destroy, restart or preserve is allowed",
+		  k->name, config_quote(v).s);
+	return false;
+}
+
+/* 32 hexadecimal digits, hyphens where they usually are or nowhere. */
+bool config_uuid_of(struct piece v, uint8_t out[16])
+{
+	unsigned digits = 0, d;
+	bool hyphens = v.n == 36;
+
+	if (!hyphens && v.n != 32)
+		return false;
+	for (size_t i = 0; i < v.n; i++) {
+		if (hyphens && (i == 8 || i == 13 || i == 18 || i == 23)) {
+			if (v.s[i] != '-')
+				return false;
+			continue;
+		}
+		if (!config_digit(v.s[i], 16, &d))
+			return false;
+		out[digits / 2] = (uint8_t)(out[digits / 2] << 4 | d);
+		digits++;
+	}
+	return true;
+}
+
+static bool read_uuid(struct parser *p, const struct key *k, struct piece v)
+{
+	bool right = config_uuid_of(v, field_of(p, k));
+
+	if (!right)
+		config_fail(p, p->line,
+			  "%s = %s is not right: 32 hexadecimal digits are wanted, as in "
+			  "6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811",
+			  k->name, config_quote(v).s);
+	p->uuid_line = p->line;
+	return right;
+}
+
+/* --- keys */
+
+#define VM_FIELD(f)	offsetof(struct config_vm, f), sizeof(((struct config_vm *)0)->f)
+
+const struct key config_vm_keys[] = {
+	{ "autostart", read_bool, VM_FIELD(autostart) },
+	{ "cmdline", read_text, VM_FIELD(cmdline) },
+	{ "cpu", read_cpu, VM_FIELD(cpu) },
+	{ "debug_exit", read_bool, VM_FIELD(debug_exit) },
+	{ "initrd", read_module, VM_FIELD(initrd) },
+	{ "kernel", read_module, VM_FIELD(kernel) },
+	{ "memory", read_memory, VM_FIELD(memory) },
+	{ "module", read_more_module, VM_FIELD(module) },
+	{ "on_crash", read_action, VM_FIELD(on_crash) },
+	{ "on_poweroff", read_action, VM_FIELD(on_poweroff) },
+	{ "on_reboot", read_action, VM_FIELD(on_reboot) },
+	{ "topology", read_topology, VM_FIELD(topology) },
+	{ "uuid", read_uuid, VM_FIELD(uuid) },
+	{ "vcpus", read_vcpus, VM_FIELD(vcpus) },
+	{ 0 }
+};
+
+const struct key config_host_keys[] = {
+	{ "hostname", read_hostname, offsetof(struct config, hostname), CONFIG_NAME_MAX },
+	{ 0 }
+};
+
+uint32_t config_seen_bit(const char *name)
+{
+	for (unsigned i = 0; config_vm_keys[i].name; i++)
+		if (!strcmp(config_vm_keys[i].name, name))
+			return 1u << i;
+	return 0;
+}
+
+/* "autostart, cmdline ...". */
+static void list_keys(const struct key *keys, char *out, size_t size)
+{
+	size_t n = 0;
+
+	out[0] = 0;
+	for (unsigned i = 0; keys[i].name && n < size; i++)
+		n += (size_t)format(out + n, size - n, "%s%s", i ? ", " : "", keys[i].name);
+}
+
+void config_handle_key(struct parser *p, const struct key *keys, struct piece name, struct piece v)
+{
+	char known[160];
+
+	for (unsigned i = 0; keys[i].name; i++) {
+		if (!config_equals(name, keys[i].name))
+			continue;
+		if (p->seen & 1u << i && keys[i].read != read_more_module)
+			config_fail(p, p->line, "%s stands twice in this section", keys[i].name);
+		else
+			keys[i].read(p, &keys[i], v);
+		p->seen |= 1u << i;
+		return;
+	}
+	list_keys(keys, known, sizeof(known));
+	config_fail(p, p->line, "unknown key '%s': %s %s", config_quote(name).s, known,
+		  keys[1].name ? "are known" : "is known");
+}

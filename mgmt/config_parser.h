@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * What mgmt/config.c, which cuts the text into sections and lines, and mgmt/config_keys.c, whose
+ * rows read and write the values, share; everyone else sees mgmt/config.h.
+ */
+#pragma once
+
+#include "mgmt/config.h"
+
+/* A piece of the text; not ended by NUL. */
+struct piece {
+	const char *s;
+	size_t n;
+};
+
+enum section { SECTION_NONE, SECTION_HOST, SECTION_VM, SECTION_BAD };
+
+struct parser {
+	struct config *out;
+	const struct config_limits *limits;
+	unsigned line;
+	enum section section;
+	struct config_vm *vm;		/* of SECTION_VM; not yet in out->vm */
+	bool vm_bad;			/* an error in its section */
+	uint32_t seen;			/* keys of the section, by row */
+	bool host_seen;
+	unsigned uuid_line;
+	struct name *names;		/* of every section, right or wrong */
+	unsigned name_count;
+};
+
+/* What the user wrote, printable and not too long. */
+struct quoted {
+	char s[48];
+};
+
+/* One key: its name and what reads its value; false after having told the error. */
+struct key {
+	const char *name;
+	bool (*read)(struct parser *p, const struct key *k, struct piece v);
+	size_t field;			/* offset in struct config_vm or struct config */
+	size_t size;			/* of a text field */
+};
+
+/* --- config.c */
+/* An error in that line, which spoils the VM of the section. */
+void config_fail(struct parser *p, unsigned line, const char *fmt, ...) printf_like(3, 4);
+struct quoted config_quote(struct piece v);
+bool config_is_space(char c);
+struct piece config_trim(struct piece v);
+bool config_equals(struct piece v, const char *word);
+/* Without its comment: one begins at ; or #, at the start or behind a blank, in values too. */
+struct piece config_uncomment(struct piece v);
+
+/* --- config_keys.c */
+extern const struct key config_vm_keys[], config_host_keys[];	/* end with a row without name */
+bool config_name_is_right(struct piece v);
+bool config_digit(char c, unsigned base, unsigned *out);
+bool config_uuid_of(struct piece v, uint8_t out[16]);
+void config_copy_piece(char *dst, struct piece v);
+/* Of the row of that name in `keys`; 0 if there is none. */
+uint32_t config_seen_bit(const char *name);
+/* A line of the section, by its row. */
+void config_handle_key(struct parser *p, const struct key *keys, struct piece name, struct piece v);
