@@ -2,8 +2,8 @@
 /*
  * Design. The text is cut into lines, a line into key and value, each handled by its section's
  * table of keys: a row knows the key's name, how its value is read, and into which field. A row
- * seen twice in a section is an error, but for `module`. Whatever is quoted in an error is cut and
- * made printable first, since the text may be anything.
+ * that is seen twice in a section is an error, unless it may repeat. Whatever is quoted in an error
+ * is cut and made printable first, since the text may be anything.
  */
 #include "mgmt/config_parser.h"
 
@@ -136,7 +136,7 @@ static void end_section(struct parser *p)
 	if (p->section == SECTION_VM) {
 		check_vm(p);
 		if (p->vm_bad) {
-			config_vm_free(p->vm);
+			config_vm_put(p->vm);
 		} else {
 			/* Marks what config_parse is to fill when the host's name is known. */
 			if (!(p->seen & config_seen_bit("uuid")))
@@ -312,7 +312,7 @@ static void fill_uuids(struct config *c)
 
 	for (unsigned i = 0; i < c->vm_count; i++)
 		if (!memcmp(c->vm[i]->uuid, none, 16))
-			make_uuid(c->hostname, c->vm[i]->name, c->vm[i]->uuid);
+			make_uuid(c->host.hostname, c->vm[i]->name, c->vm[i]->uuid);
 }
 
 int config_parse(struct config *out, const char *text, size_t size,
@@ -322,13 +322,14 @@ int config_parse(struct config *out, const char *text, size_t size,
 	int err;
 
 	memset(out, 0, sizeof(*out));
-	str_copy(out->hostname, "keel", sizeof(out->hostname));
+	str_copy(out->host.hostname, limits->host ? limits->host->hostname : "keel",
+		 sizeof(out->host.hostname));
 	if (!p)
 		return -ENOMEM;
 	p->out = out;
 	p->limits = limits;
 	err = parse_lines(p, text, size);
-	config_vm_free(p->vm);
+	config_vm_put(p->vm);
 	forget_names(p);
 	heap_free(p);
 	if (err)
@@ -338,11 +339,18 @@ int config_parse(struct config *out, const char *text, size_t size,
 	return err;
 }
 
-void config_vm_free(struct config_vm *vm)
+void config_vm_get(struct config_vm *vm)
+{
+	__atomic_fetch_add(&vm->refs, 1, __ATOMIC_RELAXED);
+}
+
+void config_vm_put(struct config_vm *vm)
 {
 	struct config_module *m, *next;
 
-	for (m = vm ? vm->module : NULL; m; m = next) {
+	if (!vm || __atomic_fetch_sub(&vm->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	for (m = vm->module; m; m = next) {
 		next = m->next;
 		heap_free(m);
 	}
@@ -352,6 +360,6 @@ void config_vm_free(struct config_vm *vm)
 void config_fini(struct config *c)
 {
 	for (unsigned i = 0; i < c->vm_count; i++)
-		config_vm_free(c->vm[i]);
+		config_vm_put(c->vm[i]);
 	c->vm_count = 0;
 }

@@ -3,7 +3,8 @@
  * keel.conf: an INI file that defines the host's name and the virtual machines. The parser takes
  * any bytes; it touches nothing but its result, and asks through callbacks what modules there are.
  * Every error names the line, what is wrong and what is allowed. A VM with an error is not defined;
- * the others are. Thread context (it allocates); no locks.
+ * the others are. What was read can be written again, as text that is read as the same. Thread
+ * context (it allocates); no locks.
  */
 #pragma once
 
@@ -27,7 +28,12 @@ struct config_module {
 	char arguments[CONFIG_CMDLINE_MAX];	/* "" if none */
 };
 
+/*
+ * What a VM is to be: made once, then constant and shared, so that what a running one was started
+ * with and what holds from its next start are two values of one type.
+ */
 struct config_vm {
+	uint32_t refs;			/* (atomic) beyond the first */
 	char name[CONFIG_NAME_MAX];
 	uint8_t uuid[16];		/* as given, or made from the host's name and this one */
 	unsigned vcpus;			/* the topology's, or 1, if not given */
@@ -51,8 +57,12 @@ struct config_error {
 	char text[192];			/* printable; without "keel.conf:LINE: " */
 };
 
+struct config_host {
+	char hostname[CONFIG_NAME_MAX];	/* as config_limits.host has it, if not given */
+};
+
 struct config {
-	char hostname[CONFIG_NAME_MAX];	/* "keel" if not given */
+	struct config_host host;
 	unsigned vm_count;
 	struct config_vm *vm[CONFIG_VM_MAX];	/* in the file's order */
 	unsigned error_count;			/* may exceed CONFIG_ERROR_MAX */
@@ -63,6 +73,7 @@ struct config {
 struct config_limits {
 	unsigned vcpus_max;
 	uint64_t memory_max;		/* bytes for one VM */
+	const struct config_host *host;	/* where there is no [host]; NULL: "keel" */
 	void *arg;
 	/* Is there a module of that name? NULL: every name is taken. */
 	bool (*module)(void *arg, const char *name);
@@ -78,8 +89,18 @@ struct config_limits {
  * text; -ENOMEM. */
 int config_parse(struct config *out, const char *text, size_t size,
 		 const struct config_limits *limits) must_check;
-/* Frees what config_parse allocated; one VM of it. */
+/* Frees what config_parse allocated, but for VMs that were taken out (NULL is left). */
 void config_fini(struct config *c);
-void config_vm_free(struct config_vm *vm);
+void config_vm_get(struct config_vm *vm);
+void config_vm_put(struct config_vm *vm);	/* frees it with the last; NULL is fine */
+
+/*
+ * The section's lines, piece by piece; without those of the key `skip`, if it is not NULL. What is
+ * as without a line has none, but for vcpus and uuid.
+ */
+typedef void config_emit(void *arg, const char *text);
+void config_write_vm(const struct config_vm *vm, const char *skip, config_emit *emit, void *arg);
+void config_write_host(const struct config_host *host, config_emit *emit, void *arg);
+bool config_uuid_parse(const char *text, uint8_t uuid[16]);
 
 const char *config_action_name(enum config_action a);	/* "destroy" ... */

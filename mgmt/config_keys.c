@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The keys of keel.conf: a row knows the key's name, how its value is read, and into which field.
- * See mgmt/config_parser.h.
+ * The keys of keel.conf: a row knows the key's name, its field, and how its value is read and
+ * written. See mgmt/config_parser.h.
  */
 #include "mgmt/config_parser.h"
 
@@ -42,7 +42,21 @@ static bool read_number(struct piece v, uint64_t *out)
 
 static void *field_of(struct parser *p, const struct key *k)
 {
-	return (char *)(p->section == SECTION_HOST ? (void *)p->out : p->vm) + k->field;
+	return (char *)(p->section == SECTION_HOST ? (void *)&p->out->host : p->vm) + k->field;
+}
+
+static const void *value_of(const struct key *k, const void *from)
+{
+	return (const char *)from + k->field;
+}
+
+/* "KEY = A" or "KEY = A B". */
+static void put_line(const struct writer *w, const struct key *k, const char *a, const char *b)
+{
+	const char *const parts[] = { k->name, " = ", a, *b ? " " : "", b, "\n" };
+
+	for (unsigned i = 0; i < ARRAY_COUNT(parts); i++)
+		w->emit(w->arg, parts[i]);
 }
 
 bool config_name_is_right(struct piece v)
@@ -102,6 +116,14 @@ static bool read_text(struct parser *p, const struct key *k, struct piece v)
 	return read_text_into(p, k->name, v, field_of(p, k), k->size);
 }
 
+static void write_text(const struct writer *w, const struct key *k, const void *from)
+{
+	const char *text = value_of(k, from);
+
+	if (*text)
+		put_line(w, k, text, "");
+}
+
 /* The name of a module that the boot loader brought, into `out`. */
 static bool read_module_name(struct parser *p, const struct key *k, struct piece v, char *out)
 {
@@ -153,6 +175,14 @@ fail:
 	return false;
 }
 
+static void write_more_module(const struct writer *w, const struct key *k, const void *from)
+{
+	const struct config_module *const *list = value_of(k, from);
+
+	for (const struct config_module *m = *list; m; m = m->next)
+		put_line(w, k, m->name, m->arguments);
+}
+
 static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
 {
 	uint64_t n;
@@ -166,6 +196,14 @@ static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
 	return true;
 }
 
+static void write_vcpus(const struct writer *w, const struct key *k, const void *from)
+{
+	char text[16];
+
+	format(text, sizeof(text), "%u", *(const unsigned *)value_of(k, from));
+	put_line(w, k, text, "");
+}
+
 static bool read_topology(struct parser *p, const struct key *k, struct piece v)
 {
 	bool right = cpu_topology_parse(field_of(p, k), v.s, v.n);
@@ -174,6 +212,18 @@ static bool read_topology(struct parser *p, const struct key *k, struct piece v)
 		config_fail(p, p->line, "%s = %s is not right: it looks like 2 sockets, 4 cores, "
 			  "2 threads", k->name, config_quote(v).s);
 	return right;
+}
+
+/* Not the one that follows from the count of vCPUs, which may change then. */
+static void write_topology(const struct writer *w, const struct key *k, const void *from)
+{
+	const struct cpu_topology *t = value_of(k, from);
+	char text[CPU_TOPOLOGY_TEXT];
+
+	if (t->sockets == 1 && t->threads == 1)
+		return;
+	cpu_topology_format(t, text);
+	put_line(w, k, text, "");
 }
 
 static bool read_cpu(struct parser *p, const struct key *k, struct piece v)
@@ -188,6 +238,27 @@ static bool read_cpu(struct parser *p, const struct key *k, struct piece v)
 	if (err)
 		config_fail(p, p->line, "%s: %s", k->name, why);
 	return !err;
+}
+
+static void write_cpu(const struct writer *w, const struct key *k, const void *from)
+{
+	const struct cpu_model *m = value_of(k, from);
+	const struct cpu_feature *f;
+	bool any = false;
+
+	for (unsigned i = 0; (f = cpu_model_feature(i)); i++) {
+		if (!cpu_model_is_on(m, i) && (!cpu_model_is_off(m, i) || cpu_model_follows(m, i)))
+			continue;
+		if (!any) {
+			w->emit(w->arg, k->name);
+			w->emit(w->arg, " = host");
+		}
+		w->emit(w->arg, cpu_model_is_on(m, i) ? ", +" : ", -");
+		w->emit(w->arg, f->name);
+		any = true;
+	}
+	if (any)
+		w->emit(w->arg, "\n");
 }
 
 /* A number with K, M, G (KiB, KB and so on are too many ways to say the same). */
@@ -219,6 +290,16 @@ static bool read_memory(struct parser *p, const struct key *k, struct piece v)
 	return true;
 }
 
+static void write_memory(const struct writer *w, const struct key *k, const void *from)
+{
+	uint64_t n = *(const uint64_t *)value_of(k, from);
+	bool whole = IS_ALIGNED(n, MIB);
+	char text[24];
+
+	format(text, sizeof(text), "%lu%c", n / (whole ? MIB : KIB), whole ? 'M' : 'K');
+	put_line(w, k, text, "");
+}
+
 static bool read_bool(struct parser *p, const struct key *k, struct piece v)
 {
 	if (!config_equals(v, "yes") && !config_equals(v, "no")) {
@@ -228,6 +309,12 @@ static bool read_bool(struct parser *p, const struct key *k, struct piece v)
 	}
 	*(bool *)field_of(p, k) = config_equals(v, "yes");
 	return true;
+}
+
+static void write_bool(const struct writer *w, const struct key *k, const void *from)
+{
+	if (*(const bool *)value_of(k, from))
+		put_line(w, k, "yes", "");
 }
 
 static const char *const action_names[] = { "destroy", "restart", "preserve" };
@@ -248,6 +335,15 @@ static bool read_action(struct parser *p, const struct key *k, struct piece v)
 	config_fail(p, p->line, "%s = %s is not right: destroy, restart or preserve is allowed",
 		  k->name, config_quote(v).s);
 	return false;
+}
+
+static void write_action(const struct writer *w, const struct key *k, const void *from)
+{
+	enum config_action a = *(const enum config_action *)value_of(k, from);
+
+	if (a != (k->field == offsetof(struct config_vm, on_reboot) ? CONFIG_RESTART
+								    : CONFIG_DESTROY))
+		put_line(w, k, action_names[a], "");
 }
 
 /* 32 hexadecimal digits, hyphens where they usually are or nowhere. */
@@ -285,32 +381,69 @@ static bool read_uuid(struct parser *p, const struct key *k, struct piece v)
 	return right;
 }
 
+bool config_uuid_parse(const char *text, uint8_t uuid[16])
+{
+	return config_uuid_of((struct piece){ text, strlen(text) }, uuid);
+}
+
+static void write_uuid(const struct writer *w, const struct key *k, const void *from)
+{
+	const uint8_t *uuid = value_of(k, from);
+	char text[33];
+
+	for (unsigned i = 0; i < 16; i++)
+		format(text + 2 * i, 3, "%02x", uuid[i]);
+	put_line(w, k, text, "");
+}
+
 /* --- keys */
 
 #define VM_FIELD(f)	offsetof(struct config_vm, f), sizeof(((struct config_vm *)0)->f)
 
 const struct key config_vm_keys[] = {
-	{ "autostart", read_bool, VM_FIELD(autostart) },
-	{ "cmdline", read_text, VM_FIELD(cmdline) },
-	{ "cpu", read_cpu, VM_FIELD(cpu) },
-	{ "debug_exit", read_bool, VM_FIELD(debug_exit) },
-	{ "initrd", read_module, VM_FIELD(initrd) },
-	{ "kernel", read_module, VM_FIELD(kernel) },
-	{ "memory", read_memory, VM_FIELD(memory) },
-	{ "module", read_more_module, VM_FIELD(module) },
-	{ "on_crash", read_action, VM_FIELD(on_crash) },
-	{ "on_poweroff", read_action, VM_FIELD(on_poweroff) },
-	{ "on_reboot", read_action, VM_FIELD(on_reboot) },
-	{ "topology", read_topology, VM_FIELD(topology) },
-	{ "uuid", read_uuid, VM_FIELD(uuid) },
-	{ "vcpus", read_vcpus, VM_FIELD(vcpus) },
+	{ "autostart", read_bool, write_bool, VM_FIELD(autostart), false },
+	{ "cmdline", read_text, write_text, VM_FIELD(cmdline), false },
+	{ "cpu", read_cpu, write_cpu, VM_FIELD(cpu), false },
+	{ "debug_exit", read_bool, write_bool, VM_FIELD(debug_exit), false },
+	{ "initrd", read_module, write_text, VM_FIELD(initrd), false },
+	{ "kernel", read_module, write_text, VM_FIELD(kernel), false },
+	{ "memory", read_memory, write_memory, VM_FIELD(memory), false },
+	{ "module", read_more_module, write_more_module, VM_FIELD(module), true },
+	{ "on_crash", read_action, write_action, VM_FIELD(on_crash), false },
+	{ "on_poweroff", read_action, write_action, VM_FIELD(on_poweroff), false },
+	{ "on_reboot", read_action, write_action, VM_FIELD(on_reboot), false },
+	{ "topology", read_topology, write_topology, VM_FIELD(topology), false },
+	{ "uuid", read_uuid, write_uuid, VM_FIELD(uuid), false },
+	{ "vcpus", read_vcpus, write_vcpus, VM_FIELD(vcpus), false },
 	{ 0 }
 };
 
 const struct key config_host_keys[] = {
-	{ "hostname", read_hostname, offsetof(struct config, hostname), CONFIG_NAME_MAX },
+	{ "hostname", read_hostname, write_text, 0, sizeof(struct config_host), false },
 	{ 0 }
 };
+
+static void write_rows(const struct writer *w, const struct key *k, const void *from,
+		       const char *skip)
+{
+	for (; k->name; k++)
+		if (!skip || strcmp(k->name, skip))
+			k->write(w, k, from);
+}
+
+void config_write_vm(const struct config_vm *vm, const char *skip, config_emit *emit, void *arg)
+{
+	emit(arg, "[vm ");
+	emit(arg, vm->name);
+	emit(arg, "]\n");
+	write_rows(&(struct writer){ emit, arg }, config_vm_keys, vm, skip);
+}
+
+void config_write_host(const struct config_host *host, config_emit *emit, void *arg)
+{
+	emit(arg, "[host]\n");
+	write_rows(&(struct writer){ emit, arg }, config_host_keys, host, NULL);
+}
 
 uint32_t config_seen_bit(const char *name)
 {
@@ -337,7 +470,7 @@ void config_handle_key(struct parser *p, const struct key *keys, struct piece na
 	for (unsigned i = 0; keys[i].name; i++) {
 		if (!config_equals(name, keys[i].name))
 			continue;
-		if (p->seen & 1u << i && keys[i].read != read_more_module)
+		if (p->seen & 1u << i && !keys[i].repeats)
 			config_fail(p, p->line, "%s stands twice in this section", keys[i].name);
 		else
 			keys[i].read(p, &keys[i], v);

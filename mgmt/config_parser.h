@@ -34,12 +34,21 @@ struct quoted {
 	char s[48];
 };
 
-/* One key: its name and what reads its value; false after having told the error. */
+struct writer {
+	config_emit *emit;
+	void *arg;
+};
+
+/* One key: its name and what reads and writes its value. */
 struct key {
 	const char *name;
+	/* False after having told the error. */
 	bool (*read)(struct parser *p, const struct key *k, struct piece v);
-	size_t field;			/* offset in struct config_vm or struct config */
-	size_t size;			/* of a text field */
+	/* A line for each value in struct config_vm or config_host. */
+	void (*write)(const struct writer *w, const struct key *k, const void *from);
+	uint16_t field;			/* offset in that struct */
+	uint16_t size;
+	bool repeats;			/* each line adds to a list, in their order */
 };
 
 /* --- config.c */

@@ -313,7 +313,7 @@ static void read_config(void)
 		return;
 	}
 	log_config_errors(c);
-	str_copy(hostname, c->hostname, sizeof(hostname));
+	str_copy(hostname, c->host.hostname, sizeof(hostname));
 	log_info("mgmt: host '%s', %u domains defined", hostname, define_all(c));
 	config_fini(c);
 	heap_free(c);

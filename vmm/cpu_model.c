@@ -146,6 +146,11 @@ static const char *missing(const struct cpu_model *m, const struct cpu_feature *
 	return NULL;
 }
 
+bool cpu_model_follows(const struct cpu_model *m, unsigned i)
+{
+	return missing(m, &features[i]);
+}
+
 /* Whatever depends on what is off is off; 0, or what contradicts it. */
 static int close(struct cpu_model *m, char *why, size_t size)
 {

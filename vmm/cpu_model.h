@@ -97,6 +97,8 @@ bool cpu_model_lacks(const struct cpu_model *m, unsigned id);
 /* Takes it away, and all that depends on it, whatever is asked for. */
 void cpu_model_drop(struct cpu_model *m, unsigned id);
 
+/* It is off, and would be without having been named: what it needs is. */
+bool cpu_model_follows(const struct cpu_model *m, unsigned i);
 /*
  * From "host, -x2apic, +aes". -EINVAL and one printable line in `why` when a name is not known, a
  * feature cannot be taken away, or two wishes contradict each other.

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c lib/format.c tests/host/heap.c */
-/* Any bytes as keel.conf: what is defined is within the limits, what is said is printable. */
+/*
+ * Any bytes as keel.conf: what is defined is within the limits, and the same when it was written
+ * and read again; what is said is printable.
+ */
 #include "mgmt/config.h"
 
 #include <stdlib.h>
 #include <string.h>
 
+#include "config_round.h"
 #include "include/addr.h"
 
 static bool module(void *arg, const char *name)
@@ -28,6 +32,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		    v->memory > GIB || v->memory % 4096)
 			abort();
 	}
+	if (!config_round(&c, &limits))
+		abort();
 	for (unsigned i = 0; i < c.error_count && i < CONFIG_ERROR_MAX; i++)
 		for (const char *s = c.error[i].text; *s; s++)
 			if (*s < ' ' || *s > '~')

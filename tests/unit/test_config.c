@@ -12,8 +12,11 @@
 #include <string.h>
 #include <cmocka.h>
 
+#include "config_round.h"
 #include "include/addr.h"
 #include "include/errno.h"
+#include "mgmt/config_parser.h"
+#include "vmm/cpu_model.h"
 
 extern unsigned host_heap_left;
 
@@ -109,7 +112,7 @@ static void all_keys(void **state)
 	      "[ vm  two ]\nkernel=k\nmemory = 8388608 K");
 	assert_int_equal(c->error_count, 1);		/* 8 GiB */
 	assert_int_equal(c->error[0].line, 20);
-	assert_string_equal(c->hostname, "keel0");
+	assert_string_equal(c->host.hostname, "keel0");
 	assert_int_equal(c->vm_count, 1);
 	v = c->vm[0];
 	assert_string_equal(v->name, "debian");
@@ -185,7 +188,7 @@ static void defaults(void **state)
 	parse(GOOD "[vm other]\nkernel = k\nmemory = 1g\n");
 	assert_int_equal(c->error_count, 0);
 	assert_int_equal(c->vm_count, 2);
-	assert_string_equal(c->hostname, "keel");
+	assert_string_equal(c->host.hostname, "keel");
 	assert_int_equal(c->vm[0]->vcpus, 1);
 	assert_int_equal(c->vm[0]->on_poweroff, CONFIG_DESTROY);
 	assert_int_equal(c->vm[0]->on_reboot, CONFIG_RESTART);
@@ -419,6 +422,149 @@ static void printed_samples(void **state)
 	assert_true(found);
 }
 
+/* --- writing */
+
+static unsigned below(unsigned n)
+{
+	return (unsigned)rand() % n;
+}
+
+/* Whatever may stand in a value: no blanks around it, no comment in it. */
+static void random_text(char *out, size_t max)
+{
+	size_t n = below((unsigned)max + 1);
+
+	for (size_t i = 0; i < n; i++) {
+		out[i] = (char)(below(8) ? '!' + below(94) : 0x80 + below(128));
+		if (i && i + 1 < n && !below(6))
+			out[i] = ' ';
+		if ((!i || out[i - 1] == ' ') && (out[i] == ';' || out[i] == '#'))
+			out[i] = 'x';
+	}
+	out[n] = 0;
+}
+
+static void random_cpu(char *out)
+{
+	const struct cpu_feature *f;
+	unsigned count = 0;
+
+	strcpy(out, "host");
+	while (cpu_model_feature(count))
+		count++;
+	for (unsigned i = below(6); i; i--) {
+		f = cpu_model_feature(below(count));
+		if (!f->fixed)
+			sprintf(out + strlen(out), ", -%s", f->name);
+	}
+}
+
+/* A value of that key; a key that is not known here has no test. */
+static void random_value(const char *key, char *out)
+{
+	static const char *const actions[] = { "destroy", "restart", "preserve" };
+
+	if (!strcmp(key, "autostart") || !strcmp(key, "debug_exit")) {
+		strcpy(out, below(2) ? "yes" : "no");
+	} else if (!strcmp(key, "cmdline")) {
+		random_text(out, CONFIG_CMDLINE_MAX - 1);
+	} else if (!strcmp(key, "cpu")) {
+		random_cpu(out);
+	} else if (!strcmp(key, "initrd") || !strcmp(key, "kernel") || !strcmp(key, "module")) {
+		sprintf(out, "m%u ", below(1000));
+		if (*key == 'm')
+			random_text(out + strlen(out), below(2) ? CONFIG_CMDLINE_MAX - 1 : 20);
+	} else if (!strcmp(key, "memory")) {
+		sprintf(out, below(2) ? "%uK" : "%uM", 4 * (512 + below(512)));
+	} else if (!strncmp(key, "on_", 3)) {
+		strcpy(out, actions[below(3)]);
+	} else if (!strcmp(key, "topology")) {
+		sprintf(out, "2 sockets, %u cores, %u threads", 1 + below(4), 1 + below(2));
+	} else if (!strcmp(key, "uuid")) {
+		for (unsigned i = 0; i < 16; i++)
+			sprintf(out + 2 * i, "%02x", below(256));
+	} else if (!strcmp(key, "vcpus")) {
+		sprintf(out, "%u", 1 + below(64));
+	} else if (!strcmp(key, "hostname")) {
+		sprintf(out, "keel-%u", below(1000));
+	} else {
+		fail_msg("no random values for the key %s", key);
+	}
+}
+
+static bool always(const char *key)
+{
+	return !strcmp(key, "kernel") || !strcmp(key, "memory");
+}
+
+static void random_section(char *out, const struct key *keys, uint32_t *used)
+{
+	bool topology = below(2);
+	unsigned row = 0;
+
+	for (const struct key *k = keys; k->name; k++, row++) {
+		unsigned lines = always(k->name) ? 1 : k->repeats ? below(4) : below(2);
+
+		/* These two would contradict each other. */
+		if (!strcmp(k->name, topology ? "vcpus" : "topology"))
+			lines = 0;
+		for (; lines; lines--) {
+			out += sprintf(out, "%s = ", k->name);
+			random_value(k->name, out);
+			out += strlen(out);
+			out += sprintf(out, "\n");
+			*used |= 1u << row;
+		}
+	}
+}
+
+/* What was read is read as the same when it was written: every row, with any value. */
+static void written_and_read(void **state)
+{
+	static char text[65536];
+	uint32_t used = 0, host_used = 0;
+	unsigned rows = 0;
+
+	(void)state;
+	srand(7);
+	while (config_vm_keys[rows].name)
+		rows++;
+	for (unsigned i = 0; i < 600; i++) {
+		strcpy(text, "[host]\n");
+		random_section(text + strlen(text), config_host_keys, &host_used);
+		for (unsigned vm = 0; vm < 2; vm++) {
+			sprintf(text + strlen(text), "[vm a%u]\n", vm);
+			random_section(text + strlen(text), config_vm_keys, &used);
+		}
+		parse(text);
+		if (c->error_count)
+			fail_msg("line %u: %s in\n%s", c->error[0].line, c->error[0].text, text);
+		assert_int_equal(c->vm_count, 2);
+		if (!config_round(c, &limits))
+			fail_msg("not the same again:\n%s", text);
+	}
+	assert_int_equal(used, (1u << rows) - 1);
+	assert_int_equal(host_used, 1);
+}
+
+static void written_form(void **state)
+{
+	struct round_text t = { 0 };
+
+	(void)state;
+	parse(GOOD "vcpus = 4\nmodule = a b c\nmodule = d\ncpu = host, -avx\non_reboot = destroy\n"
+	      "uuid = 6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811\n");
+	assert_int_equal(c->error_count, 0);
+	config_write_vm(c->vm[0], NULL, round_emit, &t);
+	assert_string_equal(t.at, "[vm good]\ncpu = host, -avx\nkernel = k\nmemory = 64M\n"
+			    "module = a b c\nmodule = d\non_reboot = destroy\n"
+			    "uuid = 6b1c1f2e0d6a4c1e9f570a52d6c3e811\nvcpus = 4\n");
+	t.n = 0;
+	config_write_vm(c->vm[0], "module", round_emit, &t);
+	assert_null(strstr(t.at, "module"));
+	free(t.at);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -428,7 +574,8 @@ int main(void)
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
-		cmocka_unit_test(printed_samples),
+		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),
+		cmocka_unit_test(written_form),
 	};
 	const struct CMUnitTest *t = tests;
 	struct CMUnitTest with[ARRAY_COUNT(tests)];

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A configuration is written and read again: both must be the same, byte for byte, but for where
+ * the lines stood.
+ */
+#pragma once
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "mgmt/config.h"
+
+struct round_text {
+	char *at;
+	size_t n;
+};
+
+static inline void round_emit(void *arg, const char *text)
+{
+	struct round_text *t = arg;
+	size_t n = strlen(text);
+
+	t->at = realloc(t->at, t->n + n + 1);
+	memcpy(t->at + t->n, text, n + 1);
+	t->n += n;
+}
+
+static inline bool round_same(const struct config_vm *a, const struct config_vm *b)
+{
+	const struct config_module *m = a->module, *n = b->module;
+	struct config_vm x = *a, y = *b;
+
+	for (; m && n; m = m->next, n = n->next)
+		if (strcmp(m->name, n->name) || strcmp(m->arguments, n->arguments))
+			return false;
+	x.refs = y.refs = 0;
+	x.line = y.line = x.kernel_line = y.kernel_line = x.initrd_line = y.initrd_line = 0;
+	x.module = y.module = NULL;
+	return m == n && !memcmp(&x, &y, sizeof(x));
+}
+
+/* The host and all VMs of `c`, by way of their text. */
+static inline bool config_round(const struct config *c, const struct config_limits *limits)
+{
+	struct config *again = calloc(1, sizeof(*again));
+	struct round_text t = { 0 };
+	bool same;
+
+	config_write_host(&c->host, round_emit, &t);
+	for (unsigned i = 0; i < c->vm_count; i++)
+		config_write_vm(c->vm[i], NULL, round_emit, &t);
+	same = !config_parse(again, t.at, t.n, limits) && !again->error_count &&
+	       again->vm_count == c->vm_count && !strcmp(again->host.hostname, c->host.hostname);
+	for (unsigned i = 0; same && i < c->vm_count; i++)
+		same = round_same(c->vm[i], again->vm[i]);
+	config_fini(again);
+	free(again);
+	free(t.at);
+	return same;
+}
