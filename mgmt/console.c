@@ -18,6 +18,12 @@ void console_init(struct console *c)
 	spin_init(&c->lock, "console", LOCK_LEAF);
 }
 
+void console_fini(struct console *c)
+{
+	heap_free(c->output.data);
+	heap_free(c->input.data);
+}
+
 /* Into a buffer of `size` bytes, a power of two that holds what is in it, or 0 for none. */
 static int resize(struct console *c, struct ring *r, uint32_t size)
 {

@@ -33,6 +33,7 @@ struct console {
 };
 
 void console_init(struct console *c);
+void console_fini(struct console *c);	/* nobody uses it any more */
 /* Buffers; 0 or -ENOMEM. Thread context, before the vm can use it. */
 int console_prepare(struct console *c) must_check;
 /*

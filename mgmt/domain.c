@@ -1,23 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The table of domains, and the state of one: names, legal transitions, the one setter. See
- * mgmt/domain.h. The list only grows, while one CPU runs mgmt_init; references keep a domain, so it
- * is walked without a lock.
+ * The state of a domain: names, legal transitions, the one setter; what a verb needs of it; its
+ * job. See mgmt/domain.h. All of it under the domain's mutex.
  */
 #include "mgmt/domain.h"
 
+#include "cpu/tsc.h"
 #include "include/bits.h"
-#include "kernel/log.h"
 #include "kernel/panic.h"
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
-#include "mm/heap.h"
-
-#define NAME_BUCKETS	1024u
-
-struct list domain_list = LIST_INIT(domain_list);
-static struct list by_name[NAME_BUCKETS];	/* the same, by their name's hash */
 
 static const char *const state_names[DOMAIN_STATE_COUNT] = {
 	[DOMAIN_RUNNING] = "running",
@@ -27,23 +20,18 @@ static const char *const state_names[DOMAIN_STATE_COUNT] = {
 	[DOMAIN_CRASHED] = "crashed",
 };
 
-static const char *const reason_names[REASON_COUNT] = {
-	[REASON_UNKNOWN] = "unknown",
-	[REASON_BOOTED] = "booted",
-	[REASON_UNPAUSED] = "unpaused",
-	[REASON_RESTARTED] = "restarted",
-	[REASON_USER] = "user",
-	[REASON_SHUTTING_DOWN] = "shutting down",
-	[REASON_SHUTDOWN] = "shutdown",
-	[REASON_DESTROYED] = "destroyed",
-	[REASON_CRASHED] = "crashed",
-	[REASON_FAILED] = "failed",
-	[REASON_PANICKED] = "panicked",
+static const struct { enum domain_reason reason; const char *name; } reason_names[] = {
+	{ REASON_BOOTED, "booted" }, { REASON_RESTARTED, "restarted" },
+	{ REASON_UNPAUSED, "unpaused" }, { REASON_SUSPENDED, "user" },
+	{ REASON_SHUTTING_DOWN, "shutting down" }, { REASON_STARTING_UP, "starting up" },
+	{ REASON_ENDING, "user" }, { REASON_SHUTDOWN, "shutdown" },
+	{ REASON_DESTROYED, "destroyed" }, { REASON_CRASHED, "crashed" },
+	{ REASON_FAILED, "failed" }, { REASON_PANICKED, "panicked" },
 };
 
 /* To which states each may go: bits by enum domain_state. */
 static const uint8_t legal[DOMAIN_STATE_COUNT] = {
-	[DOMAIN_SHUTOFF] = BIT(DOMAIN_RUNNING),
+	[DOMAIN_SHUTOFF] = BIT(DOMAIN_PAUSED),
 	[DOMAIN_RUNNING] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) |
 			   BIT(DOMAIN_SHUTOFF) | BIT(DOMAIN_CRASHED),
 	[DOMAIN_PAUSED] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) |
@@ -51,6 +39,14 @@ static const uint8_t legal[DOMAIN_STATE_COUNT] = {
 	[DOMAIN_SHUTDOWN] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) |
 			    BIT(DOMAIN_SHUTOFF) | BIT(DOMAIN_CRASHED),
 	[DOMAIN_CRASHED] = BIT(DOMAIN_RUNNING) | BIT(DOMAIN_SHUTDOWN) | BIT(DOMAIN_SHUTOFF),
+};
+
+static const uint8_t legal_phase[PHASE_COUNT] = {
+	[PHASE_OFF] = BIT(PHASE_STARTING),
+	[PHASE_STARTING] = BIT(PHASE_ON) | BIT(PHASE_ENDING) | BIT(PHASE_OFF),
+	[PHASE_ON] = BIT(PHASE_ENDING),
+	[PHASE_ENDING] = BIT(PHASE_OFF) | BIT(PHASE_WAITING) | BIT(PHASE_STARTING),
+	[PHASE_WAITING] = BIT(PHASE_OFF) | BIT(PHASE_STARTING),
 };
 
 /* What a verb that does not fit the state advises; %s is the name. */
@@ -69,17 +65,26 @@ const char *domain_state_name(enum domain_state s)
 
 const char *domain_reason_name(enum domain_reason r)
 {
-	return r < REASON_COUNT ? reason_names[r] : "unknown";
+	for (unsigned i = 0; i < ARRAY_COUNT(reason_names); i++)
+		if (reason_names[i].reason == r)
+			return reason_names[i].name;
+	return "unknown";
 }
 
-const struct config_vm *domain_config(const struct domain *d)
+struct config_vm *domain_config_get(struct domain *d, bool live)
 {
-	return d->config;
+	struct config_vm *c;
+
+	mutex_lock(&d->lock);
+	c = live && d->live ? d->live : d->config;
+	config_vm_get(c);
+	mutex_unlock(&d->lock);
+	return c;
 }
 
 const char *domain_name(const struct domain *d)
 {
-	return d->config->name;
+	return d->name;
 }
 
 enum domain_state domain_state(const struct domain *d)
@@ -101,151 +106,104 @@ void domain_uuid_format(const uint8_t uuid[16], char text[DOMAIN_UUID_TEXT])
 			    i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", uuid[i]);
 }
 
-void domain_state_set(struct domain *d, enum domain_state state, enum domain_reason reason)
+void domain_state_set(struct domain *d, enum domain_reason reason)
 {
+	enum domain_state state = domain_reason_state(reason);
+
 	ASSERT(mutex_held(&d->lock));
 	ASSERT(legal[d->state] & BIT(state));
 	d->state = state;
 	d->reason = reason;
 }
 
+void domain_phase_set(struct domain *d, enum domain_phase phase)
+{
+	ASSERT(mutex_held(&d->lock));
+	ASSERT(legal_phase[d->phase] & BIT(phase));
+	d->phase = phase;
+}
+
 void domain_event(struct domain *d, enum event_kind kind, const char *detail)
 {
 	struct domain_event e = { .kind = kind, .id = d->id, .detail = detail };
 
-	str_copy(e.name, d->config->name, sizeof(e.name));
+	str_copy(e.name, d->name, sizeof(e.name));
 	events_emit(&e);
 }
 
 int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err)
 {
-	if (d->restart_at_ns)
+	if (!d->defined)
+		return error_set(err, -ENOENT, "domain '%s' is not defined any more", d->name);
+	if (d->job)
+		return error_set(err, -EBUSY, "domain '%s' has a job (%s) under way: 'domjobinfo' "
+				 "tells how far it is, 'domjobabort' ends it", d->name,
+				 job_name(d->job->kind));
+	if (d->phase == PHASE_WAITING)
 		return error_set(err, -EBUSY, "domain '%s' has ended too often and waits for its "
-				 "restart: 'destroy' ends it", d->config->name);
-	if (d->ending)
+				 "restart: 'destroy' ends it", d->name);
+	if (d->phase == PHASE_ENDING)
 		return error_set(err, -EBUSY, "domain '%s' is just being %s: try again in a moment",
-				 d->config->name, d->restart ? "restarted" : "ended");
+				 d->name, d->restart ? "restarted" : "ended");
 	if (!(mask & BIT(d->state)))
-		return error_set(err, -EPERM, "domain '%s' is %s: %s", d->config->name,
+		return error_set(err, -EPERM, "domain '%s' is %s: %s", d->name,
 				 domain_state_name(d->state), advice[d->state]);
-	if (d->halted && d->state == DOMAIN_PAUSED && !(mask & BIT(DOMAIN_CRASHED)))
+	if (d->reason == REASON_SHUTTING_DOWN && !(mask & BIT(DOMAIN_CRASHED)))
 		return error_set(err, -EPERM, "domain '%s' has ended and is only preserved: "
-				 "'reset' starts it anew, 'destroy' ends it", d->config->name);
+				 "'reset' starts it anew, 'destroy' ends it", d->name);
 	return 0;
 }
 
-/* Made when the first one comes into it. */
-static struct list *bucket(const char *name)
-{
-	return &by_name[str_hash(STR_HASH_START, name) % NAME_BUCKETS];
-}
+/* --- its job */
 
-static struct domain *find_name(const char *name)
+struct job *domain_job_begin(struct domain *d, enum job_kind kind, int (*run)(struct job *j),
+			     struct mgmt_error *err)
 {
-	struct list *b = bucket(name);
-	struct domain *d;
+	struct job *j = job_new(kind, d, run);
 
-	if (!b->next)
+	ASSERT(mutex_held(&d->lock) && !d->job);
+	if (!j) {
+		error_set(err, -ENOMEM, "domain '%s': no memory for the job: end another one",
+			  d->name);
 		return NULL;
-	list_for_each(d, b, same_name_hash)
-		if (!strcmp(d->config->name, name))
-			return d;
-	return NULL;
-}
-
-int domain_define(struct config_vm *config, struct mgmt_error *err)
-{
-	struct list *same = bucket(config->name);
-	struct domain *d;
-
-	if (find_name(config->name))
-		return error_set(err, -EEXIST,
-				 "domain '%s' is defined already: choose another name",
-				 config->name);
-	d = heap_alloc(sizeof(*d));
-	if (!d)
-		return error_set(err, -ENOMEM, "domain '%s': no memory to define it", config->name);
-	d->config = config;
-	d->refs = 1;
-	d->id = -1;
-	d->state = DOMAIN_SHUTOFF;
-	mutex_init(&d->lock, "domain");
-	console_init(&d->console);
-	list_init(&d->delayed);
-	if (!same->next)
-		list_init(same);
-	list_push_back(same, &d->same_name_hash);
-	list_push_back(&domain_list, &d->link);
-	return 0;
-}
-
-static struct domain *find_id(const char *text)
-{
-	struct domain *d;
-	int id = 0;
-
-	for (const char *p = text; *p; p++) {
-		if (*p < '0' || *p > '9' || id > 100000000)
-			return NULL;
-		id = id * 10 + *p - '0';
 	}
-	list_for_each(d, &domain_list, link)
-		if (*text && READ_ONCE(d->id) == id)
-			return d;
-	return NULL;
+	job_get(j);
+	d->job = j;
+	return j;
 }
 
-static struct domain *find_uuid(const char *text)
+void domain_job_end(struct domain *d)
 {
-	char uuid[DOMAIN_UUID_TEXT];
-	struct domain *d;
+	ASSERT(mutex_held(&d->lock));
+	job_put(d->job);
+	d->job = NULL;
+	mgmt_note(d, 0);	/* notes have waited, or the host to be switched off */
+}
 
-	list_for_each(d, &domain_list, link) {
-		domain_uuid_format(d->config->uuid, uuid);
-		if (!strcmp(uuid, text))
-			return d;
+void domain_job_get(struct domain *d, struct domain_job *out)
+{
+	*out = (struct domain_job){ .name = job_name(JOB_NONE) };
+	mutex_lock(&d->lock);
+	if (d->job) {
+		out->name = job_name(d->job->kind);
+		out->aborted = READ_ONCE(d->job->aborted);
+		out->elapsed_ns = clock_ns() - d->job->began_ns;
+		out->done = READ_ONCE(d->job->done);
+		out->total = READ_ONCE(d->job->total);
 	}
-	return NULL;
+	mutex_unlock(&d->lock);
 }
 
-int domain_find(const char *which, struct domain **out, struct mgmt_error *err)
+int domain_job_abort(struct domain *d, struct mgmt_error *err)
 {
-	struct domain *d = find_name(which);
+	int e = 0;
 
-	if (!d)
-		d = find_id(which);
-	if (!d)
-		d = find_uuid(which);
-	if (!d)
-		return error_set(err, -ENOENT, "no domain has the name, id or UUID '%.64s': "
-				 "'list --all' shows all there are", which);
-	domain_get(d);
-	*out = d;
-	return 0;
-}
-
-struct domain *domain_next(struct domain *after)
-{
-	struct list *next = after ? after->link.next : domain_list.next;
-	struct domain *d = next == &domain_list ? NULL : list_entry(next, struct domain, link);
-
-	if (d)
-		domain_get(d);
-	if (after)
-		domain_put(after);
-	return d;
-}
-
-void domain_get(struct domain *d)
-{
-	__atomic_fetch_add(&d->refs, 1, __ATOMIC_RELAXED);
-}
-
-/* The table's own reference stays: a domain is defined as long as Keel runs. */
-void domain_put(struct domain *d)
-{
-	uint32_t before = __atomic_fetch_sub(&d->refs, 1, __ATOMIC_RELEASE);
-
-	ASSERT(before > 1);
-	(void)before;
+	mutex_lock(&d->lock);
+	if (d->job)
+		WRITE_ONCE(d->job->aborted, true);
+	else
+		e = error_set(err, -EPERM, "domain '%s' has no job: 'jobs' lists all there are",
+			      d->name);
+	mutex_unlock(&d->lock);
+	return e;
 }

@@ -28,14 +28,36 @@ enum domain_state {
 	DOMAIN_STATE_COUNT
 };
 
+/* Why it is in that state, with libvirt's numbers: a reason is of one state. */
+#define REASON(state, number)	((state) << 8 | (number))
+#define REASON_OURS		0x80	/* libvirt knows it by the same number as another */
+
 enum domain_reason {
-	REASON_UNKNOWN,
-	REASON_BOOTED, REASON_UNPAUSED, REASON_RESTARTED,	/* running */
-	REASON_USER, REASON_SHUTTING_DOWN,			/* paused, in shutdown */
-	REASON_SHUTDOWN, REASON_DESTROYED, REASON_CRASHED, REASON_FAILED,	/* shut off */
-	REASON_PANICKED,					/* crashed */
-	REASON_COUNT
+	REASON_BOOTED = REASON(DOMAIN_RUNNING, 1),
+	REASON_RESTARTED = REASON_BOOTED | REASON_OURS,
+	REASON_UNPAUSED = REASON(DOMAIN_RUNNING, 5),
+	REASON_SUSPENDED = REASON(DOMAIN_PAUSED, 1),
+	REASON_SHUTTING_DOWN = REASON(DOMAIN_PAUSED, 8),	/* it has ended, and is preserved */
+	REASON_STARTING_UP = REASON(DOMAIN_PAUSED, 11),
+	REASON_DELAYED = REASON(DOMAIN_SHUTDOWN, 0),	/* its restart waits */
+	REASON_ENDING = REASON(DOMAIN_SHUTDOWN, 1),
+	REASON_UNKNOWN = REASON(DOMAIN_SHUTOFF, 0),	/* it never ran */
+	REASON_SHUTDOWN = REASON(DOMAIN_SHUTOFF, 1),
+	REASON_DESTROYED = REASON(DOMAIN_SHUTOFF, 2),
+	REASON_CRASHED = REASON(DOMAIN_SHUTOFF, 3),
+	REASON_FAILED = REASON(DOMAIN_SHUTOFF, 6),
+	REASON_PANICKED = REASON(DOMAIN_CRASHED, 1),
 };
+
+static inline enum domain_state domain_reason_state(enum domain_reason r)
+{
+	return (enum domain_state)(r >> 8);
+}
+
+static inline unsigned domain_reason_number(enum domain_reason r)
+{
+	return r & (REASON_OURS - 1);
+}
 
 /* How its guest has ended, since a user's or a policy's last start of it. */
 enum domain_end {
@@ -51,28 +73,53 @@ const char *domain_reason_name(enum domain_reason r);	/* "booted" ... */
 #define DOMAIN_UUID_TEXT	37
 void domain_uuid_format(const uint8_t uuid[16], char text[DOMAIN_UUID_TEXT]);
 
+/* --- the registry: mgmt/registry.c */
+#define DOMAIN_MAX	CONFIG_VM_MAX	/* defined at once */
+
 /*
- * Defines it, shut off; takes over `config`, which was allocated with heap_alloc. -EEXIST, -ENOMEM.
+ * Defines it, shut off, or gives the domain of that name another configuration, which holds from
+ * its next start. Not persistent: it goes when it is shut off. Takes over `config` if it returns 0.
+ * *out gets a reference if it is not NULL. -EEXIST: another one has the name or the UUID; -ENOSPC,
+ * -ENOMEM.
  */
-int domain_define(struct config_vm *config, struct mgmt_error *err) must_check;
+int domain_define(struct config_vm *config, bool persistent, struct domain **out,
+		  struct mgmt_error *err) must_check;
+/* It goes, now or, if it is active, when it is shut off. */
+int domain_undefine(struct domain *d, struct mgmt_error *err);
 
 /* By name, id of an active one, or UUID. -ENOENT. */
 int domain_find(const char *which, struct domain **out, struct mgmt_error *err) must_check;
 /*
  * Behind `after` (whose reference is dropped) or the first (NULL), in order of definition; NULL at
- * the end.
+ * the end. `after` may have been undefined meanwhile.
  */
 struct domain *domain_next(struct domain *after);
 void domain_get(struct domain *d);
-void domain_put(struct domain *d);
+void domain_put(struct domain *d);	/* frees one that is not defined any more, with the last */
+
+/* --- definitions: mgmt/domain_config.c */
+/*
+ * Defines what a text of one section [vm NAME] says, as keel.conf does. -EINVAL names what is wrong
+ * with it, and nothing is changed.
+ */
+int domain_define_text(const char *text, size_t size, bool persistent, struct domain **out,
+		       struct mgmt_error *err) must_check;
+/* Gives one key another value, as its line would; it holds from the next start. */
+int domain_configure(struct domain *d, const char *key, const char *value, struct mgmt_error *err);
+/* What it was started with (`live`, if it is active) or will be; a reference. */
+struct config_vm *domain_config_get(struct domain *d, bool live);
 
 /* --- verbs: 0, or -Exxx with a message in `err` */
 int domain_start(struct domain *d, struct mgmt_error *err);
+/* Likewise, and returns when it is accepted: *job (a reference) tells how it goes. mgmt/job.h */
+struct job;
+int domain_start_begin(struct domain *d, struct job **job, struct mgmt_error *err) must_check;
 int domain_shutdown(struct domain *d, struct mgmt_error *err);	/* presses the power button */
 /* The button, and a new start when the guest has powered off, as virsh does without an agent. */
 int domain_reboot(struct domain *d, struct mgmt_error *err);
 int domain_reset(struct domain *d, struct mgmt_error *err);	/* at once */
-int domain_destroy(struct domain *d, struct mgmt_error *err);	/* EVENT_STOPPED: its end */
+/* EVENT_STOPPED: its end. A job of its ends before. */
+int domain_destroy(struct domain *d, struct mgmt_error *err);
 int domain_suspend(struct domain *d, struct mgmt_error *err);
 int domain_resume(struct domain *d, struct mgmt_error *err);
 int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
@@ -89,6 +136,17 @@ struct domain_memory_check {
  * frames, second-level tables and slots come and go. -EIO when a frame has changed without a mark.
  */
 int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err);
+
+struct domain_job {
+	const char *name;		/* "none": it has no job, and all else is 0 */
+	bool aborted;			/* it was asked to end */
+	uint64_t elapsed_ns;
+	uint64_t done, total;		/* bytes; total 0: it has no measure */
+};
+
+void domain_job_get(struct domain *d, struct domain_job *out);
+/* Asks it to end without having done its work; its start, then, leaves it shut off. */
+int domain_job_abort(struct domain *d, struct mgmt_error *err);
 /* The console, for console_attach() and the rest of mgmt/console.h; the domain may be shut off. */
 struct console *domain_console(struct domain *d);
 
@@ -102,7 +160,9 @@ struct domain_info {
 	int id;				/* -1: not active */
 	enum domain_state state;
 	enum domain_reason reason;
-	bool busy;			/* its vm is being taken down, to end or to start anew */
+	bool busy;			/* it has a job, or its vm is being taken down */
+	bool persistent;		/* it stays when it is shut off */
+	/* Of the guest that runs, or of the next one; `autostart` is always the next one's. */
 	unsigned vcpus;
 	char topology[CPU_TOPOLOGY_TEXT];
 	char cpu[DOMAIN_CPU_MAX];	/* its model: "host, -x2apic" */
@@ -126,8 +186,6 @@ struct domain_info {
 
 void domain_info_get(struct domain *d, struct domain_info *out);
 const char *domain_name(const struct domain *d);
-/* As it is defined; constant, and there as long as the domain is. */
-const struct config_vm *domain_config(const struct domain *d);
 enum domain_state domain_state(const struct domain *d);
 
 enum domain_activity {

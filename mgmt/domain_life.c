@@ -3,7 +3,7 @@
  * The life of a domain: starts, ends, and what its configuration wants to follow an end. See
  * mgmt/domain_struct.h for who runs what.
  *
- *	start -> vm ... vm ends itself -> NOTE_STOPPED -> policy: preserve, or domain_end_locked
+ *	start -> a job makes the vm ... vm ends itself -> NOTE_STOPPED -> policy: preserve, or
  *	domain_end_locked -> vm_destroy ... -> NOTE_GONE -> (a delay) started again, or shut off
  *
  * A guest that ends again and again would fill the log and the CPUs with its starts. The first
@@ -57,36 +57,68 @@ static size_t get(void *arg, void *data, size_t n)
 	return console_get(&((struct domain *)arg)->console, data, n);
 }
 
+static int closing_error(struct mgmt_error *err)
+{
+	return error_set(err, -EPERM, "the host is being switched off: nothing starts any more");
+}
+
+static void shut_off(struct domain *d, enum domain_reason reason)
+{
+	console_shrink(&d->console);
+	config_vm_put(d->live);
+	d->live = NULL;
+	domain_phase_set(d, PHASE_OFF);
+	domain_state_set(d, reason);
+	log_info("mgmt: domain '%s' is shut off (%s)", d->name, domain_reason_name(reason));
+	domain_event(d, EVENT_STOPPED, domain_reason_name(reason));
+	WRITE_ONCE(d->id, -1);
+	if (!d->persistent)
+		domain_remove(d);
+}
+
 /* --- starting */
 
 /*
  * Memory is filled on demand, but promised whole: what active domains may still claim counts as
  * taken.
  */
-static int check_memory(struct domain *d, struct mgmt_error *err)
+static int check_memory(const struct config_vm *c, struct mgmt_error *err)
 {
 	uint64_t left = gmem_available() * PAGE_SIZE;
 
-	if (d->config->memory > left)
+	if (c->memory > left)
 		return error_set(err, -ENOMEM,
 				 "domain '%s' needs %lu MiB and %lu MiB are left: end another one, "
-				 "or give it less in keel.conf",
-				 d->config->name, d->config->memory / MIB, left / MIB);
+				 "or give it less by 'setmaxmem'",
+				 c->name, c->memory / MIB, left / MIB);
 	return 0;
 }
 
-static int load(struct domain *d, struct vm *vm, struct mgmt_error *err)
+static bool go_on(void *arg, size_t bytes)
+{
+	struct job *j = arg;
+
+	WRITE_ONCE(j->done, j->done + bytes);
+	return !READ_ONCE(j->aborted);
+}
+
+static int load(struct job *j, const struct config_vm *c, struct vm *vm)
 {
 	struct load_image image;
 	char why[192] = "";
-	int e = domain_image_get(d->config, &image, err);
+	int e = domain_image_get(c, &image, &j->error);
 
 	if (e)
 		return e;
+	image.go_on = go_on;
+	image.arg = j;
+	for (unsigned i = 0; i < image.module_count; i++)
+		WRITE_ONCE(j->total, j->total + image.module[i].size);
+	WRITE_ONCE(j->total, j->total + image.kernel_size);
 	e = vm_load_image(vm, &image, why, sizeof(why));
 	domain_image_put(&image);
 	if (e)
-		error_set(err, e, "domain '%s': %s", d->config->name,
+		error_set(&j->error, e, "domain '%s': %s", c->name,
 			  why[0] ? why : "its kernel cannot be loaded: see 'dmesg'");
 	return e;
 }
@@ -96,80 +128,128 @@ static const struct machine_row debug_rows[] = {
 	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
 };
 
-static int make_vm(struct domain *d, struct vm **out, struct mgmt_error *err)
+/* Without a lock: nothing else touches its vm, console or live configuration meanwhile. */
+static int make_vm(struct job *j, struct vm **out)
 {
-	const struct config_vm *c = d->config;
+	struct domain *d = j->domain;
+	const struct config_vm *c = d->live;
 	struct vm_config vc = {
 		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
 		.device = debug_rows, .device_count = c->debug_exit ? ARRAY_COUNT(debug_rows) : 0,
 		.cpu = c->cpu,
 		.arg = d, .stopped = vm_stopped, .console_put = put, .console_get = get,
 	};
-	int e;
+	int e = check_memory(c, &j->error);
 
+	if (e || READ_ONCE(j->aborted))
+		return e;
 	if (console_prepare(&d->console))
-		return error_set(err, -ENOMEM,
+		return error_set(&j->error, -ENOMEM,
 				 "domain '%s': no memory for its console: end another one",
 				 c->name);
 	str_copy(vc.name, c->name, sizeof(vc.name));
 	memcpy(vc.uuid, c->uuid, sizeof(vc.uuid));
 	e = vm_create(&vc, out);
 	if (e)
-		return error_set(err, e, "domain '%s': the virtual machine cannot be made (%s): %s",
+		return error_set(&j->error, e,
+				 "domain '%s': the virtual machine cannot be made (%s): %s",
 				 c->name, format_errno(e),
 				 e == -ENOMEM ? "end another one" : "see 'dmesg'");
-	return load(d, *out, err);
+	return load(j, c, *out);
 }
 
-/* The vm goes, whatever it has come to; nobody waits for it. */
-static void drop_vm(struct domain *d, struct vm *vm)
+static int run_vm(struct domain *d, struct vm *vm, struct mgmt_error *err)
 {
-	d->vm = NULL;
-	console_bind(&d->console, NULL);
-	vm_destroy(vm, NULL, NULL);
-	vm_put(vm);
-}
+	int e;
 
-int domain_start_locked(struct domain *d, enum domain_reason reason, struct mgmt_error *err)
-{
-	struct vm *vm = NULL;
-	int e = 0;
-
-	if (mgmt_closing())
-		e = error_set(err, -EPERM,
-			      "the host is being switched off: nothing starts any more");
-	if (!e)
-		e = check_memory(d, err);
-	if (!e)
-		e = make_vm(d, &vm, err);
-	if (e)
-		goto fail;
-	/* What the last vm may still have told of its end is not about this one. */
-	__atomic_fetch_and(&d->pending, ~(uint32_t)NOTE_STOPPED, __ATOMIC_ACQ_REL);
 	d->vm = vm;
-	d->reboot_asked = d->halted = d->has_exit_code = false;
+	d->reboot_asked = d->has_exit_code = false;
 	d->end = END_NONE;
 	d->crash[0] = 0;
 	console_bind(&d->console, vm);
-	e = vm_start(vm);
-	if (e) {
-		error_set(err, e, "domain '%s' cannot be started (%s): see 'dmesg'",
-			  d->config->name, format_errno(e));
-		goto fail;
-	}
 	d->started_ns = clock_ns();
-	if (reason == REASON_BOOTED)
-		d->restart_count = d->crash_count = 0;
+	e = vm_start(vm);
+	return !e ? 0 : error_set(err, e, "domain '%s' cannot be started (%s): see 'dmesg'",
+				  d->name, format_errno(e));
+}
+
+static void started(struct domain *d, enum domain_reason reason)
+{
+	domain_phase_set(d, PHASE_ON);
+	domain_state_set(d, reason);
+	domain_event(d, EVENT_STARTED, domain_reason_name(reason));
+	log_info("mgmt: domain '%s' started, id %d", d->name, d->id);
+	if (reason == REASON_RESTARTED)
+		domain_event(d, EVENT_REBOOTED, "restarted");
+}
+
+/* The vm, if there is one yet, goes as any other does. */
+static void not_started(struct domain *d, const struct job *j, struct vm *vm)
+{
+	bool aborted = READ_ONCE(j->aborted);
+
+	if (j->background)
+		log_error("mgmt: %s", j->error.message);
+	d->end = aborted ? END_DESTROYED : END_FAILED;
+	d->vm = vm;
+	if (vm)
+		domain_end_locked(d, false, aborted ? REASON_DESTROYED : REASON_FAILED);
+	else
+		shut_off(d, aborted ? REASON_DESTROYED : REASON_FAILED);
+}
+
+static int start_run(struct job *j)
+{
+	struct domain *d = j->domain;
+	struct vm *vm = NULL;
+	int e = mgmt_closing() ? closing_error(&j->error) : make_vm(j, &vm);
+
+	mutex_lock(&d->lock);
+	if (READ_ONCE(j->aborted))
+		e = error_set(&j->error, -EINTR, "the start of domain '%s' was aborted", d->name);
+	if (!e)
+		e = run_vm(d, vm, &j->error);
+	if (e)
+		not_started(d, j, vm);
+	else
+		started(d, (enum domain_reason)j->detail);
+	domain_job_end(d);
+	mutex_unlock(&d->lock);
+	return e;
+}
+
+int domain_start_locked(struct domain *d, enum domain_reason reason, struct job **out,
+			struct mgmt_error *err)
+{
+	struct job *j;
+
+	if (mgmt_closing())
+		return closing_error(err);
+	j = domain_job_begin(d, JOB_START, start_run, err);
+	if (!j)
+		return err ? err->code : -ENOMEM;
+	/* What the last vm may still have told of its end is not about this one. */
+	__atomic_fetch_and(&d->pending, ~(uint32_t)(NOTE_STOPPED | NOTE_DESTROY),
+			   __ATOMIC_ACQ_REL);
+	if (!d->live) {
+		config_vm_get(d->config);
+		d->live = d->config;
+	}
 	if (d->id < 0)
 		WRITE_ONCE(d->id, __atomic_fetch_add(&next_id, 1, __ATOMIC_RELAXED));
-	domain_state_set(d, DOMAIN_RUNNING, reason);
-	domain_event(d, EVENT_STARTED, domain_reason_name(reason));
-	log_info("mgmt: domain '%s' started, id %d", d->config->name, d->id);
+	domain_phase_set(d, PHASE_STARTING);
+	if (reason == REASON_BOOTED) {
+		d->restart_count = d->crash_count = 0;
+		domain_state_set(d, REASON_STARTING_UP);
+	}
+	j->detail = reason;
+	j->background = !out;
+	job_queue(j);
+	if (out)
+		*out = j;
+	else
+		job_put(j);
 	return 0;
-fail:
-	if (vm)
-		drop_vm(d, vm);
-	return e;
 }
 
 /* --- ending */
@@ -184,27 +264,17 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 	if (reason == REASON_DESTROYED && d->end == END_NONE)
 		d->end = END_DESTROYED;
 	if (!restart && d->state != DOMAIN_SHUTDOWN)
-		domain_state_set(d, DOMAIN_SHUTDOWN, REASON_USER);
-	if (d->ending) {
-		if (!d->vm)		/* it waits for its restart, but no longer */
-			mgmt_note(d, NOTE_GONE);
+		domain_state_set(d, REASON_ENDING);
+	if (d->phase == PHASE_WAITING)		/* but no longer */
+		mgmt_note(d, NOTE_GONE);
+	if (d->phase == PHASE_WAITING || d->phase == PHASE_ENDING)
 		return;
-	}
 	/* From here on the vm is being taken apart: nobody looks into it any more. */
-	d->ending = true;
+	domain_phase_set(d, PHASE_ENDING);
 	vm_stats_get(d->vm, &s);
 	d->last_run_ticks = s.run_ticks;
 	console_bind(&d->console, NULL);
 	vm_destroy(d->vm, vm_gone, d);
-}
-
-static void shut_off(struct domain *d, enum domain_reason reason)
-{
-	console_shrink(&d->console);
-	domain_state_set(d, DOMAIN_SHUTOFF, reason);
-	log_info("mgmt: domain '%s' is shut off (%s)", d->config->name, domain_reason_name(reason));
-	domain_event(d, EVENT_STOPPED, domain_reason_name(reason));
-	WRITE_ONCE(d->id, -1);
 }
 
 /* The vm is gone; the domain is in between as long as it waits for its restart. */
@@ -215,10 +285,11 @@ static void gone(struct domain *d)
 	if (!d->restart || !d->restart_delay_ns || mgmt_closing())
 		return;
 	WRITE_ONCE(d->restart_at_ns, clock_ns() + d->restart_delay_ns);
+	domain_phase_set(d, PHASE_WAITING);
 	if (d->state != DOMAIN_SHUTDOWN)
-		domain_state_set(d, DOMAIN_SHUTDOWN, REASON_UNKNOWN);
+		domain_state_set(d, REASON_DELAYED);
 	log_warn("mgmt: domain '%s' ends again and again: it starts anew in %lu s",
-		 d->config->name, d->restart_delay_ns / SECOND);
+		 d->name, d->restart_delay_ns / SECOND);
 }
 
 uint64_t domain_due_ns(const struct domain *d)
@@ -228,9 +299,12 @@ uint64_t domain_due_ns(const struct domain *d)
 	return !at ? THREAD_FOREVER : mgmt_closing() ? 0 : at;
 }
 
-static bool must_wait(const struct domain *d)
+/* Its vm is gone, and so is the time that it waits. */
+static bool is_over(const struct domain *d)
 {
-	return d->restart && d->restart_at_ns && clock_ns() < domain_due_ns(d);
+	if (d->phase == PHASE_WAITING)
+		return !d->restart || clock_ns() >= domain_due_ns(d);
+	return d->phase == PHASE_ENDING && !d->vm;
 }
 
 static void after_end(struct domain *d)
@@ -238,15 +312,12 @@ static void after_end(struct domain *d)
 	struct mgmt_error err;
 
 	WRITE_ONCE(d->restart_at_ns, 0);
-	d->ending = false;
 	if (!d->restart || mgmt_closing()) {
 		shut_off(d, d->end_reason);
-	} else if (domain_start_locked(d, REASON_RESTARTED, &err)) {
+	} else if (domain_start_locked(d, REASON_RESTARTED, NULL, &err)) {
 		log_error("mgmt: %s", err.message);
 		d->end = END_FAILED;
 		shut_off(d, REASON_FAILED);
-	} else {
-		domain_event(d, EVENT_REBOOTED, "restarted");
 	}
 }
 
@@ -269,37 +340,33 @@ static bool restart_allowed(struct domain *d, bool crash, uint64_t *delay_ns)
 	if (d->crash_count <= CRASH_RESTARTS_MAX)
 		return true;
 	log_error("mgmt: domain '%s' crashes again and again and stays down: see its console",
-		  d->config->name);
+		  d->name);
 	return false;
 }
 
 static void preserve(struct domain *d, enum vm_stop why)
 {
-	d->halted = true;
-	if (why == VM_STOP_CRASH)
-		domain_state_set(d, DOMAIN_CRASHED, REASON_PANICKED);
-	else
-		domain_state_set(d, DOMAIN_PAUSED, REASON_SHUTTING_DOWN);
-	log_info("mgmt: domain '%s' is preserved: 'destroy' ends it", d->config->name);
+	domain_state_set(d, why == VM_STOP_CRASH ? REASON_PANICKED : REASON_SHUTTING_DOWN);
+	log_info("mgmt: domain '%s' is preserved: 'destroy' ends it", d->name);
 }
 
 static enum config_action policy(const struct domain *d, enum vm_stop why)
 {
 	switch (why) {
 	case VM_STOP_CRASH:
-		return d->config->on_crash;
+		return d->live->on_crash;
 	case VM_STOP_RESET:
-		return d->config->on_reboot;
+		return d->live->on_reboot;
 	case VM_STOP_POWER_OFF:
 	case VM_STOP_DEBUG_EXIT:
 		break;
 	}
-	return d->reboot_asked ? d->config->on_reboot : d->config->on_poweroff;
+	return d->reboot_asked ? d->live->on_reboot : d->live->on_poweroff;
 }
 
 static void note_end(struct domain *d, enum vm_stop why)
 {
-	const char *name = d->config->name;
+	const char *name = d->name;
 
 	switch (why) {
 	case VM_STOP_POWER_OFF:
@@ -333,7 +400,7 @@ static void stopped(struct domain *d)
 	uint64_t delay_ns = 0;
 
 	note_end(d, why);
-	if (d->ending)
+	if (d->phase != PHASE_ON)
 		return;
 	if (action == CONFIG_RESTART && !restart_allowed(d, why == VM_STOP_CRASH, &delay_ns))
 		action = CONFIG_DESTROY;
@@ -351,15 +418,17 @@ void domain_work(struct domain *d)
 	struct mgmt_error err;
 
 	mutex_lock(&d->lock);
-	notes = __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQ_REL);
+	notes = d->job ? 0 : __atomic_exchange_n(&d->pending, 0, __ATOMIC_ACQ_REL);
 	if ((notes & NOTE_STOPPED) && d->vm)
 		stopped(d);
-	if ((notes & NOTE_GONE) && d->ending && d->vm)
+	if ((notes & NOTE_DESTROY) && d->phase != PHASE_OFF)
+		domain_end_locked(d, false, REASON_DESTROYED);
+	if ((notes & NOTE_GONE) && d->phase == PHASE_ENDING && d->vm)
 		gone(d);
-	if (d->ending && !d->vm && !must_wait(d))
+	if (is_over(d))
 		after_end(d);
-	if ((notes & NOTE_START) && d->state == DOMAIN_SHUTOFF && !d->ending &&
-	    domain_start_locked(d, REASON_BOOTED, &err))
+	if ((notes & NOTE_START) && d->phase == PHASE_OFF && d->defined &&
+	    domain_start_locked(d, REASON_BOOTED, NULL, &err))
 		log_error("mgmt: %s", err.message);
 	mutex_unlock(&d->lock);
 }

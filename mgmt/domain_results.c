@@ -26,22 +26,26 @@ static void fill_usage(struct domain *d, struct domain_info *out)
 
 void domain_info_get(struct domain *d, struct domain_info *out)
 {
-	const struct config_vm *c = d->config;
+	struct config_vm *c = domain_config_get(d, true);
 
 	*out = (struct domain_info){
-		.vcpus = c->vcpus, .memory = c->memory, .autostart = c->autostart,
+		.vcpus = c->vcpus, .memory = c->memory,
 		.on_poweroff = c->on_poweroff, .on_reboot = c->on_reboot, .on_crash = c->on_crash,
 	};
-	str_copy(out->name, c->name, sizeof(out->name));
+	str_copy(out->name, d->name, sizeof(out->name));
 	cpu_topology_format(&c->topology, out->topology);
 	cpuid_model_format(&c->cpu, out->cpu, sizeof(out->cpu));
-	memcpy(out->uuid, c->uuid, sizeof(out->uuid));
+	memcpy(out->uuid, d->uuid, sizeof(out->uuid));
+	config_vm_put(c);
 	mutex_lock(&d->lock);
 	out->id = d->id;
 	out->state = d->state;
 	out->reason = d->reason;
-	out->busy = d->ending;
-	out->ended = !d->ending && (d->state == DOMAIN_SHUTOFF || d->halted);
+	out->autostart = d->config->autostart;
+	out->persistent = d->persistent;
+	out->busy = d->job || d->phase == PHASE_ENDING || d->phase == PHASE_WAITING ||
+		    (READ_ONCE(d->pending) & NOTE_DESTROY);
+	out->ended = !out->busy && (d->state == DOMAIN_SHUTOFF || domain_is_preserved(d));
 	out->end = d->end;
 	out->has_exit_code = d->has_exit_code;
 	out->exit_code = d->exit_code;
@@ -76,9 +80,9 @@ int domain_vcpu_get(struct domain *d, unsigned id, struct domain_vcpu *out, stru
 	if (!domain_has_vm(d))
 		e = error_set(err, -EPERM,
 			      "domain '%s' is shut off and has no vCPUs now: 'start' starts it",
-			      d->config->name);
+			      d->name);
 	else if (vm_vcpu_info(d->vm, id, &i))
-		e = error_set(err, -ENOENT, "domain '%s' has no vCPU %u", d->config->name, id);
+		e = error_set(err, -ENOENT, "domain '%s' has no vCPU %u", d->name, id);
 	if (!e)
 		*out = (struct domain_vcpu){
 			.activity = activity(&i), .cpu = i.cpu,
@@ -105,17 +109,10 @@ static void number(struct emitter *to, const char *name, uint64_t value)
 	to->emit(to->arg, &s);
 }
 
-/* libvirt's numbers of reasons, which mean what they mean by state. */
-static const uint8_t reason_numbers[REASON_COUNT] = {
-	[REASON_BOOTED] = 1, [REASON_UNPAUSED] = 5, [REASON_RESTARTED] = 1, [REASON_USER] = 1,
-	[REASON_SHUTTING_DOWN] = 7, [REASON_SHUTDOWN] = 1, [REASON_DESTROYED] = 2,
-	[REASON_CRASHED] = 3, [REASON_FAILED] = 6, [REASON_PANICKED] = 1,
-};
-
 static void emit_state(struct domain *d, struct emitter *to)
 {
 	number(to, "state.state", d->state);
-	number(to, "state.reason", reason_numbers[d->reason]);
+	number(to, "state.reason", domain_reason_number(d->reason));
 }
 
 static void emit_cpu(struct emitter *to, const struct vm_stats *s)
@@ -127,8 +124,8 @@ static void emit_cpu(struct emitter *to, const struct vm_stats *s)
 
 static void emit_balloon(struct domain *d, struct emitter *to, const struct vm_stats *s)
 {
-	number(to, "balloon.current", d->config->memory / KIB);
-	number(to, "balloon.maximum", d->config->memory / KIB);
+	number(to, "balloon.current", d->live->memory / KIB);
+	number(to, "balloon.maximum", d->live->memory / KIB);
 	number(to, "balloon.rss", s->charged_pages * (PAGE_SIZE / KIB));
 	number(to, "balloon.present", s->present_pages * (PAGE_SIZE / KIB));
 	number(to, "balloon.tables", s->table_pages * (PAGE_SIZE / KIB));
@@ -196,7 +193,7 @@ static void emit_active(struct domain *d, unsigned groups, struct emitter *to)
 		emit_exits(d, to, &s);
 	if (groups & STATS_VCPU) {
 		number(to, "vcpu.current", d->vm->vcpu_count);
-		number(to, "vcpu.maximum", d->config->vcpus);
+		number(to, "vcpu.maximum", d->live->vcpus);
 		for (unsigned id = 0; id < d->vm->vcpu_count; id++)
 			emit_vcpu(d, to, id, groups & STATS_EXITS);
 	}

@@ -7,10 +7,13 @@
  * `pending` and wake the management thread, which takes the domain's mutex and acts. So no verb is
  * ever waited for by a vCPU.
  *
- *	d->lock		mutex; state, vm, and all fields not marked. Held across vm_* calls that
- *			wait.
- *	(a) atomic, (c) constant after definition, (n) written by the vm before its note, read by
- *	the thread after
+ * What takes long is a job's: it works without the mutex, and as long as the domain has a job,
+ * nothing else changes its vm; notes wait.
+ *
+ *	d->lock		mutex; state, vm, and all fields not marked. vm_* calls that wait are made
+ *			by jobs, without it.
+ *	(a) atomic, (c) constant, (n) written by the vm before its note, read by
+ *	the thread after, (r) registry.c's mutex
  */
 #pragma once
 
@@ -18,31 +21,48 @@
 #include "kernel/mutex.h"
 #include "mgmt/domain.h"
 #include "mgmt/events.h"
+#include "mgmt/job.h"
 #include "vmm/vm.h"
 
 enum domain_note {
 	NOTE_START = 1,		/* autostart */
 	NOTE_STOPPED = 2,	/* the vm ended itself: `stop` says how */
 	NOTE_GONE = 4,		/* the vm is released after vm_destroy */
+	NOTE_DESTROY = 8,	/* asked for while it had a job */
+};
+
+/* What there is of its vm. */
+enum domain_phase {
+	PHASE_OFF,
+	PHASE_STARTING,		/* a job makes it */
+	PHASE_ON,
+	PHASE_ENDING,		/* vm_destroy was called: NOTE_GONE is awaited */
+	PHASE_WAITING,		/* it is gone, and its restart is at restart_at_ns */
+	PHASE_COUNT
 };
 
 struct domain {
-	struct list link;		/* (c) */
-	struct list same_name_hash;	/* (c) */
+	struct list link;		/* (r) */
+	struct list same_name_hash, same_uuid_hash;	/* (r) */
+	char name[CONFIG_NAME_MAX];	/* (c) */
+	uint8_t uuid[16];		/* (c) */
+	uint64_t serial;		/* (c) rises in the list */
 	uint32_t refs;			/* (a) */
-	struct config_vm *config;	/* (c) */
+	bool defined;			/* changed under both mutexes */
 	struct console console;		/* its own lock */
 
 	struct mutex lock;
+	bool persistent;
+	struct config_vm *config;	/* for its next start */
+	struct config_vm *live;		/* of its vm, restarts included; NULL when shut off */
 	enum domain_state state;
 	enum domain_reason reason;
+	enum domain_phase phase;
 	int id;				/* -1: not active */
-	struct vm *vm;			/* a reference; NULL when shut off */
-	bool ending;			/* vm_destroy was called: NOTE_GONE is awaited, and then, vm
-					 * being NULL, restart_at_ns */
+	struct vm *vm;			/* a reference; NULL when there is none */
+	struct job *job;		/* a reference; NULL: none */
 	bool restart;			/* start again when it is gone */
 	bool reboot_asked;		/* the next power-off is a reboot */
-	bool halted;			/* the vm has ended itself and is preserved */
 	enum domain_reason end_reason;	/* of the state that follows when it is gone */
 	enum domain_end end;		/* of the guest that runs or ran last */
 	bool has_exit_code;
@@ -65,25 +85,43 @@ struct domain {
 	} stop;				/* (n) */
 };
 
-extern struct list domain_list;		/* grows only, in mgmt_init */
-
 /* --- domain.c */
-/* May its vm be looked into? Not while it is being taken apart. d->lock held. */
+/* May its vm be looked into? Not while it is being made or taken apart. d->lock held. */
 static inline bool domain_has_vm(const struct domain *d)
 {
-	return d->vm && !d->ending;
+	return d->phase == PHASE_ON;
 }
 
-/* The one setter of `state`; d->lock held. */
-void domain_state_set(struct domain *d, enum domain_state state, enum domain_reason reason);
+/* The guest has ended itself, and its vm is kept. */
+static inline bool domain_is_preserved(const struct domain *d)
+{
+	return d->state == DOMAIN_CRASHED || d->reason == REASON_SHUTTING_DOWN;
+}
+
+/* The one setter of `state`, which the reason is of; d->lock held. */
+void domain_state_set(struct domain *d, enum domain_reason reason);
+void domain_phase_set(struct domain *d, enum domain_phase phase);	/* likewise */
 void domain_event(struct domain *d, enum event_kind kind, const char *detail);
 /*
- * -EPERM with advice, unless the state is one of `mask` (bits by enum domain_state). d->lock held.
+ * -EPERM with advice, unless the state is one of `mask` (bits by enum domain_state); -EBUSY when
+ * something is under way. d->lock held.
  */
 int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err) must_check;
+/*
+ * Gives it a job, which the caller completes and queues; it has none. A reference; NULL with the
+ * error. d->lock held.
+ */
+struct job *domain_job_begin(struct domain *d, enum job_kind kind, int (*run)(struct job *j),
+			     struct mgmt_error *err) must_check;
+void domain_job_end(struct domain *d);		/* by the job; d->lock held */
+
+/* --- registry.c */
+extern struct list domain_list;			/* for host tests */
+void domain_remove(struct domain *d);		/* it is shut off; d->lock held */
 
 /* --- domain_life.c */
-int domain_start_locked(struct domain *d, enum domain_reason reason,
+/* Gives it the job that starts it; the caller has no other. *out: a reference, or NULL. */
+int domain_start_locked(struct domain *d, enum domain_reason reason, struct job **out,
 			struct mgmt_error *err) must_check;
 void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason);
 /* The management thread: acts on the notes of one domain, and on the time. */
@@ -102,4 +140,6 @@ void domain_image_put(struct load_image *image);
 /* A module that the boot loader brought; false if there is none of that name. */
 bool mgmt_module(const char *name, const void **data, size_t *size);
 void mgmt_note(struct domain *d, enum domain_note note);	/* any context */
+/* What definitions are checked against. */
+const struct config_limits *mgmt_limits(void);
 bool mgmt_closing(void);		/* the host is about to be switched off: nothing starts */

@@ -1,27 +1,45 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The verbs on domains: each locks, asks whether the state allows it, acts, tells. See
- * mgmt/domain.h.
+ * The verbs on domains: each locks, asks whether the state allows it, acts, tells. What waits is
+ * done by a job, without the lock. See mgmt/domain.h.
  */
 #include "include/bits.h"
 #include "kernel/log.h"
 #include "lib/format.h"
+#include "lib/string.h"
 #include "mgmt/domain_struct.h"
 #include "vmm/vm_check.h"
 
 #define ACTIVE	(BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) | \
 		 BIT(DOMAIN_CRASHED))
 
-int domain_start(struct domain *d, struct mgmt_error *err)
+/* Waits for it, and drops the reference. */
+static int finish(struct job *j, struct mgmt_error *err)
+{
+	int e = job_finish(j, err);
+
+	job_put(j);
+	return e;
+}
+
+int domain_start_begin(struct domain *d, struct job **job, struct mgmt_error *err)
 {
 	int e;
 
 	mutex_lock(&d->lock);
 	e = domain_need(d, BIT(DOMAIN_SHUTOFF), err);
 	if (!e)
-		e = domain_start_locked(d, REASON_BOOTED, err);
+		e = domain_start_locked(d, REASON_BOOTED, job, err);
 	mutex_unlock(&d->lock);
 	return e;
+}
+
+int domain_start(struct domain *d, struct mgmt_error *err)
+{
+	struct job *j;
+	int e = domain_start_begin(d, &j, err);
+
+	return e ? e : finish(j, err);
 }
 
 static int press_button(struct domain *d, bool reboot, struct mgmt_error *err)
@@ -34,7 +52,7 @@ static int press_button(struct domain *d, bool reboot, struct mgmt_error *err)
 	if (!e) {
 		d->reboot_asked = reboot;
 		if (d->state == DOMAIN_RUNNING)
-			domain_state_set(d, DOMAIN_SHUTDOWN, REASON_USER);
+			domain_state_set(d, REASON_ENDING);
 		domain_event(d, EVENT_SHUTDOWN, reboot ? "reboot" : "shutdown");
 		vm_power_button(d->vm);
 	}
@@ -69,8 +87,14 @@ int domain_destroy(struct domain *d, struct mgmt_error *err)
 	int e = 0;
 
 	mutex_lock(&d->lock);
+	if (d->job) {
+		WRITE_ONCE(d->job->aborted, true);
+		mgmt_note(d, NOTE_DESTROY);
+		mutex_unlock(&d->lock);
+		return 0;
+	}
 	/* Also in the middle of a restart, or of another destroy. */
-	if (!d->ending)
+	if (d->phase != PHASE_ENDING && d->phase != PHASE_WAITING)
 		e = domain_need(d, ACTIVE, err);
 	if (!e)
 		domain_end_locked(d, false, REASON_DESTROYED);
@@ -78,23 +102,112 @@ int domain_destroy(struct domain *d, struct mgmt_error *err)
 	return e;
 }
 
-int domain_suspend(struct domain *d, struct mgmt_error *err)
+/* --- jobs of a running domain: its vm stays as long as they do */
+
+/* A job that the caller waits for; *out is a reference unless this fails before it has begun. */
+static int on_running(struct domain *d, enum job_kind kind, int (*run)(struct job *j),
+		      struct job **out, struct mgmt_error *err)
 {
 	int e;
 
+	*out = NULL;
 	mutex_lock(&d->lock);
 	e = domain_need(d, BIT(DOMAIN_RUNNING), err);
 	if (!e) {
-		e = vm_pause(d->vm);
-		if (e)
-			error_set(err, e, "domain '%s' cannot be paused (%s): it is just ending",
-				  d->config->name, format_errno(e));
-	}
-	if (!e) {
-		domain_state_set(d, DOMAIN_PAUSED, REASON_USER);
-		domain_event(d, EVENT_SUSPENDED, "paused");
+		*out = domain_job_begin(d, kind, run, err);
+		e = *out ? 0 : -ENOMEM;
 	}
 	mutex_unlock(&d->lock);
+	if (e)
+		return e;
+	job_queue(*out);
+	return job_finish(*out, err);
+}
+
+static int suspend_run(struct job *j)
+{
+	struct domain *d = j->domain;
+	int e = vm_pause(d->vm);
+
+	if (e)
+		error_set(&j->error, e, "domain '%s' cannot be paused (%s): it is just ending",
+			  d->name, format_errno(e));
+	mutex_lock(&d->lock);
+	if (!e) {
+		domain_state_set(d, REASON_SUSPENDED);
+		domain_event(d, EVENT_SUSPENDED, "paused");
+	}
+	domain_job_end(d);
+	mutex_unlock(&d->lock);
+	return e;
+}
+
+int domain_suspend(struct domain *d, struct mgmt_error *err)
+{
+	struct job *j;
+	int e = on_running(d, JOB_SUSPEND, suspend_run, &j, err);
+
+	if (j)
+		job_put(j);
+	return e;
+}
+
+/* The check of the kind, and its error. */
+static int check_run(struct job *j)
+{
+	bool state = j->kind == JOB_CHECK_STATE;
+	struct domain *d = j->domain;
+	struct vm_memory_check c = { 0 };
+	size_t size = 0;
+	int e = state ? vm_pause(d->vm) : vm_check_memory(d->vm, &c);
+
+	if (state && !e) {
+		e = vm_check_state(d->vm, &size);
+		(void)!vm_resume(d->vm);
+	}
+	if (e)
+		error_set(&j->error, e,
+			  "the %s of domain '%s' cannot be vouched for (%s): see 'dmesg'",
+			  state ? "state" : "memory", d->name, format_errno(e));
+	j->found[0] = state ? size : c.changed;
+	j->found[1] = c.marked;
+	j->found[2] = c.taken;
+	mutex_lock(&d->lock);
+	domain_job_end(d);
+	mutex_unlock(&d->lock);
+	return e;
+}
+
+static int check(struct domain *d, enum job_kind kind, uint64_t found[3], struct mgmt_error *err)
+{
+	struct job *j;
+	int e = on_running(d, kind, check_run, &j, err);
+
+	memset(found, 0, 3 * sizeof(*found));
+	if (j) {
+		memcpy(found, j->found, sizeof(j->found));
+		job_put(j);
+	}
+	return e;
+}
+
+int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err)
+{
+	uint64_t found[3];
+	int e = check(d, JOB_CHECK_STATE, found, err);
+
+	*size = found[0];
+	return e;
+}
+
+int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err)
+{
+	uint64_t found[3];
+	int e = check(d, JOB_CHECK_MEMORY, found, err);
+
+	*out = (struct domain_memory_check){
+		.changed = found[0], .marked = found[1], .taken = found[2],
+	};
 	return e;
 }
 
@@ -108,10 +221,10 @@ int domain_resume(struct domain *d, struct mgmt_error *err)
 		e = vm_resume(d->vm);
 		if (e)
 			error_set(err, e, "domain '%s' cannot be resumed (%s): it is just ending",
-				  d->config->name, format_errno(e));
+				  d->name, format_errno(e));
 	}
 	if (!e) {
-		domain_state_set(d, DOMAIN_RUNNING, REASON_UNPAUSED);
+		domain_state_set(d, REASON_UNPAUSED);
 		domain_event(d, EVENT_RESUMED, "unpaused");
 	}
 	mutex_unlock(&d->lock);
@@ -127,46 +240,5 @@ int domain_inject_nmi(struct domain *d, struct mgmt_error *err)
 	if (!e)
 		vm_nmi(d->vm);
 	mutex_unlock(&d->lock);
-	return e;
-}
-
-int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err)
-{
-	int e;
-
-	*size = 0;
-	mutex_lock(&d->lock);
-	e = domain_need(d, BIT(DOMAIN_RUNNING), err);
-	if (!e) {
-		e = vm_pause(d->vm);
-		if (!e) {
-			e = vm_check_state(d->vm, size);
-			(void)!vm_resume(d->vm);
-		}
-		if (e)
-			error_set(err, e, "the state of domain '%s' cannot be vouched for (%s): see 'dmesg'",
-				  d->config->name, format_errno(e));
-	}
-	mutex_unlock(&d->lock);
-	return e;
-}
-
-int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err)
-{
-	struct vm_memory_check c = { 0 };
-	int e;
-
-	mutex_lock(&d->lock);
-	e = domain_need(d, BIT(DOMAIN_RUNNING), err);
-	if (!e) {
-		e = vm_check_memory(d->vm, &c);
-		if (e)
-			error_set(err, e, "the memory of domain '%s' cannot be vouched for (%s): see 'dmesg'",
-				  d->config->name, format_errno(e));
-	}
-	mutex_unlock(&d->lock);
-	*out = (struct domain_memory_check){
-		.changed = c.changed, .marked = c.marked, .taken = c.taken,
-	};
 	return e;
 }

@@ -37,7 +37,8 @@ void events_emit(const struct domain_event *e)
 const char *events_name(enum event_kind kind)
 {
 	static const char *const names[EVENT_KIND_COUNT] = {
-		"Started", "Suspended", "Resumed", "Shutdown", "Rebooted", "Crashed", "Stopped",
+		"Defined", "Undefined", "Started", "Suspended", "Resumed", "Shutdown", "Rebooted",
+		"Crashed", "Stopped",
 	};
 
 	return kind < EVENT_KIND_COUNT ? names[kind] : "Unknown";

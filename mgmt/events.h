@@ -11,6 +11,8 @@
 struct domain;
 
 enum event_kind {
+	EVENT_DEFINED,
+	EVENT_UNDEFINED,
 	EVENT_STARTED,		/* also after a restart by policy */
 	EVENT_SUSPENDED,
 	EVENT_RESUMED,

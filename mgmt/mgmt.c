@@ -23,7 +23,7 @@
 
 static const struct mgmt_platform *platform;
 static const struct bootinfo *boot;
-static char hostname[CONFIG_NAME_MAX] = "keel";
+static struct config_host host = { "keel" };
 
 static struct waitq wake;
 static bool woken;			/* atomic */
@@ -40,6 +40,7 @@ void mgmt_note(struct domain *d, enum domain_note note)
 {
 	__atomic_fetch_or(&d->pending, note, __ATOMIC_SEQ_CST);
 	if (!__atomic_exchange_n(&d->noted, true, __ATOMIC_SEQ_CST)) {
+		domain_get(d);
 		d->next_noted = __atomic_load_n(&noted, __ATOMIC_RELAXED);
 		while (!__atomic_compare_exchange_n(&noted, &d->next_noted, d, true,
 						    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
@@ -56,7 +57,7 @@ bool mgmt_closing(void)
 
 const char *mgmt_hostname(void)
 {
-	return hostname;
+	return host.hostname;
 }
 
 bool mgmt_cpu_virtual(unsigned cpu)
@@ -97,30 +98,25 @@ bool mgmt_module(const char *name, const void **data, size_t *size)
 
 static bool any_active(void)
 {
-	struct domain *d;
+	bool any = false;
 
-	list_for_each(d, &domain_list, link)
-		if (READ_ONCE(d->state) != DOMAIN_SHUTOFF)
-			return true;
-	return false;
+	for (struct domain *d = domain_next(NULL); d; d = domain_next(d))
+		any |= domain_state(d) != DOMAIN_SHUTOFF;
+	return any;
 }
 
 static void ask_all(void)
 {
-	struct domain *d;
-
-	list_for_each(d, &domain_list, link)
-		if (READ_ONCE(d->state) == DOMAIN_RUNNING && !domain_shutdown(d, NULL))
-			log_info("mgmt: waiting for domain '%s' to shut down", d->config->name);
+	for (struct domain *d = domain_next(NULL); d; d = domain_next(d))
+		if (domain_state(d) == DOMAIN_RUNNING && !domain_shutdown(d, NULL))
+			log_info("mgmt: waiting for domain '%s' to shut down", d->name);
 }
 
 /* Those that do not listen: at once, or after their time. */
 static void destroy_all(bool listeners_too)
 {
-	struct domain *d;
-
-	list_for_each(d, &domain_list, link) {
-		enum domain_state s = READ_ONCE(d->state);
+	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
+		enum domain_state s = domain_state(d);
 
 		if (s != DOMAIN_SHUTOFF &&
 		    (listeners_too || s == DOMAIN_PAUSED || s == DOMAIN_CRASHED))
@@ -190,10 +186,14 @@ uint64_t mgmt_round(void)
 		/* From here on it may be noted again; its notes are read after this. */
 		__atomic_store_n(&d->noted, false, __ATOMIC_SEQ_CST);
 		attend(d);
+		domain_put(d);
 	}
 	list_for_each_safe(d, tmp, &delayed, delayed)
-		if (clock_ns() >= domain_due_ns(d))
+		if (clock_ns() >= domain_due_ns(d)) {
+			domain_get(d);
 			attend(d);
+			domain_put(d);
+		}
 	list_for_each(d, &delayed, delayed)
 		next = MIN(next, domain_due_ns(d));
 	return mgmt_closing() ? close_round() : next;
@@ -281,7 +281,7 @@ static unsigned define_all(struct config *c)
 	for (unsigned i = 0; i < c->vm_count; i++) {
 		struct config_vm *vm = c->vm[i];
 
-		if (domain_define(vm, &err)) {
+		if (domain_define(vm, true, NULL, &err)) {
 			log_error("mgmt: %s", err.message);
 			continue;
 		}
@@ -291,21 +291,27 @@ static unsigned define_all(struct config *c)
 	return defined;
 }
 
+static struct config_limits limits = {
+	.vcpus_max = VM_VCPU_MAX, .module = has_module, .check = check_vm, .cpu = check_cpu,
+	.host = &host,
+};
+
+const struct config_limits *mgmt_limits(void)
+{
+	return &limits;
+}
+
 static void read_config(void)
 {
-	struct config_limits limits = {
-		.vcpus_max = VM_VCPU_MAX, .module = has_module, .check = check_vm,
-		.cpu = check_cpu,
-	};
 	struct config *c;
 	const void *text;
 	size_t size;
 
+	limits.memory_max = gmem_available() * PAGE_SIZE;
 	if (!mgmt_module(CONFIG_FILE, &text, &size)) {
 		log_warn("mgmt: there is no module " CONFIG_FILE ": no domain is defined");
 		return;
 	}
-	limits.memory_max = gmem_available() * PAGE_SIZE;
 	c = heap_alloc(sizeof(*c));
 	if (!c || config_parse(c, text, size, &limits)) {
 		log_error("mgmt: no memory to read " CONFIG_FILE);
@@ -313,8 +319,8 @@ static void read_config(void)
 		return;
 	}
 	log_config_errors(c);
-	str_copy(hostname, c->host.hostname, sizeof(hostname));
-	log_info("mgmt: host '%s', %u domains defined", hostname, define_all(c));
+	host = c->host;
+	log_info("mgmt: host '%s', %u domains defined", host.hostname, define_all(c));
 	config_fini(c);
 	heap_free(c);
 }
@@ -327,6 +333,7 @@ void mgmt_init(const struct mgmt_platform *p, const struct bootinfo *b)
 	platform = p;
 	boot = b;
 	waitq_init(&wake);
+	job_start();
 	read_config();
 	t = thread_create(&attr);
 	if (!t)
@@ -337,9 +344,11 @@ void mgmt_init(const struct mgmt_platform *p, const struct bootinfo *b)
 
 void mgmt_autostart(void)
 {
-	struct domain *d;
+	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
+		struct config_vm *c = domain_config_get(d, false);
 
-	list_for_each(d, &domain_list, link)
-		if (d->config->autostart)
+		if (c->autostart)
 			mgmt_note(d, NOTE_START);
+		config_vm_put(c);
+	}
 }

@@ -4,9 +4,12 @@
  * end, so destroy and reset wait for it (Ctrl-C stops the waiting, not the verb), and start does
  * when asked: a line of `start NAME --wait` for each is a batch.
  */
+#include "mgmt/job.h"
 #include "mgmt/node.h"
 #include "shell/commands.h"
 #include "shell/tty.h"
+
+#define LOOK_NS	10000000	/* between two looks for Ctrl-C */
 
 struct domain *commands_domain(const struct command_args *a)
 {
@@ -112,6 +115,36 @@ static int wait_end(struct domain *d, uint64_t seconds)
 	}
 }
 
+/* Until it runs; Ctrl-C ends the waiting. */
+static int wait_started(struct domain *d, struct job *j)
+{
+	while (!job_wait(j, node_uptime_ns() + LOOK_NS)) {
+		if (tty_interrupted()) {
+			tty_print("Not waiting any longer; 'domjobabort %s' ends its start\n",
+				  domain_name(d));
+			return -EINTR;
+		}
+	}
+	if (!j->result)
+		tty_print("Domain '%s' started\n", domain_name(d));
+	else if (settled(d))
+		(void)command_fail(&j->error);
+	return j->result;
+}
+
+static int start(struct domain *d)
+{
+	struct mgmt_error err;
+	struct job *j;
+	int e = domain_start_begin(d, &j, &err);
+
+	if (e)
+		return command_fail(&err);
+	e = wait_started(d, j);
+	job_put(j);
+	return e;
+}
+
 static int run_start(const struct command_args *a)
 {
 	bool wait = command_flag(a, "wait");
@@ -120,7 +153,7 @@ static int run_start(const struct command_args *a)
 
 	if (command_text(a, "timeout") && !wait)
 		return command_error(-EINVAL, "'--timeout' wants '--wait' beside it");
-	e = apply(a, domain_start, false, "started");
+	e = on_domain(a, start);
 	if (!e && command_flag(a, "console"))
 		e = on_domain(a, console_command);
 	if (e || !wait)

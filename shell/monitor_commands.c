@@ -110,10 +110,12 @@ static int run_dominfo(const struct command_args *a)
 {
 	struct domain *d = commands_domain(a);
 	struct domain_info i;
+	struct config_vm *c;
 	char text[DOMAIN_UUID_TEXT];
 
 	if (!d)
 		return -ENOENT;
+	c = domain_config_get(d, true);
 	domain_info_get(d, &i);
 	print_id(&i, "Id:             ");
 	table_field("Name", "%s", i.name);
@@ -130,16 +132,17 @@ static int run_dominfo(const struct command_args *a)
 	table_field("Max memory", "%lu KiB", i.memory / KIB);
 	table_field("Used memory", "%lu KiB", i.memory_used / KIB);
 	table_field("Overhead", "%lu KiB", i.overhead / KIB);
-	table_field("Persistent", "yes");
+	table_field("Persistent", "%s", i.persistent ? "yes" : "no");
 	table_field("Autostart", "%s", i.autostart ? "enable" : "disable");
 	table_field("On poweroff", "%s", config_action_name(i.on_poweroff));
 	table_field("On reboot", "%s", config_action_name(i.on_reboot));
 	table_field("On crash", "%s", config_action_name(i.on_crash));
-	print_image(domain_config(d));
+	print_image(c);
 	if (i.has_exit_code)
 		table_field("Exit code", "%u", i.exit_code);
 	if (i.crash[0])
 		table_field("Crash reason", "%s", i.crash);
+	config_vm_put(c);
 	domain_put(d);
 	return 0;
 }

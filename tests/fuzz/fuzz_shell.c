@@ -6,9 +6,8 @@
  */
 /* links: shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
- * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c
- * shell/shell_commands.c mgmt/domain.c mgmt/domain_life.c mgmt/domain_image.c
- * mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c mgmt/error.c mgmt/console.c
+ * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/shell_commands.c
+ * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c
  * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c lib/format.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
@@ -60,9 +59,10 @@ static void define(const char *name)
 	struct config_vm *c = calloc(1, sizeof(*c));
 
 	strcpy(c->name, name);
+	memset(c->uuid, *name, sizeof(c->uuid));
 	c->vcpus = 1;
 	c->memory = 1 << 20;
-	if (domain_define(c, NULL))
+	if (domain_define(c, true, NULL, NULL))
 		abort();
 }
 

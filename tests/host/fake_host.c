@@ -19,6 +19,16 @@ bool mgmt_closing(void)
 	return false;
 }
 
+const struct config_limits *mgmt_limits(void)
+{
+	static const struct config_host host = { "keel0" };
+	static const struct config_limits limits = {
+		.vcpus_max = 64, .memory_max = GIB, .host = &host,
+	};
+
+	return &limits;
+}
+
 bool mgmt_module(const char *name, const void **data, size_t *size)
 {
 	(void)name;
@@ -40,7 +50,9 @@ bool fake_host_settle(void)
 	bool any = false;
 
 	fake_vm_release();
-	list_for_each(d, &domain_list, link)
+	while (job_round())
+		any = true;
+	for (d = domain_next(NULL); d; d = domain_next(d))
 		if (d->pending) {
 			domain_work(d);
 			any = true;

@@ -44,6 +44,8 @@ static int once(int *failure)
 {
 	int e = *failure;
 
+	if (fake.meanwhile && failure != &fake.fail_start && failure != &fake.fail_resume)
+		fake.meanwhile();
 	*failure = 0;
 	return e;
 }
@@ -85,6 +87,8 @@ int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size
 	int e = once(&fake.fail_load);
 
 	(void)vm;
+	if (!e && image->go_on && !image->go_on(image->arg, image->kernel_size))
+		e = -EINTR;
 	if (!image->kernel || e)
 		snprintf(why, why_size, "the kernel is no kernel");
 	return image->kernel ? e : -EINVAL;

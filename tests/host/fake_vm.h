@@ -17,6 +17,8 @@ struct fake_vm {
 	/* The next calls fail with these, and 0 again afterwards. */
 	int fail_create, fail_load, fail_start, fail_pause, fail_resume, fail_check;
 	bool module;					/* load_check accepts */
+	/* Called inside what takes long: being made, loaded, paused, checked. */
+	void (*meanwhile)(void);
 };
 
 extern struct fake_vm fake;

@@ -3,11 +3,10 @@
  * Domains over a vm that only remembers: every verb in every state, every end under every policy,
  * errors, references.
  */
-/* links: mgmt/domain.c mgmt/domain_life.c
- * mgmt/domain_image.c mgmt/domain_verbs.c mgmt/domain_results.c vmm/cpu_topology.c mgmt/events.c
- * mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c tests/host/one_thread.c
- * tests/host/heap.c tests/host/log.c tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c
- * tests/host/tsc.c */
+/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain*.c mgmt/registry.c
+ * mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c
+ * tests/host/one_thread.c tests/host/heap.c tests/host/log.c
+ * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -34,6 +33,16 @@ static unsigned event_count;
 bool mgmt_closing(void)
 {
 	return closing;
+}
+
+const struct config_limits *mgmt_limits(void)
+{
+	static const struct config_host host = { "keel0" };
+	static const struct config_limits limits = {
+		.vcpus_max = 64, .memory_max = GIB, .host = &host,
+	};
+
+	return &limits;
 }
 
 bool mgmt_module(const char *name, const void **data, size_t *size)
@@ -63,10 +72,11 @@ static struct domain *define(const char *name)
 	strcpy(c->name, name);
 	strcpy(c->kernel, "vmlinuz");
 	c->vcpus = 2;
+	c->topology = (struct cpu_topology){ 1, 2, 1 };
 	c->memory = 192 * MIB;
 	c->on_reboot = CONFIG_RESTART;
 	memset(c->uuid, (int)strlen(name), sizeof(c->uuid));
-	assert_int_equal(domain_define(c, NULL), 0);
+	assert_int_equal(domain_define(c, true, NULL, NULL), 0);
 	assert_int_equal(domain_find(name, &found, NULL), 0);
 	return found;
 }
@@ -89,6 +99,8 @@ static void settle(void)
 	/* An end, its release and a new start each leave a note. */
 	for (unsigned round = 0; round < 4; round++) {
 		domain_work(d);
+		while (job_round())
+			;
 		fake_vm_release();
 	}
 }
@@ -108,12 +120,10 @@ static int teardown(void **state)
 	domain_put(d);
 	list_for_each_safe(x, tmp, &domain_list, link) {
 		assert_int_equal(x->refs, 1);
-		list_remove(&x->link);
-		list_remove(&x->same_name_hash);
-		free(x->config);
-		free(x->console.output.data);
-		free(x->console.input.data);
-		free(x);
+		domain_get(x);
+		assert_int_equal(domain_undefine(x, NULL), 0);
+		assert_int_equal(x->refs, 1);
+		domain_put(x);
 	}
 	return 0;
 }
@@ -599,6 +609,7 @@ static void failed_starts_leave_nothing(void **state)
 		*failures[i] = -ENOMEM;
 		assert_int_equal(domain_start(d, &err), -ENOMEM);
 		assert_true(strlen(err.message) > 10);
+		settle();
 		assert_int_equal(d->state, DOMAIN_SHUTOFF);
 		assert_int_equal(fake.alive, 0);
 	}
@@ -609,6 +620,7 @@ static void failed_starts_leave_nothing(void **state)
 	kernel_missing = true;
 	assert_int_equal(domain_start(d, &err), -ENOENT);
 	assert_non_null(strstr(err.message, "no module 'vmlinuz'"));
+	settle();
 	kernel_missing = false;
 	closing = true;
 	assert_int_equal(domain_start(d, &err), -EPERM);
@@ -621,10 +633,11 @@ static void heap_runs_out(void **state)
 	struct mgmt_error err;
 
 	(void)state;
-	for (unsigned i = 0; i < 2; i++) {
+	for (unsigned i = 0; i < 4; i++) {
 		host_heap_left = i;
 		assert_int_equal(domain_start(d, &err), -ENOMEM);
 		host_heap_left = ~0u;
+		settle();
 	}
 	assert_int_equal(domain_start(d, &err), 0);
 }
@@ -696,20 +709,392 @@ static void names_are_unique(void **state)
 	struct mgmt_error err;
 
 	(void)state;
-	assert_int_equal(domain_define(&c, &err), -EEXIST);
+	assert_int_equal(domain_define(&c, true, NULL, &err), -EEXIST);
+}
+
+static void names_of_all(char *out)
+{
+	*out = 0;
+	for (struct domain *x = domain_next(NULL); x; x = domain_next(x))
+		sprintf(out + strlen(out), "%s ", domain_name(x));
 }
 
 static void walk(void **state)
 {
-	struct domain *second = define("other"), *x;
+	struct domain *second = define("other"), *third = define("another"), *x;
+	char names[64];
 
 	(void)state;
-	x = domain_next(NULL);
-	assert_ptr_equal(x, d);
-	x = domain_next(x);
+	names_of_all(names);
+	assert_string_equal(names, "debian other another ");
+	/* Those that leave while somebody stands at them, and those before. */
+	x = domain_next(domain_next(NULL));
 	assert_ptr_equal(x, second);
-	assert_null(domain_next(x));
+	assert_int_equal(domain_undefine(second, NULL), 0);
+	assert_ptr_equal(domain_next(x), third);
+	assert_int_equal(domain_undefine(third, NULL), 0);
+	assert_null(domain_next(third));
+	assert_int_equal(second->refs, 1);
 	domain_put(second);
+	domain_put(third);
+	names_of_all(names);
+	assert_string_equal(names, "debian ");
+}
+
+/* --- definitions at run time */
+
+static int define_text(const char *text, bool persistent, struct domain **out,
+		       struct mgmt_error *err)
+{
+	return domain_define_text(text, strlen(text), persistent, out, err);
+}
+
+static void undefined_stays_as_long_as_it_is_used(void **state)
+{
+	struct domain *x = define("other"), *again;
+	struct mgmt_error err;
+	struct domain_info i;
+
+	(void)state;
+	assert_int_equal(domain_undefine(x, &err), 0);
+	assert_int_equal(domain_find("other", &again, &err), -ENOENT);
+	assert_int_equal(domain_undefine(x, &err), -ENOENT);
+	assert_int_equal(domain_start(x, &err), -ENOENT);
+	assert_non_null(strstr(err.message, "not defined any more"));
+	domain_info_get(x, &i);
+	assert_string_equal(i.name, "other");
+	again = define("other");
+	assert_ptr_not_equal(again, x);
+	domain_put(again);
+	domain_put(x);
+}
+
+/* Undefined, a domain that runs goes when it has ended, and not when it restarts. */
+static void undefined_while_it_runs(void **state)
+{
+	struct domain_info i;
+	struct domain *f;
+
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_undefine(d, NULL), 0);
+	domain_info_get(d, &i);
+	assert_false(i.persistent);
+	assert_int_equal(domain_find("debian", &f, NULL), 0);
+	domain_put(f);
+	d->config->on_reboot = CONFIG_RESTART;
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	settle();
+	assert_int_equal(domain_find("debian", &f, NULL), -ENOENT);
+	assert_int_equal(events[event_count - 1].kind, EVENT_UNDEFINED);
+	assert_int_equal(d->refs, 1);
+	domain_put(d);
+	d = define("debian");
+}
+
+static void defined_by_text(void **state)
+{
+	static const struct { const char *text, *says; int e; } wrong[] = {
+		{ "[vm x]\nmemory = 64M", "line 1: VM 'x' has no kernel", -EINVAL },
+		{ "[vm x]\nmemory = 1\nvcpus = 0\n", "(and 2 more mistakes)", -EINVAL },
+		{ "", "one section [vm NAME] is wanted, not 0", -EINVAL },
+		{ "[vm x]\nkernel=k\nmemory=64M\n[vm y]\nkernel=k\nmemory=64M", "not 2", -EINVAL },
+		{ "[vm x]\nkernel=k\nmemory=64M\nuuid=06060606060606060606060606060606",
+		  "domain 'debian' has that UUID", -EEXIST },
+		{ "[vm debian]\nkernel=k\nmemory=64M", "with another UUID", -EEXIST },
+	};
+	struct domain *x, *same;
+	struct mgmt_error err;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(wrong); i++) {
+		assert_int_equal(define_text(wrong[i].text, true, NULL, &err), wrong[i].e);
+		if (!strstr(err.message, wrong[i].says))
+			fail_msg("%s", err.message);
+	}
+	assert_int_equal(define_text("[vm x]\nkernel=k\nmemory=64M\n", true, &x, &err), 0);
+	assert_int_equal(x->config->memory, 64 * MIB);
+	/* Again: it holds from the next start. */
+	assert_int_equal(define_text("[vm x]\nkernel=k\nmemory=32M\n", true, &same, &err), 0);
+	assert_ptr_equal(same, x);
+	assert_int_equal(x->config->memory, 32 * MIB);
+	assert_int_equal(x->refs, 3);
+	domain_put(x);
+	domain_put(x);
+}
+
+static void without_memory_nothing_is_defined(void **state)
+{
+	static const char text[] = "[vm x]\nkernel=k\nmemory=64M\nmodule = a\n";
+	struct mgmt_error err;
+	unsigned i;
+	int e = -1;
+
+	(void)state;
+	for (i = 0; e && i < 30; i++) {
+		host_heap_left = i;
+		e = define_text(text, true, NULL, &err);
+		host_heap_left = ~0u;
+	}
+	assert_in_range(i, 5, 20);
+	for (i = 0, e = -1; e && i < 30; i++) {
+		host_heap_left = i;
+		e = domain_configure(d, "memory", "32M", &err);
+		host_heap_left = ~0u;
+		assert_int_equal(d->config->memory, (e ? 192 : 32) * MIB);
+	}
+	assert_in_range(i, 3, 20);
+}
+
+static void transient_goes_when_it_ends(void **state)
+{
+	struct mgmt_error err;
+	struct domain *x, *f;
+
+	(void)state;
+	assert_int_equal(define_text("[vm x]\nkernel=k\nmemory=4M\n", false, &x, &err), 0);
+	assert_int_equal(domain_configure(x, "vcpus", "2", &err), -EPERM);
+	assert_int_equal(domain_start(x, &err), 0);
+	assert_int_equal(domain_destroy(x, &err), 0);
+	fake_vm_release();
+	domain_work(x);
+	assert_int_equal(domain_find("x", &f, NULL), -ENOENT);
+	assert_int_equal(x->refs, 1);
+	domain_put(x);
+}
+
+static void change_holds_from_the_next_start(void **state)
+{
+	struct domain_info i;
+	struct mgmt_error err;
+	struct config_vm *c;
+
+	(void)state;
+	go(RUNNING);
+	assert_int_equal(domain_configure(d, "vcpus", "4", &err), 0);
+	assert_int_equal(domain_configure(d, "memory", "64M", &err), 0);
+	assert_int_equal(domain_configure(d, "autostart", "yes", &err), 0);
+	assert_int_equal(domain_configure(d, "vcpus", "65", &err), -EINVAL);
+	assert_non_null(strstr(err.message, "1 to 64"));
+	assert_int_equal(domain_configure(d, "cmdline", "a\n[vm b]", &err), -EINVAL);
+	domain_info_get(d, &i);
+	assert_int_equal(i.vcpus, 2);
+	assert_int_equal(i.memory, 192 * MIB);
+	assert_true(i.autostart);
+	c = domain_config_get(d, true);
+	assert_int_equal(c->vcpus, 2);
+	config_vm_put(c);
+	c = domain_config_get(d, false);
+	assert_int_equal(c->vcpus, 4);
+	assert_int_equal(c->topology.cores, 4);
+	config_vm_put(c);
+	/* A restart is of what was started, a start of what is defined. */
+	assert_int_equal(domain_reset(d, NULL), 0);
+	settle();
+	assert_int_equal(fake.last->config.vcpus, 2);
+	go(RUNNING);
+	assert_int_equal(fake.last->config.vcpus, 4);
+	assert_int_equal(fake.last->config.memory, 64 * MIB);
+	domain_info_get(d, &i);
+	assert_int_equal(i.vcpus, 4);
+}
+
+static void as_many_as_there_may_be(void **state)
+{
+	struct mgmt_error err;
+	char text[64];
+	unsigned n;
+	int e = 0;
+
+	(void)state;
+	for (n = 1; !e; n++) {
+		sprintf(text, "[vm v%u]\nkernel=k\nmemory=4M\n", n);
+		e = define_text(text, true, NULL, &err);
+	}
+	assert_int_equal(n - 1, DOMAIN_MAX);
+	assert_int_equal(e, -ENOSPC);
+	assert_non_null(strstr(err.message, "undefine one"));
+}
+
+/* --- jobs */
+
+static unsigned looks;
+
+/* Whoever asks while something is under way is answered: the domain's lock is not held for it. */
+static void look_at_it(void)
+{
+	struct mgmt_error err;
+	struct domain_job j;
+	struct domain_info i;
+	struct domain_vcpu v;
+
+	looks++;
+	domain_info_get(d, &i);
+	assert_true(i.busy);
+	assert_false(i.ended);
+	domain_job_get(d, &j);
+	assert_string_not_equal(j.name, "none");
+	assert_int_not_equal(domain_start(d, &err), 0);
+	assert_int_equal(domain_reset(d, &err), -EBUSY);
+	assert_non_null(strstr(err.message, "'domjobabort'"));
+	assert_int_equal(domain_suspend(d, &err), -EBUSY);
+	(void)!domain_vcpu_get(d, 0, &v, &err);
+	stat(STATS_ALL, "state.state");
+	/* The management thread leaves it alone. */
+	domain_work(d);
+}
+
+static void asked_while_it_is_busy(void **state)
+{
+	size_t size;
+
+	(void)state;
+	fake.meanwhile = look_at_it;
+	assert_int_equal(domain_start(d, NULL), 0);
+	assert_int_equal(looks, 2);		/* made, loaded */
+	assert_int_equal(domain_suspend(d, NULL), 0);
+	assert_int_equal(looks, 3);
+	assert_int_equal(domain_resume(d, NULL), 0);
+	assert_int_equal(domain_check_state(d, &size, NULL), 0);
+	assert_int_equal(looks, 5);		/* paused, checked */
+	assert_int_equal(domain_reset(d, NULL), 0);
+	settle();
+	assert_int_equal(looks, 7);
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+	fake.meanwhile = NULL;
+}
+
+static void being_started(void **state)
+{
+	struct domain_job i;
+	struct domain_info info;
+	struct mgmt_error err;
+	struct job *j;
+
+	(void)state;
+	assert_int_equal(domain_job_abort(d, &err), -EPERM);
+	assert_non_null(strstr(err.message, "no job"));
+	assert_int_equal(domain_start_begin(d, &j, &err), 0);
+	domain_info_get(d, &info);
+	assert_int_equal(info.state, DOMAIN_PAUSED);
+	assert_int_equal(info.reason, REASON_STARTING_UP);
+	assert_true(info.id > 0);
+	host_tsc += 2000000000;
+	domain_job_get(d, &i);
+	assert_string_equal(i.name, "start");
+	assert_int_equal(i.elapsed_ns, 2000000000);
+	assert_false(i.aborted);
+	assert_false(job_wait(j, 0));
+	assert_true(job_round());
+	assert_true(job_wait(j, 0));
+	assert_int_equal(j->result, 0);
+	assert_int_equal(j->done, 6);
+	assert_int_equal(j->total, 6);
+	job_put(j);
+	domain_job_get(d, &i);
+	assert_string_equal(i.name, "none");
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+}
+
+static void abort_it(void)
+{
+	assert_int_equal(domain_job_abort(d, NULL), 0);
+}
+
+static void destroy_it(void)
+{
+	assert_int_equal(domain_destroy(d, NULL), 0);
+}
+
+/* Before it has begun, while the vm is made, while it is loaded. */
+static void start_is_given_up(void **state)
+{
+	void (*const ways[])(void) = { abort_it, destroy_it };
+	struct mgmt_error err;
+	struct job *j;
+
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		assert_int_equal(domain_start_begin(d, &j, &err), 0);
+		if (i < 2)
+			ways[i]();
+		else
+			fake.meanwhile = ways[i - 2];
+		settle();
+		fake.meanwhile = NULL;
+		assert_int_equal(job_finish(j, &err), -EINTR);
+		assert_non_null(strstr(err.message, "was aborted"));
+		job_put(j);
+		check_end(true, END_DESTROYED);
+		assert_int_equal(d->state, DOMAIN_SHUTOFF);
+		assert_int_equal(d->reason, REASON_DESTROYED);
+		assert_int_equal(fake.alive, 0);
+	}
+	/* What is left of that does not touch the next start. */
+	assert_int_equal(domain_start(d, &err), 0);
+	settle();
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+}
+
+/* A guest that ends, and a user who destroys it, while it is being paused or checked. */
+static void ends_while_it_has_a_job(void **state)
+{
+	struct mgmt_error err;
+	size_t size;
+
+	(void)state;
+	go(RUNNING);
+	fake.meanwhile = destroy_it;
+	assert_int_equal(domain_suspend(d, &err), 0);
+	fake.meanwhile = NULL;
+	check_end(true, END_DESTROYED);
+	go(RUNNING);
+	fake.meanwhile = destroy_it;
+	assert_int_equal(domain_check_state(d, &size, &err), 0);
+	fake.meanwhile = NULL;
+	check_end(true, END_DESTROYED);
+	go(RUNNING);
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	fake.fail_pause = -EINVAL;
+	assert_int_equal(domain_suspend(d, &err), -EINVAL);
+	check_end(true, END_POWER_OFF);
+}
+
+static void closing_while_it_starts(void **state)
+{
+	struct mgmt_error err;
+	struct job *j;
+
+	(void)state;
+	assert_int_equal(domain_start_begin(d, &j, &err), 0);
+	closing = true;
+	assert_int_equal(job_finish(j, &err), -EPERM);
+	job_put(j);
+	settle();
+	assert_int_equal(d->state, DOMAIN_SHUTOFF);
+	assert_int_equal(fake.created, 0);
+}
+
+/* libvirt's numbers, by what it calls the states and reasons. */
+static void numbers_are_libvirts(void **state)
+{
+	static const struct { enum domain_reason reason; unsigned state, number; } rows[] = {
+		{ REASON_BOOTED, 1, 1 }, { REASON_UNPAUSED, 1, 5 }, { REASON_RESTARTED, 1, 1 },
+		{ REASON_SUSPENDED, 3, 1 }, { REASON_SHUTTING_DOWN, 3, 8 },
+		{ REASON_STARTING_UP, 3, 11 }, { REASON_ENDING, 4, 1 }, { REASON_SHUTDOWN, 5, 1 },
+		{ REASON_DESTROYED, 5, 2 }, { REASON_CRASHED, 5, 3 }, { REASON_FAILED, 5, 6 },
+		{ REASON_PANICKED, 6, 1 },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		assert_int_equal(domain_reason_state(rows[i].reason), rows[i].state);
+		assert_int_equal(domain_reason_number(rows[i].reason), rows[i].number);
+		assert_string_not_equal(domain_reason_name(rows[i].reason), "unknown");
+	}
 }
 
 static void ids_rise(void **state)
@@ -816,6 +1201,12 @@ int main(void)
 		TEST(heap_runs_out), TEST(failed_restart_is_shut_off),
 		TEST(failed_pause_changes_nothing), TEST(closing_host_restarts_nothing),
 		TEST(found_by_name_id_uuid), TEST(names_are_unique), TEST(walk), TEST(ids_rise),
+		TEST(undefined_stays_as_long_as_it_is_used), TEST(undefined_while_it_runs),
+		TEST(defined_by_text), TEST(without_memory_nothing_is_defined),
+		TEST(transient_goes_when_it_ends), TEST(change_holds_from_the_next_start),
+		TEST(as_many_as_there_may_be), TEST(asked_while_it_is_busy),
+		TEST(being_started), TEST(start_is_given_up), TEST(ends_while_it_has_a_job),
+		TEST(closing_while_it_starts), TEST(numbers_are_libvirts),
 		TEST(events_tell_the_story), TEST(vcpus), TEST(statistics), TEST(thousand_rounds),
 	};
 

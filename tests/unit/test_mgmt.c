@@ -3,11 +3,10 @@
  * Management as a whole: domains from a keel.conf with mistakes, autostart, switching the host off
  * in order; and a console's rings.
  */
-/* links: mgmt/mgmt.c mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain.c
- * mgmt/domain_life.c mgmt/domain_image.c mgmt/domain_verbs.c mgmt/domain_results.c mgmt/events.c
- * mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c tests/host/one_thread.c
- * tests/host/heap.c tests/host/log.c tests/host/panic.c tests/host/spinlock.c
- * tests/host/percpu.c tests/host/tsc.c */
+/* links: mgmt/mgmt.c mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain*.c
+ * mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c lib/format.c
+ * tests/host/fake_vm.c tests/host/one_thread.c tests/host/heap.c tests/host/log.c
+ * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -101,6 +100,8 @@ static void settle(void)
 {
 	for (unsigned i = 0; i < 6; i++) {
 		(void)mgmt_round();
+		while (job_round())
+			;
 		fake_vm_release();
 	}
 }
@@ -265,6 +266,7 @@ static void delayed_restart(void **state)
 	assert_int_equal(mgmt_round(), host_tsc + SECOND);
 	host_tsc += SECOND;
 	assert_int_equal(mgmt_round(), ~0ul);
+	settle();
 	assert_int_equal(domain_state(named("one")), DOMAIN_RUNNING);
 	fake.destroyed = 0;
 }

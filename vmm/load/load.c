@@ -10,6 +10,8 @@
 #include "lib/format.h"
 #include "lib/string.h"
 
+#define PIECE	(2 * MIB)
+
 /* Told apart by content, in this order; as QEMU does, a multiboot header goes before a PVH note. */
 static const struct load_kind *const kinds[] = { &load_linux, &load_multiboot, &load_multiboot2,
 					       &load_pvh };
@@ -143,19 +145,34 @@ static int plan(struct load_plan *p, const struct load_kind **kind)
 		"not a kernel Keel can load: Linux bzImage, PVH ELF, multiboot 1 and 2 are known");
 }
 
+/* In pieces that end where large pages do, so that these are still written whole. */
+static int write_pieces(const struct load_plan *p, uint64_t at, const uint8_t *data, uint64_t size)
+{
+	const struct load_image *i = p->image;
+	uint64_t n;
+	int err = 0;
+
+	for (; size && !err; size -= n, at += n, data += n) {
+		n = MIN(size, PIECE - at % PIECE);
+		if (i->go_on && !i->go_on(i->arg, n))
+			return -EINTR;
+		err = gmem_write(p->machine->gmem, GPA(at), data, n);
+	}
+	return err;
+}
+
 static int commit(const struct load_plan *p)
 {
-	struct gmem *g = p->machine->gmem;
 	uint64_t at = p->modules;
 	int err = 0;
 
 	for (unsigned i = 0; i < p->segment_count && !err; i++)
-		err = gmem_write(g, GPA(p->segment[i].at), p->segment[i].data,
-				 p->segment[i].file_size);
+		err = write_pieces(p, p->segment[i].at, p->segment[i].data,
+				   p->segment[i].file_size);
 	for (unsigned i = 0; i < p->image->module_count && !err; i++) {
 		const struct load_module *m = &p->image->module[i];
 
-		err = gmem_write(g, GPA(at), m->data, m->size);
+		err = write_pieces(p, at, m->data, m->size);
 		at = load_next_module(p, m, at);
 	}
 	return err;

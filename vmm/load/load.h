@@ -28,6 +28,12 @@ struct load_image {
 	const char *cmdline;
 	const struct load_module *module;	/* an initrd is the first of them */
 	unsigned module_count;
+	/*
+	 * Called before each piece of kernel and modules is written, of so many bytes; false: it is
+	 * not loaded any further (-EINTR). NULL: nobody wants to know.
+	 */
+	bool (*go_on)(void *arg, size_t bytes);
+	void *arg;
 };
 
 struct load_machine {
@@ -54,7 +60,7 @@ struct load_entry {
 	const char *kind;		/* "Linux bzImage", "PVH ELF", "multiboot ELF" */
 };
 
-/* 0; -EINVAL or -E2BIG with one clear line in `why`; -ENOMEM. */
+/* 0; -EINVAL or -E2BIG with one clear line in `why`; -ENOMEM; -EINTR from go_on. */
 int load_image(const struct load_image *image, const struct load_machine *m, struct load_entry *out,
 	       char *why, size_t why_size) must_check;
 /* How many bytes of a Linux bzImage are its real-mode part; 0 of any other image. */

@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Definitions at run time: text that is read as keel.conf is, and changes of one key, for which the
+ * definition is written without it, the key's new line added, and all read again: so whatever holds
+ * for keel.conf holds for them. See mgmt/domain.h. A domain's mutex, when its configuration is
+ * looked up or replaced.
+ */
+#include "lib/string.h"
+#include "mgmt/domain_struct.h"
+#include "mm/heap.h"
+
+static int refuse(const struct config *c, struct mgmt_error *err)
+{
+	const struct config_error *e = &c->error[0];
+
+	if (!c->error_count)
+		return error_set(err, -EINVAL, "one section [vm NAME] is wanted, not %u",
+				 c->vm_count);
+	if (!e->line)
+		return error_set(err, -EINVAL, "%s", e->text);
+	return error_set(err, -EINVAL, c->error_count > 1 ? "line %u: %s (and %u more mistakes)"
+							  : "line %u: %s",
+			 e->line, e->text, c->error_count - 1);
+}
+
+/* *out is the caller's. */
+static int read_one(const char *text, size_t size, struct config_vm **out, struct mgmt_error *err)
+{
+	struct config *c = heap_alloc(sizeof(*c));
+	int e = 0;
+
+	if (!c || config_parse(c, text, size, mgmt_limits())) {
+		heap_free(c);
+		return error_set(err, -ENOMEM, "no memory to read a definition: end a domain");
+	}
+	if (c->error_count || c->vm_count != 1) {
+		e = refuse(c, err);
+	} else {
+		*out = c->vm[0];
+		c->vm[0] = NULL;
+	}
+	config_fini(c);
+	heap_free(c);
+	return e;
+}
+
+int domain_define_text(const char *text, size_t size, bool persistent, struct domain **out,
+		       struct mgmt_error *err)
+{
+	struct config_vm *c;
+	int e = read_one(text, size, &c, err);
+
+	if (e)
+		return e;
+	e = domain_define(c, persistent, out, err);
+	if (e)
+		config_vm_put(c);
+	return e;
+}
+
+/* Text that grows in memory that was measured before. */
+struct text {
+	char *at;		/* NULL: it is measured */
+	size_t n;
+};
+
+static void add(void *arg, const char *part)
+{
+	struct text *t = arg;
+	size_t n = strlen(part);
+
+	if (t->at)
+		memcpy(t->at + t->n, part, n);
+	t->n += n;
+}
+
+static void add_all(struct text *t, const struct config_vm *c, const char *key, const char *value)
+{
+	t->n = 0;
+	config_write_vm(c, key, add, t);
+	add(t, key);
+	add(t, " = ");
+	add(t, value);
+}
+
+static int changed(const struct config_vm *old, const char *key, const char *value,
+		   struct config_vm **out, struct mgmt_error *err)
+{
+	struct text t = { 0 };
+	int e;
+
+	add_all(&t, old, key, value);
+	t.at = heap_alloc(t.n);
+	if (!t.at)
+		return error_set(err, -ENOMEM, "domain '%s': no memory to change it", old->name);
+	add_all(&t, old, key, value);
+	e = read_one(t.at, t.n, out, err);
+	heap_free(t.at);
+	return e;
+}
+
+/* Takes over `c`; -EAGAIN: it has another one than `old` by now. */
+static int replace(struct domain *d, struct config_vm *old, struct config_vm *c,
+		   struct mgmt_error *err)
+{
+	int e = 0;
+
+	mutex_lock(&d->lock);
+	if (!d->persistent)
+		e = error_set(err, -EPERM, "domain '%s' is transient: nothing of it holds from a "
+			      "next start", d->name);
+	else if (d->config != old)
+		e = -EAGAIN;
+	if (!e) {
+		d->config = c;
+		c = old;
+	}
+	mutex_unlock(&d->lock);
+	config_vm_put(c);
+	return e;
+}
+
+int domain_configure(struct domain *d, const char *key, const char *value, struct mgmt_error *err)
+{
+	struct config_vm *old, *c;
+	int e;
+
+	do {
+		old = domain_config_get(d, false);
+		e = changed(old, key, value, &c, err);
+		if (!e)
+			e = replace(d, old, c, err);
+		config_vm_put(old);
+	} while (e == -EAGAIN);
+	return e;
+}
