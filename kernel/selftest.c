@@ -16,11 +16,14 @@
 #include "kernel/sched.h"
 #include "kernel/thread.h"
 #include "kernel/timer.h"
+#include "kernel/trap.h"
 #include "kernel/work.h"
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mm/heap.h"
+#include "mm/kmap.h"
 #include "mm/page.h"
+#include "mm/paging_bits.h"
 
 #define CROWD_MAX	64
 #define MS		1000000ul
@@ -430,6 +433,92 @@ static void test_devices(void)
 	CHECK(devices_pass());
 }
 
+/* ---- ring 3 ---- */
+
+#define USER_VA		0x400000ul		/* a page of code, and of one word at its end */
+#define USER_WORD	0xff8
+#define USER_TABLES	4			/* from the top down, the page behind them */
+
+static struct page *user_page[USER_TABLES + 1];
+
+/* Turns until the word is set, then reads what is Keel's. */
+static const uint8_t user_code[] = {
+	0xf3, 0x90,						/* pause */
+	0x83, 0x3c, 0x25, 0xf8, 0x0f, 0x40, 0x00, 0x00,		/* cmp dword [word], 0 */
+	0x74, 0xf4,						/* je */
+	0x48, 0x8b, 0x04, 0x25, 0x00, 0x00, 0x00, 0x80,		/* mov rax, [image] */
+};
+
+/* An address space: Keel's half, and that page. */
+static bool make_user(void)
+{
+	uint64_t *table;
+
+	for (unsigned i = 0; i <= USER_TABLES; i++) {
+		user_page[i] = page_alloc(0, PAGE_ZEROED, NODE_ANY, &page_charge_kernel);
+		if (!user_page[i])
+			return false;
+	}
+	memcpy(page_virt(user_page[0]), kmap_direct(HPA(kmap_cr3 & PTE_ADDRESS)), PAGE_SIZE);
+	for (unsigned i = 0; i < USER_TABLES; i++) {
+		table = page_virt(user_page[i]);
+		table[USER_VA >> (39 - 9 * i) & 511] = page_hpa(user_page[i + 1]).v | PTE_PRESENT |
+						       PTE_WRITE | PTE_USER;
+	}
+	memcpy(page_virt(user_page[USER_TABLES]), user_code, sizeof(user_code));
+	return true;
+}
+
+/* The frames of this function are given up. */
+static void to_user(void *arg)
+{
+	uintptr_t here = (uintptr_t)__builtin_frame_address(0);
+
+	(void)arg;
+	cpu_wrmsr(MSR_KERNEL_GS_BASE, 0);
+	cpu_write_cr3(page_hpa(user_page[0]).v);
+	trap_enter_user(USER_VA, USER_VA, (void *)(here & ~15ul));
+}
+
+/* On the CPU where the other one turns: it runs only because that one gives way. */
+static void set_word(void *arg)
+{
+	(void)arg;
+	*(volatile uint32_t *)((char *)page_virt(user_page[USER_TABLES]) + USER_WORD) = 1;
+}
+
+static void back_to_kmap(void *arg)
+{
+	(void)arg;
+	cpu_write_cr3(kmap_cr3);
+}
+
+static void test_ring3(void)
+{
+	static void (*const parts[])(void *) = { to_user, set_word, back_to_kmap };
+	struct thread *t[ARRAY_COUNT(parts)];
+
+	CHECK(make_user());
+	for (unsigned i = 0; i < ARRAY_COUNT(parts) && !failed; i++) {
+		struct thread_attr attr = {
+			.name = "ring3", .entry = parts[i], .cpu = (int)cpu_count - 1,
+		};
+
+		t[i] = thread_create(&attr);
+		CHECK(t[i]);
+		if (i == 2)		/* nobody is in there any more */
+			thread_join(t[0]);
+		thread_start(t[i]);
+		if (i == 0)		/* it has the CPU, if that is another than this one */
+			thread_sleep_ns(MS);
+		if (i)
+			thread_join(t[i]);
+	}
+	for (unsigned i = 0; i <= USER_TABLES; i++)
+		if (user_page[i])
+			page_put(user_page[i]);
+}
+
 unsigned selftest_run(const char *only, bool (*devices)(void))
 {
 	static const struct {
@@ -447,6 +536,7 @@ unsigned selftest_run(const char *only, bool (*devices)(void))
 		{ "ends", test_ends },
 		{ "devices", test_devices },
 		{ "shares", test_shares },
+		{ "ring3", test_ring3 },
 	};
 	unsigned failures = 0;
 

@@ -2,7 +2,8 @@
 /*
  * Traps: the gates, and the dispatch of those that are no interrupts; see kernel/trap.h. An NMI is
  * somebody's message (panic stops the other CPUs by it) or a count. A machine check, and an
- * exception without a fixup, ends in panic with the frame's registers. Intel's machine checks reach
+ * exception of Keel's own without a fixup, ends in panic with the frame's registers; one of ring 3
+ * ends its thread. Intel's machine checks reach
  * all CPUs, and the one that knows the error is seldom the first to panic: each writes down what
  * its banks say before it stops, and the report has it all.
  * Source: Intel SDM 3, "Interrupt and Exception Handling", "Machine-Check Architecture".
@@ -15,6 +16,8 @@
 #include "cpu/percpu.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "kernel/trace.h"
 #include "lib/format.h"
 #include "mm/kmap.h"
@@ -276,6 +279,27 @@ static noreturn void die_of_double_fault(const struct trap_frame *f)
 	panic_at(f, "#DF double fault: RSP %016lx, CR2 %016lx", f->rsp, va);
 }
 
+static const char *name_of(const struct trap_frame *f)
+{
+	return exception_names[f->vector] ?: "reserved exception";
+}
+
+static bool of_user(const struct trap_frame *f)
+{
+	return f->cs & 3;
+}
+
+/* Keel is none the worse for it. */
+static noreturn void end_user(const struct trap_frame *f)
+{
+	uint64_t va = cpu_read_cr2();
+
+	cpu_irq_enable();
+	log_error("%s: ended by %s at %016lx, error code %lx, CR2 %016lx, RSP %016lx",
+		  thread_name(thread_current()), name_of(f), f->rip, f->error, va, f->rsp);
+	thread_exit();
+}
+
 static void handle_exception(struct trap_frame *f)
 {
 	if (f->vector == EXC_NMI)
@@ -284,12 +308,13 @@ static void handle_exception(struct trap_frame *f)
 		handle_machine_check(f);
 	if (f->vector == EXC_DF)
 		die_of_double_fault(f);
+	if (of_user(f))
+		end_user(f);
 	if (fix_up(f))
 		return;
 	if (f->vector == EXC_PF)
 		die_of_page_fault(f);
-	panic_at(f, "%s (error code %lx)", exception_names[f->vector] ?: "reserved exception",
-		 f->error);
+	panic_at(f, "%s (error code %lx)", name_of(f), f->error);
 }
 
 void trap_dispatch(struct trap_frame *f)
@@ -297,4 +322,10 @@ void trap_dispatch(struct trap_frame *f)
 	if (f->vector < EXC_COUNT)
 		handle_exception(f);
 	/* Else a spurious interrupt of the masked 8259s, which wants no answer. */
+}
+
+void trap_to_user(void *stack_top)
+{
+	sched_point();
+	gdt_set_stack(GDT_IST_NONE, stack_top);
 }

@@ -5,12 +5,13 @@
 ; has nobody who looks at the frame: what C functions may change is saved, and irq_dispatch(vector)
 ; is called. Entered from ring 3 the stubs swap GS and clear AC. NMI, #DF and #MC may come between
 ; any two instructions, also where CS says ring 0 and GS is still the user's: they look at the GS
-; base itself (Keel's is in the upper half, a user's never is).
+; base itself (Keel's is in the upper half, a user's never is). Back to ring 3 it goes through
+; trap_to_user().
 
 %include "offsets.inc"
 
-extern trap_dispatch, irq_dispatch
-global trap_stubs, stack_leave
+extern trap_dispatch, irq_dispatch, trap_to_user
+global trap_stubs, stack_leave, trap_enter_user
 
 %define ERROR_VECTORS	0x60227d00		; bit n: vector n pushes an error code
 %define PARANOID	((1 << 2) | (1 << 8) | (1 << 18))
@@ -124,6 +125,8 @@ trap_interrupt:
 	btr qword [rsp], 18			; AC would let the kernel through SMAP
 	popfq
 	call irq_dispatch
+	lea rdi, [rsp + 14 * 8]			; behind the frame
+	call trap_to_user
 	RESTORE_INTERRUPT
 	swapgs
 	iretq
@@ -163,6 +166,8 @@ trap_common:
 	btr qword [rsp], 18			; AC would let the kernel through SMAP
 	popfq
 	call trap_dispatch
+	lea rdi, [rsp + 22 * 8]			; behind the frame
+	call trap_to_user
 	RESTORE
 	swapgs
 	iretq
@@ -186,6 +191,38 @@ trap_paranoid:
 	jz .done
 	swapgs
 .done:	RESTORE
+	iretq
+
+; trap_enter_user(rip, rsp, stack_top): to ring 3, where all other registers are 0. The top is
+; 16-byte aligned.
+trap_enter_user:
+	cli
+	mov rsp, rdx
+	push GDT_USER_DATA | 3
+	push rsi
+	push 0x202				; RFLAGS: IF
+	push GDT_USER_CODE | 3
+	push rdi
+	sub rsp, 8				; aligned, for the call
+	mov rdi, rdx
+	call trap_to_user
+	add rsp, 8
+	xor eax, eax
+	xor ebx, ebx
+	xor ecx, ecx
+	xor edx, edx
+	xor esi, esi
+	xor edi, edi
+	xor ebp, ebp
+	xor r8d, r8d
+	xor r9d, r9d
+	xor r10d, r10d
+	xor r11d, r11d
+	xor r12d, r12d
+	xor r13d, r13d
+	xor r14d, r14d
+	xor r15d, r15d
+	swapgs
 	iretq
 
 ; stack_leave(top, fn): calls fn on the stack that ends at `top`; the backtrace ends there.

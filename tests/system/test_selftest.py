@@ -20,6 +20,8 @@ def selftest(start, bed, **more):
     text = keel.expect(r"selftest: (passed|\d+ failed)")
     keel.ended()
     assert "selftest: passed" in text
+    # What is in ring 3 and reads what is Keel's.
+    assert "ring3: ended by #PF page fault at 000000000040000c, error code 5" in text
     return text
 
 

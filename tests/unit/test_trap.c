@@ -57,6 +57,39 @@ bool kmap_is_guard(uint64_t va)
 	return false;
 }
 
+PERCPU bool sched_wanted_flag;
+static bool ended, gave_way;
+static void *entry_stack;
+
+void thread_exit(void)
+{
+	ended = true;
+	longjmp(at_panic, 1);
+}
+
+struct thread *thread_current(void)
+{
+	return NULL;
+}
+
+const char *thread_name(const struct thread *t)
+{
+	(void)t;
+	return "user";
+}
+
+void sched_point(void)
+{
+	gave_way = true;
+}
+
+void gdt_set_stack(enum gdt_ist ist, void *top)
+{
+	assert_int_equal(ist, GDT_IST_NONE);
+	assert_true(gave_way);
+	entry_stack = top;
+}
+
 static int rdmsr(uint32_t msr, uint64_t *v)
 {
 	unsigned bank = (msr - MSR_MC0_CTL) / 4;
@@ -129,10 +162,39 @@ static void machine_checks(void **state)
 	assert_string_equal(said, "cpu 1 bank 3: STATUS a000000000000002 ADDR 0 MCG_STATUS 5\n");
 }
 
+/* An exception of ring 3 is its thread's end, with a report; the same one of Keel's is the panic. */
+static void ring3(void **state)
+{
+	struct trap_frame f = { .vector = EXC_UD, .rip = 0x401234 };
+
+	(void)state;
+	for (volatile unsigned user = 0; user < 2; user++) {
+		f.cs = user ? GDT_USER_CODE | 3 : GDT_KERNEL_CODE;
+		panicked = ended = false;
+		cpu_irq_disable();
+		if (!setjmp(at_panic))
+			trap_dispatch(&f);
+		assert_int_equal(panicked, !user);
+		assert_int_equal(ended, user);
+	}
+	assert_true(cpu_irq_enabled());
+	assert_non_null(strstr(host_log_last,
+			       "user: ended by #UD invalid opcode at 0000000000401234"));
+	/* But for what is the machine's. */
+	f.vector = EXC_DF;
+	panicked = ended = false;
+	if (!setjmp(at_panic))
+		trap_dispatch(&f);
+	assert_true(panicked && !ended);
+	trap_to_user(&f);
+	assert_ptr_equal(entry_stack, &f);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(machine_checks),
+		cmocka_unit_test(ring3),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
