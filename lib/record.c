@@ -2,6 +2,7 @@
 /* Saved state; see record.h. Stateless; the caller owns the buffers. */
 #include "lib/record.h"
 
+#include "include/bits.h"
 #include "include/errno.h"
 #include "lib/string.h"
 
@@ -10,6 +11,12 @@
 void record_writer_init(struct record_writer *w, void *buf, size_t size)
 {
 	*w = (struct record_writer){ .buf = buf, .size = buf ? size : 0 };
+}
+
+void record_writer_stream(struct record_writer *w, void *buf, size_t size,
+			  int (*put)(void *arg, const void *data, size_t n), void *arg)
+{
+	*w = (struct record_writer){ .buf = buf, .size = size, .put = put, .arg = arg };
 }
 
 void record_put(struct record_writer *w, const void *data, size_t n)
@@ -69,11 +76,21 @@ void record_end(struct record_writer *w)
 {
 	size_t end = w->used;
 
-	if (end > w->size)
+	w->largest = MAX(w->largest, end - w->record);
+	if (end > w->size) {
+		if (w->put && !w->error)
+			w->error = -ENOSPC;
+		w->used = w->put ? 0 : end;
 		return;
+	}
 	w->used = w->record + HEAD_SIZE - 4;
 	record_put_u32(w, (uint32_t)(end - w->record - HEAD_SIZE));
 	w->used = end;
+	if (!w->put)
+		return;
+	if (!w->error)
+		w->error = w->put(w->arg, w->buf, end);
+	w->used = 0;
 }
 
 void record_reader_init(struct record_reader *r, const void *buf, size_t size)

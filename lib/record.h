@@ -4,7 +4,8 @@
  * little-endian, without padding. Writing appends to a caller's buffer, reading treats its
  * input as hostile: every get is bounds-checked and an error sticks, so that a loader reads
  * all fields and looks at the reader's error once, before it commits anything. A buffer of
- * NULL only counts, which sizes a save.
+ * NULL only counts, which sizes a save. A writer with a callback hands out each record when it is
+ * complete, and needs a buffer for the largest alone.
  */
 #pragma once
 
@@ -16,6 +17,11 @@ struct record_writer {
 	uint8_t *buf;
 	size_t size, used;	/* used may exceed size: then the buffer was too small */
 	size_t record;		/* where the open record's header starts */
+	size_t largest;		/* record so far, with its header */
+	/* Takes a whole record; -Exxx ends the save. NULL: all stays in the buffer. */
+	int (*put)(void *arg, const void *data, size_t n);
+	void *arg;
+	int error;		/* of put, or -ENOSPC: a record is larger than the buffer; sticky */
 };
 
 struct record_reader {
@@ -30,6 +36,8 @@ struct record_head {
 };
 
 void record_writer_init(struct record_writer *w, void *buf, size_t size);
+void record_writer_stream(struct record_writer *w, void *buf, size_t size,
+			  int (*put)(void *arg, const void *data, size_t n), void *arg);
 void record_begin(struct record_writer *w, const char *name, uint32_t instance, uint32_t version);
 void record_end(struct record_writer *w);
 void record_put(struct record_writer *w, const void *data, size_t n);

@@ -206,7 +206,7 @@ int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out);
 
 /*
  * All state of a paused vm as records, without memory contents; and back into a vm made from the
- * same configuration.
+ * same configuration, on a machine whose TSC runs as fast. -EINVAL, and a line in `why`.
  */
 int vm_save_state(struct vm *vm, struct record_writer *w) must_check;
-int vm_load_state(struct vm *vm, struct record_reader *r) must_check;
+int vm_load_state(struct vm *vm, struct record_reader *r, char *why, size_t size) must_check;

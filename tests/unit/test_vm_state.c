@@ -27,6 +27,7 @@
 #include <cmocka.h>
 
 #include "lib/record.h"
+#include "mm/heap.h"
 #include "tests/host/vm_test.h"
 #include "vmm/machine.h"
 #include "vmm/vlapic/vlapic_bits.h"
@@ -44,12 +45,17 @@ static size_t save(struct vm *vm, uint8_t *buf)
 	return w.used;
 }
 
+static char why[128];
+
 static int load(struct vm *vm, const uint8_t *buf, size_t n)
 {
 	struct record_reader r;
+	int err;
 
 	record_reader_init(&r, buf, n);
-	return vm_load_state(vm, &r);
+	err = vm_load_state(vm, &r, why, sizeof(why));
+	assert_int_equal(!err, !*why);
+	return err;
 }
 
 /* Something other than the power-up state everywhere. */
@@ -249,6 +255,99 @@ static void wrong_shape(void **state)
 	vm_put(other);
 }
 
+/* Where the TSC runs at another rate, and in a form that is not known, with the reason. */
+static void other_rate_and_format(void **state)
+{
+	static uint8_t a[STATE_MAX];
+	struct vm *one = make_vm(), *two = make_vm();
+	uint64_t hz = tsc_hz, limit = hz / 4000;
+	size_t n;
+
+	(void)state;
+	fake_pause(one);
+	n = save(one, a);
+	fake_pause(two);
+	tsc_hz = hz + limit + limit / 100;
+	assert_int_equal(load(two, a, n), -EINVAL);
+	assert_non_null(strstr(why, "its TSC runs at"));
+	tsc_hz = hz + limit / 2;
+	assert_int_equal(load(two, a, n), 0);
+	tsc_hz = hz;
+	a[16 + 12]++;				/* the payload's first */
+	assert_int_equal(load(two, a, n), -EINVAL);
+	assert_string_equal(why, "its format is 3, not 2");
+	a[16 + 12]--;
+	/* Nothing counts without the vm's own. */
+	assert_int_equal(load(two, a + 28 + 40, n - 28 - 40), -EINVAL);
+	assert_string_equal(why, "its record 'cpuid' 0 does not fit this vm");
+	assert_int_equal(load(two, a, 0), -EINVAL);
+	vm_put(one);
+	vm_put(two);
+}
+
+/* In pieces: the same bytes, a whole record each time; too small a buffer or a put that fails end
+ * it. */
+static struct {
+	uint8_t bytes[STATE_MAX];
+	size_t n, left;
+	unsigned pieces;
+} stream;
+
+static int take(void *arg, const void *data, size_t n)
+{
+	struct record_reader r, body;
+	struct record_head head;
+
+	assert_ptr_equal(arg, &stream);
+	record_reader_init(&r, data, n);
+	assert_int_equal(record_next(&r, &head, &body), 0);
+	assert_int_equal(record_next(&r, &head, &body), -ENOENT);
+	if (!stream.left--)
+		return -EIO;
+	memcpy(stream.bytes + stream.n, data, n);
+	stream.n += n;
+	stream.pieces++;
+	return 0;
+}
+
+static int save_streaming(struct vm *vm, size_t size, size_t left)
+{
+	uint8_t *buf = heap_alloc(size);
+	struct record_writer w;
+	int err;
+
+	stream.n = stream.pieces = 0;
+	stream.left = left;
+	record_writer_stream(&w, buf, size, take, &stream);
+	err = vm_save_state(vm, &w);
+	heap_free(buf);
+	return err;
+}
+
+static void streamed(void **state)
+{
+	static uint8_t a[STATE_MAX];
+	struct vm *vm = make_vm();
+	struct record_writer w;
+	size_t n;
+
+	(void)state;
+	run_clock(vm);
+	stir(vm);
+	fake_pause(vm);
+	n = save(vm, a);
+	record_writer_init(&w, NULL, 0);
+	assert_int_equal(vm_save_state(vm, &w), 0);
+	assert_int_equal(save_streaming(vm, w.largest, 1000), 0);
+	assert_int_equal(stream.n, n);
+	assert_memory_equal(stream.bytes, a, n);
+	assert_true(stream.pieces > 10 && w.largest < n / 2);
+	assert_int_equal(save_streaming(vm, w.largest - 1, 1000), -ENOSPC);
+	assert_int_equal(save_streaming(vm, w.largest, 3), -EIO);
+	assert_int_equal(stream.pieces, 3);
+	vm_put(vm);
+}
+
 /* What domstatecheck does: there and back on one vm, whatever it was at. */
 static void there_and_back(void **state)
 {
@@ -274,7 +373,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(save_load_save), cmocka_unit_test(there_and_back),
 		cmocka_unit_test(older_than_its_host),
-		 cmocka_unit_test(hostile_state),
+		cmocka_unit_test(other_rate_and_format), cmocka_unit_test(streamed),
+		cmocka_unit_test(hostile_state),
 		cmocka_unit_test(wrong_shape), cmocka_unit_test(state_that_the_host_would_load),
 	};
 
