@@ -203,6 +203,21 @@ static void far_transfers(void)
 	check(true, "ljmpq", "%lx", to);
 }
 
+/* Through a gate, whose offset counts, and which pushes eight bytes each. */
+static void gates(void)
+{
+	uint64_t cs = 0, to;
+
+	__asm__ volatile("lea 1f(%%rip), %0\n\tjmp 2f\n1:\tmov 8(%%rsp), %%rax\n\tlretq\n2:"
+			 : "=r"(to));
+	gdt[SEL_FREE / 8] = (to & 0xffff) | SEL_CODE64 << 16 | 0x8cul << 40 |
+			    (to >> 16 & 0xffff) << 48;
+	gdt[SEL_FREE / 8 + 1] = to >> 32;
+	m[0] = 0xdeadbeef | (uint64_t)SEL_FREE << 32;
+	__asm__ volatile("lcall *(%1)" : "=a"(cs) : "r"(m) : "memory");
+	check_equal(cs, SEL_CODE64, "lcall_gate");
+}
+
 static void ljmp_to(void *arg)
 {
 	m[0] = (uint64_t)arg << 32;
@@ -319,6 +334,7 @@ void test_main(void)
 	named("bits", bits);
 	named("products", products);
 	named("far_transfers", far_transfers);
+	named("gates", gates);
 	named("faults", faults);
 	named("segments", segments);
 	named("rip_relative", rip_relative);

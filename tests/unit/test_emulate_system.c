@@ -214,8 +214,8 @@ static void far_branches(void **state)
 	assert_int_equal(get(STACK - 8), 0x18);
 	assert_int_equal(get(STACK - 16), 0x1003);
 	operand("\x34\x12\0\0\x30\0", 6);
-	run("ff 2b");						/* no code, no gate of ours */
-	assert_int_equal(guest_log.crashes, 1);
+	run("ff 2b");						/* no code, no gate */
+	faulted(EXC_GP, 0x30);
 	guest_flat(16);
 	guest_vcpu.gpr[GPR_RBX] = 0x20;
 	guest_segment[SEG_DS].base = GUEST_DEVICE;
@@ -224,6 +224,106 @@ static void far_branches(void **state)
 	done();
 	assert_int_equal(guest_segment[SEG_CS].base, 0x56780);
 	assert_int_equal(guest_vcpu.rip, 0x1234);
+}
+
+#define GATE	0x60u
+
+static void gate(unsigned selector, unsigned access, uint64_t to)
+{
+	put(GDT + GATE, (to & 0xffff) | (uint64_t)selector << 16 | (uint64_t)access << 40 |
+				(to >> 16 & 0xffff) << 48);
+	put(GDT + GATE + 8, to >> 32);
+}
+
+/* The pointer's offset says nothing then; what is pushed is as wide as the gate. */
+static void call_gates(void **state)
+{
+	static const struct {
+		unsigned selector, access, vector, error;
+	} rows[] = {
+		{ 0x08, 0x84, EXC_GP, GATE },			/* of 16 bits */
+		{ 0x08, 0x85, EXC_GP, GATE },			/* a task gate */
+		{ 0x08, 0x0c, EXC_NP, GATE },
+		{ 0x00, 0x8c, EXC_GP, 0 }, { 0x10, 0x8c, EXC_GP, 0x10 },
+		{ 0x18, 0x8c, EXC_GP, 0x18 },			/* no 64-bit code */
+		{ 0x20, 0x8c, EXC_GP, 0x20 }, { 0x80, 0x8c, EXC_GP, 0x80 },
+	};
+	const uint64_t to = 0x123456789000;
+
+	(void)state;
+	guest_segment[SEG_GDTR].limit = GATE + 15;
+	operand("\1\0\0\0\x60\0", 6);
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		gate(rows[i].selector, rows[i].access, to);
+		run("ff 2b");
+		faulted(rows[i].vector, rows[i].error);
+		run("ff 1b");
+		faulted(rows[i].vector, rows[i].error);
+	}
+	gate(0x0b, 0x8c, to);					/* that RPL is not looked at */
+	put(GDT + GATE + 8, to >> 32 | BIT(40));
+	run("ff 2b");
+	faulted(EXC_GP, GATE);
+	gate(0x0b, 0x8c, 1ul << 50);
+	run("ff 1b");
+	faulted(EXC_GP, 0);
+	gate(0x0b, 0x8c, to);
+	run("ff 2b");
+	done();
+	assert_int_equal(guest_vcpu.rip, to);
+	assert_int_equal(guest_segment[SEG_CS].selector, 8);
+	operand("\1\0\x60\0", 4);				/* of 16 bits, in which it is */
+	run("66 ff 1b");
+	done();
+	assert_int_equal(guest_vcpu.rip, to);
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], STACK - 16);
+	assert_int_equal(get(STACK - 8), 8);
+	assert_int_equal(get(STACK - 16), 0x1003);
+	operand("\1\0\0\0\x60\0", 6);
+	guest_segment[SEG_GDTR].limit = GATE + 7;
+	run("ff 2b");
+	faulted(EXC_GP, GATE);
+	guest_segment[SEG_GDTR].limit = GATE + 15;
+	operand("\1\0\0\0\x63\0", 6);				/* RPL 3 */
+	run("ff 2b");
+	faulted(EXC_GP, GATE);
+}
+
+/* To more privilege, to a task, and of 32 bits. */
+static void other_gates(void **state)
+{
+	(void)state;
+	guest_segment[SEG_GDTR].limit = GATE + 15;
+	guest_mode.cpl = 3;
+	operand("\1\0\0\0\x63\0", 6);
+	for (unsigned n = 0; n < 512; n++)		/* pages are a user's, too */
+		for (unsigned t = 0; t < 5; t++)
+			put(2 * MIB + t * 0x1000 + 8 * n, get(2 * MIB + t * 0x1000 + 8 * n) | 4);
+	gate(0x08, 0xec, 0x1234);
+	run("ff 2b");
+	faulted(EXC_GP, 0x08);
+	run("ff 1b");
+	assert_int_equal(guest_log.crashes, 1);
+	assert_non_null(strstr(guest_log.crash, "more privilege"));
+	guest_flat(32);
+	guest_segment[SEG_GDTR] = (struct segment){ .base = GDT, .limit = GATE + 15 };
+	guest_vcpu.gpr[GPR_RBX] = GUEST_DEVICE + 0x20;
+	operand("\1\0\0\0\x60\0", 6);
+	gate(0x18, 0x8c, 0x12345678);
+	run("ff 1b");
+	done();
+	assert_int_equal(guest_vcpu.rip, 0x12345678);
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], STACK - 8);
+	assert_int_equal(get(STACK - 8) & 0xffffffff, 0x1002);
+	gate(0x18, 0x84, 0x12345678);
+	run("ff 1b");
+	done();
+	assert_int_equal(guest_vcpu.rip, 0x5678);
+	assert_int_equal(guest_vcpu.gpr[GPR_RSP], STACK - 12);
+	gate(0x40, 0x85, 0);
+	run("ff 2b");
+	assert_int_equal(guest_log.crashes, 1);
+	assert_non_null(strstr(guest_log.crash, "switches tasks"));
 }
 
 static void data_segments(void **state)
@@ -638,6 +738,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(near_branches, setup),
 		cmocka_unit_test_setup(far_branches, setup),
+		cmocka_unit_test_setup(call_gates, setup),
+		cmocka_unit_test_setup(other_gates, setup),
 		cmocka_unit_test_setup(data_segments, setup),
 		cmocka_unit_test_setup(tables_in_a_device, setup),
 		cmocka_unit_test_setup(system_segments, setup),
