@@ -518,6 +518,17 @@ static void odd_ones(void **state)
 	run("d7");
 	done();
 	assert_int_equal(guest_vcpu.gpr[GPR_RAX], 0x115a);
+	for (unsigned i = 0; i < 8; i++)
+		put(0x5008 + 8 * i, 0x1111111111111111 * i);
+	guest_vcpu.gpr[GPR_RCX] = 0x5008;
+	guest_vcpu.gpr[GPR_RDX] = GUEST_MMIO + 0x40;
+	run_for("66 0f 38 f8 11", GMEM_WRITE);			/* movdir64b (%rcx), %rdx */
+	done();
+	assert_memory_equal(guest_device + 0x40, guest_ram + 0x5008, 64);
+	assert_int_equal(guest_log.writes, 8);
+	guest_vcpu.gpr[GPR_RDX] += 8;
+	run_for("66 0f 38 f8 11", GMEM_WRITE);
+	faulted(EXC_GP, 0);
 	run("0f ae 03");
 	assert_int_equal(guest_log.crashes, 1);
 	assert_non_null(strstr(guest_log.crash, "extended state"));

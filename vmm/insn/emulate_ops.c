@@ -288,6 +288,26 @@ static int flush_line(struct emulation *e)
 	return operand_prepare(e, 1, GMEM_READ, &o);
 }
 
+/* MOVDIR64B: from memory to where a register points in ES, aligned. */
+static int mov_line(struct emulation *e)
+{
+	uint64_t to = e->vcpu->gpr[e->insn->reg] & bytes_mask(e->insn->address);
+	struct operand source, target;
+	uint8_t line[64];
+	int err = operand_prepare_at(e, e->insn->segment, operand_offset(e), sizeof(line),
+				     GMEM_READ, -1, &source);
+
+	e->aligned = true;
+	if (!err)
+		err = operand_prepare_at(e, SEG_ES, to, sizeof(line), GMEM_WRITE, -1, &target);
+	err = err ?: operand_check(e);
+	if (err)
+		return err;
+	operand_read_bytes(e, &source, line);
+	operand_write_bytes(e, &target, line);
+	return 0;
+}
+
 #define ANY	GROUP_ANY
 
 const struct emulate_row emulate_ops_rows[] = {
@@ -326,5 +346,6 @@ const struct emulate_row emulate_ops_rows[] = {
 	{ MAP_0F38, 0xf0, 0xff, ANY, PREFIX_NO_REP, OPERAND_LOAD, SIZE_V, 0, movbe_load },
 	{ MAP_0F38, 0xf1, 0xff, ANY, PREFIX_NO_REP, OPERAND_STORE, SIZE_V, 0, movbe_store },
 	{ MAP_0F38, 0xf9, 0xff, ANY, PREFIX_NONE, OPERAND_STORE, SIZE_Y, 0, mov_store },
+	{ MAP_0F38, 0xf8, 0xff, ANY, PREFIX_66, OPERAND_OWN, 0, 0, mov_line },
 	{ 0 },
 };
