@@ -406,6 +406,21 @@ static void alignment(void **state)
 	done(4);
 	run("01 03", GUEST_DEVICE + 2, true);
 	expect_event(EXC_AC, 0, 0);
+	/* ten bytes by eight, an environment by four, vectors by all that they have */
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 12;
+	run("db 2b", GUEST_DEVICE + 12, false);
+	expect_event(EXC_AC, 0, 0);
+	run("d9 23", GUEST_DEVICE + 12, false);
+	done(2);
+	guest_mode.cr4 |= CR4_OSFXSR;
+	run("f2 0f 10 03", GUEST_DEVICE + 12, false);
+	expect_event(EXC_AC, 0, 0);
+	run("0f 58 03", GUEST_DEVICE + 12, false);
+	expect_event(EXC_GP, 0, 0);
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 8;
+	run("db 2b", GUEST_DEVICE + 8, false);
+	done(2);
+	guest_vcpu.gpr[GPR_RBX] = GUEST_MMIO + 2;
 	guest_vcpu.gpr[GPR_RDI] = 0x5001;
 	guest_code("\x66\x6d", 2);
 	guest_log = (struct guest_log){ 0 };
