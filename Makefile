@@ -59,7 +59,8 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 	$(Q)$(CC) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 # What no guest waits for is compiled for size.
-SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% vmm/vm_memory.c \
+SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% \
+	vmm/vm_memory.c vmm/gmem/gmem_share.c vmm/gmem/gmem_take.c \
 	cpu/features.c cpu/errata.c kernel/main.c kernel/panic.c kernel/selftest.c kernel/symbols.c \
 	vdev/vfwcfg.c vdev/vrtc.c vmm/cpu_model.c vmm/firmware/firmware.c vmx/vmx_audit%,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os

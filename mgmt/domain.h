@@ -129,7 +129,7 @@ int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
  */
 int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err);
 struct domain_memory_check {
-	uint64_t changed, marked, taken;	/* frames */
+	uint64_t changed, marked, taken, used;	/* frames */
 };
 /*
  * A running guest's memory is compared with what the dirty log says of it, while it works and

@@ -381,3 +381,28 @@ int paging_lookup(const struct paging *p, uint64_t va, struct paging_leaf *out)
 		table = table_at(e);
 	}
 }
+
+static void harvest(struct paging *p, struct page *table, unsigned level, uint64_t va, uint64_t end,
+		    void (*used)(void *arg, uint64_t va, uint64_t size), void *arg)
+{
+	uint64_t bit = p->format->accessed;
+
+	for (uint64_t next; va != end; va = next) {
+		uint64_t *e = &entries_of(table)[index_of(va, level)], size = level_size(level);
+
+		next = next_boundary(va, end, level);
+		if (!is_present(p, *e))
+			continue;
+		if (!is_leaf(p, *e, level))
+			harvest(p, table_at(*e), level - 1, va, next, used, arg);
+		else if (!bit || __atomic_fetch_and(e, ~bit, __ATOMIC_RELAXED) & bit)
+			used(arg, ALIGN_DOWN(va, size), size);
+	}
+}
+
+void paging_harvest(struct paging *p, uint64_t va, uint64_t size,
+		    void (*used)(void *arg, uint64_t va, uint64_t size), void *arg)
+{
+	if (range_valid(p, va, size))
+		harvest(p, p->root, p->format->levels, va, va + size, used, arg);
+}

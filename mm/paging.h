@@ -32,6 +32,7 @@ struct paging_format {
 	uint64_t (*table)(hpa_t a);
 	uint64_t present;			/* an entry with any of these bits is present */
 	uint64_t large;				/* above level 1: a leaf */
+	uint64_t accessed;			/* of a leaf: the chip sets it; 0: none does */
 	/* Of a leaf; a table's is in bits 51:12 everywhere. */
 	hpa_t (*address)(uint64_t e, unsigned level);
 	unsigned (*prot)(uint64_t e);
@@ -86,3 +87,10 @@ int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot) 
 int paging_restrict(struct paging *p, uint64_t va, uint64_t size, unsigned prot) must_check;
 /* -ENOENT when nothing is mapped there. */
 int paging_lookup(const struct paging *p, uint64_t va, struct paging_leaf *out) must_check;
+/*
+ * Calls `used` for each leaf in the range that the chip may have used since it was asked last, as a
+ * whole; where the format has no bit for that, for each that is there. Flush, or what TLBs keep is
+ * not asked for again.
+ */
+void paging_harvest(struct paging *p, uint64_t va, uint64_t size,
+		    void (*used)(void *arg, uint64_t va, uint64_t size), void *arg);

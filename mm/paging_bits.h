@@ -3,7 +3,7 @@
  * The bits that AMD64's own page tables and nested page tables have in common; only
  * mm/paging_host.c and mm/paging_npt.c include this. The cache type is an index into the PAT that
  * mm/kmap.c loads, whose order is enum paging_cache's. Accessed and dirty are set from the start:
- * nobody reads them, and the chip need not write them.
+ * the chip need not write them, until somebody clears one to learn of the next use.
  * Source: AMD64 APM 2, "Page-Translation Tables", "Page-Attribute Table Mechanism".
  */
 #pragma once

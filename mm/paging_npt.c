@@ -30,6 +30,7 @@ const struct paging_format paging_npt = {
 	.table = npt_table,
 	.present = PTE_PRESENT,
 	.large = PTE_LARGE,
+	.accessed = PTE_ACCESSED,
 	.address = pte_address,
 	.prot = pte_get_prot,
 	.with_prot = npt_with_prot,

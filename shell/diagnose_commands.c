@@ -132,13 +132,14 @@ static int run_dommemcheck(const struct command_args *a)
 		sum.changed += c.changed;
 		sum.marked += c.marked;
 		sum.taken += c.taken;
+		sum.used += c.used;
 	}
 	if (e)
 		(void)command_fail(&err);
 	else
 		tty_print("Domain '%s' changed %lu frames in %lu rounds, each was marked, as were %lu in all; "
-			  "%lu that held nothing were taken\n",
-			  domain_name(d), sum.changed, done, sum.marked, sum.taken);
+			  "%lu that held nothing were taken; %lu times one was found used\n",
+			  domain_name(d), sum.changed, done, sum.marked, sum.taken, sum.used);
 	domain_put(d);
 	return e;
 }

@@ -140,7 +140,7 @@ static void sleep(struct vcpu *vcpu, uint64_t deadline_ns)
 static void wait_memory(struct vcpu *vcpu)
 {
 	if (!vm_memory_wait_begin(vcpu)) {
-		vm_crash(vcpu->vm, "no memory is left for what it touches at rip 0x%lx, and nobody to give any back",
+		vm_crash(vcpu->vm, "no memory is left for what it touches at rip 0x%lx",
 			 vcpu->rip);
 		return;
 	}

@@ -13,7 +13,7 @@
 int vm_check_state(struct vm *vm, size_t *size) must_check;
 
 struct vm_memory_check {
-	uint64_t changed, marked, taken;	/* frames */
+	uint64_t changed, marked, taken, used;	/* frames; used: once for each harvest */
 };
 
 /*

@@ -3,7 +3,9 @@
  * Proof, on a guest that is at work, that its memory is what it should be: while it runs, marks are
  * fetched, clean frames taken, its second-level tables dropped and a slot that it does not know
  * moved and hidden, at odd moments; then it is paused for a look at all of its memory, whose sums
- * say which frames have changed since the last look. Each of those must have been marked. Frames
+ * say which frames have changed since the last look. Each of those must have been marked. Between
+ * two looks a second object shares all of it, which must then be what it was, whatever the guest
+ * has written. Frames
  * that hold nothing but zeros at a look are taken too: the guest goes on with new ones. Called by
  * mgmt, in thread context; the vm runs and goes on.
  */
@@ -12,6 +14,7 @@
 #include "kernel/log.h"
 #include "kernel/sched.h"
 #include "kernel/thread.h"
+#include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/vm_check.h"
 
@@ -24,8 +27,9 @@
 /* One object: by number of frame in it. */
 struct check {
 	struct vm *vm;
-	struct gmem_object *object;
-	uint64_t *marks, *sums;		/* 0: nothing but zeros */
+	struct gmem_object *object, *copy;
+	uint64_t *marks, *used;
+	uint64_t *sums;			/* 0: nothing but zeros */
 };
 
 static uint64_t sum_of(const uint64_t *words)
@@ -93,6 +97,32 @@ static int spare_slot(struct vm *vm)
 	return err;
 }
 
+/* Frames that the guest has used since the last time. */
+static int harvest(struct check *c, uint64_t *count)
+{
+	struct gmem_object *o = c->object;
+	uint64_t words = DIV_UP(o->size / PAGE_SIZE, 64);
+	int r;
+
+	memset(c->used, 0, words * 8);
+	r = gmem_harvest(&c->vm->gmem, o, 0, o->size, c->used);
+	for (uint64_t i = 0; i < words; i++)
+		*count += bit_count(c->used[i]);
+	return MIN(r, 0);
+}
+
+/* The vm is paused, so nobody uses anything. */
+static int harvest_none(struct check *c)
+{
+	uint64_t before = 0, after = 0;
+	int err = harvest(c, &before) ?: harvest(c, &after);
+
+	if (err || !after)
+		return err;
+	log_error("%s: %lu frames were used while it was paused", c->vm->config.name, after);
+	return -EIO;
+}
+
 /* The guest works meanwhile, and finds its tables and what it never wrote gone now and then. */
 static int fetch_while_it_runs(struct check *c, struct vm_memory_check *out)
 {
@@ -101,7 +131,7 @@ static int fetch_while_it_runs(struct check *c, struct vm_memory_check *out)
 	for (unsigned i = 0; !err && i < FETCHES; i++) {
 		thread_sleep_ns(GAP_NS);
 		out->taken += gmem_take(&c->vm->gmem, c->object, 0, c->object->size, true);
-		err = fetch(c);
+		err = fetch(c) ?: harvest(c, &out->used);
 		if (i % 3 == 1)
 			err = err ?: spare_slot(c->vm);
 		if (i % 3 == 2)
@@ -174,13 +204,42 @@ static int look(struct check *c, struct vm_memory_check *out)
 	return err;
 }
 
+/* The vm is paused, and the sums are those of now. */
+static int copy_begin(struct check *c)
+{
+	struct gmem_object *o = c->object;
+	int err = gmem_object_create(o->start, o->size, 1, NODE_ANY, &c->vm->charge, &c->copy);
+
+	return err ?: gmem_share(&c->vm->gmem, o, o->start, o->size - o->start, c->copy);
+}
+
+/* The sums are still those of then. */
+static int copy_end(struct check *c)
+{
+	int err = 0;
+
+	for (uint64_t i = c->copy->start / PAGE_SIZE; !err && i < c->copy->size / PAGE_SIZE; i++) {
+		if (sum_at(c->copy, i * PAGE_SIZE) != c->sums[i]) {
+			log_error("%s: frame %#lx of its memory was written, and so was its copy",
+				  c->vm->config.name, i);
+			err = -EIO;
+		}
+		sched_point();
+	}
+	return err;
+}
+
 static int look_paused(struct check *c, struct vm_memory_check *out)
 {
 	int err = vm_pause(c->vm);
 
 	if (err)
 		return err;
-	err = look(c, out);
+	if (c->copy)
+		err = copy_end(c);
+	err = err ?: harvest_none(c) ?: look(c, out);
+	if (!err && !c->copy)
+		err = copy_begin(c);
 	(void)!vm_resume(c->vm);
 	return err;
 }
@@ -200,11 +259,15 @@ static int check_object(struct vm *vm, struct gmem_object *o, struct vm_memory_c
 	uint64_t frames = o->size / PAGE_SIZE;
 	struct check c = {
 		.vm = vm, .object = o, .marks = heap_alloc(DIV_UP(frames, 64) * 8),
+		.used = heap_alloc(DIV_UP(frames, 64) * 8),
 		.sums = heap_alloc(frames * sizeof(*c.sums)),
 	};
-	int err = c.marks && c.sums ? check(&c, out) : -ENOMEM;
+	int err = c.marks && c.used && c.sums ? check(&c, out) : -ENOMEM;
 
+	if (c.copy)
+		gmem_object_put(c.copy);
 	heap_free(c.marks);
+	heap_free(c.used);
 	heap_free(c.sums);
 	return err;
 }

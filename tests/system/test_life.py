@@ -119,9 +119,9 @@ def test_memory_is_full(start):
 
 @pytest.mark.cost(20)
 def test_fill_without_memory(start):
-    """A guest that is promised all that is left, and whose 64 vCPUs take some of it: at the first page
-    that is not there it waits for its neighbour's, and can be paused meanwhile. When nobody is left
-    who could give any back it ends, by name, and all comes back."""
+    """A guest that is promised all that is left, and whose 64 vCPUs take some of it: at the first
+    page that is not there it waits for its neighbour's, and can be paused meanwhile. When nobody is
+    left who could give any back it ends, by name, and all comes back."""
     def boot(memory):
         hog = vm("hog", memory=f"{memory}K", kernel="die.elf", initrd=None, cmdline="memory_hog",
                  vcpus=64, on_crash="preserve")

@@ -64,6 +64,7 @@ def test_debian_memory(start, bed, vcpus, soak):
         changed, marked, taken = map(int, re.search(
             r"changed (\d+) frames .* were (\d+) in all; (\d+) that held nothing were taken", said).groups())
         assert 0 < changed <= marked, said
+        assert int(re.search(r"; (\d+) times one was found used", said).group(1)) > 0
         taken_in_all += taken
     assert taken_in_all > 0
     with keel.console("debian"):

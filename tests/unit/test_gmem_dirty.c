@@ -215,6 +215,106 @@ static void without_memory_all_is_marked(void **state)
 	finish();
 }
 
+/* ---- sharing --------------------------------------------------------------------------------- */
+
+static struct gmem_object *object(void)
+{
+	struct gmem_object *o = NULL;
+
+	assert_int_equal(gmem_object_create(0, 4 * MIB, 2, NODE_ANY, &charge, &o), 0);
+	return o;
+}
+
+static uint64_t word_of(struct gmem_object *o, uint64_t at)
+{
+	struct page *page;
+	void *p;
+	uint64_t word;
+
+	if (!gmem_object_pin_now(o, at, GMEM_READ, &p, &page))
+		return 0;
+	word = *(uint64_t *)p;
+	page_put(page);
+	return word;
+}
+
+static void requests_to_share_are_checked(void **state)
+{
+	struct gmem_object *to = object();
+	struct gmem_slot s;
+
+	(void)state;
+	start(&paging_npt, false);
+	ram(0, 8 * MIB);
+	assert_true(gmem_slot_get(&g, 0, &s));
+	assert_int_equal(gmem_share(&g, s.object, 0, 8 * MIB, to), -EINVAL);
+	assert_int_equal(gmem_share(&g, to, 2 * MIB, 4 * MIB, s.object), -EINVAL);
+	assert_int_equal(gmem_share(&g, s.object, 1, MIB, to), -EINVAL);
+	assert_int_equal(gmem_share(&g, s.object, 0, MIB, s.object), -EINVAL);
+	assert_int_equal(gmem_share(&g, s.object, ~0ul << 12, 2 * MIB, to), -EINVAL);
+	gmem_object_put(to);
+	finish();
+}
+
+/* What a device writes to, or reads, is its guest's alone, before and after. */
+static void pins_are_alone(void **state)
+{
+	struct gmem_object *to = object(), *later = object();
+	struct gmem_mapping m;
+	struct gmem_slot s;
+
+	(void)state;
+	start(&paging_npt, false);
+	ram(0, 4 * MIB);
+	assert_true(gmem_slot_get(&g, 0, &s));
+	write_8(0x1000, 1);
+	assert_int_equal(gmem_map(&g, GPA(0x1000), 8, GMEM_WRITE, &m), 0);
+	assert_int_equal(gmem_share(&g, s.object, 0, 4 * MIB, to), 0);
+	*(uint64_t *)m.ptr = 5;
+	gmem_unmap(&m);
+	assert_int_equal(word_of(to, 0x1000), 1);
+	assert_int_equal(word_of(s.object, 0x1000), 5);
+	assert_int_equal(gmem_share(&g, s.object, 0, 4 * MIB, later), 0);
+	assert_int_equal(gmem_map(&g, GPA(0x1000), 8, GMEM_READ, &m), 0);
+	write_8(0x1000, 7);
+	assert_int_equal(*(uint64_t *)m.ptr, 7);
+	assert_int_equal(word_of(later, 0x1000), 5);
+	gmem_unmap(&m);
+	gmem_object_put(to);
+	gmem_object_put(later);
+	finish();
+}
+
+/* A copy needs memory; who has a page last needs none. Until then nothing is lost. */
+static void shared_without_memory(void **state)
+{
+	struct gmem_object *to = object();
+	struct gmem_slot s;
+	uint64_t word = 9;
+
+	(void)state;
+	start(&paging_ept, false);
+	ram(0, 4 * MIB);
+	assert_true(gmem_slot_get(&g, 0, &s));
+	write_8(0x1000, 1);
+	assert_int_equal(gmem_share(&g, s.object, 0, 2 * MIB, to), 0);
+	assert_int_equal(gmem_stats(&g).present_pages, 512);
+	assert_int_equal(gmem_fault(&g, GPA(0x1000), GMEM_READ), 0);
+	charge.limit = charge.pages;
+	assert_int_equal(gmem_write(&g, GPA(0x1000), &word, 8), -ENOMEM);
+	assert_int_equal(gmem_fault(&g, GPA(0x1000), GMEM_WRITE), -ENOMEM);
+	assert_int_equal(gmem_fault(&g, GPA(0x1000), GMEM_READ), 0);
+	assert_false(leaf_at(0x1000).prot & PROT_WRITE);
+	assert_int_equal(word_of(s.object, 0x1000), 1);
+	/* Nor would it give anything back to take one. */
+	assert_int_equal(gmem_take(&g, s.object, 0, 2 * MIB, false), 0);
+	gmem_object_put(to);
+	assert_int_equal(gmem_fault(&g, GPA(0x1000), GMEM_WRITE), 0);
+	assert_true(leaf_at(0x1000).prot & PROT_WRITE);
+	charge.limit = 0;
+	finish();
+}
+
 /* ---- against a model ------------------------------------------------------------------------- */
 
 static const struct { uint64_t base, size; } layout[] = {
@@ -226,6 +326,7 @@ static uint8_t model[MODEL], fetched[MODEL];
 static bool asked_to_write[FRAMES];
 static unsigned trackers;
 static uint64_t taken;
+static int forked_slot = -1;	/* a second guest has what is there, too */
 static bool first;		/* the next fetch gives what was written before, too */
 
 static bool model_ram(uint64_t a)
@@ -242,7 +343,11 @@ static void store(uint64_t a, uint8_t value)
 	uint8_t *p = gmem_peek(&g, GPA(a), GMEM_WRITE);
 
 	if (!p) {
-		assert_int_equal(gmem_fault(&g, GPA(a), GMEM_WRITE), 0);
+		int err = gmem_fault(&g, GPA(a), GMEM_WRITE);
+
+		if (err == -EINTR)		/* it was shared */
+			err = gmem_fault(&g, GPA(a), GMEM_WRITE);
+		assert_int_equal(err, 0);
 		p = gmem_peek(&g, GPA(a), GMEM_WRITE);
 		assert_true(leaf_at(a).prot & PROT_WRITE);
 	}
@@ -318,13 +423,72 @@ static void take(uint64_t a, uint64_t n)
 		gone += gmem_take(&g, s.object, from - s.base + s.offset, to - from, clean);
 		if (clean)
 			continue;
-		memset(model + from, 0, to - from);
-		memset(fetched + from, 0, to - from);
-		for (uint64_t at = from; at < to; at += PAGE_SIZE)
-			assert_null(gmem_peek(&g, GPA(at), GMEM_READ));
+		for (uint64_t at = from; at < to; at += PAGE_SIZE) {
+			if (gmem_peek(&g, GPA(at), GMEM_READ)) {
+				assert_int_equal(forked_slot, i);	/* shared: it stays */
+				continue;
+			}
+			memset(model + at, 0, PAGE_SIZE);
+			memset(fetched + at, 0, PAGE_SIZE);
+		}
 	}
 	assert_int_equal(gmem_stats(&g).present_pages, before - gone);
 	taken += gone;
+}
+
+/* A second guest, which begins with what is in one slot now. */
+static struct gmem fork;
+static uint8_t forked[MODEL];
+static uint64_t forks;
+
+static void fork_end(void)
+{
+	if (forked_slot >= 0)
+		gmem_destroy(&fork);
+	forked_slot = -1;
+}
+
+static void fork_begin(void)
+{
+	struct gmem_object *to = NULL;
+	struct gmem_slot s;
+	uint64_t before;
+
+	fork_end();
+	before = charge.pages;
+	forked_slot = rand() % (int)ARRAY_COUNT(layout);
+	assert_true(gmem_slot_get(&g, (unsigned)forked_slot, &s));
+	assert_int_equal(gmem_object_create(s.object->start, s.object->size, 2, NODE_ANY, &charge,
+					    &to), 0);
+	assert_int_equal(gmem_share(&g, s.object, s.offset, s.size, to), 0);
+	/* Tables only: nothing was pinned. */
+	assert_true(charge.pages - before <= 2 * (DIV_UP(s.size, PAGE_2M) + 1));
+	assert_int_equal(gmem_init(&fork, &config), 0);
+	s.object = to;
+	assert_int_equal(gmem_slot_add(&fork, &s), 0);
+	gmem_object_put(to);
+	memcpy(forked, model, MODEL);
+	forks++;
+}
+
+/* Each has its own bytes, wherever they are. */
+static void fork_write(uint64_t n)
+{
+	static uint8_t back[MODEL];
+	uint64_t base, size, a;
+
+	if (forked_slot < 0)
+		return;
+	base = layout[forked_slot].base;
+	size = layout[forked_slot].size;
+	a = base + (unsigned)rand() % size;
+	n = MIN(n, base + size - a);
+	memset(forked + a, rand(), n);
+	assert_int_equal(gmem_write(&fork, GPA(a), forked + a, n), 0);
+	if (rand() % 4)
+		return;
+	assert_int_equal(gmem_read(&fork, GPA(base), back, size), 0);
+	assert_memory_equal(back, forked + base, size);
 }
 
 static void one_round(void)
@@ -332,7 +496,19 @@ static void one_round(void)
 	uint64_t a = (unsigned)rand() % MODEL, n = 1 + (unsigned)rand() % 9000;
 
 	n = MIN(n, MODEL - a);
-	switch (rand() % 16) {
+	switch (rand() % 19) {
+	case 16:
+		if (rand() % 3)
+			break;
+		if (rand() % 4)
+			fork_begin();
+		else
+			fork_end();
+		break;
+	case 17:
+	case 18:
+		fork_write(n);
+		break;
 	case 0:
 		if (rand() % 2 && trackers < 2) {
 			gmem_track_begin(&g);
@@ -392,9 +568,10 @@ static void random_against_a_model(void **state)
 		for (; trackers; trackers--)
 			gmem_track_end(&g);
 		look_at_tables();
+		fork_end();
 		finish();
 	}
-	assert_true(taken > 1000);
+	assert_true(taken > 1000 && forks > 20);
 }
 
 int main(void)
@@ -405,6 +582,9 @@ int main(void)
 		cmocka_unit_test(a_page_is_split_and_whole_again),
 		cmocka_unit_test(pins_are_marked_at_their_end),
 		cmocka_unit_test(without_memory_all_is_marked),
+		cmocka_unit_test(requests_to_share_are_checked),
+		cmocka_unit_test(pins_are_alone),
+		cmocka_unit_test(shared_without_memory),
 		cmocka_unit_test(random_against_a_model),
 	};
 

@@ -35,10 +35,17 @@ void ipi_call_others(void (*fn)(void *arg), void *arg)
 	fn(arg);
 }
 
+static void (*at_flush)(void);		/* once: what others do while the vCPUs are waited for */
+
 static void flushed(void *arg)
 {
+	void (*fn)(void) = at_flush;
+
 	(void)arg;
 	flushes++;
+	at_flush = NULL;
+	if (fn)
+		fn();
 }
 
 static const struct gmem_config config = {
@@ -343,6 +350,114 @@ static void a_slot_goes_during_a_fault(void **state)
 	finish();
 }
 
+/* ---- what was used --------------------------------------------------------------------------- */
+
+static uint64_t used[2];
+
+static int harvest(struct gmem_object *o, uint64_t at, uint64_t size)
+{
+	used[0] = used[1] = 0;
+	return gmem_harvest(&g, o, at, size, used);
+}
+
+/* A fault stands for the chip, which sets the bit as well. */
+static void uses_are_harvested(const struct paging_format *format)
+{
+	struct gmem_config c = config;
+	struct gmem_object *o = object(4 * MIB);
+	bool bits = format == &paging_npt;
+
+	c.format = format;
+	assert_int_equal(gmem_init(&g, &c), 0);
+	/* Not where large leaves would fit. */
+	assert_int_equal(add(16 * MIB + 0x1000, 2 * MIB, o, 0x2000, 0), 0);
+	assert_int_equal(harvest(o, 1, PAGE_SIZE), -EINVAL);
+	assert_int_equal(harvest(o, 4 * MIB, PAGE_SIZE), -EINVAL);
+	assert_int_equal(harvest(o, 0, 128 * PAGE_SIZE), 0);
+	assert_int_equal(gmem_fault(&g, GPA(16 * MIB + 0x1000), GMEM_READ), 0);
+	assert_int_equal(gmem_fault(&g, GPA(16 * MIB + 0x5000), GMEM_WRITE), 0);
+	flushes = 0;
+	assert_int_equal(harvest(o, 0, 128 * PAGE_SIZE), 1);
+	assert_int_equal(flushes, 1);
+	assert_int_equal(used[0], BIT(2) | BIT(6));
+	assert_int_equal(used[1], 0);
+	assert_int_equal(!prot_at(16 * MIB + 0x5000), !bits);
+	assert_int_equal(harvest(o, 0, 128 * PAGE_SIZE), 0);
+	assert_int_equal(flushes, 1);
+	/* From the middle on, and only what is asked for. */
+	assert_int_equal(gmem_fault(&g, GPA(16 * MIB + 0x1000), GMEM_READ), 0);
+	assert_int_equal(gmem_fault(&g, GPA(16 * MIB + 0x5000), GMEM_READ), 0);
+	assert_int_equal(harvest(o, 4 * PAGE_SIZE, 8 * PAGE_SIZE), 1);
+	assert_int_equal(used[0], BIT(2));
+	assert_int_equal(harvest(o, 0, 4 * PAGE_SIZE), 1);
+	assert_int_equal(used[0], BIT(2));
+	/* A large leaf is used as a whole. */
+	assert_int_equal(gmem_slot_remove(&g, GPA(16 * MIB + 0x1000)), 0);
+	assert_int_equal(add(32 * MIB, 4 * MIB, o, 0, 0), 0);
+	assert_int_equal(gmem_fault(&g, GPA(32 * MIB), GMEM_READ), 0);
+	assert_int_equal(size_at(32 * MIB), PAGE_2M);
+	assert_int_equal(harvest(o, 0, 70 * PAGE_SIZE), 1);
+	assert_true(used[0] == ~0ul && used[1] == BITS(5, 0));
+	gmem_object_put(o);
+	finish();
+}
+
+static void uses_by_bits(void **state)
+{
+	(void)state;
+	uses_are_harvested(&paging_npt);
+}
+
+static void uses_by_faults(void **state)
+{
+	(void)state;
+	uses_are_harvested(&paging_ept);
+}
+
+/* ---- sharing --------------------------------------------------------------------------------- */
+
+/* The frame is on its way to a copy. */
+static void another_writes_too(void)
+{
+	assert_null(gmem_peek(&g, GPA(16 * MIB), GMEM_READ));
+	assert_int_equal(read_8(16 * MIB), 1);
+	assert_int_equal(write_8(16 * MIB + 8, 2), 0);
+}
+
+static void two_write_what_is_shared(void **state)
+{
+	struct gmem_object *o = object(2 * MIB), *to = object(2 * MIB);
+	struct page *page;
+	void *p;
+
+	(void)state;
+	start();
+	assert_int_equal(add(16 * MIB, 2 * MIB, o, 0, 0), 0);
+	assert_int_equal(write_8(16 * MIB, 1), 0);
+	assert_int_equal(gmem_fault(&g, GPA(16 * MIB), GMEM_WRITE), 0);
+	flushes = 0;
+	assert_int_equal(gmem_share(&g, o, 0, 2 * MIB, to), 0);
+	assert_int_equal(flushes, 1);
+	assert_false(prot_at(16 * MIB) & PROT_WRITE);
+	assert_null(gmem_peek(&g, GPA(16 * MIB), GMEM_WRITE));
+	assert_non_null(gmem_peek(&g, GPA(16 * MIB), GMEM_READ));
+	/* The fault waits for the vCPUs, so what was peeked before is void: once more. */
+	at_flush = another_writes_too;
+	assert_int_equal(gmem_fault(&g, GPA(16 * MIB), GMEM_WRITE), -EINTR);
+	assert_null(at_flush);
+	assert_int_equal(prot_at(16 * MIB), 0);
+	assert_int_equal(gmem_fault(&g, GPA(16 * MIB), GMEM_WRITE), 0);
+	assert_true(prot_at(16 * MIB) & PROT_WRITE);
+	assert_int_equal(read_8(16 * MIB), 1);
+	assert_int_equal(read_8(16 * MIB + 8), 2);
+	assert_true(gmem_object_pin_now(to, 0, GMEM_READ, &p, &page));
+	assert_int_equal(((uint64_t *)p)[1], 0);
+	page_put(page);
+	gmem_object_put(to);
+	gmem_object_put(o);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -354,6 +469,9 @@ int main(void)
 		cmocka_unit_test(owners_are_known),
 		cmocka_unit_test(what_is_pinned_stays),
 		cmocka_unit_test(only_clean_frames_are_taken),
+		cmocka_unit_test(two_write_what_is_shared),
+		cmocka_unit_test(uses_by_bits),
+		cmocka_unit_test(uses_by_faults),
 	};
 
 	memory_init(TOP);

@@ -66,14 +66,23 @@ static always_inline int pin(struct gmem *g, uint64_t a, unsigned access, struct
 	return r;
 }
 
+static noinline int provide(struct gmem *g, struct gmem_object *o, uint64_t at, unsigned access)
+{
+	int r = gmem_object_provide(o, at, access);
+
+	if (r > 0)
+		r = gmem_unshare(g, o, at);
+	return r == -EINTR ? 0 : r;
+}
+
 int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_mapping *out)
 {
 	int r;
 
 	out->len = piece(a.v, len);
 	out->access = access;
-	while (unlikely((r = pin(g, a.v, access, out)) > 0)) {
-		r = gmem_object_provide(out->object, out->at, access);
+	while (unlikely((r = pin(g, a.v, access | ENTRY_ALONE, out)) > 0)) {
+		r = provide(g, out->object, out->at, access | ENTRY_ALONE);
 		gmem_object_put(out->object);
 		if (r)
 			break;
@@ -109,7 +118,7 @@ static always_inline void copy(void *dst, const void *src, size_t n)
 		memcpy(dst, src, n);
 }
 
-/* One page's part; absent frames read as zeros. */
+/* One page's part; absent frames read as zeros. 1: once more. */
 static int read_piece(struct gmem *g, gpa_t a, void *dst, size_t n)
 {
 	struct gmem_mapping m;
@@ -120,11 +129,15 @@ static int read_piece(struct gmem *g, gpa_t a, void *dst, size_t n)
 	if (likely(!r)) {
 		copy(dst, m.ptr, n);
 		page_put(m.page);
-	} else {
+	} else if (gmem_object_is_absent(m.object, m.at)) {
 		memset(dst, 0, n);
+		r = 0;
+	} else {
+		/* A copy is under way, or there is a page meanwhile. */
+		r = provide(g, m.object, m.at, GMEM_READ) ?: 1;
 	}
 	gmem_object_put(m.object);
-	return 0;
+	return r;
 }
 
 int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n)
@@ -133,10 +146,12 @@ int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n)
 
 	while (n) {
 		size_t len = piece(a.v, n);
-		int err = read_piece(g, a, to, len);
+		int r = read_piece(g, a, to, len);
 
-		if (err)
-			return err;
+		if (unlikely(r < 0))
+			return r;
+		if (unlikely(r))
+			continue;
 		n -= len;
 		to += len;
 		a.v += len;

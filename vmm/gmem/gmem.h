@@ -121,7 +121,7 @@ void *gmem_peek(struct gmem *g, gpa_t a, unsigned access);
 
 /*
  * A second-level fault: fills the frame and its table entry. 0 done, -ENOENT a device's (or
- * nothing's), -ENOMEM, -EINTR.
+ * nothing's), -ENOMEM; -EINTR: once more, and what was peeked before holds no longer.
  */
 int gmem_fault(struct gmem *g, gpa_t a, unsigned access) must_check;
 /* Forgets the second-level tables (they are rebuilt by faults), flushes. Contents stay. */
@@ -137,6 +137,32 @@ hpa_t gmem_root(const struct gmem *g);		/* for EPTP / nCR3 */
  * object changes meanwhile.
  */
 uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size, bool clean);
+
+/* ---- sharing --------------------------------------------------------------------------------- */
+
+/*
+ * What is there of [at, at+size) of `o`, in 4K, is also `to`'s, at the same offsets, where that has
+ * nothing yet: both have the page until either writes to it, or pins it. What is pinned or being
+ * written is copied. Of a vm that does not run, `to` has it as it is now; else each frame as it was
+ * at some moment of the call. -EINVAL, -ENOMEM: a part is there then. An object is shown by one
+ * gmem, and `to` by none yet. `o`'s charge outlives `to`. Not while marks are fetched, nor while
+ * slots change.
+ */
+int gmem_share(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size,
+	       struct gmem_object *to) must_check;
+
+/* ---- what was used --------------------------------------------------------------------------- */
+
+/*
+ * Sets the bit of each frame in [at, at+size) of the object (in 4K; frame at's is bit 0 of
+ * bitmap[0]) that the guest may have used by its tables since the last harvest; all of a leaf, as
+ * large as it is. What Keel does in its place does not count. TLBs are flushed, once for all: what
+ * is used after the return is found by the next one. Where the chip keeps no accessed bits that
+ * Keel could use (EPT: with them, walks of the guest's tables would count as writes) the leaves go,
+ * and each use costs a fault. 1 if any bit was set, 0 if none, -EINVAL. No slot changes meanwhile.
+ */
+int gmem_harvest(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		 uint64_t *bitmap) must_check;
 
 /* ---- the dirty log --------------------------------------------------------------------------- */
 

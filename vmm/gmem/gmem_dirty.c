@@ -23,7 +23,8 @@
 
 /* ---- marking --------------------------------------------------------------------------------- */
 
-struct page *gmem_parts_of(struct gmem_object *o, uint64_t c)
+/* The parts of chunk entry `c`, a whole page, as a table that nobody sees yet; NULL: no memory. */
+static struct page *parts_of(struct gmem_object *o, uint64_t c)
 {
 	struct page *t = page_alloc(0, 0, o->node, o->charge);
 	uint64_t *e;
@@ -37,66 +38,50 @@ struct page *gmem_parts_of(struct gmem_object *o, uint64_t c)
 	return t;
 }
 
+bool gmem_object_split(struct gmem_object *o, uint64_t at)
+{
+	uint64_t *chunk = gmem_chunk_of(o, at), c = READ_ONCE(*chunk), irq;
+	struct spinlock *l = gmem_lock_of(o, at);
+	struct page *t;
+
+	if (!c || c & ENTRY_TABLE)
+		return true;
+	t = parts_of(o, c);
+	if (!t)
+		return false;
+	irq = spin_lock_irq(l);
+	if (*chunk == c) {
+		WRITE_ONCE(*chunk, (uint64_t)page_virt(t) | ENTRY_TABLE);
+		t = NULL;
+	}
+	spin_unlock_irq(l, irq);
+	if (t)
+		page_put(t);
+	return true;
+}
+
 /* A whole page whose 512 frames are not marked yet: it is worth a table. */
 static bool splits(const struct gmem_object *o, uint64_t c)
 {
 	return READ_ONCE(o->trackers) && c && !(c & (ENTRY_TABLE | GMEM_WRITE));
 }
 
-/*
- * Under the lock: marks the frame at `at`. False: its page is to be split first, and `t` (NULL:
- * none) was not made for the entry that is there.
- */
-static bool mark(struct gmem_object *o, uint64_t at, struct page **t, uint64_t made_for)
-{
-	uint64_t *c = gmem_chunk_of(o, at), size, *e;
-
-	if (splits(o, *c)) {
-		if (!*t || *c != made_for)
-			return false;
-		WRITE_ONCE(*c, (uint64_t)page_virt(*t) | ENTRY_TABLE);
-		*t = NULL;
-	}
-	e = gmem_entry_of(o, at, &size);
-	if (*e)
-		WRITE_ONCE(*e, *e | ENTRY_WRITTEN);
-	return true;
-}
-
 /* Without memory for a table the whole page counts as written: that is as true. */
-static void mark_whole(struct gmem_object *o, uint64_t at)
-{
-	struct spinlock *l = gmem_lock_of(o, at);
-	uint64_t irq = spin_lock_irq(l), size, *e = gmem_entry_of(o, at, &size);
-
-	if (*e)
-		WRITE_ONCE(*e, *e | ENTRY_WRITTEN);
-	spin_unlock_irq(l, irq);
-}
-
 void gmem_object_mark(struct gmem_object *o, uint64_t at)
 {
 	struct spinlock *l = gmem_lock_of(o, at);
-	struct page *t = NULL;
-	uint64_t made_for = 0;
+	bool done, whole = false;
 
-	for (;;) {
-		uint64_t irq = spin_lock_irq(l);
-		bool done = mark(o, at, &t, made_for);
-		uint64_t c = *gmem_chunk_of(o, at);
+	do {
+		uint64_t irq = spin_lock_irq(l), size, *e;
 
+		done = whole || !splits(o, *gmem_chunk_of(o, at));
+		e = gmem_entry_of(o, at, &size);
+		if (done && *e)
+			WRITE_ONCE(*e, gmem_entry_marked(*e));
 		spin_unlock_irq(l, irq);
-		if (t)
-			page_put(t);
-		if (likely(done))
-			return;
-		made_for = c;
-		t = gmem_parts_of(o, c);
-		if (!t) {
-			mark_whole(o, at);
-			return;
-		}
-	}
+		whole = !done && !gmem_object_split(o, at);
+	} while (unlikely(!done));
 }
 
 /* ---- asking ---------------------------------------------------------------------------------- */
@@ -115,9 +100,9 @@ static bool take_marks(uint64_t *c, uint64_t *bitmap, uint64_t first)
 	bool any = false;
 
 	for (unsigned i = 0; i < count; i++) {
-		if (!(e[i] & GMEM_WRITE))
+		if (!(e[i] & (GMEM_WRITE | ENTRY_UNSEEN)))
 			continue;
-		WRITE_ONCE(e[i], e[i] & ~(uint64_t)GMEM_WRITE);
+		WRITE_ONCE(e[i], e[i] & ~(uint64_t)(GMEM_WRITE | ENTRY_UNSEEN));
 		bits_set(bitmap, first + i * frames, frames);
 		any = true;
 	}
@@ -195,7 +180,7 @@ static void merge(uint64_t *c, struct list *tables)
 	}
 	for (unsigned i = 0; i < (t ? ENTRIES : 1); i++)
 		if (e[i])
-			WRITE_ONCE(e[i], e[i] | ENTRY_WRITTEN);
+			WRITE_ONCE(e[i], gmem_entry_marked(e[i]));
 }
 
 static void merge_object(struct gmem_object *o, struct list *tables)

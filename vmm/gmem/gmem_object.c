@@ -141,11 +141,7 @@ static uint64_t at_first(const struct gmem_object *o)
 	return READ_ONCE(o->trackers) ? 0 : ENTRY_WRITTEN;
 }
 
-/*
- * 2^order frames become the entry that decides about `at`. False if somebody was faster; they
- * are given back then.
- */
-static bool commit(struct gmem_object *o, uint64_t at, struct page *p, uint64_t written)
+bool gmem_object_commit(struct gmem_object *o, uint64_t at, struct page *p, uint64_t written)
 {
 	struct spinlock *l = gmem_lock_of(o, at);
 	uint64_t irq = spin_lock_irq(l), size, *e = gmem_entry_of(o, at, &size);
@@ -189,18 +185,20 @@ static bool fill_1g(struct gmem_object *o, uint64_t at)
 		return false;
 	page_split_to(p, PAGE_ORDER_2M);
 	for (unsigned i = 0; i < ENTRIES; i++)
-		(void)commit(o, at + i * PAGE_2M, p + i * ENTRIES, at_first(o));
+		(void)gmem_object_commit(o, at + i * PAGE_2M, p + i * ENTRIES, at_first(o));
 	return true;
 }
 
-/* Entries of a leaf table follow those of its chunk, which is absent so far. */
-static int make_leaf_table(struct gmem_object *o, uint64_t at)
+int gmem_object_table(struct gmem_object *o, uint64_t at)
 {
-	struct page *t = page_alloc(0, PAGE_ZEROED, o->node, o->charge);
 	struct spinlock *l = gmem_lock_of(o, at);
 	uint64_t *c = gmem_chunk_of(o, at), irq;
+	struct page *t;
 	bool lost;
 
+	if (READ_ONCE(*c))
+		return 0;
+	t = page_alloc(0, PAGE_ZEROED, o->node, o->charge);
 	if (!t)
 		return -ENOMEM;
 	t->owner = NULL;
@@ -218,12 +216,12 @@ static int fill_4k(struct gmem_object *o, uint64_t at)
 {
 	struct page *p;
 
-	if (!READ_ONCE(*gmem_chunk_of(o, at)) && make_leaf_table(o, at))
+	if (gmem_object_table(o, at))
 		return -ENOMEM;
 	p = guest_page(o, PAGE_ORDER_4K, PAGE_ZEROED);
 	if (!p)
 		return -ENOMEM;
-	(void)commit(o, at, p, at_first(o));
+	(void)gmem_object_commit(o, at, p, at_first(o));
 	return 0;
 }
 
@@ -239,26 +237,34 @@ static int fill(struct gmem_object *o, uint64_t at)
 	p = guest_page(o, PAGE_ORDER_2M, PAGE_ZEROED);
 	if (!p)
 		return fill_4k(o, at);
-	(void)commit(o, at, p, at_first(o));
+	(void)gmem_object_commit(o, at, p, at_first(o));
 	return 0;
 }
 
 /* ---- reaching -------------------------------------------------------------------------------- */
 
-bool gmem_object_is_absent(struct gmem_object *o, uint64_t at)
+static uint64_t entry_at(struct gmem_object *o, uint64_t at)
 {
 	struct spinlock *l = gmem_lock_of(o, at);
-	uint64_t irq = spin_lock_irq(l), size;
-	bool absent = !*gmem_entry_of(o, at, &size);
+	uint64_t irq = spin_lock_irq(l), size, e = *gmem_entry_of(o, at, &size);
 
 	spin_unlock_irq(l, irq);
-	return absent;
+	return e;
+}
+
+bool gmem_object_is_absent(struct gmem_object *o, uint64_t at)
+{
+	return !entry_at(o, at);
 }
 
 int gmem_object_provide(struct gmem_object *o, uint64_t at, unsigned access)
 {
-	if (!READ_ONCE(*gmem_chunk_of(o, at)) || gmem_object_is_absent(o, at))
+	uint64_t e = READ_ONCE(*gmem_chunk_of(o, at)) ? entry_at(o, at) : 0;
+
+	if (!e)
 		return fill(o, at);
+	if (gmem_entry_is_shared(e))
+		return !gmem_entry_allows(e, access);
 	if (access & GMEM_WRITE)
 		gmem_object_mark(o, at);
 	return 0;
@@ -284,5 +290,5 @@ bool gmem_object_write_whole(struct gmem_object *o, uint64_t at, const void *src
 	if (!p)
 		return false;
 	memcpy(page_virt(p), src, PAGE_2M);
-	return commit(o, at, p, ENTRY_WRITTEN);
+	return gmem_object_commit(o, at, p, ENTRY_WRITTEN);
 }

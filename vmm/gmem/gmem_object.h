@@ -7,10 +7,11 @@
  *
  * Entries. 0 (absent), or the host address of the page in the direct map with what may be done to
  * it in the low bits: all three when present, no write until the frame counts as written
- * (vmm/gmem/gmem_dirty.c). One that is swapped out will have none of the three. A chunk's entry
- * that has ENTRY_TABLE points to its leaf table instead. Where the entries of that are parts of one
- * 2 MiB page, the table's struct page has it as its owner; else NULL. A page's own struct page
- * names the object as its owner, and the first frame as its index.
+ * (vmm/gmem/gmem_dirty.c), nor while the page is another object's, too (vmm/gmem/gmem_share.c), in
+ * whose stead a copy comes; meanwhile it has none of the three, as one swapped out will. A chunk's
+ * entry that has ENTRY_TABLE points to its leaf table instead. Where the entries of that are parts
+ * of one 2 MiB page, the table's struct page has it as its owner; else NULL. A page's own struct
+ * page names the object as its owner (NULL: several have it), and the first frame as its index.
  *
  * Locking. A chunk's lock (LOCK_GMEM; chunks share a few, interrupts off) guards its entries. It is
  * not held while pages are allocated, cleared or copied: a fill looks again before it commits.
@@ -30,6 +31,8 @@ enum gmem_access { GMEM_READ = 1, GMEM_WRITE = 2, GMEM_EXEC = 4 };
 #define ENTRY_ACCESS	(GMEM_READ | GMEM_WRITE | GMEM_EXEC)
 #define ENTRY_TABLE	BIT(3)
 #define ENTRY_DIRTY	BIT(4)		/* written since it was filled */
+#define ENTRY_ALONE	BIT(5)		/* no other object has the page */
+#define ENTRY_UNSEEN	BIT(6)		/* written, which the log was not told, and shared since */
 #define ENTRY_WRITTEN	(GMEM_WRITE | ENTRY_DIRTY)
 
 #define GMEM_LOCKS	16u
@@ -66,15 +69,19 @@ uint64_t gmem_available(void);
 
 /*
  * What can be done now for the frame at `at` to be there and to allow the access: it is filled, or
- * marked. Whoever wants it looks again.
+ * marked. Whoever wants it looks again. 1: another has it, too, see gmem_unshare().
  */
 int gmem_object_provide(struct gmem_object *o, uint64_t at, unsigned access) must_check;
 /*
- * A reference to its page, and the host address of the byte, if it is there and may be accessed so;
- * for reading, false means absent. Any thread.
+ * A reference to its page, and the host address of the byte, if it is there and may be accessed so
+ * (`access` may have ENTRY_ALONE). Any thread.
  */
 bool gmem_object_pin_now(struct gmem_object *o, uint64_t at, unsigned access, void **ptr,
 			 struct page **page) must_check;
+/* 2^order frames for the absent entry of that size at `at`; false: it is not, and they go. */
+bool gmem_object_commit(struct gmem_object *o, uint64_t at, struct page *p, uint64_t written);
+/* The chunk at `at` has a leaf table, unless it is filled. */
+int gmem_object_table(struct gmem_object *o, uint64_t at) must_check;
 bool gmem_object_is_absent(struct gmem_object *o, uint64_t at);
 /* The 2 MiB at `at` become those at `src`, if that is a chunk which is absent so far. */
 bool gmem_object_write_whole(struct gmem_object *o, uint64_t at, const void *src);
@@ -96,7 +103,23 @@ static inline struct page *gmem_entry_page(uint64_t e)
 /* `written`: ENTRY_WRITTEN or 0. */
 static inline uint64_t gmem_entry_present(const struct page *p, uint64_t written)
 {
-	return (uint64_t)page_virt(p) | GMEM_READ | GMEM_EXEC | written;
+	return (uint64_t)page_virt(p) | GMEM_READ | GMEM_EXEC | ENTRY_ALONE | written;
+}
+
+static inline uint64_t gmem_entry_shared(const struct page *p)
+{
+	return (uint64_t)page_virt(p) | GMEM_READ | GMEM_EXEC | ENTRY_DIRTY | ENTRY_UNSEEN;
+}
+
+static inline bool gmem_entry_is_shared(uint64_t e)
+{
+	return e && !(e & (ENTRY_TABLE | ENTRY_ALONE));
+}
+
+/* One that is there counts as written. */
+static inline uint64_t gmem_entry_marked(uint64_t e)
+{
+	return e | (gmem_entry_is_shared(e) ? ENTRY_DIRTY | ENTRY_UNSEEN : ENTRY_WRITTEN);
 }
 
 static always_inline uint64_t *gmem_chunk_of(const struct gmem_object *o, uint64_t at)

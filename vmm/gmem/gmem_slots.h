@@ -56,11 +56,21 @@ static always_inline void *gmem_place_peek(const struct gmem_place *p, uint64_t 
 }
 
 /*
- * vmm/gmem/gmem_dirty.c: the parts of chunk entry `c`, a whole page, as a table that nobody sees
- * yet; NULL: no memory. And one tracker more, or less.
+ * vmm/gmem/gmem_dirty.c: the chunk at `at` is not one whole page; false: no memory for its table.
+ * And one tracker more, or less.
  */
-struct page *gmem_parts_of(struct gmem_object *o, uint64_t c);
+bool gmem_object_split(struct gmem_object *o, uint64_t at);
 void gmem_object_track(struct gmem_object *o, int by);
+/*
+ * vmm/gmem/gmem_take.c, under the lock: the page that the table's entries are the parts of, and
+ * that nobody has pinned, becomes 512.
+ */
+void gmem_fall_apart(struct gmem_object *o, struct page *table);
+/*
+ * vmm/gmem/gmem_share.c: the frame at `at` is no longer shared. 0: it was not, or nobody else has
+ * it; -EINTR: a copy has come, this thread was quiet and looks everything up again; -ENOMEM.
+ */
+int gmem_unshare(struct gmem *g, struct gmem_object *o, uint64_t at) must_check;
 /*
  * vmm/gmem/gmem_view.c: the truth has changed, or its marks were taken: leaves of [a, a+size) and
  * [b, b+size), or wherever those bytes of an object are shown, lose what is said, and no TLB, no

@@ -5,8 +5,9 @@
  *
  * Design. Entries first, under their chunk's lock; views second; the pages are free when no TLB and
  * no pointer has them any more. A page that somebody has pinned stays: pins come under the same
- * lock. Who takes only what was never written loses nothing, not even what is written meanwhile:
- * nobody can write to such a frame without marking it, which is under that lock too.
+ * lock. So does one that another object has, too: nothing would be won. Who takes only what was
+ * never written loses nothing, not even what is written meanwhile: nobody can write to such a frame
+ * without marking it, which is under that lock too.
  */
 #include "include/errno.h"
 #include "kernel/sched.h"
@@ -42,8 +43,7 @@ static bool parts_may_go(const struct taking *t, const uint64_t *leaf, const str
 	return true;
 }
 
-/* Under the lock: a page that nobody has pinned, and of which a part goes alone, becomes 512. */
-static void fall_apart(struct gmem_object *o, struct page *table)
+void gmem_fall_apart(struct gmem_object *o, struct page *table)
 {
 	struct page *whole = table->owner;
 	uint64_t index = whole->index;
@@ -75,13 +75,13 @@ static void take_leaves(struct taking *t, uint64_t at, uint64_t *c)
 		if (!*e || !may_go(t, *e, table->owner ?: gmem_entry_page(*e)))
 			continue;
 		if (table->owner)
-			fall_apart(t->object, table);
+			gmem_fall_apart(t->object, table);
 		take_entry(t, e, gmem_entry_page(*e));
 	}
 }
 
-/* False: a page is to be split first, for which `table` was none or not the one. */
-static bool take_chunk(struct taking *t, uint64_t at, struct page **table, uint64_t made_for)
+/* Under the lock; false: a page is to be split first. */
+static bool take_chunk(struct taking *t, uint64_t at)
 {
 	uint64_t *c = gmem_chunk_of(t->object, at);
 	bool all = t->from <= at && at + PAGE_2M <= t->to;
@@ -95,40 +95,23 @@ static bool take_chunk(struct taking *t, uint64_t at, struct page **table, uint6
 	}
 	if (!may_go(t, *c, p))
 		return true;
-	if (all) {
+	if (all)
 		take_entry(t, c, p);
-		return true;
-	}
-	if (!*table || *c != made_for)
-		return false;
-	WRITE_ONCE(*c, (uint64_t)page_virt(*table) | ENTRY_TABLE);
-	*table = NULL;
-	take_leaves(t, at, c);
-	return true;
+	return all;
 }
 
 /* Without memory to split a page it stays. */
 static void take_from(struct taking *t, uint64_t at)
 {
 	struct spinlock *l = gmem_lock_of(t->object, at);
-	struct page *table = NULL;
-	uint64_t made_for = 0;
+	bool done;
 
-	for (;;) {
+	do {
 		uint64_t irq = spin_lock_irq(l);
-		bool done = take_chunk(t, at, &table, made_for);
-		uint64_t c = *gmem_chunk_of(t->object, at);
 
+		done = take_chunk(t, at);
 		spin_unlock_irq(l, irq);
-		if (table)
-			page_put(table);
-		if (done)
-			return;
-		made_for = c;
-		table = gmem_parts_of(t->object, c);
-		if (!table)
-			return;
-	}
+	} while (!done && gmem_object_split(t->object, at));
 }
 
 uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size, bool clean)

@@ -9,6 +9,7 @@
  * or it is there to be found.
  */
 #include "include/errno.h"
+#include "kernel/sched.h"
 #include "vmm/gmem/gmem_slots.h"
 
 /* ---- faults ---------------------------------------------------------------------------------- */
@@ -110,6 +111,8 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 			return -ENOENT;
 		if (!gmem_place_peek(p, a.v, access)) {
 			r = gmem_object_provide(p->object, a.v + p->delta, access);
+			if (unlikely(r > 0))
+				r = gmem_unshare(g, p->object, a.v + p->delta);
 			if (r)
 				return r;
 		}
@@ -178,6 +181,68 @@ void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uin
 			(loss == GMEM_LOSE_ALL ? drop : protect)(g, from - p->delta, to - from);
 	}
 	changed(g, irq);
+}
+
+/* ---- what was used --------------------------------------------------------------------------- */
+
+struct harvest {
+	uint64_t *bitmap;
+	uint64_t at, delta;		/* in the object: bit 0; and of guest addresses */
+	uint64_t from, to;		/* guest addresses that are asked for */
+	bool any;
+};
+
+static void used(void *arg, uint64_t a, uint64_t size)
+{
+	struct harvest *h = arg;
+	uint64_t end = MIN(a + size, h->to);
+
+	for (a = MAX(a, h->from); a < end; a += PAGE_SIZE) {
+		uint64_t frame = (a + h->delta - h->at) >> PAGE_SHIFT;
+
+		h->bitmap[frame / 64] |= BIT(frame % 64);
+		h->any = true;
+	}
+}
+
+/* By 2 MiB, so that no fault waits for long. Where the chip notes nothing the leaf itself goes. */
+static void harvest(struct gmem *g, struct harvest *h)
+{
+	for (uint64_t a = h->from, next; a < h->to; a = next) {
+		uint64_t irq = spin_lock_irq(&g->view.lock);
+
+		next = MIN(ALIGN_DOWN(a, PAGE_2M) + PAGE_2M, h->to);
+		paging_harvest(&g->view.tables, a, next - a, used, h);
+		if (!g->config.format->accessed)
+			drop(g, a, next - a);
+		spin_unlock_irq(&g->view.lock, irq);
+		if (!(a % PAGE_1G))
+			sched_point();
+	}
+}
+
+int gmem_harvest(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		 uint64_t *bitmap)
+{
+	struct gmem_slot s;
+	bool any = false;
+
+	if (!IS_ALIGNED(at | size, PAGE_SIZE) || !range_within(at, size, 0, o->size))
+		return -EINVAL;
+	for (unsigned i = 0; gmem_slot_get(g, i, &s); i++) {
+		uint64_t from = MAX(at, s.offset), to = MIN(at + size, s.offset + s.size);
+		struct harvest h = { .bitmap = bitmap, .at = at, .delta = s.offset - s.base };
+
+		if (s.object != o || from >= to)
+			continue;
+		h.from = from - h.delta;
+		h.to = to - h.delta;
+		harvest(g, &h);
+		any |= h.any;
+	}
+	if (any)
+		changed(g, spin_lock_irq(&g->view.lock));
+	return any;
 }
 
 void gmem_drop_tables(struct gmem *g)
