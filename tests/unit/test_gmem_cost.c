@@ -1,22 +1,21 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/gmem/gmem*.c mm/paging.c mm/paging_host.c mm/paging_npt.c mm/paging_ept.c
  * mm/page.c mm/page_intake.c cpu/spinlock.c lib/string.c tests/host/heap.c tests/host/memory.c
- * tests/host/percpu.c tests/host/panic.c tests/host/log.c tests/host/one_thread.c */
+ * tests/host/percpu.c tests/host/panic.c tests/host/log.c tests/host/one_thread.c
+ * tests/host/steps.c */
 /*
  * What guest memory costs, in instructions of the product's code: the processor traps after each,
  * and those of the files named above but tests/ are counted. docs/SPEC.md has the promises.
  */
-#define _GNU_SOURCE
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <ucontext.h>
 #include <cmocka.h>
 
 #include "include/bits.h"
 #include "mm/kmap.h"
 #include "tests/host/memory.h"
+#include "tests/host/steps.h"
 #include "vmm/gmem/gmem.h"
 
 #define TOP	(GIB + 128 * MIB)
@@ -33,32 +32,18 @@ void ipi_call_others(void (*fn)(void *arg), void *arg)
 	fn(arg);
 }
 
-static void count_step(int signal, siginfo_t *info, void *context)
+static void count_step(uintptr_t rip)
 {
-	uintptr_t rip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
-
-	(void)signal;
-	(void)info;
-	steps += rip - (uintptr_t)__start_counted < (uintptr_t)(__stop_counted - __start_counted);
-}
-
-static always_inline void trap_steps(unsigned long flag)
-{
-	__asm__ volatile("lea -128(%%rsp), %%rsp\n"
-			 "pushfq\n"
-			 "andl $~0x100, (%%rsp)\n"
-			 "orl %0, (%%rsp)\n"
-			 "popfq\n"
-			 "lea 128(%%rsp), %%rsp" : : "r"((uint32_t)flag) : "memory", "cc");
+	steps += steps_within(rip, __start_counted, __stop_counted);
 }
 
 /* What `call` executes. */
 #define COST(call)		\
 ({				\
 	steps = 0;		\
-	trap_steps(0x100);	\
+	steps_trap(true);	\
 	call;			\
-	trap_steps(0);		\
+	steps_trap(false);		\
 	steps;			\
 })
 
@@ -185,9 +170,8 @@ int main(void)
 		cmocka_unit_test(fills),
 		cmocka_unit_test(marks),
 	};
-	struct sigaction trap = { .sa_sigaction = count_step, .sa_flags = SA_SIGINFO };
 
-	sigaction(SIGTRAP, &trap, NULL);
+	steps_begin(count_step);
 	memory_init(TOP);
 	for (unsigned i = 0; i < SCRUBS; i++)
 		assert_true(page_scrub_some());

@@ -1,19 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: kernel/sched.c kernel/runqueue.c kernel/placement.c kernel/cpu_map.c kernel/thread.c
  * kernel/timer.c kernel/mutex.c kernel/work.c cpu/irq.c lib/tree.c lib/format.c kernel/trace.c
- * tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
+ * tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c
+ * tests/host/steps.c */
 /*
  * What the scheduler costs with a thousand threads that want to run, in instructions: the processor
  * traps after each of them, and those of kernel/ and lib/, compiled as for the product, are counted
  * for the simulated CPU that executes them. What depends on the number of threads is the queues'
  * and the tree's part, which is counted by itself, too.
  */
-#define _GNU_SOURCE
 #include <setjmp.h>
-#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
-#include <ucontext.h>
 #include <cmocka.h>
 
 #include "cpu/percpu.h"
@@ -22,6 +20,7 @@
 #include "kernel/thread.h"
 #include "kernel/thread_struct.h"
 #include "tests/host/sim.h"
+#include "tests/host/steps.h"
 
 #define MS		1000000ul
 #define THREADS		1000u
@@ -45,36 +44,21 @@ static struct cost {
 } decision, wake;
 static bool measuring, stop;
 
-static void count_step(int signal, siginfo_t *info, void *context)
+static void count_step(uintptr_t rip)
 {
-	uintptr_t rip = (uintptr_t)((ucontext_t *)context)->uc_mcontext.gregs[REG_RIP];
-
-	(void)signal;
-	(void)info;
-	if (rip - (uintptr_t)__start_counted < (uintptr_t)(__stop_counted - __start_counted))
+	if (steps_within(rip, __start_counted, __stop_counted)) {
 		steps[cpu_index()].all++;
-	if (rip - (uintptr_t)__start_counted_queue <
-	    (uintptr_t)(__stop_counted_queue - __start_counted_queue)) {
+	} else if (steps_within(rip, __start_counted_queue, __stop_counted_queue)) {
 		steps[cpu_index()].all++;
 		steps[cpu_index()].queue++;
 	}
-}
-
-static void trap_steps(bool on)
-{
-	__asm__ volatile("lea -128(%%rsp), %%rsp\n"
-			 "pushfq\n"
-			 "andl $~0x100, (%%rsp)\n"
-			 "orl %0, (%%rsp)\n"
-			 "popfq\n"
-			 "lea 128(%%rsp), %%rsp" : : "r"(on ? 0x100 : 0) : "memory", "cc");
 }
 
 static void count_begin(void)
 {
 	steps[cpu_index()] = (struct steps){ 0 };
 	counting++;
-	trap_steps(true);
+	steps_trap(true);
 }
 
 static void count_end(struct cost *c)
@@ -82,7 +66,7 @@ static void count_end(struct cost *c)
 	struct steps s;
 
 	counting--;
-	trap_steps(counting);
+	steps_trap(counting);
 	s = steps[cpu_index()];
 	c->sum.all += s.all;
 	c->sum.queue += s.queue;
@@ -211,8 +195,7 @@ int main(void)
 		cmocka_unit_test(one_cpu),
 		cmocka_unit_test(four_cpus),
 	};
-	struct sigaction trap = { .sa_sigaction = count_step, .sa_flags = SA_SIGINFO };
 
-	sigaction(SIGTRAP, &trap, NULL);
+	steps_begin(count_step);
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
