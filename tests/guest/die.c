@@ -230,6 +230,29 @@ static void memory_hog(void)
 				astray("memory changed at %lx", at);
 }
 
+/*
+ * Runs through a page that it never writes: zeros, which are ADD AL, [RAX] again and again. The page
+ * behind returns.
+ */
+static void exec_zeros(void)
+{
+	static uint16_t pair;
+	volatile uint8_t *code = (uint8_t *)0x400000, *odd = (uint8_t *)&pair + 1;
+
+	code[4096] = 0xc3;
+	for (unsigned n = 0;; n++) {
+		unsigned skipped = n % 2048;
+
+		*odd = 0;
+		__asm__ volatile("call *%0" : : "r"(code + 2 * skipped), "a"(odd)
+				 : "memory", "cc");
+		if (*odd != (uint8_t)((2048 - skipped) * (uint8_t)(uintptr_t)odd))
+			astray("%u bytes of zeros were not executed", 4096 - 2 * skipped);
+		if (!skipped)
+			print("executed %u\n", n);
+	}
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
@@ -245,7 +268,7 @@ static const struct {
 	{ "call_from_device", call_from_device }, { "vector_in_device", vector_in_device },
 	{ "init_self", init_self }, { "nmi_loop", nmi_loop }, { "df_loop", df_loop },
 	{ "timer_storm", timer_storm }, { "print_storm", print_storm },
-	{ "memory_hog", memory_hog },
+	{ "memory_hog", memory_hog }, { "exec_zeros", exec_zeros },
 };
 
 /* The last word of the command line. */

@@ -75,6 +75,22 @@ def test_debian_memory(start, bed, vcpus, soak):
     keel.poweroff()
 
 
+@pytest.mark.cost(15)
+def test_executed_while_taken(start, bed):
+    """Pages are taken from under a guest that executes them, and come back with the next fetch."""
+    keel = start(bed, config=vm("zeros", kernel="die.elf", initrd=None, memory="8M",
+                                cmdline="exec_zeros"), modules=module("die")).boot()
+    keel.command("start zeros")
+    said = keel.command("dommemcheck zeros", timeout=300)
+    assert int(re.search(r"(\d+) that held nothing were taken", said).group(1)) > 0, said
+    with keel.console("zeros"):
+        first = keel.expect(r"executed \d+\r\n")
+        keel.expect(r"executed \d+\r\n")
+        assert "not executed" not in first
+    assert "running" in keel.command("domstate zeros")
+    keel.poweroff()
+
+
 # Without --soak every kernel runs on one of the beds; on Bochs none that is long there.
 LONG_ON_BOCHS = ("sweep",)
 STATES = [pytest.param(bed, name, marks=[pytest.mark.soak] *
