@@ -55,6 +55,11 @@ bool mgmt_closing(void)
 	return __atomic_load_n(&closing, __ATOMIC_ACQUIRE);
 }
 
+const struct config_host *mgmt_host(void)
+{
+	return &host;
+}
+
 const char *mgmt_hostname(void)
 {
 	return host.hostname;

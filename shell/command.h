@@ -9,7 +9,7 @@
 
 #define OPTION_MAX	10
 
-enum option_kind {
+enum packed option_kind {
 	OPTION_END,
 	OPTION_FLAG,
 	OPTION_TEXT,
@@ -18,7 +18,7 @@ enum option_kind {
 };
 
 /* What completes it. */
-enum option_what {
+enum packed option_what {
 	WHAT_NOTHING, WHAT_DOMAIN, WHAT_ACTIVE, WHAT_INACTIVE, WHAT_COMMAND, WHAT_DEVICE,
 };
 

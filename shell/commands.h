@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "mgmt/domain.h"
+#include "mgmt/verb.h"
 #include "shell/command.h"
 
 extern const struct command domain_commands[], monitor_commands[], host_commands[],
@@ -12,6 +12,13 @@ extern const struct command domain_commands[], monitor_commands[], host_commands
 
 /* The domain that the option "domain" names, a reference; NULL after it has said why not. */
 struct domain *commands_domain(const struct command_args *a);
+/* Runs the verb of the command's name and says what came of it. */
+int commands_verb(const struct command_args *a);
+/*
+ * Runs `v` with those options that are called as its arguments, but for what `c` has already; text
+ * goes to the terminal. 0, or -Exxx after it has said why; verb_end() follows.
+ */
+int commands_call(const struct command_args *a, const struct verb *v, struct verb_call *c);
 /*
  * console_command.c: 0 when the terminal was given back, -Exxx after it has said why it could not
  * attach.

@@ -4,9 +4,12 @@
  * end, so destroy and reset wait for it (Ctrl-C stops the waiting, not the verb), and start does
  * when asked: a line of `start NAME --wait` for each is a batch.
  */
+#include "lib/format.h"
+#include "lib/string.h"
 #include "mgmt/job.h"
 #include "mgmt/node.h"
 #include "shell/commands.h"
+#include "shell/editor.h"
 #include "shell/tty.h"
 
 #define LOOK_NS	10000000	/* between two looks for Ctrl-C */
@@ -39,21 +42,53 @@ static bool settled(struct domain *d)
 	}
 }
 
-static int apply(const struct command_args *a,
-		 int (*verb)(struct domain *d, struct mgmt_error *err), bool wait, const char *done)
+/* What is said when a verb is done: "Domain 'debian' destroyed". */
+static const char *const done[VERB_COUNT] = {
+	[VERB_DESTROY] = "destroyed", [VERB_DOMJOBABORT] = "was asked to give up its job",
+	[VERB_INJECT_NMI] = "received an NMI", [VERB_REBOOT] = "is being rebooted",
+	[VERB_RESET] = "was reset", [VERB_RESUME] = "resumed",
+	[VERB_SETMAXMEM] = "has other memory from its next start",
+	[VERB_SETVCPUS] = "has other vCPUs from its next start",
+	[VERB_SHUTDOWN] = "is being shutdown", [VERB_SUSPEND] = "suspended",
+	[VERB_UNDEFINE] = "has been undefined", [VERB_DEFINE] = "defined",
+	[VERB_AUTOSTART] = "marked as autostarted",
+};
+
+static bool put_text(void *to, const char *text)
 {
-	struct domain *d = commands_domain(a);
-	struct mgmt_error err;
+	(void)to;
+	tty_text(text);
+	return !tty_interrupted();
+}
+
+int commands_call(const struct command_args *a, const struct verb *v, struct verb_call *c)
+{
 	int e;
 
-	if (!d)
-		return -ENOENT;
-	e = verb(d, &err);
-	if (e)
-		(void)command_fail(&err);
-	else if (!wait || settled(d))
-		tty_print("Domain '%s' %s\n", domain_name(d), done);
-	domain_put(d);
+	c->emit = put_text;
+	for (unsigned i = 0; v->arg[i].name; i++)
+		if (!c->arg[i])
+			c->arg[i] = command_text(a, v->arg[i].name);
+	e = verb_run(v, c);
+	return e ? command_fail(&c->error) : 0;
+}
+
+int commands_verb(const struct command_args *a)
+{
+	const struct verb *v = verb_find(a->command->name);
+	struct verb_call c = { .to = NULL };
+	const char *said = done[v - verb_table];
+	int e = commands_call(a, v, &c);
+
+	/* These end later: a person wants to see that. */
+	if (!e && (v == &verb_table[VERB_DESTROY] || v == &verb_table[VERB_RESET]) &&
+	    !settled(c.domain))
+		said = NULL;
+	if (v == &verb_table[VERB_AUTOSTART] && command_flag(a, "disable"))
+		said = "unmarked as autostarted";
+	if (!e && said)
+		tty_print("Domain '%s' %s\n", domain_name(c.domain), said);
+	verb_end(&c);
 	return e;
 }
 
@@ -166,39 +201,91 @@ static int run_start(const struct command_args *a)
 	return e;
 }
 
-static int run_shutdown(const struct command_args *a)
+/* --- definitions */
+
+/*
+ * "NAME KEY=VALUE..." as the section it stands for; false: what it says would be cut. A word has no
+ * newline, so nothing but its own line comes of it.
+ */
+static bool make_section(const struct command_args *a, char *text, size_t size)
 {
-	return apply(a, domain_shutdown, false, "is being shutdown");
+	size_t n = (size_t)format(text, size, "[vm %s]\n", command_text(a, "name"));
+
+	for (unsigned i = 0; i < a->rest_count; i++) {
+		const char *word = a->rest[i];
+
+		for (const char *p = word; *p; p++)
+			if ((*p == ';' || *p == '#') && (p == word || p[-1] == ' '))
+				return false;
+		n += (size_t)format(text + n, size - n, "%s\n", word);
+	}
+	return true;
 }
 
-static int run_reboot(const struct command_args *a)
+/* Lines until one that is a lone '.'. */
+static int read_section(char *text, size_t size)
 {
-	return apply(a, domain_reboot, false, "is being rebooted");
+	static struct editor e;
+	static struct history none;
+	size_t n = 0;
+	int key;
+
+	tty_text("The lines of a section [vm NAME] as in keel.conf, then a lone '.':\n");
+	editor_init(&e, "conf> ", &none, tty_write);
+	while (!tty_interrupted()) {
+		enum editor_result r = EDITOR_MORE;
+
+		editor_draw(&e);
+		if (!tty_typed())
+			tty_wait_some();
+		while (r == EDITOR_MORE && (key = tty_get()) >= 0)
+			r = editor_key(&e, (uint8_t)key);
+		if (r == EDITOR_LINE && !strcmp(e.text, "."))
+			return 0;
+		if (r == EDITOR_TOO_LONG || n + e.length + 2 > size)
+			return command_error(-E2BIG, "that is too long, and nothing was defined");
+		if (r != EDITOR_LINE)
+			continue;
+		n += (size_t)format(text + n, size - n, "%s\n", e.text);
+		editor_begin(&e);
+	}
+	editor_leave(&e);
+	return command_error(-EINTR, "interrupted, and nothing was defined");
 }
 
-static int run_reset(const struct command_args *a)
+static int define(const struct command_args *a, const char *transient)
 {
-	return apply(a, domain_reset, true, "was reset");
+	static char text[16384];		/* the shell has one thread */
+	struct verb_call c = { .arg = { text, transient } };
+	int e = 0;
+
+	if (!command_text(a, "name"))
+		e = read_section(text, sizeof(text));
+	else if (!make_section(a, text, sizeof(text)))
+		e = command_error(-EINVAL, "; and # behind a blank begin a comment, which no value "
+				  "can have");
+	if (e)
+		return e;
+	e = commands_call(a, &verb_table[VERB_DEFINE], &c);
+	if (!e && transient) {
+		e = start(c.domain);
+		if (e)		/* it may have gone by itself */
+			(void)domain_undefine(c.domain, NULL);
+	} else if (!e) {
+		tty_print("Domain '%s' %s\n", domain_name(c.domain), done[VERB_DEFINE]);
+	}
+	verb_end(&c);
+	return e;
 }
 
-static int run_destroy(const struct command_args *a)
+static int run_define(const struct command_args *a)
 {
-	return apply(a, domain_destroy, true, "destroyed");
+	return define(a, NULL);
 }
 
-static int run_suspend(const struct command_args *a)
+static int run_create(const struct command_args *a)
 {
-	return apply(a, domain_suspend, false, "suspended");
-}
-
-static int run_resume(const struct command_args *a)
-{
-	return apply(a, domain_resume, false, "resumed");
-}
-
-static int run_inject_nmi(const struct command_args *a)
-{
-	return apply(a, domain_inject_nmi, false, "received an NMI");
+	return define(a, "");
 }
 
 static int run_console(const struct command_args *a)
@@ -207,6 +294,29 @@ static int run_console(const struct command_args *a)
 }
 
 static const struct option active[] = { OPTION_DOMAIN(WHAT_ACTIVE), OPTION_LAST };
+static const struct option any[] = { OPTION_DOMAIN(WHAT_DOMAIN), OPTION_LAST };
+static const struct option autostart_options[] = {
+	OPTION_DOMAIN(WHAT_DOMAIN),
+	OPTION_SWITCH("disable", "not any more"),
+	OPTION_LAST
+};
+static const struct option set_options[] = {
+	OPTION_DOMAIN(WHAT_DOMAIN),
+	{ "value", "as in keel.conf", OPTION_TEXT, WHAT_NOTHING, true, true },
+	OPTION_SWITCH("config", "what holds from its next start"),
+	OPTION_LAST
+};
+static const struct option dumpconf_options[] = {
+	{ "domain", "name, id or UUID; the host and all domains if none is given", OPTION_TEXT,
+	  WHAT_DOMAIN, false, true },
+	OPTION_SWITCH("inactive", "of a running one, what holds from its next start"),
+	OPTION_LAST
+};
+static const struct option define_options[] = {
+	{ "name", "of the domain", OPTION_TEXT, WHAT_DOMAIN, false, true },
+	{ "settings", "KEY=VALUE, as lines of keel.conf", OPTION_REST, WHAT_NOTHING, false, true },
+	OPTION_LAST
+};
 static const struct option start_options[] = {
 	OPTION_DOMAIN(WHAT_INACTIVE),
 	OPTION_SWITCH("console", "attach to its console when it runs"),
@@ -216,25 +326,39 @@ static const struct option start_options[] = {
 };
 
 const struct command domain_commands[] = {
+	{ "autostart", "start a domain when the host starts, or not", NULL, autostart_options,
+	  commands_verb },
 	{ "console", "connect to the guest's serial console",
 	  "What it printed while nobody was connected comes first. Ctrl-] leaves; it goes on.\n"
 	  "    A guest can print anything, 'keel> ' too: Ctrl-] always ends in Keel's own prompt.",
 	  active, run_console },
-	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, run_destroy },
-	{ "inject-nmi", "send an NMI to the guest", NULL, active, run_inject_nmi },
+	{ "create", "define a domain that goes when it is shut off, and start it",
+	  "As define: create NAME memory=64M kernel=vmlinuz", define_options, run_create },
+	{ "define", "define a domain, or give it another configuration",
+	  "define NAME memory=64M kernel=vmlinuz 'cmdline=console=ttyS0 quiet', or, without a name,\n"
+	  "    its section of keel.conf line by line. It holds from the next start, and until the\n"
+	  "    host is switched off.", define_options, run_define },
+	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, commands_verb },
+	{ "domjobabort", "ask a domain's job to give up", NULL, any, commands_verb },
+	{ "dumpconf", "a domain's section of keel.conf", NULL, dumpconf_options, commands_verb },
+	{ "inject-nmi", "send an NMI to the guest", NULL, active, commands_verb },
 	{ "reboot", "ask the guest to shut down, and start it again then",
 	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.\n"
 	  "    The host itself is rebooted by 'poweroff --reboot'.",
-	  active, run_reboot },
+	  active, commands_verb },
 	{ "reset", "start a domain anew at once, as its reset button does", NULL,
-	  active, run_reset },
-	{ "resume", "let a suspended domain go on", NULL, active, run_resume },
+	  active, commands_verb },
+	{ "resume", "let a suspended domain go on", NULL, active, commands_verb },
+	{ "setmaxmem", "the memory of a domain, as 64M", NULL, set_options, commands_verb },
+	{ "setvcpus", "how many vCPUs a domain has", NULL, set_options, commands_verb },
 	{ "shutdown", "ask the guest to shut down",
 	  "Presses the power button. A guest that does not listen goes on: 'destroy' does not ask.",
-	  active, run_shutdown },
+	  active, commands_verb },
 	{ "start", "start a domain that is shut off",
 	  "With --wait the last line says how it ended; Ctrl-C ends the waiting, not the domain.",
 	  start_options, run_start },
-	{ "suspend", "hold a domain, with its memory and its clock", NULL, active, run_suspend },
+	{ "suspend", "hold a domain, with its memory and its clock", NULL, active, commands_verb },
+	{ "undefine", "forget a domain; one that runs goes when it is shut off", NULL, any,
+	  commands_verb },
 	{ 0 }
 };

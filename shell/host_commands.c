@@ -3,7 +3,6 @@
  * Commands that show the host, and switch it off.
  */
 #include "include/addr.h"
-#include "kernel/log.h"
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/mgmt.h"
@@ -280,21 +279,6 @@ static int run_capabilities(const struct command_args *a)
 	return 0;
 }
 
-static int run_dmesg(const struct command_args *a)
-{
-	struct log_line line;
-	char buf[sizeof(line.text) + 40];
-	uint64_t from = 0;
-
-	while (log_read(from, &line) && !tty_interrupted()) {
-		from = line.sequence + 1;
-		log_format_line(&line, buf, sizeof(buf));
-		tty_text(buf);
-	}
-	(void)a;
-	return 0;
-}
-
 static int run_poweroff(const struct command_args *a)
 {
 	bool again = command_flag(a, "reboot");
@@ -335,7 +319,7 @@ static const struct option poweroff_options[] = {
 
 const struct command host_commands[] = {
 	{ "capabilities", "what this host can do, in libvirt's XML", NULL, NULL, run_capabilities },
-	{ "dmesg", "Keel's log", NULL, NULL, run_dmesg },
+	{ "dmesg", "Keel's log", NULL, NULL, commands_verb },
 	{ "hostname", "the host's name", NULL, NULL, run_hostname },
 	{ "nodecpustats", "what the CPUs did, in nanoseconds",
 	  NULL, nodecpustats_options, run_nodecpustats },

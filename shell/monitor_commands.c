@@ -192,6 +192,62 @@ static int run_domname(const struct command_args *a)
 	return 0;
 }
 
+/* --- jobs */
+
+static void format_job(const struct domain_job *j, char *out, size_t size)
+{
+	if (j->total)
+		format(out, size, "%lu of %lu KiB", j->done / KIB, j->total / KIB);
+	else
+		str_copy(out, "-", size);
+}
+
+static int run_domjobinfo(const struct command_args *a)
+{
+	struct verb_call c = { .to = NULL };
+	int e = commands_call(a, &verb_table[VERB_DOMJOBINFO], &c);
+	char text[64];
+
+	if (!e) {
+		table_field("Job", "%s%s", c.job_info.name,
+			    c.job_info.aborted ? " (giving up)" : "");
+		table_field("Time elapsed", "%lu ms", c.job_info.elapsed_ns / 1000000);
+		format_job(&c.job_info, text, sizeof(text));
+		table_field("Data processed", "%s", text);
+	}
+	verb_end(&c);
+	return e;
+}
+
+static void job_rows(struct table *t)
+{
+	char done[64], ms[24];
+	struct domain_job j;
+
+	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
+		domain_job_get(d, &j);
+		if (!strcmp(j.name, "none"))
+			continue;
+		format_job(&j, done, sizeof(done));
+		format(ms, sizeof(ms), "%lu ms", j.elapsed_ns / 1000000);
+		table_row(t, (const char *const[]){ domain_name(d), j.name, ms, done });
+	}
+}
+
+static int run_jobs(const struct command_args *a)
+{
+	static const char *const titles[] = { "Name", "Job", "Elapsed", "Processed" };
+	struct table t;
+
+	(void)a;
+	table_begin(&t, ARRAY_COUNT(titles), titles);
+	job_rows(&t);
+	table_show(&t);
+	job_rows(&t);
+	table_end(&t);
+	return 0;
+}
+
 /* --- vcpuinfo */
 
 static void print_vcpu(unsigned id, const struct domain_vcpu *v)
@@ -363,6 +419,7 @@ static const struct option event_options[] = {
 const struct command monitor_commands[] = {
 	{ "domid", "a domain's id", NULL, domain_only, run_domid },
 	{ "dominfo", "what a domain is and how it is", NULL, domain_only, run_dominfo },
+	{ "domjobinfo", "how far a domain's job is", NULL, domain_only, run_domjobinfo },
 	{ "domname", "a domain's name", NULL, domain_only, run_domname },
 	{ "domstate", "a domain's state", NULL, domstate_options, run_domstate },
 	{ "domstats", "statistics of one domain or all", "Without an option, all groups are shown.",
@@ -370,6 +427,7 @@ const struct command monitor_commands[] = {
 	{ "domuuid", "a domain's UUID", NULL, domain_only, run_domuuid },
 	{ "event", "wait for a domain to start, stop, crash ...", "Ctrl-C ends the waiting.",
 	  event_options, run_event },
+	{ "jobs", "what is under way: starts, checks", NULL, NULL, run_jobs },
 	{ "list", "list domains", "Without an option: those that are not shut off.",
 	  list_options, run_list },
 	{ "vcpuinfo", "the virtual CPUs of a domain", NULL, vcpuinfo_options, run_vcpuinfo },

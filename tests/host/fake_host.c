@@ -19,9 +19,15 @@ bool mgmt_closing(void)
 	return false;
 }
 
+static const struct config_host host = { "keel0" };
+
+const struct config_host *mgmt_host(void)
+{
+	return &host;
+}
+
 const struct config_limits *mgmt_limits(void)
 {
-	static const struct config_host host = { "keel0" };
 	static const struct config_limits limits = {
 		.vcpus_max = 64, .memory_max = GIB, .host = &host,
 	};

@@ -6,7 +6,7 @@
 /* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/shell_commands.c
- * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c
+ * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/verb.c mgmt/events.c mgmt/error.c mgmt/console.c
  * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c lib/format.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
@@ -25,6 +25,8 @@
 #include "fake_vm.h"
 #include "kernel/log.h"
 #include "mgmt/domain_struct.h"
+#include "mgmt/verb.h"
+#include "shell/command.h"
 #include "shell/shell.h"
 
 extern void (*host_wait)(void), (*host_thread_entry)(void *arg);
@@ -624,6 +626,152 @@ static void noise(void **state)
 	assert_string_equal(run("echo fine"), "fine\r\n");
 }
 
+/* --- definitions, jobs, verbs */
+
+static void defined_and_forgotten(void **state)
+{
+	const char *out;
+
+	(void)state;
+	assert_string_equal(run("define web memory=64M kernel=vmlinuz 'cmdline=a  b' vcpus=2"),
+			    "Domain 'web' defined\r\n");
+	out = run("dumpconf web");
+	has(out, "[vm web]\r\ncmdline = a  b\r\nkernel = vmlinuz\r\nmemory = 64M\r\nuuid = ");
+	has(out, "\r\nvcpus = 2\r\n");
+	assert_string_equal(run("start web; setvcpus web 4 --config"),
+			    "Domain 'web' started\r\n"
+			    "Domain 'web' has other vCPUs from its next start\r\n");
+	has(run("dumpconf web"), "vcpus = 2");
+	has(run("dumpconf web --inactive"), "vcpus = 4");
+	has(run("setmaxmem web 32M"), "error: the memory of a running guest cannot be changed");
+	has(run("setmaxmem web 1T --config"), "a number with K, M or G");
+	assert_string_equal(run("autostart web; autostart web --disable"),
+			    "Domain 'web' marked as autostarted\r\n"
+			    "Domain 'web' unmarked as autostarted\r\n");
+	assert_string_equal(run("undefine web; destroy web"),
+			    "Domain 'web' has been undefined\r\nDomain 'web' destroyed\r\n");
+	has(run("dominfo web"), "error: no domain has the name");
+	/* Transient from the start. */
+	assert_string_equal(run("create once memory=4M kernel=k"), "Domain 'once' started\r\n");
+	has(run("dominfo once"), "Persistent:     no\r\n");
+	run("destroy once");
+	has(run("start once"), "error: no domain has the name");
+	fake.fail_load = -EINVAL;
+	has(run("create once memory=4M kernel=k"), "error: domain 'once': the kernel is no kernel");
+	has(run("start once"), "error: no domain has the name");
+}
+
+static void bad_definitions(void **state)
+{
+	static const struct { const char *line, *says; } rows[] = {
+		{ "define web", "VM 'web' has no kernel (and 1 more mistakes)" },
+		{ "define web memory=64M", "line 1: VM 'web' has no kernel" },
+		{ "define web kernel", "line 2: 'kernel' is neither a section nor KEY = VALUE" },
+		{ "define a]b memory=64M kernel=k", "name 'a]b' is not right" },
+		{ "define 12 memory=64M kernel=k", "looks like an id" },
+		{ "define web memory=64M kernel=k '[vm two]'", "has no kernel" },
+		{ "define web memory=64M kernel=k 'cmdline=a #b'", "begin a comment" },
+		{ "define web memory=64M kernel=k colour=red", "unknown key 'colour'" },
+		{ "define debian memory=64M kernel=k", "is defined already, with another UUID" },
+		{ "undefine web", "no domain has the name" },
+		{ "setvcpus debian", "requires <value>" },
+		{ "domjobabort debian", "has no job" },
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++) {
+		const char *out = run(rows[i].line);
+
+		assert_int_equal(strncmp(out, "error: ", 7), 0);
+		has(out, rows[i].says);
+	}
+	has(run("list --all --name"), "debian\r\ndebian2\r\nzebra\r\n");
+}
+
+static void defined_line_by_line(void **state)
+{
+	(void)state;
+	has(type("define\r"), "then a lone '.':\r\nconf> ");
+	type("[vm web]\rmemory = 64M\r");
+	has(type("kernel = k ; the kernel\r.\r"), "Domain 'web' defined\r\nkeel> ");
+	/* What dumpconf shows can be typed. */
+	has(type("define\r[vm web]\rmemory = 32M\rkernel = k\rmodule = a b\rmodule = c\r.\r"),
+	    "Domain 'web' defined");
+	has(run("dumpconf web"), "memory = 32M\r\nmodule = a b\r\nmodule = c\r\n");
+	type("define\r[vm web]\r");
+	has(type("\x03"), "error: interrupted, and nothing was defined\r\n");
+	has(run("dumpconf web"), "memory = 32M");
+	run("undefine web");
+	has(run("dumpconf"), "[host]\r\nhostname = keel0\r\n[vm debian]\r\n");
+}
+
+static void jobs_are_shown(void **state)
+{
+	struct domain *d = list_entry(domain_list.next, struct domain, link);
+	struct mgmt_error err;
+	struct job *j;
+
+	(void)state;
+	assert_int_equal(domain_start_begin(d, &j, &err), 0);
+	waits = 0;
+	has(run("domstate debian --reason"), "paused (starting up)\r\n");
+	job_put(j);
+	run("destroy debian");
+	has(run("jobs"), " Name   Job   Elapsed   Processed\r\n");
+	has(run("domjobinfo debian"), "Job:            none\r\nTime elapsed:   0 ms\r\n");
+}
+
+/* Each command that is a verb's has the verb's arguments. */
+static void commands_are_verbs(void **state)
+{
+	static const uint8_t kinds[] = {
+		[VERB_DOMAIN] = OPTION_TEXT, [VERB_TEXT] = OPTION_TEXT, [VERB_FLAG] = OPTION_FLAG,
+	};
+
+	(void)state;
+	for (unsigned i = 0; i < VERB_COUNT; i++) {
+		const struct verb *v = &verb_table[i];
+		const struct command *c = command_find(v->name);
+		unsigned n = 0;
+
+		assert_ptr_equal(verb_find(v->name), v);
+		assert_non_null(c);
+		assert_true(!v->run != !v->on_domain);
+		for (const struct verb_arg *a = v->arg; a->name; a++, n++) {
+			const struct option *o = command_option(c, a->name, strlen(a->name));
+
+			if (i == VERB_DEFINE)		/* its text is typed otherwise */
+				continue;
+			assert_non_null(o);
+			assert_int_equal(o->kind, kinds[a->kind]);
+			assert_int_equal(o->required, a->required);
+			assert_true((a->kind == VERB_DOMAIN) == (o->what != WHAT_NOTHING));
+		}
+		assert_in_range(n, 0, VERB_ARGS);
+	}
+	assert_null(verb_find("nonsense"));
+}
+
+/* What another caller than the shell may do wrong. */
+static void verbs_check_arguments(void **state)
+{
+	struct verb_call c = { .arg = { NULL } };
+
+	(void)state;
+	assert_int_equal(verb_run(&verb_table[VERB_DOMINFO], &c), -EINVAL);
+	assert_non_null(strstr(c.error.message, "'dominfo' wants a domain"));
+	verb_end(&c);
+	c.arg[0] = "nobody";
+	assert_int_equal(verb_run(&verb_table[VERB_DESTROY], &c), -ENOENT);
+	verb_end(&c);
+	c.arg[0] = "debian";
+	assert_int_equal(verb_run(&verb_table[VERB_SETVCPUS], &c), -EINVAL);
+	verb_end(&c);
+	assert_int_equal(verb_run(&verb_table[VERB_DOMINFO], &c), 0);
+	assert_string_equal(c.info.name, "debian");
+	verb_end(&c);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_teardown(f, teardown)
@@ -633,7 +781,9 @@ int main(void)
 		TEST(console_of_a_paused_guest), TEST(console_of_a_guest_that_ends),
 		TEST(console_through_a_restart), TEST(console_drops_the_oldest), TEST(interrupt),
 		TEST(start_and_wait), TEST(waiting_ends), TEST(batch), TEST(typing_ahead),
-		TEST(slow_line), TEST(diagnosis_by_one_key), TEST(noise),
+		TEST(slow_line), TEST(defined_and_forgotten), TEST(bad_definitions),
+		TEST(defined_line_by_line), TEST(jobs_are_shown), TEST(commands_are_verbs),
+		TEST(verbs_check_arguments), TEST(diagnosis_by_one_key), TEST(noise),
 	};
 
 	return cmocka_run_group_tests(tests, setup_all, NULL);

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Definitions at run time, and jobs: what takes long can be watched and given up, and nothing else
+waits for it."""
+import re
+
+import pytest
+from keel import fields, rows, vm
+from test_guests import module, tiny
+from test_life import free_pages
+
+COUNT, SIZE = 5, 64    # guests, and MiB that each is loaded with
+
+
+@pytest.mark.cost(25)
+def test_list_answers_while_guests_are_loaded(start, tmp_path):
+    """All start at boot, on one CPU, each with a large initrd. Before the last is loaded the first
+    questions are answered, and the last one's start is given up."""
+    initrd = tmp_path / "initrd"
+    initrd.write_bytes(bytes(range(256)) * (SIZE << 12))
+    names = [f"big{i}" for i in range(COUNT)]
+    config = "".join(vm(name, memory=f"{SIZE + 32}M", kernel="die.elf", initrd="initrd",
+                        cmdline="cli_hlt", autostart="yes") for name in names)
+    keel = start("svm", config=config, memory=(SIZE + 32) * COUNT + 256,
+                 modules={**module("die"), "initrd": initrd}).boot()
+    last = names[-1]
+    info = keel.command(f"list; dominfo {last}; jobs; domjobinfo {last}; domjobabort {last}")
+    states = {row[1]: row[2] for row in rows(info.split("Id: ")[0])}
+    assert states[last] == "paused" and set(states) == set(names), info
+    assert re.search(rf"(?m)^ {last} +start +\d+ ms", info), info
+    assert re.search(r"Job: +start\n", info), info
+    assert f"Domain '{last}' was asked to give up its job" in info, info
+    keel.wait_state(last, "shut off")
+    assert "destroyed" in keel.command(f"domstate {last} --reason")
+    assert f"the start of domain '{last}' was aborted" in keel.command("dmesg")
+    for name in names[:-1]:
+        keel.wait_state(name, "running")
+    # Ctrl-C ends the waiting for a start; destroy ends the start.
+    keel.send(f"start {last}\r\x03")
+    keel.expect("keel> ")
+    assert f"Domain '{last}' destroyed" in keel.command(f"destroy {last}")
+    assert keel.state(last) == "shut off"
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_define(start, bed):
+    """A guest that keel.conf does not know: defined, run, changed, forgotten; nothing is left."""
+    keel = start(bed, config=tiny("spin", cmdline="quiet"), modules=module("spin", "die")).boot()
+    assert "Domain 'web' defined" in keel.command(
+        "define web memory=4M kernel=die.elf 'cmdline=cli_hlt' vcpus=2")
+    assert "Domain 'web' started" in keel.command("start web")
+    assert "from its next start" in keel.command("setvcpus web 3 --config")
+    assert fields(keel.command("dominfo web"))["CPU(s)"] == "2"
+    assert "vcpus = 3" in keel.command("dumpconf web --inactive")
+    keel.command("destroy web; start web")
+    assert fields(keel.command("dominfo web"))["CPU(s)"] == "3"
+    keel.command("undefine web")
+    assert fields(keel.command("dominfo web"))["Persistent"] == "no"
+    keel.command("destroy web")
+    assert "no domain" in keel.command("start web")
+    # What is shown is what can be typed, and a wrong line changes nothing.
+    text = keel.command("dumpconf spin").split("\n")
+    keel.command("undefine spin")
+    for line in ["define", *text, "."]:
+        keel.send(line + "\r")
+        keel.expect("conf> |keel> ")
+    assert keel.command("dumpconf spin").split("\n") == text
+    assert "line 2: " in keel.command("define spin memory=lots kernel=spin.elf")
+    assert keel.command("dumpconf spin").split("\n") == text
+    keel.poweroff()
+
+
+@pytest.mark.cost(15)
+def test_definitions_leave_nothing(start):
+    keel = start("svm", modules=module("spin")).boot()
+
+    def rounds(count):
+        for _ in range(count):
+            keel.send("create x memory=4M kernel=spin.elf cmdline=quiet; destroy x\r")
+            keel.child.expect("'x' destroyed")
+
+    rounds(3)
+    before = free_pages(keel)
+    rounds(60)
+    assert free_pages(keel) == before
+    assert not rows(keel.command("list --all"))
+    keel.poweroff()
