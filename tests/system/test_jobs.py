@@ -4,7 +4,7 @@ waits for it."""
 import re
 
 import pytest
-from keel import fields, rows, vm
+from keel import PROMPT, fields, rows, vm
 from test_guests import module, tiny
 from test_life import free_pages
 
@@ -35,8 +35,10 @@ def test_list_answers_while_guests_are_loaded(start, tmp_path):
     for name in names[:-1]:
         keel.wait_state(name, "running")
     # Ctrl-C ends the waiting for a start; destroy ends the start.
-    keel.send(f"start {last}\r\x03")
-    keel.expect("keel> ")
+    keel.send(f"start {last}\r")
+    keel.expect(f"start {last}\r\n")
+    keel.send("\x03")
+    keel.expect(PROMPT)
     assert f"Domain '{last}' destroyed" in keel.command(f"destroy {last}")
     assert keel.state(last) == "shut off"
     keel.poweroff()
@@ -61,9 +63,9 @@ def test_define(start, bed):
     # What is shown is what can be typed, and a wrong line changes nothing.
     text = keel.command("dumpconf spin").split("\n")
     keel.command("undefine spin")
-    for line in ["define", *text, "."]:
-        keel.send(line + "\r")
-        keel.expect("conf> |keel> ")
+    keel.send("".join(line + "\r" for line in ["define", *text, "."]))
+    keel.expect("Domain 'spin' defined")
+    keel.expect(PROMPT)
     assert keel.command("dumpconf spin").split("\n") == text
     assert "line 2: " in keel.command("define spin memory=lots kernel=spin.elf")
     assert keel.command("dumpconf spin").split("\n") == text
