@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Traps: the gates, and the dispatch of those that are no interrupts; see kernel/trap.h. An NMI is
- * somebody's message (panic stops the other CPUs by it) or a count. A machine check, and an
+ * panic's message, by which it stops the other CPUs, or nobody's. A machine check, and an
  * exception of Keel's own without a fixup, ends in panic with the frame's registers; one of ring 3
  * ends its thread. Intel's machine checks reach
  * all CPUs, and the one that knows the error is seldom the first to panic: each writes down what
@@ -40,8 +40,6 @@ extern const char trap_stubs[];
 extern const struct fixup fixup_start[], fixup_end[];
 
 static struct gate idt[256] aligned(4096);
-static uint64_t nmi_count PERCPU;
-static bool (*nmi_hook)(const struct trap_frame *f);
 
 /*
  * What a CPU's banks held when it stopped: the first that says something, the worst before others.
@@ -160,20 +158,6 @@ uint64_t trap_idt_base(void)
 	return (uint64_t)idt;
 }
 
-void trap_set_nmi(bool (*fn)(const struct trap_frame *f))
-{
-	nmi_hook = fn;
-}
-
-uint64_t trap_nmi_count(void)
-{
-	uint64_t sum = 0;
-
-	for (unsigned i = 0; i < cpu_count; i++)
-		sum += per_cpu(nmi_count, i);
-	return sum;
-}
-
 static void note_machine_check(void)
 {
 	struct machine_check *m = &this_cpu(machine_check);
@@ -222,14 +206,6 @@ static void handle_nmi(const struct trap_frame *f)
 	if (panic_started())
 		note_machine_check();
 	panic_nmi(f);
-	if (nmi_hook && nmi_hook(f))
-		return;
-	this_cpu(nmi_count)++;
-}
-
-void trap_nmi(void)
-{
-	handle_nmi(NULL);
 }
 
 /* None is survivable here. The banks are in the report, this CPU's and those of the others. */

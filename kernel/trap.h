@@ -23,12 +23,8 @@ void trap_init(void);		/* fills the table; boot CPU, once */
 void trap_cpu_init(void);	/* loads it */
 uint64_t trap_idt_base(void);
 
-/* NMIs that nobody asked for are counted; `fn` returns true when it was its own. NMI context. */
-void trap_set_nmi(bool (*fn)(const struct trap_frame *f));
-/* For a back end whose exit says that an NMI or a machine check arrived in guest mode. */
-void trap_nmi(void);
+/* For a back end whose exit says that a machine check arrived in guest mode. */
 void trap_machine_check(void);
-uint64_t trap_nmi_count(void);
 /* Once all CPUs run: warns of errors that were in their machine-check banks when they started. */
 void trap_log_leftovers(void);
 /* For a panic's report: a line for each stopped CPU whose machine-check banks hold an error. */

@@ -70,5 +70,4 @@ struct vcpu_mode {
 extern const uint8_t regs_hw[REG_COUNT];
 
 const char *regs_gpr_name(enum gpr r);
-const char *regs_name(enum reg r);
 const char *regs_seg_name(enum seg s);

@@ -337,11 +337,6 @@ int vm_resume(struct vm *vm)
 	return err;
 }
 
-bool vm_running(const struct vm *vm)
-{
-	return may_run(vm);
-}
-
 /* ---- stopping by itself ---- */
 
 static void stopped_work(struct work *w)

@@ -172,7 +172,6 @@ void vm_quiesce(struct vm *vm);
  */
 struct vcpu *vm_quiet_begin(struct vm *vm) must_check;
 void vm_quiet_end(struct vcpu *self);
-bool vm_running(const struct vm *vm);
 /*
  * vmm/vm_memory.c: a vm that holds memory comes to be, or has given all of it back; a vCPU begins
  * to wait for some. False: nobody is left who could give any, and it must not wait.

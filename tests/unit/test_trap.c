@@ -130,6 +130,8 @@ static void say(const char *line)
 
 static void machine_checks(void **state)
 {
+	struct trap_frame nmi = { .vector = EXC_NMI, .cs = GDT_KERNEL_CODE };
+
 	(void)state;
 	host_percpu_init(2);
 	host_rdmsr = rdmsr;
@@ -147,7 +149,7 @@ static void machine_checks(void **state)
 	trap_log_leftovers();
 	assert_non_null(strstr(host_log_last, "cpu 1 bank 2: STATUS 8400000000000017 ADDR abc002"));
 
-	trap_nmi();				/* no panic: nothing is written down */
+	trap_dispatch(&nmi);			/* no panic: nothing is written down */
 	trap_say_machine_checks(say);
 	assert_string_equal(said, "");
 
@@ -157,12 +159,12 @@ static void machine_checks(void **state)
 	if (!setjmp(at_panic))
 		trap_machine_check();
 	host_cpu_become(1);
-	trap_nmi();
+	trap_dispatch(&nmi);
 	trap_say_machine_checks(say);
 	assert_string_equal(said, "cpu 1 bank 3: STATUS a000000000000002 ADDR 0 MCG_STATUS 5\n");
 }
 
-/* An exception of ring 3 is its thread's end, with a report; the same one of Keel's is the panic. */
+/* An exception of ring 3 is its thread's end, with a report; the same of Keel's is the panic. */
 static void ring3(void **state)
 {
 	struct trap_frame f = { .vector = EXC_UD, .rip = 0x401234 };
