@@ -62,7 +62,7 @@ def test_symtab_empty():
 
 def test_every_option_is_known():
     """What boot_option() is asked for, what boot/cmdline.c lists, and what README explains."""
-    source = subprocess.check_output(f"cat {ROOT}/{{boot,kernel,drivers,vmm,svm,vmx,mgmt}}/*.c", shell=True,
+    source = subprocess.check_output(f"cat {ROOT}/{{boot,cpu,kernel,drivers,vmm,svm,vmx,mgmt}}/*.c", shell=True,
                                      executable="/bin/bash", text=True)
     asked = set(re.findall(r'boot_option(?:_number)?\(\s*"(\w+)"', source))
     with open(f"{ROOT}/boot/cmdline.c", encoding="ascii") as f:
