@@ -167,7 +167,7 @@ $(COUNTED): Makefile
 # What a test_NAME_cost counts is the product's code: compiled like it, in sections by which the
 # program knows it.
 COUNTED_QUEUE := kernel/runqueue.c kernel/placement.c kernel/cpu_map.c lib/tree.c
-COST_CFLAGS := $(HOST_WARN) -O2 -UKEEL_DEBUG -momit-leaf-frame-pointer -fcf-protection=none
+COST_CFLAGS := $(HOST_WARN) -O2 -UKEEL_DEBUG -DKEEL_COST -momit-leaf-frame-pointer -fcf-protection=none
 $(B)/cost/%.o: %.c Makefile
 	@mkdir -p $(@D); $(call say,HOSTCC,$<)
 	$(Q)gcc $(COST_CFLAGS) $(if $(filter tests/%,$<),,-mgeneral-regs-only) -MMD -MP -c -o $@ $<

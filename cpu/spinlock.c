@@ -72,18 +72,12 @@ void spin_init(struct spinlock *l, const char *name, enum lock_level level)
 	*l = (struct spinlock)SPINLOCK_INIT(name, level);
 }
 
-static noinline void wait_for(struct spinlock *l, uint16_t ticket)
-{
-	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
-		cpu_pause();
-}
-
 static void take(struct spinlock *l)
 {
 	uint16_t ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
 
-	if (unlikely(__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket))
-		wait_for(l, ticket);
+	while (unlikely(__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket))
+		cpu_pause();
 }
 
 void spin_lock(struct spinlock *l)

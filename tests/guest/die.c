@@ -231,8 +231,8 @@ static void memory_hog(void)
 }
 
 /*
- * Runs through a page that it never writes: zeros, which are ADD AL, [RAX] again and again. The page
- * behind returns.
+ * Runs through a page that it never writes: zeros, which are ADD AL, [RAX] again and again. The
+ * page behind returns.
  */
 static void exec_zeros(void)
 {

@@ -101,8 +101,12 @@ __attribute__((weak)) void (*host_halt)(void);
 
 static inline void cpu_pause(void)
 {
+#ifdef KEEL_COST		/* where instructions count it is one */
+	__asm__ volatile("pause");
+#else
 	if (host_pause)
 		host_pause();
+#endif
 }
 
 static inline void cpu_halt(void)
