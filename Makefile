@@ -37,7 +37,7 @@ OBJDIR := $(B)/obj$(if $(DEBUG),-debug)
 
 CFLAGS := -std=gnu11 -ffreestanding -mno-red-zone -mgeneral-regs-only -march=x86-64 -mcmodel=kernel -fno-pie \
 	-fno-omit-frame-pointer -momit-leaf-frame-pointer -fno-strict-aliasing -fno-stack-protector -fcf-protection=none -fno-common \
-	-fno-asynchronous-unwind-tables -ffunction-sections -fdata-sections -O2 -g \
+	-fno-asynchronous-unwind-tables -falign-functions=8 -falign-jumps=1 -falign-labels=1 -falign-loops=1 -ffunction-sections -fdata-sections -O2 -g \
 	-Wall -Wextra -Werror -I. -I$(B)/gen $(if $(DEBUG),-DKEEL_DEBUG)
 LDFLAGS := -nostdlib -static -no-pie -z max-page-size=4096 -z noexecstack --gc-sections --build-id=none \
 	--no-warn-rwx-segments
