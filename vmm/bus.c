@@ -10,7 +10,6 @@
 #include "vmm/bus.h"
 
 #include "kernel/panic.h"
-#include "lib/sort.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/vm.h"
@@ -91,10 +90,8 @@ static bool is_same(const struct bus_claim *a, const struct bus_claim *b)
 }
 
 /* Who comes first in the machine; a device's own regions by number. */
-static int by_order(const void *first, const void *second)
+static int by_order(const struct bus_claim *a, const struct bus_claim *b)
 {
-	const struct bus_claim *a = first, *b = second;
-
 	if (a->dev->order != b->dev->order)
 		return a->dev->order < b->dev->order ? -1 : 1;
 	return (int)a->region - (int)b->region;
@@ -113,6 +110,17 @@ static bool insert(struct bus_claims *c, const struct bus_claim *add)
 	return true;
 }
 
+/* Into its place by order; those of a machine that is made come in order. */
+static unsigned add_wish(struct bus_claim *want, unsigned n, const struct bus_claim *add)
+{
+	unsigned at = n;
+
+	for (; at && by_order(add, &want[at - 1]) < 0; at--)
+		want[at] = want[at - 1];
+	want[at] = *add;
+	return n + 1;
+}
+
 /* All that is wanted once `add` holds, in order; `want` has room. */
 static unsigned gather(const struct bus_claims *old, const struct bus_claim *add, unsigned n,
 		       struct bus_claim *want)
@@ -125,12 +133,11 @@ static unsigned gather(const struct bus_claims *old, const struct bus_claim *add
 		for (unsigned j = 0; j < n && !replaced; j++)
 			replaced = is_same(&old->claim[i], &add[j]);
 		if (!replaced)
-			want[wanted++] = old->claim[i];
+			wanted = add_wish(want, wanted, &old->claim[i]);
 	}
 	for (unsigned j = 0; j < n; j++)
 		if (add[j].end != add[j].base)
-			want[wanted++] = add[j];
-	sort_array(want, wanted, sizeof(*want), by_order);
+			wanted = add_wish(want, wanted, &add[j]);
 	return wanted;
 }
 

@@ -120,12 +120,17 @@ static void set(uint64_t *map, unsigned i)
 	map[i / 64] |= BIT(i % 64);
 }
 
+/* Looked for once: a model goes through all that its features need. */
 static unsigned row_of_id(unsigned id)
 {
-	unsigned i = 0;
+	static uint8_t known[CPU_WORD_COUNT * 32];	/* 1 + the row */
+	unsigned i = READ_ONCE(known[id]);
 
+	if (likely(i))
+		return i - 1;
 	while (features[i].id != id)
 		i++;
+	WRITE_ONCE(known[id], (uint8_t)(i + 1));
 	return i;
 }
 

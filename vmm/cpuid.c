@@ -47,23 +47,24 @@ static unsigned of_socket(const struct cpu_topology *t)
 	return t->cores * t->threads;
 }
 
-/* Of a register of the host's the features that guests have. */
-static uint32_t offered(enum cpu_word_id word, uint32_t of_host)
+/* What guests have of each register of features: of the host's bits, and of Keel's own. */
+static uint32_t of_host_mask[CPU_WORD_COUNT], own_bits[CPU_WORD_COUNT];
+
+static void sum_up_features(void)
 {
 	const struct cpu_feature *f;
-	uint32_t shown = 0;
 
 	for (unsigned i = 0; (f = cpu_model_feature(i)); i++) {
-		uint32_t bit = B(f->id % 32);
-
-		if (f->id / 32 != word)
-			continue;
 		if (f->policy == CPU_OWN)
-			shown |= bit;
+			own_bits[f->id / 32] |= B(f->id % 32);
 		else if (f->policy == CPU_HOST || f->policy == CPU_FIXED)
-			shown |= of_host & bit;
+			of_host_mask[f->id / 32] |= B(f->id % 32);
 	}
-	return shown;
+}
+
+static uint32_t offered(enum cpu_word_id word, uint32_t of_host)
+{
+	return (of_host & of_host_mask[word]) | own_bits[word];
 }
 
 /*
@@ -341,13 +342,14 @@ static uint64_t state_of(struct cpu_model *m)
 
 static void take_away(struct cpuid_policy *p, const struct cpu_model *m)
 {
-	const struct cpu_feature *f;
-
-	for (unsigned i = 0; (f = cpu_model_feature(i)); i++) {
-		const struct cpu_word *w = &cpu_words[f->id / 32];
+	for (unsigned i = 0; i < CPU_FEATURE_MAX; i++) {
+		const struct cpu_feature *f;
+		const struct cpu_word *w;
 
 		if (!cpu_model_is_off(m, i))
 			continue;
+		f = cpu_model_feature(i);
+		w = &cpu_words[f->id / 32];
 		for (unsigned k = 0; k < p->count; k++)
 			if (p->row[k].leaf == w->leaf && p->row[k].subleaf == w->subleaf)
 				(&p->row[k].regs.eax)[w->reg] &= ~B(f->id % 32);
@@ -411,6 +413,8 @@ void cpuid_policy_build(struct cpuid_policy *p, const struct cpu_topology *t,
 	struct cpu_model m = *model;
 	struct cpuid_row *xsave;
 
+	if (!own_bits[CPU_L1C])		/* by cpuid_init(), which comes first */
+		sum_up_features();
 	memset(p, 0, sizeof(*p));
 	memset(p->index_basic, 0xff, sizeof(p->index_basic));
 	memset(p->index_extended, 0xff, sizeof(p->index_extended));

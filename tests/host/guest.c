@@ -202,11 +202,6 @@ static void reg_set(struct vcpu *vcpu, enum reg r, uint64_t v)
 	guest_reg[r] = v;
 }
 
-size_t fpu_area_size(void)
-{
-	return sizeof(guest_fpu);
-}
-
 /* It is never loaded. */
 uint32_t fpu_pkru_loaded(void)
 {

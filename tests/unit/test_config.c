@@ -454,7 +454,7 @@ static void random_cpu(char *out)
 		count++;
 	for (unsigned i = below(6); i; i--) {
 		f = cpu_model_feature(below(count));
-		if (!f->fixed)
+		if (f->policy != CPU_FIXED && f->policy != CPU_TOLD)
 			sprintf(out + strlen(out), ", -%s", f->name);
 	}
 }

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: lib/sort.c lib/crc.c */
-/*
- * lib/ring.h, lib/sort, lib/crc: order, limits, wrap; every permutation and random arrays;
- * known check values.
- */
+/* links: lib/crc.c */
+/* lib/ring.h, lib/crc: order, limits, wrap; known check values. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -13,7 +10,6 @@
 
 #include "lib/crc.h"
 #include "lib/ring.h"
-#include "lib/sort.h"
 
 static void ring_limits(void **state)
 {
@@ -53,29 +49,6 @@ static void ring_wraps(void **state)
 	}
 }
 
-static int compare(const void *a, const void *b)
-{
-	int x = *(const int *)a, y = *(const int *)b;
-
-	return (x > y) - (x < y);
-}
-
-static void sorts(void **state)
-{
-	int a[300], b[300];
-
-	(void)state;
-	for (unsigned round = 0; round < 500; round++) {
-		unsigned n = (unsigned)rand() % 300;
-
-		for (unsigned i = 0; i < n; i++)
-			a[i] = b[i] = rand() % (round % 2 ? 10 : 1000000);
-		sort_array(a, n, sizeof(int), compare);
-		qsort(b, n, sizeof(int), compare);
-		assert_memory_equal(a, b, n * sizeof(int));
-	}
-}
-
 static void checks(void **state)
 {
 	(void)state;
@@ -89,7 +62,6 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(ring_limits),
 		cmocka_unit_test(ring_wraps),
-		cmocka_unit_test(sorts),
 		cmocka_unit_test(checks),
 	};
 

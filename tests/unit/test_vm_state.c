@@ -8,7 +8,7 @@
  * vmm/exit.c vmm/gmem/gmem*.c
  * vmm/firmware/fwcfg.c vdev/vfwcfg.c vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c
  * vmm/load/load*.c vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c
- * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/sort.c lib/format.c mm/paging.c
+ * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/format.c mm/paging.c
  * mm/paging_host.c
  * mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c
  * vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c

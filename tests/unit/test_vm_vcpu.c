@@ -7,7 +7,7 @@
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine.c vmm/vdev_host.c vmm/regs.c
  * vmm/exit.c vmm/gmem/gmem*.c
  * vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c vmm/load/load*.c
- * vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c lib/sort.c
+ * vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c
  * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c
  * mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c
  * vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci.c vdev/vpost.c
@@ -842,7 +842,7 @@ static void nap(void)
 	assert_int_equal(vm_vcpu_info(starved->vm, 0, &i), 0);
 	assert_int_equal(s.wants_memory, ++naps == 2 && hope);
 	assert_int_equal(i.wants_memory, s.wants_memory);
-	if (naps == 3 || starved->vm->stopping)
+	if (naps == 3 || starved->vm->ending == VM_ENDS)
 		longjmp(at_turn, 1);
 }
 
@@ -864,7 +864,7 @@ static void touch_without_memory(struct vcpu *v)
 	v->vm->charge.limit = v->vm->charge.pages;
 	exit_memory(v, GPA(4 * MIB), GMEM_WRITE);
 	assert_int_equal(v->requests & VCPU_REQ_MEMORY, VCPU_REQ_MEMORY);
-	assert_false(v->vm->stopping);
+	assert_false(v->vm->ending == VM_ENDS);
 }
 
 static void memory_is_waited_for(void **state)
@@ -877,7 +877,7 @@ static void memory_is_waited_for(void **state)
 	hope = true;
 	live(v);
 	assert_int_equal(naps, 3);
-	assert_false(vm->stopping);
+	assert_false(vm->ending == VM_ENDS);
 	vm->charge.limit = 0;
 	exit_memory(v, GPA(4 * MIB), GMEM_WRITE);
 	assert_false(v->requests & VCPU_REQ_MEMORY);
@@ -898,9 +898,10 @@ static void memory_is_waited_for(void **state)
 	/* Nobody is left to give any back. */
 	vm_put(other);
 	assert_int_equal(vm_start(vm), 0);
-	v->started = hope = false;
+	v->state = VCPU_NEW;
+	hope = false;
 	live(v);
-	assert_true(vm->stopping);
+	assert_int_equal(vm->ending, VM_ENDS);
 	fake_work_run();
 	assert_int_equal(stop_why, VM_STOP_CRASH);
 	vm_put(vm);
