@@ -176,7 +176,7 @@ static void one_cpu(void **state)
 {
 	(void)state;
 	a_thousand(1);
-	check("a decision", &decision, 480, 800);
+	check("a decision", &decision, 520, 800);
 	check("a wake-up", &wake, 400, 800);
 }
 
