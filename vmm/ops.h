@@ -13,7 +13,7 @@ struct vm;
 struct vcpu;
 struct event;
 
-#define EXIT_ROW_MAX	192	/* rows in a back end's exit table */
+#define EXIT_ROW_MAX	180	/* rows in a back end's exit table; struct vcpu fits a page */
 
 struct vmm_ops {
 	const char *name;			/* "SVM", "VMX" */
