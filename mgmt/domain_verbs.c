@@ -172,18 +172,19 @@ static int check_run(struct job *j)
 	j->found[0] = state ? size : c.changed;
 	j->found[1] = c.marked;
 	j->found[2] = c.taken;
+	j->found[3] = c.used;
 	mutex_lock(&d->lock);
 	domain_job_end(d);
 	mutex_unlock(&d->lock);
 	return e;
 }
 
-static int check(struct domain *d, enum job_kind kind, uint64_t found[3], struct mgmt_error *err)
+static int check(struct domain *d, enum job_kind kind, uint64_t found[4], struct mgmt_error *err)
 {
 	struct job *j;
 	int e = on_running(d, kind, check_run, &j, err);
 
-	memset(found, 0, 3 * sizeof(*found));
+	memset(found, 0, 4 * sizeof(*found));
 	if (j) {
 		memcpy(found, j->found, sizeof(j->found));
 		job_put(j);
@@ -193,7 +194,7 @@ static int check(struct domain *d, enum job_kind kind, uint64_t found[3], struct
 
 int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err)
 {
-	uint64_t found[3];
+	uint64_t found[4];
 	int e = check(d, JOB_CHECK_STATE, found, err);
 
 	*size = found[0];
@@ -202,11 +203,12 @@ int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err)
 
 int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err)
 {
-	uint64_t found[3];
+	uint64_t found[4];
 	int e = check(d, JOB_CHECK_MEMORY, found, err);
 
 	*out = (struct domain_memory_check){
 		.changed = found[0], .marked = found[1], .taken = found[2],
+		.used = found[3],
 	};
 	return e;
 }

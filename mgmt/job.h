@@ -32,7 +32,7 @@ struct job {
 	bool background;		/* (c) nobody waits: its error goes into the log */
 	int result;			/* (r) 0, or -Exxx with `error` */
 	struct mgmt_error error;	/* (r) */
-	uint64_t found[3];		/* (r) of the kind */
+	uint64_t found[4];		/* (r) of the kind */
 };
 
 /* One reference, the caller's; NULL: no memory. */

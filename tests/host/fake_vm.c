@@ -127,7 +127,7 @@ int vm_check_state(struct vm *vm, size_t *size)
 int vm_check_memory(struct vm *vm, struct vm_memory_check *out)
 {
 	(void)vm;
-	*out = (struct vm_memory_check){ .changed = 3, .marked = 5, .taken = 7 };
+	*out = (struct vm_memory_check){ .changed = 3, .marked = 5, .taken = 7, .used = 9 };
 	return once(&fake.fail_check);
 }
 

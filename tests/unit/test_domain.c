@@ -230,7 +230,7 @@ static void state_check_lets_go(void **state)
 	assert_non_null(strstr(err.message, "'debian'"));
 	fake.fail_check = -EIO;
 	assert_int_equal(domain_check_memory(d, &c, &err), -EIO);
-	assert_true(c.changed == 3 && c.marked == 5 && c.taken == 7);
+	assert_true(c.changed == 3 && c.marked == 5 && c.taken == 7 && c.used == 9);
 	assert_non_null(strstr(err.message, "'debian'"));
 	fake.fail_pause = -EINTR;
 	assert_int_equal(domain_check_state(d, &size, &err), -EINTR);
