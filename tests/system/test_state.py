@@ -40,7 +40,7 @@ def test_debian_state(start, bed, soak):
     keel.poweroff()
 
 
-@pytest.mark.cost(60)
+@pytest.mark.cost(100)
 @pytest.mark.parametrize("bed,vcpus", [
     ("svm", 4), ("vmx", 1), pytest.param("svm", 1, marks=pytest.mark.soak),
     pytest.param("vmx", 4, marks=pytest.mark.soak)])
