@@ -220,7 +220,7 @@ $(B)/keelconf: tools/keelconf.c $(LINKS_keelconf)
 -include $(B)/keelconf.d $(B)/host/tests/host/fuzz_main.d
 
 unit: deps-test
-	$(Q)$(MAKE) --no-print-directory unit-now
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) unit-now
 unit-now: $(UNIT:%=$(B)/unit/%) $(FUZZ:%=$(B)/unit/%)
 	$(Q)tools/unit $^
 
@@ -297,7 +297,7 @@ check: unit style
 
 # Quick checks first; pytest's summary comes last.
 test: deps-test
-	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf
+	$(Q)$(MAKE) --no-print-directory -j$(shell nproc) $(B)/keel.elf
 	$(Q)$(MAKE) --no-print-directory check
 	$(Q)$(MAKE) --no-print-directory system
 
