@@ -175,8 +175,11 @@ struct resetter {
 
 static bool find_resetter(const struct pci_device *d, struct resetter *out)
 {
-	unsigned cap = pci_capability(d, PCI_CAP_EXPRESS, EXPRESS_STATUS + 2);
+	unsigned cap;
 
+	if (d->header_type & 0x7f)
+		return false;
+	cap = pci_capability(d, PCI_CAP_EXPRESS, EXPRESS_STATUS + 2);
 	if (cap && pci_read(d, cap + EXPRESS_CAPABILITIES, 4) & EXPRESS_CAN_RESET) {
 		*out = (struct resetter){ cap + EXPRESS_CONTROL, cap + EXPRESS_STATUS, 2,
 					  EXPRESS_RESET, EXPRESS_PENDING };
@@ -211,7 +214,7 @@ bool pci_can_reset(const struct pci_device *d)
 {
 	struct resetter r;
 
-	return !(d->header_type & 0x7f) && find_resetter(d, &r);
+	return find_resetter(d, &r);
 }
 
 int pci_reset(struct pci_device *d)
@@ -219,7 +222,7 @@ int pci_reset(struct pci_device *d)
 	uint32_t saved[16], control;
 	struct resetter r;
 
-	if (!pci_can_reset(d) || !find_resetter(d, &r))
+	if (!find_resetter(d, &r))
 		return -ENOSYS;
 	pci_command(d, 0, PCI_COMMAND_MASTER);
 	if (!becomes_idle(d, &r))

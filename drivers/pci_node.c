@@ -80,7 +80,6 @@ static void put_messages(const struct pci_device *d, struct nodedev *out)
 bool pci_describe(unsigned i, struct nodedev *out)
 {
 	const struct pci_device *d = pci_get(i);
-	unsigned cap;
 
 	if (!d)
 		return false;
@@ -103,8 +102,7 @@ bool pci_describe(unsigned i, struct nodedev *out)
 		out->bar[k].wide = bar.wide;
 	}
 	put_messages(d, out);
-	cap = pci_capability(d, PCI_CAP_EXPRESS, 8);
-	out->express = cap;
+	out->express = pci_capability(d, PCI_CAP_EXPRESS, 8);
 	out->resets = pci_can_reset(d);
 	return true;
 }
