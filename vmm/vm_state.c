@@ -68,16 +68,16 @@ static int load_head(struct vm *vm, struct record_reader *r, uint32_t version, c
 	tsc = record_get_u64(r);
 	if (record_finish(r))
 		return -EINVAL;
-	if (vcpus != vm->vcpu_count || memory != vm->config.memory)
+	if (vcpus != vm->vcpu_count || memory != vm->config.memory) {
 		format(why, size, "it is of %u vCPUs and %lu KiB, not of %u and %lu KiB", vcpus,
 		       memory / KIB, vm->vcpu_count, vm->config.memory / KIB);
-	else if (!same_rate(hz))
+		return -EINVAL;
+	}
+	if (!same_rate(hz)) {
 		format(why, size, "its TSC runs at %lu kHz, this machine's at %lu kHz",
 		       hz / 1000, tsc_hz / 1000);
-	else
-		goto same;
-	return -EINVAL;
-same:
+		return -EINVAL;
+	}
 	vm->clock_frozen_ns = ns;
 	vm->clock_frozen_tsc = tsc;
 	return 0;
