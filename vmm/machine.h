@@ -18,6 +18,7 @@ struct record_reader;
 struct vdev_line;
 
 #define MACHINE_IOAPIC_ID	0
+#define MACHINE_GSI_PIT		2		/* input 0 of the 8259 */
 #define MACHINE_PCI_WINDOW	0xd0000000u	/* behind the room for 256 buses of ECAM */
 
 /* One device of a machine. The PC's own come first, then those of vm_config. */
@@ -50,6 +51,8 @@ void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level);
 bool machine_line_heard(struct vm *vm, struct vdev_line *l);
 /* See host_line_busy(). */
 bool machine_line_busy(struct vm *vm, const struct vdev_line *l);
+/* The guest has done with that line's interrupt; `context` is the vm. */
+void machine_line_acknowledged(void *context, unsigned gsi);
 /* The 8259's INTR as this vCPU's LINT0 sees it. */
 static inline bool machine_extint_pending(struct vcpu *vcpu)
 {
