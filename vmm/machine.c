@@ -12,6 +12,7 @@
 #include "drivers/rtc.h"
 #include "include/bits.h"
 #include "include/errno.h"
+#include "lib/format.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vdev/vacpi.h"
@@ -27,7 +28,7 @@
 #include "vmm/vm.h"
 
 #define NO_PIC		0xff
-#define DEVICES_MAX	32
+#define RESERVED	2		/* devices without a slot that a configuration may add */
 
 struct line {
 	uint64_t sources;	/* bit per source that raises it */
@@ -38,9 +39,9 @@ struct line {
 };
 
 struct machine {
-	struct vdev_host *device[DEVICES_MAX];
-	const struct device_class *class[DEVICES_MAX];
-	const struct machine_row *row[DEVICES_MAX];
+	struct vdev_host *device[MACHINE_DEVICE_MAX];
+	const struct device_class *class[MACHINE_DEVICE_MAX];
+	uint64_t base[MACHINE_DEVICE_MAX];	/* its row's */
 	unsigned count;
 	struct vdev *part[PARTS];
 	struct spinlock lines;
@@ -196,6 +197,32 @@ static unsigned instances(const struct machine *m, const struct device_class *cl
 	return n;
 }
 
+/* At its slot, and its pin on the line that this means. */
+static int place(struct machine *m, struct vdev_host *h, const struct machine_slot *s,
+		 struct vpci_function *f)
+{
+	int gsi, err = vpci_attach(m->part[PART_PCI], s->bus, s->device, s->function, f);
+
+	if (err)
+		return err;
+	gsi = vpci_gsi(f);
+	return gsi < 0 ? 0 : wire(m, h, &(struct machine_line){ f->line, (uint8_t)gsi });
+}
+
+static int connect(struct machine *m, struct vdev_host *h, const struct device_class *class,
+		   const struct machine_row *row)
+{
+	int err = 0;
+
+	if (class->intr)
+		h->line[class->intr - 1].is_intr = true;
+	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)
+		err = wire(m, h, &row->line[i]);
+	if (!err && class->function)
+		err = place(m, h, &row->slot, class->function(h->dev));
+	return err;
+}
+
 static int add_device(struct vm *vm, const struct machine_row *row)
 {
 	const struct device_class *class = machine_class_find(row->class);
@@ -206,26 +233,87 @@ static int add_device(struct vm *vm, const struct machine_row *row)
 
 	if (!class)
 		return -ENODEV;
-	if (m->count == DEVICES_MAX)
+	if (m->count == MACHINE_DEVICE_MAX)
 		return -ENOSPC;
-	err = class->create(vm, &d);
+	err = class->plain ? class->plain(&d) : class->create(vm, row, &d);
 	if (err)
 		return err;
 	d->instance = instances(m, class);
 	d->order = m->count;
-	err = vdev_host_attach(vm, d, class->irqchip ? LOCK_IRQCHIP : LOCK_VDEV, &h);
+	err = vdev_host_attach(vm, d, class->lock ?: LOCK_VDEV, &h);
 	if (err)
 		return err;
 	m->class[m->count] = class;
-	m->row[m->count] = row;
+	m->base[m->count] = row->base;
 	m->device[m->count++] = h;
 	if (class->part && !d->instance)
 		m->part[class->part] = d;
-	if (class->intr)
-		h->line[class->intr - 1].is_intr = true;
-	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)
-		err = wire(m, h, &row->line[i]);
-	return err;
+	return connect(m, h, class, row);
+}
+
+/* ---- slots ---- */
+
+static bool same_slot(const struct machine_slot *a, const struct machine_slot *b)
+{
+	return a->bus == b->bus && a->device == b->device && a->function == b->function;
+}
+
+static bool is_pluggable(const char *name)
+{
+	const struct device_class *class = machine_class_find(name);
+
+	return class && class->function;
+}
+
+/* Row `i` of `row`, whose others before it are right. Behind a port there is one slot. */
+static const char *slot_error(const struct machine_row *row, unsigned i)
+{
+	const struct machine_slot *s = &row[i].slot;
+	unsigned bridges = 0;
+
+	if (s->device > 31 || s->function > 7)
+		return "a device's number is at most 1f, a function's at most 7";
+	if (!s->bus && !s->device && !s->function)
+		return "the host bridge is there";
+	for (unsigned j = 0; j < i; j++) {
+		if (same_slot(&row[j].slot, s))
+			return "another device is there";
+		bridges += machine_class_find(row[j].class)->is_bridge;
+	}
+	if (s->bus > bridges)
+		return "bus N is behind the Nth root port, which must stand before it";
+	if (s->bus && s->device)
+		return "behind a root port there is device 0 alone";
+	if (s->bus && machine_class_find(row[i].class)->is_bridge)
+		return "a root port must be on bus 0";
+	return NULL;
+}
+
+int machine_check_slots(const struct machine_row *row, unsigned n, char *why, size_t why_size)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const char *text = is_pluggable(row[i].class) ? slot_error(row, i)
+							      : "there is no such device";
+
+		if (!text && i + ARRAY_COUNT(pc) + RESERVED >= MACHINE_DEVICE_MAX)
+			text = "there are too many devices";
+		if (!text)
+			continue;
+		format(why, why_size, "%s at %x:%x.%x: %s", row[i].class, row[i].slot.bus,
+		       row[i].slot.device, row[i].slot.function, text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+const char *machine_pluggable(unsigned i)
+{
+	const struct device_class *class;
+
+	for (unsigned n = 0; (class = machine_class_get(n)); n++)
+		if (class->function && !i--)
+			return class->name;
+	return NULL;
 }
 
 /* Those of the row list; a device's BARs are its own affair. */
@@ -242,7 +330,7 @@ static int claim_regions(struct vm *vm, enum host_space space)
 		const struct region_row *r = m->class[i]->region;
 
 		for (unsigned j = 0; j < MACHINE_REGION_MAX && r[j].size; j++) {
-			uint64_t base = m->row[i]->base + r[j].base;
+			uint64_t base = m->base[i] + r[j].base;
 
 			if (r[j].space == space)
 				add[n++] = (struct bus_claim){
