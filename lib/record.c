@@ -98,15 +98,24 @@ void record_reader_init(struct record_reader *r, const void *buf, size_t size)
 	*r = (struct record_reader){ .buf = buf, .size = size };
 }
 
-void record_get(struct record_reader *r, void *data, size_t n)
+const void *record_take(struct record_reader *r, size_t n)
 {
 	if (r->error || n > r->size - r->at) {
 		r->error = -EINVAL;
-		memset(data, 0, n);
-		return;
+		return NULL;
 	}
-	memcpy(data, r->buf + r->at, n);
 	r->at += n;
+	return r->buf + r->at - n;
+}
+
+void record_get(struct record_reader *r, void *data, size_t n)
+{
+	const void *from = record_take(r, n);
+
+	if (from)
+		memcpy(data, from, n);
+	else
+		memset(data, 0, n);
 }
 
 static uint64_t get_int(struct record_reader *r, unsigned bytes)

@@ -55,6 +55,8 @@ void record_reader_init(struct record_reader *r, const void *buf, size_t size);
 int record_next(struct record_reader *r, struct record_head *head,
 		struct record_reader *body) must_check;
 void record_get(struct record_reader *r, void *data, size_t n);	/* zeros after an error */
+/* The next bytes where they lie in the reader's buffer; NULL after an error. */
+const void *record_take(struct record_reader *r, size_t n);
 uint8_t record_get_u8(struct record_reader *r);
 uint16_t record_get_u16(struct record_reader *r);
 uint32_t record_get_u32(struct record_reader *r);

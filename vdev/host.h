@@ -52,7 +52,10 @@ struct vdev_ops {
 	void (*line_eoi)(struct vdev *d, unsigned line);
 	/* Optional: host_console_get has something. */
 	void (*console_input)(struct vdev *d);
-	/* Optional: thread context, after host_work_queue. */
+	/*
+	 * Optional: thread context, after host_work_queue; one at a time, and none while the VM
+	 * does not run.
+	 */
 	void (*work)(struct vdev *d);
 };
 

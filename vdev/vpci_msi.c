@@ -260,23 +260,24 @@ void vpci_msi_save(const struct vpci_function *f, struct record_writer *w)
 	record_put(w, m->pending, DIV_UP(m->count, 64) * 8);
 }
 
+static bool entry_valid(const uint8_t *e)
+{
+	return !(e[0] & 3) && !(vpci_regs_get(e + 12, 4) & ~(uint64_t)MESSAGE_MASKED);
+}
+
 const uint8_t *vpci_msi_read(const struct vpci_function *f, struct record_reader *r)
 {
-	const uint8_t *from = r->buf + r->at;
-	unsigned count = f->messages.count;
+	size_t count = f->messages.count, entries = count * sizeof(struct vpci_message);
+	size_t words = DIV_UP(count, 64);
+	const uint8_t *from = record_take(r, entries + words * 8);
 
-	for (unsigned n = 0; n < count; n++) {
-		uint64_t address = record_get_u64(r), rest = record_get_u64(r);
-
-		if (address & 3 || rest >> 32 & ~(uint64_t)MESSAGE_MASKED)
+	for (size_t n = 0; from && n < count; n++)
+		if (!entry_valid(from + n * sizeof(struct vpci_message)))
 			r->error = -EINVAL;
-	}
-	for (unsigned n = 0; n < count; n += 64) {
-		uint64_t pending = record_get_u64(r);
-
-		if (count - n < 64 && pending >> (count - n))
-			r->error = -EINVAL;
-	}
+	/* The last word may have bits that stand for no message. */
+	if (from && count % 64 &&
+	    vpci_regs_get(from + entries + (words - 1) * 8, 8) >> count % 64)
+		r->error = -EINVAL;
 	return from;
 }
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vdev/host.h for devices that live in the kernel: each call finds the device's struct vdev_host
- * and does the real thing. Timers follow the VM's clock: while it stands they are not armed, and
- * thawing arms them again.
+ * and does the real thing. Timers and work follow the VM's clock: while it stands they are neither
+ * armed nor queued, and thawing does that.
  */
 #include "vmm/vdev_host.h"
 
@@ -111,10 +111,18 @@ void host_timer_cancel(struct vdev *d, unsigned timer)
 	timer_cancel(&vt->timer);
 }
 
+/* While the VM's clock stands it stays due: thawing queues it. */
+static void queue_work(struct vdev_host *h)
+{
+	if (READ_ONCE(h->vm->clock_running))
+		work_queue(&h->work);
+}
+
 void vdev_host_freeze(struct vdev_host *h)
 {
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
 		timer_cancel_sync(&h->timer[i].timer);
+	work_cancel_sync(&h->work);
 }
 
 void vdev_host_thaw(struct vdev_host *h)
@@ -122,6 +130,8 @@ void vdev_host_thaw(struct vdev_host *h)
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
 		if (h->timer[i].armed)
 			timer_arm(&h->timer[i]);
+	if (h->work_due)
+		queue_work(h);
 }
 
 /* ---- interrupts ---- */
@@ -211,16 +221,26 @@ void host_machine_request(struct vdev *d, enum host_request request, uint32_t va
 
 /* ---- work and log ---- */
 
+/* Another worker may have taken it again meanwhile: whoever was first looks for that. */
 static void run_work(struct work *w)
 {
 	struct vdev_host *h = container_of(w, struct vdev_host, work);
 
-	h->dev->ops->work(h->dev);
+	if (__atomic_exchange_n(&h->working, true, __ATOMIC_SEQ_CST))
+		return;
+	if (__atomic_exchange_n(&h->work_due, false, __ATOMIC_SEQ_CST))
+		h->dev->ops->work(h->dev);
+	__atomic_store_n(&h->working, false, __ATOMIC_SEQ_CST);
+	if (READ_ONCE(h->work_due))
+		queue_work(h);
 }
 
 void host_work_queue(struct vdev *d)
 {
-	work_queue(&host_of(d)->work);
+	struct vdev_host *h = d->host;
+
+	__atomic_store_n(&h->work_due, true, __ATOMIC_SEQ_CST);
+	queue_work(h);
 }
 
 void host_log(struct vdev *d, const char *fmt, ...)
@@ -251,7 +271,7 @@ int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struc
 	h->dev = d;
 	d->host = h;
 	spin_init(&h->lock, d->ops->name, level);
-	work_init(&h->work, run_work);
+	work_init_slow(&h->work, run_work);	/* it may wait for guest memory */
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++) {
 		h->timer[i].host = h;
 		timer_init(&h->timer[i].timer, timer_fired);

@@ -34,6 +34,7 @@ struct vdev_host {
 	struct vdev_timer timer[HOST_TIMER_MAX];
 	struct vdev_line line[HOST_LINE_MAX];
 	struct work work;
+	bool work_due, working;		/* (a) */
 	uint64_t log_window;		/* second in which log_count lines were written */
 	unsigned log_count;
 };
