@@ -6,11 +6,13 @@
 #include "lib/string.h"
 #include "vdev/vacpi.h"
 #include "vdev/vdebug_exit.h"
+#include "vdev/vedu.h"
 #include "vdev/vfwcfg.h"
 #include "vdev/vioapic.h"
 #include "vdev/vkbd.h"
 #include "vdev/vpci.h"
 #include "vdev/vpci_port.h"
+#include "vdev/vpci_testdev.h"
 #include "vdev/vpic.h"
 #include "vdev/vpit.h"
 #include "vdev/vpost.h"
@@ -129,6 +131,8 @@ static const struct device_class classes[] = {
 		{ VFWCFG_PORTS, HOST_PORT, 0x510, 2 }, { VFWCFG_DMA, HOST_PORT, 0x514, 8 } } },
 	{ "pvpanic", .plain = vpvpanic_create, .region = {
 		{ VPVPANIC_EVENTS, HOST_PORT, VPVPANIC_PORT, 1 } } },
+	{ "edu", .plain = vedu_create, .function = vedu_function },
+	{ "pci-testdev", .plain = vpci_testdev_create, .function = vpci_testdev_function },
 	{ "pc-testdev", .create = make_vtestdev, .region = {
 		{ VTESTDEV_PORTS, HOST_PORT, 0xe0, 4 }, { VTESTDEV_FLUSH, HOST_PORT, 0xe4, 4 },
 		{ VTESTDEV_BYTES, HOST_PORT, 0xe8, VTESTDEV_BYTES_SIZE },

@@ -48,10 +48,20 @@ def last_words(keel, name):
 ON_QEMU10 = {"insns": "insns no-group9", "control": "control rf-stays"}
 
 
+# What some of them find beside a PC's own devices.
+DEVICES = {"pci": ("edu, slot=0:4.0", "pci-testdev, slot=0:5.0", "pcie-root-port, slot=0:1d.0",
+                   "edu, slot=1:0.0")}
+
+
+def devices(name):
+    return "".join(f"device = {d}\n" for d in DEVICES.get(name, ()))
+
+
 def check_guest(start, bed, name, **options):
     """Success is 0 written to port 0xf4: exit code 1. Returns what it said."""
     cmdline = ON_QEMU10.get(name) if is_qemu10(bed) else None
-    keel = start(bed, config=tiny(name, cmdline=cmdline), modules=module(name), **options).boot()
+    keel = start(bed, config=tiny(name, cmdline=cmdline) + devices(name), modules=module(name),
+                 **options).boot()
     keel.command(f"start {name}")
     keel.wait_state(name, "shut off")
     said = last_words(keel, name)
