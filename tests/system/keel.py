@@ -201,6 +201,18 @@ def fields(text):
     return {k.strip(): v.strip() for k, _, v in rows if v}
 
 
+def free_pages(keel):
+    """`nodememstats`: the free memory in KiB, once the scrubber has nothing left to do."""
+    previous = None
+    while True:
+        out = keel.command("nodememstats")
+        free = int(re.search(r"(?im)^\s*free\s*:\s*(\d+)", out).group(1))
+        if free == previous:
+            return free
+        previous = free
+        keel.settle(0.5)
+
+
 def rows(text):
     """The rows of a table as printed by `list`, without its head."""
     lines = [row.split() for row in text.splitlines() if row.strip()]

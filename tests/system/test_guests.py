@@ -9,12 +9,13 @@ import struct
 import subprocess
 
 import pytest
-from keel import BUILD, EXACT, LINUX, ROOT, fields, guest_elf, is_qemu10, vm
+from keel import (BUILD, EXACT, LINUX, ROOT, fields, free_pages, guest_elf, is_qemu10, rows,
+                  vm)
 
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
-SPECIAL = ("armed", "bench", "die", "flip", "model", "modules", "multiboot2",
+SPECIAL = ("armed", "bars", "bench", "die", "flip", "model", "modules", "multiboot2",
            "panic", "power", "spin", "ticker", "ticks")
 # Told to their owners; out of here as they are mended.
 PENDING = ()
@@ -50,7 +51,9 @@ ON_QEMU10 = {"insns": "insns no-group9", "control": "control rf-stays"}
 
 # What some of them find beside a PC's own devices.
 DEVICES = {"pci": ("edu, slot=0:4.0", "pci-testdev, slot=0:5.0", "pcie-root-port, slot=0:1d.0",
-                   "edu, slot=1:0.0")}
+                   "edu, slot=1:0.0"),
+           "bars": ("edu, slot=0:5.0", "edu, slot=0:4.0", "pcie-root-port, slot=0:1d.0",
+                    "edu, slot=1:0.0")}
 
 
 def devices(name):
@@ -287,6 +290,26 @@ def test_flip(start, bed):
     said = last_words(keel, "flip")
     assert exit_code(keel, "flip") == 1, said
     assert "SKIP" not in said, said
+    keel.poweroff()
+
+
+@pytest.mark.cost(40)
+def test_bars(start, bed):
+    """BARs moved over everything by two vCPUs while a third is there, and DMA; twice, and no page
+    is left behind."""
+    keel = start(bed, config=tiny("bars", vcpus=3) + devices("bars"), modules=module("bars"), cpus=2,
+                 **({"thread": "multi"} if bed == "svm" else {})).boot()
+    free = []
+    for _ in range(2):
+        keel.command("start bars")
+        assert [row[1:] for row in rows(keel.command("list"))] == [["bars", "running"]]
+        keel.wait_state("bars", "shut off")
+        said = last_words(keel, "bars")
+        assert exit_code(keel, "bars") == 1, said
+        assert "FAIL" not in said and "SKIP" not in said, said
+        assert not rows(keel.command("list"))
+        free.append(free_pages(keel))
+    assert free[1] >= free[0]
     keel.poweroff()
 
 

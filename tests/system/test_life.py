@@ -3,22 +3,10 @@
 import re
 
 import pytest
-from keel import LINUX, fields, rows, vm
+from keel import LINUX, fields, free_pages, rows, vm
 from test_guests import module, tiny
 
 VM_MAX = 2048    # CONFIG_VM_MAX
-
-
-def free_pages(keel):
-    """`nodememstats`: the free memory in KiB, once the scrubber has nothing left to do."""
-    previous = None
-    while True:
-        out = keel.command("nodememstats")
-        free = int(re.search(r"(?im)^\s*free\s*:\s*(\d+)", out).group(1))
-        if free == previous:
-            return free
-        previous = free
-        keel.settle(0.5)
 
 
 @pytest.mark.cost(100)

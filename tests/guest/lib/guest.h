@@ -70,6 +70,7 @@ void trap_ist_set(unsigned vector, unsigned ist);
 uint64_t trap_ist_top(unsigned ist);	/* 1 to 3: the end of that stack */
 void trap_entry_set(unsigned vector, void (*entry)(void));	/* raw gate, past the runtime */
 void traps_init(void);			/* again, to take back trap_entry_set */
+void traps_load(void);			/* the same table on another processor */
 extern uint64_t trap_last_rip;
 
 /* Ring 3 may use this port, below 1024, and no other. */

@@ -56,12 +56,18 @@ static uint64_t stub(unsigned vector)
 	return (uint64_t)trap_stubs + vector * STUB_SIZE;
 }
 
-void traps_init(void)
+void traps_load(void)
 {
-	uint64_t base = (uint64_t)&tss;
 	struct { uint16_t limit; uint64_t base; } packed pointer = {
 		sizeof(idt) - 1, (uint64_t)idt,
 	};
+
+	__asm__ volatile("lidt %0" :: "m"(pointer) : "memory");
+}
+
+void traps_init(void)
+{
+	uint64_t base = (uint64_t)&tss;
 
 	for (unsigned v = 0; v < 256; v++)
 		gate_set(v, stub(v), GATE_INTERRUPT);
@@ -73,7 +79,8 @@ void traps_init(void)
 			   (base >> 24 & 0xff) << 56;
 	gdt[SEL_TSS / 8 + 1] = base >> 32;
 	trap_ist_set(VEC_DF, 1);
-	__asm__ volatile("lidt %0; ltr %w1" :: "m"(pointer), "r"(SEL_TSS) : "memory");
+	traps_load();
+	__asm__ volatile("ltr %w0" :: "r"(SEL_TSS) : "memory");
 }
 
 void tss_allow(uint16_t port)
