@@ -102,6 +102,45 @@ def test_debian_drivers(start, bed):
     keel.poweroff()
 
 
+PCI = """\
+device = pcie-root-port, slot=0:1c.0
+device = edu, slot=1:0.0
+device = pci-testdev, slot=0:4.0
+"""
+# A function's ids, the size of its configuration space, and the beginnings of that.
+LSPCI = ("for d in *; do echo $d $(cat $d/vendor $d/device) $(wc -c <$d/config) "
+         "$(od -An -v -tx1 -N 128 $d/config); done; echo all$((1 + 1))\r")
+
+
+def has_capability(bytes_, wanted):
+    at = bytes_[0x34]
+    while at and bytes_[at] != wanted:
+        at = bytes_[at + 1]
+    return at != 0
+
+
+@pytest.mark.cost(40)
+@vmx_in_soak
+def test_debian_pci(start, bed):
+    """Linux numbers the bus behind a root port, finds edu there with 4 KiB of configuration space
+    and MSI, and gives it a place where it answers."""
+    keel = start(bed, config=vm("debian") + PCI, modules=LINUX).boot()
+    with keel.console("debian", "start debian --console"):
+        ready(keel, "debian")
+        keel.send(f"cd /sys/bus/pci/devices; {LSPCI}")
+        said = keel.expect(r"all2")
+        found = {d: (v, i, int(n), bytes.fromhex(c)) for d, v, i, n, c in re.findall(
+            r"(0000:\S+) (0x\w+) (0x\w+) (\d+) ((?: ?[0-9a-f]{2})+)", said)}
+        keel.send("cd 0000:01:00.0; echo 1 >enable; devmem $(cut -d' ' -f1 resource | head -n1)\r")
+        keel.expect("0x010000ED")
+    assert {d: f[:3] for d, f in found.items()} == {
+        "0000:00:00.0": ("0x1b36", "0x0008", 4096), "0000:00:04.0": ("0x1b36", "0x0005", 256),
+        "0000:00:1c.0": ("0x1b36", "0x000c", 4096), "0000:01:00.0": ("0x1234", "0x11e8", 4096)}
+    assert has_capability(found["0000:01:00.0"][3] + bytes(128), 5), said
+    keel.command("destroy debian")
+    keel.poweroff()
+
+
 @pytest.mark.soak
 @pytest.mark.cost(60)
 def test_debian_686(start):
