@@ -22,9 +22,17 @@ PENDING = ()
 CHECKS = [n for n in NAMES if n not in SPECIAL + PENDING]
 
 
+# What some of them find beside a PC's own devices.
+DEVICES = {"pci": ("edu, slot=0:4.0", "pci-testdev, slot=0:5.0", "pcie-root-port, slot=0:1d.0",
+                   "edu, slot=1:0.0"),
+           "bars": ("edu, slot=0:5.0", "edu, slot=0:4.0", "pcie-root-port, slot=0:1d.0",
+                    "edu, slot=1:0.0")}
+
+
 def tiny(name, kernel=None, cmdline="", **more):
     return vm(name, memory="64M", kernel=f"{kernel or name}.elf", initrd=None,
-              cmdline=cmdline or name, debug_exit="yes", **more)
+              cmdline=cmdline or name, debug_exit="yes", **more) + "".join(
+                  f"device = {d}\n" for d in DEVICES.get(kernel or name, ()))
 
 
 def module(*names):
@@ -49,22 +57,10 @@ def last_words(keel, name):
 ON_QEMU10 = {"insns": "insns no-group9", "control": "control rf-stays"}
 
 
-# What some of them find beside a PC's own devices.
-DEVICES = {"pci": ("edu, slot=0:4.0", "pci-testdev, slot=0:5.0", "pcie-root-port, slot=0:1d.0",
-                   "edu, slot=1:0.0"),
-           "bars": ("edu, slot=0:5.0", "edu, slot=0:4.0", "pcie-root-port, slot=0:1d.0",
-                    "edu, slot=1:0.0")}
-
-
-def devices(name):
-    return "".join(f"device = {d}\n" for d in DEVICES.get(name, ()))
-
-
 def check_guest(start, bed, name, **options):
     """Success is 0 written to port 0xf4: exit code 1. Returns what it said."""
     cmdline = ON_QEMU10.get(name) if is_qemu10(bed) else None
-    keel = start(bed, config=tiny(name, cmdline=cmdline) + devices(name), modules=module(name),
-                 **options).boot()
+    keel = start(bed, config=tiny(name, cmdline=cmdline), modules=module(name), **options).boot()
     keel.command(f"start {name}")
     keel.wait_state(name, "shut off")
     said = last_words(keel, name)
@@ -297,7 +293,7 @@ def test_flip(start, bed):
 def test_bars(start, bed):
     """BARs moved over everything by two vCPUs while a third is there, and DMA; twice, and no page
     is left behind."""
-    keel = start(bed, config=tiny("bars", vcpus=3) + devices("bars"), modules=module("bars"), cpus=2,
+    keel = start(bed, config=tiny("bars", vcpus=3), modules=module("bars"), cpus=2,
                  **({"thread": "multi"} if bed == "svm" else {})).boot()
     free = []
     for _ in range(2):
