@@ -16,7 +16,8 @@
  * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
  * vmm/machine: rows of PCI devices get their slots, and the lines that follow from these; rows that
- * cannot be are refused with the reason, before a vm is made of them and then, too.
+ * cannot be are refused with the reason, before a vm is made of them and then, too. vmm/vdev_host:
+ * work is done while the vm runs alone.
  */
 #include "tests/host/vm_test.h"
 
@@ -115,6 +116,62 @@ static void many(void **state)
 	vm_put(vm);
 }
 
+#define EDU	(MEMORY_ECAM + (1ul << 20))	/* on bus 1, that of the port */
+#define PORT_AT	(MEMORY_ECAM + (0x1cul << 15))
+#define BAR	0xd0000000ul
+#define DMA	0x98
+
+static void edu_open(struct vm *vm)
+{
+	bus_write(vm, HOST_MMIO, PORT_AT + 0x18, 4, 0x10100);
+	bus_write(vm, HOST_MMIO, PORT_AT + 0x20, 4, 0xd000d000);
+	bus_write(vm, HOST_MMIO, PORT_AT + 4, 2, 6);
+	bus_write(vm, HOST_MMIO, EDU + 0x10, 4, BAR);
+	bus_write(vm, HOST_MMIO, EDU + 4, 2, 6);
+	assert_int_equal(bus_read(vm, HOST_MMIO, BAR, 4), 0x010000ed);
+}
+
+static void edu_start(struct vm *vm, uint64_t from, uint64_t to, uint32_t command)
+{
+	bus_write(vm, HOST_MMIO, BAR + 0x80, 8, from);
+	bus_write(vm, HOST_MMIO, BAR + 0x88, 8, to);
+	bus_write(vm, HOST_MMIO, BAR + 0x90, 8, 8);
+	bus_write(vm, HOST_MMIO, BAR + DMA, 4, command);
+}
+
+static void work_and_pause(void **state)
+{
+	static const struct machine_row row[] = {
+		PORT(0x1c, 0), { .class = "edu", .slot = { 1, 0, 0 } },
+	};
+	uint64_t sent = 0x1122334455667788, got = 0;
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(create(row, ARRAY_COUNT(row), &vm), 0);
+	run_clock(vm);
+	edu_open(vm);
+	assert_int_equal(gmem_write(&vm->gmem, GPA(0x1000), &sent, 8), 0);
+	edu_start(vm, 0x1000, 0x40000, 1);
+	fake_work_run();
+	assert_int_equal(bus_read(vm, HOST_MMIO, BAR + DMA, 4), 0);
+	edu_start(vm, 0x40000, 0x2000, 3);
+	fake_pause(vm);
+	fake_work_run();
+	assert_int_equal(bus_read(vm, HOST_MMIO, BAR + DMA, 4), 3);
+	assert_int_equal(gmem_read(&vm->gmem, GPA(0x2000), &got, 8), 0);
+	assert_int_equal(got, 0);
+	assert_int_equal(vm_resume(vm), 0);
+	fake_work_run();
+	assert_int_equal(bus_read(vm, HOST_MMIO, BAR + DMA, 4), 2);
+	assert_int_equal(gmem_read(&vm->gmem, GPA(0x2000), &got, 8), 0);
+	assert_int_equal(got, sent);
+	edu_start(vm, 0x40000, 0x3000, 3);
+	vm_destroy(vm, NULL, NULL);		/* what waits goes with it */
+	fake_work_run();
+	vm_put(vm);
+}
+
 static void names(void **state)
 {
 	unsigned n = 0;
@@ -131,7 +188,7 @@ int main(void)
 		cmocka_unit_test(slots),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(many),
-		cmocka_unit_test(names),
+		cmocka_unit_test(work_and_pause), cmocka_unit_test(names),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
