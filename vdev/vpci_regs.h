@@ -67,18 +67,16 @@ enum { EXPRESS_TYPE = 2, EXPRESS_DEVICE = 4, EXPRESS_CONTROL = 8, EXPRESS_STATUS
 #define EXPRESS_SLOT_PRESENT	0x0100	/* there is a slot */
 #define EXPRESS_RESET		0x8000	/* of the control register: a function-level reset */
 
-/* Registers are little-endian. */
+/* Registers are little-endian, as we are; sizes are mostly constant: one load, one store. */
 static inline uint64_t vpci_regs_get(const uint8_t *p, unsigned size)
 {
 	uint64_t v = 0;
 
-	for (unsigned i = 0; i < size; i++)
-		v |= (uint64_t)p[i] << 8 * i;
+	__builtin_memcpy(&v, p, size);
 	return v;
 }
 
 static inline void vpci_regs_set(uint8_t *p, unsigned size, uint64_t v)
 {
-	for (unsigned i = 0; i < size; i++)
-		p[i] = (uint8_t)(v >> 8 * i);
+	__builtin_memcpy(p, &v, size);
 }

@@ -70,7 +70,7 @@ static void test_access(void **state)
 	assert_int_equal(vdev_host_read(d, VPCI_PORTS, 4, 4), ~0u);
 	vdev_host_write(d, VPCI_PORTS, 0, 1, 0x12);		/* only dwords reach the address */
 	vdev_host_write(d, VPCI_PORTS, 0, 2, 0x1234);
-	vdev_host_write(d, VPCI_PORTS, 3, 1, 0x01);		/* 0xcfb: firmware and Linux do that */
+	vdev_host_write(d, VPCI_PORTS, 3, 1, 0x01);		/* 0xcfb: done to probe */
 	assert_int_equal(vdev_host_read(d, VPCI_PORTS, 0, 4), 1u << 31 | 1u << 16);
 	assert_int_equal(vdev_host_read(d, VPCI_PORTS, 2, 2), 0xffff);
 	address(0, 0);
