@@ -25,7 +25,8 @@ enum lock_level {
 	LOCK_IRQCHIP = 44,	/* virtual 8259 and IOAPIC */
 	LOCK_VLAPIC = 50,
 	LOCK_GMEM = 60,		/* some chunks of an object's memory */
-	LOCK_VIEW = 62,		/* one VM's second-level tables */
+	LOCK_VIEW = 62,		/* one VM's second-level tables, all of them */
+	LOCK_VIEW_PART = 63,	/* some 2 MiB's */
 	LOCK_KMAP = 64,
 	LOCK_HEAP = 70,
 	LOCK_PAGE = 74,		/* the buddy allocator */

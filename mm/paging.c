@@ -7,6 +7,11 @@
  * (allocating tables, splitting leaves) changes no translation and comes first; what changes
  * translations cannot fail and comes second. A table counts its present entries in its struct page;
  * one that becomes empty is unlinked and retired.
+ *
+ * Changes side by side (`parallel`). Who changes what lies within one 2 MiB has its leaves, and the
+ * table of the small ones, for himself; of the tables above, which others walk and link to
+ * meanwhile, he links new ones by compare-and-swap and leaves the empty ones. So a table of those
+ * goes only when somebody has all of them for himself.
  */
 #include "mm/paging.h"
 
@@ -69,14 +74,27 @@ static struct page *table_new(struct paging *p)
 
 	if (t) {
 		t->used = 0;
-		p->table_pages++;
+		__atomic_add_fetch(&p->table_pages, 1, __ATOMIC_RELAXED);
 	}
 	return t;
 }
 
+/* Nobody has seen it. */
+static void table_drop(struct paging *p, struct page *t)
+{
+	__atomic_sub_fetch(&p->table_pages, 1, __ATOMIC_RELAXED);
+	page_put(t);
+}
+
+static void count(struct page *table, uint64_t more)
+{
+	if (more)
+		__atomic_add_fetch(&table->used, more, __ATOMIC_RELAXED);
+}
+
 static void entry_set(struct paging *p, struct page *table, uint64_t *e, uint64_t value)
 {
-	table->used += (uint64_t)is_present(p, value) - (uint64_t)is_present(p, *e);
+	count(table, (uint64_t)is_present(p, value) - (uint64_t)is_present(p, *e));
 	WRITE_ONCE(*e, value);
 }
 
@@ -88,18 +106,22 @@ static void retire(struct paging *p, struct page *table, unsigned level)
 	for (unsigned i = 0; level > 1 && i < ENTRIES; i++)
 		if (is_table(p, e[i], level))
 			retire(p, table_at(e[i]), level - 1);
-	list_push_back(&p->retired, &table->link);
-	p->table_pages--;
+	table->link.next = __atomic_load_n(&p->retired, __ATOMIC_RELAXED);
+	while (!__atomic_compare_exchange_n(&p->retired, &table->link.next, &table->link, true,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+		;
+	__atomic_sub_fetch(&p->table_pages, 1, __ATOMIC_RELAXED);
 }
 
 void paging_retired(struct paging *p, struct list *out)
 {
+	struct list *t = __atomic_exchange_n(&p->retired, NULL, __ATOMIC_ACQUIRE);
+
 	list_init(out);
-	if (list_empty(&p->retired))
-		return;
-	*out = p->retired;
-	out->next->prev = out->prev->next = out;
-	list_init(&p->retired);
+	for (struct list *next; t; t = next) {
+		next = t->next;
+		list_push_back(out, t);
+	}
 }
 
 void paging_free_retired(struct list *tables)
@@ -120,7 +142,6 @@ int paging_init(struct paging *p, const struct paging_format *f, unsigned max_le
 		.max_leaf_level = MIN(max_leaf_level, f->max_leaf_level),
 		.charge = charge,
 	};
-	list_init(&p->retired);
 	p->root = table_new(p);
 	return p->root ? 0 : -ENOMEM;
 }
@@ -139,19 +160,29 @@ void paging_destroy(struct paging *p)
 
 /* ---- what may fail and changes no translation ------------------------------------------------ */
 
-/* Puts a table of equal smaller leaves in the place of a large one. */
-static int split(struct paging *p, struct page *table, uint64_t *e, unsigned level)
+/*
+ * There is a table in the place of entry `e`, which is absent or a large leaf: then it has equal
+ * smaller ones. Others may be at the same, and the chip at the leaf's accessed bit.
+ */
+static noinline int make_table(struct paging *p, struct page *table, uint64_t *e, unsigned level)
 {
 	struct page *t = table_new(p);
-	uint64_t *child, old = *e;
+	uint64_t old = READ_ONCE(*e), *child;
 
 	if (!t)
 		return -ENOMEM;
 	child = entries_of(t);
-	for (unsigned i = 0; i < ENTRIES; i++)
-		child[i] = p->format->child(old, level, i);
-	t->used = ENTRIES;
-	entry_set(p, table, e, p->format->table(page_hpa(t)));
+	do {
+		if (is_table(p, old, level)) {
+			table_drop(p, t);
+			return 0;
+		}
+		for (unsigned i = 0; is_present(p, old) && i < ENTRIES; i++)
+			child[i] = p->format->child(old, level, i);
+		t->used = is_present(p, old) ? ENTRIES : 0;
+	} while (!__atomic_compare_exchange_n(e, &old, p->format->table(page_hpa(t)), false,
+					      __ATOMIC_RELEASE, __ATOMIC_RELAXED));
+	count(table, !is_present(p, old));
 	return 0;
 }
 
@@ -160,21 +191,18 @@ static int split(struct paging *p, struct page *table, uint64_t *e, unsigned lev
  */
 static int descend(struct paging *p, uint64_t va, unsigned level, struct page **out)
 {
+	uint64_t present = p->format->present, large = p->format->large;
 	struct page *table = p->root;
 
 	for (unsigned l = p->format->levels; l > level; l--) {
-		uint64_t *e = &entries_of(table)[index_of(va, l)];
+		uint64_t *e = &entries_of(table)[index_of(va, l)], value = READ_ONCE(*e);
 
-		if (!is_present(p, *e)) {
-			struct page *t = table_new(p);
-
-			if (!t)
+		if (unlikely(!(value & present) || value & large)) {
+			if (make_table(p, table, e, l))
 				return -ENOMEM;
-			entry_set(p, table, e, p->format->table(page_hpa(t)));
-		} else if (is_leaf(p, *e, l) && split(p, table, e, l)) {
-			return -ENOMEM;
+			value = READ_ONCE(*e);
 		}
-		table = table_at(*e);
+		table = table_at(value);
 	}
 	*out = table;
 	return 0;
@@ -186,13 +214,13 @@ static int split_at(struct paging *p, uint64_t va)
 	struct page *table = p->root;
 
 	for (unsigned l = p->format->levels; !IS_ALIGNED(va, level_size(l)); l--) {
-		uint64_t *e = &entries_of(table)[index_of(va, l)];
+		uint64_t *e = &entries_of(table)[index_of(va, l)], value = READ_ONCE(*e);
 
-		if (!is_present(p, *e))
+		if (!is_present(p, value))
 			return 0;
-		if (is_leaf(p, *e, l) && split(p, table, e, l))
+		if (is_leaf(p, value, l) && make_table(p, table, e, l))
 			return -ENOMEM;
-		table = table_at(*e);
+		table = table_at(READ_ONCE(*e));
 	}
 	return 0;
 }
@@ -217,37 +245,56 @@ static uint64_t leaf_restrict(const struct paging *p, uint64_t e, unsigned prot)
 	return p->format->with_prot(e, p->format->prot(e) & ~prot);
 }
 
-/*
- * Applies `change` to the leaves in [va, end), none of which lies across a border (`change` NULL
- * only drops empty tables). True if an entry was changed.
- */
+struct change {
+	leaf_change *leaf;		/* NULL: empty tables go, that is all */
+	unsigned prot;			/* its argument */
+	unsigned keep;			/* tables of this level and above stay, though empty */
+};
+
+/* Of the leaves in [va, end), none of which lies across a border. True if an entry was changed. */
 static bool change_range(struct paging *p, struct page *table, unsigned level, uint64_t va,
-			 uint64_t end, leaf_change *change, unsigned prot)
+			 uint64_t end, const struct change *c)
 {
 	bool changed = false;
 
 	for (uint64_t next; va != end; va = next) {
-		uint64_t *e = &entries_of(table)[index_of(va, level)];
+		uint64_t *e = &entries_of(table)[index_of(va, level)], old = READ_ONCE(*e);
 
 		next = next_boundary(va, end, level);
-		if (!is_present(p, *e))
+		if (!is_present(p, old))
 			continue;
-		if (is_leaf(p, *e, level)) {
-			uint64_t value = change ? change(p, *e, prot) : *e;
+		if (is_leaf(p, old, level)) {
+			uint64_t value = c->leaf ? c->leaf(p, old, c->prot) : old;
 
-			changed |= value != *e;
+			if (value == old)
+				continue;
+			changed = true;
 			entry_set(p, table, e, value);
 		} else {
-			struct page *t = table_at(*e);
+			struct page *t = table_at(old);
 
-			changed |= change_range(p, t, level - 1, va, next, change, prot);
-			if (!t->used) {
+			changed |= change_range(p, t, level - 1, va, next, c);
+			if (level - 1 < c->keep && !t->used) {
 				entry_set(p, table, e, 0);
 				retire(p, t, level - 1);
 			}
 		}
 	}
 	return changed;
+}
+
+/* Others may be at the tables above those of one 2 MiB. */
+static unsigned level_kept(const struct paging *p, uint64_t va, uint64_t size)
+{
+	return p->parallel && !((va ^ (va + (size - 1))) >> 21) ? 2 : p->format->levels;
+}
+
+static bool change_all(struct paging *p, uint64_t va, uint64_t size, leaf_change *leaf,
+		       unsigned prot)
+{
+	struct change c = { .leaf = leaf, .prot = prot, .keep = level_kept(p, va, size) };
+
+	return change_range(p, p->root, p->format->levels, va, va + size, &c);
 }
 
 /* Writes one leaf over whatever is there. True if something was. */
@@ -295,7 +342,7 @@ static int prepare(struct paging *p, uint64_t va, hpa_t pa, uint64_t size)
 
 		step = level_size(level);
 		if (descend(p, va + done, level, &table)) {
-			(void)change_range(p, p->root, p->format->levels, va, va + size, NULL, 0);
+			(void)change_all(p, va, size, NULL, 0);
 			return -ENOMEM;
 		}
 	}
@@ -309,8 +356,7 @@ static int map_one(struct paging *p, uint64_t va, hpa_t pa, unsigned level, unsi
 	struct page *table;
 
 	if (descend(p, va, level, &table)) {
-		(void)change_range(p, p->root, p->format->levels, va, va + level_size(level), NULL,
-				   0);
+		(void)change_all(p, va, level_size(level), NULL, 0);
 		return -ENOMEM;
 	}
 	return leaf_write(p, table, va, level, p->format->leaf(pa, prot, c, level));
@@ -345,7 +391,7 @@ static int change(struct paging *p, uint64_t va, uint64_t size, leaf_change *fn,
 		return -EINVAL;
 	if (split_at(p, va) || split_at(p, va + size))
 		return -ENOMEM;
-	return change_range(p, p->root, p->format->levels, va, va + size, fn, prot);
+	return change_all(p, va, size, fn, prot);
 }
 
 int paging_unmap(struct paging *p, uint64_t va, uint64_t size)
@@ -361,6 +407,14 @@ int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot)
 int paging_restrict(struct paging *p, uint64_t va, uint64_t size, unsigned prot)
 {
 	return prot & PROT_READ ? -EINVAL : change(p, va, size, leaf_restrict, prot);
+}
+
+void paging_prune(struct paging *p, uint64_t va, uint64_t size)
+{
+	struct change c = { .keep = p->format->levels };
+
+	if (range_valid(p, va, size))
+		(void)change_range(p, p->root, p->format->levels, va, va + size, &c);
 }
 
 int paging_lookup(const struct paging *p, uint64_t va, struct paging_leaf *out)
@@ -388,13 +442,14 @@ static void harvest(struct paging *p, struct page *table, unsigned level, uint64
 	uint64_t bit = p->format->accessed;
 
 	for (uint64_t next; va != end; va = next) {
-		uint64_t *e = &entries_of(table)[index_of(va, level)], size = level_size(level);
+		uint64_t *e = &entries_of(table)[index_of(va, level)], size = level_size(level),
+			 old = READ_ONCE(*e);
 
 		next = next_boundary(va, end, level);
-		if (!is_present(p, *e))
+		if (!is_present(p, old))
 			continue;
-		if (!is_leaf(p, *e, level))
-			harvest(p, table_at(*e), level - 1, va, next, used, arg);
+		if (!is_leaf(p, old, level))
+			harvest(p, table_at(old), level - 1, va, next, used, arg);
 		else if (!bit || __atomic_fetch_and(e, ~bit, __ATOMIC_RELAXED) & bit)
 			used(arg, ALIGN_DOWN(va, size), size);
 	}

@@ -3,8 +3,12 @@
  * Contract: the one page-table walker. A struct paging_format describes a kind of table (host
  * 4-level, EPT, NPT); map, unmap, lookup and the like are written once over it. Tables come from
  * page_alloc and are freed with the last mapping. Callers serialise (kernel map: LOCK_KMAP; a VM's
- * second-level tables: LOCK_GMEM) and flush TLBs themselves: the walker tells by its return value
- * whether a present entry was changed.
+ * second-level tables: LOCK_VIEW and LOCK_VIEW_PART) and flush TLBs themselves: the walker tells by
+ * its return value whether a present entry was changed.
+ *
+ * Where `parallel` is set, calls for what lies within one 2 MiB, split borders and all, may run
+ * beside such calls for other ones; tables of levels above 1 that become empty by them stay until
+ * paging_prune(). All other calls have the tables for themselves.
  * Sources: AMD64 APM 2, "Page Translation and Protection", "Nested Paging"; Intel SDM 3, "Paging",
  * "EPT Translation Mechanism".
  */
@@ -48,9 +52,10 @@ struct paging {
 	unsigned max_leaf_level;	/* may be below the format's */
 	struct charge *charge;		/* for table pages */
 	struct page *root;
-	struct list retired;		/* tables that are linked no more, until the TLBs are
-					 * flushed */
-	uint64_t table_pages;
+	bool parallel;			/* see above; set once, behind paging_init() */
+	struct list *retired;		/* (a) tables that are linked no more, until the TLBs are
+					 * flushed; chained by `next` */
+	uint64_t table_pages;		/* (a) */
 };
 
 struct paging_leaf {
@@ -82,6 +87,8 @@ void paging_free_retired(struct list *tables);
  * 1 if anything was present, 0 if not.
  */
 int paging_unmap(struct paging *p, uint64_t va, uint64_t size) must_check;
+/* Empty tables that have to do with [va, va+size) go. */
+void paging_prune(struct paging *p, uint64_t va, uint64_t size);
 int paging_protect(struct paging *p, uint64_t va, uint64_t size, unsigned prot) must_check;
 /* Takes the rights in `prot` from each leaf, which keeps its others; never PROT_READ. */
 int paging_restrict(struct paging *p, uint64_t va, uint64_t size, unsigned prot) must_check;

@@ -19,6 +19,9 @@ void spin_init(struct spinlock *l, const char *name, enum lock_level level)
 /* A test's: what others do at that moment. */
 void (*spin_unlocked)(const struct spinlock *l);
 
+/* Likewise where this one would wait for another, once for each look it takes. */
+void (*spin_waits)(const struct spinlock *l);
+
 static void bad(const struct spinlock *l, const char *what)
 {
 	fprintf(stderr, "spinlock %s: %s\n", l->name ? l->name : "?", what);
@@ -32,8 +35,11 @@ void spin_lock(struct spinlock *l)
 	if (spin_held(l))
 		bad(l, "taken twice");
 	ticket = __atomic_fetch_add(&l->next, 1, __ATOMIC_RELAXED);
-	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket)
+	while (__atomic_load_n(&l->owner, __ATOMIC_ACQUIRE) != ticket) {
+		if (spin_waits)
+			spin_waits(l);
 		sched_yield();
+	}
 	l->holder = (int16_t)cpu_index();
 }
 

@@ -35,9 +35,13 @@ struct gmem_config {
 
 /* A cache of slots and objects for a chip. */
 struct gmem_view {
-	struct spinlock lock;			/* LOCK_VIEW: tables */
 	struct paging tables;
-	uint64_t faults;			/* under the lock */
+	struct spinlock whole;			/* LOCK_VIEW: all parts */
+	bool closed;				/* under `whole`: nobody enters a part */
+	struct gmem_view_part {			/* every sixteenth 2 MiB, by guest address */
+		struct spinlock lock;		/* LOCK_VIEW_PART */
+		uint64_t faults;		/* under it */
+	} part[GMEM_LOCKS];
 };
 
 struct gmem_slots;

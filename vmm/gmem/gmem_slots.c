@@ -237,9 +237,8 @@ int gmem_init(struct gmem *g, const struct gmem_config *c)
 	if (c->gpa_bits < 32 || c->gpa_bits > 12 + 9 * c->format->levels)
 		return -EINVAL;
 	*g = (struct gmem){ .config = *c };
-	spin_init(&g->view.lock, "view", LOCK_VIEW);
 	g->slots = &none;
-	return paging_init(&g->view.tables, c->format, c->max_leaf_level, c->charge);
+	return gmem_view_init(g);
 }
 
 void gmem_destroy(struct gmem *g)
@@ -268,7 +267,7 @@ struct gmem_stats gmem_stats(const struct gmem *g)
 	uint64_t irq = cpu_irq_save();
 	const struct gmem_slots *l = gmem_slots_now(g);
 	struct gmem_stats s = {
-		.table_pages = g->view.tables.table_pages, .faults = g->view.faults,
+		.table_pages = g->view.tables.table_pages, .faults = gmem_view_faults(&g->view),
 	};
 
 	for (unsigned i = 0; i < l->count; i++) {

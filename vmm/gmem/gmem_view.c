@@ -3,14 +3,87 @@
  * Views: the second-level tables (EPT, NPT), a cache of what slots and entries say, filled by
  * faults.
  *
- * Locking. view->lock (LOCK_VIEW, interrupts off). A leaf is made from an entry that is read under
- * it, of the slots that are the last ones under it; whoever takes something away does so there
- * first and changes the view under the lock after that. So either the leaf is made of what is left,
- * or it is there to be found.
+ * Locking. The tables of one 2 MiB are under the lock of its part (LOCK_VIEW_PART; every sixteenth
+ * 2 MiB is of one part), so that faults of different ones do not wait for each other; the walker
+ * makes the tables above without a lock. What concerns more, a GiB's leaf, a slot, closes the view
+ * under its own lock (LOCK_VIEW) and waits until nobody is in a part. A leaf is made from an entry
+ * that is read under its part's lock, of the slots that are the last ones under it; whoever takes
+ * something away does so there first and changes the view under the lock after that. So either the
+ * leaf is made of what is left, or it is there to be found. All with interrupts off.
  */
+#include "cpu/cpu.h"
 #include "include/errno.h"
 #include "kernel/sched.h"
 #include "vmm/gmem/gmem_slots.h"
+
+int gmem_view_init(struct gmem *g)
+{
+	const struct gmem_config *c = &g->config;
+	struct gmem_view *v = &g->view;
+
+	spin_init(&v->whole, "view", LOCK_VIEW);
+	for (unsigned i = 0; i < GMEM_LOCKS; i++)
+		spin_init(&v->part[i].lock, "view part", LOCK_VIEW_PART);
+	if (paging_init(&v->tables, c->format, c->max_leaf_level, c->charge))
+		return -ENOMEM;
+	v->tables.parallel = true;
+	return 0;
+}
+
+uint64_t gmem_view_faults(const struct gmem_view *v)
+{
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < GMEM_LOCKS; i++)
+		sum += READ_ONCE(v->part[i].faults);
+	return sum;
+}
+
+/* ---- who has what ---------------------------------------------------------------------------- */
+
+/* Who finds the view closed is the next who has it, and enters from there. */
+static noinline void enter_closed(struct gmem_view *v, struct gmem_view_part *part)
+{
+	spin_unlock(&part->lock);
+	spin_lock(&v->whole);
+	spin_lock(&part->lock);
+	spin_unlock(&v->whole);
+}
+
+/* The 2 MiB at `a` are this CPU's until leave(). Interrupts are off. */
+static struct gmem_view_part *enter(struct gmem_view *v, uint64_t a)
+{
+	struct gmem_view_part *part = &v->part[(a >> CHUNK_SHIFT) % GMEM_LOCKS];
+
+	spin_lock(&part->lock);
+	if (unlikely(READ_ONCE(v->closed)))
+		enter_closed(v, part);
+	return part;
+}
+
+static void leave(struct gmem_view_part *part)
+{
+	spin_unlock(&part->lock);
+}
+
+/* Everything is this CPU's: who was in a part has left it, who comes finds that it is closed. */
+static uint64_t enter_all(struct gmem_view *v)
+{
+	uint64_t irq = spin_lock_irq(&v->whole);
+
+	WRITE_ONCE(v->closed, true);
+	for (unsigned i = 0; i < GMEM_LOCKS; i++) {
+		spin_lock(&v->part[i].lock);
+		spin_unlock(&v->part[i].lock);
+	}
+	return irq;
+}
+
+static void leave_all(struct gmem_view *v, uint64_t irq)
+{
+	WRITE_ONCE(v->closed, false);
+	spin_unlock_irq(&v->whole, irq);
+}
 
 /* ---- faults ---------------------------------------------------------------------------------- */
 
@@ -65,8 +138,14 @@ static int map_split(struct paging *t, uint64_t a, uint64_t host, uint64_t size,
 			  access & GMEM_EXEC ? prot : data | (old.prot & PROT_EXEC), CACHE_WB);
 }
 
-/* Under the lock: the leaf for `a`, as large as the truth allows. 1: it does not allow any. */
-static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsigned access)
+enum { FILLED, AGAIN, AS_A_GIB };
+
+/*
+ * The leaf for `a`, as large as the truth allows, by who has entered there. AGAIN: it does not
+ * allow any; AS_A_GIB: only who has `all` can.
+ */
+static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsigned access,
+		    bool all)
 {
 	struct paging *t = &g->view.tables;
 	uint64_t at = a + p->delta, size, e = READ_ONCE(*gmem_entry_of(p->object, at, &size));
@@ -75,12 +154,14 @@ static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsi
 	int r;
 
 	if (!gmem_entry_allows(rights, access))
-		return 1;
+		return AGAIN;
 	host = (e & PAGE_MASK) - LAYOUT_DIRECT;
 	if (size == PAGE_2M && !fits(g, p, a, PAGE_2M)) {
 		host += ALIGN_DOWN(at % PAGE_2M, PAGE_SIZE);
 		size = PAGE_SIZE;
 	} else if (size == PAGE_2M && is_1g(g, p, a)) {
+		if (!all)
+			return AS_A_GIB;
 		size = PAGE_1G;
 		host = ALIGN_DOWN(host, PAGE_1G);
 	}
@@ -89,7 +170,30 @@ static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsi
 		r = map_split(t, a, host, size, prot, access);
 	else
 		r = paging_map(t, ALIGN_DOWN(a, size), HPA(host), size, prot, CACHE_WB);
-	return MIN(r, 0);
+	return MIN(r, FILLED);
+}
+
+static int map_in_part(struct gmem *g, const struct gmem_slots *l, const struct gmem_place *p,
+		       uint64_t a, unsigned access)
+{
+	uint64_t irq = cpu_irq_save();
+	struct gmem_view_part *part = enter(&g->view, a);
+	int r = gmem_slots_now(g) == l ? map_leaf(g, p, a, access, false) : AGAIN;
+
+	part->faults++;
+	leave(part);
+	cpu_irq_restore(irq);
+	return r;
+}
+
+static noinline int map_in_all(struct gmem *g, const struct gmem_slots *l,
+			       const struct gmem_place *p, uint64_t a, unsigned access)
+{
+	uint64_t irq = enter_all(&g->view);
+	int r = gmem_slots_now(g) == l ? map_leaf(g, p, a, access, true) : AGAIN;
+
+	leave_all(&g->view, irq);
+	return r;
 }
 
 /*
@@ -99,13 +203,11 @@ static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsi
  */
 int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 {
-	struct gmem_view *v = &g->view;
 	int r;
 
 	do {
 		const struct gmem_slots *l = gmem_slots_now(g);
 		const struct gmem_place *p = gmem_place_of(l, a.v, access);
-		uint64_t irq;
 
 		if (!p)
 			return -ENOENT;
@@ -116,40 +218,68 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 			if (r)
 				return r;
 		}
-		irq = spin_lock_irq(&v->lock);
-		r = gmem_slots_now(g) == l ? map_leaf(g, p, a.v, access) : 1;
-		v->faults++;
-		spin_unlock_irq(&v->lock, irq);
+		r = map_in_part(g, l, p, a.v, access);
+		if (unlikely(r == AS_A_GIB))
+			r = map_in_all(g, l, p, a.v, access);
 	} while (r > 0);
 	return r;
 }
 
 /* ---- what goes ------------------------------------------------------------------------------- */
 
-/* Without memory to split a leaf at the range's borders all leaves go, which needs none. */
-static void drop(struct gmem *g, uint64_t a, uint64_t size)
+static uint64_t everything(const struct gmem *g)
 {
-	struct paging *t = &g->view.tables;
-
-	if (paging_unmap(t, a, size) < 0)
-		(void)!paging_unmap(t, 0, 1ul << g->config.gpa_bits);
+	return 1ul << g->config.gpa_bits;
 }
 
-static void protect(struct gmem *g, uint64_t a, uint64_t size)
+static int change(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
 {
-	if (paging_restrict(&g->view.tables, a, size, PROT_WRITE) < 0)
-		drop(g, 0, 1ul << g->config.gpa_bits);
+	return loss == GMEM_LOSE_ALL ? paging_unmap(&g->view.tables, a, size) :
+	       paging_restrict(&g->view.tables, a, size, PROT_WRITE);
 }
 
-/* Behind a change of the tables, whose lock was taken for it: one wait for all of it. */
-static void changed(struct gmem *g, uint64_t irq)
+/*
+ * By who has all. Without memory to split a leaf at the range's borders all leaves go, which needs
+ * none.
+ */
+static void lose_in_all(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
+{
+	if (change(g, a, size, loss) < 0)
+		(void)!paging_unmap(&g->view.tables, 0, everything(g));
+}
+
+static bool in_one_part(uint64_t a, uint64_t size)
+{
+	return !((a ^ (a + size - 1)) >> CHUNK_SHIFT);
+}
+
+/* Leaves of [a, a+size) lose what is said; interrupts are off. */
+static void lose(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
 {
 	struct gmem_view *v = &g->view;
+	int r = -ENOMEM;
+
+	if (in_one_part(a, size)) {
+		struct gmem_view_part *part = enter(v, a);
+
+		r = change(g, a, size, loss);
+		leave(part);
+	}
+	if (r < 0) {
+		uint64_t irq = enter_all(v);
+
+		lose_in_all(g, a, size, loss);
+		leave_all(v, irq);
+	}
+}
+
+/* Behind a change of the tables: one wait for all of it. */
+static void changed(struct gmem *g)
+{
 	struct list tables;
 
-	paging_retired(&v->tables, &tables);
+	paging_retired(&g->view.tables, &tables);
 	__atomic_add_fetch(&g->generation, 1, __ATOMIC_SEQ_CST);
-	spin_unlock_irq(&v->lock, irq);
 	if (g->config.flush)
 		g->config.flush(g->config.arg);
 	paging_free_retired(&tables);
@@ -157,19 +287,26 @@ static void changed(struct gmem *g, uint64_t irq)
 
 void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t b, uint64_t size)
 {
-	uint64_t irq = spin_lock_irq(&g->view.lock);
+	uint64_t irq = enter_all(&g->view);
 
-	drop(g, a, size);
-	if (b != a)
-		drop(g, b, size);
-	changed(g, irq);
+	lose_in_all(g, a, size, GMEM_LOSE_ALL);
+	paging_prune(&g->view.tables, a, size);
+	if (b != a) {
+		lose_in_all(g, b, size, GMEM_LOSE_ALL);
+		paging_prune(&g->view.tables, b, size);
+	}
+	leave_all(&g->view, irq);
+	changed(g);
 }
 
-/* Of slots that come meanwhile the leaves are made of what is there now. */
+/*
+ * Of slots that come meanwhile the leaves are made of what is there now. Those of before stay as
+ * long as interrupts are off.
+ */
 void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
 		   enum gmem_loss loss)
 {
-	uint64_t irq = spin_lock_irq(&g->view.lock);
+	uint64_t irq = cpu_irq_save();
 	const struct gmem_slots *l = gmem_slots_now(g);
 
 	for (unsigned i = 0; i < l->count; i++) {
@@ -178,9 +315,10 @@ void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uin
 			 to = MIN(at + size, p->base + p->delta + p->size);
 
 		if (p->object == o && from < to)
-			(loss == GMEM_LOSE_ALL ? drop : protect)(g, from - p->delta, to - from);
+			lose(g, from - p->delta, to - from, loss);
 	}
-	changed(g, irq);
+	cpu_irq_restore(irq);
+	changed(g);
 }
 
 /* ---- what was used --------------------------------------------------------------------------- */
@@ -205,17 +343,27 @@ static void used(void *arg, uint64_t a, uint64_t size)
 	}
 }
 
-/* By 2 MiB, so that no fault waits for long. Where the chip notes nothing the leaf itself goes. */
+/* Within one 2 MiB. Where the chip notes nothing the leaf itself goes. */
+static void harvest_part(struct gmem *g, uint64_t a, uint64_t size, struct harvest *h)
+{
+	uint64_t irq = cpu_irq_save();
+	struct gmem_view_part *part = enter(&g->view, a);
+	int r = 0;
+
+	paging_harvest(&g->view.tables, a, size, used, h);
+	if (!g->config.format->accessed)
+		r = change(g, a, size, GMEM_LOSE_ALL);
+	leave(part);
+	if (r < 0)
+		lose(g, 0, everything(g), GMEM_LOSE_ALL);
+	cpu_irq_restore(irq);
+}
+
 static void harvest(struct gmem *g, struct harvest *h)
 {
 	for (uint64_t a = h->from, next; a < h->to; a = next) {
-		uint64_t irq = spin_lock_irq(&g->view.lock);
-
 		next = MIN(ALIGN_DOWN(a, PAGE_2M) + PAGE_2M, h->to);
-		paging_harvest(&g->view.tables, a, next - a, used, h);
-		if (!g->config.format->accessed)
-			drop(g, a, next - a);
-		spin_unlock_irq(&g->view.lock, irq);
+		harvest_part(g, a, next - a, h);
 		if (!(a % PAGE_1G))
 			sched_point();
 	}
@@ -241,13 +389,13 @@ int gmem_harvest(struct gmem *g, const struct gmem_object *o, uint64_t at, uint6
 		any |= h.any;
 	}
 	if (any)
-		changed(g, spin_lock_irq(&g->view.lock));
+		changed(g);
 	return any;
 }
 
 void gmem_drop_tables(struct gmem *g)
 {
-	gmem_views_drop(g, 0, 0, 1ul << g->config.gpa_bits);
+	gmem_views_drop(g, 0, 0, everything(g));
 }
 
 hpa_t gmem_root(const struct gmem *g)
