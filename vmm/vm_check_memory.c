@@ -5,9 +5,9 @@
  * moved and hidden, at odd moments; then it is paused for a look at all of its memory, whose sums
  * say which frames have changed since the last look. Each of those must have been marked. Between
  * two looks a second object shares all of it, which must then be what it was, whatever the guest
- * has written. Frames
- * that hold nothing but zeros at a look are taken too: the guest goes on with new ones. Called by
- * mgmt, in thread context; the vm runs and goes on.
+ * has written. Frames that hold nothing but zeros at a look are taken too: the guest goes on with
+ * new ones. vmm/vm_check_pins.c does the same for pins. Called by mgmt, in thread context; the vm
+ * runs and goes on.
  */
 #include "include/bits.h"
 #include "include/errno.h"
@@ -272,13 +272,23 @@ static int check_object(struct vm *vm, struct gmem_object *o, struct vm_memory_c
 	return err;
 }
 
+static int check_pins(struct vm *vm)
+{
+	uint64_t pins = 0;
+	int err = vm_check_pins(&vm->gmem, &pins);
+
+	log_info("%s: %lu times memory was pinned while its slot moved or went", vm->config.name, pins);
+	return err;
+}
+
 int vm_check_memory(struct vm *vm, struct vm_memory_check *out)
 {
 	struct gmem_slot s;
-	int err = 0;
+	int err;
 
 	*out = (struct vm_memory_check){ 0 };
 	gmem_track_begin(&vm->gmem);
+	err = check_pins(vm);
 	for (unsigned i = 0; !err && gmem_slot_get(&vm->gmem, i, &s); i++)
 		err = check_object(vm, s.object, out);
 	gmem_track_end(&vm->gmem);

@@ -341,10 +341,12 @@ void ipi_call_others(void (*fn)(void *arg), void *arg)
 	for (unsigned i = 0; i < cpu_count; i++) {
 		if (i == self)
 			continue;
+		while (!sim[i].irq_on)		/* it answers when it has them on */
+			leave(host_tsc + 1);
 		become(i);
 		fn(arg);
+		become(self);
 	}
-	become(self);
 }
 
 static void complain(const struct spinlock *l, const char *what)
@@ -431,8 +433,8 @@ void kmap_stack_free(void *top)
 	free((char *)top - STACK_SIZE);
 }
 
-/* Takes a while, with interrupts on. */
-bool page_scrub_some(void)
+/* Takes a while, with interrupts on. Weak: a test may have the real one. */
+__attribute__((weak)) bool page_scrub_some(void)
 {
 	if (!host_irq_on) {
 		fprintf(stderr, "sim: scrubbing with interrupts off\n");

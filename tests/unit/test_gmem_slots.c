@@ -28,6 +28,7 @@ extern void (*spin_unlocked)(const struct spinlock *l);
 static struct charge charge = { .name = "guest" };
 static struct gmem g;
 static unsigned flushes, barriers;
+static uint64_t bitmap[8 * MIB / PAGE_SIZE / 64];
 
 void ipi_call_others(void (*fn)(void *arg), void *arg)
 {
@@ -188,7 +189,6 @@ static void rom_and_flash(void **state)
 /* A window of an object: at two places, and large pages only where they lie alike. */
 static void an_object_is_shown_twice(void **state)
 {
-	static uint64_t bitmap[8 * MIB / PAGE_SIZE / 64];
 	struct gmem_object *o = object(8 * MIB);
 
 	(void)state;
@@ -244,6 +244,84 @@ static void contents_move_with_their_slot(void **state)
 	*(uint64_t *)m.ptr = 11;
 	assert_true(charge.pages > 512);
 	gmem_unmap(&m);
+	assert_int_equal(gmem_stats(&g).present_pages, 0);
+	finish();
+}
+
+static bool tracked, large;
+
+/* Pins of both kinds, of one frame and its neighbour; the last of them has all there is of it. */
+static void pins_outlive_slot_and_object_so(void)
+{
+	struct gmem_object *o = NULL;
+	struct gmem_mapping m[3];
+	uint64_t before;
+
+	start();
+	before = charge.pages;
+	assert_int_equal(gmem_object_create(0, 4 * MIB, large ? 2 : 1, NODE_ANY, &charge, &o), 0);
+	assert_int_equal(add(16 * MIB, 4 * MIB, o, 0, 0), 0);
+	assert_int_equal(write_8(18 * MIB, 9), 0);
+	if (tracked) {
+		gmem_track_begin(&g);
+		assert_int_equal(gmem_dirty_fetch(&g, o, 0, 4 * MIB, bitmap), 1);
+	}
+	assert_int_equal(gmem_map(&g, GPA(18 * MIB), 8, GMEM_WRITE, &m[0]), 0);
+	assert_int_equal(gmem_map(&g, GPA(18 * MIB), 8, GMEM_READ, &m[1]), 0);
+	assert_int_equal(gmem_map(&g, GPA(18 * MIB + PAGE_SIZE), 8, GMEM_WRITE, &m[2]), 0);
+	gmem_object_put(o);
+	assert_int_equal(gmem_slot_remove(&g, GPA(16 * MIB)), 0);
+	/* What comes in its place has other frames. */
+	assert_int_equal(gmem_add_ram(&g, GPA(16 * MIB), 4 * MIB), 0);
+	assert_int_equal(write_8(18 * MIB, 1), 0);
+	*(uint64_t *)m[0].ptr = 10;
+	*(uint64_t *)m[2].ptr = 11;
+	assert_int_equal(*(uint64_t *)m[1].ptr, 10);
+	assert_int_equal(read_8(18 * MIB), 1);
+	assert_int_equal(read_8(18 * MIB + PAGE_SIZE), 0);
+	gmem_unmap(&m[0]);
+	gmem_unmap(&m[2]);
+	assert_int_equal(*(uint64_t *)m[1].ptr, 10);
+	if (tracked)
+		gmem_track_end(&g);
+	assert_int_equal(gmem_slot_remove(&g, GPA(16 * MIB)), 0);
+	assert_true(charge.pages > before);
+	gmem_unmap(&m[1]);
+	gmem_drop_tables(&g);
+	assert_int_equal(charge.pages, before);
+	finish();
+}
+
+static void pins_outlive_slot_and_object(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 4; i++) {
+		tracked = i & 1;
+		large = i & 2;
+		pins_outlive_slot_and_object_so();
+	}
+}
+
+static void all_goes(void)
+{
+	assert_int_equal(gmem_slot_remove(&g, GPA(16 * MIB)), 0);
+}
+
+/* While a pin waits for its frame to be no other's, too; then it looks for the frame again. */
+static void a_slot_goes_under_a_pin_that_waits(void **state)
+{
+	struct gmem_object *o = object(4 * MIB), *to = object(4 * MIB);
+	struct gmem_mapping m;
+
+	(void)state;
+	start();
+	assert_int_equal(add(16 * MIB, 4 * MIB, o, 0, 0), 0);
+	assert_int_equal(write_8(16 * MIB, 1), 0);
+	assert_int_equal(gmem_share(&g, o, 0, PAGE_SIZE, to), 0);
+	gmem_object_put(o);
+	at_flush = all_goes;
+	assert_int_equal(gmem_map(&g, GPA(16 * MIB), 8, GMEM_WRITE, &m), -EFAULT);
+	gmem_object_put(to);
 	assert_int_equal(gmem_stats(&g).present_pages, 0);
 	finish();
 }
@@ -466,6 +544,8 @@ int main(void)
 		cmocka_unit_test(rom_and_flash),
 		cmocka_unit_test(an_object_is_shown_twice),
 		cmocka_unit_test(contents_move_with_their_slot),
+		cmocka_unit_test(pins_outlive_slot_and_object),
+		cmocka_unit_test(a_slot_goes_under_a_pin_that_waits),
 		cmocka_unit_test(owners_are_known),
 		cmocka_unit_test(what_is_pinned_stays),
 		cmocka_unit_test(only_clean_frames_are_taken),
