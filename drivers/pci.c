@@ -330,11 +330,6 @@ void pci_init(void)
 		 segments ? "ECAM" : "ports");
 }
 
-unsigned pci_count(void)
-{
-	return device_count;
-}
-
 struct pci_device *pci_get(unsigned index)
 {
 	return index < device_count ? &devices[index] : NULL;

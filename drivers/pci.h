@@ -38,7 +38,6 @@ struct pci_device {
 
 /* After acpi_init_late and heap_init: finds the functions on all buses of all segments. */
 void pci_init(void);
-unsigned pci_count(void);
 struct pci_device *pci_get(unsigned index);	/* NULL beyond the last */
 
 /*
@@ -157,5 +156,3 @@ struct nodedev;
 
 /* Facts about the i-th function, without touching it; false beyond the last. */
 bool pci_describe(unsigned i, struct nodedev *out);
-/* "Ethernet controller"; "device" for classes without a name here. */
-const char *pci_class_name(uint32_t class);

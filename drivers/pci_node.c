@@ -37,7 +37,8 @@ static const struct {
 	{ 0x0c05, "SMBus" },
 };
 
-const char *pci_class_name(uint32_t class)
+/* "Ethernet controller"; "device" for classes without a name here. */
+static const char *class_name(uint32_t class)
 {
 	for (unsigned i = 0; i < ARRAY_COUNT(class_names); i++)
 		if (class_names[i].class == class >> 8)
@@ -85,7 +86,7 @@ bool pci_describe(unsigned i, struct nodedev *out)
 		return false;
 	*out = (struct nodedev){
 		.segment = d->segment, .bus = d->bus, .device = d->device, .function = d->function,
-		.class = d->class, .class_name = pci_class_name(d->class),
+		.class = d->class, .class_name = class_name(d->class),
 		.vendor_id = d->vendor_id, .device_id = d->device_id, .revision = d->revision,
 		.driver = d->driver ? d->driver->name : NULL,
 		.irq_pin = d->irq_pin, .irq_line = (uint8_t)pci_read(d, PCI_IRQ_LINE, 1),

@@ -38,7 +38,6 @@ enum reg {
 #define LCR_DLAB	0x80
 #define MCR_DTR_RTS_OUT2 0x0b		/* OUT2 lets the interrupt through */
 #define LSR_DATA	0x01
-#define LSR_OVERRUN	0x02
 #define LSR_EMPTY	0x20		/* the transmit FIFO */
 #define LSR_IDLE	0x40
 
@@ -71,7 +70,7 @@ static uint8_t ier;
 static uint8_t rx[RX_SIZE], tx[TX_SIZE];
 /* Free-running; head is where bytes enter. */
 static uint32_t rx_head, rx_tail, tx_head, tx_tail;
-static struct uart_stats stats;
+static uint64_t interrupts;
 static void (*receive_hook)(void);
 
 static uint8_t reg_in(enum reg r)
@@ -172,12 +171,8 @@ static void pump_receive(uint8_t lsr)
 {
 	uint32_t before = rx_head;
 
-	for (; (lsr & LSR_DATA) && rx_head - rx_tail < RX_SIZE; lsr = reg_in(REG_LSR)) {
-		if (lsr & LSR_OVERRUN)
-			stats.overruns++;
+	for (; (lsr & LSR_DATA) && rx_head - rx_tail < RX_SIZE; lsr = reg_in(REG_LSR))
 		rx[rx_head++ % RX_SIZE] = reg_in(REG_DATA);
-	}
-	stats.received += rx_head - before;
 	rx_unseen |= rx_head != before;
 }
 
@@ -185,10 +180,8 @@ static void pump_send(uint8_t lsr)
 {
 	if (!(lsr & LSR_EMPTY))
 		return;
-	for (unsigned n = 0; n < fifo_depth && tx_head != tx_tail; n++) {
+	for (unsigned n = 0; n < fifo_depth && tx_head != tx_tail; n++)
 		reg_out(REG_DATA, tx[tx_tail++ % TX_SIZE]);
-		stats.sent++;
-	}
 }
 
 static void choose_interrupts(void)
@@ -223,7 +216,7 @@ bool uart_irq(void)
 	bool pending, asked = false;
 
 	spin_lock(&lock);
-	stats.interrupts++;
+	interrupts++;
 	overdue = 0;
 	do {
 		pending = !(reg_in(REG_IIR) & IIR_NONE);
@@ -270,13 +263,13 @@ bool uart_irq_start(void)
 		return false;
 	uart_flush();
 	flags = spin_lock_irq(&lock);
-	before = stats.interrupts;
+	before = interrupts;
 	mode = MODE_IRQ;
 	/* The transmitter is idle, which is a cause as soon as it is asked for. */
 	set_ier(IER_RECEIVE | IER_TRANSMIT);
 	spin_unlock_irq(&lock, flags);
 	end = clock_ns() + IRQ_TEST_NS;
-	while (READ_ONCE(stats.interrupts) == before)
+	while (READ_ONCE(interrupts) == before)
 		if (clock_ns() < end) {
 			cpu_pause();
 		} else {
@@ -377,11 +370,6 @@ void uart_text(const char *text, size_t n)
 	spin_unlock_irq(&lock, flags);
 }
 
-void uart_print(const char *text)
-{
-	uart_text(text, strlen(text));
-}
-
 size_t uart_space(void)
 {
 	uint64_t flags;
@@ -452,12 +440,4 @@ void uart_panic_print(const char *text)
 	begun = true;
 	queue_text(text, strlen(text));
 	drain(0);
-}
-
-void uart_stats_get(struct uart_stats *out)
-{
-	uint64_t flags = spin_lock_irq(&lock);
-
-	*out = stats;
-	spin_unlock_irq(&lock, flags);
 }

@@ -46,7 +46,6 @@ void uart_poll_start(void);
 void uart_write(const void *data, size_t n);
 /* Text, with \n sent as \r\n. */
 void uart_text(const char *text, size_t n);
-void uart_print(const char *text);
 /* Bytes that uart_write() takes without waiting for the line. */
 size_t uart_space(void);
 /*
@@ -61,9 +60,3 @@ void uart_flush(void);
 
 /* For panic: polled, without the lock, what is queued goes first. */
 void uart_panic_print(const char *text);
-
-struct uart_stats {
-	uint64_t received, sent, overruns;	/* overruns: bytes the chip lost */
-	uint64_t interrupts;
-};
-void uart_stats_get(struct uart_stats *out);

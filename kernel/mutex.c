@@ -25,17 +25,6 @@ bool mutex_held(const struct mutex *m)
 	return READ_ONCE(m->holder) == thread_current();
 }
 
-bool mutex_try(struct mutex *m)
-{
-	uint64_t flags = spin_lock_irq(&m->lock);
-	bool got = !m->holder;
-
-	if (got)
-		m->holder = thread_current();
-	spin_unlock_irq(&m->lock, flags);
-	return got;
-}
-
 void mutex_lock(struct mutex *m)
 {
 	struct waitq_entry e = { .thread = thread_current() };

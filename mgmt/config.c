@@ -249,7 +249,7 @@ static int begin_section(struct parser *p, struct piece v)
 }
 
 /* A comment begins at ; or #, at the line's start or behind a blank, in values too. */
-struct piece config_uncomment(struct piece v)
+static struct piece uncomment(struct piece v)
 {
 	for (size_t i = 0; i < v.n; i++)
 		if ((v.s[i] == ';' || v.s[i] == '#') && (i == 0 || config_is_space(v.s[i - 1])))
@@ -259,7 +259,7 @@ struct piece config_uncomment(struct piece v)
 
 static int handle_line(struct parser *p, struct piece line)
 {
-	struct piece v = config_trim(config_uncomment(line)), name;
+	struct piece v = config_trim(uncomment(line)), name;
 	const char *equal;
 
 	if (!v.n)

@@ -58,8 +58,6 @@ struct quoted config_quote(struct piece v);
 bool config_is_space(char c);
 struct piece config_trim(struct piece v);
 bool config_equals(struct piece v, const char *word);
-/* Without its comment: one begins at ; or #, at the start or behind a blank, in values too. */
-struct piece config_uncomment(struct piece v);
 
 /* --- config_keys.c */
 extern const struct key config_vm_keys[], config_host_keys[];	/* end with a row without name */

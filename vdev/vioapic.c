@@ -34,8 +34,6 @@ struct vioapic {
 	uint64_t entry[VIOAPIC_PINS];
 	uint32_t lines;			/* pins that are high */
 	uint8_t id, select;
-	/* those of unmasked or unfinished level entries; read without the lock */
-	uint64_t vectors[4];
 	struct vioapic_config config;
 };
 
@@ -139,45 +137,9 @@ void vioapic_line(struct vdev *d, unsigned pin, bool level)
 	host_unlock(d, flags);
 }
 
-/* Recomputes the set of level vectors; did it change? */
-static bool collect(struct vioapic *a)
-{
-	uint64_t set[4] = { 0 };
-	bool changed = false;
-
-	for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
-		uint64_t e = a->entry[pin];
-
-		if (e & ENTRY_LEVEL && (!(e & ENTRY_MASKED) || e & ENTRY_REMOTE))
-			set[(e & ENTRY_VECTOR) >> 6] |= BIT(e & 63);
-	}
-	for (unsigned i = 0; i < 4; i++) {
-		changed |= a->vectors[i] != set[i];
-		WRITE_ONCE(a->vectors[i], set[i]);
-	}
-	return changed;
-}
-
-static void tell_vectors(struct vioapic *a, bool changed)
-{
-	if (changed && a->config.vectors_changed)
-		a->config.vectors_changed(a->config.context);
-}
-
 bool vioapic_open(struct vdev *d, unsigned pin)
 {
 	return !(READ_ONCE(vioapic_of(d)->entry[pin]) & ENTRY_MASKED);
-}
-
-bool vioapic_handles_vector(struct vdev *d, uint8_t vector)
-{
-	return READ_ONCE(vioapic_of(d)->vectors[vector >> 6]) >> (vector & 63) & 1;
-}
-
-void vioapic_vectors(struct vdev *d, uint64_t vectors[4])
-{
-	for (unsigned i = 0; i < 4; i++)
-		vectors[i] = READ_ONCE(vioapic_of(d)->vectors[i]);
 }
 
 /* Ends one pin's interrupt in three steps, because its sources must be asked without the lock. */
@@ -185,7 +147,6 @@ void vioapic_eoi(struct vdev *d, uint8_t vector)
 {
 	struct vioapic *a = vioapic_of(d);
 	uint32_t ended = 0, told = 0;
-	bool changed;
 	uint64_t flags = host_lock(d);
 
 	for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
@@ -208,9 +169,7 @@ void vioapic_eoi(struct vdev *d, uint8_t vector)
 	flags = host_lock(d);
 	for (; ended; ended &= ended - 1)
 		service(a, bit_lowest(ended));
-	changed = collect(a);
 	host_unlock(d, flags);
-	tell_vectors(a, changed);
 }
 
 /*
@@ -228,26 +187,24 @@ static void write_entry(struct vioapic *a, unsigned pin, uint64_t mask, uint64_t
 	service(a, pin);
 }
 
-static bool write_register(struct vioapic *a, uint32_t value)
+static void write_register(struct vioapic *a, uint32_t value)
 {
 	unsigned pin = (a->select - REG_REDIRECTION) / 2u;
 
 	if (a->select == REG_ID)
 		a->id = value >> 24 & 0xf;
 	if (a->select < REG_REDIRECTION || pin >= VIOAPIC_PINS)
-		return false;
+		return;
 	if (a->select & 1)
 		write_entry(a, pin, BITS(63, 32), (uint64_t)value << 32);
 	else
 		write_entry(a, pin, BITS(31, 0), value);
-	return collect(a);
 }
 
 static void vioapic_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
 	uint64_t value)
 {
 	struct vioapic *a = vioapic_of(d);
-	bool changed = false;
 	uint64_t flags;
 
 	(void)region, (void)size;
@@ -259,9 +216,8 @@ static void vioapic_write(struct vdev *d, unsigned region, uint64_t offset, unsi
 	if (offset == WINDOW_SELECT)
 		a->select = (uint8_t)value;
 	else if (offset == WINDOW_DATA)
-		changed = write_register(a, (uint32_t)value);
+		write_register(a, (uint32_t)value);
 	host_unlock(d, flags);
-	tell_vectors(a, changed);
 }
 
 static uint32_t read_register(const struct vioapic *a)
@@ -300,15 +256,12 @@ static void vioapic_reset(struct vdev *d)
 {
 	struct vioapic *a = vioapic_of(d);
 	uint64_t flags = host_lock(d);
-	bool changed;
 
 	for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++)
 		a->entry[pin] = ENTRY_MASKED;
 	a->id = a->config.id;
 	a->select = 0;
-	changed = collect(a);
 	host_unlock(d, flags);
-	tell_vectors(a, changed);
 }
 
 static void vioapic_save(struct vdev *d, struct record_writer *w)
@@ -330,7 +283,6 @@ static int vioapic_load(struct vdev *d, struct record_reader *r, uint32_t versio
 	uint64_t entry[VIOAPIC_PINS], flags;
 	uint8_t id = (uint8_t)record_get_below(r, 1, 0xf), select = record_get_u8(r);
 	uint32_t lines = (uint32_t)record_get_below(r, 4, BIT(VIOAPIC_PINS) - 1);
-	bool changed;
 
 	for (unsigned pin = 0; pin < VIOAPIC_PINS; pin++) {
 		entry[pin] = record_get_u64(r);
@@ -346,9 +298,7 @@ static int vioapic_load(struct vdev *d, struct record_reader *r, uint32_t versio
 	a->id = id;
 	a->select = select;
 	a->lines = lines;
-	changed = collect(a);
 	host_unlock(d, flags);
-	tell_vectors(a, changed);
 	return 0;
 }
 

@@ -21,11 +21,6 @@ struct vioapic_config {
 	 * their lines. No lock is held.
 	 */
 	void (*acknowledged)(void *context, unsigned pin);
-	/*
-	 * Or NULL: the set of vectors whose EOI must reach vioapic_eoi has changed.
-	 * No lock is held.
-	 */
-	void (*vectors_changed)(void *context);
 	void *context;
 };
 
@@ -43,7 +38,3 @@ void vioapic_retry(struct vdev *d);
  * No lock may be held.
  */
 void vioapic_eoi(struct vdev *d, uint8_t vector);
-/* Does an EOI of this vector matter? Takes no lock. */
-bool vioapic_handles_vector(struct vdev *d, uint8_t vector);
-/* All of them: bit v%64 of word v/64. Takes no lock. */
-void vioapic_vectors(struct vdev *d, uint64_t vectors[4]);

@@ -94,12 +94,6 @@ void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
 	});
 }
 
-void event_page_fault(struct vcpu *vcpu, uint64_t cr2, uint32_t error)
-{
-	event_queue(vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION, .vector = EXC_PF,
-					   .has_error = true, .error = error, .payload = cr2 });
-}
-
 /* Traps of one instruction are one exception. */
 void event_debug(struct vcpu *vcpu, uint64_t dr6_bits)
 {

@@ -59,7 +59,6 @@ enum event_blocked {
  */
 void event_exception(struct vcpu *vcpu, unsigned vector);
 void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error);
-void event_page_fault(struct vcpu *vcpu, uint64_t cr2, uint32_t error);
 void event_debug(struct vcpu *vcpu, uint64_t dr6_bits);
 void event_queue(struct vcpu *vcpu, const struct event *e);	/* any, by the same rules */
 

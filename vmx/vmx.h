@@ -94,7 +94,6 @@ void vmx_host_exceptions(uint32_t reason);
 void vmx_inject(struct vcpu *vcpu);		/* interrupts off, last thing before entry */
 /* After an exit that interrupted an event's delivery. */
 void vmx_delivered(struct vcpu *vcpu, uint32_t vectoring);
-void vmx_proc_set(struct vmx_vcpu *s, uint32_t control, bool on);
 
 /* vmx_exit.c: a row for each basic exit reason that there is, and two more. */
 enum { VMX_ROW_DIRECT_LAST = VMX_EXIT_TDCALL, VMX_ROW_REFUSED, VMX_ROW_OTHER, VMX_ROW_COUNT };

@@ -13,7 +13,7 @@
 #include "vmm/event.h"
 #include "vmx/vmx_insn.h"
 
-void vmx_proc_set(struct vmx_vcpu *s, uint32_t control, bool on)
+static void proc_set(struct vmx_vcpu *s, uint32_t control, bool on)
 {
 	uint32_t proc = on ? s->proc | control : s->proc & ~control;
 
@@ -92,8 +92,8 @@ void vmx_inject(struct vcpu *vcpu)
 	 * next instruction, for ever. IF is 1 there, so the other window opens behind it.
 	 */
 	sti = vcpu->event.shadow & EVENT_SHADOW_STI && blocked & EVENT_BLOCKED_NMI;
-	vmx_proc_set(s, PROC_INTERRUPT_WINDOW, sti || blocked & EVENT_BLOCKED_IRQ);
-	vmx_proc_set(s, PROC_NMI_WINDOW, !sti && blocked & EVENT_BLOCKED_NMI);
+	proc_set(s, PROC_INTERRUPT_WINDOW, sti || blocked & EVENT_BLOCKED_IRQ);
+	proc_set(s, PROC_NMI_WINDOW, !sti && blocked & EVENT_BLOCKED_NMI);
 	if (blocked & EVENT_BLOCKED_TPR)
 		threshold = MIN(highest_class(&vcpu->vlapic), *s->vtpr >> 4);
 	if (threshold != s->threshold)

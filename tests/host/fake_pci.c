@@ -70,11 +70,6 @@ static struct fake_pci *of(const struct pci_device *d)
 	return NULL;
 }
 
-unsigned pci_count(void)
-{
-	return fake_pci_count;
-}
-
 struct pci_device *pci_get(unsigned index)
 {
 	return index < fake_pci_count ? &fake_pci[index].device : NULL;

@@ -50,15 +50,6 @@ static void objects_are_zeroed_and_aligned(void **state)
 	assert_null(heap_alloc(8 * GIB));
 }
 
-static void strings_are_copied(void **state)
-{
-	char *s = heap_strdup("keel");
-
-	(void)state;
-	assert_string_equal(s, "keel");
-	heap_free(s);
-}
-
 static void random_against_a_model(void **state)
 {
 	static struct { uint8_t *p; size_t n; uint8_t byte; } held[HELD];
@@ -117,7 +108,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(objects_are_zeroed_and_aligned),
-		cmocka_unit_test(strings_are_copied),
 		cmocka_unit_test(random_against_a_model),
 		cmocka_unit_test(out_of_memory_is_null),
 	};

@@ -133,11 +133,20 @@ static const struct pci_device *find(uint32_t id)
 	return NULL;
 }
 
+static unsigned count(void)
+{
+	unsigned n = 0;
+
+	while (pci_get(n))
+		n++;
+	return n;
+}
+
 static void check(void)
 {
 	const struct pci_device *d = find(0x00020002);
 
-	assert_int_equal(pci_count(), 7 + 256);
+	assert_int_equal(count(), 7 + 256);
 	assert_null(find(0x00050005));
 	assert_int_equal(find(0x00070007)->bus, 0x85);
 	assert_int_equal(find(0x01070008)->bus, 0xc7);
@@ -192,7 +201,7 @@ static void other_segments(void **state)
 							.first_bus = 4, .last_bus = 9 };
 	acpi_info.ecam_count = 3;
 	pci_init();
-	assert_int_equal(pci_count(), 7 + 256 + 1);
+	assert_int_equal(count(), 7 + 256 + 1);
 	assert_int_equal(find(id)->segment, 7);
 	assert_int_equal(find(id)->bus, 5);
 	assert_int_equal(mapped, 3 + 8 + 1);

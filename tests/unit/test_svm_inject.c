@@ -13,7 +13,8 @@
 static void inject_exception(void **state)
 {
 	(void)state;
-	event_page_fault(&vcpu, 0xdead000, 6);
+	event_queue(&vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION,
+		.vector = EXC_PF, .has_error = true, .error = 6, .payload = 0xdead000 });
 	svm_inject(&vcpu);
 	assert_true(vcpu.rflags & RFLAGS_RF);
 	assert_int_equal(vmcb.cr2, 0xdead000);

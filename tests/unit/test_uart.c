@@ -233,7 +233,7 @@ static void test_no_chip(void **state)
 	host_in = NULL;
 	assert_false(uart_open(&com1));
 	assert_false(uart_present());
-	uart_print("lost");
+	uart_text("lost", strlen("lost"));
 	assert_int_equal(uart_read(buf, sizeof(buf)), 0);
 	uart_flush();
 }
@@ -248,7 +248,7 @@ static void test_polled(void **state)
 	assert_int_equal(chip.divisor, 12);
 	assert_int_equal(chip.lcr, 3);
 	chip.busy = 5;
-	uart_print("one line, longer than the FIFO\ntwo\n");
+	uart_text("one line, longer than the FIFO\ntwo\n", strlen("one line, longer than the FIFO\ntwo\n"));
 	assert_string_equal(chip.sent, "one line, longer than the FIFO\r\ntwo\r\n");
 	chip.typed = "hello";
 	chip.typed_left = 5;
@@ -495,7 +495,7 @@ static void test_open_again(void **state)
 	chip.divisor = 77;
 	assert_true(uart_open(&kept));
 	assert_int_equal(chip.divisor, 77);
-	uart_print("again\n");
+	uart_text("again\n", strlen("again\n"));
 	assert_string_equal(chip.sent, "again\r\n");
 	assert_false(uart_irq());
 }
@@ -518,7 +518,7 @@ static void test_memory(void **state)
 		assert_true(uart_open(&p));
 		assert_int_equal(bytes[0], 26);		/* the divisor, then what was sent */
 		assert_int_equal(bytes[3 * strides[i]], 3);
-		uart_print("z");
+		uart_text("z", strlen("z"));
 		assert_int_equal(bytes[0], 'z');
 	}
 	assert_true(uart_open(&com1));

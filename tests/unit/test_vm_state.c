@@ -83,7 +83,8 @@ static void stir(struct vm *vm)
 	vlapic_write(v, REG_TIMER_INITIAL, 1000000);
 	vlapic_set_irr(v, 0x31, false);
 	vlapic_set_irr(v, 0x99, true);
-	event_page_fault(v, 0xdeadbeef, 2);
+	event_queue(v, &(struct event){ .valid = true, .type = EVENT_EXCEPTION,
+		.vector = EXC_PF, .has_error = true, .error = 2, .payload = 0xdeadbeef });
 	event_nmi(v);
 	/* From a neighbour, while this one parks. */
 	vlapic_message(vm, 0xfee00000, DELIVERY_SIPI << 8 | 0x9a);

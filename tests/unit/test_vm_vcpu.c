@@ -680,7 +680,8 @@ static void double_and_triple(void **state)
 	run_clock(vm);
 	stops = 0;
 	fake_ops.reg_set(v, REG_CR0, CR0_PE);
-	event_page_fault(v, 0x1000, 0);
+	event_queue(v, &(struct event){ .valid = true, .type = EVENT_EXCEPTION,
+		.vector = EXC_PF, .has_error = true, .error = 0, .payload = 0x1000 });
 	event_gp(v);			/* while the #PF is on its way */
 	assert_int_equal(v->event.pending.vector, EXC_DF);
 	assert_true(v->event.pending.has_error);

@@ -104,7 +104,8 @@ static void interrupt(int vector)
 static void exceptions(void **state)
 {
 	(void)state;
-	event_page_fault(&vcpu, 0x1234, 6);
+	event_queue(&vcpu, &(struct event){ .valid = true, .type = EVENT_EXCEPTION,
+		.vector = EXC_PF, .has_error = true, .error = 6, .payload = 0x1234 });
 	vmx_inject(&vcpu);
 	assert_int_equal(vmcs_read(VMCS_ENTRY_EVENT), 0x80000b0e);
 	assert_int_equal(vmcs_read(VMCS_ENTRY_ERROR_CODE), 6);
