@@ -124,14 +124,6 @@ void runqueue_refresh(struct runqueue *q)
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
-void runqueue_add(struct runqueue *q, struct thread *t)
-{
-	refresh_clock(q);
-	if (t->vtime + lead < q->min_vtime)
-		t->vtime = q->min_vtime - lead;
-	runqueue_put(q, t, tsc_read());
-}
-
 /* The group's own virtual time in this queue, within bounds; its lock is held. */
 static uint64_t group_vtime(const struct runqueue *q, struct sched_group *g, unsigned cpu)
 {
@@ -166,7 +158,8 @@ static void follow_group(struct runqueue *q, struct thread *t)
 	spin_unlock(&g->lock);
 }
 
-void runqueue_put(struct runqueue *q, struct thread *t, uint64_t now)
+/* Into the tree; the account of what is there is the caller's. */
+static always_inline void line_up(struct runqueue *q, struct thread *t, uint64_t now)
 {
 	if (t->group)
 		follow_group(q, t);
@@ -175,10 +168,23 @@ void runqueue_put(struct runqueue *q, struct thread *t, uint64_t now)
 	t->queued_at = now;
 	t->share = share(t);
 	tree_insert(&q->tree, &t->node);
+}
+
+static void put(struct runqueue *q, struct thread *t, uint64_t now)
+{
+	line_up(q, t, now);
 	WRITE_ONCE(q->waiting, q->waiting + 1);
 	WRITE_ONCE(q->load, q->load + t->share);
 	if (t->pinned < 0 && !q->movable++)
 		cpu_map_add(&runqueue_movable, t->cpu);
+}
+
+void runqueue_add(struct runqueue *q, struct thread *t)
+{
+	refresh_clock(q);
+	if (t->vtime + lead < q->min_vtime)
+		t->vtime = q->min_vtime - lead;
+	put(q, t, tsc_read());
 }
 
 void runqueue_remove(struct runqueue *q, struct thread *t)
@@ -188,6 +194,17 @@ void runqueue_remove(struct runqueue *q, struct thread *t)
 	WRITE_ONCE(q->load, q->load - t->share);
 	if (t->pinned < 0 && !--q->movable)
 		cpu_map_remove(&runqueue_movable, t->cpu);
+}
+
+void runqueue_exchange(struct runqueue *q, struct thread *next, struct thread *t)
+{
+	tree_remove(&q->tree, &next->node);
+	line_up(q, t, q->since);
+	WRITE_ONCE(q->load, q->load - next->share + t->share);
+	if (next->pinned < 0 && t->pinned >= 0 && !--q->movable)
+		cpu_map_remove(&runqueue_movable, t->cpu);
+	if (next->pinned >= 0 && t->pinned < 0 && !q->movable++)
+		cpu_map_add(&runqueue_movable, t->cpu);
 }
 
 static struct thread *thread_of(struct tree_node *n)
@@ -238,18 +255,31 @@ static void slice_over(struct timer *t)
 }
 
 /*
- * A group's threads run on for some granularities of virtual time, which passes as fast as they are
- * many, so that slices do not become as short: but for GROUP_SLICES at most, since the last of them
- * that wants the CPU waits for as long. Who comes with a lead is not made to wait.
+ * The virtual time at which one of `n` threads gives way. A group's threads run on for some
+ * granularities of virtual time, which passes as fast as they are many, so that slices do not
+ * become as short: but for GROUP_SLICES at most, since the last of them that wants the CPU waits
+ * for as long. Who comes with a lead is not made to wait.
  */
-uint64_t runqueue_slice_left(const struct runqueue *q, const struct thread *t)
+static uint64_t slice_end(const struct runqueue *q, unsigned n)
 {
-	uint64_t first = tree_first(&q->tree)->key, run = q->since - q->switched, fair = 0;
-	unsigned n = siblings(t);
-	uint64_t limit = first + granularity * (first < q->min_vtime ? 1 : MIN(n, GROUP_SLICES));
+	uint64_t first = tree_first(&q->tree)->key;
 
-	if (limit > t->vtime) {
-		fair = (limit - t->vtime) * t->weight / THREAD_WEIGHT + 1;
+	return first + granularity * (first < q->min_vtime ? 1 : MIN(n, GROUP_SLICES));
+}
+
+bool runqueue_slice_over(const struct runqueue *q, const struct thread *t)
+{
+	return q->since - q->switched >= run_min && t->vtime >= slice_end(q, siblings(t));
+}
+
+/* Ticks from now, to which q is accounted, until that is so. */
+static uint64_t slice_left(const struct runqueue *q, const struct thread *t)
+{
+	unsigned n = siblings(t);
+	uint64_t end = slice_end(q, n), run = q->since - q->switched, fair = 0;
+
+	if (end > t->vtime) {
+		fair = (end - t->vtime) * t->weight / THREAD_WEIGHT + 1;
 		if (n > 1)
 			fair = fair / n + 1;
 	}
@@ -258,7 +288,7 @@ uint64_t runqueue_slice_left(const struct runqueue *q, const struct thread *t)
 
 void runqueue_arm_slice(struct runqueue *q, const struct thread *t)
 {
-	timer_set(&q->slice, clock_ns() + tsc_to_ns(runqueue_slice_left(q, t)));
+	timer_set(&q->slice, clock_ns() + tsc_to_ns(slice_left(q, t)));
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */

@@ -68,9 +68,9 @@ void runqueue_translate(struct thread *t, struct runqueue *from, const struct ru
  * says how far it may lag.
  */
 void runqueue_add(struct runqueue *q, struct thread *t);
-/* Likewise the one that has just run, up to `now`. */
-void runqueue_put(struct runqueue *q, struct thread *t, uint64_t now);
 void runqueue_remove(struct runqueue *q, struct thread *t);
+/* Takes `next` out for `t`, which has just run, up to what q is accounted to. */
+void runqueue_exchange(struct runqueue *q, struct thread *next, struct thread *t);
 
 /* The one whose turn it is, or NULL. */
 static inline struct thread *runqueue_first(const struct runqueue *q)
@@ -124,8 +124,9 @@ static inline uint64_t runqueue_load(struct runqueue *q)
 void runqueue_notify(unsigned cpu);
 
 /*
- * Ticks from now, to which q is accounted, until `t`, which runs or is about to, shall give way to
- * the first that waits. Somebody does.
+ * The queue being accounted: shall `t`, which runs, give way to the first that waits? Somebody
+ * does.
  */
-uint64_t runqueue_slice_left(const struct runqueue *q, const struct thread *t);
+bool runqueue_slice_over(const struct runqueue *q, const struct thread *t);
+/* For when that will be so of `t`, which runs or is about to. */
 void runqueue_arm_slice(struct runqueue *q, const struct thread *t);

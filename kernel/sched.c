@@ -160,11 +160,10 @@ static void reconsider(bool yield)
 	runqueue_account(q, tsc_read());
 	if (yield && t->vtime < next->vtime)
 		t->vtime = next->vtime;
-	if (yield || !runqueue_slice_left(q, t)) {
+	if (yield || runqueue_slice_over(q, t)) {
 		if (t->group)
 			runqueue_charge_group(q, t);
-		runqueue_remove(q, next);
-		runqueue_put(q, t, q->since);
+		runqueue_exchange(q, next, t);
 		switch_to(q, next);
 		return;
 	}

@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The AVL tree. A `side` is 0 or 1, the index of a child; a node's balance leans to it as -1 or 1.
- * After a change the way up is gone only as far as levels have changed.
+ * The AVL tree of heads, then the runs behind them. A `side` is 0 or 1, the index of a child; a
+ * head's balance leans to it as -1 or 1. After a change the way up is gone only as far as levels
+ * have changed.
+ *
+ * A head's count is of those that its run may have at most: who leaves the run elsewhere than at
+ * its front does not know the head. When the count says that it is full the nodes are counted.
  */
 #include "lib/tree.h"
 
@@ -105,6 +109,13 @@ static void shrunk(struct tree *t, struct tree_node *p, int side)
 	}
 }
 
+static struct tree_node *leftmost(struct tree_node *n)
+{
+	while (n->child[0])
+		n = n->child[0];
+	return n;
+}
+
 static void insert_below(struct tree *t, struct tree_node *parent, int side, struct tree_node *n)
 {
 	n->child[0] = n->child[1] = NULL;
@@ -120,49 +131,8 @@ static void insert_below(struct tree *t, struct tree_node *parent, int side, str
 		grown(t, parent);
 }
 
-/* Ahead of all, or of all but the one that has been so until now. */
-static void insert_first(struct tree *t, struct tree_node *n)
-{
-	struct tree_node *second = t->ahead;
-
-	t->ahead = n;
-	if (second) {
-		insert_below(t, t->least, 0, second);
-		t->least = second;
-	}
-}
-
-void tree_insert(struct tree *t, struct tree_node *n)
-{
-	struct tree_node *first = tree_first(t), *parent = NULL;
-	int side;
-
-	if (!first || n->key < first->key) {
-		insert_first(t, n);
-		return;
-	}
-	for (struct tree_node *c = t->root; c;) {
-		parent = c;
-		if (n->key < c->key)
-			c = c->child[0];
-		else
-			c = c->child[1];
-	}
-	side = parent && n->key >= parent->key;
-	insert_below(t, parent, side, n);
-	if (parent == t->least && !side)
-		t->least = n;
-}
-
-static struct tree_node *leftmost(struct tree_node *n)
-{
-	while (n->child[0])
-		n = n->child[0];
-	return n;
-}
-
-/* In the tree, without the one ahead. */
-static struct tree_node *next_below(const struct tree_node *n)
+/* The head that comes next in the tree. */
+static struct tree_node *next_head(const struct tree_node *n)
 {
 	if (n->child[1])
 		return leftmost(n->child[1]);
@@ -190,17 +160,14 @@ static void remove_inner(struct tree *t, struct tree_node *n)
 	shrunk(t, p, side);
 }
 
-void tree_remove(struct tree *t, struct tree_node *n)
+/* With it its run ends. */
+static void remove_head(struct tree *t, struct tree_node *n)
 {
 	struct tree_node *p = n->parent;
 	int side;
 
-	if (n == t->ahead) {
-		t->ahead = NULL;
-		return;
-	}
 	if (n == t->least)
-		t->least = next_below(n);
+		t->least = next_head(n);
 	if (n->child[0] && n->child[1]) {
 		remove_inner(t, n);
 		return;
@@ -211,7 +178,126 @@ void tree_remove(struct tree *t, struct tree_node *n)
 		shrunk(t, p, side);
 }
 
+/* ---- runs ------------------------------------------------------------------------------------ */
+
+/* `n` is the head instead of `old`, which is the one before or behind it in their run. */
+static void take_place(struct tree *t, const struct tree_node *old, struct tree_node *n)
+{
+	replace(t, old, n);
+	link(n, 0, old->child[0]);
+	link(n, 1, old->child[1]);
+	n->balance = old->balance;
+	if (t->least == old)
+		t->least = n;
+}
+
+static void link_behind(struct tree_node *p, struct tree_node *n)
+{
+	n->next = p->next;
+	n->parent = p;
+	n->count = 0;
+	if (n->next)
+		n->next->parent = n;
+	p->next = n;
+}
+
+/* The run counts more than TREE_RUN: its second half becomes one by itself if that is true. */
+static void cut(struct tree *t, struct tree_node *head)
+{
+	struct tree_node *n = head, *above = head->child[1];
+	unsigned count = 0;
+
+	for (const struct tree_node *i = head; i; i = i->next)
+		if (++count % 2 == 0)
+			n = n->next;
+	head->count = count;
+	if (count <= TREE_RUN)
+		return;
+	n->parent->next = NULL;
+	n->count = count - count / 2;
+	head->count = count / 2;
+	if (above)
+		insert_below(t, leftmost(above), 0, n);
+	else
+		insert_below(t, head, 1, n);
+}
+
+/* Smaller than all below the root, or there is none. */
+static void insert_least(struct tree *t, struct tree_node *n)
+{
+	struct tree_node *head = t->least;
+
+	if (head && head->count < TREE_RUN) {
+		unsigned count = head->count + 1;
+
+		take_place(t, head, n);
+		n->next = head;
+		n->count = count;
+		head->parent = n;
+		head->count = 0;
+		return;
+	}
+	n->next = NULL;
+	n->count = 1;
+	insert_below(t, head, 0, n);
+	t->least = n;
+}
+
+void tree_insert(struct tree *t, struct tree_node *n)
+{
+	struct tree_node *first = tree_first(t), *head = NULL, *p;
+	uint64_t key = n->key;
+
+	if (!first || key < first->key) {
+		if (t->ahead)
+			insert_least(t, t->ahead);
+		t->ahead = n;
+		return;
+	}
+	for (p = t->root; p;) {
+		if (key < p->key) {
+			p = p->child[0];
+		} else {
+			head = p;
+			p = p->child[1];
+		}
+	}
+	if (!head) {
+		insert_least(t, n);
+		return;
+	}
+	for (p = head; p->next && p->next->key <= key;)
+		p = p->next;
+	link_behind(p, n);
+	if (++head->count > TREE_RUN)
+		cut(t, head);
+}
+
+void tree_remove(struct tree *t, struct tree_node *n)
+{
+	struct tree_node *next = n->next;
+
+	if (n == t->ahead) {
+		t->ahead = NULL;
+	} else if (!n->count) {
+		n->parent->next = next;
+		if (next)
+			next->parent = n->parent;
+	} else if (next) {
+		take_place(t, n, next);
+		next->count = n->count - 1;
+	} else {
+		remove_head(t, n);
+	}
+}
+
 struct tree_node *tree_next(const struct tree *t, const struct tree_node *n)
 {
-	return n == t->ahead ? t->least : next_below(n);
+	if (n == t->ahead)
+		return t->least;
+	if (n->next)
+		return n->next;
+	while (!n->count)
+		n = n->parent;
+	return next_head(n);
 }

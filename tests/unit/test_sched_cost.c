@@ -25,7 +25,7 @@
 #define MS		1000000ul
 #define THREADS		1000u
 #define DECISIONS	48u	/* a trap takes its time */
-#define OTHERS		300u	/* the switch and the timer */
+#define OTHERS		240u	/* the switch and the timer */
 
 /* The sections of what is counted: see the Makefile. */
 extern char __start_counted[], __stop_counted[];
@@ -176,7 +176,7 @@ static void one_cpu(void **state)
 {
 	(void)state;
 	a_thousand(1);
-	check("a decision", &decision, 520, 800);
+	check("a decision", &decision, 400, 800);
 	check("a wake-up", &wake, 400, 800);
 }
 
@@ -185,7 +185,7 @@ static void four_cpus(void **state)
 {
 	(void)state;
 	a_thousand(4);
-	check("a decision", &decision, 900, 1500);
+	check("a decision", &decision, 700, 1400);
 	check("a wake-up", &wake, 400, 800);
 }
 

@@ -24,13 +24,29 @@ struct element {
 static struct element element[NODES];
 static struct tree tree;
 static uint64_t clock;
+static unsigned heads;		/* seen by check_below() */
 
 static const struct element *of(const struct tree_node *n)
 {
 	return tree_entry(n, struct element, node);
 }
 
-/* Levels below and with `n`; counts them. */
+/* How many the run of the head `n` has. */
+static unsigned check_run(const struct tree_node *n)
+{
+	unsigned count = 1;
+
+	assert_in_range(n->count, 1, TREE_RUN);
+	for (const struct tree_node *head = n; n->next; n = n->next) {
+		assert_ptr_equal(n->next->parent, n);
+		assert_int_equal(n->next->count, 0);
+		assert_true(of(n->next)->in);
+		assert_in_range(++count, 2, head->count);
+	}
+	return count;
+}
+
+/* Levels of heads, `n`'s included; counts the nodes. */
 static int check_below(const struct tree_node *n, const struct tree_node *parent, unsigned *count)
 {
 	int left, right;
@@ -43,7 +59,8 @@ static int check_below(const struct tree_node *n, const struct tree_node *parent
 	right = check_below(n->child[1], n, count);
 	assert_int_equal(n->balance, right - left);
 	assert_in_range(n->balance + 1, 0, 2);
-	(*count)++;
+	heads++;
+	*count += check_run(n);
 	return (left > right ? left : right) + 1;
 }
 
@@ -68,14 +85,16 @@ static void check(unsigned count)
 {
 	unsigned below = 0;
 	const struct tree_node *n = tree.root;
-	int levels = check_below(tree.root, NULL, &below), most = 0;
+	int levels, most = 0;
 
+	heads = 0;
+	levels = check_below(tree.root, NULL, &below);
 	assert_int_equal(below + !!tree.ahead, count);
 	while (n && n->child[0])
 		n = n->child[0];
 	assert_ptr_equal(tree.least, n);
-	/* The fewest nodes of h levels are F(h + 2) - 1. */
-	for (unsigned a = 1, b = 2; b <= below + 1; most++) {
+	/* The fewest heads of h levels are F(h + 2) - 1. */
+	for (unsigned a = 1, b = 2; b <= heads + 1; most++) {
 		unsigned next = a + b;
 
 		a = b;
