@@ -124,37 +124,28 @@ void runqueue_refresh(struct runqueue *q)
 
 /* ---- the queue ------------------------------------------------------------------------------- */
 
-/* The group's own virtual time in this queue, within bounds; its lock is held. */
-static uint64_t group_vtime(const struct runqueue *q, struct sched_group *g, unsigned cpu)
-{
-	uint64_t least = q->min_vtime - lead, most = q->min_vtime + group_lead;
-
-	if (g->cpu != cpu)
-		return least;
-	return MIN(MAX(g->vtime, least), most);
-}
-
-void runqueue_charge_group(struct runqueue *q, struct thread *t)
+void runqueue_charge_group(struct thread *t)
 {
 	struct sched_group *g = t->group;
-	uint64_t vtime, ran = scale(t->run_ticks - t->charged_ticks, t->per_tick);
+	uint64_t ran = scale(t->run_ticks - t->charged_ticks, t->per_tick);
 
 	t->charged_ticks = t->run_ticks;
 	if (!spin_try(&g->lock))
 		return;
-	vtime = group_vtime(q, g, t->cpu);
-	g->vtime = MAX(vtime, MIN(vtime + ran, t->vtime + group_lead));
+	g->vtime = g->cpu == t->cpu ? MIN(g->vtime + ran, t->vtime + group_lead) : t->vtime;
 	g->cpu = t->cpu;
 	spin_unlock(&g->lock);
 }
 
+/* The group's time is held within bounds of the clock as it is now: while one runs it moves on. */
 static void follow_group(struct runqueue *q, struct thread *t)
 {
 	struct sched_group *g = t->group;
 
-	if (!spin_try(&g->lock))
+	if (g->cpu != t->cpu || !spin_try(&g->lock))
 		return;
-	t->vtime = MAX(t->vtime, group_vtime(q, g, t->cpu));
+	g->vtime = MIN(MAX(g->vtime, q->min_vtime - lead), q->min_vtime + group_lead);
+	t->vtime = MAX(t->vtime, g->vtime);
 	spin_unlock(&g->lock);
 }
 

@@ -87,7 +87,7 @@ static inline struct thread *runqueue_first(const struct runqueue *q)
  * far beyond theirs, which have advanced with the queue's clock where they ran alone. It is kept
  * for the CPU where the last of them gave way.
  */
-void runqueue_charge_group(struct runqueue *q, struct thread *t);
+void runqueue_charge_group(struct thread *t);
 
 /*
  * Of those whose turn comes soonest, the first that may run on CPU `cpu` and whose share is `most`

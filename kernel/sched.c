@@ -128,7 +128,7 @@ static void switch_waiting(struct runqueue *q, struct thread *t)
 			runqueue_account(q, tsc_read());
 			if (t->group) {
 				sched_group_leave(t->group, q->since);
-				runqueue_charge_group(q, t);
+				runqueue_charge_group(t);
 			}
 			runqueue_remove(q, next);
 			switch_to(q, next);
@@ -162,7 +162,7 @@ static void reconsider(bool yield)
 		t->vtime = next->vtime;
 	if (yield || runqueue_slice_over(q, t)) {
 		if (t->group)
-			runqueue_charge_group(q, t);
+			runqueue_charge_group(t);
 		runqueue_exchange(q, next, t);
 		switch_to(q, next);
 		return;
