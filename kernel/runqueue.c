@@ -69,6 +69,24 @@ static void refresh_clock(struct runqueue *q)
 	advance_clock(q, vtime + scale(passed, t->per_tick));
 }
 
+static bool has_debts(const struct thread *t)
+{
+	return t->group ? READ_ONCE(t->group->owed) : (uintptr_t)t->charge;
+}
+
+/* It has run so long: on another's account, or it pays, as each of its group's threads would. */
+static noinline void settle_debts(struct thread *t, uint64_t ticks)
+{
+	uint64_t pays;
+
+	if (!t->group) {
+		sched_group_owe(t->charge, ticks);
+		return;
+	}
+	pays = sched_group_pay(t->group, ticks) * MAX(sched_group_count(t->group), 1u);
+	WRITE_ONCE(t->vtime, t->vtime + scale(pays, t->per_tick));
+}
+
 void runqueue_account(struct runqueue *q, uint64_t now)
 {
 	struct thread *t = q->current;
@@ -89,6 +107,8 @@ void runqueue_account(struct runqueue *q, uint64_t now)
 	t->run_ticks += ticks;
 	WRITE_ONCE(t->vtime, t->vtime + scale(passed, t->per_tick));
 	advance_clock(q, t->vtime);
+	if (unlikely(has_debts(t)))
+		settle_debts(t, ticks);
 }
 
 void runqueue_translate(struct thread *t, struct runqueue *from, const struct runqueue *to)

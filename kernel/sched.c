@@ -419,6 +419,21 @@ void sched_stats_get(unsigned cpu, struct sched_cpu_stats *out)
 	};
 }
 
+struct sched_group *thread_charge(struct sched_group *g)
+{
+	uint64_t flags = cpu_irq_save();
+	struct runqueue *q = &this_cpu(runqueue);
+	struct thread *t = q->current;
+	struct sched_group *before = t->charge;
+
+	ASSERT(!t->group);
+	spin_lock(&q->lock);
+	runqueue_account(q, tsc_read());
+	t->charge = g;
+	spin_unlock_irq(&q->lock, flags);
+	return before;
+}
+
 uint64_t thread_run_ticks(const struct thread *t)
 {
 	uint64_t ticks = t->run_ticks, now = tsc_read();

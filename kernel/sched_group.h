@@ -13,28 +13,36 @@
  * Clock and number are one word, so that a change of the number is one atomic addition: the number
  * below, above it what the clock differs from number * TSC, modulo 2^54.
  *
+ * What others run for a group, a VM's load or its end say, is owed by it: its threads pay for that
+ * as if they had run it, each turn for SCHED_GROUP_PAYS times as long as it was at most, so that a
+ * group in debt has a sixteenth of its share still. Who works for others is thus never held up on
+ * their account.
+ *
  * Who belongs to no group is one by itself. Any context; whoever sleeps or wakes writes the word.
  */
 #pragma once
 
 #include "cpu/spinlock.h"
+#include "include/bits.h"
 
 #define SCHED_GROUP_BITS	10u	/* a group has fewer than 1024 threads */
+#define SCHED_GROUP_PAYS	15u
 
 struct sched_group {
 	uint64_t word;			/* (a) */
+	uint64_t owed;			/* (a) ticks */
+	uint32_t refs;			/* (a) */
 	unsigned weight;		/* (c) */
 	struct spinlock lock;		/* of the rest: see runqueue_charge_group() */
 	unsigned cpu;
 	uint64_t vtime;			/* relative to that CPU's queue */
 };
 
-/* 0: the default, as in struct thread_attr. It outlives its threads. */
-static inline void sched_group_init(struct sched_group *g, unsigned weight)
-{
-	*g = (struct sched_group){ .weight = weight };
-	spin_init(&g->lock, "group", LOCK_GROUP);
-}
+/* One reference; a weight of 0: the default, as in struct thread_attr. NULL: no memory. */
+struct sched_group *sched_group_create(unsigned weight) must_check;
+/* NULL is fine. Whose threads are in it has a reference as long as they are. */
+void sched_group_get(struct sched_group *g);
+void sched_group_put(struct sched_group *g);
 
 /* ---- for the scheduler ---- */
 
@@ -72,4 +80,21 @@ static inline uint64_t sched_group_passed(uint64_t from, uint64_t to)
 	int64_t passed = (int64_t)((to - from) << SCHED_GROUP_BITS);
 
 	return passed > 0 ? (uint64_t)passed >> SCHED_GROUP_BITS : 0;
+}
+
+/* Somebody has run for it. */
+static inline void sched_group_owe(struct sched_group *g, uint64_t ticks)
+{
+	__atomic_add_fetch(&g->owed, ticks, __ATOMIC_RELAXED);
+}
+
+/* One of its threads has run so long: what it pays for besides. */
+static inline uint64_t sched_group_pay(struct sched_group *g, uint64_t ticks)
+{
+	uint64_t owed = READ_ONCE(g->owed), paid = MIN(owed, ticks * SCHED_GROUP_PAYS);
+
+	if (!__atomic_compare_exchange_n(&g->owed, &owed, owed - paid, false, __ATOMIC_RELAXED,
+					 __ATOMIC_RELAXED))
+		return 0;
+	return paid;
 }

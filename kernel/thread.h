@@ -49,6 +49,12 @@ bool thread_wait(uint64_t deadline_ns);
 void thread_wake(struct thread *t);
 void thread_sleep_ns(uint64_t ns);
 
+/*
+ * From now on a group owes the time that the current thread, which is in none, runs (NULL: nobody
+ * does). Takes over the reference to it, and returns that to whom it was before.
+ */
+struct sched_group *thread_charge(struct sched_group *g);
+
 /* TSC ticks it has spent running, up to now. */
 uint64_t thread_run_ticks(const struct thread *t);
 uint64_t thread_wait_ticks(const struct thread *t);	/* runnable but not running */

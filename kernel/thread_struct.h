@@ -41,6 +41,7 @@ struct thread {
 	struct tree_node node;		/* in the queue, by vtime */
 	unsigned weight;		/* its group's, if it has one */
 	struct sched_group *group;
+	struct sched_group *charge;	/* which owes what this one runs; of no group itself */
 	uint64_t per_tick;		/* virtual time per TSC tick, 32.32 fixed point */
 	uint64_t share;			/* of a queue's load, when it was last put into one */
 	uint64_t run_ticks, wait_ticks;

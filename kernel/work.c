@@ -15,6 +15,7 @@
 #include "cpu/spinlock.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/sched_group.h"
 #include "kernel/thread.h"
 #include "lib/format.h"
 
@@ -101,8 +102,8 @@ void work_queue(struct work *w)
 	cpu_irq_restore(flags);
 }
 
-/* The next item, marked as running; NULL when there is none. */
-static struct work *take(struct worker *self)
+/* The next item, marked as running; NULL when there is none. *group gets a reference. */
+static struct work *take(struct worker *self, struct sched_group **group)
 {
 	struct work_list *l = self->list;
 	uint64_t flags = spin_lock_irq(&l->lock);
@@ -112,6 +113,8 @@ static struct work *take(struct worker *self)
 		w = list_first(&l->items, struct work, link);
 		list_remove(&w->link);
 		self->running = w;
+		*group = w->group;
+		sched_group_get(w->group);
 		/* From here on it may be queued again. */
 		__atomic_store_n(&w->state, WORK_IDLE, __ATOMIC_RELEASE);
 	}
@@ -122,16 +125,21 @@ static struct work *take(struct worker *self)
 static void work(void *arg)
 {
 	struct worker *self = arg;
+	struct sched_group *group;
 	struct work *w;
 
 	for (;;) {
 		thread_prepare();
-		w = take(self);
+		w = take(self, &group);
 		if (!w) {
 			(void)thread_wait(THREAD_FOREVER);
 			continue;
 		}
+		if (group)
+			(void)thread_charge(group);
 		w->fn(w);	/* which may free it */
+		if (group)
+			sched_group_put(thread_charge(NULL));
 		__atomic_store_n(&self->running, NULL, __ATOMIC_SEQ_CST);
 		sched_point();
 	}

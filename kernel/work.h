@@ -10,9 +10,12 @@
 
 #include "include/list.h"
 
+struct sched_group;
+
 struct work {
 	struct list link;
 	void (*fn)(struct work *w);
+	struct sched_group *group;	/* for which it is done, or NULL: see thread_charge() */
 	uint16_t cpu;
 	uint8_t state;
 	bool slow;

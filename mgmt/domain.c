@@ -87,6 +87,11 @@ const char *domain_name(const struct domain *d)
 	return d->name;
 }
 
+struct sched_group *domain_group(const struct domain *d)
+{
+	return d->group;
+}
+
 enum domain_state domain_state(const struct domain *d)
 {
 	return READ_ONCE(d->state);

@@ -186,6 +186,7 @@ struct domain_info {
 
 void domain_info_get(struct domain *d, struct domain_info *out);
 const char *domain_name(const struct domain *d);
+struct sched_group *domain_group(const struct domain *d);	/* who pays for what it costs */
 enum domain_state domain_state(const struct domain *d);
 
 enum domain_activity {

@@ -145,7 +145,7 @@ static int make_vm(struct job *j, struct vm **out)
 	const struct config_vm *c = d->live;
 	struct vm_config vc = {
 		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
-		.cpu = c->cpu,
+		.cpu = c->cpu, .group = d->group,
 		.arg = d, .stopped = vm_stopped, .console_put = put, .console_get = get,
 	};
 	int e = check_memory(c, &j->error);

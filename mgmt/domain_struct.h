@@ -50,6 +50,7 @@ struct domain {
 	uint64_t serial;		/* (c) rises in the list */
 	uint32_t refs;			/* (a) */
 	bool defined;			/* changed under both mutexes */
+	struct sched_group *group;	/* (c) pays for its vCPUs and its jobs; a reference */
 	struct console console;		/* its own lock */
 
 	struct mutex lock;

@@ -12,6 +12,7 @@
 #include "include/bits.h"
 #include "kernel/mutex.h"
 #include "kernel/panic.h"
+#include "kernel/sched_group.h"
 #include "kernel/thread.h"
 #include "mgmt/domain.h"
 #include "mm/heap.h"
@@ -85,10 +86,15 @@ static struct job *take(struct job *j)
 	return j;
 }
 
-/* With the queue's reference. */
+/* With the queue's reference. The domain pays for it. */
 static void run(struct job *j)
 {
+	struct sched_group *payer = domain_group(j->domain), *before;
+
+	sched_group_get(payer);
+	before = thread_charge(payer);
 	j->result = j->run(j);
+	sched_group_put(thread_charge(before));
 	__atomic_store_n(&j->over, true, __ATOMIC_RELEASE);
 	waitq_wake_all(&ended);
 	job_put(j);

@@ -8,6 +8,7 @@
  * place in the order is its serial number, so that a walk goes on behind one that has left.
  */
 #include "include/bits.h"
+#include "kernel/sched_group.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
 #include "mm/heap.h"
@@ -140,6 +141,7 @@ void domain_put(struct domain *d)
 	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	console_fini(&d->console);
+	sched_group_put(d->group);
 	config_vm_put(d->config);
 	heap_free(d);
 }
@@ -155,8 +157,12 @@ static int add(struct config_vm *config, bool persistent, struct domain **out,
 		return error_set(err, -ENOSPC, "there are %u domains, and no more can be: undefine "
 				 "one", DOMAIN_MAX);
 	d = heap_alloc(sizeof(*d));
-	if (!d)
+	if (d)
+		d->group = sched_group_create(0);
+	if (!d || !d->group) {
+		heap_free(d);
 		return error_set(err, -ENOMEM, "domain '%s': no memory to define it", config->name);
+	}
 	str_copy(d->name, config->name, sizeof(d->name));
 	memcpy(d->uuid, config->uuid, sizeof(d->uuid));
 	d->config = config;

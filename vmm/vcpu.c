@@ -223,8 +223,7 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 	char name[32];
 	struct thread_attr attr = {
 		.name = name, .entry = vcpu_main, .arg = vcpu, .cpu = -1, .leave_cpu = leave_cpu,
-		/* A single one is a group by itself. */
-		.group = vm->config.vcpus > 1 ? &vm->group : NULL,
+		.group = vm->group,
 	};
 	int err = -ENOMEM;
 

@@ -272,6 +272,7 @@ int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struc
 	d->host = h;
 	spin_init(&h->lock, d->ops->name, level);
 	work_init_slow(&h->work, run_work);	/* it may wait for guest memory */
+	h->work.group = vm->group;
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++) {
 		h->timer[i].host = h;
 		timer_init(&h->timer[i].timer, timer_fired);

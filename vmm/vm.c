@@ -13,6 +13,7 @@
 #include "include/errno.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "kernel/sched_group.h"
 #include "kernel/thread.h"
 #include "kernel/trace.h"
 #include "lib/format.h"
@@ -253,16 +254,19 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	vm->refs = 1;
 	vm->serial = __atomic_add_fetch(&serials, 1, __ATOMIC_RELAXED);
 	vm->charge.name = vm->config.name;
-	sched_group_init(&vm->group, 0);
+	vm->group = c.group ? c.group : sched_group_create(0);
+	sched_group_get(c.group);
 	mutex_init(&vm->lock, "vm");
 	waitq_init(&vm->parked_wait);
 	waitq_init(&vm->resume_wait);
 	waitq_init(&vm->quiesce_wait);
 	work_init_slow(&vm->stopped_work, stopped_work);	/* both wait for vCPUs */
 	work_init_slow(&vm->destroy_work, destroy_work);
-	err = build(vm);
+	vm->stopped_work.group = vm->destroy_work.group = vm->group;
+	err = vm->group ? build(vm) : -ENOMEM;
 	if (err) {
 		release(vm);
+		sched_group_put(vm->group);
 		heap_free(vm);
 		return err;
 	}
@@ -280,6 +284,7 @@ void vm_put(struct vm *vm)
 	if (__atomic_sub_fetch(&vm->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	release(vm);
+	sched_group_put(vm->group);
 	heap_free(vm);
 }
 

@@ -9,7 +9,6 @@
 #include "cpu/tsc.h"
 #include "include/list.h"
 #include "kernel/mutex.h"
-#include "kernel/sched_group.h"
 #include "kernel/work.h"
 #include "mm/page.h"
 #include "vmm/bus.h"
@@ -45,6 +44,7 @@ struct vm_config {
 	const struct machine_row *device;	/* beyond a PC's own; until vm_create is done */
 	unsigned device_count;
 	struct cpu_model cpu;
+	struct sched_group *group;	/* NULL: one of its own */
 
 	/* Callbacks upward, with `arg`. None may block. */
 	void *arg;
@@ -81,7 +81,7 @@ struct vm {
 	struct mutex lock;		/* state changes, device list, parked counts */
 	enum vm_state state;		/* life_vm_set() */
 	struct charge charge;
-	struct sched_group group;	/* its vCPUs' threads */
+	struct sched_group *group;	/* its vCPUs' threads; a reference */
 	struct gmem gmem;
 	struct bus bus;
 	struct cpuid_policy *cpuid;	/* (c) frozen at creation */

@@ -38,6 +38,16 @@ void thread_put(struct thread *t)
 	(void)t;
 }
 
+struct sched_group *host_charged;	/* to whom what runs now is charged */
+
+struct sched_group *thread_charge(struct sched_group *g)
+{
+	struct sched_group *before = host_charged;
+
+	host_charged = g;
+	return before;
+}
+
 void thread_prepare(void)
 {
 	if (host_prepare)

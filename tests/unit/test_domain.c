@@ -4,7 +4,8 @@
  * errors, references.
  */
 /* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain*.c mgmt/registry.c
- * mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c lib/format.c tests/host/fake_vm.c
+ * mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c kernel/sched_group.c lib/format.c
+ * tests/host/fake_vm.c
  * tests/host/one_thread.c tests/host/heap.c tests/host/log.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
@@ -19,12 +20,15 @@
 
 #include "cpu/tsc.h"
 #include "fake_vm.h"
+#include "kernel/sched_group.h"
 #include "mgmt/domain_struct.h"
 
 extern unsigned host_heap_left;
 
 static bool closing;
 static bool kernel_missing;
+extern struct sched_group *host_charged;
+
 static struct domain *d;
 static struct event_subscriber subscriber;
 static struct domain_event events[32];
@@ -407,6 +411,32 @@ static void exit_code_and_crash_reason(void **state)
 	assert_string_equal(i.crash, "no memory for 0x1000");
 	assert_int_equal(i.state, DOMAIN_SHUTOFF);
 	assert_int_equal(i.reason, REASON_CRASHED);
+}
+
+static unsigned charged;
+
+static void count_charged(void)
+{
+	charged += host_charged && host_charged == domain_group(d);
+}
+
+/* The domain's group has its vCPUs and pays for its jobs, whoever's thread does them. */
+static void jobs_are_paid_for(void **state)
+{
+	(void)state;
+	go(SHUTOFF);
+	charged = 0;
+	fake.meanwhile = count_charged;
+	assert_int_equal(domain_start(d, NULL), 0);
+	assert_true(charged >= 2);		/* made, loaded */
+	assert_ptr_equal(fake.last->config.group, domain_group(d));
+	charged = 0;
+	assert_int_equal(domain_suspend(d, NULL), 0);
+	assert_int_equal(charged, 1);
+	fake.meanwhile = NULL;
+	assert_null(host_charged);
+	go(SHUTOFF);
+	assert_int_equal(domain_group(d)->refs, 1);
 }
 
 static void check_end(bool ended, enum domain_end end)
@@ -1194,6 +1224,7 @@ int main(void)
 		TEST(destroy_is_asynchronous), TEST(destroy_beats_a_restart), TEST(policies),
 		TEST(each_policy_looks_at_its_own_key), TEST(reboot_starts_again_after_power_off),
 		TEST(shutdown_takes_a_reboot_back), TEST(exit_code_and_crash_reason),
+		TEST(jobs_are_paid_for),
 		TEST(how_it_ended),
 		TEST(crashing_for_ever_ends), TEST(resetting_for_ever_waits),
 		TEST(delayed_restart_gives_way), TEST(start_keeps_other_notes),

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: kernel/sched.c kernel/runqueue.c kernel/placement.c kernel/cpu_map.c kernel/thread.c
- * kernel/timer.c kernel/mutex.c kernel/work.c cpu/irq.c lib/tree.c lib/format.c kernel/trace.c
+ * kernel/timer.c kernel/mutex.c kernel/work.c kernel/sched_group.c cpu/irq.c lib/tree.c
+ * lib/format.c kernel/trace.c
  * tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
 /*
  * Scheduling groups on the simulated machine: what groups get beside each other on one and on
@@ -19,6 +20,7 @@
 #include "kernel/sched.h"
 #include "kernel/thread.h"
 #include "kernel/thread_struct.h"
+#include "kernel/work.h"
 #include "tests/host/sim.h"
 
 #define MS		1000000ul
@@ -32,7 +34,7 @@ struct member {
 
 /* A group and its threads, as a VM is one. */
 struct vm {
-	struct sched_group group;
+	struct sched_group *group;
 	struct thread *thread[MEMBERS];
 	struct member member[MEMBERS];
 	unsigned count;
@@ -63,7 +65,7 @@ static void add(struct vm *vm, unsigned count, uint64_t burn, uint64_t sleep)
 
 		*m = (struct member){ .vm = vm, .burn = burn, .sleep = sleep };
 		vm->thread[vm->count] = thread_create(&(struct thread_attr){
-			.name = "vcpu", .entry = vcpu, .arg = m, .cpu = -1, .group = &vm->group,
+			.name = "vcpu", .entry = vcpu, .arg = m, .cpu = -1, .group = vm->group,
 		});
 		thread_start(vm->thread[vm->count++]);
 	}
@@ -72,7 +74,7 @@ static void add(struct vm *vm, unsigned count, uint64_t burn, uint64_t sleep)
 static void begin(struct vm *vm, unsigned weight, unsigned busy)
 {
 	*vm = (struct vm){ 0 };
-	sched_group_init(&vm->group, weight);
+	vm->group = sched_group_create(weight);
 	add(vm, busy, 700000, 0);
 }
 
@@ -84,7 +86,8 @@ static void end(struct vm *vm)
 		thread_wake(vm->thread[i]);
 	for (unsigned i = 0; i < vm->count; i++)
 		thread_join(vm->thread[i]);
-	assert_int_equal(sched_group_count(&vm->group), 0);
+	assert_int_equal(sched_group_count(vm->group), 0);
+	sched_group_put(vm->group);
 }
 
 static uint64_t ran(struct vm *vm)
@@ -195,6 +198,96 @@ static void weights_main(void)
 	end_three();
 }
 
+/* Works for a VM without being one of its threads. */
+static void servant(void *arg)
+{
+	struct member *m = arg;
+
+	sched_group_get(m->vm->group);
+	assert_null(thread_charge(m->vm->group));
+	while (!READ_ONCE(m->vm->stop)) {
+		sim_burn(m->burn);
+		if (m->sleep)
+			thread_sleep_ns(m->sleep);
+	}
+	assert_ptr_equal(thread_charge(NULL), m->vm->group);
+	sched_group_put(m->vm->group);
+}
+
+/* Of a CPU with another VM, VM b and who works for it have half, and `most` per mille at most. */
+static void serve(unsigned busy, uint64_t burn, uint64_t sleep, unsigned most)
+{
+	struct member m = { .vm = &b, .burn = burn, .sleep = sleep };
+	struct thread *t;
+	uint64_t worked;
+
+	begin(&a, 0, 1);
+	begin(&b, 0, busy);
+	t = thread_create(&(struct thread_attr){
+		.name = "servant", .entry = servant, .arg = &m, .cpu = -1,
+	});
+	thread_start(t);
+	thread_sleep_ns(5 * SECOND);
+	worked = thread_run_ticks(t);
+	if (getenv("SHOW"))
+		print_message("worked %lu, ran %lu, beside %lu\n", worked, ran(&b), ran(&a));
+	assert_true(worked > 5 * SECOND / 10);
+	assert_true(ran(&b) + worked <= 5 * SECOND / 1000 * most);
+	assert_true(ran(&b) + worked >= 5 * SECOND / 1000 * 490);
+	/* Nearly all of it has been paid for. */
+	if (most < 520)
+		assert_true(b.group->owed < 20 * MS);
+	b.stop = true;
+	thread_join(t);
+	end(&b);
+	end(&a);
+}
+
+static void servants_main(void)
+{
+	serve(1, 300000, 700000, 510);
+	serve(1, 20000, 100000, 510);
+	serve(7, 2000000, 10 * MS, 510);
+	/* The servant's own third; the VM has a sixteenth of its share still. */
+	serve(1, 700000, 0, 530);
+}
+
+static void burn_work(struct work *w)
+{
+	(void)w;
+	sim_burn(3 * MS);
+}
+
+/* Work that is queued for a VM. */
+static void work_main(void)
+{
+	struct work mine, none;
+
+	work_start();
+	begin(&a, 0, 1);
+	begin(&b, 0, 1);
+	work_init(&mine, burn_work);
+	mine.group = b.group;
+	work_init(&none, burn_work);
+	for (unsigned i = 0; i < 200; i++) {
+		work_queue(&mine);
+		thread_sleep_ns(20 * MS);
+	}
+	check("who has work done", ran(&b) + 600 * MS, ran(&a), 2);
+	lately(&a);
+	lately(&b);
+	for (unsigned i = 0; i < 100; i++) {
+		work_queue(&none);
+		thread_sleep_ns(20 * MS);
+	}
+	check("nobody pays", lately(&b), lately(&a), 3);
+	work_cancel_sync(&mine);
+	work_cancel_sync(&none);
+	end(&a);
+	end(&b);
+	sim_finish();
+}
+
 /* One that belongs to no group is one by itself. */
 static void alone_main(void)
 {
@@ -281,7 +374,7 @@ static void relay_main(void)
 			b.member[k] = (struct member){ .vm = &b, .burn = burn[i] };
 			b.thread[k] = thread_create(&(struct thread_attr){
 				.name = "relay", .entry = relay_vcpu, .arg = &b.member[k], .cpu = -1,
-				.group = &b.group,
+				.group = b.group,
 			});
 		}
 		for (unsigned k = 0; k < 8; k++)
@@ -341,11 +434,10 @@ static void skewed(void **state)
 /* All numbers modulo 2^54 go by. */
 static void wraps(void **state)
 {
-	struct sched_group g;
+	struct sched_group g = { 0 };
 	uint64_t t = (1ul << 54) - 1000, from;
 
 	(void)state;
-	sched_group_init(&g, 0);
 	for (unsigned i = 0; i < 64; i++)
 		sched_group_enter(&g, t += 7);
 	from = sched_group_clock(&g, t);
@@ -379,6 +471,8 @@ SIM_TEST(sleepers, 2, 1)
 SIM_TEST(gain, 3, 1 + i)
 SIM_TEST(relay, 2, 1 + i)
 SIM_TEST(come_and_go, 2, 1)
+SIM_TEST(servants, 2, 1)
+SIM_TEST(work, 1, 1)
 
 int main(void)
 {
@@ -392,6 +486,8 @@ int main(void)
 		cmocka_unit_test(gain),
 		cmocka_unit_test(relay),
 		cmocka_unit_test(come_and_go),
+		cmocka_unit_test(servants),
+		cmocka_unit_test(work),
 		cmocka_unit_test(skewed),
 		cmocka_unit_test(wraps),
 	};

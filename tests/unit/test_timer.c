@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: kernel/sched.c kernel/runqueue.c kernel/placement.c kernel/cpu_map.c kernel/thread.c
- * kernel/timer.c kernel/mutex.c kernel/work.c cpu/irq.c lib/tree.c lib/format.c kernel/trace.c
+ * kernel/timer.c kernel/mutex.c kernel/work.c kernel/sched_group.c cpu/irq.c lib/tree.c
+ * lib/format.c kernel/trace.c
  * tests/host/sim.c tests/host/percpu.c tests/host/tsc.c tests/host/panic.c tests/host/log.c */
 /*
  * kernel/timer.c on the simulated machine: order, moves, cancels that race with callbacks on other

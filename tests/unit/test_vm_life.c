@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/insn/emulate*.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
- * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c
- * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c vdev/vedu.c
+ * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c vdev/vpvpanic.c vdev/vtestdev.c
+ * vdev/vdebug_exit.c vdev/vedu.c kernel/sched_group.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c vmm/regs.c
  * vmm/exit.c vmm/gmem/gmem*.c
@@ -23,6 +23,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include "kernel/sched_group.h"
 #include "tests/host/vm_test.h"
 #include "vdev/vpic.h"
 #include "vmm/exit.h"
@@ -614,7 +615,30 @@ static void births_that_fail(void **state)
 	}
 	host_heap_left = ~0u;
 	assert_true(n > 20);
+	assert_non_null(vm->group);
 	vm_put(vm);
+}
+
+/* The group that it is given, or one of its own; work for it is done on that group's account. */
+static void groups(void **state)
+{
+	struct sched_group *g = sched_group_create(0);
+	struct vm_config c = { .name = "charged", .vcpus = 1, .memory = 16 * MIB, .group = g };
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(vm_create(&c, &vm), 0);
+	assert_ptr_equal(vm->group, g);
+	assert_ptr_equal(vm->stopped_work.group, g);
+	assert_ptr_equal(vm->destroy_work.group, g);
+	assert_int_equal(g->refs, 2);
+	vm_put(vm);
+	assert_int_equal(g->refs, 1);
+	host_heap_left = 10;
+	assert_int_equal(vm_create(&c, &vm), -ENOMEM);
+	host_heap_left = ~0u;
+	assert_int_equal(g->refs, 1);
+	sched_group_put(g);
 }
 
 int main(void)
@@ -630,7 +654,7 @@ int main(void)
 		cmocka_unit_test(debug_exit_and_reset),
 		cmocka_unit_test(bad_configurations), cmocka_unit_test(destroyed_before_it_told),
 		cmocka_unit_test(destroyed_in_an_exit), cmocka_unit_test(paused_while_it_crashes),
-		cmocka_unit_test(births_that_fail),
+		cmocka_unit_test(births_that_fail), cmocka_unit_test(groups),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

@@ -2,8 +2,8 @@
 /* links: vmm/insn/emulate*.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_memory.c vmm/vm_check.c
- * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c vdev/vedu.c
- * kernel/hwstate.c vmm/vcpu*.c vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
+ * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c vdev/vedu.c kernel/hwstate.c vmm/vcpu*.c
+ * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c kernel/sched_group.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c vmm/regs.c
  * vmm/exit.c vmm/gmem/gmem*.c
  * vmm/firmware/fwcfg.c vdev/vfwcfg.c vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c
