@@ -218,6 +218,114 @@ static void gates(void)
 	check_equal(cs, SEL_CODE64, "lcall_gate");
 }
 
+/* ---- the stack in RAM, where the processor does it all, and in the device */
+
+struct place {
+	uint64_t pointer, top;		/* of a far call; below which the stack is */
+};
+
+/* Ring 0 by a gate; back to ring 3 with a frame below RDI. */
+extern char inside_iret[], inside_lret[];
+__asm__("inside_iret:\n\tmov %cs, %eax\n\tpop %rcx\n\tpop %rdx\n\tpop %r8\n\tpop %r9\n\t"
+	"mov %rdi, %rsp\n\tpush %r9\n\tpush %r8\n\tpushf\n\tpush %rdx\n\tpush %rcx\n\tiretq\n"
+	"inside_lret:\n\tmov %cs, %eax\n\tpop %rcx\n\tpop %rdx\n\tpop %r8\n\tpop %r9\n\t"
+	"mov %rdi, %rsp\n\tpush %r9\n\tpush %r8\n\tpush %rdx\n\tpush %rcx\n\tlretq");
+
+static uint64_t trip_in, trip_from, trip_ss, trip_cs, trip_sp;
+
+static void trip(void *arg)
+{
+	struct place *p = arg;
+	uint64_t sp;
+
+	__asm__ volatile("mov %%rsp, %4\n\tlcall *(%7)\n\tsub %%rsp, %4\n\tmov %%cs, %k3"
+			 : "=a"(trip_in), "=d"(trip_from), "=r"(trip_ss), "=&r"(trip_cs), "=&r"(sp)
+			 : "D"(p->top), "2"(0), "r"(p->pointer)
+			 : "rcx", "r8", "r9", "memory", "cc");
+	trip_sp = sp;
+}
+
+static void gate_to(const char *at, unsigned access)
+{
+	uint64_t to = (uint64_t)at;
+
+	gdt[SEL_FREE / 8] = (to & 0xffff) | SEL_CODE64 << 16 | (uint64_t)access << 40 |
+			    (to >> 16 & 0xffff) << 48;
+	gdt[SEL_FREE / 8 + 1] = to >> 32;
+}
+
+static void rings(struct place p)
+{
+	for (unsigned n = 0; n < 2; n++) {
+		gate_to(n ? inside_lret : inside_iret, 0xec);
+		*(volatile uint64_t *)p.pointer = 0xdeadbeef | (SEL_FREE | 3ul) << 32;
+		trip_in = trip_from = trip_cs = trip_sp = ~0ul;
+		check_fault(user_call(trip, &p), -1, 0, n ? "lret_to_ring3" : "iret_to_ring3");
+		check(trip_in == SEL_CODE64 && trip_from == SEL_UCODE && trip_cs == SEL_UCODE &&
+		      !trip_sp, "gate_to_ring0", "%lx %lx %lx %lx", trip_in, trip_from, trip_cs,
+		      trip_sp);
+		gate_to(inside_lret, 0x8c);			/* not for ring 3 */
+		check_fault(user_call(trip, &p), VEC_GP, SEL_FREE, "gate_of_ring0");
+	}
+}
+
+static void frames(struct place p)
+{
+	register uint64_t r8 __asm__("r8") = p.top;
+	uint64_t flags = 0, base = 0, *top = (uint64_t *)p.top;
+
+	__asm__ volatile("xchg %%rsp, %0\n\tmov %%ss, %%eax\n\tmov %%rsp, %%rcx\n\tpush %%rax\n\t"
+			 "push %%rcx\n\tpush $0x8d7\n\tmov %%cs, %%eax\n\tpush %%rax\n\t"
+			 "lea 1f(%%rip), %%rax\n\tpush %%rax\n\tiretq\n\tud2\n1:\tpushf\n\tpop %1\n\t"
+			 "xchg %%rsp, %0" : "+r"(r8), "=&r"(flags) :: "rax", "rcx", "memory", "cc");
+	check(r8 == p.top && (flags & 0x8d7) == 0x8d7, "iretq", "%lx %lx", p.top - r8, flags);
+	r8 = p.top;
+	__asm__ volatile("xchg %%rsp, %0\n\tpushq $0x4c7\n\tpopf\n\tpushf\n\tpop %1\n\tcld\n\t"
+			 "mov %%cs, %%eax\n\tpush %%rax\n\tlea 1f(%%rip), %%rax\n\tpush %%rax\n\t"
+			 "lretq\n\tud2\n1:\txchg %%rsp, %0"
+			 : "+r"(r8), "=&r"(flags) :: "rax", "memory", "cc");
+	check(r8 == p.top && (flags & 0xcd7) == 0x4c7, "popf_lretq", "%lx %lx", p.top - r8, flags);
+	top[-1] = 0x1111, top[-2] = 0x2222, r8 = p.top;
+	__asm__ volatile("mov %%rbp, %%rcx\n\tmov %0, %%rbp\n\tlea -64(%0), %%rax\n\t"
+			 "xchg %%rsp, %%rax\n\tenter $16, $3\n\tmov %%rbp, %1\n\tmov %%rax, %%rsp\n\t"
+			 "mov %%rcx, %%rbp" :: "r"(r8), "r"(base) : "rax", "rcx", "memory");
+	check(top[-9] == p.top && top[-10] == 0x1111 && top[-11] == 0x2222 &&
+	      top[-12] == (uint64_t)&top[-9], "enter_nested", "%lx %lx %lx %lx", top[-9], top[-10],
+	      top[-11], top[-12]);
+}
+
+/* In 32-bit code. */
+static void narrow_frames(struct place p)
+{
+	const volatile uint32_t *top = (volatile uint32_t *)p.top;
+	uint64_t rdi = p.top, rax = 0x11111111, rcx = 0x22222222;
+
+	__asm__ volatile("push %[code32]\n\tpush $1f\n\tlretq\n\t.code32\n1:\txchg %%esp, %%edi\n\t"
+			 "push %%cs\n\tpush $2f\n\tlret\n\tud2\n2:\tpushf\n\tpush %%cs\n\tpush $3f\n\t"
+			 "iret\n\tud2\n3:\tlcall %[code32], $4f\n\tjmp 5f\n4:\tlret\n5:\tpushf\n\tpopf\n\t"
+			 "pusha\n\txor %%eax, %%eax\n\txor %%ecx, %%ecx\n\txor %%edi, %%edi\n\tpopa\n\t"
+			 "xchg %%esp, %%edi\n\tljmp %[code64], $9f\n\t.code64\n9:"
+			 : "+D"(rdi), "+a"(rax), "+c"(rcx)
+			 : [code32] "i"(SEL_CODE32), [code64] "i"(SEL_CODE64) : "memory", "cc");
+	check(rdi == p.top && (uint32_t)rax == 0x11111111 && (uint32_t)rcx == 0x22222222,
+	      "narrow_frames", "%lx %lx %lx", p.top - rdi, rax, rcx);
+	check(top[-1] == 0x11111111 && top[-2] == 0x22222222 && top[-5] == (uint32_t)p.top, "pusha",
+	      "%x %x %x", top[-1], top[-2], top[-5]);
+}
+
+static void stacks(void)
+{
+	static uint64_t words[64];
+	const struct place places[] = { { (uint64_t)&words[60], (uint64_t)&words[48] },
+					{ DEVICE + 8, (uint64_t)&m[520] } };
+
+	for (unsigned n = 0; n < 2; n++) {
+		frames(places[n]);
+		narrow_frames(places[n]);
+		rings(places[n]);
+	}
+}
+
 static void ljmp_to(void *arg)
 {
 	m[0] = (uint64_t)arg << 32;
@@ -338,4 +446,5 @@ void test_main(void)
 	named("faults", faults);
 	named("segments", segments);
 	named("rip_relative", rip_relative);
+	named("stacks", stacks);
 }

@@ -27,6 +27,8 @@
 #define FLAGS	(RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
 #define CASES	600			/* of each form */
 #define AREA	(GUEST_DEVICE_SIZE + 4096)
+#define ENTER	0xc8
+#define POPF	0x9d
 
 enum { C = RFLAGS_CF, P = RFLAGS_PF, A = RFLAGS_AF, Z = RFLAGS_ZF, S = RFLAGS_SF, O = RFLAGS_OF };
 
@@ -135,7 +137,10 @@ static const struct form {
 	{ "leave", 1, { 0xc9 }, -2, 0, STACK, 0 },
 	{ "enter 0,0", 4, { 0xc8, 0, 0, 0 }, -2, 0, STACK, 0 },
 	{ "enter 40,0", 4, { 0xc8, 40, 0, 0 }, -2, 0, STACK, 0 },
-	{ "pushf", 1, { 0x9c }, -2, 0, STACK, 0 },
+	{ "enter 8,1", 4, { 0xc8, 8, 0, 1 }, -2, 0, STACK, 0 },
+	{ "enter 16,5", 4, { 0xc8, 16, 0, 5 }, -2, 0, STACK, 0 },
+	{ "enter 0,31", 4, { 0xc8, 0, 0, 31 }, -2, 0, STACK, 0 },
+	{ "pushf", 1, { 0x9c }, -2, 0, STACK, 0 }, { "popf", 1, { 0x9d }, -2, 0, STACK, 0 },
 	{ "push fs", 2, { 0x0f, 0xa0 }, -2, 0, STACK, 0 },
 	{ "andn", 3, { 2, 0, 0xf2 }, -1, 3, VEX, A | P },
 	{ "blsr", 3, { 2, 0, 0xf3 }, 1, 3, VEX, A | P },
@@ -323,7 +328,7 @@ static void fill(void)
 {
 	uint64_t sp = now.before.gpr[GPR_RSP];
 
-	for (uint64_t a = sp - 64; now.form->flags & STACK && a < sp + 64; a++)
+	for (uint64_t a = sp - 400; now.form->flags & STACK && a < sp + 64; a++)
 		area[a - GUEST_MMIO] = (uint8_t)next();
 	for (uint64_t a = now.at - 160; a < now.at + 176 && a < GUEST_MMIO + AREA; a++)
 		area[a - GUEST_MMIO] = (uint8_t)next();
@@ -336,6 +341,9 @@ static void fill(void)
 		memcpy((char *)now.at + (now.size == 8 ? 8 : 4), &now.before.gpr[GPR_RDX],
 		       now.size == 8 ? 8 : 4);
 	}
+	if (now.form->bytes[0] == POPF)		/* what a program may change and live on */
+		memcpy(area + (sp - GUEST_MMIO),
+		       &(uint64_t){ 0x202 | (next() & (FLAGS | RFLAGS_DF | RFLAGS_ID)) }, 8);
 	memcpy(guest_device, area, GUEST_DEVICE_SIZE);
 	memcpy(guest_ram + 0x300000, area + GUEST_DEVICE_SIZE, 4096);
 }
@@ -363,9 +371,11 @@ static void make(const struct form *f)
 	}
 	place();
 	if (f->flags & STACK)
-		now.before.gpr[GPR_RSP] = GUEST_MMIO + 200 + below(AREA - 400);
+		now.before.gpr[GPR_RSP] = GUEST_MMIO + 400 + below(AREA - 600);
 	if (f->flags & STACK && f->bytes[0] == 0xc9)
 		now.before.gpr[GPR_RBP] = now.before.gpr[GPR_RSP];
+	if (f->flags & STACK && f->bytes[0] == ENTER)	/* frames may well lie across the new one */
+		now.before.gpr[GPR_RBP] = now.before.gpr[GPR_RSP] + below(120) - 60;
 	put_opcode();
 	if (f->group != -2)
 		put_operand();

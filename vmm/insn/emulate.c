@@ -357,6 +357,8 @@ static void finish(struct emulation *e, struct insn_slot *s)
 	if (unlikely(e->jumps))
 		e->vcpu->rip = e->rip;
 	vcpu_next(e->vcpu, e->jumps ? 0 : s->insn.length);
+	if (unlikely(e->loads_flags))
+		e->vcpu->rflags = e->flags;
 	if (unlikely(e->shadow))
 		e->vcpu->event.shadow = EVENT_SHADOW_MOV_SS;
 	emulate_trap(e);

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Far JMP and CALL through memory, to a code segment of the same privilege (real mode has no
- * other), directly or through a call gate. Gates to more privilege and tasks are refused.
+ * Far JMP and CALL, where the pointer, the stack or a table is in a device: to a code segment of
+ * the same privilege (real mode has no other), directly or through a call gate, and by a gate to
+ * more privilege, on the stack that the TSS has for that. Tasks are refused.
  * Sources: Intel SDM 2, "CALL", "JMP"; SDM 3, "Direct Calls or Jumps to Code Segments", "Call
- * Gates", "Accessing a Code Segment Through a Call Gate".
+ * Gates", "Accessing a Code Segment Through a Call Gate", "Stack Switching".
  */
 #include "vmm/insn/emulate_state.h"
 
@@ -19,10 +20,17 @@ static unsigned far_size(const struct emulation *e)
 int emulate_far_pointer(struct emulation *e, uint64_t *to, unsigned *selector)
 {
 	unsigned size = far_size(e);
-	uint64_t offset = operand_offset(e), mask = bytes_mask(e->insn->address);
+	uint64_t offset, mask = bytes_mask(e->insn->address);
 	struct operand o, s;
-	int err = operand_prepare_at(e, e->insn->segment, offset, size, GMEM_READ, -1, &o);
+	int err;
 
+	if (!e->insn->memory) {
+		*to = e->insn->imm & bytes_mask(e->insn->operand);
+		*selector = e->insn->imm >> 8 * e->insn->operand & 0xffff;
+		return 0;
+	}
+	offset = operand_offset(e);
+	err = operand_prepare_at(e, e->insn->segment, offset, size, GMEM_READ, -1, &o);
 	if (!err)
 		err = operand_prepare_at(e, e->insn->segment, (offset + size) & mask, 2, GMEM_READ,
 					 -1, &s);
@@ -38,6 +46,8 @@ struct target {
 	uint64_t to;
 	unsigned selector, size;
 	bool call, gate;
+	bool inner;			/* to more privilege */
+	unsigned values;		/* then so many go along */
 };
 
 #define TYPE_GATE16	4u
@@ -49,9 +59,9 @@ static int bad_selector(struct emulation *e, unsigned selector)
 	return emulate_fault_selector(e, EXC_GP, selector);
 }
 
-static int refuse(struct emulation *e, const char *why)
+int emulate_far_task(struct emulation *e)
 {
-	e->why = why;
+	e->why = "that switches tasks";
 	return -ENOSYS;
 }
 
@@ -65,7 +75,7 @@ static int through_gate(struct emulation *e, const struct segment *gate, struct 
 	int err;
 
 	if (!wide && TYPES_TASK & 1u << type)
-		return refuse(e, "that switches tasks");
+		return emulate_far_task(e);
 	if ((type != TYPE_GATE && (wide || type != TYPE_GATE16)) ||
 	    descriptor_dpl(gate) < MAX(e->mode.cpl, selector & 3u))
 		return bad_selector(e, selector);
@@ -78,13 +88,14 @@ static int through_gate(struct emulation *e, const struct segment *gate, struct 
 		return bad_selector(e, selector);
 	t->gate = true;
 	t->size = wide ? 8 : type == TYPE_GATE ? 4 : 2;
+	t->values = wide ? 0 : d.v[0] >> 32 & 0x1f;
 	t->selector = d.v[0] >> 16 & 0xffff;
 	t->to = (d.v[0] & 0xffff) | (d.v[0] >> 32 & 0xffff0000) | d.v[1] << 32;
 	t->to &= bytes_mask(t->size);
 	return 0;
 }
 
-static int check_code(struct emulation *e, const struct target *t, const struct segment *s)
+static int check_code(struct emulation *e, struct target *t, const struct segment *s)
 {
 	unsigned dpl = descriptor_dpl(s), rpl = t->gate ? 0 : s->selector & 3, cpl = e->mode.cpl;
 	bool conforming = s->attr & 4, code = s->attr & SEG_S && s->attr & 8;
@@ -92,8 +103,9 @@ static int check_code(struct emulation *e, const struct target *t, const struct 
 
 	if (e->mode.long_mode && (width == (SEG_L | SEG_DB) || (t->gate && width != SEG_L)))
 		code = false;
-	if (code && t->call && t->gate && !conforming && dpl < cpl)
-		return refuse(e, "by a gate to more privilege");
+	t->inner = code && t->call && t->gate && !conforming && dpl < cpl;
+	if (t->inner)
+		cpl = dpl;
 	if (!code || (conforming ? dpl > cpl : rpl > cpl || dpl != cpl))
 		return bad_selector(e, s->selector);
 	return s->attr & SEG_P ? 0 : emulate_fault_selector(e, EXC_NP, s->selector);
@@ -128,12 +140,13 @@ static int prepare_code(struct emulation *e, struct target *t, struct segment *s
 	err = err ?: check_code(e, t, s);
 	if (err)
 		return err;
-	s->selector = (uint16_t)((t->selector & ~3u) | e->mode.cpl);
+	s->selector = (uint16_t)((t->selector & ~3u) |
+				 (t->inner ? descriptor_dpl(s) : e->mode.cpl));
 	s->attr |= 1;
 	return descriptor_prepare(e, d, 1);
 }
 
-static int check_offset(struct emulation *e, const struct segment *s, uint64_t to)
+int emulate_far_check(struct emulation *e, const struct segment *s, uint64_t to)
 {
 	bool fits = e->mode.long_mode && s->attr & SEG_L ? operand_canonical(e, to)
 							 : to <= s->limit;
@@ -141,7 +154,8 @@ static int check_offset(struct emulation *e, const struct segment *s, uint64_t t
 	return fits ? 0 : emulate_fault_error(e, EXC_GP, 0);
 }
 
-static void go(struct emulation *e, const struct segment *s, struct descriptor *d, uint64_t to)
+void emulate_far_go(struct emulation *e, const struct segment *s, struct descriptor *d,
+		    uint64_t to)
 {
 	descriptor_mark(e, d);
 	vmm_ops->segment_set(e->vcpu, SEG_CS, s);
@@ -156,41 +170,147 @@ static int jmp_far(struct emulation *e)
 	struct segment s;
 	int err = prepare_code(e, &t, &s, &d);
 
-	err = err ?: check_offset(e, &s, t.to) ?: operand_check(e);
+	err = err ?: emulate_far_check(e, &s, t.to) ?: operand_check(e);
 	if (!err)
-		go(e, &s, &d, t.to);
+		emulate_far_go(e, &s, &d, t.to);
+	return err;
+}
+
+/* The stack that the TSS has for this privilege. */
+static int read_stack(struct emulation *e, unsigned dpl, uint64_t *sp, unsigned *selector)
+{
+	bool wide = e->mode.long_mode;
+	unsigned size, at, all;
+	struct segment tss;
+	struct operand o, s;
+	uint64_t linear;
+	int err;
+
+	vmm_ops->segment_get(e->vcpu, SEG_TR, &tss);
+	size = wide ? 8 : tss.attr & 8 ? 4 : 2;		/* else a TSS of 16 bits */
+	at = size == 2 ? 2 + 4 * dpl : 4 + 8 * dpl;
+	all = wide ? 8 : size + 2;
+	linear = tss.base + at;
+	if (at + all - 1 > tss.limit || (wide && !operand_canonical(e, linear)))
+		return emulate_fault_selector(e, EXC_TS, tss.selector);
+	if (!wide)
+		linear = (uint32_t)linear;
+	err = operand_prepare_system(e, linear, size, GMEM_READ, &o);
+	*selector = dpl;				/* of no segment, in long mode */
+	if (!err && !wide) {
+		err = operand_prepare_system(e, linear + size, 2, GMEM_READ, &s);
+		if (!err)
+			*selector = (unsigned)operand_read(e, &s);
+	}
+	if (!err)
+		*sp = operand_read(e, &o);
+	return err;
+}
+
+/* Old SS and stack pointer, values from the old stack, CS and what follows this instruction. */
+struct pushed {
+	uint64_t v[2 + 31 + 2];
+	unsigned n, size;
+	uint64_t sp;			/* below which they go */
+};
+
+static void push_return(struct emulation *e, struct pushed *p)
+{
+	struct segment cs;
+
+	vmm_ops->segment_get(e->vcpu, SEG_CS, &cs);
+	p->v[p->n++] = cs.selector;
+	p->v[p->n++] = (e->vcpu->rip + e->insn->length) & bytes_mask(p->size);
+}
+
+static int push_values(struct emulation *e, struct pushed *p, unsigned values)
+{
+	uint64_t sp = e->vcpu->gpr[GPR_RSP];
+	int err = emulate_stack_pop(e, sp, p->size, p->v + 2, values, false);
+
+	/* The last one lies deepest. */
+	for (unsigned k = 0; !err && k < values; k++)
+		err = emulate_stack_pop(e, emulate_stack_moved(e, sp, (int64_t)(k * p->size)),
+					p->size, &p->v[1 + values - k], 1, true);
+	p->n = 2 + values;
+	return err;
+}
+
+static void set_sp(struct emulation *e, uint64_t sp)
+{
+	uint64_t mask = operand_stack_mask(e), *rsp = &e->vcpu->gpr[GPR_RSP];
+
+	*rsp = (*rsp & ~mask) | (sp & mask);
+}
+
+static int push_and_go(struct emulation *e, const struct target *t, struct segment *s,
+		       struct descriptor *d, const struct pushed *p)
+{
+	int err = emulate_stack_push(e, p->sp, p->size, p->v, p->n, false);
+
+	err = err ?: emulate_far_check(e, s, t->to) ?: operand_check(e);
+	err = err ?: emulate_stack_push(e, p->sp, p->size, p->v, p->n, true);
+	if (err)
+		return err;
+	set_sp(e, emulate_stack_moved(e, p->sp, -(int64_t)(p->n * p->size)));
+	emulate_far_go(e, s, d, t->to);
+	return 0;
+}
+
+/* SS is loaded first, and taken back when what follows faults: what is pushed goes there. */
+static int call_inner(struct emulation *e, const struct target *t, struct segment *s,
+		      struct descriptor *d)
+{
+	unsigned dpl = descriptor_dpl(s), selector = 0;
+	struct pushed p = { .size = t->size };
+	struct segment old, ss;
+	struct descriptor ss_d;
+	int err = read_stack(e, dpl, &p.sp, &selector) ?: push_values(e, &p, t->values);
+
+	vmm_ops->segment_get(e->vcpu, SEG_SS, &old);
+	p.v[0] = old.selector;
+	p.v[1] = e->vcpu->gpr[GPR_RSP];
+	push_return(e, &p);
+	e->mode.cpl = (uint8_t)dpl;
+	if (e->mode.long_mode)
+		e->mode.bits = 64;
+	err = err ?: emulate_stack_segment(e, selector, EXC_TS, &ss, &ss_d);
+	if (err)
+		return err;
+	vmm_ops->segment_set(e->vcpu, SEG_SS, &ss);
+	err = push_and_go(e, t, s, d, &p);
+	if (!err) {
+		descriptor_mark(e, &ss_d);
+		return 0;
+	}
+	vmm_ops->segment_set(e->vcpu, SEG_SS, &old);
+	if (err == -EFAULT && e->fault.vector == EXC_SS)
+		e->fault.error = selector & 0xfffc;
 	return err;
 }
 
 /* CS and what follows this instruction, each as wide as the operand or the gate. */
 static int call_far(struct emulation *e)
 {
-	uint64_t mask = operand_stack_mask(e), sp = e->vcpu->gpr[GPR_RSP];
 	struct target t = { .call = true };
-	struct operand cs, ip;
+	struct pushed p = { .sp = e->vcpu->gpr[GPR_RSP] };
 	struct descriptor d;
-	struct segment s, old;
+	struct segment s;
 	int err = prepare_code(e, &t, &s, &d);
-	unsigned size = t.size;
 
-	if (!err)
-		err = operand_prepare_at(e, SEG_SS, (sp - size) & mask, size, GMEM_WRITE, -1, &cs);
-	if (!err)
-		err = operand_prepare_at(e, SEG_SS, (sp - 2 * size) & mask, size, GMEM_WRITE, -1,
-					 &ip);
-	err = err ?: check_offset(e, &s, t.to) ?: operand_check(e);
-	if (err)
-		return err;
-	vmm_ops->segment_get(e->vcpu, SEG_CS, &old);
-	operand_write(e, &cs, old.selector);
-	operand_write(e, &ip, (e->vcpu->rip + e->insn->length) & bytes_mask(size));
-	e->vcpu->gpr[GPR_RSP] = (sp & ~mask) | ((sp - 2 * size) & mask);
-	go(e, &s, &d, t.to);
-	return 0;
+	if (err || t.inner)
+		return err ?: call_inner(e, &t, &s, &d);
+	p.size = t.size;
+	push_return(e, &p);
+	return push_and_go(e, &t, &s, &d, &p);
 }
+
+#define ANY	GROUP_ANY
 
 const struct emulate_row emulate_far_rows[] = {
 	{ MAP_ONE, 0xff, 0xff, 3, PREFIX_ANY, OPERAND_OWN, 0, 0, call_far },
 	{ MAP_ONE, 0xff, 0xff, 5, PREFIX_ANY, OPERAND_OWN, 0, 0, jmp_far },
+	{ MAP_ONE, 0x9a, 0xff, ANY, PREFIX_ANY, OPERAND_ANY, 0, ROW_LEGACY, call_far },
+	{ MAP_ONE, 0xea, 0xff, ANY, PREFIX_ANY, OPERAND_ANY, 0, ROW_LEGACY, jmp_far },
 	{ 0 },
 };

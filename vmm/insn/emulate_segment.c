@@ -135,17 +135,24 @@ static int check_data(struct emulation *e, const struct segment *s)
 	return s->attr & SEG_P ? 0 : emulate_fault_selector(e, EXC_NP, s->selector);
 }
 
+struct segment emulate_v86_segment(unsigned selector)
+{
+	return (struct segment){ .selector = (uint16_t)selector,
+				 .base = (selector & 0xffff) << 4,
+				 .limit = 0xffff,
+				 .attr = SEG_P | SEG_S | SEG_DPL | 3 };
+}
+
 void emulate_real_segment(struct emulation *e, enum seg r, unsigned selector, struct segment *s)
 {
+	struct segment v86 = emulate_v86_segment(selector);
+
 	vmm_ops->segment_get(e->vcpu, r, s);
-	s->selector = (uint16_t)selector;
-	s->base = selector << 4;
-	if (e->vcpu->rflags & RFLAGS_VM) {
-		s->limit = 0xffff;
-		s->attr = SEG_P | SEG_S | SEG_DPL | 3;
-	} else {
-		s->attr = (s->attr & (SEG_DB | SEG_G)) | SEG_P | SEG_S | 3;
+	if (!(e->vcpu->rflags & RFLAGS_VM)) {
+		v86.limit = s->limit;
+		v86.attr = (s->attr & (SEG_DB | SEG_G)) | SEG_P | SEG_S | 3;
 	}
+	*s = v86;
 }
 
 /* All that can go wrong; commit_segment() is the rest. */
@@ -169,6 +176,16 @@ static int prepare_segment(struct emulation *e, enum seg r, unsigned selector, s
 		return err;
 	s->attr |= 1;
 	return descriptor_prepare(e, d, 1);
+}
+
+int emulate_stack_segment(struct emulation *e, unsigned selector, unsigned vector,
+			  struct segment *s, struct descriptor *d)
+{
+	int err = prepare_segment(e, SEG_SS, selector, s, d);
+
+	if (err == -EFAULT && e->fault.vector == EXC_GP)
+		e->fault.vector = (uint8_t)vector;
+	return err;
 }
 
 static void commit_segment(struct emulation *e, enum seg r, const struct segment *s,

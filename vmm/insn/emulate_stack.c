@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The stack and near branches: PUSH, POP, CALL, JMP, RET, ENTER, LEAVE, where an operand or the
- * stack itself is in a device. The exit is about one of two operands, so neither is taken for
- * granted: all are prepared before any is accessed. Branches in 64-bit code have 8 bytes; 66 makes
- * them 2 on AMD's chips alone.
+ * The stack and near branches: PUSH, POP, CALL, JMP, RET, where an operand or the stack itself is
+ * in a device. The exit is about one of two operands, so neither is taken for granted: all are
+ * prepared before any is accessed. Branches in 64-bit code have 8 bytes; 66 makes them 2 on AMD's
+ * chips alone.
  * Sources: Intel SDM 1, "Procedure Calls, Interrupts, and Exceptions"; SDM 2, "PUSH", "POP",
- * "CALL", "RET", "ENTER"; AMD64 APM 3, "CALL (Near)".
+ * "CALL", "RET"; AMD64 APM 3, "CALL (Near)".
  */
 #include "vmm/insn/emulate_state.h"
 
 #include "cpu/features.h"
 #include "vmm/ops.h"
 
-static unsigned stack_size(const struct emulation *e)
+unsigned emulate_stack_size(const struct emulation *e)
 {
 	return e->mode.bits == 64 && e->insn->operand == 4 ? 8 : e->insn->operand;
 }
@@ -26,18 +26,47 @@ static unsigned branch_size(const struct emulation *e)
 	return i->operand == 2 && features.vendor == VENDOR_AMD ? 2 : 8;
 }
 
-/* The stack pointer `n` bytes on, which wraps as the stack does. */
-static uint64_t stack_moved(const struct emulation *e, uint64_t sp, int64_t n)
+uint64_t emulate_stack_moved(const struct emulation *e, uint64_t sp, int64_t n)
 {
 	uint64_t mask = operand_stack_mask(e);
 
 	return (sp & ~mask) | ((sp + (uint64_t)n) & mask);
 }
 
-static int prepare_stack(struct emulation *e, uint64_t sp, unsigned size, unsigned access,
-			 struct operand *o)
+int emulate_stack_prepare(struct emulation *e, uint64_t sp, unsigned size, unsigned access,
+			  struct operand *o)
 {
 	return operand_prepare_at(e, SEG_SS, sp & operand_stack_mask(e), size, access, -1, o);
+}
+
+int emulate_stack_push(struct emulation *e, uint64_t sp, unsigned size, const uint64_t *v,
+		       unsigned n, bool act)
+{
+	struct operand o;
+	int err = 0;
+
+	for (unsigned k = 0; !err && k < n; k++) {
+		sp = emulate_stack_moved(e, sp, -(int64_t)size);
+		err = emulate_stack_prepare(e, sp, size, GMEM_WRITE, &o);
+		if (!err && act)
+			operand_write(e, &o, v[k]);
+	}
+	return err;
+}
+
+int emulate_stack_pop(struct emulation *e, uint64_t sp, unsigned size, uint64_t *v, unsigned n,
+		      bool act)
+{
+	struct operand o;
+	int err = 0;
+
+	for (unsigned k = 0; !err && k < n; k++) {
+		err = emulate_stack_prepare(e, sp, size, GMEM_READ, &o);
+		if (!err && act)
+			v[k] = operand_read(e, &o);
+		sp = emulate_stack_moved(e, sp, size);
+	}
+	return err;
 }
 
 /* Of a ModRM operand, in memory (prepared to *o) or not. */
@@ -57,10 +86,10 @@ static uint64_t read_source(struct emulation *e, unsigned size, const struct ope
 
 static int push(struct emulation *e, uint64_t v)
 {
-	unsigned size = stack_size(e);
-	uint64_t sp = stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
+	unsigned size = emulate_stack_size(e);
+	uint64_t sp = emulate_stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
 	struct operand o;
-	int err = prepare_stack(e, sp, size, GMEM_WRITE, &o) ?: operand_check(e);
+	int err = emulate_stack_prepare(e, sp, size, GMEM_WRITE, &o) ?: operand_check(e);
 
 	if (err)
 		return err;
@@ -71,7 +100,7 @@ static int push(struct emulation *e, uint64_t v)
 
 static int push_register(struct emulation *e)
 {
-	return push(e, gpr_read(e, e->insn->rm, stack_size(e)));
+	return push(e, gpr_read(e, e->insn->rm, emulate_stack_size(e)));
 }
 
 static int push_immediate(struct emulation *e)
@@ -81,13 +110,13 @@ static int push_immediate(struct emulation *e)
 
 static int push_operand(struct emulation *e)
 {
-	unsigned size = stack_size(e);
-	uint64_t sp = stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
+	unsigned size = emulate_stack_size(e);
+	uint64_t sp = emulate_stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
 	struct operand from, to;
 	int err = prepare_source(e, size, &from);
 
 	if (!err)
-		err = prepare_stack(e, sp, size, GMEM_WRITE, &to);
+		err = emulate_stack_prepare(e, sp, size, GMEM_WRITE, &to);
 	err = err ?: operand_check(e);
 	if (err)
 		return err;
@@ -100,12 +129,12 @@ static int push_operand(struct emulation *e)
 static int pop(struct emulation *e, unsigned size, uint64_t *v, uint64_t *sp)
 {
 	struct operand o;
-	int err = prepare_stack(e, *sp, size, GMEM_READ, &o) ?: operand_check(e);
+	int err = emulate_stack_prepare(e, *sp, size, GMEM_READ, &o) ?: operand_check(e);
 
 	if (err)
 		return err;
 	*v = operand_read(e, &o);
-	*sp = stack_moved(e, *sp, size);
+	*sp = emulate_stack_moved(e, *sp, size);
 	return 0;
 }
 
@@ -113,26 +142,26 @@ static int pop(struct emulation *e, unsigned size, uint64_t *v, uint64_t *sp)
 static int pop_register(struct emulation *e)
 {
 	uint64_t v, sp = e->vcpu->gpr[GPR_RSP];
-	int err = pop(e, stack_size(e), &v, &sp);
+	int err = pop(e, emulate_stack_size(e), &v, &sp);
 
 	if (err)
 		return err;
 	e->vcpu->gpr[GPR_RSP] = sp;
-	gpr_write(e, e->insn->rm, stack_size(e), v);
+	gpr_write(e, e->insn->rm, emulate_stack_size(e), v);
 	return 0;
 }
 
 /* The destination's address is computed with the stack pointer behind what was popped. */
 static int pop_memory(struct emulation *e)
 {
-	unsigned size = stack_size(e);
+	unsigned size = emulate_stack_size(e);
 	uint64_t sp = e->vcpu->gpr[GPR_RSP];
 	struct operand from, to;
-	int err = prepare_stack(e, sp, size, GMEM_READ, &from);
+	int err = emulate_stack_prepare(e, sp, size, GMEM_READ, &from);
 
 	if (err)
 		return err;
-	e->vcpu->gpr[GPR_RSP] = stack_moved(e, sp, size);
+	e->vcpu->gpr[GPR_RSP] = emulate_stack_moved(e, sp, size);
 	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), size, GMEM_WRITE, -1, &to);
 	err = err ?: operand_check(e);
 	if (err)
@@ -145,25 +174,19 @@ static int pop_memory(struct emulation *e)
 /* Of more than two bytes, two are written on common chips, but in 64-bit mode. */
 static int push_segment(struct emulation *e)
 {
-	unsigned size = stack_size(e);
-	uint64_t sp = stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
+	unsigned size = emulate_stack_size(e);
+	uint64_t sp = emulate_stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
 	struct segment s;
 	struct operand o;
-	int err = prepare_stack(e, sp, size == 4 ? 2 : size, GMEM_WRITE, &o) ?: operand_check(e);
+	int err = emulate_stack_prepare(e, sp, size == 4 ? 2 : size, GMEM_WRITE, &o);
 
+	err = err ?: operand_check(e);
 	if (err)
 		return err;
 	vmm_ops->segment_get(e->vcpu, e->insn->opcode >> 3 & 7, &s);
 	operand_write(e, &o, s.selector);
 	e->vcpu->gpr[GPR_RSP] = sp;
 	return 0;
-}
-
-static int pushf(struct emulation *e)
-{
-	if (e->vcpu->rflags & RFLAGS_VM && (e->vcpu->rflags & RFLAGS_IOPL) != RFLAGS_IOPL)
-		return -ENOSYS;
-	return push(e, e->vcpu->rflags & ~(RFLAGS_VM | RFLAGS_RF));
 }
 
 /* ---- near branches */
@@ -195,19 +218,19 @@ static int call(struct emulation *e, uint64_t to, const struct operand *stack, u
 	if (err)
 		return err;
 	operand_write(e, stack, (e->vcpu->rip + e->insn->length) & bytes_mask(size));
-	e->vcpu->gpr[GPR_RSP] = stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
+	e->vcpu->gpr[GPR_RSP] = emulate_stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
 	return jump(e, to);
 }
 
 static int call_operand(struct emulation *e)
 {
 	unsigned size = branch_size(e);
-	uint64_t sp = stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
+	uint64_t sp = emulate_stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
 	struct operand from, stack;
 	int err = prepare_source(e, size, &from);
 
 	if (!err)
-		err = prepare_stack(e, sp, size, GMEM_WRITE, &stack);
+		err = emulate_stack_prepare(e, sp, size, GMEM_WRITE, &stack);
 	err = err ?: operand_check(e);
 	return err ?: call(e, read_source(e, size, &from), &stack, size);
 }
@@ -215,9 +238,9 @@ static int call_operand(struct emulation *e)
 static int call_relative(struct emulation *e)
 {
 	unsigned size = branch_size(e);
-	uint64_t sp = stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
+	uint64_t sp = emulate_stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size);
 	struct operand stack;
-	int err = prepare_stack(e, sp, size, GMEM_WRITE, &stack) ?: operand_check(e);
+	int err = emulate_stack_prepare(e, sp, size, GMEM_WRITE, &stack) ?: operand_check(e);
 
 	return err ?: call(e, e->vcpu->rip + e->insn->length + e->insn->imm, &stack, size);
 }
@@ -245,48 +268,9 @@ static int ret(struct emulation *e)
 	if (err)
 		return err;
 	if (!(e->insn->opcode & 1))
-		sp = stack_moved(e, sp, (uint16_t)e->insn->imm);
+		sp = emulate_stack_moved(e, sp, (uint16_t)e->insn->imm);
 	e->vcpu->gpr[GPR_RSP] = sp;
 	return jump(e, to);
-}
-
-/* ---- frames */
-
-static int leave(struct emulation *e)
-{
-	unsigned size = stack_size(e);
-	uint64_t mask = operand_stack_mask(e), v,
-		 sp = (e->vcpu->gpr[GPR_RSP] & ~mask) | (e->vcpu->gpr[GPR_RBP] & mask);
-	int err = pop(e, size, &v, &sp);
-
-	if (err)
-		return err;
-	e->vcpu->gpr[GPR_RSP] = sp;
-	gpr_write(e, GPR_RBP, size, v);
-	return 0;
-}
-
-/* Without nested frames, which no compiler makes. The room below must be there, too. */
-static int enter(struct emulation *e)
-{
-	unsigned size = stack_size(e);
-	uint64_t frame = stack_moved(e, e->vcpu->gpr[GPR_RSP], -(int64_t)size),
-		 sp = stack_moved(e, frame, -(int64_t)(uint16_t)e->insn->imm);
-	struct operand o, below;
-	int err;
-
-	if (e->insn->imm >> 16 & 31)
-		return -ENOSYS;
-	err = prepare_stack(e, frame, size, GMEM_WRITE, &o);
-	if (!err)
-		err = prepare_stack(e, sp, size, GMEM_WRITE, &below);
-	err = err ?: operand_check(e);
-	if (err)
-		return err;
-	operand_write(e, &o, gpr_read(e, GPR_RBP, size));
-	e->vcpu->gpr[GPR_RSP] = sp;
-	gpr_write(e, GPR_RBP, size, frame);
-	return 0;
 }
 
 #define ANY	GROUP_ANY
@@ -300,12 +284,9 @@ const struct emulate_row emulate_stack_rows[] = {
 	{ MAP_ONE, 0xff, 0xff, 6, PREFIX_ANY, OPERAND_ANY, 0, 0, push_operand },
 	{ MAP_ONE, 0x06, 0xe7, ANY, PREFIX_ANY, OPERAND_ANY, 0, ROW_LEGACY, push_segment },
 	{ MAP_0F, 0xa0, 0xf7, ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, push_segment },
-	{ MAP_ONE, 0x9c, 0xff, ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, pushf },
 	{ MAP_ONE, 0xff, 0xff, 2, PREFIX_ANY, OPERAND_ANY, 0, 0, call_operand },
 	{ MAP_ONE, 0xff, 0xff, 4, PREFIX_ANY, OPERAND_OWN, 0, 0, jmp_memory },
 	{ MAP_ONE, 0xe8, 0xff, ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, call_relative },
 	{ MAP_ONE, 0xc2, 0xfe, ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, ret },
-	{ MAP_ONE, 0xc8, 0xff, ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, enter },
-	{ MAP_ONE, 0xc9, 0xff, ANY, PREFIX_ANY, OPERAND_ANY, 0, 0, leave },
 	{ 0 },
 };

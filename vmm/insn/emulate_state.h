@@ -54,7 +54,8 @@ struct emulation {
 	uint8_t outs;
 	bool jumps;			/* to `rip`, which is checked, instead of NEXT's */
 	bool shadow;			/* SS was loaded */
-	uint64_t rip;
+	bool loads_flags;		/* RFLAGS will be `flags`; TF counts as it was before */
+	uint64_t rip, flags;
 };
 
 typedef int emulate_fn(struct emulation *e);
@@ -155,7 +156,8 @@ static inline void emulate_out(struct emulation *e, unsigned r, unsigned size, u
 
 extern const struct emulate_row emulate_ops_rows[], emulate_string_rows[], emulate_shift_rows[],
 	emulate_bits_rows[], emulate_muldiv_rows[], emulate_stack_rows[],
-	emulate_segment_rows[], emulate_far_rows[], emulate_system_rows[], emulate_vector_rows[];
+	emulate_frame_rows[], emulate_flags_rows[], emulate_segment_rows[], emulate_far_rows[],
+	emulate_return_rows[], emulate_system_rows[], emulate_vector_rows[];
 /* PF, ZF and SF of a result. */
 uint64_t emulate_result_flags(uint64_t r, unsigned size);
 /* The traps behind an instruction, or an iteration that was not the last. */
@@ -217,6 +219,30 @@ static always_inline bool operand_seen(const struct vcpu *vcpu, uint64_t linear,
 
 void operand_forget(struct vcpu *vcpu);
 
+/* ---- emulate_stack.c */
+/* Bytes that PUSH and POP move. */
+unsigned emulate_stack_size(const struct emulation *e);
+/* The stack pointer `n` bytes on, which wraps as the stack does. */
+uint64_t emulate_stack_moved(const struct emulation *e, uint64_t sp, int64_t n);
+/* As operand_prepare_at(), at a stack pointer. */
+int emulate_stack_prepare(struct emulation *e, uint64_t sp, unsigned size, unsigned access,
+			  struct operand *o) must_check;
+/*
+ * What `n` pushes of `size` bytes below `sp` do: at first (not `act`) all faults, then all writes.
+ * The pointer is the caller's to move.
+ */
+int emulate_stack_push(struct emulation *e, uint64_t sp, unsigned size, const uint64_t *v,
+		       unsigned n, bool act) must_check;
+/* Likewise `n` values at and above `sp`: at first all faults, then they are read. */
+int emulate_stack_pop(struct emulation *e, uint64_t sp, unsigned size, uint64_t *v, unsigned n,
+		      bool act) must_check;
+
+/* ---- emulate_flags.c: of `size` bytes, for POPF and IRET */
+/* #GP where virtual-8086 mode wants more privilege for it. */
+int emulate_flags_check(struct emulation *e, unsigned size) must_check;
+/* RFLAGS will be what of `v` may be loaded, and of `more` beside what POPF loads. */
+int emulate_flags_load(struct emulation *e, uint64_t v, unsigned size, uint64_t more) must_check;
+
 /* ---- emulate_segment.c: an entry of the GDT or LDT */
 struct descriptor {
 	uint64_t v[2];
@@ -229,6 +255,14 @@ struct descriptor {
 bool emulate_real(const struct emulation *e);
 /* What a load gives there. */
 void emulate_real_segment(struct emulation *e, enum seg r, unsigned selector, struct segment *s);
+/* What virtual-8086 mode has there. */
+struct segment emulate_v86_segment(unsigned selector);
+/*
+ * SS for e->mode's privilege, with all checks and the mark prepared; what is wrong with it is
+ * `vector`, #GP or #TS.
+ */
+int emulate_stack_segment(struct emulation *e, unsigned selector, unsigned vector,
+			  struct segment *s, struct descriptor *d) must_check;
 /* To be returned: a fault that names a selector. */
 int emulate_fault_selector(struct emulation *e, unsigned vector, unsigned selector) must_check;
 /* What is to be loaded, `size` 8 or 16 bytes: #GP where the table has none. */
@@ -240,6 +274,13 @@ void descriptor_mark(struct emulation *e, struct descriptor *d);
 unsigned descriptor_dpl(const struct segment *s);
 /* ---- emulate_far.c: offset and selector of the ModRM operand; operand_check() follows */
 int emulate_far_pointer(struct emulation *e, uint64_t *to, unsigned *selector) must_check;
+/* May code go on at this offset of it? */
+int emulate_far_check(struct emulation *e, const struct segment *cs, uint64_t to) must_check;
+/* It does. */
+void emulate_far_go(struct emulation *e, const struct segment *cs, struct descriptor *d,
+		    uint64_t to);
+/* To be returned by what no task switch is done for. */
+int emulate_far_task(struct emulation *e) must_check;
 
 /* ---- registers by size */
 static inline uint64_t gpr_read(const struct emulation *e, unsigned r, unsigned size)

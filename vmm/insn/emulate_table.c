@@ -15,8 +15,9 @@
 
 static const struct emulate_row *const tables[] = {
 	emulate_ops_rows, emulate_string_rows, emulate_shift_rows, emulate_bits_rows,
-	emulate_muldiv_rows, emulate_stack_rows, emulate_segment_rows, emulate_far_rows,
-	emulate_system_rows, emulate_vector_rows,
+	emulate_muldiv_rows, emulate_stack_rows, emulate_frame_rows, emulate_flags_rows,
+	emulate_segment_rows, emulate_far_rows, emulate_return_rows, emulate_system_rows,
+	emulate_vector_rows,
 };
 
 static bool prefix_fits(const struct insn *i, unsigned prefix)
