@@ -554,6 +554,45 @@ static void call_inner_64(void **state)
 	faulted(EXC_PF, 2);					/* a supervisor's write */
 }
 
+/* A table in the device is what the exit is about, though no operand is. */
+static void tables_in_a_device(void **state)
+{
+	uint64_t data = DATA;
+
+	(void)state;
+	enter_mode(64, 0);
+	guest_segment[SEG_GDTR].base = GUEST_MMIO + AT - KDATA;
+	memcpy(guest_device + AT, &data, 8);
+	guest_vcpu.gpr[GPR_RAX] = KDATA;
+	put(0x8000, KDATA);
+	guest_vcpu.gpr[GPR_RBX] = 0x8000;
+	run("0f 02 0b");					/* lar (%rbx), %ecx */
+	done();
+	assert_int_equal(guest_vcpu.gpr[GPR_RCX], 0xcf9200);
+	run("0f 03 c8");					/* lsl %eax, %ecx */
+	done();
+	assert_int_equal(guest_vcpu.gpr[GPR_RCX], 0xffffffff);
+	run("0f 00 23");					/* verr (%rbx) */
+	done();
+	assert_true(guest_vcpu.rflags & RFLAGS_ZF);
+	data = 0x0000820070000fff;
+	memcpy(guest_device + AT, &data, 8);
+	run("0f 00 d0");					/* lldt %ax */
+	done();
+	assert_int_equal(guest_segment[SEG_LDTR].selector, KDATA);
+	assert_int_equal(guest_segment[SEG_LDTR].limit, 0xfff);
+	data = 0x0000890070000fff;
+	memcpy(guest_device + AT, &data, 8);
+	run("0f 00 1b");					/* ltr (%rbx) */
+	done();
+	assert_int_equal(guest_device[AT + 5], 0x8b);
+	/* the device has nothing to do with it: the guest runs again */
+	guest_segment[SEG_GDTR].base = GDT;
+	run("0f 02 0b");
+	assert_int_equal(guest_log.nexts + guest_log.events + guest_log.crashes, 0);
+	assert_int_equal(guest_log.flushes, 1);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -561,6 +600,7 @@ int main(void)
 		cmocka_unit_test(flags_on_stack), cmocka_unit_test(far_returns),
 		cmocka_unit_test(iret_same), cmocka_unit_test(iret_elsewhere),
 		cmocka_unit_test(call_inner_32), cmocka_unit_test(call_inner_64),
+		cmocka_unit_test(tables_in_a_device),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

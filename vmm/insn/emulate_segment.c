@@ -209,18 +209,29 @@ static int load(struct emulation *e, enum seg r, unsigned selector)
 
 /* ---- the instructions */
 
-static int mov_to_segment(struct emulation *e)
+/* In memory or a register; operand_check() is yet to come. */
+static int selector_operand(struct emulation *e, unsigned *selector)
 {
-	enum seg r = e->insn->reg;
 	struct operand o;
 	int err;
 
+	*selector = (uint16_t)e->vcpu->gpr[e->insn->rm];
+	if (!e->insn->memory)
+		return 0;
+	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), 2, GMEM_READ, -1, &o);
+	if (!err)
+		*selector = (unsigned)operand_read(e, &o);
+	return err;
+}
+
+static int mov_to_segment(struct emulation *e)
+{
+	enum seg r = e->insn->reg;
+	unsigned selector;
+
 	if (r > SEG_GS || r == SEG_CS)
 		return emulate_fault(e, EXC_UD);
-	if (!e->insn->memory)
-		return load(e, r, (uint16_t)e->vcpu->gpr[e->insn->rm]);
-	err = operand_prepare_at(e, e->insn->segment, operand_offset(e), 2, GMEM_READ, -1, &o);
-	return err ?: load(e, r, (unsigned)operand_read(e, &o));
+	return selector_operand(e, &selector) ?: load(e, r, selector);
 }
 
 static int pop_segment(struct emulation *e)
@@ -268,11 +279,15 @@ static int read_system(struct emulation *e, unsigned selector, unsigned type, un
 
 static int lldt(struct emulation *e)
 {
-	unsigned selector = (uint16_t)e->value[0];
-	struct segment s = { .selector = (uint16_t)selector, .attr = SEG_UNUSABLE | TYPE_LDT };
+	struct segment s = { .attr = SEG_UNUSABLE | TYPE_LDT };
 	struct descriptor d;
-	int err = selector & ~3u ? read_system(e, selector, TYPE_LDT, SEG_TYPE, &s, &d) : 0;
+	unsigned selector;
+	int err = selector_operand(e, &selector);
 
+	s.selector = (uint16_t)selector;
+	if (!err && selector & ~3u)
+		err = read_system(e, selector, TYPE_LDT, SEG_TYPE, &s, &d);
+	err = err ?: operand_check(e);
 	if (!err)
 		vmm_ops->segment_set(e->vcpu, SEG_LDTR, &s);
 	return err;
@@ -280,17 +295,19 @@ static int lldt(struct emulation *e)
 
 static int ltr(struct emulation *e)
 {
-	unsigned selector = (uint16_t)e->value[0];
+	unsigned selector;
 	struct descriptor d;
 	struct segment s;
-	int err;
+	int err = selector_operand(e, &selector);
 
+	if (err)
+		return err;
 	if (!(selector & ~3u))
 		return emulate_fault_error(e, EXC_GP, 0);
 	/* 16-bit ones, too, outside long mode */
 	err = read_system(e, selector, e->mode.long_mode ? TYPE_TSS : TYPE_TSS & 7,
 			  e->mode.long_mode ? SEG_TYPE : 7, &s, &d);
-	err = err ?: descriptor_prepare(e, &d, TYPE_BUSY);
+	err = err ?: descriptor_prepare(e, &d, TYPE_BUSY) ?: operand_check(e);
 	if (err)
 		return err;
 	descriptor_mark(e, &d);
@@ -311,9 +328,10 @@ static int store_system(struct emulation *e)
 /* May it be looked at from here? -ENOENT: no. System segments of the types in `system` alone. */
 static int look_at(struct emulation *e, unsigned system, struct segment *s, struct descriptor *d)
 {
-	unsigned selector = (uint16_t)e->value[0], dpl;
-	int err = selector & ~3u ? descriptor_read(e, selector, 8, d) : -ENOENT;
+	unsigned selector, dpl;
+	int err = selector_operand(e, &selector);
 
+	err = err ?: selector & ~3u ? descriptor_read(e, selector, 8, d) : -ENOENT;
 	if (err)
 		return err;
 	*s = descriptor_segment(d, selector);
@@ -328,10 +346,14 @@ static int look_at(struct emulation *e, unsigned system, struct segment *s, stru
 /* ZF tells; `err` is as look_at() has it. */
 static int looked(struct emulation *e, int err)
 {
+	bool found = !err;
+
 	if (err && err != -ENOENT)
 		return err;
-	e->rflags = (e->rflags & ~RFLAGS_ZF) | (err ? 0 : RFLAGS_ZF);
-	return 0;
+	err = operand_check(e);
+	if (!err)
+		e->vcpu->rflags = (e->vcpu->rflags & ~RFLAGS_ZF) | (found ? RFLAGS_ZF : 0);
+	return err;
 }
 
 /* Types of system segments, one bit each. */
@@ -345,12 +367,12 @@ static int lar_lsl(struct emulation *e)
 	bool limit = e->insn->opcode & 1;
 	struct descriptor d;
 	struct segment s;
-	int err = look_at(e, limit ? system & ~GATES : system, &s, &d);
+	int none = look_at(e, limit ? system & ~GATES : system, &s, &d), err = looked(e, none);
 
-	if (!err)
-		emulate_out(e, e->insn->reg, e->insn->operand,
-			    limit ? s.limit : d.v[0] >> 32 & 0xffff00);
-	return looked(e, err);
+	if (!err && !none)
+		gpr_write(e, e->insn->reg, e->insn->operand,
+			  limit ? s.limit : d.v[0] >> 32 & 0xffff00);
+	return err;
 }
 
 static int verr_verw(struct emulation *e)
@@ -376,7 +398,8 @@ static int arpl(struct emulation *e)
 
 	if (lower)
 		e->value[0] = (e->value[0] & ~3ul) | rpl;
-	return looked(e, lower ? 0 : -ENOENT);
+	e->rflags = (e->rflags & ~RFLAGS_ZF) | (lower ? RFLAGS_ZF : 0);
+	return 0;
 }
 
 #define ANY	GROUP_ANY
@@ -392,11 +415,11 @@ const struct emulate_row emulate_segment_rows[] = {
 	{ MAP_0F, 0xb4, 0xfe, ANY, PREFIX_ANY, OPERAND_OWN, 0, 0, load_pointer },
 	{ MAP_0F, 0x00, 0xff, 0, PREFIX_ANY, OPERAND_STORE, 2, UMIP, store_system },
 	{ MAP_0F, 0x00, 0xff, 1, PREFIX_ANY, OPERAND_STORE, 2, UMIP, store_system },
-	{ MAP_0F, 0x00, 0xff, 2, PREFIX_ANY, OPERAND_LOAD, 2, KERNEL, lldt },
-	{ MAP_0F, 0x00, 0xff, 3, PREFIX_ANY, OPERAND_LOAD, 2, KERNEL, ltr },
-	{ MAP_0F, 0x00, 0xff, 4, PREFIX_ANY, OPERAND_LOAD, 2, ROW_PROTECTED, verr_verw },
-	{ MAP_0F, 0x00, 0xff, 5, PREFIX_ANY, OPERAND_LOAD, 2, ROW_PROTECTED, verr_verw },
-	{ MAP_0F, 0x02, 0xfe, ANY, PREFIX_ANY, OPERAND_LOAD, 2, ROW_PROTECTED, lar_lsl },
+	{ MAP_0F, 0x00, 0xff, 2, PREFIX_ANY, OPERAND_ANY, 0, KERNEL, lldt },
+	{ MAP_0F, 0x00, 0xff, 3, PREFIX_ANY, OPERAND_ANY, 0, KERNEL, ltr },
+	{ MAP_0F, 0x00, 0xff, 4, PREFIX_ANY, OPERAND_ANY, 0, ROW_PROTECTED, verr_verw },
+	{ MAP_0F, 0x00, 0xff, 5, PREFIX_ANY, OPERAND_ANY, 0, ROW_PROTECTED, verr_verw },
+	{ MAP_0F, 0x02, 0xfe, ANY, PREFIX_ANY, OPERAND_ANY, 0, ROW_PROTECTED, lar_lsl },
 	{ MAP_ONE, 0x63, 0xff, ANY, PREFIX_ANY, OPERAND_CHANGE, 2, ROW_LEGACY | ROW_PROTECTED, arpl },
 	{ 0 },
 };
