@@ -288,6 +288,7 @@ void guest_reset(void)
 	features.bits[FEATURE_PAGE_1G / 64] |= BIT(FEATURE_PAGE_1G % 64);
 	guest_vcpu.vm = &guest_vm;
 	guest_vcpu.hw.fpu = guest_fpu;
+	guest_vcpu.exit_now = &guest_vcpu.exits[0];
 	guest_vcpu.rflags = RFLAGS_ONE;
 	guest_vcpu.rip = 0x1000;
 	guest_mode = (struct vcpu_mode){ .cr0 = CR0_PE | CR0_PG | CR0_WP,

@@ -16,6 +16,8 @@
 #include "vmm/ops.h"
 #include "vmm/vm.h"
 
+#define AGAIN_MAX	64u		/* times that an exit is not the instruction's */
+
 static inline uint64_t load64(const uint8_t *p)
 {
 	uint64_t v;
@@ -314,12 +316,36 @@ static noinline void crash_unknown(struct emulation *e)
 		e->gpa.v, e->why ?: why[e->insn->encoding], hex, vcpu->rip);
 }
 
+/*
+ * The instruction does not make the access that the chip exited for. Another vCPU may have changed
+ * it, or the chip have old translations: it runs again. But where that comes out the same time and
+ * again, the access is one of which the emulator knows nothing (to the bitmap of a TSS, say).
+ */
+static void run_again(struct emulation *e)
+{
+	struct vcpu *vcpu = e->vcpu;
+	uint64_t exits = vcpu->exit_now->count;
+	struct insn_again *again = &vcpu->insns->again;
+	bool same = again->rip == vcpu->rip && again->exits + 1 == exits;
+
+	again->count = same ? again->count + 1 : 0;
+	again->rip = vcpu->rip;
+	again->exits = exits;
+	e->why = e->why ?: "whose operands are elsewhere";
+	if (again->count == AGAIN_MAX)
+		crash_unknown(e);
+	else
+		vmm_ops->flush_tlb(vcpu);
+}
+
 static noinline void end_badly(struct emulation *e, int err)
 {
 	if (err == -ENOSYS)
 		crash_unknown(e);
+	else if (err == -EAGAIN && e->exit)
+		run_again(e);
 	else if (err == -EAGAIN)
-		vmm_ops->flush_tlb(e->vcpu);	/* should the chip have old translations */
+		vmm_ops->flush_tlb(e->vcpu);
 	else
 		deliver(e->vcpu, err, &e->fault, 0);
 }

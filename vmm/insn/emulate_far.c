@@ -62,7 +62,7 @@ static int bad_selector(struct emulation *e, unsigned selector)
 int emulate_far_task(struct emulation *e)
 {
 	e->why = "that switches tasks";
-	return -ENOSYS;
+	return operand_check(e) ?: -ENOSYS;
 }
 
 /* The gate's own checks, then what it says. */

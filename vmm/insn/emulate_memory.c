@@ -300,21 +300,18 @@ static bool reaches_exit(struct emulation *e, enum seg s, uint64_t offset)
 
 /*
  * The operand that ModRM names, of any size to 64 bytes (EVEX's displacement is decoded for none),
- * or what rDI points to, and what a stack is used for. Whatever else an instruction may touch
- * (descriptors, tables) only a kernel gets at.
+ * or what rDI points to. What uses a stack is known.
  */
 int emulate_unknown(struct emulation *e)
 {
 	const struct insn *i = e->insn;
-	uint64_t sp = e->vcpu->gpr[GPR_RSP] & operand_stack_mask(e),
-		 offset = i->memory ? operand_offset(e)
+	uint64_t offset = i->memory ? operand_offset(e)
 				    : e->vcpu->gpr[GPR_RDI] & bytes_mask(i->address);
 
 	if (!e->exit || (i->memory && i->encoding == ENCODING_EVEX))
 		return -ENOSYS;
-	if (reaches_exit(e, i->segment, offset) || reaches_exit(e, i->segment, offset + 63))
-		return -ENOSYS;
-	return reaches_exit(e, SEG_SS, sp) || reaches_exit(e, SEG_SS, sp - 1) ? -ENOSYS : -EAGAIN;
+	return reaches_exit(e, i->segment, offset) || reaches_exit(e, i->segment, offset + 63)
+		       ? -ENOSYS : -EAGAIN;
 }
 
 /* A device sees aligned powers of two when an access is no power of two: the halves of one that

@@ -132,6 +132,11 @@ struct operand_page {
 struct insn_cache {
 	struct insn_slot slot[INSN_SLOTS];
 	struct operand_page operand[OPERAND_PAGES];
+	/* The last exit for an access that the instruction there does not make. */
+	struct insn_again {
+		uint64_t rip, exits;	/* its number, of its kind */
+		unsigned count;		/* one after the other */
+	} again;
 };
 
 /* A memory operand of 1 to 108 bytes, ready to be accessed; two parts when it crosses a page. */
