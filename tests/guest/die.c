@@ -253,6 +253,29 @@ static void exec_zeros(void)
 	}
 }
 
+static void in_from_port(void *arg)
+{
+	(void)arg;
+	inb(0x80);
+}
+
+/* Ring 3 asks for a port whose permission is where no memory is: no operand of IN. */
+static void bitmap_hole(void)
+{
+	uint64_t base = WINDOW + 4096 - 0x100;
+	uint8_t *page = page_get();
+
+	page_map(WINDOW, (uint64_t)page, PTE_P | PTE_W);
+	page_map(WINDOW + 4096, HOLE, PTE_P | PTE_W);
+	*(uint64_t *)(page + 0xf04) = trap_ist_top(1);		/* RSP0 */
+	*(uint16_t *)(page + 0xf66) = 0x100;
+	gdt[SEL_FREE / 8] = 0xfff | (base & 0xffffff) << 16 | (base >> 24 & 0xff) << 56 |
+			    0x0000890000000000;
+	gdt[SEL_FREE / 8 + 1] = base >> 32;
+	__asm__ volatile("ltr %w0" :: "r"(SEL_FREE));
+	user_call(in_from_port, NULL);
+}
+
 static const struct {
 	const char *name;
 	void (*fn)(void);
@@ -268,7 +291,7 @@ static const struct {
 	{ "call_from_device", call_from_device }, { "vector_in_device", vector_in_device },
 	{ "init_self", init_self }, { "nmi_loop", nmi_loop }, { "df_loop", df_loop },
 	{ "timer_storm", timer_storm }, { "print_storm", print_storm },
-	{ "memory_hog", memory_hog }, { "exec_zeros", exec_zeros },
+	{ "bitmap_hole", bitmap_hole }, { "memory_hog", memory_hog }, { "exec_zeros", exec_zeros },
 };
 
 /* The last word of the command line. */
