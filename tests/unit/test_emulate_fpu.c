@@ -288,11 +288,8 @@ static bool is_refused(void)
 {
 	unsigned op = now.opcode;
 
-	if (now.map == 1)	/* AMD's EXTRQ and INSERTQ have none; opmasks */
-		return now.encoding && (op & 0xf0) == 0x90;
-	if (now.map == 2)	/* VMASKMOV; GATHER */
-		return (op & 0xfc) == 0x2c || op == 0x8c || op == 0x8e || (op & 0xfc) == 0x90;
-	return false;
+	/* AMD's EXTRQ and INSERTQ have none; opmasks */
+	return now.map == 1 && now.encoding && (op & 0xf0) == 0x90;
 }
 
 /* Where all of the first ones are #UD, there is none. */

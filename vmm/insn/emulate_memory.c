@@ -298,6 +298,11 @@ static bool reaches_exit(struct emulation *e, enum seg s, uint64_t offset)
 	       (gpa.v & PAGE_MASK) == (e->gpa.v & PAGE_MASK);
 }
 
+bool operand_reaches(struct emulation *e, enum seg s, uint64_t offset, unsigned size)
+{
+	return reaches_exit(e, s, offset) || reaches_exit(e, s, offset + size - 1);
+}
+
 /*
  * The operand that ModRM names, of any size to 64 bytes (EVEX's displacement is decoded for none),
  * or what rDI points to. What uses a stack is known.
@@ -310,8 +315,7 @@ int emulate_unknown(struct emulation *e)
 
 	if (!e->exit || (i->memory && i->encoding == ENCODING_EVEX))
 		return -ENOSYS;
-	return reaches_exit(e, i->segment, offset) || reaches_exit(e, i->segment, offset + 63)
-		       ? -ENOSYS : -EAGAIN;
+	return operand_reaches(e, i->segment, offset, 64) ? -ENOSYS : -EAGAIN;
 }
 
 /* A device sees aligned powers of two when an access is no power of two: the halves of one that

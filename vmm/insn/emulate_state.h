@@ -198,6 +198,8 @@ int operand_prepare_only(struct emulation *e, uint64_t offset, unsigned size, un
 			 struct operand *o) must_check;
 int operand_prepare(struct emulation *e, unsigned size, unsigned access,
 		    struct operand *o) must_check;
+/* Does an access there touch the exit's page? */
+bool operand_reaches(struct emulation *e, enum seg s, uint64_t offset, unsigned size);
 void operand_read_bytes(struct emulation *e, const struct operand *o, void *out);
 void operand_write_bytes(struct emulation *e, const struct operand *o, const void *in);
 uint64_t operand_read(struct emulation *e, const struct operand *o);
@@ -286,6 +288,16 @@ void emulate_far_go(struct emulation *e, const struct segment *cs, struct descri
 		    uint64_t to);
 /* To be returned by what no task switch is done for. */
 int emulate_far_task(struct emulation *e) must_check;
+
+/* ---- emulate_vector.c */
+struct fpu_insn;
+/* #UD, #NM, and of x87 and MMX #MF; the state is in memory then. */
+int emulate_vector_check(struct emulation *e, bool mmx) must_check;
+/* This instruction, of the same tables, on f->memory, by the chip. */
+int emulate_vector_run(struct emulation *e, const struct insn *i,
+		       struct fpu_insn *f) must_check;
+/* ---- emulate_elements.c: those that access chosen elements alone */
+int emulate_elements(struct emulation *e) must_check;
 
 /* ---- registers by size */
 static inline uint64_t gpr_read(const struct emulation *e, unsigned r, unsigned size)

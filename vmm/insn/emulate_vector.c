@@ -30,7 +30,7 @@
  *	m M  8, of an MMX register	n  4 likewise	k K  as y, likewise	o  2, likewise
  *	p  10 of x87			P  likewise	c  its environment	C  likewise
  *	r  all of its state		R  likewise
- *	l L  MXCSR	!  elements that are chosen	.  none of ours
+ *	l L  MXCSR	!  emulate_elements.c	.  none of ours
  */
 #define ROW(map, prefix, high)	((map) << 6 | (prefix) << 4 | (high))
 enum { NP, P66, PF3, PF2 };
@@ -174,8 +174,7 @@ static bool waits(const struct insn *i)
 	return i->map != MAP_ONE || (i->opcode & ~4) != 0xd9 || (i->reg & 7) < 6;
 }
 
-/* #UD, #NM, and of x87 and MMX #MF; the state is in memory then. */
-static int check(struct emulation *e, bool mmx)
+int emulate_vector_check(struct emulation *e, bool mmx)
 {
 	const struct insn *i = e->insn;
 	bool x87 = i->map == MAP_ONE;
@@ -203,12 +202,12 @@ static bool is_register(const struct insn *i)
 	return i->map == MAP_0F3A && i->opcode >= 0x4a && i->opcode <= 0x4c;
 }
 
-/* The operand is (%rdi), a general register is ECX or RCX. */
+/* The operand in memory is (%rdi), a general register is ECX or RCX. */
 static void write_down(const struct insn *i, char what, uint8_t *p)
 {
 	static const uint8_t prefixes[] = { 0, 0x66, 0xf3, 0xf2 };
 	unsigned prefix = prefix_of(i), reg = is_general(what) ? GPR_RCX : i->reg,
-		 w = i->rex & 8;
+		 rm = i->memory ? GPR_RDI : 0xc0 | i->rm, w = i->rex & 8;
 
 	/* VEX.W outside 64-bit mode */
 	if (i->mode != 64 && (is_general(what) || what == 'y' || what == 'Y'))
@@ -219,19 +218,19 @@ static void write_down(const struct insn *i, char what, uint8_t *p)
 			*p++ = 0x66;
 	} else if (i->encoding) {
 		*p++ = 0xc4;
-		*p++ = (uint8_t)((reg & 8 ? 0x60 : 0xe0) | i->map);
+		*p++ = (uint8_t)(((reg & 8) << 4 | (rm & 8) << 2) ^ 0xe0) | i->map;
 		*p++ = (uint8_t)(w << 4 | (~i->vvvv & 15u) << 3 | i->vector << 2 | prefix);
 	} else {
 		if (prefix)
 			*p++ = prefixes[prefix];
-		if (w || reg & 8)
-			*p++ = (uint8_t)(0x40 | w | (reg & 8) >> 1);
+		if (w || (reg | rm) & 8)
+			*p++ = (uint8_t)(0x40 | w | (reg & 8) >> 1 | (rm & 8) >> 3);
 		*p++ = 0x0f;
 		if (i->map != MAP_0F)
 			*p++ = i->map == MAP_0F38 ? 0x38 : 0x3a;
 	}
 	*p++ = i->opcode;
-	*p++ = (uint8_t)((reg & 7) << 3 | GPR_RDI);
+	*p++ = (uint8_t)((reg & 7) << 3 | (rm & 0xc7));
 	if (i->imm_size)
 		*p = (uint8_t)i->imm & (is_register(i) && i->mode != 64 ? 0x7f : 0xff);
 }
@@ -248,9 +247,8 @@ static int load_mxcsr(struct emulation *e, struct fpu_legacy *l, const uint8_t *
 }
 
 /* By the chip; of general registers RCX alone may be written. */
-static int run_natively(struct emulation *e, char what, struct fpu_insn *f)
+static int run_natively(struct emulation *e, const struct insn *i, char what, struct fpu_insn *f)
 {
-	const struct insn *i = e->insn;
 	uint64_t *gpr = e->vcpu->gpr, *rflags = &e->vcpu->rflags;
 	unsigned vector;
 
@@ -274,6 +272,11 @@ static int run_natively(struct emulation *e, char what, struct fpu_insn *f)
 	return 0;
 }
 
+int emulate_vector_run(struct emulation *e, const struct insn *i, struct fpu_insn *f)
+{
+	return run_natively(e, i, 'v', f);
+}
+
 /* What x87 does not store where an exception waits that forbids it. */
 static bool stores(const struct emulation *e, char what, const struct fpu_legacy *l)
 {
@@ -290,14 +293,6 @@ static int refuse(struct emulation *e, const char *why)
 	return err;
 }
 
-/* GATHER's address is none that was decoded. */
-static int refuse_elements(struct emulation *e)
-{
-	int err = refuse(e, "that moves chosen elements");
-
-	return e->insn->memory && e->exit ? -ENOSYS : err;
-}
-
 static int run(struct emulation *e)
 {
 	char what = letter_of(e->insn);
@@ -310,10 +305,10 @@ static int run(struct emulation *e)
 	if (what == '.')
 		return emulate_unknown(e);
 	if (what == '!')
-		return refuse_elements(e);
+		return emulate_elements(e);
 	if (emulate_real(e) && strchr("cCrR", what))
 		return refuse(e, "that keeps or restores x87's state as real mode does");
-	err = check(e, is_mmx(what));
+	err = emulate_vector_check(e, is_mmx(what));
 	if (err)
 		return err;
 	l = fpu_legacy(e->vcpu->hw.fpu);
@@ -329,7 +324,7 @@ static int run(struct emulation *e)
 	if (what == 'L')
 		memcpy(f.memory, &l->mxcsr, sizeof(l->mxcsr));
 	else
-		err = run_natively(e, what, &f);
+		err = run_natively(e, e->insn, what, &f);
 	if (!err && stores(e, what, l))
 		operand_write_bytes(e, &o, f.memory);
 	return err;
@@ -343,6 +338,6 @@ const struct emulate_row emulate_vector_rows[] = {
 	{ MAP_0F, 0, 0, ANY, PREFIX_ANY, OPERAND_OWN, SIZE_VECTOR, 0, run },
 	{ MAP_0F38, 0, 0, ANY, PREFIX_ANY, OPERAND_OWN, SIZE_VECTOR, 0, run },
 	{ MAP_0F3A, 0, 0, ANY, PREFIX_ANY, OPERAND_OWN, SIZE_VECTOR, 0, run },
-	{ MAP_0F, 0xf7, 0xff, ANY, PREFIX_NO_REP, OPERAND_ANY, SIZE_VECTOR, 0, refuse_elements },
+	{ MAP_0F, 0xf7, 0xff, ANY, PREFIX_NO_REP, OPERAND_ANY, SIZE_VECTOR, 0, emulate_elements },
 	{ 0 },
 };
