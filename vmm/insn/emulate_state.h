@@ -296,6 +296,10 @@ int emulate_vector_check(struct emulation *e, bool mmx) must_check;
 /* This instruction, of the same tables, on f->memory, by the chip. */
 int emulate_vector_run(struct emulation *e, const struct insn *i,
 		       struct fpu_insn *f) must_check;
+/* ---- emulate_environment.c: x87's state of `size` bytes as real mode has it, and as 32-bit
+ * protected mode has it, in 108 bytes */
+void emulate_environment_to_real(uint8_t *memory, unsigned size);
+void emulate_environment_from_real(uint8_t *memory, unsigned size);
 /* ---- emulate_elements.c: those that access chosen elements alone */
 int emulate_elements(struct emulation *e) must_check;
 

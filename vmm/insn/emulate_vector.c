@@ -285,18 +285,11 @@ static bool stores(const struct emulation *e, char what, const struct fpu_legacy
 	return e->insn->map != MAP_ONE || !waits(e->insn) || !(l->fsw & ~l->fcw & FSW_NO_STORE);
 }
 
-static int refuse(struct emulation *e, const char *why)
-{
-	int err = emulate_unknown(e);
-
-	e->why = why;
-	return err;
-}
-
 static int run(struct emulation *e)
 {
 	char what = letter_of(e->insn);
-	bool written = what >= 'A' && what <= 'Z';
+	bool written = what >= 'A' && what <= 'Z', real = emulate_real(e) && strchr("cCrR", what);
+	struct insn native = *e->insn;
 	struct fpu_insn f = { 0 };
 	struct fpu_legacy *l;
 	struct operand o;
@@ -306,8 +299,6 @@ static int run(struct emulation *e)
 		return emulate_unknown(e);
 	if (what == '!')
 		return emulate_elements(e);
-	if (emulate_real(e) && strchr("cCrR", what))
-		return refuse(e, "that keeps or restores x87's state as real mode does");
 	err = emulate_vector_check(e, is_mmx(what));
 	if (err)
 		return err;
@@ -319,12 +310,18 @@ static int run(struct emulation *e)
 		return err;
 	if (!written)
 		operand_read_bytes(e, &o, f.memory);
+	if (real)
+		native.operand = 4;
+	if (real && !written)
+		emulate_environment_from_real(f.memory, e->size);
 	if (what == 'l')
 		return load_mxcsr(e, l, f.memory);
 	if (what == 'L')
 		memcpy(f.memory, &l->mxcsr, sizeof(l->mxcsr));
 	else
-		err = run_natively(e, e->insn, what, &f);
+		err = run_natively(e, &native, what, &f);
+	if (real && written)
+		emulate_environment_to_real(f.memory, e->size);
 	if (!err && stores(e, what, l))
 		operand_write_bytes(e, &o, f.memory);
 	return err;
