@@ -7,6 +7,7 @@
  */
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
+#include "mgmt/text.h"
 #include "mm/heap.h"
 
 static int refuse(const struct config *c, struct mgmt_error *err)
@@ -58,44 +59,27 @@ int domain_define_text(const char *text, size_t size, bool persistent, struct do
 	return e;
 }
 
-/* Text that grows in memory that was measured before. */
-struct text {
-	char *at;		/* NULL: it is measured */
-	size_t n;
-};
-
 static void add(void *arg, const char *part)
 {
-	struct text *t = arg;
-	size_t n = strlen(part);
-
-	if (t->at)
-		memcpy(t->at + t->n, part, n);
-	t->n += n;
-}
-
-static void add_all(struct text *t, const struct config_vm *c, const char *key, const char *value)
-{
-	t->n = 0;
-	config_write_vm(c, key, add, t);
-	add(t, key);
-	add(t, " = ");
-	add(t, value);
+	text_add(arg, part);
 }
 
 static int changed(const struct config_vm *old, const char *key, const char *value,
 		   struct config_vm **out, struct mgmt_error *err)
 {
 	struct text t = { 0 };
+	char *text;
 	int e;
 
-	add_all(&t, old, key, value);
-	t.at = heap_alloc(t.n);
-	if (!t.at)
+	config_write_vm(old, key, add, &t);
+	text_add(&t, key);
+	text_add(&t, " = ");
+	text_add(&t, value);
+	text = text_take(&t);
+	if (!text)
 		return error_set(err, -ENOMEM, "domain '%s': no memory to change it", old->name);
-	add_all(&t, old, key, value);
-	e = read_one(t.at, t.n, out, err);
-	heap_free(t.at);
+	e = read_one(text, strlen(text), out, err);
+	heap_free(text);
 	return e;
 }
 
