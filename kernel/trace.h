@@ -42,5 +42,14 @@ static inline void trace(enum trace_kind kind, uint32_t a, uint64_t b, uint64_t 
 	t->c = c;
 }
 
-/* Prints the newest `count` records of every CPU, merged by time, through `print`. */
+/* Where who looks at the trace stands; too large for a stack. */
+struct trace_cursor {
+	uint64_t at[CPU_MAX], end[CPU_MAX];
+};
+
+const char *trace_kind_name(uint32_t kind);
+/* Calls `fn` with the newest `count` records of every CPU, merged by time. */
+void trace_walk(struct trace_cursor *cursor, unsigned count,
+		void (*fn)(void *arg, unsigned cpu, const struct trace_record *r), void *arg);
+/* Prints them through `print`; for panic. */
 void trace_dump(unsigned count, void (*print)(const char *line));

@@ -128,12 +128,24 @@ void domain_phase_set(struct domain *d, enum domain_phase phase)
 	d->phase = phase;
 }
 
+static void emit(struct domain *d, struct domain_event *e)
+{
+	e->id = READ_ONCE(d->id);
+	str_copy(e->name, d->name, sizeof(e->name));
+	memcpy(e->uuid, d->uuid, sizeof(e->uuid));
+	events_emit(e);
+}
+
 void domain_event(struct domain *d, enum event_kind kind, const char *detail)
 {
-	struct domain_event e = { .kind = kind, .id = d->id, .detail = detail };
+	emit(d, &(struct domain_event){ .kind = kind, .detail = detail });
+}
 
-	str_copy(e.name, d->name, sizeof(e.name));
-	events_emit(&e);
+void domain_job_event(struct domain *d, enum event_kind kind, enum job_kind job, uint64_t done,
+		      uint64_t total)
+{
+	emit(d, &(struct domain_event){ .kind = kind, .detail = job_about[job].name,
+					.done = done, .total = total });
 }
 
 int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err)
@@ -143,7 +155,7 @@ int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err)
 	if (d->job)
 		return error_set(err, -EBUSY, "domain '%s' has a job (%s) under way: 'domjobinfo' "
 				 "tells how far it is, 'domjobabort' ends it", d->name,
-				 job_name(d->job->kind));
+				 job_about[d->job->kind].name);
 	if (d->phase == PHASE_WAITING)
 		return error_set(err, -EBUSY, "domain '%s' has ended too often and waits for its "
 				 "restart: 'destroy' ends it", d->name);
@@ -177,38 +189,96 @@ struct job *domain_job_begin(struct domain *d, enum job_kind kind, int (*run)(st
 	return j;
 }
 
-void domain_job_end(struct domain *d)
+void domain_job_queue(struct job *j)
 {
+	domain_job_event(j->domain, EVENT_JOB_BEGUN, j->kind, 0, j->total);
+	job_queue(j);
+}
+
+/* An event for each eighth of it. */
+void domain_job_progress(struct job *j, uint64_t more)
+{
+	uint64_t was = j->done, now = was + more, total = READ_ONCE(j->total);
+
+	WRITE_ONCE(j->done, now);
+	if (now < total && now * 8 / total != was * 8 / total)
+		domain_job_event(j->domain, EVENT_JOB_PROGRESS, j->kind, now, total);
+}
+
+static void describe(const struct job *j, struct domain_job *out)
+{
+	const struct job_about *a = &job_about[j->kind];
+
+	*out = (struct domain_job){
+		.name = a->name, .unit = a->unit, .outcome = "",
+		.aborted = READ_ONCE(j->aborted), .abortable = !a->refusal,
+		.elapsed_ns = clock_ns() - j->began_ns,
+		.done = READ_ONCE(j->done), .total = READ_ONCE(j->total),
+	};
+}
+
+void domain_job_end(struct domain *d, int result)
+{
+	static const char *const outcomes[] = { "done", "failed", "aborted" };
+	enum event_kind kind = !result ? EVENT_JOB_DONE :
+			       READ_ONCE(d->job->aborted) ? EVENT_JOB_ABORTED : EVENT_JOB_FAILED;
+	struct domain_job *last = &d->last_job;
+	struct job *j = d->job;
+
 	ASSERT(mutex_held(&d->lock));
-	job_put(d->job);
+	describe(j, last);
+	last->outcome = outcomes[kind - EVENT_JOB_DONE];
+	last->abortable = false;
+	memcpy(last->found_name, job_about[j->kind].found, sizeof(last->found_name));
+	memcpy(last->found, j->found, sizeof(last->found));
+	domain_job_event(d, kind, j->kind, last->done, last->total);
+	job_put(j);
 	d->job = NULL;
 	mgmt_note(d, 0);	/* notes have waited, or the host to be switched off */
 }
 
-void domain_job_get(struct domain *d, struct domain_job *out)
+/* The end of its vm, as if it were a job; the vm's memory comes back piece by piece. */
+static void describe_end(struct domain *d, struct domain_job *out)
 {
-	*out = (struct domain_job){ .name = job_name(JOB_NONE) };
+	uint64_t left = d->vm ? READ_ONCE(d->vm->charge.pages) : 0;
+
+	*out = (struct domain_job){
+		.name = job_about[JOB_END].name, .unit = job_about[JOB_END].unit, .outcome = "",
+		.elapsed_ns = clock_ns() - d->ending_ns, .total = d->ending_pages * PAGE_SIZE,
+		.done = (d->ending_pages - MIN(left, d->ending_pages)) * PAGE_SIZE,
+	};
+}
+
+void domain_job_get(struct domain *d, bool completed, struct domain_job *out)
+{
+	*out = (struct domain_job){
+		.name = job_about[JOB_NONE].name, .unit = job_about[JOB_NONE].unit, .outcome = "",
+	};
 	mutex_lock(&d->lock);
-	if (d->job) {
-		out->name = job_name(d->job->kind);
-		out->aborted = READ_ONCE(d->job->aborted);
-		out->elapsed_ns = clock_ns() - d->job->began_ns;
-		out->done = READ_ONCE(d->job->done);
-		out->total = READ_ONCE(d->job->total);
-	}
+	if (completed && d->last_job.name)
+		*out = d->last_job;
+	else if (!completed && d->job)
+		describe(d->job, out);
+	else if (!completed && d->phase == PHASE_ENDING)
+		describe_end(d, out);
 	mutex_unlock(&d->lock);
 }
 
 int domain_job_abort(struct domain *d, struct mgmt_error *err)
 {
+	enum job_kind kind;
 	int e = 0;
 
 	mutex_lock(&d->lock);
-	if (d->job)
-		WRITE_ONCE(d->job->aborted, true);
-	else
+	kind = d->job ? d->job->kind : d->phase == PHASE_ENDING ? JOB_END : JOB_NONE;
+	if (kind == JOB_NONE)
 		e = error_set(err, -EPERM, "domain '%s' has no job: 'jobs' lists all there are",
 			      d->name);
+	else if (job_about[kind].refusal)
+		e = error_set(err, -EPERM, "the job of domain '%s' (%s) cannot be given up: %s",
+			      d->name, job_about[kind].name, job_about[kind].refusal);
+	else
+		WRITE_ONCE(d->job->aborted, true);
 	mutex_unlock(&d->lock);
 	return e;
 }

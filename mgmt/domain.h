@@ -12,6 +12,8 @@
 #include "mgmt/config.h"
 #include "mgmt/console.h"
 #include "mgmt/error.h"
+#include "mgmt/job.h"
+#include "mgmt/records.h"
 
 struct domain;
 
@@ -111,8 +113,7 @@ struct config_vm *domain_config_get(struct domain *d, bool live);
 
 /* --- verbs: 0, or -Exxx with a message in `err` */
 int domain_start(struct domain *d, struct mgmt_error *err);
-/* Likewise, and returns when it is accepted: *job (a reference) tells how it goes. mgmt/job.h */
-struct job;
+/* Likewise, and returns when it is accepted: *job (a reference) tells how it goes. */
 int domain_start_begin(struct domain *d, struct job **job, struct mgmt_error *err) must_check;
 int domain_shutdown(struct domain *d, struct mgmt_error *err);	/* presses the power button */
 /* The button, and a new start when the guest has powered off, as virsh does without an agent. */
@@ -124,28 +125,33 @@ int domain_suspend(struct domain *d, struct mgmt_error *err);
 int domain_resume(struct domain *d, struct mgmt_error *err);
 int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
 /*
- * A running guest's state is saved, put back to power-up, loaded and compared, and the guest goes
- * on. `size`: bytes of its saved form. -EIO when it does not come back the same.
+ * Begins a check of a running guest, so many rounds of it: *job tells how it goes, and what it has
+ * found. JOB_CHECK_STATE: its state is saved, put back to power-up, loaded and compared, and the
+ * guest goes on. JOB_CHECK_MEMORY: its memory is compared with what the dirty log says of it, while
+ * it works and frames, second-level tables and slots come and go. The job's error is -EIO when it
+ * is not as it should be.
  */
-int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err);
-struct domain_memory_check {
-	uint64_t changed, marked, taken, used;	/* frames */
-};
-/*
- * A running guest's memory is compared with what the dirty log says of it, while it works and
- * frames, second-level tables and slots come and go. -EIO when a frame has changed without a mark.
- */
-int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err);
+int domain_check_begin(struct domain *d, enum job_kind kind, uint64_t rounds, struct job **job,
+		       struct mgmt_error *err) must_check;
 
 struct domain_job {
 	const char *name;		/* "none": it has no job, and all else is 0 */
+	const char *unit;		/* of `done` and `total`: "bytes", "rounds" */
+	const char *outcome;		/* "done", "failed", "aborted"; "" as long as it goes on */
 	bool aborted;			/* it was asked to end */
+	bool abortable;
 	uint64_t elapsed_ns;
-	uint64_t done, total;		/* bytes; total 0: it has no measure */
+	uint64_t done, total;		/* total 0: it has no measure */
+	const char *found_name[JOB_FOUND];	/* NULL: no more */
+	uint64_t found[JOB_FOUND];	/* when it is over */
 };
 
-void domain_job_get(struct domain *d, struct domain_job *out);
-/* Asks it to end without having done its work; its start, then, leaves it shut off. */
+/* The one that is under way, or the one that has ended last. */
+void domain_job_get(struct domain *d, bool completed, struct domain_job *out);
+/*
+ * Asks it to end without having done its work; its start, then, leaves it shut off. -EPERM: there
+ * is none, or it is not of that kind.
+ */
 int domain_job_abort(struct domain *d, struct mgmt_error *err);
 /* The console, for console_attach() and the rest of mgmt/console.h; the domain may be shut off. */
 struct console *domain_console(struct domain *d);
@@ -160,6 +166,7 @@ struct domain_info {
 	int id;				/* -1: not active */
 	enum domain_state state;
 	enum domain_reason reason;
+	unsigned reason_number;		/* libvirt's */
 	bool busy;			/* it has a job, or its vm is being taken down */
 	bool persistent;		/* it stays when it is shut off */
 	/* Of the guest that runs, or of the next one; `autostart` is always the next one's. */
@@ -185,6 +192,18 @@ struct domain_info {
 };
 
 void domain_info_get(struct domain *d, struct domain_info *out);
+
+/* Of one among many. */
+struct domain_row {
+	char name[CONFIG_NAME_MAX];
+	uint8_t uuid[16];
+	int id;				/* -1: not active */
+	enum domain_state state;
+	unsigned reason;		/* libvirt's number */
+	bool autostart, persistent;
+};
+
+void domain_row_get(struct domain *d, struct domain_row *out);
 const char *domain_name(const struct domain *d);
 struct sched_group *domain_group(const struct domain *d);	/* who pays for what it costs */
 enum domain_state domain_state(const struct domain *d);
@@ -208,8 +227,7 @@ int domain_vcpu_get(struct domain *d, unsigned id, struct domain_vcpu *out, stru
  * in TSC ticks.
  */
 struct domain_stat {
-	const char *key;
-	const char *text;		/* NULL: a number */
+	char key[56];
 	uint64_t value;
 };
 
@@ -222,5 +240,5 @@ enum domain_stat_group {
 	STATS_ALL = 31,
 };
 
-void domain_stats(struct domain *d, unsigned groups,
-		  void (*emit)(void *arg, const struct domain_stat *s), void *arg);
+/* Adds them to `out`, whose records they are. */
+void domain_stats(struct domain *d, unsigned groups, struct records *out);

@@ -98,6 +98,7 @@ static int replace(struct domain *d, struct config_vm *old, struct config_vm *c,
 	if (!e) {
 		d->config = c;
 		c = old;
+		domain_event(d, EVENT_DEFINED, "updated");
 	}
 	mutex_unlock(&d->lock);
 	config_vm_put(c);

@@ -24,6 +24,7 @@
 
 #define SECOND			1000000000ul
 #define MINUTE			(60 * SECOND)	/* the longest delay, and what forgives a restart */
+#define STARVED_LOOK		(SECOND / 4)
 #define CRASH_RESTARTS_MAX	5
 #define RESTARTS_COUNTED	7u		/* the delay does not grow any more */
 
@@ -46,6 +47,12 @@ static void vm_stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t code
 static void vm_gone(void *arg)
 {
 	mgmt_note(arg, NOTE_GONE);
+}
+
+/* Of a memory that comes back nobody tells: it is looked after. */
+static void vm_starved(void *arg)
+{
+	mgmt_note(arg, NOTE_MEMORY);
 }
 
 static size_t put(void *arg, const void *data, size_t n)
@@ -99,7 +106,7 @@ static bool go_on(void *arg, size_t bytes)
 {
 	struct job *j = arg;
 
-	WRITE_ONCE(j->done, j->done + bytes);
+	domain_job_progress(j, bytes);
 	return !READ_ONCE(j->aborted);
 }
 
@@ -146,7 +153,8 @@ static int make_vm(struct job *j, struct vm **out)
 	struct vm_config vc = {
 		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
 		.cpu = c->cpu, .group = d->group,
-		.arg = d, .stopped = vm_stopped, .console_put = put, .console_get = get,
+		.arg = d, .stopped = vm_stopped, .starved = vm_starved,
+		.console_put = put, .console_get = get,
 	};
 	int e = check_memory(c, &j->error);
 
@@ -222,7 +230,7 @@ static int start_run(struct job *j)
 		not_started(d, j, vm);
 	else
 		started(d, (enum domain_reason)j->detail);
-	domain_job_end(d);
+	domain_job_end(d, e);
 	mutex_unlock(&d->lock);
 	return e;
 }
@@ -253,7 +261,7 @@ int domain_start_locked(struct domain *d, enum domain_reason reason, struct job 
 	}
 	j->detail = reason;
 	j->background = !out;
-	job_queue(j);
+	domain_job_queue(j);
 	if (out)
 		*out = j;
 	else
@@ -282,6 +290,10 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 	domain_phase_set(d, PHASE_ENDING);
 	vm_stats_get(d->vm, &s);
 	d->last_run_ticks = s.run_ticks;
+	d->ending_ns = clock_ns();
+	d->ending_pages = s.charged_pages;
+	WRITE_ONCE(d->starved_look_ns, 0);
+	domain_job_event(d, EVENT_JOB_BEGUN, JOB_END, 0, d->ending_pages * PAGE_SIZE);
 	console_bind(&d->console, NULL);
 	vm_destroy(d->vm, vm_gone, d);
 }
@@ -291,6 +303,8 @@ static void gone(struct domain *d)
 {
 	vm_put(d->vm);
 	d->vm = NULL;
+	domain_job_event(d, EVENT_JOB_DONE, JOB_END, d->ending_pages * PAGE_SIZE,
+			 d->ending_pages * PAGE_SIZE);
 	if (!d->restart || !d->restart_delay_ns || mgmt_closing())
 		return;
 	WRITE_ONCE(d->restart_at_ns, clock_ns() + d->restart_delay_ns);
@@ -303,9 +317,11 @@ static void gone(struct domain *d)
 
 uint64_t domain_due_ns(const struct domain *d)
 {
-	uint64_t at = READ_ONCE(d->restart_at_ns);
+	uint64_t at = READ_ONCE(d->restart_at_ns), look = READ_ONCE(d->starved_look_ns);
 
-	return !at ? THREAD_FOREVER : mgmt_closing() ? 0 : at;
+	if (!at)
+		return look ?: THREAD_FOREVER;
+	return mgmt_closing() ? 0 : at;
 }
 
 /* Its vm is gone, and so is the time that it waits. */
@@ -381,6 +397,9 @@ static void note_end(struct domain *d, enum vm_stop why)
 	case VM_STOP_POWER_OFF:
 		d->end = END_POWER_OFF;
 		log_info("mgmt: domain '%s' has powered off", name);
+		domain_event(d, EVENT_SHUTDOWN,
+			     d->state == DOMAIN_SHUTDOWN ? "finished after host request" :
+							   "finished after guest request");
 		break;
 	case VM_STOP_RESET:
 		d->end = END_RESET;
@@ -421,6 +440,23 @@ static void stopped(struct domain *d)
 	}
 }
 
+/* It is looked at again as long as it waits: a vCPU that tries anew waits for a moment less. */
+static void look_for_memory(struct domain *d, bool waits)
+{
+	bool before = d->starved_look_ns;
+	struct vm_stats s;
+
+	if (before && clock_ns() < d->starved_look_ns)
+		return;
+	if (!waits && domain_has_vm(d)) {
+		vm_stats_get(d->vm, &s);
+		waits = s.wants_memory;
+	}
+	WRITE_ONCE(d->starved_look_ns, waits ? clock_ns() + STARVED_LOOK : 0);
+	if (waits != before)
+		domain_event(d, waits ? EVENT_MEMORY_WAITING : EVENT_MEMORY_CAME, "");
+}
+
 void domain_work(struct domain *d)
 {
 	uint32_t notes;
@@ -436,6 +472,8 @@ void domain_work(struct domain *d)
 		gone(d);
 	if (is_over(d))
 		after_end(d);
+	if (domain_has_vm(d) && (notes & NOTE_MEMORY || d->starved_look_ns))
+		look_for_memory(d, notes & NOTE_MEMORY);
 	if ((notes & NOTE_START) && d->phase == PHASE_OFF && d->defined &&
 	    domain_start_locked(d, REASON_BOOTED, NULL, &err))
 		log_error("mgmt: %s", err.message);

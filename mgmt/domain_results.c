@@ -41,6 +41,7 @@ void domain_info_get(struct domain *d, struct domain_info *out)
 	out->id = d->id;
 	out->state = d->state;
 	out->reason = d->reason;
+	out->reason_number = domain_reason_number(d->reason);
 	out->autostart = d->config->autostart;
 	out->persistent = d->persistent;
 	out->busy = d->job || d->phase == PHASE_ENDING || d->phase == PHASE_WAITING ||
@@ -52,6 +53,18 @@ void domain_info_get(struct domain *d, struct domain_info *out)
 	str_copy(out->crash, d->crash, sizeof(out->crash));
 	fill_usage(d, out);
 	mutex_unlock(&d->lock);
+}
+
+void domain_row_get(struct domain *d, struct domain_row *out)
+{
+	mutex_lock(&d->lock);
+	*out = (struct domain_row){
+		.id = d->id, .state = d->state, .reason = domain_reason_number(d->reason),
+		.autostart = d->config->autostart, .persistent = d->persistent,
+	};
+	mutex_unlock(&d->lock);
+	str_copy(out->name, d->name, sizeof(out->name));
+	memcpy(out->uuid, d->uuid, sizeof(out->uuid));
 }
 
 static enum domain_activity activity(const struct vcpu_info *i)
@@ -95,18 +108,18 @@ int domain_vcpu_get(struct domain *d, unsigned id, struct domain_vcpu *out, stru
 /* --- statistics */
 
 struct emitter {
-	void (*emit)(void *arg, const struct domain_stat *s);
-	void *arg;
-	char prefix[48];
+	struct records *to;
+	char prefix[24];
 };
 
 static void number(struct emitter *to, const char *name, uint64_t value)
 {
-	char key[112];
-	struct domain_stat s = { .key = key, .value = value };
+	struct domain_stat *s = records_add(to->to);
 
-	format(key, sizeof(key), "%s%s", to->prefix, name);
-	to->emit(to->arg, &s);
+	if (!s)
+		return;
+	format(s->key, sizeof(s->key), "%s%s", to->prefix, name);
+	s->value = value;
 }
 
 static void emit_state(struct domain *d, struct emitter *to)
@@ -199,10 +212,9 @@ static void emit_active(struct domain *d, unsigned groups, struct emitter *to)
 	}
 }
 
-void domain_stats(struct domain *d, unsigned groups,
-		  void (*emit)(void *arg, const struct domain_stat *s), void *arg)
+void domain_stats(struct domain *d, unsigned groups, struct records *out)
 {
-	struct emitter to = { .emit = emit, .arg = arg };
+	struct emitter to = { .to = out };
 
 	mutex_lock(&d->lock);
 	if (groups & STATS_STATE)

@@ -30,6 +30,7 @@ enum domain_note {
 	NOTE_STOPPED = 2,	/* the vm ended itself: `stop` says how */
 	NOTE_GONE = 4,		/* the vm is released after vm_destroy */
 	NOTE_DESTROY = 8,	/* asked for while it had a job */
+	NOTE_MEMORY = 16,	/* a vCPU finds no memory and waits */
 };
 
 /* What there is of its vm. */
@@ -63,6 +64,8 @@ struct domain {
 	int id;				/* -1: not active */
 	struct vm *vm;			/* a reference; NULL when there is none */
 	struct job *job;		/* a reference; NULL: none */
+	struct domain_job last_job;	/* how the last one went; no name: there was none */
+	uint64_t ending_ns, ending_pages;	/* when its end began, and what it held then */
 	bool restart;			/* start again when it is gone */
 	bool reboot_asked;		/* the next power-off is a reboot */
 	enum domain_reason end_reason;	/* of the state that follows when it is gone */
@@ -74,6 +77,7 @@ struct domain {
 	unsigned restart_count, crash_count;	/* the guest's own ends alone, less what it ran */
 	uint64_t restart_delay_ns;	/* from its vm's release to its restart */
 	uint64_t restart_at_ns;		/* (a) when that is; 0: it does not wait */
+	uint64_t starved_look_ns;	/* (a) when to look whether it still waits; 0: not */
 	uint64_t last_run_ticks;	/* of the last vm, for dominfo */
 
 	uint32_t pending;		/* (a) enum domain_note */
@@ -115,7 +119,13 @@ int domain_need(struct domain *d, unsigned mask, struct mgmt_error *err) must_ch
  */
 struct job *domain_job_begin(struct domain *d, enum job_kind kind, int (*run)(struct job *j),
 			     struct mgmt_error *err) must_check;
-void domain_job_end(struct domain *d);		/* by the job; d->lock held */
+void domain_job_queue(struct job *j);		/* it is complete; no spinlock held */
+void domain_job_end(struct domain *d, int result);	/* by the job; d->lock held */
+/* Tells of a job: begun, how far it is (`done` of `total`), ended. Any lock may be held. */
+void domain_job_event(struct domain *d, enum event_kind kind, enum job_kind job, uint64_t done,
+		      uint64_t total);
+/* So much more of it is done: tells it, now and then. By the job; no lock. */
+void domain_job_progress(struct job *j, uint64_t more);
 
 /* --- registry.c */
 extern struct list domain_list;			/* for host tests */

@@ -53,7 +53,7 @@ static int press_button(struct domain *d, bool reboot, struct mgmt_error *err)
 		d->reboot_asked = reboot;
 		if (d->state == DOMAIN_RUNNING)
 			domain_state_set(d, REASON_ENDING);
-		domain_event(d, EVENT_SHUTDOWN, reboot ? "reboot" : "shutdown");
+		domain_event(d, EVENT_BUTTON, reboot ? "reboot" : "shutdown");
 		vm_power_button(d->vm);
 	}
 	mutex_unlock(&d->lock);
@@ -104,9 +104,8 @@ int domain_destroy(struct domain *d, struct mgmt_error *err)
 
 /* --- jobs of a running domain: its vm stays as long as they do */
 
-/* A job that the caller waits for; *out is a reference unless this fails before it has begun. */
-static int on_running(struct domain *d, enum job_kind kind, int (*run)(struct job *j),
-		      struct job **out, struct mgmt_error *err)
+static int begin_on_running(struct domain *d, enum job_kind kind, int (*run)(struct job *j),
+			    uint64_t total, struct job **out, struct mgmt_error *err)
 {
 	int e;
 
@@ -117,11 +116,12 @@ static int on_running(struct domain *d, enum job_kind kind, int (*run)(struct jo
 		*out = domain_job_begin(d, kind, run, err);
 		e = *out ? 0 : -ENOMEM;
 	}
+	if (!e)
+		(*out)->total = total;
 	mutex_unlock(&d->lock);
-	if (e)
-		return e;
-	job_queue(*out);
-	return job_finish(*out, err);
+	if (!e)
+		domain_job_queue(*out);
+	return e;
 }
 
 static int suspend_run(struct job *j)
@@ -137,7 +137,7 @@ static int suspend_run(struct job *j)
 		domain_state_set(d, REASON_SUSPENDED);
 		domain_event(d, EVENT_SUSPENDED, "paused");
 	}
-	domain_job_end(d);
+	domain_job_end(d, e);
 	mutex_unlock(&d->lock);
 	return e;
 }
@@ -145,72 +145,66 @@ static int suspend_run(struct job *j)
 int domain_suspend(struct domain *d, struct mgmt_error *err)
 {
 	struct job *j;
-	int e = on_running(d, JOB_SUSPEND, suspend_run, &j, err);
+	int e = begin_on_running(d, JOB_SUSPEND, suspend_run, 0, &j, err);
 
-	if (j)
-		job_put(j);
+	return e ? e : finish(j, err);
+}
+
+static int check_state_round(struct job *j)
+{
+	struct vm *vm = j->domain->vm;
+	size_t size = 0;
+	int e = vm_pause(vm);
+
+	if (e)
+		return e;
+	e = vm_check_state(vm, &size);
+	(void)!vm_resume(vm);
+	j->found[0] = size;
 	return e;
 }
 
-/* The check of the kind, and its error. */
+static int check_memory_round(struct job *j)
+{
+	struct vm_memory_check c;
+	int e = vm_check_memory(j->domain->vm, &j->aborted, &c);
+
+	j->found[0] += c.changed;
+	j->found[1] += c.marked;
+	j->found[2] += c.taken;
+	j->found[3] += c.used;
+	return e;
+}
+
 static int check_run(struct job *j)
 {
 	bool state = j->kind == JOB_CHECK_STATE;
 	struct domain *d = j->domain;
-	struct vm_memory_check c = { 0 };
-	size_t size = 0;
-	int e = state ? vm_pause(d->vm) : vm_check_memory(d->vm, &c);
+	int e = 0;
 
-	if (state && !e) {
-		e = vm_check_state(d->vm, &size);
-		(void)!vm_resume(d->vm);
+	while (!e && j->done < j->total) {
+		e = READ_ONCE(j->aborted) ? -EINTR :
+		    state ? check_state_round(j) : check_memory_round(j);
+		if (!e)
+			domain_job_progress(j, 1);
 	}
-	if (e)
+	if (e && READ_ONCE(j->aborted))
+		error_set(&j->error, e, "the check of domain '%s' was aborted after %lu of %lu rounds",
+			  d->name, j->done, j->total);
+	else if (e)
 		error_set(&j->error, e,
 			  "the %s of domain '%s' cannot be vouched for (%s): see 'dmesg'",
 			  state ? "state" : "memory", d->name, format_errno(e));
-	j->found[0] = state ? size : c.changed;
-	j->found[1] = c.marked;
-	j->found[2] = c.taken;
-	j->found[3] = c.used;
 	mutex_lock(&d->lock);
-	domain_job_end(d);
+	domain_job_end(d, e);
 	mutex_unlock(&d->lock);
 	return e;
 }
 
-static int check(struct domain *d, enum job_kind kind, uint64_t found[4], struct mgmt_error *err)
+int domain_check_begin(struct domain *d, enum job_kind kind, uint64_t rounds, struct job **job,
+		       struct mgmt_error *err)
 {
-	struct job *j;
-	int e = on_running(d, kind, check_run, &j, err);
-
-	memset(found, 0, 4 * sizeof(*found));
-	if (j) {
-		memcpy(found, j->found, sizeof(j->found));
-		job_put(j);
-	}
-	return e;
-}
-
-int domain_check_state(struct domain *d, size_t *size, struct mgmt_error *err)
-{
-	uint64_t found[4];
-	int e = check(d, JOB_CHECK_STATE, found, err);
-
-	*size = found[0];
-	return e;
-}
-
-int domain_check_memory(struct domain *d, struct domain_memory_check *out, struct mgmt_error *err)
-{
-	uint64_t found[4];
-	int e = check(d, JOB_CHECK_MEMORY, found, err);
-
-	*out = (struct domain_memory_check){
-		.changed = found[0], .marked = found[1], .taken = found[2],
-		.used = found[3],
-	};
-	return e;
+	return begin_on_running(d, kind, check_run, rounds, job, err);
 }
 
 int domain_resume(struct domain *d, struct mgmt_error *err)

@@ -23,13 +23,17 @@ static struct spinlock lock = SPINLOCK_INIT("jobs", LOCK_MGMT);
 static struct list queue = LIST_INIT(queue);
 static struct waitq wanted, ended;
 
-const char *job_name(enum job_kind kind)
-{
-	static const char *const names[] = { "none", "start", "suspend", "domstatecheck",
-					     "dommemcheck" };
-
-	return names[kind];
-}
+const struct job_about job_about[JOB_KIND_COUNT] = {
+	[JOB_NONE] = { .name = "none", .unit = "bytes" },
+	[JOB_START] = { .name = "start", .unit = "bytes" },
+	[JOB_SUSPEND] = { .name = "suspend", .unit = "bytes",
+			  .refusal = "it stands still in a moment, and 'resume' lets it go on" },
+	[JOB_CHECK_STATE] = { .name = "domstatecheck", .unit = "rounds", .found = { "bytes" } },
+	[JOB_CHECK_MEMORY] = { .name = "dommemcheck", .unit = "rounds",
+			       .found = { "changed", "marked", "taken", "used" } },
+	[JOB_END] = { .name = "end", .unit = "bytes",
+		      .refusal = "what it held is being given back already" },
+};
 
 struct job *job_new(enum job_kind kind, struct domain *d, int (*run)(struct job *j))
 {

@@ -15,7 +15,22 @@
 
 struct domain;
 
-enum job_kind { JOB_NONE, JOB_START, JOB_SUSPEND, JOB_CHECK_STATE, JOB_CHECK_MEMORY };
+enum job_kind {
+	JOB_NONE, JOB_START, JOB_SUSPEND, JOB_CHECK_STATE, JOB_CHECK_MEMORY,
+	JOB_END,			/* no thread's: its vm is being taken apart */
+	JOB_KIND_COUNT
+};
+
+#define JOB_FOUND	4
+
+struct job_about {
+	const char *name;		/* "start", ... */
+	const char *unit;		/* of `done` and `total`: "bytes", "rounds" */
+	const char *refusal;		/* why it cannot be given up; NULL: it can */
+	const char *found[JOB_FOUND];	/* what it finds, by name; NULL: no more */
+};
+
+extern const struct job_about job_about[JOB_KIND_COUNT];
 
 struct job {
 	struct list link;		/* in the queue; jobs.lock */
@@ -27,12 +42,12 @@ struct job {
 	struct domain *domain;		/* (c) a reference */
 	int (*run)(struct job *j);	/* (c) fills `error` when it returns one */
 	uint64_t began_ns;		/* (c) */
-	uint64_t done, total;		/* (a) bytes of work; 0: it has no measure */
+	uint64_t done, total;		/* (a) of work; 0: it has no measure */
 	unsigned detail;		/* (c) of the kind */
 	bool background;		/* (c) nobody waits: its error goes into the log */
 	int result;			/* (r) 0, or -Exxx with `error` */
 	struct mgmt_error error;	/* (r) */
-	uint64_t found[4];		/* (r) of the kind */
+	uint64_t found[JOB_FOUND];	/* (r) by the kind's names */
 };
 
 /* One reference, the caller's; NULL: no memory. */
@@ -45,7 +60,6 @@ void job_queue(struct job *j);
 bool job_wait(struct job *j, uint64_t deadline_ns) must_check;
 /* Until it is over; done by the caller's thread if no other has begun it. The result. */
 int job_finish(struct job *j, struct mgmt_error *err);
-const char *job_name(enum job_kind kind);	/* "start", ... */
 
 void job_start(void);			/* at boot: the threads */
 /* Does the work that has waited longest; false: none does. For the threads, and host tests. */

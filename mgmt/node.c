@@ -118,9 +118,25 @@ unsigned node_irq_next(unsigned from, struct irq_info *out)
 	return irq_next(from, out);
 }
 
-void node_trace(unsigned count, void (*print)(const char *line))
+static void add_trace(void *arg, unsigned cpu, const struct trace_record *r)
 {
-	trace_dump(count, print);
+	struct node_trace *t = records_add(arg);
+
+	if (t)
+		*t = (struct node_trace){
+			.time_ns = tsc_to_ns(r->tsc - tsc_base), .cpu = cpu,
+			.kind = trace_kind_name(r->kind), .a = r->a, .b = r->b, .c = r->c,
+		};
+}
+
+void node_trace(unsigned count, struct records *out)
+{
+	struct trace_cursor *cursor = heap_alloc(sizeof(*cursor));
+
+	out->cut |= !cursor;
+	if (cursor)
+		trace_walk(cursor, count, add_trace, out);
+	heap_free(cursor);
 }
 
 uint64_t node_uptime_ns(void)

@@ -9,6 +9,7 @@
 #include "include/compiler.h"
 #include "kernel/nodedev.h"
 #include "mgmt/error.h"
+#include "mgmt/records.h"
 
 struct node_info {
 	char model[64];			/* the chip's own words */
@@ -62,8 +63,16 @@ bool node_device(unsigned i, struct nodedev *out);
 /* By libvirt's name; -ENOENT. */
 int node_device_find(const char *name, struct nodedev *out);
 
-/* The newest `count` records of every CPU's trace. */
-void node_trace(unsigned count, void (*print)(const char *line));
+struct node_trace {
+	uint64_t time_ns;
+	unsigned cpu;
+	const char *kind;
+	uint32_t a;
+	uint64_t b, c;
+};
+
+/* The newest `count` records of every CPU's trace, merged by time, are added to `out`. */
+void node_trace(unsigned count, struct records *out);
 
 uint64_t node_uptime_ns(void);
 const char *node_version(void);

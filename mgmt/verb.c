@@ -5,27 +5,54 @@
 #include "mgmt/verb.h"
 
 #include "include/bits.h"
-#include "kernel/log.h"
 #include "lib/string.h"
-#include "mgmt/mgmt.h"
+#include "mgmt/answers.h"
+#include "mgmt/shape.h"
+#include "mgmt/text.h"
+#include "mgmt/verb_run.h"
+#include "mm/heap.h"
 
 #define END	{ NULL, 0, false }
 
+#define DOMAIN	{ "domain", VERB_DOMAIN, true }
+
 static const struct verb_arg no_args[] = { END };
-static const struct verb_arg one_domain[] = { { "domain", VERB_DOMAIN, true }, END };
-static const struct verb_arg autostart_args[] = {
-	{ "domain", VERB_DOMAIN, true }, { "disable", VERB_FLAG, false }, END,
-};
+static const struct verb_arg one_domain[] = { DOMAIN, END };
+static const struct verb_arg autostart_args[] = { DOMAIN, { "disable", VERB_FLAG, false }, END };
+static const struct verb_arg check_args[] = { DOMAIN, { "rounds", VERB_NUMBER, false }, END };
 static const struct verb_arg define_args[] = {
 	{ "text", VERB_TEXT, true }, { "transient", VERB_FLAG, false }, END,
+};
+static const struct verb_arg domstats_args[] = {	/* flags as enum domain_stat_group */
+	DOMAIN, { "state", VERB_FLAG, false }, { "cpu-total", VERB_FLAG, false },
+	{ "balloon", VERB_FLAG, false }, { "vcpu", VERB_FLAG, false },
+	{ "exits", VERB_FLAG, false }, END,
+};
+static const struct verb_arg domjobinfo_args[] = {
+	DOMAIN, { "completed", VERB_FLAG, false }, END,
 };
 static const struct verb_arg dumpconf_args[] = {
 	{ "domain", VERB_DOMAIN, false }, { "inactive", VERB_FLAG, false }, END,
 };
-static const struct verb_arg set_args[] = {
-	{ "domain", VERB_DOMAIN, true }, { "value", VERB_TEXT, true },
-	{ "config", VERB_FLAG, false }, END,
+static const struct verb_arg event_args[] = {
+	{ "since", VERB_NUMBER, false }, { "domain", VERB_DOMAIN, false }, END,
 };
+static const struct verb_arg list_args[] = {
+	{ "all", VERB_FLAG, false }, { "inactive", VERB_FLAG, false }, END,
+};
+static const struct verb_arg log_args[] = {
+	{ "level", VERB_TEXT, false }, { "since", VERB_NUMBER, false }, END,
+};
+static const struct verb_arg nodecpustats_args[] = { { "cpu", VERB_NUMBER, false }, END };
+static const struct verb_arg nodedev_args[] = { { "device", VERB_TEXT, true }, END };
+static const struct verb_arg nodememstats_args[] = { { "cell", VERB_NUMBER, false }, END };
+static const struct verb_arg poweroff_args[] = {
+	{ "reboot", VERB_FLAG, false }, { "force", VERB_FLAG, false }, END,
+};
+static const struct verb_arg set_args[] = {
+	DOMAIN, { "value", VERB_TEXT, true }, { "config", VERB_FLAG, false }, END,
+};
+static const struct verb_arg trace_args[] = { { "count", VERB_NUMBER, false }, END };
 
 static int run_autostart(struct verb_call *c)
 {
@@ -37,67 +64,16 @@ static int run_define(struct verb_call *c)
 	return domain_define_text(c->arg[0], strlen(c->arg[0]), !c->arg[1], &c->domain, &c->error);
 }
 
-static int run_dominfo(struct verb_call *c)
-{
-	domain_info_get(c->domain, &c->info);
-	return 0;
-}
-
-static int run_domjobinfo(struct verb_call *c)
-{
-	domain_job_get(c->domain, &c->job_info);
-	return 0;
-}
-
 static int run_dommemcheck(struct verb_call *c)
 {
-	return domain_check_memory(c->domain, &c->memory, &c->error);
+	return domain_check_begin(c->domain, JOB_CHECK_MEMORY, c->arg[1] ? c->number[1] : 1,
+				  &c->job, &c->error);
 }
 
 static int run_domstatecheck(struct verb_call *c)
 {
-	return domain_check_state(c->domain, &c->size, &c->error);
-}
-
-static void emit(void *arg, const char *text)
-{
-	struct verb_call *c = arg;
-
-	(void)c->emit(c->to, text);
-}
-
-static void dump(struct verb_call *c, struct domain *d)
-{
-	struct config_vm *vm = domain_config_get(d, !c->arg[1]);
-
-	config_write_vm(vm, NULL, emit, c);
-	config_vm_put(vm);
-}
-
-/* One, or all that keel.conf would have, with the host. */
-static int run_dumpconf(struct verb_call *c)
-{
-	if (c->domain) {
-		dump(c, c->domain);
-		return 0;
-	}
-	config_write_host(mgmt_host(), emit, c);
-	for (struct domain *d = domain_next(NULL); d; d = domain_next(d))
-		dump(c, d);
-	return 0;
-}
-
-static int run_log(struct verb_call *c)
-{
-	struct log_line line;
-	char text[sizeof(line.text) + 40];
-
-	for (uint64_t from = 0; log_read(from, &line); from = line.sequence + 1) {
-		log_format_line(&line, text, sizeof(text));
-		if (!c->emit(c->to, text))
-			break;
-	}
-	return 0;
+	return domain_check_begin(c->domain, JOB_CHECK_STATE, c->arg[1] ? c->number[1] : 1,
+				  &c->job, &c->error);
 }
 
 static int configure(struct verb_call *c, const char *key)
@@ -123,30 +99,63 @@ static int run_start(struct verb_call *c)
 	return domain_start_begin(c->domain, &c->job, &c->error);
 }
 
-#define CALL(n, a, r, f)	{ n, a, RESULT_##r, f, NULL }
-#define SIMPLE(n, f)		{ n, one_domain, RESULT_NOTHING, NULL, f }
+int verb_run_text(struct verb_call *c, struct text *t)
+{
+	struct answer_text *a = records_add(&c->answer);
+	char *text = text_take(t);
+
+	if (a)
+		a->text = text;
+	else
+		heap_free(text);
+	c->answer.cut |= !text;
+	return 0;
+}
+
+/* What it answers, one record or many, or nothing; or no more than it does to a domain. */
+#define CALL(n, a, r, f)	{ n, a, &shape_##r, false, f, NULL }
+#define LIST(n, a, r, f)	{ n, a, &shape_##r, true, f, NULL }
+#define DO(n, a, f)		{ n, a, NULL, false, f, NULL }
+#define SIMPLE(n, f)		{ n, one_domain, NULL, false, NULL, f }
 
 const struct verb verb_table[VERB_COUNT] = {
-	[VERB_AUTOSTART] = CALL("autostart", autostart_args, NOTHING, run_autostart),
-	[VERB_DEFINE] = CALL("define", define_args, DOMAIN, run_define),
+	[VERB_AUTOSTART] = DO("autostart", autostart_args, run_autostart),
+	[VERB_CAPABILITIES] = CALL("capabilities", no_args, text, verb_run_capabilities),
+	[VERB_DEFINE] = DO("define", define_args, run_define),
 	[VERB_DESTROY] = SIMPLE("destroy", domain_destroy),
-	[VERB_DOMINFO] = CALL("dominfo", one_domain, INFO, run_dominfo),
+	[VERB_DOMINFO] = CALL("dominfo", one_domain, dominfo, verb_run_dominfo),
 	[VERB_DOMJOBABORT] = SIMPLE("domjobabort", domain_job_abort),
-	[VERB_DOMJOBINFO] = CALL("domjobinfo", one_domain, JOB_INFO, run_domjobinfo),
-	[VERB_DOMMEMCHECK] = CALL("dommemcheck", one_domain, MEMORY, run_dommemcheck),
-	[VERB_DOMSTATECHECK] = CALL("domstatecheck", one_domain, SIZE, run_domstatecheck),
-	[VERB_DUMPCONF] = CALL("dumpconf", dumpconf_args, TEXT, run_dumpconf),
+	[VERB_DOMJOBINFO] = CALL("domjobinfo", domjobinfo_args, job, verb_run_domjobinfo),
+	[VERB_DOMMEMCHECK] = DO("dommemcheck", check_args, run_dommemcheck),
+	[VERB_DOMSTATECHECK] = DO("domstatecheck", check_args, run_domstatecheck),
+	[VERB_DOMSTATS] = LIST("domstats", domstats_args, stat, verb_run_domstats),
+	[VERB_DUMPCONF] = CALL("dumpconf", dumpconf_args, text, verb_run_dumpconf),
+	[VERB_EVENT] = CALL("event", event_args, events, verb_run_event),
+	[VERB_HOSTNAME] = CALL("hostname", no_args, hostname, verb_run_hostname),
 	[VERB_INJECT_NMI] = SIMPLE("inject-nmi", domain_inject_nmi),
-	[VERB_LOG] = CALL("dmesg", no_args, TEXT, run_log),
+	[VERB_IRQS] = LIST("irqs", no_args, irq, verb_run_irqs),
+	[VERB_JOBS] = LIST("jobs", no_args, job, verb_run_jobs),
+	[VERB_LIST] = LIST("list", list_args, row, verb_run_list),
+	[VERB_LOG] = LIST("dmesg", log_args, log, verb_run_log),
+	[VERB_NODECPUSTATS] = LIST("nodecpustats", nodecpustats_args, cpu, verb_run_nodecpustats),
+	[VERB_NODEDEV_INFO] = CALL("nodedev-info", nodedev_args, device, verb_run_nodedev_info),
+	[VERB_NODEDEV_LIST] = LIST("nodedev-list", no_args, device_name, verb_run_nodedev_list),
+	[VERB_NODEINFO] = CALL("nodeinfo", no_args, nodeinfo, verb_run_nodeinfo),
+	[VERB_NODEMEMSTATS] = CALL("nodememstats", nodememstats_args, memory, verb_run_nodememstats),
+	[VERB_POWEROFF] = DO("poweroff", poweroff_args, verb_run_poweroff),
 	[VERB_REBOOT] = SIMPLE("reboot", domain_reboot),
 	[VERB_RESET] = SIMPLE("reset", domain_reset),
 	[VERB_RESUME] = SIMPLE("resume", domain_resume),
-	[VERB_SETMAXMEM] = CALL("setmaxmem", set_args, NOTHING, run_setmaxmem),
-	[VERB_SETVCPUS] = CALL("setvcpus", set_args, NOTHING, run_setvcpus),
+	[VERB_SETMAXMEM] = DO("setmaxmem", set_args, run_setmaxmem),
+	[VERB_SETVCPUS] = DO("setvcpus", set_args, run_setvcpus),
 	[VERB_SHUTDOWN] = SIMPLE("shutdown", domain_shutdown),
-	[VERB_START] = CALL("start", one_domain, JOB, run_start),
+	[VERB_START] = DO("start", one_domain, run_start),
 	[VERB_SUSPEND] = SIMPLE("suspend", domain_suspend),
+	[VERB_TRACE] = LIST("trace", trace_args, trace, verb_run_trace),
 	[VERB_UNDEFINE] = SIMPLE("undefine", domain_undefine),
+	[VERB_UPTIME] = CALL("uptime", no_args, uptime, verb_run_uptime),
+	[VERB_VCPUINFO] = LIST("vcpuinfo", one_domain, vcpu, verb_run_vcpuinfo),
+	[VERB_VERSION] = CALL("version", no_args, version, verb_run_version),
 };
 
 const struct verb *verb_find(const char *name)
@@ -157,25 +166,90 @@ const struct verb *verb_find(const char *name)
 	return NULL;
 }
 
-int verb_run(const struct verb *v, struct verb_call *c)
+/* --- arguments */
+
+static bool read_number(const char *text, uint64_t *out)
 {
+	size_t n = 0;
+
+	for (*out = 0; text[n] >= '0' && text[n] <= '9' && n < 18; n++)
+		*out = *out * 10 + (uint64_t)(text[n] - '0');
+	return n && !text[n];
+}
+
+static int check_value(const struct verb *v, struct verb_call *c, unsigned i)
+{
+	const struct verb_arg *a = &v->arg[i];
+	const char *text = c->arg[i];
+
+	switch (a->kind) {
+	case VERB_DOMAIN:
+		return domain_find(text, &c->domain, &c->error);
+	case VERB_FLAG:
+		return !*text ? 0 : error_set(&c->error, -EINVAL, "%s: '%s' takes no value",
+					      v->name, a->name);
+	case VERB_NUMBER:
+		return read_number(text, &c->number[i]) ? 0 :
+		       error_set(&c->error, -EINVAL, "%s: '%s' wants a number, not '%.64s'",
+				 v->name, a->name, text);
+	}
+	if (strlen(text) <= VERB_TEXT_MAX)
+		return 0;
+	return error_set(&c->error, -E2BIG, "%s: '%s' is longer than %u characters", v->name,
+			 a->name, VERB_TEXT_MAX);
+}
+
+static int check_arguments(const struct verb *v, struct verb_call *c)
+{
+	unsigned n = 0;
 	int e = 0;
 
-	c->domain = NULL;
-	for (unsigned i = 0; !e && v->arg[i].name; i++) {
-		if (v->arg[i].required && !c->arg[i])
-			e = error_set(&c->error, -EINVAL, "'%s' wants a %s", v->name,
-				      v->arg[i].name);
-		else if (v->arg[i].kind == VERB_DOMAIN && c->arg[i])
-			e = domain_find(c->arg[i], &c->domain, &c->error);
+	for (; !e && v->arg[n].name; n++) {
+		if (c->arg[n])
+			e = check_value(v, c, n);
+		else if (v->arg[n].required)
+			e = error_set(&c->error, -EINVAL, "'%s' wants a %s", v->name, v->arg[n].name);
 	}
+	for (unsigned i = n; !e && i < VERB_ARGS; i++)
+		if (c->arg[i])
+			e = error_set(&c->error, -EINVAL, "'%s' takes %u arguments and no more",
+				      v->name, n);
+	return e;
+}
+
+/* --- running one */
+
+static int run(const struct verb *v, struct verb_call *c)
+{
+	int e = v->run ? v->run(c) : v->on_domain(c->domain, &c->error);
+
+	if (!e && !records_whole(&c->answer))
+		e = error_set(&c->error, -ENOMEM, "'%s': no memory for the answer: end a domain",
+			      v->name);
+	return e;
+}
+
+int verb_run(const struct verb *v, struct verb_call *c)
+{
+	int e;
+
+	memset(c->number, 0, sizeof(c->number));
+	c->domain = NULL;
+	c->job = NULL;
+	c->answer = (struct records){ .shape = v->answer };
+	e = check_arguments(v, c);
+	if (!e)
+		e = run(v, c);
 	if (e)
-		return e;
-	return v->run ? v->run(c) : v->on_domain(c->domain, &c->error);
+		records_fini(&c->answer);
+	return e;
 }
 
 void verb_end(struct verb_call *c)
 {
+	records_fini(&c->answer);
+	if (c->job)
+		job_put(c->job);
 	if (c->domain)
 		domain_put(c->domain);
 }

@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What can be asked of domains, as one table: each verb's number and name, its arguments, the kind
- * of its result, its function. The shell's commands and a network API are made from it, so that
- * neither can do what the other cannot. Thread context.
+ * What can be asked of the hypervisor and done to it, as one table: each verb's number and name,
+ * its arguments, the shape of its answer, its function. The shell's commands and a network API are
+ * made from it, so that neither can do what the other cannot. Arguments are text and are checked in
+ * one place; an answer is a copy of what was, and nothing here prints. Thread context.
  */
 #pragma once
 
 #include "mgmt/domain.h"
 #include "mgmt/job.h"
+#include "mgmt/records.h"
 
 /* Known outside: a number is never given to another verb; new ones go to the end. */
 enum verb_id {
@@ -15,47 +17,44 @@ enum verb_id {
 	VERB_DOMJOBINFO, VERB_DOMMEMCHECK, VERB_DOMSTATECHECK, VERB_DUMPCONF, VERB_INJECT_NMI,
 	VERB_LOG, VERB_REBOOT, VERB_RESET, VERB_RESUME, VERB_SETMAXMEM, VERB_SETVCPUS,
 	VERB_SHUTDOWN, VERB_START, VERB_SUSPEND, VERB_UNDEFINE,
+	VERB_CAPABILITIES, VERB_DOMSTATS, VERB_EVENT, VERB_HOSTNAME, VERB_IRQS, VERB_JOBS,
+	VERB_LIST, VERB_NODECPUSTATS, VERB_NODEDEV_INFO, VERB_NODEDEV_LIST, VERB_NODEINFO,
+	VERB_NODEMEMSTATS, VERB_POWEROFF, VERB_TRACE, VERB_UPTIME, VERB_VCPUINFO, VERB_VERSION,
 	VERB_COUNT
 };
 
-#define VERB_ARGS	3
+#define VERB_ARGS	6
+#define VERB_TEXT_MAX	(64u << 10)
 
-enum verb_kind { VERB_DOMAIN = 1, VERB_TEXT, VERB_FLAG };
+enum verb_kind {
+	VERB_DOMAIN = 1,		/* by name, id or UUID */
+	VERB_TEXT,
+	VERB_FLAG,			/* "" when it is set */
+	VERB_NUMBER,			/* decimal, at most 18 digits */
+};
 
 struct verb_arg {
 	const char *name;
-	uint8_t kind;			/* enum verb_kind; a domain by name, id or UUID */
+	uint8_t kind;			/* enum verb_kind */
 	bool required;
 };
 
-enum verb_result {
-	RESULT_NOTHING,
-	RESULT_DOMAIN,			/* `domain` is what came of it */
-	RESULT_JOB,			/* `job`, a reference */
-	RESULT_INFO, RESULT_JOB_INFO, RESULT_SIZE, RESULT_MEMORY,
-	RESULT_TEXT,			/* by `emit`, piece by piece */
-};
-
 struct verb_call {
-	const char *arg[VERB_ARGS];	/* by the row's order; NULL: not given; "" for a flag */
-	bool (*emit)(void *to, const char *text);	/* false: no more */
-	void *to;
+	const char *arg[VERB_ARGS];	/* by the row's order; NULL: not given */
 
-	struct domain *domain;		/* a reference until verb_end() */
-	union {
-		struct job *job;
-		struct domain_info info;
-		struct domain_job job_info;
-		size_t size;
-		struct domain_memory_check memory;
-	};
+	/* All of this is the answer's, until verb_end(). */
+	uint64_t number[VERB_ARGS];	/* of arguments that are numbers; 0 if not given */
+	struct domain *domain;		/* the one that was named, or is new; a reference */
+	struct job *job;		/* what the verb has begun; a reference */
+	struct records answer;		/* of the verb's shape; none with an error */
 	struct mgmt_error error;
 };
 
 struct verb {
 	const char *name;
 	const struct verb_arg *arg;	/* at most VERB_ARGS of them; ends without a name */
-	enum verb_result result;
+	const struct shape *answer;	/* NULL: that it was done is all */
+	bool many;			/* any number of records, not just one */
 	/* One of these. */
 	int (*run)(struct verb_call *c);
 	int (*on_domain)(struct domain *d, struct mgmt_error *err);

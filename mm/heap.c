@@ -193,6 +193,14 @@ void heap_free(void *p)
 	spin_unlock_irq(&pool->lock, irq);
 }
 
+char *heap_strdup(const char *s)
+{
+	size_t n = strlen(s) + 1;
+	char *copy = heap_alloc(n);
+
+	return copy ? memcpy(copy, s, n) : NULL;
+}
+
 void heap_stats_get(struct heap_stats *out)
 {
 	*out = (struct heap_stats){

@@ -12,6 +12,7 @@
 /* Zeroed, 16-byte aligned (page-aligned from 4 KiB on); NULL when out. */
 void *heap_alloc(size_t size) must_check;
 void heap_free(void *p);			/* NULL is fine */
+char *heap_strdup(const char *s) must_check;
 
 struct heap_stats {
 	uint64_t bytes, objects, pages;

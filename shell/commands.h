@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "mgmt/answers.h"
 #include "mgmt/verb.h"
 #include "shell/command.h"
 
@@ -14,11 +15,17 @@ extern const struct command domain_commands[], monitor_commands[], host_commands
 struct domain *commands_domain(const struct command_args *a);
 /* Runs the verb of the command's name and says what came of it. */
 int commands_verb(const struct command_args *a);
+/* Likewise, and prints the text that it answers. */
+int commands_text(const struct command_args *a);
 /*
- * Runs `v` with those options that are called as its arguments, but for what `c` has already; text
- * goes to the terminal. 0, or -Exxx after it has said why; verb_end() follows.
+ * Runs the verb with those options that are called as its arguments, but for what `c` has already.
+ * 0, or -Exxx after it has said why; verb_end() follows.
  */
-int commands_call(const struct command_args *a, const struct verb *v, struct verb_call *c);
+int commands_call(const struct command_args *a, enum verb_id id, struct verb_call *c);
+/* Runs it with its first argument, or none; prints nothing. verb_end() follows. */
+int commands_ask(enum verb_id id, const char *first, struct verb_call *c);
+/* Waits for the job that `c` has begun; Ctrl-C asks it to give up. Its result. */
+int commands_wait_job(struct verb_call *c);
 /*
  * console_command.c: 0 when the terminal was given back, -Exxx after it has said why it could not
  * attach.

@@ -7,9 +7,7 @@
 #include "include/bits.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "mgmt/domain.h"
-#include "mgmt/node.h"
-#include "shell/command.h"
+#include "shell/commands.h"
 
 static void offer(struct completion *c, const char *name, const char *typed)
 {
@@ -34,20 +32,26 @@ static void offer_commands(struct completion *c, const char *typed)
 
 static void offer_domains(struct completion *c, const char *typed, enum option_what what)
 {
-	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
-		bool active = domain_state(d) != DOMAIN_SHUTOFF;
+	const struct domain_row *d;
+	struct verb_call call;
 
-		if (what == WHAT_DOMAIN || (what == WHAT_ACTIVE) == active)
-			offer(c, domain_name(d), typed);
-	}
+	if (!commands_ask(VERB_LIST, "", &call))
+		records_for_each(d, &call.answer)
+			if (what == WHAT_DOMAIN ||
+			    (what == WHAT_ACTIVE) == (d->state != DOMAIN_SHUTOFF))
+				offer(c, d->name, typed);
+	verb_end(&call);
 }
 
 static void offer_devices(struct completion *c, const char *typed)
 {
-	struct nodedev d;
+	const struct nodedev *d;
+	struct verb_call call;
 
-	for (unsigned i = 0; node_device(i, &d); i++)
-		offer(c, d.name, typed);
+	if (!commands_ask(VERB_NODEDEV_LIST, NULL, &call))
+		records_for_each(d, &call.answer)
+			offer(c, d->name, typed);
+	verb_end(&call);
 }
 
 static void offer_options(struct completion *c, const char *typed, const struct command_args *a)

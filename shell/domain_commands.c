@@ -54,18 +54,17 @@ static const char *const done[VERB_COUNT] = {
 	[VERB_AUTOSTART] = "marked as autostarted",
 };
 
-static bool put_text(void *to, const char *text)
+int commands_ask(enum verb_id id, const char *first, struct verb_call *c)
 {
-	(void)to;
-	tty_text(text);
-	return !tty_interrupted();
+	*c = (struct verb_call){ .arg = { first } };
+	return verb_run(&verb_table[id], c);
 }
 
-int commands_call(const struct command_args *a, const struct verb *v, struct verb_call *c)
+int commands_call(const struct command_args *a, enum verb_id id, struct verb_call *c)
 {
+	const struct verb *v = &verb_table[id];
 	int e;
 
-	c->emit = put_text;
 	for (unsigned i = 0; v->arg[i].name; i++)
 		if (!c->arg[i])
 			c->arg[i] = command_text(a, v->arg[i].name);
@@ -73,18 +72,28 @@ int commands_call(const struct command_args *a, const struct verb *v, struct ver
 	return e ? command_fail(&c->error) : 0;
 }
 
+int commands_text(const struct command_args *a)
+{
+	struct verb_call c = { .arg = { NULL } };
+	int e = commands_call(a, (enum verb_id)(verb_find(a->command->name) - verb_table), &c);
+
+	if (!e)
+		tty_text(((struct answer_text *)c.answer.at)->text);
+	verb_end(&c);
+	return e;
+}
+
 int commands_verb(const struct command_args *a)
 {
-	const struct verb *v = verb_find(a->command->name);
-	struct verb_call c = { .to = NULL };
-	const char *said = done[v - verb_table];
-	int e = commands_call(a, v, &c);
+	enum verb_id id = (enum verb_id)(verb_find(a->command->name) - verb_table);
+	struct verb_call c = { .arg = { NULL } };
+	const char *said = done[id];
+	int e = commands_call(a, id, &c);
 
 	/* These end later: a person wants to see that. */
-	if (!e && (v == &verb_table[VERB_DESTROY] || v == &verb_table[VERB_RESET]) &&
-	    !settled(c.domain))
+	if (!e && (id == VERB_DESTROY || id == VERB_RESET) && !settled(c.domain))
 		said = NULL;
-	if (v == &verb_table[VERB_AUTOSTART] && command_flag(a, "disable"))
+	if (id == VERB_AUTOSTART && command_flag(a, "disable"))
 		said = "unmarked as autostarted";
 	if (!e && said)
 		tty_print("Domain '%s' %s\n", domain_name(c.domain), said);
@@ -169,15 +178,25 @@ static int wait_started(struct domain *d, struct job *j)
 
 static int start(struct domain *d)
 {
-	struct mgmt_error err;
-	struct job *j;
-	int e = domain_start_begin(d, &j, &err);
+	struct verb_call c;
+	int e = commands_ask(VERB_START, domain_name(d), &c);
 
-	if (e)
-		return command_fail(&err);
-	e = wait_started(d, j);
-	job_put(j);
+	e = e ? command_fail(&c.error) : wait_started(d, c.job);
+	verb_end(&c);
 	return e;
+}
+
+int commands_wait_job(struct verb_call *c)
+{
+	struct mgmt_error err;
+	bool asked = false;
+
+	while (!job_wait(c->job, node_uptime_ns() + LOOK_NS))
+		if (tty_interrupted() && !asked) {
+			asked = true;
+			(void)!domain_job_abort(c->domain, &err);
+		}
+	return c->job->result ? command_fail(&c->job->error) : 0;
 }
 
 static int run_start(const struct command_args *a)
@@ -266,7 +285,7 @@ static int define(const struct command_args *a, const char *transient)
 				  "can have");
 	if (e)
 		return e;
-	e = commands_call(a, &verb_table[VERB_DEFINE], &c);
+	e = commands_call(a, VERB_DEFINE, &c);
 	if (!e && transient) {
 		e = start(c.domain);
 		if (e)		/* it may have gone by itself */
@@ -339,8 +358,10 @@ const struct command domain_commands[] = {
 	  "    its section of keel.conf line by line. It holds from the next start, and until the\n"
 	  "    host is switched off.", define_options, run_define },
 	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, commands_verb },
-	{ "domjobabort", "ask a domain's job to give up", NULL, any, commands_verb },
-	{ "dumpconf", "a domain's section of keel.conf", NULL, dumpconf_options, commands_verb },
+	{ "domjobabort", "ask a domain's job to give up",
+	  "A start and the checks can be; 'event' and 'domjobinfo --completed' tell what came of it.",
+	  any, commands_verb },
+	{ "dumpconf", "a domain's section of keel.conf", NULL, dumpconf_options, commands_text },
 	{ "inject-nmi", "send an NMI to the guest", NULL, active, commands_verb },
 	{ "reboot", "ask the guest to shut down, and start it again then",
 	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.\n"

@@ -3,10 +3,9 @@
  * Commands that show the host, and switch it off.
  */
 #include "include/addr.h"
+#include "kernel/log.h"
 #include "lib/format.h"
 #include "lib/string.h"
-#include "mgmt/mgmt.h"
-#include "mgmt/node.h"
 #include "shell/commands.h"
 #include "shell/table.h"
 #include "shell/tty.h"
@@ -45,134 +44,155 @@ static void add_words(struct paragraph *p, const char *text)
 	}
 }
 
-static void print_features(const char *label, const char *(*feature)(unsigned i))
+static void print_features(const char *label, const struct records *features)
 {
+	const struct answer_name *f;
 	struct paragraph p;
-	const char *name;
 
 	begin_paragraph(&p, label);
-	for (unsigned i = 0; (name = feature(i)); i++)
-		add_word(&p, name, strlen(name));
+	records_for_each(f, features)
+		add_word(&p, f->name, strlen(f->name));
 	tty_text("\n");
 }
 
-static void print_cpus(void)
+static void print_cpus(const struct records *cpus)
 {
-	struct node_cpu c;
+	const struct node_cpu *c;
+	unsigned i = 0;
 
-	for (unsigned i = 0; !node_cpu_get(i, &c); i++) {
+	records_for_each(c, cpus) {
 		char name[16];
 
-		format(name, sizeof(name), "CPU %u", i);
+		format(name, sizeof(name), "CPU %u", i++);
 		table_field(name, "%s, TSC skew %ld ticks",
-			    c.virtual ? "virtualisation on" : "virtualisation OFF",
-			    (long)c.tsc_skew);
+			    c->virtual ? "virtualisation on" : "virtualisation OFF",
+			    (long)c->tsc_skew);
 	}
 }
 
-static void print_errata(void)
+static void print_quirks(const struct records *quirks)
 {
+	const struct answer_name *q;
 	struct paragraph p;
-	const char *name, *text;
 
-	for (unsigned i = 0; (name = node_erratum(i, &text)); i++) {
-		begin_paragraph(&p, i ? "" : "Quirks:");
-		add_words(&p, name);
+	records_for_each(q, quirks) {
+		begin_paragraph(&p, (char *)q == quirks->at ? "Quirks:" : "");
+		add_words(&p, q->name);
 		add_words(&p, "-");
-		add_words(&p, text);
+		add_words(&p, q->text);
 		tty_text("\n");
 	}
 }
 
-static int run_nodeinfo(const struct command_args *a)
+static void print_nodeinfo(const struct answer_nodeinfo *a)
 {
+	const struct node_info *n = &a->info;
 	struct paragraph p;
-	struct node_info n;
 
-	(void)a;
-	node_info_get(&n);
-	table_field("CPU model", "%s", n.model);
-	table_field("CPU vendor", "%s, family %u, model %u, stepping %u", n.vendor, n.family,
-		    n.model_number, n.stepping);
-	table_field("CPU(s)", "%u", n.cpus);
-	table_field("CPU frequency", "%lu MHz", n.mhz);
-	table_field("NUMA cell(s)", "%u", n.nodes);
-	table_field("Memory size", "%lu KiB", n.memory / KIB);
-	table_field("Address sizes", "%u bits physical, %u bits virtual", n.physical_bits,
-		    n.linear_bits);
-	table_field("Virtualisation", "%s on %u of %u CPUs", n.back_end, n.cpus_virtual, n.cpus);
+	table_field("CPU model", "%s", n->model);
+	table_field("CPU vendor", "%s, family %u, model %u, stepping %u", n->vendor, n->family,
+		    n->model_number, n->stepping);
+	table_field("CPU(s)", "%u", n->cpus);
+	table_field("CPU frequency", "%lu MHz", n->mhz);
+	table_field("NUMA cell(s)", "%u", n->nodes);
+	table_field("Memory size", "%lu KiB", n->memory / KIB);
+	table_field("Address sizes", "%u bits physical, %u bits virtual", n->physical_bits,
+		    n->linear_bits);
+	table_field("Virtualisation", "%s on %u of %u CPUs", n->back_end, n->cpus_virtual, n->cpus);
 	begin_paragraph(&p, "Abilities:");
-	add_words(&p, n.abilities);
+	add_words(&p, n->abilities);
 	tty_text("\n");
 	begin_paragraph(&p, "Mitigations:");
-	add_words(&p, n.mitigations);
+	add_words(&p, n->mitigations);
 	tty_text("\n");
 	table_field("TSC", "%s",
-		    n.tsc_invariant ? "invariant"
-				    : "not invariant: it may stop or change its rate");
-	table_field("Console", "%s", node_console());
-	print_cpus();
-	print_features("Features:", node_feature);
-	print_features("Guests have:", node_guest_feature);
-	print_errata();
-	return 0;
+		    n->tsc_invariant ? "invariant"
+				     : "not invariant: it may stop or change its rate");
+	table_field("Console", "%s", a->console);
+	print_cpus(&a->cpus);
+	print_features("Features:", &a->features);
+	print_features("Guests have:", &a->guest_features);
+	print_quirks(&a->quirks);
+}
+
+/* Asks what the command's name asks, and lets `print` show each record that comes. */
+static int show(const struct command_args *a, void (*print)(const struct records *all))
+{
+	struct verb_call c = { .arg = { NULL } };
+	int e = commands_call(a, (enum verb_id)(verb_find(a->command->name) - verb_table), &c);
+
+	if (!e)
+		print(&c.answer);
+	verb_end(&c);
+	return e;
+}
+
+static void show_nodeinfo(const struct records *all)
+{
+	print_nodeinfo((struct answer_nodeinfo *)all->at);
+}
+
+static int run_nodeinfo(const struct command_args *a)
+{
+	return show(a, show_nodeinfo);
 }
 
 static int run_nodememstats(const struct command_args *a)
 {
-	struct node_memory m;
-	int node = command_text(a, "cell") ? (int)(command_number(a, "cell", 0) & 0xffff)
-					   : NODE_ALL;
+	struct verb_call c = { .arg = { NULL } };
+	int e = commands_call(a, VERB_NODEMEMSTATS, &c);
 
-	if (node_memory_get(node, &m))
-		return command_error(
-			-ENOENT, "there is no memory node %d: 'nodeinfo' says how many there are",
-			node);
-	tty_print("total  : %20lu KiB\n", m.total / KIB);
-	tty_print("free   : %20lu KiB\n", m.free / KIB);
-	tty_print("dirty  : %20lu KiB\n", m.dirty / KIB);
-	if (node == NODE_ALL) {
-		tty_print("keel   : %20lu KiB\n", m.keel / KIB);
-		tty_print("objects: %20lu KiB\n", m.heap / KIB);
+	if (!e) {
+		const struct node_memory *m = (void *)c.answer.at;
+
+		tty_print("total  : %20lu KiB\n", m->total / KIB);
+		tty_print("free   : %20lu KiB\n", m->free / KIB);
+		tty_print("dirty  : %20lu KiB\n", m->dirty / KIB);
+		if (!command_text(a, "cell")) {
+			tty_print("keel   : %20lu KiB\n", m->keel / KIB);
+			tty_print("objects: %20lu KiB\n", m->heap / KIB);
+		}
 	}
-	return 0;
+	verb_end(&c);
+	return e;
 }
 
-static int run_nodecpustats(const struct command_args *a)
+static void show_cpu_sum(const struct records *all)
 {
-	bool one = command_text(a, "cpu") != NULL;
-	unsigned first = (unsigned)(command_number(a, "cpu", 0) & 0xffffff);
-	struct node_cpu c, sum = { 0 };
-	unsigned i;
+	struct node_cpu sum = { 0 };
+	const struct node_cpu *c;
 
-	for (i = first; !node_cpu_get(i, &c); i++) {
-		sum.busy_ns += c.busy_ns;
-		sum.idle_ns += c.idle_ns;
-		sum.switches += c.switches;
-		sum.steals += c.steals;
-		sum.runnable += c.runnable;
-		if (one)
-			break;
+	records_for_each(c, all) {
+		sum.busy_ns += c->busy_ns;
+		sum.idle_ns += c->idle_ns;
+		sum.switches += c->switches;
+		sum.steals += c->steals;
+		sum.runnable += c->runnable;
 	}
-	if (one && node_cpu_get(first, &c))
-		return command_error(
-			-ENOENT, "there is no CPU %u: 'nodeinfo' says how many there are", first);
 	tty_print("busy:     %20lu\n", sum.busy_ns);
 	tty_print("idle:     %20lu\n", sum.idle_ns);
 	tty_print("switches: %20lu\n", sum.switches);
 	tty_print("steals:   %20lu\n", sum.steals);
 	tty_print("runnable: %20u\n", sum.runnable);
-	return 0;
+}
+
+static int run_nodecpustats(const struct command_args *a)
+{
+	return show(a, show_cpu_sum);
+}
+
+static void show_device_names(const struct records *all)
+{
+	const struct nodedev *d;
+
+	records_for_each(d, all)
+		if (!tty_interrupted())
+			tty_print("%s\n", d->name);
 }
 
 static int run_nodedev_list(const struct command_args *a)
 {
-	struct nodedev d;
-
-	(void)a;
-	for (unsigned i = 0; node_device(i, &d) && !tty_interrupted(); i++)
-		tty_print("%s\n", d.name);
-	return 0;
+	return show(a, show_device_names);
 }
 
 static void print_bars(const struct nodedev *d)
@@ -203,91 +223,96 @@ static void print_interrupts(const struct nodedev *d)
 		table_field("In use", "%s", d->interrupts);
 }
 
+static void show_device(const struct records *all)
+{
+	const struct nodedev *d = (void *)all->at;
+
+	table_field("Name", "%s", d->name);
+	table_field("Parent", "%s", d->parent);
+	table_field("Class", "0x%06x, %s", d->class, d->class_name);
+	table_field("Vendor", "0x%04x", d->vendor_id);
+	table_field("Product", "0x%04x, revision %u", d->device_id, d->revision);
+	table_field("Driver", "%s", d->driver ?: "none");
+	print_bars(d);
+	print_interrupts(d);
+	table_field("PCI Express", d->express ? "yes" : "no");
+	table_field("Reset", d->resets ? "by function" : "no");
+	table_field("IOMMU group", "not known");
+}
+
 static int run_nodedev_info(const struct command_args *a)
 {
-	const char *name = command_text(a, "device");
-	struct nodedev d;
+	return show(a, show_device);
+}
 
-	if (node_device_find(name, &d))
-		return command_error(
-			-ENOENT, "there is no device '%s': 'nodedev-list' says which there are",
-			name);
-	table_field("Name", "%s", d.name);
-	table_field("Parent", "%s", d.parent);
-	table_field("Class", "0x%06x, %s", d.class, d.class_name);
-	table_field("Vendor", "0x%04x", d.vendor_id);
-	table_field("Product", "0x%04x, revision %u", d.device_id, d.revision);
-	table_field("Driver", "%s", d.driver ?: "none");
-	print_bars(&d);
-	print_interrupts(&d);
-	table_field("PCI Express", d.express ? "yes" : "no");
-	table_field("Reset", d.resets ? "by function" : "no");
-	table_field("IOMMU group", "not known");
-	return 0;
+static void show_hostname(const struct records *all)
+{
+	tty_print("%s\n", ((struct config_host *)all->at)->hostname);
 }
 
 static int run_hostname(const struct command_args *a)
 {
-	(void)a;
-	tty_print("%s\n", mgmt_hostname());
-	return 0;
+	return show(a, show_hostname);
+}
+
+static void show_uptime(const struct records *all)
+{
+	const struct answer_uptime *u = (void *)all->at;
+	uint64_t s = u->ns / 1000000000, days = s / 86400;
+
+	tty_print("up %lu day%s, %02lu:%02lu:%02lu, %u of %u domains running\n", days,
+		  days == 1 ? "" : "s", s / 3600 % 24, s / 60 % 60, s % 60, u->running, u->defined);
 }
 
 static int run_uptime(const struct command_args *a)
 {
-	uint64_t s = node_uptime_ns() / 1000000000, days = s / 86400;
-	unsigned running = 0, defined = 0;
+	return show(a, show_uptime);
+}
 
-	(void)a;
-	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
-		running += domain_state(d) == DOMAIN_RUNNING;
-		defined++;
-	}
-	tty_print("up %lu day%s, %02lu:%02lu:%02lu, %u of %u domains running\n", days,
-		  days == 1 ? "" : "s", s / 3600 % 24, s / 60 % 60, s % 60, running, defined);
-	return 0;
+static void show_version(const struct records *all)
+{
+	const struct answer_version *v = (void *)all->at;
+	const struct answer_name *m;
+
+	tty_print("Keel %s (%s), loaded by %s\n", v->version, v->commit, v->loader);
+	tty_text("Command line: ");
+	tty_text(v->cmdline);
+	tty_text("\n");
+	records_for_each(m, &v->mistakes)
+		tty_print("Mistake in it: %s\n", m->name);
 }
 
 static int run_version(const struct command_args *a)
 {
-	char text[256];
-
-	(void)a;
-	tty_print("Keel %s (%s), loaded by %s\n", node_version(), node_commit(), node_loader());
-	tty_text("Command line: ");
-	tty_text(node_cmdline());
-	tty_text("\n");
-	for (unsigned i = 0; node_cmdline_error(i, text, sizeof(text)); i++)
-		tty_print("Mistake in it: %s\n", text);
-	return 0;
+	return show(a, show_version);
 }
 
-static int run_capabilities(const struct command_args *a)
+static void show_log(const struct records *all)
 {
-	struct node_info n;
+	char text[sizeof(((struct log_line *)0)->text) + 40];
+	const struct log_line *l;
 
-	(void)a;
-	node_info_get(&n);
-	tty_text("<capabilities>\n  <host>\n    <cpu>\n      <arch>x86_64</arch>\n");
-	tty_print("      <model>%s</model>\n      <vendor>%s</vendor>\n", n.model, n.vendor);
-	tty_print("      <topology cpus='%u' cells='%u'/>\n    </cpu>\n", n.cpus, n.nodes);
-	tty_print("    <memory unit='KiB'>%lu</memory>\n  </host>\n", n.memory / KIB);
-	tty_text("  <guest>\n    <os_type>hvm</os_type>\n    <arch name='x86_64'>\n");
-	tty_print("      <domain type='keel-%s'/>\n    </arch>\n",
-		  n.back_end[0] == 'S' ? "svm" : "vmx");
-	tty_text("    <features><acpi/><apic/></features>\n  </guest>\n</capabilities>\n");
-	return 0;
+	records_for_each(l, all)
+		if (!tty_interrupted()) {
+			log_format_line(l, text, sizeof(text));
+			tty_text(text);
+		}
+}
+
+static int run_dmesg(const struct command_args *a)
+{
+	return show(a, show_log);
 }
 
 static int run_poweroff(const struct command_args *a)
 {
 	bool again = command_flag(a, "reboot");
-	struct mgmt_error err;
-	int e = mgmt_power(again ? MGMT_POWER_REBOOT : MGMT_POWER_OFF,
-			   command_flag(a, "force") ? 0 : MGMT_GRACE_NS, &err);
+	struct verb_call c = { .arg = { NULL } };
+	int e = commands_call(a, VERB_POWEROFF, &c);
 
+	verb_end(&c);
 	if (e)
-		return command_fail(&err);
+		return e;
 	tty_text(again ? "The host starts again when its guests are shut down\n" :
 			 "The host is switched off when its guests are shut down\n");
 	while (!tty_interrupted()) {
@@ -299,6 +324,12 @@ static int run_poweroff(const struct command_args *a)
 	return 0;
 }
 
+static const struct option dmesg_options[] = {
+	{ "level", "error, warning, info or debug: that and what is graver", OPTION_TEXT,
+	  WHAT_NOTHING, false, true },
+	{ "since", "begin with the line of this number", OPTION_NUMBER, WHAT_NOTHING, false, false },
+	OPTION_LAST
+};
 static const struct option nodememstats_options[] = {
 	OPTION_COUNT("cell", "a memory node; all if none is given"),
 	OPTION_LAST
@@ -318,8 +349,8 @@ static const struct option poweroff_options[] = {
 };
 
 const struct command host_commands[] = {
-	{ "capabilities", "what this host can do, in libvirt's XML", NULL, NULL, run_capabilities },
-	{ "dmesg", "Keel's log", NULL, NULL, commands_verb },
+	{ "capabilities", "what this host can do, in libvirt's XML", NULL, NULL, commands_text },
+	{ "dmesg", "Keel's log", NULL, dmesg_options, run_dmesg },
 	{ "hostname", "the host's name", NULL, NULL, run_hostname },
 	{ "nodecpustats", "what the CPUs did, in nanoseconds",
 	  NULL, nodecpustats_options, run_nodecpustats },

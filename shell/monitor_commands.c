@@ -13,77 +13,55 @@
 
 /* --- list */
 
-static bool wanted(const struct command_args *a, const struct domain_info *i)
-{
-	bool is_active = i->state != DOMAIN_SHUTOFF;
-
-	if (command_flag(a, "all"))
-		return true;
-	return command_flag(a, "inactive") ? !is_active : is_active;
-}
-
-static void list_plain(const struct command_args *a, const struct domain_info *i)
+static void list_plain(const struct command_args *a, const struct domain_row *d)
 {
 	char uuid[DOMAIN_UUID_TEXT];
 
-	domain_uuid_format(i->uuid, uuid);
-	tty_print("%s\n", command_flag(a, "name") ? i->name : uuid);
+	domain_uuid_format(d->uuid, uuid);
+	tty_print("%s\n", command_flag(a, "name") ? d->name : uuid);
 }
 
-static void list_row(struct table *t, const struct domain_info *i)
+static void list_rows(struct table *t, const struct records *all)
 {
-	char id[16] = "-";
+	const struct domain_row *d;
 
-	if (i->id >= 0)
-		format(id, sizeof(id), "%d", i->id);
-	table_row(t, (const char *const[]){ id, i->name, domain_state_name(i->state) });
-}
+	records_for_each(d, all) {
+		char id[16] = "-";
 
-/* `t` NULL: only names or UUIDs. */
-static void list_all(const struct command_args *a, struct table *t)
-{
-	struct domain_info i;
-
-	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
-		domain_info_get(d, &i);
-		if (!wanted(a, &i))
-			continue;
-		if (t)
-			list_row(t, &i);
-		else
-			list_plain(a, &i);
+		if (d->id >= 0)
+			format(id, sizeof(id), "%d", d->id);
+		table_row(t, (const char *const[]){ id, d->name, domain_state_name(d->state) });
 	}
 }
 
-static int run_list(const struct command_args *a)
+static void list_table(const struct records *all)
 {
 	static const char *const titles[] = { "Id", "Name", "State" };
 	struct table t;
 
-	if (command_flag(a, "name") || command_flag(a, "uuid")) {
-		list_all(a, NULL);
-		return 0;
-	}
 	table_begin(&t, ARRAY_COUNT(titles), titles);
-	list_all(a, &t);
+	list_rows(&t, all);
 	table_show(&t);
-	list_all(a, &t);
+	list_rows(&t, all);
 	table_end(&t);
-	return 0;
+}
+
+static int run_list(const struct command_args *a)
+{
+	struct verb_call c = { .arg = { NULL } };
+	const struct domain_row *d;
+	int e = commands_call(a, VERB_LIST, &c);
+
+	if (!e && (command_flag(a, "name") || command_flag(a, "uuid")))
+		records_for_each(d, &c.answer)
+			list_plain(a, d);
+	else if (!e)
+		list_table(&c.answer);
+	verb_end(&c);
+	return e;
 }
 
 /* --- one domain */
-
-static bool info_of(const struct command_args *a, struct domain_info *i)
-{
-	struct domain *d = commands_domain(a);
-
-	if (!d)
-		return false;
-	domain_info_get(d, i);
-	domain_put(d);
-	return true;
-}
 
 static void print_id(const struct domain_info *i, const char *label)
 {
@@ -99,153 +77,190 @@ static void format_seconds(uint64_t ns, char *buf, size_t size)
 	format(buf, size, "%lu.%lus", ns / 1000000000, ns / 100000000 % 10);
 }
 
-static void print_image(const struct config_vm *c)
+static void print_info(const struct answer_dominfo *a)
 {
-	table_text("Kernel", c->kernel);
-	table_text("Initrd", c->initrd);
-	table_text("Command line", c->cmdline);
-}
-
-static int run_dominfo(const struct command_args *a)
-{
-	struct domain *d = commands_domain(a);
-	struct domain_info i;
-	struct config_vm *c;
+	const struct domain_info *i = &a->info;
 	char text[DOMAIN_UUID_TEXT];
 
-	if (!d)
-		return -ENOENT;
-	c = domain_config_get(d, true);
-	domain_info_get(d, &i);
-	print_id(&i, "Id:             ");
-	table_field("Name", "%s", i.name);
-	domain_uuid_format(i.uuid, text);
+	print_id(i, "Id:             ");
+	table_field("Name", "%s", i->name);
+	domain_uuid_format(i->uuid, text);
 	table_field("UUID", "%s", text);
 	table_field("OS Type", "hvm");
-	table_field("State", "%s%s", domain_state_name(i.state),
-		    i.starved ? " (waiting for memory)" : "");
-	table_field("CPU(s)", "%u", i.vcpus);
-	table_field("Topology", "%s", i.topology);
-	table_field("CPU model", "%s", i.cpu);
-	format_seconds(i.cpu_time_ns, text, sizeof(text));
+	table_field("State", "%s%s", domain_state_name(i->state),
+		    i->starved ? " (waiting for memory)" : "");
+	table_field("CPU(s)", "%u", i->vcpus);
+	table_field("Topology", "%s", i->topology);
+	table_field("CPU model", "%s", i->cpu);
+	format_seconds(i->cpu_time_ns, text, sizeof(text));
 	table_field("CPU time", "%s", text);
-	table_field("Max memory", "%lu KiB", i.memory / KIB);
-	table_field("Used memory", "%lu KiB", i.memory_used / KIB);
-	table_field("Overhead", "%lu KiB", i.overhead / KIB);
-	table_field("Persistent", "%s", i.persistent ? "yes" : "no");
-	table_field("Autostart", "%s", i.autostart ? "enable" : "disable");
-	table_field("On poweroff", "%s", config_action_name(i.on_poweroff));
-	table_field("On reboot", "%s", config_action_name(i.on_reboot));
-	table_field("On crash", "%s", config_action_name(i.on_crash));
-	print_image(c);
-	if (i.has_exit_code)
-		table_field("Exit code", "%u", i.exit_code);
-	if (i.crash[0])
-		table_field("Crash reason", "%s", i.crash);
-	config_vm_put(c);
-	domain_put(d);
-	return 0;
+	table_field("Max memory", "%lu KiB", i->memory / KIB);
+	table_field("Used memory", "%lu KiB", i->memory_used / KIB);
+	table_field("Overhead", "%lu KiB", i->overhead / KIB);
+	table_field("Persistent", "%s", i->persistent ? "yes" : "no");
+	table_field("Autostart", "%s", i->autostart ? "enable" : "disable");
+	table_field("On poweroff", "%s", config_action_name(i->on_poweroff));
+	table_field("On reboot", "%s", config_action_name(i->on_reboot));
+	table_field("On crash", "%s", config_action_name(i->on_crash));
+	table_text("Kernel", a->kernel);
+	table_text("Initrd", a->initrd);
+	table_text("Command line", a->cmdline);
+	if (i->has_exit_code)
+		table_field("Exit code", "%u", i->exit_code);
+	if (i->crash[0])
+		table_field("Crash reason", "%s", i->crash);
 }
 
-static int run_domstate(const struct command_args *a)
+/* Asks what a domain is, and lets `print` show it. */
+static int with_info(const struct command_args *a,
+		     void (*print)(const struct command_args *a, const struct answer_dominfo *i))
 {
-	struct domain_info i;
+	struct verb_call c = { .arg = { NULL } };
+	int e = commands_call(a, VERB_DOMINFO, &c);
 
-	if (!info_of(a, &i))
-		return -ENOENT;
-	if (command_flag(a, "reason"))
-		tty_print("%s (%s)\n", domain_state_name(i.state), domain_reason_name(i.reason));
-	else
-		tty_print("%s\n", domain_state_name(i.state));
-	return 0;
-}
-
-static int run_domid(const struct command_args *a)
-{
-	struct domain_info i;
-
-	if (!info_of(a, &i))
-		return -ENOENT;
-	print_id(&i, "");
-	return 0;
-}
-
-static int run_domuuid(const struct command_args *a)
-{
-	struct domain_info i;
-	char uuid[DOMAIN_UUID_TEXT];
-
-	if (!info_of(a, &i))
-		return -ENOENT;
-	domain_uuid_format(i.uuid, uuid);
-	tty_print("%s\n", uuid);
-	return 0;
-}
-
-static int run_domname(const struct command_args *a)
-{
-	struct domain_info i;
-
-	if (!info_of(a, &i))
-		return -ENOENT;
-	tty_print("%s\n", i.name);
-	return 0;
-}
-
-/* --- jobs */
-
-static void format_job(const struct domain_job *j, char *out, size_t size)
-{
-	if (j->total)
-		format(out, size, "%lu of %lu KiB", j->done / KIB, j->total / KIB);
-	else
-		str_copy(out, "-", size);
-}
-
-static int run_domjobinfo(const struct command_args *a)
-{
-	struct verb_call c = { .to = NULL };
-	int e = commands_call(a, &verb_table[VERB_DOMJOBINFO], &c);
-	char text[64];
-
-	if (!e) {
-		table_field("Job", "%s%s", c.job_info.name,
-			    c.job_info.aborted ? " (giving up)" : "");
-		table_field("Time elapsed", "%lu ms", c.job_info.elapsed_ns / 1000000);
-		format_job(&c.job_info, text, sizeof(text));
-		table_field("Data processed", "%s", text);
-	}
+	if (!e)
+		print(a, (struct answer_dominfo *)c.answer.at);
 	verb_end(&c);
 	return e;
 }
 
-static void job_rows(struct table *t)
+static void print_dominfo(const struct command_args *a, const struct answer_dominfo *i)
 {
-	char done[64], ms[24];
-	struct domain_job j;
+	(void)a;
+	print_info(i);
+}
 
-	for (struct domain *d = domain_next(NULL); d; d = domain_next(d)) {
-		domain_job_get(d, &j);
-		if (!strcmp(j.name, "none"))
-			continue;
-		format_job(&j, done, sizeof(done));
-		format(ms, sizeof(ms), "%lu ms", j.elapsed_ns / 1000000);
-		table_row(t, (const char *const[]){ domain_name(d), j.name, ms, done });
+static int run_dominfo(const struct command_args *a)
+{
+	return with_info(a, print_dominfo);
+}
+
+static void print_state(const struct command_args *a, const struct answer_dominfo *i)
+{
+	if (command_flag(a, "reason"))
+		tty_print("%s (%s)\n", domain_state_name(i->info.state),
+			  domain_reason_name(i->info.reason));
+	else
+		tty_print("%s\n", domain_state_name(i->info.state));
+}
+
+static int run_domstate(const struct command_args *a)
+{
+	return with_info(a, print_state);
+}
+
+static void print_domid(const struct command_args *a, const struct answer_dominfo *i)
+{
+	(void)a;
+	print_id(&i->info, "");
+}
+
+static int run_domid(const struct command_args *a)
+{
+	return with_info(a, print_domid);
+}
+
+static void print_uuid(const struct command_args *a, const struct answer_dominfo *i)
+{
+	char uuid[DOMAIN_UUID_TEXT];
+
+	(void)a;
+	domain_uuid_format(i->info.uuid, uuid);
+	tty_print("%s\n", uuid);
+}
+
+static int run_domuuid(const struct command_args *a)
+{
+	return with_info(a, print_uuid);
+}
+
+static void print_name(const struct command_args *a, const struct answer_dominfo *i)
+{
+	(void)a;
+	tty_print("%s\n", i->info.name);
+}
+
+static int run_domname(const struct command_args *a)
+{
+	return with_info(a, print_name);
+}
+
+/* --- jobs */
+
+/* "1024 of 4096 KiB", "3 of 5 rounds". */
+static void format_job(uint64_t done, uint64_t total, const char *unit, char *out, size_t size)
+{
+	bool bytes = !strcmp(unit, "bytes");
+
+	if (total)
+		format(out, size, "%lu of %lu %s", bytes ? done / KIB : done,
+		       bytes ? total / KIB : total, bytes ? "KiB" : unit);
+	else
+		str_copy(out, "-", size);
+}
+
+/* In virsh's words, as far as it has some. */
+static void print_job(const struct domain_job *j)
+{
+	bool none = !strcmp(j->name, "none");
+	char text[64];
+
+	table_field("Job type", "%s", none ? "None" : j->outcome[0] ? "Completed" :
+				      j->total ? "Bounded" : "Unbounded");
+	if (none)
+		return;
+	table_field("Operation", "%s%s", j->name,
+		    j->outcome[0] ? "" : j->aborted ? " (giving up)" : "");
+	if (j->outcome[0])
+		table_field("Outcome", "%s", j->outcome);
+	else
+		table_field("Abort", "%s", j->abortable ? "possible" : "not possible");
+	table_field("Time elapsed", "%lu ms", j->elapsed_ns / 1000000);
+	format_job(j->done, j->total, j->unit, text, sizeof(text));
+	table_field("Data processed", "%s", text);
+	for (unsigned i = 0; i < JOB_FOUND && j->found_name[i]; i++)
+		table_field(j->found_name[i], "%lu", j->found[i]);
+}
+
+static int run_domjobinfo(const struct command_args *a)
+{
+	struct verb_call c = { .arg = { NULL } };
+	int e = commands_call(a, VERB_DOMJOBINFO, &c);
+
+	if (!e)
+		print_job(&((struct answer_job *)c.answer.at)->job);
+	verb_end(&c);
+	return e;
+}
+
+static void job_rows(struct table *t, const struct records *jobs)
+{
+	const struct answer_job *j;
+	char done[64], ms[24];
+
+	records_for_each(j, jobs) {
+		format_job(j->job.done, j->job.total, j->job.unit, done, sizeof(done));
+		format(ms, sizeof(ms), "%lu ms", j->job.elapsed_ns / 1000000);
+		table_row(t, (const char *const[]){ j->name, j->job.name, ms, done });
 	}
 }
 
 static int run_jobs(const struct command_args *a)
 {
 	static const char *const titles[] = { "Name", "Job", "Elapsed", "Processed" };
+	struct verb_call c = { .arg = { NULL } };
+	int e = commands_call(a, VERB_JOBS, &c);
 	struct table t;
 
-	(void)a;
-	table_begin(&t, ARRAY_COUNT(titles), titles);
-	job_rows(&t);
-	table_show(&t);
-	job_rows(&t);
-	table_end(&t);
-	return 0;
+	if (!e) {
+		table_begin(&t, ARRAY_COUNT(titles), titles);
+		job_rows(&t, &c.answer);
+		table_show(&t);
+		job_rows(&t, &c.answer);
+		table_end(&t);
+	}
+	verb_end(&c);
+	return e;
 }
 
 /* --- vcpuinfo */
@@ -268,122 +283,140 @@ static void print_vcpu(unsigned id, const struct domain_vcpu *v)
 
 static int run_vcpuinfo(const struct command_args *a)
 {
-	struct domain *d = commands_domain(a);
-	struct mgmt_error err;
-	struct domain_vcpu v;
-	unsigned id;
-	int e;
+	struct verb_call c = { .arg = { NULL } };
+	const struct domain_vcpu *v;
+	int e = commands_call(a, VERB_VCPUINFO, &c);
 
-	if (!d)
-		return -ENOENT;
-	for (id = 0; !(e = domain_vcpu_get(d, id, &v, &err)); id++)
-		print_vcpu(id, &v);
-	domain_put(d);
-	if (id)
-		return 0;
-	return command_error(e, "%s", err.message);
+	if (!e)
+		records_for_each(v, &c.answer)
+			print_vcpu((unsigned)(v - (struct domain_vcpu *)c.answer.at), v);
+	verb_end(&c);
+	return e;
 }
 
 /* --- domstats */
 
-static const struct { const char *option; enum domain_stat_group group; } groups[] = {
-	{ "state", STATS_STATE }, { "cpu-total", STATS_CPU }, { "balloon", STATS_BALLOON },
-	{ "vcpu", STATS_VCPU }, { "exits", STATS_EXITS },
-};
-
-static void print_stat(void *arg, const struct domain_stat *s)
+static int print_stats(const struct command_args *a, const char *domain)
 {
-	(void)arg;
-	if (s->text)
-		tty_print("  %s=%s\n", s->key, s->text);
-	else
-		tty_print("  %s=%lu\n", s->key, s->value);
-}
+	struct verb_call c = { .arg = { domain } };
+	const struct domain_stat *s;
+	int e = commands_call(a, VERB_DOMSTATS, &c);
 
-static void print_stats(struct domain *d, unsigned chosen)
-{
-	tty_print("Domain: '%s'\n", domain_name(d));
-	domain_stats(d, chosen, print_stat, NULL);
-	tty_text("\n");
+	if (!e) {
+		tty_print("Domain: '%s'\n", domain_name(c.domain));
+		records_for_each(s, &c.answer)
+			tty_print("  %s=%lu\n", s->key, s->value);
+		tty_text("\n");
+	}
+	verb_end(&c);
+	return e;
 }
 
 static int run_domstats(const struct command_args *a)
 {
-	unsigned chosen = 0;
-	struct domain *d;
+	struct verb_call c;
+	const struct domain_row *d;
+	int e;
 
-	for (unsigned i = 0; i < sizeof(groups) / sizeof(groups[0]); i++)
-		if (command_flag(a, groups[i].option))
-			chosen |= groups[i].group;
-	if (!chosen)
-		chosen = STATS_ALL;
-	if (command_text(a, "domain")) {
-		d = commands_domain(a);
-		if (!d)
-			return -ENOENT;
-		print_stats(d, chosen);
-		domain_put(d);
-		return 0;
-	}
-	for (d = domain_next(NULL); d; d = domain_next(d))
+	if (command_text(a, "domain"))
+		return print_stats(a, command_text(a, "domain"));
+	e = commands_ask(VERB_LIST, "", &c);
+	if (e)
+		(void)command_fail(&c.error);
+	records_for_each(d, &c.answer)
 		if (!tty_interrupted())
-			print_stats(d, chosen);
-	return 0;
+			(void)print_stats(a, d->name);
+	verb_end(&c);
+	return e;
 }
 
 /* --- event */
 
-#define EVENTS_MAX 32	/* kept between two looks */
-
-static struct {
-	struct event_subscriber subscriber;
-	struct domain_event event[EVENTS_MAX];
-	unsigned head, tail;	/* atomic */
-} seen;
-
-static void on_event(struct event_subscriber *s, const struct domain_event *e)
+static void on_event(struct event_watch *w)
 {
-	unsigned head = seen.head;
-
-	(void)s;
-	if (head - __atomic_load_n(&seen.tail, __ATOMIC_ACQUIRE) < EVENTS_MAX) {
-		seen.event[head % EVENTS_MAX] = *e;
-		__atomic_store_n(&seen.head, head + 1, __ATOMIC_RELEASE);
-	}
+	(void)w;
 	tty_wake();
 }
 
-static bool print_event(void)
+static void print_event(const struct domain_event *e)
 {
-	const struct domain_event *e = &seen.event[seen.tail % EVENTS_MAX];
+	char done[64] = "";
 
-	if (__atomic_load_n(&seen.head, __ATOMIC_ACQUIRE) == seen.tail)
-		return false;
-	tty_print("event 'lifecycle' for domain '%s': %s %s\n", e->name, events_name(e->kind),
-		  e->detail);
-	__atomic_store_n(&seen.tail, seen.tail + 1, __ATOMIC_RELEASE);
-	return true;
+	if (e->total)
+		format(done, sizeof(done), " %lu of %lu", e->done, e->total);
+	tty_print("event '%s' for domain '%s'", e->class, e->name);
+	if (e->word[0])
+		tty_print(": %s %s%s", e->word, e->detail, done);
+	tty_text("\n");
+}
+
+/* Prints those that have come; *since moves behind them. How many, or -Exxx. */
+static int print_events(const struct command_args *a, uint64_t *since, unsigned most)
+{
+	char from[24];
+	struct verb_call c = { .arg = { from } };
+	const struct answer_event *answer;
+	const struct domain_event *e;
+	int r;
+
+	format(from, sizeof(from), "%lu", *since);
+	r = commands_call(a, VERB_EVENT, &c);
+	answer = (void *)c.answer.at;
+	if (!r) {
+		if (answer->lost)
+			tty_print("events lost: %lu\n", answer->lost);
+		*since = answer->next;
+		records_for_each(e, &answer->events)
+			if ((unsigned)r < most && !tty_interrupted()) {
+				print_event(e);
+				*since = e->sequence + 1;
+				r++;
+			}
+	}
+	verb_end(&c);
+	return r;
+}
+
+/* Until there is one, the time is over, or Ctrl-C; `loop`: until one of the last two. */
+static int wait_events(const struct command_args *a, uint64_t since, bool loop)
+{
+	uint64_t seconds = command_number(a, "timeout", ~0ull), begin = node_uptime_ns();
+	unsigned count = 0;
+	int n = 0;
+
+	while (!tty_interrupted() && (!count || loop)) {
+		n = print_events(a, &since, loop ? ~0u : 1);
+		if (n < 0)
+			return n;
+		count += (unsigned)n;
+		if ((node_uptime_ns() - begin) / 1000000000 >= seconds)
+			break;
+		if (!n)
+			tty_wait_some();
+	}
+	tty_print("events received: %u\n", count);
+	return 0;
 }
 
 static int run_event(const struct command_args *a)
 {
-	uint64_t seconds = command_number(a, "timeout", ~0ull), begin = node_uptime_ns();
-	unsigned count = 0;
+	struct event_watch watch = { .fn = on_event };
+	struct verb_call c;
+	uint64_t since = 0;
+	int e = commands_ask(VERB_EVENT, NULL, &c);
 
-	seen.head = seen.tail = 0;
-	seen.subscriber.fn = on_event;
-	events_subscribe(&seen.subscriber);
-	while (!tty_interrupted() && (!count || command_flag(a, "loop"))) {
-		if (print_event())
-			count++;
-		else if ((node_uptime_ns() - begin) / 1000000000 >= seconds)
-			break;
-		else
-			tty_wait_some();
-	}
-	events_unsubscribe(&seen.subscriber);
-	tty_print("events received: %u\n", count);
-	return 0;
+	if (e)
+		(void)command_fail(&c.error);
+	else
+		since = ((struct answer_event *)c.answer.at)->next;
+	verb_end(&c);
+	if (e)
+		return e;
+	tty_interrupt_also(TTY_CTRL(']'));
+	events_watch(&watch);
+	e = wait_events(a, command_number(a, "since", since), command_flag(a, "loop"));
+	events_unwatch(&watch);
+	return e;
 }
 
 static const struct option list_options[] = {
@@ -410,8 +443,17 @@ static const struct option domstats_options[] = {
 	OPTION_SWITCH("exits", "exits by reason: how many, and their mean cost in TSC ticks"),
 	OPTION_LAST
 };
+static const struct option domjobinfo_options[] = {
+	OPTION_DOMAIN(WHAT_DOMAIN),
+	OPTION_SWITCH("completed", "the one that has ended last"),
+	OPTION_LAST
+};
 static const struct option event_options[] = {
+	{ "domain", "only its; all domains' if none is given", OPTION_TEXT, WHAT_DOMAIN, false,
+	  true },
 	OPTION_SWITCH("loop", "go on until Ctrl-C, not only to the first"),
+	{ "since", "begin with this number, 1 for all that are kept", OPTION_NUMBER, WHAT_NOTHING,
+	  false, false },
 	{ "timeout", "seconds to wait at most", OPTION_NUMBER, WHAT_NOTHING, false, false },
 	OPTION_LAST
 };
@@ -419,15 +461,16 @@ static const struct option event_options[] = {
 const struct command monitor_commands[] = {
 	{ "domid", "a domain's id", NULL, domain_only, run_domid },
 	{ "dominfo", "what a domain is and how it is", NULL, domain_only, run_dominfo },
-	{ "domjobinfo", "how far a domain's job is", NULL, domain_only, run_domjobinfo },
+	{ "domjobinfo", "how far a domain's job is", NULL, domjobinfo_options, run_domjobinfo },
 	{ "domname", "a domain's name", NULL, domain_only, run_domname },
 	{ "domstate", "a domain's state", NULL, domstate_options, run_domstate },
 	{ "domstats", "statistics of one domain or all", "Without an option, all groups are shown.",
 	  domstats_options, run_domstats },
 	{ "domuuid", "a domain's UUID", NULL, domain_only, run_domuuid },
-	{ "event", "wait for a domain to start, stop, crash ...", "Ctrl-C ends the waiting.",
+	{ "event", "wait for a domain to start, stop, crash ...",
+	  "Changes of state, other configurations, jobs, waiting for memory. Ctrl-C or Ctrl-] ends it.",
 	  event_options, run_event },
-	{ "jobs", "what is under way: starts, checks", NULL, NULL, run_jobs },
+	{ "jobs", "what is under way: starts, checks, ends", NULL, NULL, run_jobs },
 	{ "list", "list domains", "Without an option: those that are not shut off.",
 	  list_options, run_list },
 	{ "vcpuinfo", "the virtual CPUs of a domain", NULL, vcpuinfo_options, run_vcpuinfo },

@@ -24,6 +24,7 @@ static const struct shell_port *port;
 static uint8_t input_buffer[4096];
 static struct ring input = RING_INIT(input_buffer);
 static bool interruptible, interrupted;
+static uint8_t interrupt_key;		/* besides Ctrl-C; that again: none */
 
 static struct waitq wake;
 static bool woken;		/* atomic */
@@ -62,7 +63,7 @@ void tty_init(const struct shell_port *p)
 
 static void take(uint8_t c)
 {
-	if (interruptible && c == TTY_CTRL('C')) {
+	if (interruptible && (c == TTY_CTRL('C') || c == interrupt_key)) {
 		interrupted = true;
 		input.tail = input.head;
 	} else {
@@ -94,6 +95,12 @@ void tty_interruptible(bool on)
 {
 	interruptible = on;
 	interrupted = false;
+	interrupt_key = TTY_CTRL('C');
+}
+
+void tty_interrupt_also(char key)
+{
+	interrupt_key = (uint8_t)key;
 }
 
 bool tty_interrupted(void)

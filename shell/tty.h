@@ -23,6 +23,7 @@ void tty_wait_some(void);		/* at most a tick, for loops that look at more */
 
 /* While true, Ctrl-C in the input throws away what was typed before it and is remembered. */
 void tty_interruptible(bool on);
+void tty_interrupt_also(char key);	/* that key too, until the next tty_interruptible() */
 bool tty_interrupted(void);
 
 void tty_write(const void *data, size_t n);	/* raw */

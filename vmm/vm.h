@@ -54,6 +54,8 @@ struct vm_config {
 	 */
 	void (*stopped)(void *arg, struct vm *vm, enum vm_stop why, uint32_t code,
 			const char *reason);
+	/* A vCPU finds no memory and waits for some. Its thread; NULL: nobody asks. */
+	void (*starved)(void *arg);
 	/*
 	 * The serial port's other end: any context of vdev handlers. put takes all or less; get
 	 * gives what there is.

@@ -20,9 +20,10 @@ struct vm_memory_check {
  * Lets a running vm work for a while (60 ms and more) while its writes are tracked, clean frames
  * taken, its second-level tables dropped and slots moved, some under pins. -EIO: a frame has
  * changed without a mark (the log says which), or a slot or a pin has lost something; what
- * vm_pause() says when it stops meanwhile; -ENOMEM.
+ * vm_pause() says when it stops meanwhile; -EINTR: it has found *stop set, which anyone may do
+ * meanwhile; -ENOMEM.
  */
-int vm_check_memory(struct vm *vm, struct vm_memory_check *out) must_check;
+int vm_check_memory(struct vm *vm, const bool *stop, struct vm_memory_check *out) must_check;
 /*
  * vmm/vm_check_pins.c, a part of it: frames stay pinned while their slots move and go; how many
  * were. -EIO: a byte went elsewhere, or something is left (the log says what); -ENOMEM.

@@ -30,7 +30,15 @@ struct check {
 	struct gmem_object *object, *copy;
 	uint64_t *marks, *used;
 	uint64_t *sums;			/* 0: nothing but zeros */
+	const bool *stop;		/* (a) whoever wants it over */
 };
+
+/* Between two frames, of which there may be many. */
+static int go_on(const struct check *c)
+{
+	sched_point();
+	return READ_ONCE(*c->stop) ? -EINTR : 0;
+}
 
 static uint64_t sum_of(const uint64_t *words)
 {
@@ -130,6 +138,9 @@ static int fetch_while_it_runs(struct check *c, struct vm_memory_check *out)
 
 	for (unsigned i = 0; !err && i < FETCHES; i++) {
 		thread_sleep_ns(GAP_NS);
+		err = go_on(c);
+		if (err)
+			break;
 		out->taken += gmem_take(&c->vm->gmem, c->object, 0, c->object->size, true);
 		err = fetch(c) ?: harvest(c, &out->used);
 		if (i % 3 == 1)
@@ -197,7 +208,7 @@ static int look(struct check *c, struct vm_memory_check *out)
 			err = -EIO;
 		}
 		c->sums[i] = sum;
-		sched_point();
+		err = err ?: go_on(c);
 	}
 	if (!err)
 		out->taken += take_zeros(c);
@@ -224,7 +235,7 @@ static int copy_end(struct check *c)
 				  c->vm->config.name, i);
 			err = -EIO;
 		}
-		sched_point();
+		err = err ?: go_on(c);
 	}
 	return err;
 }
@@ -254,11 +265,12 @@ static int check(struct check *c, struct vm_memory_check *out)
 	return err ?: fetch_while_it_runs(c, out) ?: look_paused(c, out);
 }
 
-static int check_object(struct vm *vm, struct gmem_object *o, struct vm_memory_check *out)
+static int check_object(struct vm *vm, struct gmem_object *o, const bool *stop,
+			struct vm_memory_check *out)
 {
 	uint64_t frames = o->size / PAGE_SIZE;
 	struct check c = {
-		.vm = vm, .object = o, .marks = heap_alloc(DIV_UP(frames, 64) * 8),
+		.vm = vm, .object = o, .stop = stop, .marks = heap_alloc(DIV_UP(frames, 64) * 8),
 		.used = heap_alloc(DIV_UP(frames, 64) * 8),
 		.sums = heap_alloc(frames * sizeof(*c.sums)),
 	};
@@ -281,7 +293,7 @@ static int check_pins(struct vm *vm)
 	return err;
 }
 
-int vm_check_memory(struct vm *vm, struct vm_memory_check *out)
+int vm_check_memory(struct vm *vm, const bool *stop, struct vm_memory_check *out)
 {
 	struct gmem_slot s;
 	int err;
@@ -290,7 +302,7 @@ int vm_check_memory(struct vm *vm, struct vm_memory_check *out)
 	gmem_track_begin(&vm->gmem);
 	err = check_pins(vm);
 	for (unsigned i = 0; !err && gmem_slot_get(&vm->gmem, i, &s); i++)
-		err = check_object(vm, s.object, out);
+		err = check_object(vm, s.object, stop, out);
 	gmem_track_end(&vm->gmem);
 	return err;
 }

@@ -46,6 +46,8 @@ bool vm_memory_wait_begin(struct vcpu *vcpu)
 		list_push_back(&waiters, &vcpu->memory_link);
 	}
 	spin_unlock_irq(&lock, irq);
+	if (hope && first && vm->config.starved)
+		vm->config.starved(vm->config.arg);
 	return hope;
 }
 

@@ -7,9 +7,9 @@
 /* links: shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/shell_commands.c
- * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/verb.c mgmt/events.c mgmt/error.c
- * mgmt/console.c mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c
- * kernel/sched_group.c lib/format.c mgmt/text.c
+ * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c
+ * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c kernel/sched_group.c
+ * lib/format.c mgmt/text.c mgmt/verb*.c mgmt/shape.c mgmt/records.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <stdlib.h>
@@ -24,6 +24,7 @@
 #include "shell/tty.h"
 
 extern void (*host_wait)(void);
+extern unsigned host_waits;
 bool fake_host_settle(void);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -113,6 +114,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!started)
 		start();
 	started = true;
+	host_waits = 0;
 	memset(&history, 0, sizeof(history));
 	editor_init(&editor, "keel> ", &history, tty_write);
 	for (size_t i = 0; i < size; i++) {

@@ -137,9 +137,10 @@ int vm_check_state(struct vm *vm, size_t *size)
 	return once(&fake.fail_check);
 }
 
-int vm_check_memory(struct vm *vm, struct vm_memory_check *out)
+int vm_check_memory(struct vm *vm, const bool *stop, struct vm_memory_check *out)
 {
 	(void)vm;
+	(void)stop;
 	*out = (struct vm_memory_check){ .changed = 3, .marked = 5, .taken = 7, .used = 9 };
 	return once(&fake.fail_check);
 }
@@ -219,7 +220,7 @@ void vm_stats_get(struct vm *vm, struct vm_stats *out)
 	*out = (struct vm_stats){
 		.run_ticks = 5000000000, .exits = 30, .keel_ticks = 3702,
 		.ram_pages = vm->config.memory / PAGE_SIZE, .present_pages = 100,
-		.charged_pages = 120, .table_pages = 8,
+		.charged_pages = 120, .table_pages = 8, .wants_memory = vm->memory_waiters,
 	};
 }
 

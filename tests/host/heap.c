@@ -6,6 +6,7 @@
 #include "mm/heap.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 unsigned host_heap_left = ~0u;
 
@@ -21,6 +22,13 @@ void *heap_alloc(size_t size)
 void heap_free(void *p)
 {
 	free(p);
+}
+
+char *heap_strdup(const char *s)
+{
+	char *copy = heap_alloc(strlen(s) + 1);
+
+	return copy ? strcpy(copy, s) : NULL;
 }
 
 void heap_stats_get(struct heap_stats *out)

@@ -13,6 +13,7 @@
 
 void (*host_wait)(void), (*host_prepare)(void);
 unsigned host_points;
+unsigned host_waits;	/* since a test has set it to 0: so many are for ever */
 void (*host_thread_entry)(void *arg);	/* of the thread created last; the test may run it */
 
 static char me;
@@ -57,12 +58,10 @@ void thread_prepare(void)
 /* Whoever waits without a deadline waits until its condition holds, if a test brings that about. */
 bool thread_wait(uint64_t deadline_ns)
 {
-	static unsigned waits;
-
 	if (!host_wait)
 		return false;
 	host_wait();
-	if (++waits > 10000)
+	if (++host_waits > 10000)
 		panic("waits for ever");
 	return deadline_ns == THREAD_FOREVER;
 }

@@ -27,7 +27,7 @@ def test_list_answers_while_guests_are_loaded(start, tmp_path):
     states = {row[1]: row[2] for row in rows(info.split("Id: ")[0])}
     assert states[last] == "paused" and set(states) == set(names), info
     assert re.search(rf"(?m)^ {last} +start +\d+ ms", info), info
-    assert re.search(r"Job: +start\n", info), info
+    assert re.search(r"Operation: +start\nAbort: +possible\n", info), info
     assert f"Domain '{last}' was asked to give up its job" in info, info
     keel.wait_state(last, "shut off")
     assert "destroyed" in keel.command(f"domstate {last} --reason")

@@ -5,7 +5,7 @@
  */
 /* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain*.c mgmt/registry.c
  * mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c kernel/sched_group.c lib/format.c
- * tests/host/fake_vm.c mgmt/text.c
+ * tests/host/fake_vm.c mgmt/text.c mgmt/shape.c mgmt/records.c
  * tests/host/one_thread.c tests/host/heap.c tests/host/log.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
@@ -22,6 +22,7 @@
 #include "fake_vm.h"
 #include "kernel/sched_group.h"
 #include "mgmt/domain_struct.h"
+#include "mgmt/shape.h"
 
 extern unsigned host_heap_left;
 
@@ -30,9 +31,7 @@ static bool kernel_missing;
 extern struct sched_group *host_charged;
 
 static struct domain *d;
-static struct event_subscriber subscriber;
-static struct domain_event events[32];
-static unsigned event_count;
+static uint64_t first_event;
 
 bool mgmt_closing(void)
 {
@@ -61,13 +60,6 @@ void mgmt_note(struct domain *domain, enum domain_note note)
 	domain->pending |= note;
 }
 
-static void on_event(struct event_subscriber *s, const struct domain_event *e)
-{
-	assert_ptr_equal(s, &subscriber);
-	if (event_count < 32)
-		events[event_count++] = *e;
-}
-
 static struct domain *define(const char *name)
 {
 	struct config_vm *c = calloc(1, sizeof(*c));
@@ -90,11 +82,9 @@ static int setup(void **state)
 	(void)state;
 	fake_vm_reset();
 	closing = kernel_missing = false;
-	event_count = 0;
 	host_tsc = 1000000000;
 	d = define("debian");
-	subscriber.fn = on_event;
-	events_subscribe(&subscriber);
+	first_event = events_next();
 	return 0;
 }
 
@@ -114,7 +104,6 @@ static int teardown(void **state)
 	struct domain *x, *tmp;
 
 	(void)state;
-	events_unsubscribe(&subscriber);
 	settle();
 	if (d->state != DOMAIN_SHUTOFF)
 		domain_destroy(d, NULL);
@@ -157,18 +146,35 @@ static void go(enum place p)
 	settle();
 }
 
+/* A check to its end, and what it has found. */
+static int check(enum job_kind kind, uint64_t rounds, uint64_t found[JOB_FOUND],
+		 struct mgmt_error *err)
+{
+	struct job *j;
+	int e = domain_check_begin(d, kind, rounds, &j, err);
+
+	if (e)
+		return e;
+	e = job_finish(j, err);
+	memcpy(found, j->found, sizeof(j->found));
+	job_put(j);
+	return e;
+}
+
 static int check_state(struct domain *domain, struct mgmt_error *err)
 {
-	size_t size;
+	uint64_t found[JOB_FOUND];
 
-	return domain_check_state(domain, &size, err);
+	assert_ptr_equal(domain, d);
+	return check(JOB_CHECK_STATE, 1, found, err);
 }
 
 static int check_memory(struct domain *domain, struct mgmt_error *err)
 {
-	struct domain_memory_check c;
+	uint64_t found[JOB_FOUND];
 
-	return domain_check_memory(domain, &c, err);
+	assert_ptr_equal(domain, d);
+	return check(JOB_CHECK_MEMORY, 1, found, err);
 }
 
 static const struct {
@@ -221,23 +227,24 @@ static void every_verb_in_every_state(void **state)
 
 static void state_check_lets_go(void **state)
 {
-	struct domain_memory_check c;
+	uint64_t found[JOB_FOUND];
 	struct mgmt_error err;
-	size_t size;
 
 	(void)state;
 	go(RUNNING);
-	assert_int_equal(domain_check_state(d, &size, &err), 0);
-	assert_int_equal(size, 5000);
+	assert_int_equal(check(JOB_CHECK_STATE, 1, found, &err), 0);
+	assert_int_equal(found[0], 5000);
 	fake.fail_check = -EIO;
-	assert_int_equal(domain_check_state(d, &size, &err), -EIO);
+	assert_int_equal(check(JOB_CHECK_STATE, 3, found, &err), -EIO);
 	assert_non_null(strstr(err.message, "'debian'"));
 	fake.fail_check = -EIO;
-	assert_int_equal(domain_check_memory(d, &c, &err), -EIO);
-	assert_true(c.changed == 3 && c.marked == 5 && c.taken == 7 && c.used == 9);
+	assert_int_equal(check(JOB_CHECK_MEMORY, 1, found, &err), -EIO);
+	assert_true(found[0] == 3 && found[1] == 5 && found[2] == 7 && found[3] == 9);
 	assert_non_null(strstr(err.message, "'debian'"));
+	assert_int_equal(check(JOB_CHECK_MEMORY, 4, found, &err), 0);
+	assert_true(found[0] == 12 && found[1] == 20 && found[2] == 28 && found[3] == 36);
 	fake.fail_pause = -EINTR;
-	assert_int_equal(domain_check_state(d, &size, &err), -EINTR);
+	assert_int_equal(check(JOB_CHECK_STATE, 1, found, &err), -EINTR);
 	/* Each pause that held was followed by a resume. */
 	assert_int_equal(fake.pauses, 3);
 	assert_int_equal(fake.resumes, 2);
@@ -259,24 +266,23 @@ static void advice_names_a_verb(void **state)
 	assert_non_null(strstr(err.message, "only preserved: 'reset'"));
 }
 
-struct find { const char *key; uint64_t value; unsigned found; };
-
-static void look(void *arg, const struct domain_stat *s)
-{
-	struct find *f = arg;
-
-	if (!strcmp(s->key, f->key)) {
-		f->value = s->value;
-		f->found++;
-	}
-}
-
+/* ~0: it has none. */
 static uint64_t stat(unsigned groups, const char *key)
 {
-	struct find f = { .key = key };
+	struct records all = { .shape = &shape_stat };
+	const struct domain_stat *s;
+	uint64_t value = ~0ull;
 
-	domain_stats(d, groups, look, &f);
-	return f.found == 1 ? f.value : ~0ull;
+	domain_stats(d, groups, &all);
+	records_for_each(s, &all) {
+		assert_true(strlen(s->key) < sizeof(s->key) - 1);
+		if (!strcmp(s->key, key)) {
+			assert_int_equal(value, ~0ull);
+			value = s->value;
+		}
+	}
+	records_fini(&all);
+	return value;
 }
 
 static void destroy_is_asynchronous(void **state)
@@ -802,6 +808,7 @@ static void undefined_stays_as_long_as_it_is_used(void **state)
 /* Undefined, a domain that runs goes when it has ended, and not when it restarts. */
 static void undefined_while_it_runs(void **state)
 {
+	struct domain_event e;
 	struct domain_info i;
 	struct domain *f;
 
@@ -819,7 +826,8 @@ static void undefined_while_it_runs(void **state)
 	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
 	settle();
 	assert_int_equal(domain_find("debian", &f, NULL), -ENOENT);
-	assert_int_equal(events[event_count - 1].kind, EVENT_UNDEFINED);
+	assert_true(events_read(events_next() - 1, &e));
+	assert_int_equal(e.kind, EVENT_UNDEFINED);
 	assert_int_equal(d->refs, 1);
 	domain_put(d);
 	d = define("debian");
@@ -965,7 +973,7 @@ static void look_at_it(void)
 	domain_info_get(d, &i);
 	assert_true(i.busy);
 	assert_false(i.ended);
-	domain_job_get(d, &j);
+	domain_job_get(d, false, &j);
 	assert_string_not_equal(j.name, "none");
 	assert_int_not_equal(domain_start(d, &err), 0);
 	assert_int_equal(domain_reset(d, &err), -EBUSY);
@@ -979,8 +987,6 @@ static void look_at_it(void)
 
 static void asked_while_it_is_busy(void **state)
 {
-	size_t size;
-
 	(void)state;
 	fake.meanwhile = look_at_it;
 	assert_int_equal(domain_start(d, NULL), 0);
@@ -988,7 +994,7 @@ static void asked_while_it_is_busy(void **state)
 	assert_int_equal(domain_suspend(d, NULL), 0);
 	assert_int_equal(looks, 3);
 	assert_int_equal(domain_resume(d, NULL), 0);
-	assert_int_equal(domain_check_state(d, &size, NULL), 0);
+	assert_int_equal(check_state(d, NULL), 0);
 	assert_int_equal(looks, 5);		/* paused, checked */
 	assert_int_equal(domain_reset(d, NULL), 0);
 	settle();
@@ -1013,7 +1019,7 @@ static void being_started(void **state)
 	assert_int_equal(info.reason, REASON_STARTING_UP);
 	assert_true(info.id > 0);
 	host_tsc += 2000000000;
-	domain_job_get(d, &i);
+	domain_job_get(d, false, &i);
 	assert_string_equal(i.name, "start");
 	assert_int_equal(i.elapsed_ns, 2000000000);
 	assert_false(i.aborted);
@@ -1024,7 +1030,7 @@ static void being_started(void **state)
 	assert_int_equal(j->done, 6);
 	assert_int_equal(j->total, 6);
 	job_put(j);
-	domain_job_get(d, &i);
+	domain_job_get(d, false, &i);
 	assert_string_equal(i.name, "none");
 	assert_int_equal(d->state, DOMAIN_RUNNING);
 }
@@ -1073,7 +1079,6 @@ static void start_is_given_up(void **state)
 static void ends_while_it_has_a_job(void **state)
 {
 	struct mgmt_error err;
-	size_t size;
 
 	(void)state;
 	go(RUNNING);
@@ -1083,7 +1088,7 @@ static void ends_while_it_has_a_job(void **state)
 	check_end(true, END_DESTROYED);
 	go(RUNNING);
 	fake.meanwhile = destroy_it;
-	assert_int_equal(domain_check_state(d, &size, &err), 0);
+	assert_int_equal(check_state(d, &err), 0);
 	fake.meanwhile = NULL;
 	check_end(true, END_DESTROYED);
 	go(RUNNING);
@@ -1144,10 +1149,24 @@ static void ids_rise(void **state)
 
 static void events_tell_the_story(void **state)
 {
-	static const enum event_kind story[] = {
-		EVENT_STARTED, EVENT_SUSPENDED, EVENT_RESUMED, EVENT_STARTED, EVENT_REBOOTED,
-		EVENT_SHUTDOWN, EVENT_STOPPED,
+	static const struct { const char *class, *word, *detail; unsigned number, detail_number; }
+	story[] = {
+		{ "job", "Begun", "start", 0, 0 }, { "lifecycle", "Started", "booted", 2, 0 },
+		{ "job", "Done", "start", 0, 0 }, { "job", "Begun", "suspend", 0, 0 },
+		{ "lifecycle", "Suspended", "paused", 3, 0 }, { "job", "Done", "suspend", 0, 0 },
+		{ "lifecycle", "Resumed", "unpaused", 4, 0 }, { "job", "Begun", "end", 0, 0 },
+		{ "job", "Done", "end", 0, 0 }, { "job", "Begun", "start", 0, 0 },
+		{ "lifecycle", "Started", "restarted", 2, 0 }, { "reboot", "", "restarted", 0, 0 },
+		{ "job", "Done", "start", 0, 0 }, { "lifecycle", "Defined", "updated", 0, 1 },
+		{ "button", "Pressed", "shutdown", 0, 0 },
+		{ "lifecycle", "Shutdown", "finished after host request", 6, 2 },
+		{ "job", "Begun", "end", 0, 0 }, { "job", "Done", "end", 0, 0 },
+		{ "lifecycle", "Stopped", "shutdown", 5, 0 },
+		{ "job", "Begun", "start", 0, 0 }, { "lifecycle", "Stopped", "failed", 5, 5 },
+		{ "job", "Failed", "start", 0, 0 },
 	};
+	uint64_t at = first_event;
+	struct domain_event e;
 
 	(void)state;
 	domain_start(d, NULL);
@@ -1155,15 +1174,26 @@ static void events_tell_the_story(void **state)
 	domain_resume(d, NULL);
 	domain_reset(d, NULL);
 	settle();
+	assert_int_equal(domain_configure(d, "vcpus", "4", NULL), 0);
 	domain_shutdown(d, NULL);
 	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
 	settle();
-	assert_int_equal(event_count, ARRAY_COUNT(story));
-	for (unsigned i = 0; i < event_count; i++) {
-		assert_int_equal(events[i].kind, story[i]);
-		assert_string_equal(events[i].name, "debian");
-		assert_true(events[i].id > 0);
+	fake.fail_create = -ENOMEM;
+	assert_int_equal(domain_start(d, NULL), -ENOMEM);
+	for (unsigned i = 0; i < ARRAY_COUNT(story); i++, at++) {
+		assert_true(events_read(at, &e));
+		assert_int_equal(e.sequence, at);
+		assert_string_equal(e.class, story[i].class);
+		assert_string_equal(e.word, story[i].word);
+		assert_string_equal(e.detail, story[i].detail);
+		assert_int_equal(e.number, story[i].number);
+		assert_int_equal(e.detail_number, story[i].detail_number);
+		assert_string_equal(e.name, "debian");
+		assert_memory_equal(e.uuid, d->uuid, 16);
+		assert_true(e.id > 0 || e.kind == EVENT_DEFINED || e.kind == EVENT_JOB_FAILED);
 	}
+	assert_int_equal(events_next(), at);
+	assert_false(events_read(at, &e));
 }
 
 static void vcpus(void **state)

@@ -1,0 +1,611 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Every row of the table of verbs, over domains whose vm only remembers: with what it wants, with
+ * too little, too much and bent arguments, without memory. Each answer is gone through by its
+ * shape, as a remote caller would. No verb prints: there is no terminal here that it could print
+ * on, and nothing in the log but what domains do.
+ */
+/* links: mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/verb*.c mgmt/shape.c mgmt/records.c
+ * mgmt/text.c mgmt/events.c mgmt/error.c mgmt/console.c mgmt/config*.c vmm/cpu_model.c
+ * vmm/cpu_topology.c kernel/log.c kernel/sched_group.c lib/format.c
+ * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
+ * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "cpu/percpu.h"
+#include "cpu/tsc.h"
+#include "fake_vm.h"
+#include "kernel/log.h"
+#include "kernel/thread.h"
+#include "mgmt/answers.h"
+#include "mgmt/domain_struct.h"
+#include "mgmt/shape.h"
+#include "mgmt/verb.h"
+
+extern unsigned host_heap_left, fake_host_power;
+bool fake_host_settle(void);
+
+static void settle(void)
+{
+	while (fake_host_settle())
+		;
+}
+
+static int begin_with(const char *text)
+{
+	struct verb_call c = { .arg = { text } };
+	int e = verb_run(&verb_table[VERB_DEFINE], &c);
+
+	verb_end(&c);
+	return e;
+}
+
+static int setup(void **state)
+{
+	(void)state;
+	fake_vm_reset();
+	host_tsc = 1000000000;
+	fake_host_power = 0;
+	assert_int_equal(begin_with("[vm debian]\nkernel = vmlinuz\nmemory = 64M\nvcpus = 2\n"
+				    "cmdline = a < b & 'c'\n"), 0);
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	struct domain *d, *tmp;
+
+	(void)state;
+	host_heap_left = ~0u;
+	list_for_each_safe(d, tmp, &domain_list, link) {
+		(void)!domain_destroy(d, NULL);
+		settle();
+	}
+	list_for_each_safe(d, tmp, &domain_list, link) {
+		assert_int_equal(d->refs, 1);
+		domain_get(d);
+		assert_int_equal(domain_undefine(d, NULL), 0);
+		domain_put(d);
+	}
+	assert_int_equal(fake.alive, 0);
+	return 0;
+}
+
+/* --- answers, by their shapes */
+
+static void check_records(const struct records *r, bool many);
+
+static void check_field(const struct field *f, const char *at)
+{
+	switch (f->kind) {
+	case FIELD_TEXT:
+		assert_non_null(memchr(at, 0, f->size));
+		break;
+	case FIELD_WORD:
+	case FIELD_LONG:
+		assert_int_equal(f->size, sizeof(char *));
+		if (*(const char *const *)at)
+			(void)strlen(*(const char *const *)at);
+		break;
+	case FIELD_NUMBER:
+	case FIELD_SIGNED:
+		assert_true(f->size == 1 || f->size == 2 || f->size == 4 || f->size == 8);
+		break;
+	case FIELD_YES:
+		assert_int_equal(f->size, sizeof(bool));
+		assert_in_range(*(const uint8_t *)at, 0, 1);
+		break;
+	case FIELD_UUID:
+		assert_int_equal(f->size, 16);
+		break;
+	case FIELD_LIST:
+		assert_ptr_equal(f->of, ((const struct records *)at)->shape);
+		check_records((const struct records *)at, true);
+		break;
+	default:
+		fail_msg("'%s' is of no kind", f->name);
+	}
+}
+
+static void check_records(const struct records *r, bool many)
+{
+	assert_false(r->cut);
+	if (!many)
+		assert_int_equal(r->count, 1);
+	for (unsigned i = 0; i < r->count; i++)
+		for (const struct field *f = r->shape->field; f->name; f++) {
+			assert_true(f->offset + f->size <= r->shape->size);
+			check_field(f, r->at + i * r->shape->size + f->offset);
+		}
+}
+
+/* --- every row */
+
+/* What each verb is content with, but for the domain, a number or a flag. */
+static const char *text_for(enum verb_id id)
+{
+	switch (id) {
+	case VERB_DEFINE:
+		return "[vm web]\nkernel = k\nmemory = 4M\n";
+	case VERB_LOG:
+		return "info";
+	case VERB_NODEDEV_INFO:
+		return "pci_0000_00_1f_2";
+	case VERB_SETMAXMEM:
+		return "32M";
+	default:
+		return "1";
+	}
+}
+
+/* In which state the domain has to be for it. */
+static void prepare(enum verb_id id)
+{
+	static const enum verb_id active[] = {
+		VERB_DESTROY, VERB_DOMMEMCHECK, VERB_DOMSTATECHECK, VERB_INJECT_NMI, VERB_REBOOT,
+		VERB_RESET, VERB_RESUME, VERB_SHUTDOWN, VERB_SUSPEND, VERB_VCPUINFO, VERB_DOMSTATS,
+		VERB_DOMINFO,
+	};
+	struct verb_call c = { .arg = { "debian" } };
+
+	for (unsigned i = 0; i < ARRAY_COUNT(active); i++)
+		if (active[i] == id) {
+			assert_int_equal(verb_run(&verb_table[VERB_START], &c), 0);
+			settle();
+			if (id == VERB_RESUME)
+				assert_int_equal(domain_suspend(c.domain, NULL), 0);
+			verb_end(&c);
+		}
+	if (id == VERB_DOMJOBABORT) {
+		assert_int_equal(verb_run(&verb_table[VERB_START], &c), 0);
+		verb_end(&c);
+	}
+}
+
+static void give_all(const struct verb *v, struct verb_call *c)
+{
+	*c = (struct verb_call){ .arg = { NULL } };
+	for (unsigned i = 0; v->arg[i].name; i++)
+		c->arg[i] = v->arg[i].kind == VERB_DOMAIN ? "debian" :
+			    v->arg[i].kind == VERB_FLAG ? "" :
+			    v->arg[i].kind == VERB_NUMBER ? "0" :
+			    text_for((enum verb_id)(v - verb_table));
+}
+
+static int run_to_the_end(const struct verb *v, struct verb_call *c)
+{
+	int e = verb_run(v, c);
+
+	if (!e && c->job)
+		e = job_finish(c->job, &c->error);
+	settle();
+	return e;
+}
+
+static void rows_are_complete(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < VERB_COUNT; i++) {
+		const struct verb *v = &verb_table[i];
+		unsigned n = 0;
+
+		assert_non_null(v->name);
+		assert_ptr_equal(verb_find(v->name), v);
+		assert_true(!v->run != !v->on_domain);
+		while (v->arg[n].name)
+			n++;
+		assert_in_range(n, 0, VERB_ARGS);
+		if (v->on_domain)
+			assert_true(n == 1 && v->arg[0].kind == VERB_DOMAIN && v->arg[0].required);
+	}
+	assert_null(verb_find("nonsense"));
+}
+
+static void each_answers_as_declared(void **state)
+{
+	struct verb_call c;
+
+	for (unsigned i = 0; i < VERB_COUNT; i++) {
+		const struct verb *v = &verb_table[i];
+
+		prepare((enum verb_id)i);
+		give_all(v, &c);
+		assert_int_equal(run_to_the_end(v, &c), 0);
+		assert_ptr_equal(c.answer.shape, v->answer);
+		if (v->answer)
+			check_records(&c.answer, v->many);
+		else
+			assert_int_equal(c.answer.count, 0);
+		verb_end(&c);
+		teardown(state);
+		setup(state);
+	}
+}
+
+/* Without anything, without one that is required, with one too many, each of them bent. */
+static void bent_arguments(void **state)
+{
+	static const char *const bent[] = {
+		[VERB_DOMAIN] = "nobody", [VERB_TEXT] = "\x01", [VERB_FLAG] = "x",
+		[VERB_NUMBER] = "12x",
+	};
+	static const char *const numbers[] = { "", "-1", " 1", "0x10", "1234567890123456789" };
+	static char longest[VERB_TEXT_MAX + 2];
+	struct verb_call c;
+
+	(void)state;
+	memset(longest, 'x', sizeof(longest) - 1);
+	for (unsigned i = 0; i < VERB_COUNT; i++) {
+		const struct verb *v = &verb_table[i];
+		unsigned n;
+
+		for (n = 0; v->arg[n].name; n++) {
+			const struct verb_arg *a = &v->arg[n];
+
+			if (a->required) {
+				give_all(v, &c);
+				c.arg[n] = NULL;
+				assert_int_equal(verb_run(v, &c), -EINVAL);
+				assert_non_null(strstr(c.error.message, a->name));
+				verb_end(&c);
+			}
+			give_all(v, &c);
+			c.arg[n] = bent[a->kind];
+			assert_in_range(-verb_run(v, &c), 1, 200);
+			assert_int_not_equal(c.error.message[0], 0);
+			assert_int_equal(c.answer.count, 0);
+			verb_end(&c);
+			for (unsigned k = 0; a->kind == VERB_NUMBER && k < 5; k++) {
+				give_all(v, &c);
+				c.arg[n] = numbers[k];
+				assert_int_equal(verb_run(v, &c), -EINVAL);
+				assert_non_null(strstr(c.error.message, "wants a number"));
+				verb_end(&c);
+			}
+			if (a->kind != VERB_TEXT)
+				continue;
+			give_all(v, &c);
+			c.arg[n] = longest;
+			assert_int_equal(verb_run(v, &c), -E2BIG);
+			verb_end(&c);
+		}
+		for (; n < VERB_ARGS; n++) {
+			give_all(v, &c);
+			c.arg[n] = "more";
+			assert_int_equal(verb_run(v, &c), -EINVAL);
+			assert_non_null(strstr(c.error.message, "and no more"));
+			verb_end(&c);
+		}
+	}
+	assert_int_equal(fake.created, 0);
+	assert_int_equal(fake_host_power, 0);
+}
+
+/* With memory for so many pieces and no more: an error or a whole answer, and nothing is left. */
+static void without_memory(void **state)
+{
+	struct verb_call c;
+
+	(void)state;
+	for (unsigned i = 0; i < VERB_COUNT; i++)
+		for (unsigned left = 0; left < 6; left++) {
+			const struct verb *v = &verb_table[i];
+			int e;
+
+			if (i == VERB_START || i == VERB_DEFINE || i == VERB_UNDEFINE ||
+			    i == VERB_POWEROFF)
+				continue;
+			give_all(v, &c);
+			host_heap_left = left;
+			e = verb_run(v, &c);
+			host_heap_left = ~0u;
+			settle();
+			if (!e && v->answer)
+				check_records(&c.answer, v->many);
+			else
+				assert_int_equal(c.answer.count, 0);
+			if (e && v->answer && i != VERB_VCPUINFO)
+				assert_int_equal(e, -ENOMEM);
+			verb_end(&c);
+		}
+}
+
+/* --- what some of them say */
+
+static void *ask(enum verb_id id, struct verb_call *c, const char *a, const char *b)
+{
+	*c = (struct verb_call){ .arg = { a, b } };
+	assert_int_equal(verb_run(&verb_table[id], c), 0);
+	return c->answer.at;
+}
+
+static unsigned count(enum verb_id id, const char *a, const char *b)
+{
+	struct verb_call c;
+	unsigned n;
+
+	(void)ask(id, &c, a, b);
+	n = c.answer.count;
+	verb_end(&c);
+	return n;
+}
+
+static void lists(void **state)
+{
+	(void)state;
+	assert_int_equal(begin_with("[vm web]\nkernel = k\nmemory = 4M\n"), 0);
+	assert_int_equal(count(VERB_LIST, NULL, NULL), 0);
+	assert_int_equal(count(VERB_LIST, "", NULL), 2);
+	assert_int_equal(count(VERB_LIST, NULL, ""), 2);
+	prepare(VERB_DOMINFO);
+	assert_int_equal(count(VERB_LIST, NULL, NULL), 1);
+	assert_int_equal(count(VERB_LIST, NULL, ""), 1);
+	assert_int_equal(count(VERB_NODECPUSTATS, NULL, NULL), 2);
+	assert_int_equal(count(VERB_NODECPUSTATS, "1", NULL), 1);
+	assert_int_equal(count(VERB_TRACE, NULL, NULL), 32);
+	assert_int_equal(count(VERB_TRACE, "5", NULL), 5);
+}
+
+static void log_by_level_and_number(void **state)
+{
+	struct verb_call c;
+	struct log_line *l;
+	uint64_t from;
+	char text[24];
+
+	(void)state;
+	log_error("test: an error");
+	log_debug("test: a detail");
+	(void)ask(VERB_LOG, &c, NULL, NULL);
+	l = (struct log_line *)c.answer.at + c.answer.count - 1;
+	assert_string_equal(l->text, "test: a detail");
+	from = l->sequence;
+	verb_end(&c);
+	l = ask(VERB_LOG, &c, "error", NULL);
+	for (unsigned i = 0; i < c.answer.count; i++)
+		assert_int_equal(l[i].level, LOG_ERROR);
+	assert_string_equal(l[c.answer.count - 1].text, "test: an error");
+	verb_end(&c);
+	sprintf(text, "%lu", (unsigned long)from);
+	assert_int_equal(count(VERB_LOG, NULL, text), 1);
+	sprintf(text, "%lu", (unsigned long)from + 1);
+	assert_int_equal(count(VERB_LOG, NULL, text), 0);
+}
+
+/* --- events */
+
+static const struct answer_event *events_since(struct verb_call *c, uint64_t since,
+					       const char *domain)
+{
+	static char text[24];
+
+	sprintf(text, "%lu", (unsigned long)since);
+	return ask(VERB_EVENT, c, text, domain);
+}
+
+static uint64_t now(void)
+{
+	struct verb_call c;
+	const struct answer_event *a = ask(VERB_EVENT, &c, NULL, NULL);
+	uint64_t next = a->next;
+
+	assert_int_equal(a->events.count, 0);
+	verb_end(&c);
+	return next;
+}
+
+static void events_are_read_on(void **state)
+{
+	const struct answer_event *a;
+	const struct domain_event *e;
+	uint64_t begin = now();
+	struct verb_call c;
+
+	(void)state;
+	assert_int_equal(begin_with("[vm web]\nkernel = k\nmemory = 4M\n"), 0);
+	prepare(VERB_DOMINFO);
+	a = events_since(&c, begin, NULL);
+	assert_int_equal(a->events.count, 4);
+	assert_int_equal(a->lost, 0);
+	assert_int_equal(a->next, begin + 4);
+	e = (void *)a->events.at;
+	assert_string_equal(e[0].name, "web");
+	assert_string_equal(e[0].word, "Defined");
+	assert_string_equal(e[2].word, "Started");
+	assert_int_equal(e[2].time_ns, host_tsc);
+	verb_end(&c);
+	a = events_since(&c, begin, "debian");
+	assert_int_equal(a->events.count, 3);
+	assert_int_equal(a->next, begin + 4);
+	verb_end(&c);
+	/* Behind all there are: nothing, and where to read on. */
+	a = events_since(&c, begin + 1000000, NULL);
+	assert_int_equal(a->events.count, 0);
+	assert_int_equal(a->next, begin + 4);
+	verb_end(&c);
+}
+
+static void lost_events_are_counted(void **state)
+{
+	const struct answer_event *a;
+	uint64_t begin = now();
+	struct verb_call c;
+
+	(void)state;
+	for (unsigned i = 0; i < EVENTS_MAX + 17; i++)
+		assert_int_equal(begin_with("[vm debian]\nkernel = k\nmemory = 4M\n"), 0);
+	a = events_since(&c, begin, NULL);
+	assert_int_equal(a->lost, 17);
+	assert_int_equal(a->events.count, EVENTS_MAX);
+	assert_int_equal(a->next, begin + EVENTS_MAX + 17);
+	verb_end(&c);
+	a = events_since(&c, 0, NULL);		/* from the first that there ever was */
+	assert_int_equal(a->lost, begin + 17 - 1);
+	verb_end(&c);
+}
+
+static unsigned woken;
+
+static void wake(struct event_watch *w)
+{
+	(void)w;
+	woken++;
+}
+
+static void watches_wake(void **state)
+{
+	struct event_watch w = { .fn = wake };
+
+	(void)state;
+	events_watch(&w);
+	prepare(VERB_DOMINFO);
+	assert_int_equal(woken, 3);
+	events_unwatch(&w);
+	teardown(state);
+	assert_int_equal(woken, 3);
+	setup(state);
+}
+
+/* A vm that waits for memory is told once, and once more when it has some. */
+static void waiting_for_memory(void **state)
+{
+	struct domain *d = list_entry(domain_list.next, struct domain, link);
+	const struct answer_event *a;
+	const struct domain_event *e;
+	struct verb_call c;
+	uint64_t begin;
+
+	(void)state;
+	prepare(VERB_DOMINFO);
+	begin = now();
+	fake.last->memory_waiters = 1;
+	for (unsigned i = 0; i < 3; i++) {
+		fake.last->config.starved(fake.last->config.arg);
+		settle();
+		assert_int_not_equal(domain_due_ns(d), THREAD_FOREVER);
+		host_tsc = domain_due_ns(d);
+		domain_work(d);
+	}
+	assert_int_equal(now(), begin + 1);
+	fake.last->memory_waiters = 0;
+	domain_work(d);
+	assert_int_equal(now(), begin + 1);
+	host_tsc = domain_due_ns(d);
+	domain_work(d);
+	assert_int_equal(domain_due_ns(d), THREAD_FOREVER);
+	a = events_since(&c, begin, NULL);
+	e = (void *)a->events.at;
+	assert_int_equal(a->events.count, 2);
+	assert_string_equal(e[0].class, "memory");
+	assert_string_equal(e[0].word, "Waiting");
+	assert_string_equal(e[1].word, "Came");
+	verb_end(&c);
+}
+
+/* --- jobs */
+
+static struct mgmt_error refusal;
+static uint64_t seen_done, seen_total;
+
+static void abort_it(void)
+{
+	struct domain *d = list_entry(domain_list.next, struct domain, link);
+	struct domain_job j;
+
+	domain_job_get(d, false, &j);
+	seen_done = j.done;
+	seen_total = j.total;
+	(void)!domain_job_abort(d, &refusal);
+}
+
+static void checks_are_given_up(void **state)
+{
+	struct domain *d = list_entry(domain_list.next, struct domain, link);
+	struct verb_call c = { .arg = { "debian", "5" } };
+	struct domain_job j;
+
+	(void)state;
+	prepare(VERB_DOMMEMCHECK);
+	fake.meanwhile = abort_it;
+	assert_int_equal(run_to_the_end(&verb_table[VERB_DOMMEMCHECK], &c), -EINTR);
+	fake.meanwhile = NULL;
+	assert_non_null(strstr(c.error.message, "aborted after 1 of 5 rounds"));
+	verb_end(&c);
+	assert_true(seen_done == 0 && seen_total == 5);
+	domain_job_get(d, true, &j);
+	assert_string_equal(j.name, "dommemcheck");
+	assert_string_equal(j.outcome, "aborted");
+	assert_string_equal(j.found_name[1], "marked");
+	assert_int_equal(j.found[1], 5);
+	assert_int_equal(domain_state(d), DOMAIN_RUNNING);
+}
+
+static void some_jobs_cannot_be(void **state)
+{
+	struct domain *d = list_entry(domain_list.next, struct domain, link);
+	struct mgmt_error err;
+	struct domain_job j;
+
+	(void)state;
+	prepare(VERB_DOMINFO);
+	refusal.code = 0;
+	fake.meanwhile = abort_it;
+	assert_int_equal(domain_suspend(d, NULL), 0);
+	fake.meanwhile = NULL;
+	assert_int_equal(refusal.code, -EPERM);
+	assert_non_null(strstr(refusal.message, "(suspend) cannot be given up: it stands still"));
+	fake.last->charge.pages = 256;
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	fake.last->charge.pages = 64;
+	domain_job_get(d, false, &j);
+	assert_string_equal(j.name, "end");
+	assert_false(j.abortable);
+	assert_int_equal(domain_job_abort(d, &err), -EPERM);
+	assert_non_null(strstr(err.message, "(end) cannot be given up"));
+	assert_int_equal(domain_suspend(d, &err), -EBUSY);
+	assert_non_null(strstr(err.message, "is just being ended"));
+	settle();
+	domain_job_get(d, false, &j);
+	assert_string_equal(j.name, "none");
+}
+
+/* Of a start's pieces, an event for each eighth. */
+static void progress_is_told(void **state)
+{
+	struct domain *d = list_entry(domain_list.next, struct domain, link);
+	struct job j = { .kind = JOB_START, .domain = d, .total = 1000 };
+	uint64_t begin = now();
+	struct domain_event e;
+
+	(void)state;
+	for (unsigned i = 0; i < 1000; i++)
+		domain_job_progress(&j, 1);
+	assert_int_equal(now(), begin + 7);
+	assert_true(events_read(begin + 6, &e));
+	assert_string_equal(e.word, "Progress");
+	assert_string_equal(e.detail, "start");
+	assert_true(e.done == 875 && e.total == 1000);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		TEST(rows_are_complete), TEST(each_answers_as_declared), TEST(bent_arguments),
+		TEST(without_memory), TEST(lists), TEST(log_by_level_and_number),
+		TEST(events_are_read_on), TEST(lost_events_are_counted), TEST(watches_wake),
+		TEST(waiting_for_memory), TEST(checks_are_given_up), TEST(some_jobs_cannot_be),
+		TEST(progress_is_told),
+	};
+
+	host_percpu_init(1);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
