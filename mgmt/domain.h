@@ -111,6 +111,11 @@ int domain_configure(struct domain *d, const char *key, const char *value, struc
 /* What it was started with (`live`, if it is active) or will be; a reference. */
 struct config_vm *domain_config_get(struct domain *d, bool live);
 
+/* --- mgmt/domain_xml.c */
+struct text;
+/* Adds it to `t` as a document of libvirt's: as it runs (`live`, if it does), or will. */
+void domain_xml(struct domain *d, bool live, struct text *t);
+
 /* --- verbs: 0, or -Exxx with a message in `err` */
 int domain_start(struct domain *d, struct mgmt_error *err);
 /* Likewise, and returns when it is accepted: *job (a reference) tells how it goes. */

@@ -34,6 +34,7 @@ static const struct verb_arg domjobinfo_args[] = {
 static const struct verb_arg dumpconf_args[] = {
 	{ "domain", VERB_DOMAIN, false }, { "inactive", VERB_FLAG, false }, END,
 };
+static const struct verb_arg dumpxml_args[] = { DOMAIN, { "inactive", VERB_FLAG, false }, END };
 static const struct verb_arg event_args[] = {
 	{ "since", VERB_NUMBER, false }, { "domain", VERB_DOMAIN, false }, END,
 };
@@ -130,6 +131,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_DOMSTATECHECK] = DO("domstatecheck", check_args, run_domstatecheck),
 	[VERB_DOMSTATS] = LIST("domstats", domstats_args, stat, verb_run_domstats),
 	[VERB_DUMPCONF] = CALL("dumpconf", dumpconf_args, text, verb_run_dumpconf),
+	[VERB_DUMPXML] = CALL("dumpxml", dumpxml_args, text, verb_run_dumpxml),
 	[VERB_EVENT] = CALL("event", event_args, events, verb_run_event),
 	[VERB_HOSTNAME] = CALL("hostname", no_args, hostname, verb_run_hostname),
 	[VERB_INJECT_NMI] = SIMPLE("inject-nmi", domain_inject_nmi),

@@ -159,3 +159,11 @@ int verb_run_dumpconf(struct verb_call *c)
 		dump(&t, d, !c->arg[1]);
 	return verb_run_text(c, &t);
 }
+
+int verb_run_dumpxml(struct verb_call *c)
+{
+	struct text t = { 0 };
+
+	domain_xml(c->domain, !c->arg[1], &t);
+	return verb_run_text(c, &t);
+}

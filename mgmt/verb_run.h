@@ -16,6 +16,7 @@ int verb_run_dominfo(struct verb_call *c);
 int verb_run_domjobinfo(struct verb_call *c);
 int verb_run_domstats(struct verb_call *c);
 int verb_run_dumpconf(struct verb_call *c);
+int verb_run_dumpxml(struct verb_call *c);
 int verb_run_event(struct verb_call *c);
 int verb_run_jobs(struct verb_call *c);
 int verb_run_list(struct verb_call *c);

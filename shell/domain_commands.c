@@ -331,6 +331,11 @@ static const struct option dumpconf_options[] = {
 	OPTION_SWITCH("inactive", "of a running one, what holds from its next start"),
 	OPTION_LAST
 };
+static const struct option dumpxml_options[] = {
+	OPTION_DOMAIN(WHAT_DOMAIN),
+	OPTION_SWITCH("inactive", "of a running one, what holds from its next start"),
+	OPTION_LAST
+};
 static const struct option define_options[] = {
 	{ "name", "of the domain", OPTION_TEXT, WHAT_DOMAIN, false, true },
 	{ "settings", "KEY=VALUE, as lines of keel.conf", OPTION_REST, WHAT_NOTHING, false, true },
@@ -362,6 +367,7 @@ const struct command domain_commands[] = {
 	  "A start and the checks can be; 'event' and 'domjobinfo --completed' tell what came of it.",
 	  any, commands_verb },
 	{ "dumpconf", "a domain's section of keel.conf", NULL, dumpconf_options, commands_text },
+	{ "dumpxml", "a domain in libvirt's XML", NULL, dumpxml_options, commands_text },
 	{ "inject-nmi", "send an NMI to the guest", NULL, active, commands_verb },
 	{ "reboot", "ask the guest to shut down, and start it again then",
 	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.\n"

@@ -2,6 +2,7 @@
 """Definitions at run time, and jobs: what takes long can be watched and given up, and nothing else
 waits for it."""
 import re
+from xml.etree import ElementTree
 
 import pytest
 from keel import PROMPT, fields, rows, vm
@@ -86,4 +87,62 @@ def test_definitions_leave_nothing(start):
     rounds(60)
     assert free_pages(keel) == before
     assert not rows(keel.command("list --all"))
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_xml(start, bed):
+    """A domain and the host as libvirt describes them, read by a parser that forgives nothing."""
+    keel = start(bed, config=tiny("spin", cmdline="quiet <&> '\"é", vcpus="2", cpu="host, -x2apic"),
+                 modules=module("spin")).boot()
+
+    def parse(command):
+        return ElementTree.fromstring(keel.command(command).encode("latin-1"))
+
+    xml = parse("dumpxml spin")
+    assert xml.get("id") is None and xml.findtext("name") == "spin"
+    assert xml.findtext("uuid") == keel.command("domuuid spin").strip()
+    assert xml.findtext("os/cmdline") == "quiet <&> '\"é"
+    assert xml.findtext("vcpu") == "2" and xml.find("cpu/topology").get("cores") == "2"
+    assert [f.get("name") for f in xml.findall("cpu/feature")] == ["x2apic"]
+    keel.command("start spin; setvcpus spin 1 --config")
+    xml = parse("dumpxml spin")
+    assert xml.get("id") == keel.command("domid spin").strip() and xml.findtext("vcpu") == "2"
+    assert parse("dumpxml spin --inactive").findtext("vcpu") == "1"
+    host = parse("capabilities")
+    assert host.find("guest/arch/domain").get("type") == xml.get("type")
+    keel.poweroff()
+
+
+@pytest.mark.cost(15)
+def test_events_and_aborts(start, bed):
+    """What happened is read from a number on; a check is given up by Ctrl-C and goes no further;
+    what cannot be given up says so."""
+    keel = start(bed, config=tiny("spin", cmdline="quiet"), modules=module("spin")).boot()
+    keel.command("start spin; suspend spin; resume spin; setvcpus spin 2 --config")
+    told = keel.command("event --loop --since 1 --timeout 0")
+    assert [m.group(1) for m in re.finditer(r"(?m)^event 'lifecycle' for domain 'spin': (.+)$", told)] \
+        == ["Defined added", "Started booted", "Suspended paused", "Resumed unpaused",
+            "Defined updated"], told
+    assert "event 'job' for domain 'spin': Done start" in told
+    assert "events lost" not in told
+    keel.send("dommemcheck spin 100000\r")
+    keel.expect("100000\r\n")
+    keel.send("\x03")
+    keel.expect(r"was aborted after \d+ of 100000 rounds")
+    keel.expect(PROMPT)
+    info = keel.command("domjobinfo spin; domjobinfo spin --completed; domjobabort spin")
+    assert re.search(r"Job type: +None\nJob type: +Completed\nOperation: +dommemcheck\n"
+                     r"Outcome: +aborted\n", info), info
+    assert "domain 'spin' has no job" in info
+    assert keel.state("spin") == "running"
+    # It ends by Ctrl-], as a console does, and the guest goes on.
+    keel.send("event spin --loop\r")
+    keel.expect("--loop\r\n")
+    keel.send("\x1d")
+    keel.expect("events received: 0")
+    keel.expect(PROMPT)
+    keel.command("destroy spin")
+    told = keel.command("event --loop --since 1 --timeout 0 spin")
+    assert "Stopped destroyed" in told and "Done end" in told and "Aborted dommemcheck" in told
     keel.poweroff()

@@ -28,7 +28,9 @@
 #include "mgmt/answers.h"
 #include "mgmt/domain_struct.h"
 #include "mgmt/shape.h"
+#include "mgmt/text.h"
 #include "mgmt/verb.h"
+#include "mm/heap.h"
 
 extern unsigned host_heap_left, fake_host_power;
 bool fake_host_settle(void);
@@ -380,6 +382,146 @@ static void log_by_level_and_number(void **state)
 	assert_int_equal(count(VERB_LOG, NULL, text), 0);
 }
 
+/* --- XML: a checker that knows elements, attributes and texts, and takes nothing else */
+
+static const char *skip_name(const char *p)
+{
+	const char *start = p;
+
+	while ((*p >= 'a' && *p <= 'z') || (*p >= 'A' && *p <= 'Z') || *p == '_' || *p == ':' ||
+	       (p > start && ((*p >= '0' && *p <= '9') || *p == '-')))
+		p++;
+	if (p == start)
+		fail_msg("a name is wanted at '%.40s'", p);
+	return p;
+}
+
+/* Text up to one of `end`; '&' begins one of the five names or a number. */
+static const char *skip_text(const char *p, const char *end)
+{
+	static const char *const names[] = { "amp;", "lt;", "gt;", "apos;", "quot;" };
+
+	for (; !strchr(end, *p); p++) {
+		bool known = false;
+
+		assert_true(*p && *p != '<' && ((uint8_t)*p >= ' ' || *p == '\n'));
+		if (*p != '&')
+			continue;
+		for (unsigned i = 0; i < ARRAY_COUNT(names); i++)
+			known |= !strncmp(p + 1, names[i], strlen(names[i]));
+		assert_true(known || (p[1] == '#' && strspn(p + 2, "0123456789")));
+	}
+	return p;
+}
+
+static const char *skip_element(const char *p)
+{
+	const char *name = p + 1, *end;
+	size_t n;
+
+	assert_int_equal(*p, '<');
+	p = skip_name(name);
+	n = (size_t)(p - name);
+	while (*p == ' ') {
+		p = skip_name(p + 1);
+		assert_int_equal(strncmp(p, "='", 2), 0);
+		p = skip_text(p + 2, "'") + 1;
+	}
+	if (!strncmp(p, "/>", 2))
+		return p + 2;
+	assert_int_equal(*p++, '>');
+	for (;;) {
+		p = skip_text(p, "<");
+		if (p[1] == '/')
+			break;
+		p = skip_element(p);
+	}
+	end = p + 2;
+	assert_int_equal(strncmp(end, name, n), 0);
+	assert_int_equal(end[n], '>');
+	return end + n + 1;
+}
+
+static void is_document(const char *text)
+{
+	assert_string_equal(skip_element(text), "\n");
+}
+
+static void has(const char *text, const char *part)
+{
+	if (!strstr(text, part))
+		fail_msg("no '%s' in:\n%s", part, text);
+}
+
+static void domain_as_xml(void **state)
+{
+	struct answer_text *a;
+	struct verb_call c;
+
+	(void)state;
+	assert_int_equal(begin_with("[vm web]\nkernel = k<1>\nmemory = 64M\nmodule = m'\" x<&>y\n"
+				    "topology = 2 sockets, 3 cores\ncpu = host, -aes, -x2apic\n"
+				    "cmdline = a=\"b\" 'c' <d> & \xc3\xa9 \xc3 \xed\xa0\x80 "
+				    "\xf0\x9f\x98\x80\xff]]>\non_crash = preserve\n"
+				    "debug_exit = yes\n"), 0);
+	a = ask(VERB_DUMPXML, &c, "web", NULL);
+	is_document(a->text);
+	assert_null(strstr(a->text, " id='"));
+	has(a->text, "<domain type='keel'>\n  <name>web</name>\n  <uuid>");
+	has(a->text, "<keel:debug_exit/>\n      <keel:module name='m&apos;&quot;'>x&lt;&amp;&gt;y<");
+	has(a->text, "<memory unit='KiB'>65536</memory>");
+	has(a->text, "<vcpu placement='static'>6</vcpu>");
+	has(a->text, "<kernel>k&lt;1&gt;</kernel>\n    <cmdline>a=&quot;b&quot; &apos;c&apos; &lt;d&gt; "
+		     "&amp; \xc3\xa9 \xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd "
+		     "\xf0\x9f\x98\x80\xef\xbf\xbd]]&gt;</cmdline>");
+	has(a->text, "<topology sockets='2' dies='1' cores='3' threads='1'/>\n"
+		     "    <feature policy='disable' name='x2apic'/>\n"
+		     "    <feature policy='disable' name='aes'/>\n  </cpu>");
+	has(a->text, "<on_reboot>restart</on_reboot>\n  <on_crash>preserve</on_crash>");
+	verb_end(&c);
+	prepare(VERB_DOMINFO);
+	a = ask(VERB_DUMPXML, &c, "debian", NULL);
+	is_document(a->text);
+	has(a->text, "<domain type='keel' id='");
+	assert_null(strstr(a->text, "<metadata>"));
+	verb_end(&c);
+	a = ask(VERB_DUMPXML, &c, "debian", "");
+	assert_null(strstr(a->text, " id='"));
+	verb_end(&c);
+	a = ask(VERB_CAPABILITIES, &c, NULL, NULL);
+	is_document(a->text);
+	verb_end(&c);
+}
+
+/* Any text that a configuration can have. */
+static void any_text_as_xml(void **state)
+{
+	uint32_t seed = 1;
+
+	(void)state;
+	for (unsigned round = 0; round < 3000; round++) {
+		static const char often[] = "&<>'\"\xc3\xa9\xe2\x82\xac\xf0\x9f\x98\x80;#";
+		struct text t = { 0 };
+		char s[64], *all;
+		unsigned n = 0;
+
+		while (n < sizeof(s) - 1) {
+			seed = seed * 1664525 + 1013904223;
+			s[n++] = seed >> 31 ? often[(seed >> 8) % (sizeof(often) - 1)]
+					    : (char)(1 + (seed >> 16) % 255);
+		}
+		s[n] = 0;
+		text_add(&t, "<a b='");
+		text_add_xml(&t, s);
+		text_add(&t, "'>");
+		text_add_xml(&t, s);
+		text_add(&t, "</a>\n");
+		all = text_take(&t);
+		is_document(all);
+		heap_free(all);
+	}
+}
+
 /* --- events */
 
 static const struct answer_event *events_since(struct verb_call *c, uint64_t since,
@@ -601,6 +743,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rows_are_complete), TEST(each_answers_as_declared), TEST(bent_arguments),
 		TEST(without_memory), TEST(lists), TEST(log_by_level_and_number),
+		TEST(domain_as_xml), TEST(any_text_as_xml),
 		TEST(events_are_read_on), TEST(lost_events_are_counted), TEST(watches_wake),
 		TEST(waiting_for_memory), TEST(checks_are_given_up), TEST(some_jobs_cannot_be),
 		TEST(progress_is_told),

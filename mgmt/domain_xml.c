@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * A domain as libvirt describes one: its configuration, and the devices that its machine has, as an
+ * XML document. What libvirt has no element for stands in <metadata>, under a name space of Keel's
+ * own. Whatever the configuration's text is, the document is well-formed.
+ * Source for names and values: libvirt, "Domain XML format".
+ */
+#include "include/addr.h"
+#include "mgmt/domain.h"
+#include "mgmt/text.h"
+
+#define NAMESPACE	"urn:keel:domain:1"
+
+/* "    <name>value</name>\n", unless the value is empty. */
+static void element(struct text *t, const char *indent, const char *name, const char *value)
+{
+	if (!*value)
+		return;
+	text_format(t, "%s<%s>", indent, name);
+	text_add_xml(t, value);
+	text_format(t, "</%s>\n", name);
+}
+
+static void module(struct text *t, const struct config_module *m)
+{
+	text_add(t, "      <keel:module name='");
+	text_add_xml(t, m->name);
+	text_add(t, "'>");
+	text_add_xml(t, m->arguments);
+	text_add(t, "</keel:module>\n");
+}
+
+static void metadata(struct text *t, const struct config_vm *c)
+{
+	if (!c->module && !c->debug_exit)
+		return;
+	text_add(t, "  <metadata>\n    <keel:domain xmlns:keel='" NAMESPACE "'>\n");
+	if (c->debug_exit)
+		text_add(t, "      <keel:debug_exit/>\n");
+	for (const struct config_module *m = c->module; m; m = m->next)
+		module(t, m);
+	text_add(t, "    </keel:domain>\n  </metadata>\n");
+}
+
+static void resources(struct text *t, const struct config_vm *c)
+{
+	text_format(t, "  <memory unit='KiB'>%lu</memory>\n", c->memory / KIB);
+	text_format(t, "  <currentMemory unit='KiB'>%lu</currentMemory>\n", c->memory / KIB);
+	text_format(t, "  <vcpu placement='static'>%u</vcpu>\n", c->vcpus);
+}
+
+static void os(struct text *t, const struct config_vm *c)
+{
+	text_add(t, "  <os>\n    <type arch='x86_64' machine='pc-q35-keel'>hvm</type>\n");
+	element(t, "    ", "kernel", c->kernel);
+	element(t, "    ", "initrd", c->initrd);
+	element(t, "    ", "cmdline", c->cmdline);
+	text_add(t, "  </os>\n  <features>\n    <acpi/>\n    <apic/>\n  </features>\n");
+}
+
+/* Those that are named: what goes with one that is taken away follows by itself. */
+static void cpu(struct text *t, const struct config_vm *c)
+{
+	const struct cpu_feature *f;
+
+	text_add(t, "  <cpu mode='host-passthrough' check='none'>\n");
+	text_format(t, "    <topology sockets='%u' dies='1' cores='%u' threads='%u'/>\n",
+		    c->topology.sockets, c->topology.cores, c->topology.threads);
+	for (unsigned i = 0; (f = cpu_model_feature(i)); i++) {
+		bool on = cpu_model_is_on(&c->cpu, i);
+
+		if (on || (cpu_model_is_off(&c->cpu, i) && !cpu_model_follows(&c->cpu, i)))
+			text_format(t, "    <feature policy='%s' name='%s'/>\n",
+				    on ? "require" : "disable", f->name);
+	}
+	text_add(t, "  </cpu>\n  <clock offset='utc'>\n    <timer name='kvmclock' present='yes'/>\n"
+		    "  </clock>\n");
+}
+
+static void policies(struct text *t, const struct config_vm *c)
+{
+	element(t, "  ", "on_poweroff", config_action_name(c->on_poweroff));
+	element(t, "  ", "on_reboot", config_action_name(c->on_reboot));
+	element(t, "  ", "on_crash", config_action_name(c->on_crash));
+}
+
+/* What vmm/machine.c gives every PC, as far as libvirt has a name for it. */
+static void devices(struct text *t)
+{
+	text_add(t, "  <devices>\n"
+		    "    <controller type='pci' index='0' model='pcie-root'/>\n"
+		    "    <serial type='pty'>\n"
+		    "      <target type='isa-serial' port='0'>\n"
+		    "        <model name='isa-serial'/>\n"
+		    "      </target>\n"
+		    "    </serial>\n"
+		    "    <console type='pty'>\n"
+		    "      <target type='serial' port='0'/>\n"
+		    "    </console>\n"
+		    "    <memballoon model='none'/>\n"
+		    "    <panic model='isa'/>\n"
+		    "  </devices>\n");
+}
+
+void domain_xml(struct domain *d, bool live, struct text *t)
+{
+	struct config_vm *c = domain_config_get(d, live);
+	struct domain_row row;
+	char uuid[DOMAIN_UUID_TEXT];
+
+	domain_row_get(d, &row);
+	domain_uuid_format(row.uuid, uuid);
+	text_add(t, "<domain type='keel'");
+	if (live && row.id >= 0)
+		text_format(t, " id='%d'", row.id);
+	text_add(t, ">\n");
+	element(t, "  ", "name", row.name);
+	element(t, "  ", "uuid", uuid);
+	metadata(t, c);
+	resources(t, c);
+	os(t, c);
+	cpu(t, c);
+	policies(t, c);
+	devices(t);
+	text_add(t, "</domain>\n");
+	config_vm_put(c);
+}
