@@ -3,7 +3,7 @@
  * The auditor of VMX's entry state: a good state is found good, in real, protected, PAE and long
  * mode; and each row finds its field when that alone is spoilt.
  */
-/* links: vmx/vmx_audit.c vmm/regs.c lib/format.c */
+/* links: vmx/vmx_audit.c vmm/regs.c lib/format.c tests/host/vmx/vmcs.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -21,12 +21,6 @@ uint64_t vmx_cr0_fixed = CR0_NE, vmx_cr4_fixed = CR4_VMXE;
 static struct vcpu vcpu;
 static struct vmx_vcpu state;
 static uint32_t vtpr;
-
-uint64_t vmx_field_get(struct vmx_vcpu *s, enum vmcs_field field)
-{
-	(void)s;
-	return vmcs_read(field);
-}
 
 struct field {
 	enum vmcs_field field;

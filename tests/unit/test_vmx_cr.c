@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmx/vmx_cr.c vmx/vmx_regs.c vmm/regs.c kernel/hwstate.c cpu/fpu.c tests/host/heap.c
- * tests/host/panic.c tests/host/log.c tests/host/percpu.c */
+ * tests/host/panic.c tests/host/log.c tests/host/percpu.c
+ * tests/host/vmx/vmcs.c */
 /*
  * A guest's writes to CR0 and CR4 that exit: real mode to long mode and back, PAE's pointers, and
  * every combination that the architecture answers with #GP and leaves without effect.
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "vmm/exit.h"
 #include "vmm/vm.h"
@@ -29,30 +29,6 @@ static struct vm vm;
 static struct vcpu vcpu;
 static uint64_t pdptes[4];
 static unsigned faults, flushes;
-
-bool errata_has(enum erratum e)
-{
-	(void)e;
-	return false;
-}
-
-void errata_force(enum erratum e, bool found)
-{
-	(void)e;
-	(void)found;
-}
-
-uint64_t vmx_field_get(struct vmx_vcpu *s, enum vmcs_field field)
-{
-	(void)s;
-	return vmcs_read(field);
-}
-
-void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value)
-{
-	(void)s;
-	vmcs_write(field, value);
-}
 
 void vmx_flush_linear(struct vcpu *v)
 {

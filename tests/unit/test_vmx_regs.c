@@ -5,7 +5,8 @@
  * reaches all three places.
  */
 /* links: vmx/vmx_regs.c vmm/regs.c kernel/hwstate.c cpu/fpu.c tests/host/heap.c tests/host/panic.c
- * tests/host/log.c tests/host/percpu.c */
+ * tests/host/log.c tests/host/percpu.c
+ * tests/host/vmx/vmcs.c */
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -13,7 +14,6 @@
 #include <string.h>
 #include <cmocka.h>
 
-#include "cpu/errata.h"
 #include "cpu/features.h"
 #include "vmx/vmx.h"
 #include "vmx/vmx_insn.h"
@@ -24,30 +24,6 @@ uint64_t vmx_cr0_fixed = CR0_NE, vmx_cr4_fixed = CR4_VMXE;
 
 static struct vcpu vcpu;
 static struct vmx_vcpu state;
-
-bool errata_has(enum erratum e)
-{
-	(void)e;
-	return false;
-}
-
-void errata_force(enum erratum e, bool found)
-{
-	(void)e;
-	(void)found;
-}
-
-uint64_t vmx_field_get(struct vmx_vcpu *s, enum vmcs_field field)
-{
-	(void)s;
-	return vmcs_read(field);
-}
-
-void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value)
-{
-	(void)s;
-	vmcs_write(field, value);
-}
 
 static int start(void **unused)
 {
