@@ -80,11 +80,13 @@ static bool is_switched(const struct hwstate *h, enum hw_reg r)
 /* TSC_AUX is written here alone. */
 uint64_t hwstate_get(const struct hwstate *h, enum hw_reg r)
 {
+	ASSERT(r < HW_COUNT);
 	return h->loaded && r != HW_TSC_AUX && is_switched(h, r) ? read(r) : h->reg[r];
 }
 
 void hwstate_set(struct hwstate *h, enum hw_reg r, uint64_t value)
 {
+	ASSERT(r < HW_COUNT);
 	h->reg[r] = value;
 	if (h->loaded && is_switched(h, r))
 		write(r, value);
@@ -92,6 +94,7 @@ void hwstate_set(struct hwstate *h, enum hw_reg r, uint64_t value)
 
 void hwstate_enter(struct hwstate *h)
 {
+	ASSERT(!h->loaded);
 	/*
 	 * An area that XRSTOR refuses came from a hostile record: the state after reset
 	 * stands in for it.
@@ -113,6 +116,7 @@ void hwstate_enter(struct hwstate *h)
 
 void hwstate_leave(struct hwstate *h)
 {
+	ASSERT(h->loaded);
 	if (fpu_xcr0()) {
 		if (errata_has(ERRATUM_XSETBV_NOT_INTERCEPTED))
 			h->reg[HW_XCR0] = fpu_xcr0_refuse(cpu_xgetbv(0), h->xcr0_allowed);

@@ -15,6 +15,7 @@
 
 void mutex_init(struct mutex *m, const char *name)
 {
+	ASSERT(name);
 	spin_init(&m->lock, name, LOCK_WAIT);
 	m->holder = NULL;
 	list_init(&m->waiters);
@@ -89,6 +90,7 @@ void waitq_enter(struct waitq *q, struct waitq_entry *e)
 {
 	uint64_t flags;
 
+	ASSERT(thread_may_wait());
 	sched_point();
 	flags = spin_lock_irq(&q->lock);
 
@@ -101,6 +103,7 @@ void waitq_leave(struct waitq *q, struct waitq_entry *e)
 {
 	uint64_t flags = spin_lock_irq(&q->lock);
 
+	ASSERT(e->thread == thread_current());
 	list_remove(&e->link);
 	spin_unlock_irq(&q->lock, flags);
 }

@@ -46,6 +46,7 @@ struct thread *thread_create(const struct thread_attr *attr)
 {
 	struct thread *t = heap_alloc(sizeof(*t));
 
+	ASSERT(attr->name && attr->entry && attr->cpu < (int)cpu_count);
 	if (!t)
 		return NULL;
 	thread_setup(t, attr);
@@ -83,6 +84,7 @@ static void reap(struct work *w)
 
 static bool drop(struct thread *t)
 {
+	ASSERT(t->refs);
 	return !__atomic_sub_fetch(&t->refs, 1, __ATOMIC_ACQ_REL);
 }
 
@@ -103,6 +105,7 @@ void thread_exit(void)
 {
 	struct thread *t = thread_current();
 
+	ASSERT(thread_may_wait());
 	__atomic_store_n(&t->finished, true, __ATOMIC_RELEASE);
 	waitq_wake_all(&t->exited);
 	cpu_irq_disable();
@@ -111,6 +114,7 @@ void thread_exit(void)
 
 void thread_join(struct thread *t)
 {
+	ASSERT(t != thread_current());
 	(void)WAITQ_WAIT(&t->exited, __atomic_load_n(&t->finished, __ATOMIC_ACQUIRE),
 			 THREAD_FOREVER);
 	/* It has only its last switch before it; afterwards the stack is freed here and now. */
@@ -188,6 +192,7 @@ void thread_sleep_ns(uint64_t ns)
 {
 	uint64_t deadline = clock_ns() + ns;
 
+	ASSERT(thread_may_wait());
 	do
 		thread_prepare();
 	while (clock_ns() < deadline && thread_wait(deadline));

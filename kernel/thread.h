@@ -7,7 +7,8 @@
  */
 #pragma once
 
-#include "include/compiler.h"
+#include "cpu/cpu.h"
+#include "cpu/spinlock.h"
 
 struct thread;
 struct sched_group;
@@ -39,6 +40,12 @@ void thread_put(struct thread *t);
 
 struct thread *thread_current(void);
 const char *thread_name(const struct thread *t);
+
+/* Interrupts are on and no spinlock is held: for ASSERT. */
+static inline bool thread_may_wait(void)
+{
+	return cpu_irq_enabled() && !spin_held_count();
+}
 
 void thread_prepare(void);
 /*

@@ -68,6 +68,7 @@ static void program(struct timer_queue *q, uint64_t deadline_ns)
 	uint64_t tsc = tsc_read(), now = tsc_to_ns(tsc - tsc_base);
 	uint64_t wait = deadline_ns > now ? deadline_ns - now : 0;
 
+	ASSERT(!cpu_irq_enabled());
 	q->programmed_ns = deadline_ns;
 	if (unlikely(wait > LONGEST_NS)) {
 		wait = LONGEST_NS;
@@ -78,6 +79,7 @@ static void program(struct timer_queue *q, uint64_t deadline_ns)
 
 static void insert(struct timer_queue *q, struct timer *t, uint64_t deadline_ns)
 {
+	ASSERT(spin_held(&q->lock));
 	t->deadline_ns = deadline_ns;
 	t->node.key = deadline_ns;
 	tree_insert(&q->tree, &t->node);
@@ -95,6 +97,7 @@ static bool take_out(struct timer *t)
 	struct timer_queue *q;
 	int cpu;
 
+	ASSERT(!cpu_irq_enabled());
 	while ((cpu = READ_ONCE(t->cpu)) >= 0) {
 		q = &per_cpu(queue, cpu);
 		spin_lock(&q->lock);
@@ -164,6 +167,7 @@ void timer_cancel_sync(struct timer *t)
 {
 	bool running;
 
+	ASSERT(per_cpu(queue, cpu_index()).running != t);
 	do {
 		running = timer_cancel(t);
 		for (unsigned cpu = 0; cpu < cpu_count; cpu++) {
@@ -218,6 +222,7 @@ static void timer_interrupt(void *arg)
 	uint64_t now = clock_ns();
 	struct timer *t;
 
+	ASSERT(!cpu_irq_enabled());
 	(void)arg;
 	q->in_interrupt = true;
 	do {

@@ -43,6 +43,7 @@ static struct worker slow_worker[SLOW_WORKERS];
 
 void work_init(struct work *w, void (*fn)(struct work *w))
 {
+	ASSERT(fn);
 	*w = (struct work){ .fn = fn };
 	list_init(&w->link);
 }
@@ -89,6 +90,7 @@ void work_queue(struct work *w)
 	uint16_t cpu = choose_cpu(w);
 	struct work_list *l = list_of(cpu);
 
+	ASSERT(w->fn);
 	/* Whoever turns idle into queued owns the insertion. */
 	if (__atomic_exchange_n(&w->state, WORK_QUEUED, __ATOMIC_ACQ_REL) == WORK_IDLE) {
 		spin_lock(&l->lock);
@@ -176,6 +178,7 @@ static bool runs_elsewhere(const struct work *w)
 
 void work_cancel_sync(struct work *w)
 {
+	ASSERT(thread_may_wait());
 	do {
 		unqueue(w);
 		while (runs_elsewhere(w))

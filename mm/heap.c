@@ -95,6 +95,7 @@ static void *pool_take(struct pool *pool)
 						  : list_first(&pool->slabs, struct slab, link);
 	void *p;
 
+	ASSERT(pool->size);
 	if (!s)
 		return NULL;
 	pool->empty -= s->used == 0;

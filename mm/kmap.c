@@ -87,6 +87,7 @@ static void flush_all_cpus(uint64_t va, uint64_t size)
 {
 	struct flush f = { va, size / PAGE_SIZE };
 
+	ASSERT(!spin_held_count());
 	flush_here(&f);
 	if (cpu_count > 1)
 		ipi_call_others(flush_here, &f);
@@ -95,6 +96,7 @@ static void flush_all_cpus(uint64_t va, uint64_t size)
 /* Removes exact former mappings, so nothing is split and nothing can fail. kmap_lock held. */
 static void unmap_locked(uint64_t va, uint64_t size)
 {
+	ASSERT(spin_held(&kmap_lock));
 	if (paging_unmap(&map, va, size) < 0)
 		panic("kmap: %lx cannot be unmapped", va);
 }
@@ -121,6 +123,7 @@ static uint64_t io_place(uint64_t pa, uint64_t size)
 {
 	uint64_t va = io_next;
 
+	ASSERT(spin_held(&kmap_lock));
 	if (size >= PAGE_2M)
 		va = ALIGN_UP(va, PAGE_2M) + pa % PAGE_2M;
 	if (!range_within(va, size, LAYOUT_IO, LAYOUT_IO_SIZE))
@@ -160,6 +163,7 @@ static uint64_t *group_bits(unsigned group)
 {
 	struct page *p;
 
+	ASSERT(spin_held(&kmap_lock));
 	if (!stack_used[group]) {
 		p = page_alloc(0, PAGE_ZEROED, NODE_ANY, &page_charge_kernel);
 		stack_used[group] = p ? page_virt(p) : NULL;
@@ -172,6 +176,7 @@ static int64_t slot_find(void)
 {
 	uint64_t *bits;
 
+	ASSERT(spin_held(&kmap_lock));
 	for (unsigned g = 0; g < STACK_GROUPS && (bits = group_bits(g)); g++)
 		for (unsigned i = 0; i < STACK_GROUP / 64; i++)
 			if (~bits[i]) {
@@ -187,6 +192,7 @@ static void slot_free(uint64_t va)
 {
 	uint64_t slot = (va - LAYOUT_STACKS) / STACK_SLOT, irq = spin_lock_irq(&kmap_lock);
 
+	ASSERT(range_within(va, STACK_SLOT, LAYOUT_STACKS, LAYOUT_STACKS_SIZE));
 	stack_used[slot / STACK_GROUP][slot % STACK_GROUP / 64] &= ~BIT(slot % 64);
 	spin_unlock_irq(&kmap_lock, irq);
 }
@@ -248,6 +254,7 @@ static void stacks_release(const struct stack *stacks, unsigned n)
 /* The youngest of that size; 0 if there is none. kmap_lock held. */
 static uint64_t spare_take(unsigned pages)
 {
+	ASSERT(spin_held(&kmap_lock));
 	for (unsigned i = spare_count; i-- > 0;)
 		if (spare[i].pages == pages) {
 			uint64_t base = spare[i].base;
@@ -294,6 +301,7 @@ void kmap_stack_free(void *top)
 	bool full;
 	uint64_t irq;
 
+	ASSERT(s.base >= LAYOUT_STACKS && IS_ALIGNED((uint64_t)top, PAGE_SIZE));
 	s.pages = (unsigned)(((uint64_t)top - s.base) / PAGE_SIZE - 1);
 	irq = spin_lock_irq(&kmap_lock);
 	full = spare_count == SPARES;
@@ -345,6 +353,7 @@ static void array_map_boot(uint64_t va, hpa_t a)
 
 void kmap_array_map(uint64_t va, hpa_t a)
 {
+	ASSERT(IS_ALIGNED(va | a.v, PAGE_2M));
 	if (!map.root)
 		array_map_boot(va, a);
 	else if (paging_map(&map, va, a, PAGE_2M, PROT_READ | PROT_WRITE | PROT_GLOBAL, CACHE_WB) <

@@ -70,6 +70,8 @@ void page_block_insert(struct page_node *n, struct page *p, unsigned order, enum
 {
 	struct page_store *s = store_of(n, p, c);
 
+	ASSERT(order <= PAGE_ORDER_MAX && spin_held(&n->lock));
+	ASSERT(IS_ALIGNED(page_frame(p), 1ul << order));
 	p->state = c == ZEROED ? PAGE_FREE_ZEROED : PAGE_FREE_DIRTY;
 	p->order = (uint8_t)order;
 	p->node = (uint16_t)(n - page_nodes);
@@ -84,6 +86,7 @@ void page_block_remove(struct page_node *n, struct page *p, enum page_contents c
 	unsigned order = p->order;
 	struct page_store *s = store_of(n, p, c);
 
+	ASSERT(spin_held(&n->lock) && p->order <= PAGE_ORDER_MAX);
 	list_remove(&p->link);
 	s->blocks[order]--;
 	if (list_empty(&s->list[order]))
@@ -112,6 +115,7 @@ void page_block_free(struct page_node *n, struct page *p, unsigned order, enum p
 	uint64_t frame = page_frame(p);
 	struct page *b;
 
+	ASSERT(spin_held(&n->lock));
 	while (order < PAGE_ORDER_MAX && (b = buddy_of(n, frame, order, c))) {
 		page_block_remove(n, b, c);
 		p->state = PAGE_NONE;
@@ -130,6 +134,7 @@ static struct page *store_take(struct page_node *n, struct page_store *s, unsign
 	unsigned have;
 	struct page *p;
 
+	ASSERT(spin_held(&n->lock));
 	if (!fit)
 		return NULL;
 	have = bit_lowest(fit);
@@ -179,6 +184,7 @@ static void cache_push(struct page *p, enum page_contents c)
 {
 	struct page_cache *cache = &this_cpu(page_cache);
 
+	ASSERT(!cpu_irq_enabled());
 	if (cache->count[c] == CACHE_SIZE)
 		cache_drain(cache, c, CACHE_SIZE - CACHE_BATCH);
 	p->state = PAGE_CACHED;
@@ -194,6 +200,7 @@ static struct page *cache_pop(enum page_contents c, int node, bool low)
 	struct page_cache *cache = &this_cpu(page_cache);
 	struct page *p;
 
+	ASSERT(!cpu_irq_enabled());
 	if (!cache->count[c])
 		return NULL;
 	p = cache->page[c][cache->count[c] - 1];
@@ -234,6 +241,7 @@ static bool charge_add(struct charge *c, uint64_t frames)
 
 static void charge_sub(struct charge *c, uint64_t frames)
 {
+	ASSERT(c->pages >= frames);
 	__atomic_sub_fetch(&c->pages, frames, __ATOMIC_RELAXED);
 }
 

@@ -5,6 +5,7 @@
  * list to list, used ones by renaming. The boot CPU, once, but other code may already allocate:
  * each node's lock is taken in turn, never two.
  */
+#include "kernel/panic.h"
 #include "mm/page.h"
 
 #include "include/bits.h"
@@ -39,6 +40,7 @@ void page_add(hpa_t start, hpa_t end)
 {
 	uint64_t frame = start.v / PAGE_SIZE, last = end.v / PAGE_SIZE, irq;
 
+	ASSERT(IS_ALIGNED(start.v | end.v, PAGE_SIZE) && start.v <= end.v);
 	if (frame >= last || page_range_count == ARRAY_COUNT(page_ranges))
 		return;
 	nodes_need(0);
@@ -126,6 +128,7 @@ static void node_receive(struct page_node *n, uint64_t frames, struct list *in)
 {
 	uint64_t irq = spin_lock_irq(&n->lock);
 
+	ASSERT(spin_held(&n->lock));
 	n->total += frames;
 	for (unsigned c = 0; c < CONTENTS; c++)
 		while (!list_empty(&in[c])) {

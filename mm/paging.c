@@ -88,6 +88,7 @@ static void table_drop(struct paging *p, struct page *t)
 
 static void count(struct page *table, uint64_t more)
 {
+	ASSERT(table->used + more <= ENTRIES);
 	if (more)
 		__atomic_add_fetch(&table->used, more, __ATOMIC_RELAXED);
 }
@@ -103,6 +104,7 @@ static void retire(struct paging *p, struct page *table, unsigned level)
 {
 	uint64_t *e = entries_of(table);
 
+	ASSERT(level && level < 6);
 	for (unsigned i = 0; level > 1 && i < ENTRIES; i++)
 		if (is_table(p, e[i], level))
 			retire(p, table_at(e[i]), level - 1);
@@ -137,6 +139,7 @@ void paging_free_retired(struct list *tables)
 int paging_init(struct paging *p, const struct paging_format *f, unsigned max_leaf_level,
 		struct charge *charge)
 {
+	ASSERT(max_leaf_level && f->levels <= 5);
 	*p = (struct paging){
 		.format = f,
 		.max_leaf_level = MIN(max_leaf_level, f->max_leaf_level),
@@ -169,6 +172,7 @@ static noinline int make_table(struct paging *p, struct page *table, uint64_t *e
 	struct page *t = table_new(p);
 	uint64_t old = READ_ONCE(*e), *child;
 
+	ASSERT(level > 1);
 	if (!t)
 		return -ENOMEM;
 	child = entries_of(t);
@@ -194,6 +198,7 @@ static int descend(struct paging *p, uint64_t va, unsigned level, struct page **
 	uint64_t present = p->format->present, large = p->format->large;
 	struct page *table = p->root;
 
+	ASSERT(level && level < p->format->levels);
 	for (unsigned l = p->format->levels; l > level; l--) {
 		uint64_t *e = &entries_of(table)[index_of(va, l)], value = READ_ONCE(*e);
 
@@ -257,6 +262,7 @@ static bool change_range(struct paging *p, struct page *table, unsigned level, u
 {
 	bool changed = false;
 
+	ASSERT(va != end && level <= p->format->levels);
 	for (uint64_t next; va != end; va = next) {
 		uint64_t *e = &entries_of(table)[index_of(va, level)], old = READ_ONCE(*e);
 
@@ -303,6 +309,7 @@ static bool leaf_write(struct paging *p, struct page *table, uint64_t va, unsign
 {
 	uint64_t *e = &entries_of(table)[index_of(va, level)], old = *e;
 
+	ASSERT(is_present(p, value));
 	entry_set(p, table, e, value);
 	if (!is_table(p, old, level))
 		return is_present(p, old) && old != value;
@@ -458,6 +465,7 @@ static void harvest(struct paging *p, struct page *table, unsigned level, uint64
 void paging_harvest(struct paging *p, uint64_t va, uint64_t size,
 		    void (*used)(void *arg, uint64_t va, uint64_t size), void *arg)
 {
+	ASSERT(IS_ALIGNED(va | size, PAGE_SIZE));
 	if (range_valid(p, va, size))
 		harvest(p, p->root, p->format->levels, va, va + size, used, arg);
 }

@@ -10,6 +10,7 @@
 #include "vmm/bus.h"
 
 #include "kernel/panic.h"
+#include "kernel/thread.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/vm.h"
@@ -194,6 +195,7 @@ int bus_claim_all(struct vm *vm, enum host_space space, const struct bus_claim *
 	int err = 0;
 
 	ASSERT(!mutex_held(&vm->lock));
+	ASSERT(thread_may_wait());
 	for (unsigned i = 0; i < n && !err; i++)
 		err = check(space, &add[i]);
 	if (err || !n)
@@ -253,6 +255,7 @@ uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsign
 {
 	const struct bus_claim *c = first_behind(vm, space, address);
 
+	ASSERT(size && size <= 8);
 	if (unlikely(!bus_claim_holds(c, address, size)))
 		return read_bytes(vm, space, c, address, size);
 	return c->dev->ops->read(c->dev, c->region, address - c->base, size) & bytes_mask(size);
@@ -272,6 +275,7 @@ void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned 
 {
 	const struct bus_claim *c = first_behind(vm, space, address);
 
+	ASSERT(size && size <= 8);
 	if (unlikely(!bus_claim_holds(c, address, size)))
 		write_bytes(vm, space, c, address, size, value);
 	else

@@ -8,6 +8,7 @@
 #include "vmm/event.h"
 
 #include "cpu/registers.h"
+#include "kernel/panic.h"
 #include "kernel/trace.h"
 #include "lib/record.h"
 #include "vmm/exit.h"
@@ -59,6 +60,8 @@ void event_queue(struct vcpu *vcpu, const struct event *e)
 {
 	struct event *pending = &vcpu->event.pending;
 
+	ASSERT(e->valid);
+	ASSERT(e->type != EVENT_EXCEPTION || e->vector < 32);
 	vcpu->event.look = true;
 	if (pending->valid && pending->type == EVENT_EXCEPTION && e->type == EVENT_EXCEPTION) {
 		if (pending->vector == EXC_DF) {
@@ -78,6 +81,7 @@ void event_queue(struct vcpu *vcpu, const struct event *e)
 
 void event_exception(struct vcpu *vcpu, unsigned vector)
 {
+	ASSERT(vector < 32);
 	event_queue(vcpu, &(struct event){
 		.valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
 	});
@@ -87,6 +91,7 @@ void event_exception_error(struct vcpu *vcpu, unsigned vector, uint32_t error)
 {
 	uint64_t cr0 = vmm_ops->reg_get(vcpu, REG_CR0);
 
+	ASSERT(vector < 32);
 	/* In real mode no exception pushes an error code. */
 	event_queue(vcpu, &(struct event){
 		.valid = true, .type = EVENT_EXCEPTION, .vector = (uint8_t)vector,
@@ -109,6 +114,7 @@ void event_debug(struct vcpu *vcpu, uint64_t dr6_bits)
 
 void event_requeue(struct vcpu *vcpu, const struct event *e)
 {
+	ASSERT(e->valid);
 	vcpu->event.pending = *e;
 	vcpu->event.look = true;
 }

@@ -9,6 +9,7 @@
 #include "cpu/registers.h"
 #include "include/errno.h"
 #include "kernel/log.h"
+#include "kernel/panic.h"
 #include "lib/format.h"
 #include "vmm/insn/breakpoint.h"
 #include "vmm/insn/emulate.h"
@@ -161,6 +162,7 @@ void exit_in(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length)
 {
 	const struct bus_claim *c = bus_port_claim(&vcpu->vm->bus, port, size);
 
+	ASSERT(port <= 0xffff && (size == 1 || size == 2 || size == 4));
 	if (unlikely(!c)) {
 		in_slowly(vcpu, port, size, length);
 		return;
@@ -174,6 +176,7 @@ void exit_out(struct vcpu *vcpu, unsigned port, unsigned size, unsigned length)
 	const struct bus_claim *c = bus_port_claim(&vcpu->vm->bus, port, size);
 	uint64_t value = vcpu->gpr[GPR_RAX];
 
+	ASSERT(port <= 0xffff && (size == 1 || size == 2 || size == 4));
 	if (unlikely(!c)) {
 		out_slowly(vcpu, port, size, length);
 		return;
@@ -204,6 +207,7 @@ uint64_t exit_mmio_read(struct vcpu *vcpu, gpa_t a, unsigned size)
 {
 	unsigned offset = a.v & 0xfff, shift = 8 * (offset & 15);
 
+	ASSERT(size && size <= 8);
 	if (!in_vlapic(vcpu, a))
 		return bus_read(vcpu->vm, HOST_MMIO, a.v, size);
 	/* Registers are 32 bits at multiples of 16; what lies between them reads 0. */
@@ -214,6 +218,7 @@ uint64_t exit_mmio_read(struct vcpu *vcpu, gpa_t a, unsigned size)
 
 void exit_mmio_write(struct vcpu *vcpu, gpa_t a, unsigned size, uint64_t value)
 {
+	ASSERT(size && size <= 8);
 	if (!in_vlapic(vcpu, a)) {
 		bus_write(vcpu->vm, HOST_MMIO, a.v, size, value);
 		return;
@@ -369,6 +374,7 @@ void exit_task_switch(struct vcpu *vcpu)
 
 void exit_exception(struct vcpu *vcpu, const struct event *e)
 {
+	ASSERT(e->valid);
 	event_queue(vcpu, e);
 }
 
@@ -376,6 +382,7 @@ void exit_cr8(struct vcpu *vcpu, bool write, enum gpr r, unsigned length)
 {
 	uint64_t value = vcpu->gpr[r];
 
+	ASSERT(r < GPR_COUNT);
 	if (!write) {
 		vcpu->gpr[r] = vmm_ops->reg_get(vcpu, REG_CR8);
 	} else if (value > 15) {

@@ -13,6 +13,7 @@
 #include "cpu/tsc.h"
 #include "include/errno.h"
 #include "kernel/log.h"
+#include "kernel/panic.h"
 #include "kernel/thread.h"
 #include "kernel/trace.h"
 #include "lib/format.h"
@@ -41,6 +42,7 @@ void vcpu_kick(struct vcpu *vcpu)
 
 void vcpu_request(struct vcpu *vcpu, uint32_t request)
 {
+	ASSERT(request);
 	__atomic_or_fetch(&vcpu->requests, request, __ATOMIC_SEQ_CST);
 	vcpu_kick(vcpu);
 }
@@ -227,6 +229,7 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 	};
 	int err = -ENOMEM;
 
+	ASSERT(id < VM_VCPU_MAX && thread_may_wait());
 	if (!vcpu)
 		return -ENOMEM;
 	vcpu->vm = vm;
@@ -253,6 +256,7 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out)
 
 void vcpu_destroy(struct vcpu *vcpu)
 {
+	ASSERT(!vcpu->in_guest);
 	vlapic_fini(vcpu);
 	if (vcpu->state != VCPU_NEW)
 		thread_join(vcpu->thread);

@@ -11,6 +11,7 @@
 #include "cpu/tsc.h"
 #include "include/bits.h"
 #include "kernel/log.h"
+#include "kernel/panic.h"
 #include "kernel/thread.h"
 #include "lib/format.h"
 #include "mm/heap.h"
@@ -27,6 +28,7 @@ static struct vdev_host *host_of(struct vdev *d)
 
 void *host_alloc(size_t size)
 {
+	ASSERT(size);
 	return heap_alloc(size);
 }
 
@@ -42,16 +44,19 @@ uint64_t host_lock(struct vdev *d)
 
 void host_unlock(struct vdev *d, uint64_t flags)
 {
+	ASSERT(spin_held(&host_of(d)->lock));
 	spin_unlock_irq(&host_of(d)->lock, flags);
 }
 
 int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n)
 {
+	ASSERT(thread_may_wait());
 	return gmem_read(&host_of(d)->vm->gmem, a, dst, n);
 }
 
 int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 {
+	ASSERT(thread_may_wait());
 	return gmem_write(&host_of(d)->vm->gmem, a, src, n);
 }
 
@@ -98,6 +103,7 @@ void host_timer_set(struct vdev *d, unsigned timer, uint64_t deadline_ns)
 {
 	struct vdev_timer *vt = &host_of(d)->timer[timer];
 
+	ASSERT(timer < HOST_TIMER_MAX);
 	vt->deadline_ns = deadline_ns;
 	__atomic_store_n(&vt->armed, true, __ATOMIC_SEQ_CST);
 	timer_arm(vt);
@@ -107,6 +113,7 @@ void host_timer_cancel(struct vdev *d, unsigned timer)
 {
 	struct vdev_timer *vt = &host_of(d)->timer[timer];
 
+	ASSERT(timer < HOST_TIMER_MAX);
 	__atomic_store_n(&vt->armed, false, __ATOMIC_SEQ_CST);
 	timer_cancel(&vt->timer);
 }
@@ -120,6 +127,7 @@ static void queue_work(struct vdev_host *h)
 
 void vdev_host_freeze(struct vdev_host *h)
 {
+	ASSERT(thread_may_wait());
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
 		timer_cancel_sync(&h->timer[i].timer);
 	work_cancel_sync(&h->work);

@@ -38,6 +38,7 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu)
 {
 	bool alive;
 
+	ASSERT(vcpu->thread == thread_current());
 	mutex_lock(&vm->lock);
 	while (!may_run(vm) && vm->state != VM_DYING) {
 		life_vcpu_set(vcpu, VCPU_PARKED);
@@ -65,6 +66,7 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu)
  */
 static bool wait_parked(struct vm *vm, enum vm_state state)
 {
+	ASSERT(mutex_held(&vm->lock));
 	if (!life_vm_set(vm, state))
 		return false;
 	request_all(vm, VCPU_REQ_STOP);
@@ -92,6 +94,7 @@ static void flush(void *arg)
 {
 	struct vm *vm = arg;
 
+	ASSERT(thread_may_wait());
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		__atomic_or_fetch(&vm->vcpu[i]->requests, VCPU_REQ_FLUSH, __ATOMIC_SEQ_CST);
 	vm_quiesce(vm);
@@ -276,6 +279,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 
 void vm_get(struct vm *vm)
 {
+	ASSERT(vm->refs);
 	__atomic_add_fetch(&vm->refs, 1, __ATOMIC_RELAXED);
 }
 
@@ -294,6 +298,7 @@ int vm_start(struct vm *vm)
 {
 	int err = 0;
 
+	ASSERT(thread_may_wait());
 	mutex_lock(&vm->lock);
 	if (vm->state != VM_CREATED) {
 		err = -EBUSY;
@@ -314,6 +319,7 @@ int vm_pause(struct vm *vm)
 {
 	int err = 0;
 
+	ASSERT(thread_may_wait());
 	mutex_lock(&vm->lock);
 	if (vm->state != VM_RUNNING) {
 		err = -EINVAL;

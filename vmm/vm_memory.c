@@ -8,6 +8,7 @@
  * Locking. `lock` (LOCK_WAIT, interrupts off) guards what is here and each vm's memory_waiters.
  */
 #include "include/bits.h"
+#include "kernel/panic.h"
 #include "vmm/vm.h"
 
 static struct spinlock lock = SPINLOCK_INIT("vm memory", LOCK_WAIT);
@@ -27,6 +28,7 @@ void vm_memory_leave(void)
 	uint64_t irq = spin_lock_irq(&lock);
 	struct vcpu *v;
 
+	ASSERT(holding);
 	holding--;
 	list_for_each(v, &waiters, memory_link)
 		vcpu_kick(v);
@@ -55,6 +57,7 @@ void vm_memory_wait_end(struct vcpu *vcpu)
 {
 	uint64_t irq = spin_lock_irq(&lock);
 
+	ASSERT(vcpu->wants_memory);
 	list_remove(&vcpu->memory_link);
 	WRITE_ONCE(vcpu->wants_memory, false);
 	waiting -= !--vcpu->vm->memory_waiters;

@@ -14,6 +14,7 @@
  * again, both with a full barrier: either the waiter sees the mark, or the vCPU the request.
  */
 #include "include/bits.h"
+#include "kernel/panic.h"
 #include "kernel/thread.h"
 #include "vmm/vm.h"
 
@@ -76,6 +77,7 @@ void vm_quiesce(struct vm *vm)
 	struct vcpu *self = vm_quiet_begin(vm);
 	uint64_t epoch = __atomic_add_fetch(&vm->epoch, 1, __ATOMIC_SEQ_CST), asked = 0;
 
+	ASSERT(thread_may_wait());
 	for (unsigned i = 0; i < vm->vcpu_count; i++) {
 		if (is_quiet(vm->vcpu[i], epoch))
 			continue;

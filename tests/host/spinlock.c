@@ -9,7 +9,10 @@
 #include <stdlib.h>
 #include <stdio.h>
 
+#include "cpu/cpu.h"
 #include "cpu/percpu.h"
+
+static unsigned held PERCPU;
 
 void spin_init(struct spinlock *l, const char *name, enum lock_level level)
 {
@@ -41,6 +44,7 @@ void spin_lock(struct spinlock *l)
 		sched_yield();
 	}
 	l->holder = (int16_t)cpu_index();
+	this_cpu(held)++;
 }
 
 bool spin_try(struct spinlock *l)
@@ -51,7 +55,21 @@ bool spin_try(struct spinlock *l)
 					 __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
 		return false;
 	l->holder = (int16_t)cpu_index();
+	this_cpu(held)++;
 	return true;
+}
+
+/* On another CPU, which holds nothing and has its interrupts on. */
+static void others(const struct spinlock *l)
+{
+	unsigned mine = this_cpu(held);
+	bool on = host_irq_on;
+
+	this_cpu(held) = 0;
+	host_irq_on = true;
+	spin_unlocked(l);
+	host_irq_on = on;
+	this_cpu(held) = mine;
 }
 
 void spin_unlock(struct spinlock *l)
@@ -59,21 +77,24 @@ void spin_unlock(struct spinlock *l)
 	if (!spin_held(l))
 		bad(l, "released by who does not hold it");
 	l->holder = -1;
+	this_cpu(held)--;
 	__atomic_store_n(&l->owner, (uint16_t)(l->owner + 1), __ATOMIC_RELEASE);
 	if (spin_unlocked)
-		spin_unlocked(l);
+		others(l);
 }
 
 uint64_t spin_lock_irq(struct spinlock *l)
 {
+	uint64_t flags = cpu_irq_save();
+
 	spin_lock(l);
-	return 0;
+	return flags;
 }
 
 void spin_unlock_irq(struct spinlock *l, uint64_t flags)
 {
-	(void)flags;
 	spin_unlock(l);
+	cpu_irq_restore(flags);
 }
 
 /* A lock of zeros (static, not initialised) has holder 0: the tickets decide first. */
@@ -85,10 +106,9 @@ bool spin_held(const struct spinlock *l)
 	       l->holder == (int16_t)cpu_index();
 }
 
-/* Not kept on the host. */
 unsigned spin_held_count(void)
 {
-	return 0;
+	return this_cpu(held);
 }
 
 void spin_enter_interrupt(void)

@@ -9,7 +9,9 @@
 
 #include "cpu/cpu.h"
 #include "include/errno.h"
+#include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "lib/string.h"
 #include "vmm/gmem/gmem_slots.h"
 
@@ -53,6 +55,7 @@ static always_inline int pin(struct gmem *g, uint64_t a, unsigned access, struct
 	const struct gmem_place *p = gmem_place_of(gmem_slots_now(g), a, access);
 	int r = -EFAULT;
 
+	ASSERT(access & ENTRY_ACCESS);
 	if (likely(p)) {
 		struct gmem_object *o = p->object;
 		uint64_t at = a + p->delta;
@@ -70,6 +73,7 @@ static noinline int provide(struct gmem *g, struct gmem_object *o, uint64_t at, 
 {
 	int r = gmem_object_provide(o, at, access);
 
+	ASSERT(thread_may_wait());
 	if (r > 0)
 		r = gmem_unshare(g, o, at);
 	return r == -EINTR ? 0 : r;
@@ -79,6 +83,7 @@ int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_m
 {
 	int r;
 
+	ASSERT(len && thread_may_wait());
 	out->len = piece(a.v, len);
 	out->access = access;
 	while (unlikely((r = pin(g, a.v, access | ENTRY_ALONE, out)) > 0)) {
@@ -97,6 +102,7 @@ int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_m
  */
 void gmem_unmap(struct gmem_mapping *m)
 {
+	ASSERT(m->page && m->object);
 	page_put(m->page);
 	if (m->access & GMEM_WRITE && unlikely(READ_ONCE(m->object->trackers)))
 		gmem_object_mark(m->object, m->at);
@@ -144,6 +150,7 @@ int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n)
 {
 	uint8_t *to = dst;
 
+	ASSERT(thread_may_wait());
 	while (n) {
 		size_t len = piece(a.v, n);
 		int r = read_piece(g, a, to, len);
@@ -187,6 +194,7 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 {
 	size_t len;
 
+	ASSERT(thread_may_wait());
 	for (const uint8_t *from = src; n; n -= len, from += len, a.v += len) {
 		struct gmem_mapping m;
 		int err;
@@ -223,6 +231,7 @@ int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n)
 {
 	size_t len;
 
+	ASSERT(thread_may_wait());
 	for (; n; n -= len, a.v += len) {
 		struct gmem_mapping m;
 		int err;

@@ -18,7 +18,9 @@
  */
 #include "cpu/cpu.h"
 #include "include/errno.h"
+#include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "vmm/gmem/gmem_slots.h"
 
 /* ---- marking --------------------------------------------------------------------------------- */
@@ -29,6 +31,7 @@ static struct page *parts_of(struct gmem_object *o, uint64_t c)
 	struct page *t = page_alloc(0, 0, o->node, o->charge);
 	uint64_t *e;
 
+	ASSERT(c && !(c & ENTRY_TABLE));
 	if (!t)
 		return NULL;
 	t->owner = gmem_entry_page(c);
@@ -44,6 +47,7 @@ bool gmem_object_split(struct gmem_object *o, uint64_t at)
 	struct spinlock *l = gmem_lock_of(o, at);
 	struct page *t;
 
+	ASSERT(!spin_held_count());
 	if (!c || c & ENTRY_TABLE)
 		return true;
 	t = parts_of(o, c);
@@ -72,6 +76,7 @@ void gmem_object_mark(struct gmem_object *o, uint64_t at)
 	struct spinlock *l = gmem_lock_of(o, at);
 	bool done, whole = false;
 
+	ASSERT(at < o->size);
 	do {
 		uint64_t irq = spin_lock_irq(l), size, *e;
 
@@ -134,6 +139,7 @@ int gmem_dirty_fetch(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_
 {
 	bool any;
 
+	ASSERT(thread_may_wait());
 	if (!size || !IS_ALIGNED(at, PAGE_2M) || !range_within(at, size, 0, o->size) ||
 	    (!IS_ALIGNED(size, PAGE_2M) && at + size != o->size))
 		return -EINVAL;
@@ -161,6 +167,7 @@ static void track(struct gmem *g, int by)
 
 void gmem_track_begin(struct gmem *g)
 {
+	ASSERT(thread_may_wait());
 	track(g, 1);
 }
 
@@ -201,6 +208,7 @@ void gmem_track_end(struct gmem *g)
 	struct list tables;
 	struct gmem_slot s;
 
+	ASSERT(g->trackers && thread_may_wait());
 	track(g, -1);
 	if (g->trackers)
 		return;

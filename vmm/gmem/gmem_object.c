@@ -11,7 +11,9 @@
 #include "vmm/gmem/gmem_object.h"
 
 #include "cpu/cpu.h"
+#include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 
@@ -42,6 +44,7 @@ uint64_t gmem_available(void)
 
 static void promise_take_back(uint64_t frames)
 {
+	ASSERT(promised >= frames);
 	__atomic_sub_fetch(&promised, frames, __ATOMIC_RELAXED);
 }
 
@@ -67,6 +70,8 @@ int gmem_object_create(uint64_t start, uint64_t size, unsigned page_level, int n
 {
 	struct gmem_object *o;
 
+	ASSERT(start < size && IS_ALIGNED(start | size, PAGE_SIZE));
+	ASSERT(page_level >= 1 && page_level <= 3);
 	if (promise((size - start) / PAGE_SIZE))
 		return -ENOMEM;
 	o = heap_alloc(sizeof(*o));
@@ -105,6 +110,7 @@ static void leaf_table_free(uint64_t e)
 /* Gives way at each 2 MiB: a large guest's end must not hold up its neighbours. */
 void gmem_object_put(struct gmem_object *o)
 {
+	ASSERT(o->refs);
 	if (__atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	for (uint64_t i = 0; i < chunk_count(o); i++) {
@@ -147,6 +153,8 @@ bool gmem_object_commit(struct gmem_object *o, uint64_t at, struct page *p, uint
 	uint64_t irq = spin_lock_irq(l), size, *e = gmem_entry_of(o, at, &size);
 	bool won = !*e && size == PAGE_SIZE << p->order;
 
+	ASSERT(range_within(ALIGN_DOWN(at, PAGE_SIZE << p->order),
+	       PAGE_SIZE << p->order, o->start, o->size - o->start));
 	/* The way back, for whoever looks for memory to take. */
 	p->owner = o;
 	p->index = ALIGN_DOWN(at, PAGE_SIZE << p->order) >> PAGE_SHIFT;
@@ -196,6 +204,7 @@ int gmem_object_table(struct gmem_object *o, uint64_t at)
 	struct page *t;
 	bool lost;
 
+	ASSERT(at < ALIGN_UP(o->size, PAGE_2M));
 	if (READ_ONCE(*c))
 		return 0;
 	t = page_alloc(0, PAGE_ZEROED, o->node, o->charge);
@@ -230,6 +239,7 @@ static int fill(struct gmem_object *o, uint64_t at)
 {
 	struct page *p;
 
+	ASSERT(thread_may_wait());
 	if (READ_ONCE(*gmem_chunk_of(o, at)) || !covers(o, at, PAGE_2M))
 		return fill_4k(o, at);
 	if (fill_1g(o, at))
@@ -261,6 +271,7 @@ int gmem_object_provide(struct gmem_object *o, uint64_t at, unsigned access)
 {
 	uint64_t e = READ_ONCE(*gmem_chunk_of(o, at)) ? entry_at(o, at) : 0;
 
+	ASSERT(at - o->start < o->size - o->start);
 	if (!e)
 		return fill(o, at);
 	if (gmem_entry_is_shared(e))
@@ -276,6 +287,7 @@ bool gmem_object_pin_now(struct gmem_object *o, uint64_t at, unsigned access, vo
 	uint64_t irq = cpu_irq_save();
 	bool there = gmem_object_pin_quick(o, at, access, ptr, page);
 
+	ASSERT(at < o->size);
 	cpu_irq_restore(irq);
 	return there;
 }

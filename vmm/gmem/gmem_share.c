@@ -14,7 +14,9 @@
  * comes meanwhile does the same, and the first copy counts. The last who has the page keeps it.
  */
 #include "include/errno.h"
+#include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "lib/string.h"
 #include "vmm/gmem/gmem_slots.h"
 
@@ -118,6 +120,7 @@ int gmem_share(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size
 	uint64_t first = ALIGN_DOWN(at, PAGE_2M), end = at + size;
 	int err = 0;
 
+	ASSERT(thread_may_wait());
 	if (!IS_ALIGNED(at | size, PAGE_SIZE) || o == to ||
 	    !range_within(at, size, o->start, o->size - o->start) ||
 	    !range_within(at, size, to->start, to->size - to->start))
@@ -185,6 +188,7 @@ int gmem_unshare(struct gmem *g, struct gmem_object *o, uint64_t at)
 	struct page *copy = page_alloc(0, PAGE_GUEST, o->node, o->charge), *p;
 	int err = withdraw(o, at, copy, &p);
 
+	ASSERT(thread_may_wait());
 	if (!p) {
 		if (copy)
 			page_put(copy);

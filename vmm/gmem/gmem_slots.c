@@ -13,6 +13,8 @@
 #include "cpu/cpu.h"
 #include "cpu/ipi.h"
 #include "include/errno.h"
+#include "kernel/panic.h"
+#include "kernel/thread.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 
@@ -68,6 +70,7 @@ static void publish(struct gmem *g, struct gmem_slots *l, uint64_t a, uint64_t b
 {
 	struct gmem_slots *old = g->slots;
 
+	ASSERT(thread_may_wait());
 	l->main = (struct gmem_place){ 0 };
 	for (unsigned i = 0; i < l->count; i++)
 		if (!l->place[i].denied && l->place[i].size > l->main.size)
@@ -151,6 +154,7 @@ int gmem_slot_add(struct gmem *g, const struct gmem_slot *s)
 	struct gmem_slots *l;
 	int err;
 
+	ASSERT(s->object->refs);
 	const struct gmem_object *o = s->object;
 
 	if (!range_within(s->offset, s->size, o->start, o->size - o->start))
@@ -245,6 +249,7 @@ void gmem_destroy(struct gmem *g)
 {
 	struct gmem_slots *l = g->slots;
 
+	ASSERT(!g->trackers);
 	paging_destroy(&g->view.tables);
 	for (unsigned i = 0; i < l->count; i++)
 		gmem_object_put(l->place[i].object);

@@ -10,7 +10,9 @@
  * without marking it, which is under that lock too.
  */
 #include "include/errno.h"
+#include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "vmm/gmem/gmem_slots.h"
 
 struct taking {
@@ -48,6 +50,7 @@ void gmem_fall_apart(struct gmem_object *o, struct page *table)
 	struct page *whole = table->owner;
 	uint64_t index = whole->index;
 
+	ASSERT(whole->order == PAGE_ORDER_2M && spin_held(gmem_lock_of(o, index << PAGE_SHIFT)));
 	page_split(whole);
 	for (unsigned i = 0; i < ENTRIES; i++) {
 		whole[i].owner = o;
@@ -62,6 +65,7 @@ static void take_leaves(struct taking *t, uint64_t at, uint64_t *c)
 	struct page *table = gmem_entry_page(*c), *whole = table->owner;
 	bool all = t->from <= at && at + PAGE_2M <= t->to;
 
+	ASSERT(spin_held(gmem_lock_of(t->object, at)));
 	if (all && whole && parts_may_go(t, gmem_leaf_of(*c, 0), whole)) {
 		WRITE_ONCE(*c, 0);
 		list_push_back(&t->pages, &table->link);
@@ -87,6 +91,7 @@ static bool take_chunk(struct taking *t, uint64_t at)
 	bool all = t->from <= at && at + PAGE_2M <= t->to;
 	struct page *p = gmem_entry_page(*c);
 
+	ASSERT(spin_held(gmem_lock_of(t->object, at)));
 	if (!*c)
 		return true;
 	if (*c & ENTRY_TABLE) {
@@ -118,6 +123,7 @@ uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t 
 {
 	struct taking t = { .object = o, .from = MAX(at, o->start), .clean = clean };
 
+	ASSERT(IS_ALIGNED(at | size, PAGE_SIZE) && thread_may_wait());
 	t.to = MIN(at + size, o->size);
 	list_init(&t.pages);
 	for (uint64_t a = ALIGN_DOWN(t.from, PAGE_2M); a < t.to; a += PAGE_2M) {

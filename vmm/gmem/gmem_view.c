@@ -13,7 +13,9 @@
  */
 #include "cpu/cpu.h"
 #include "include/errno.h"
+#include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "vmm/gmem/gmem_slots.h"
 
 int gmem_view_init(struct gmem *g)
@@ -55,6 +57,7 @@ static struct gmem_view_part *enter(struct gmem_view *v, uint64_t a)
 {
 	struct gmem_view_part *part = &v->part[(a >> CHUNK_SHIFT) % GMEM_LOCKS];
 
+	ASSERT(!cpu_irq_enabled());
 	spin_lock(&part->lock);
 	if (unlikely(READ_ONCE(v->closed)))
 		enter_closed(v, part);
@@ -71,6 +74,7 @@ static uint64_t enter_all(struct gmem_view *v)
 {
 	uint64_t irq = spin_lock_irq(&v->whole);
 
+	ASSERT(!v->closed || !spin_held(&v->whole));
 	WRITE_ONCE(v->closed, true);
 	for (unsigned i = 0; i < GMEM_LOCKS; i++) {
 		spin_lock(&v->part[i].lock);
@@ -81,6 +85,7 @@ static uint64_t enter_all(struct gmem_view *v)
 
 static void leave_all(struct gmem_view *v, uint64_t irq)
 {
+	ASSERT(v->closed && spin_held(&v->whole));
 	WRITE_ONCE(v->closed, false);
 	spin_unlock_irq(&v->whole, irq);
 }
@@ -192,6 +197,7 @@ static noinline int map_in_all(struct gmem *g, const struct gmem_slots *l,
 	uint64_t irq = enter_all(&g->view);
 	int r = gmem_slots_now(g) == l ? map_leaf(g, p, a, access, true) : AGAIN;
 
+	ASSERT(fits(g, p, a, PAGE_2M));
 	leave_all(&g->view, irq);
 	return r;
 }
@@ -205,6 +211,7 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 {
 	int r;
 
+	ASSERT(thread_may_wait());
 	do {
 		const struct gmem_slots *l = gmem_slots_now(g);
 		const struct gmem_place *p = gmem_place_of(l, a.v, access);
@@ -259,6 +266,7 @@ static void lose(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
 	struct gmem_view *v = &g->view;
 	int r = -ENOMEM;
 
+	ASSERT(size && !cpu_irq_enabled());
 	if (in_one_part(a, size)) {
 		struct gmem_view_part *part = enter(v, a);
 
@@ -278,6 +286,7 @@ static void changed(struct gmem *g)
 {
 	struct list tables;
 
+	ASSERT(thread_may_wait());
 	paging_retired(&g->view.tables, &tables);
 	__atomic_add_fetch(&g->generation, 1, __ATOMIC_SEQ_CST);
 	if (g->config.flush)
@@ -309,6 +318,7 @@ void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uin
 	uint64_t irq = cpu_irq_save();
 	const struct gmem_slots *l = gmem_slots_now(g);
 
+	ASSERT(size && IS_ALIGNED(at | size, PAGE_SIZE));
 	for (unsigned i = 0; i < l->count; i++) {
 		const struct gmem_place *p = &l->place[i];
 		uint64_t from = MAX(at, p->base + p->delta),

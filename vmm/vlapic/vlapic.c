@@ -11,6 +11,7 @@
 #include "cpu/registers.h"
 #include "include/bits.h"
 #include "include/errno.h"
+#include "kernel/panic.h"
 #include "lib/string.h"
 #include "vmm/machine.h"
 #include "vmm/vlapic/vlapic_state.h"
@@ -63,6 +64,7 @@ void vlapic_accept(struct vcpu *vcpu, unsigned v)
 {
 	struct vlapic *l = &vcpu->vlapic;
 
+	ASSERT(v >= 16 && v < 256);
 	__atomic_and_fetch(&l->irr[v / 64], ~BIT(v % 64), __ATOMIC_SEQ_CST);
 	map_set(l->isr, v, true);
 	l->highest_isr = (uint8_t)v;
@@ -115,6 +117,7 @@ static always_inline bool take(struct vcpu *vcpu, unsigned vector, bool level, b
 
 bool vlapic_set_irr(struct vcpu *vcpu, unsigned vector, bool level)
 {
+	ASSERT(vector < 256);
 	return take(vcpu, vector, level, false);
 }
 
@@ -302,6 +305,7 @@ uint32_t vlapic_read(struct vcpu *vcpu, unsigned offset)
 {
 	struct vlapic *l = &vcpu->vlapic;
 
+	ASSERT(offset < 0x1000);
 	switch (offset) {
 	case REG_ID: return vlapic_is_x2apic(vcpu) ? vcpu->apic_id : vcpu->apic_id << 24;
 	case REG_VERSION: return VLAPIC_VERSION;
@@ -412,6 +416,7 @@ static noinline void register_write(struct vcpu *vcpu, unsigned offset, uint32_t
 
 void vlapic_write(struct vcpu *vcpu, unsigned offset, uint32_t value)
 {
+	ASSERT(offset < 0x1000);
 	if (likely(offset == REG_EOI))		/* the busiest of all */
 		vlapic_eoi(vcpu);
 	else

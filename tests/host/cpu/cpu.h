@@ -25,7 +25,7 @@ __attribute__((weak)) int (*host_rdmsr)(uint32_t msr, uint64_t *v);
 __attribute__((weak)) int (*host_wrmsr)(uint32_t msr, uint64_t v);
 __attribute__((weak)) uint32_t (*host_in)(uint16_t port, unsigned size);
 __attribute__((weak)) void (*host_out)(uint16_t port, unsigned size, uint32_t v);
-__attribute__((weak)) bool host_irq_on = true;
+__attribute__((weak)) __thread bool host_irq_on = true;
 __attribute__((weak)) uint64_t host_xcr0 = 3;
 __attribute__((weak)) uint32_t host_pkru;
 
