@@ -105,6 +105,8 @@ bool pci_can_reset(const struct pci_device *d);
  * first. -ENODEV when it has said nothing; else as wire_open(), and wire_close() ends it.
  */
 int pci_wire_open(struct pci_device *d, struct wire_user *u) must_check;
+/* How many messages of that kind it could send; 0: it has none. */
+unsigned pci_messages_max(const struct pci_device *d, enum pci_messages kind);
 /*
  * Messages instead, all masked: how many there are, -ENOSYS when it has no such kind, -EINVAL when
  * its table lies nowhere, -ENOMEM.

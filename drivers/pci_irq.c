@@ -26,6 +26,7 @@
 #define CAP_CONTROL		2
 #define MSI_ADDRESS		4
 #define MSI_ENABLE		0x0001
+#define MSI_CAPABLE(c)		((c) >> 1 & 7)	/* as a power of two, 5 at most */
 #define MSI_SEVERAL		0x0070
 #define MSI_WIDE		0x0080
 #define MSI_MASKABLE		0x0100
@@ -77,6 +78,19 @@ static unsigned msi_mask_register(const struct pci_device *d)
 	return control & MSI_MASKABLE ? d->message_cap + (control & MSI_WIDE ? 16u : 12u) : 0;
 }
 
+unsigned pci_messages_max(const struct pci_device *d, enum pci_messages kind)
+{
+	bool x = kind == PCI_MSIX;
+	unsigned cap = pci_capability(d, x ? PCI_CAP_MSIX : PCI_CAP_MSI,
+				      x ? MSIX_LENGTH : MSI_LENGTH);
+	uint32_t control;
+
+	if (!cap)
+		return 0;
+	control = pci_read(d, cap + CAP_CONTROL, 2);
+	return x ? (control & MSIX_SIZE) + 1 : 1u << MIN(MSI_CAPABLE(control), 5u);
+}
+
 static int open_msi(struct pci_device *d)
 {
 	uint32_t control;
@@ -96,13 +110,13 @@ static int open_msi(struct pci_device *d)
 
 static int open_msix(struct pci_device *d)
 {
-	unsigned cap = pci_capability(d, PCI_CAP_MSIX, MSIX_LENGTH), count;
+	unsigned cap = pci_capability(d, PCI_CAP_MSIX, MSIX_LENGTH);
+	unsigned count = pci_messages_max(d, PCI_MSIX);
 	struct pci_bar bar;
 	uint32_t where;
 
 	if (!cap)
 		return -ENOSYS;
-	count = (pci_read(d, cap + CAP_CONTROL, 2) & MSIX_SIZE) + 1;
 	where = pci_read(d, cap + MSIX_TABLE, 4);
 	if (pci_bar_get(d, where & 7, &bar) || bar.io || where / 8 * 8 > bar.size ||
 	    count * ENTRY_SIZE > bar.size - where / 8 * 8)

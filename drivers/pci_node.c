@@ -10,7 +10,6 @@
 #include "lib/format.h"
 
 #define PCI_SECONDARY	0x19
-#define MSIX_SIZE	0x7ff
 
 static const struct {
 	uint16_t class;
@@ -67,13 +66,8 @@ static void put_parent(const struct pci_device *d, char *name)
 
 static void put_messages(const struct pci_device *d, struct nodedev *out)
 {
-	unsigned cap = pci_capability(d, PCI_CAP_MSI, 10);
-
-	if (cap)
-		out->msi = 1u << MIN(pci_read(d, cap + 2, 2) >> 1 & 7, 5u);
-	cap = pci_capability(d, PCI_CAP_MSIX, 12);
-	if (cap)
-		out->msix = (pci_read(d, cap + 2, 2) & MSIX_SIZE) + 1;
+	out->msi = pci_messages_max(d, PCI_MSI);
+	out->msix = pci_messages_max(d, PCI_MSIX);
 	if (d->messages != PCI_NO_MESSAGES)
 		out->interrupts = d->messages == PCI_MSI ? "MSI" : "MSI-X";
 }

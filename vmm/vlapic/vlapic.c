@@ -71,19 +71,11 @@ void vlapic_accept(struct vcpu *vcpu, unsigned v)
 	l->in_service++;
 }
 
-static void bit_become(uint64_t *word, uint64_t bit, bool on)
-{
-	if (on)
-		__atomic_or_fetch(word, bit, __ATOMIC_RELAXED);
-	else
-		__atomic_and_fetch(word, ~bit, __ATOMIC_RELAXED);
-}
-
 /* Before the vector is: whether its EOI goes on, and as what it is shown. */
 static noinline void trigger_set(struct vlapic *l, unsigned v, bool level, bool tell)
 {
-	bit_become(&l->tmr[v / 64], BIT(v % 64), level);
-	bit_become(&l->tell[v / 64], BIT(v % 64), level || tell);
+	vlapic_bit_set(&l->tmr[v / 64], BIT(v % 64), level);
+	vlapic_bit_set(&l->tell[v / 64], BIT(v % 64), level || tell);
 }
 
 static always_inline void irr_set(struct vlapic *l, unsigned v, bool level, bool tell)
