@@ -413,8 +413,6 @@ void cpuid_policy_build(struct cpuid_policy *p, const struct cpu_topology *t,
 	struct cpu_model m = *model;
 	struct cpuid_row *xsave;
 
-	if (!own_bits[CPU_L1C])		/* by cpuid_init(), which comes first */
-		sum_up_features();
 	memset(p, 0, sizeof(*p));
 	memset(p->index_basic, 0xff, sizeof(p->index_basic));
 	memset(p->index_extended, 0xff, sizeof(p->index_extended));
@@ -437,6 +435,7 @@ void cpuid_init(void)
 {
 	static const struct cpu_model whole;
 
+	sum_up_features();
 	cpuid_policy_build(&host, &(struct cpu_topology){ 1, 1, 1 }, &whole);
 }
 

@@ -77,6 +77,7 @@ static inline int setup(void **state)
 {
 	(void)state;
 	memory_init(256 * MIB);
+	cpuid_init();
 	host_tsc = 1000000;
 	return 0;
 }
