@@ -366,10 +366,14 @@ void exit_undefined(struct vcpu *vcpu)
 	event_ud(vcpu);
 }
 
-void exit_task_switch(struct vcpu *vcpu)
+void exit_task_switch(struct vcpu *vcpu, unsigned by, unsigned selector, unsigned length)
 {
-	vcpu_report(vcpu);
-	vm_crash(vcpu->vm, "hardware task switch at rip 0x%lx, which is not supported", vcpu->rip);
+	const struct event *e = &vcpu->event.pending;
+
+	/* An exception or an interrupt is no instruction; INT n is. */
+	if (by == TASK_GATE)
+		length = e->valid && e->type >= EVENT_SOFT_INTERRUPT ? e->length : 0;
+	emulate_task_switch(vcpu, by, selector, length);
 }
 
 void exit_exception(struct vcpu *vcpu, const struct event *e)

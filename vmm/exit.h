@@ -56,7 +56,8 @@ void exit_invlpg(struct vcpu *vcpu, unsigned length);
 void exit_shutdown(struct vcpu *vcpu);			/* triple fault: a reset */
 /* An instruction that this guest does not have: #UD. */
 void exit_undefined(struct vcpu *vcpu);
-void exit_task_switch(struct vcpu *vcpu);
+/* `by` of enum task_switch; the selector of the new TSS; what VMX says of the instruction. */
+void exit_task_switch(struct vcpu *vcpu, unsigned by, unsigned selector, unsigned length);
 /* Intercepted #AC, #DB: handed back to the guest. */
 void exit_exception(struct vcpu *vcpu, const struct event *e);
 /* MOV to CR8 / from CR8 when intercepted. */

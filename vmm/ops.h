@@ -19,6 +19,11 @@ struct vmm_ops {
 	const char *name;			/* "SVM", "VMX" */
 	const struct paging_format *second_level;
 	bool loads_pdptes;			/* PAE: REG_PDPTE* decide, not what memory holds */
+	/*
+	 * With that: they become those of the table at `cr3`, on the vCPU's thread. 0, -EINVAL
+	 * if they may not, or gmem's error.
+	 */
+	int (*pdptes_load)(struct vcpu *vcpu, uint64_t cr3);
 
 	/*
 	 * --- the machine, once on the boot CPU: is it there, is it usable? On refusal writes one

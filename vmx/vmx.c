@@ -185,7 +185,7 @@ static void vmx_tsc_offset_set(struct vcpu *vcpu, uint64_t offset)
 }
 
 const struct vmm_ops vmx_ops = {
-	.name = "VMX", .loads_pdptes = true,
+	.name = "VMX", .loads_pdptes = true, .pdptes_load = vmx_pdptes_load,
 	.second_level = &paging_ept,
 	.probe = vmx_probe,
 	.cpu_enable = vmx_cpu_enable,

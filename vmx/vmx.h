@@ -84,6 +84,7 @@ void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value);
 
 uint64_t vmx_cr4_guest(const struct vcpu *vcpu);	/* which of CR4, by the VM's CPUID */
 void vmx_exit_cr(struct vcpu *vcpu);
+int vmx_pdptes_load(struct vcpu *vcpu, uint64_t cr3) must_check;
 
 /* vmx_run.c */
 bool vmx_run(struct vcpu *vcpu);

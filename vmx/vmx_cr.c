@@ -31,11 +31,7 @@ uint64_t vmx_cr4_guest(const struct vcpu *vcpu)
 	return vcpu->vm->cpuid->cr4_allowed & ~(CR4_MCE | vmx_cr4_fixed);
 }
 
-/*
- * The four entries of a PAE table as MOV to CR0 or CR3 loads them. 0, -EINVAL for #GP, or the
- * error of gmem.
- */
-static int load_pdptes(struct vcpu *vcpu, uint64_t cr3)
+int vmx_pdptes_load(struct vcpu *vcpu, uint64_t cr3)
 {
 	uint64_t high = ~(BIT(vcpu->vm->cpuid->phys_bits) - 1), e[4];
 	int err = gmem_read(&vcpu->vm->gmem, GPA(cr3 & 0xffffffe0), e, sizeof(e));
@@ -57,7 +53,7 @@ static int enable_paging(struct vcpu *vcpu, uint64_t cr4)
 	uint32_t tr;
 
 	if (!(s->efer & EFER_LME))
-		return cr4 & CR4_PAE ? load_pdptes(vcpu, vmcs_read(VMCS_GUEST_CR3)) : 0;
+		return cr4 & CR4_PAE ? vmx_pdptes_load(vcpu, vmcs_read(VMCS_GUEST_CR3)) : 0;
 	if (!(cr4 & CR4_PAE) || vmcs_read(VMCS_GUEST_CS_ACCESS) & SEG_L)
 		return -EINVAL;
 	/*
@@ -119,7 +115,7 @@ static int cr4_write(struct vcpu *vcpu, uint64_t value)
 		return -EINVAL;
 	if (!lma && value & CR4_PAE && vmx_reg_get(vcpu, REG_CR0) & CR0_PG &&
 	    changed & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP))
-		err = load_pdptes(vcpu, cr3);
+		err = vmx_pdptes_load(vcpu, cr3);
 	if (err)
 		return err;
 	vmx_reg_set(vcpu, REG_CR4, value);

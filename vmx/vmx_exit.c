@@ -190,7 +190,9 @@ static void protection(struct vcpu *vcpu)
 
 static void task_switch(struct vcpu *vcpu)
 {
-	exit_task_switch(vcpu);
+	uint64_t q = vmcs_read(VMCS_QUALIFICATION);
+
+	exit_task_switch(vcpu, FIELD(q, 31, 30), (uint16_t)q, length());
 }
 
 static void shutdown(struct vcpu *vcpu)

@@ -3,9 +3,9 @@
  * vmm/insn/gwalk.c vmm/insn/decode.c lib/format.c tests/host/guest.c tests/host/heap.c
  * tests/host/percpu.c tests/host/spinlock.c tests/host/fpu.c cpu/fpu_run.c */
 /*
- * Any instruction in any mode with any registers: the emulator touches nothing but RAM and device,
- * and does one of four things: the next instruction, an event, a crash of the VM, or the same
- * instruction again.
+ * Any instruction in any mode with any registers, and any switch of tasks: the emulator touches
+ * nothing but RAM and device, and does one of four things: the next instruction, an event, a crash
+ * of the VM, or the same instruction again.
  */
 #include "tests/host/guest.h"
 
@@ -14,6 +14,16 @@
 
 #include "cpu/registers.h"
 #include "vmm/exit.h"
+
+/* A new task may be one that wants to be seen. */
+static void check(void)
+{
+	bool seen = guest_log.events && guest_log.event.vector == EXC_DB;
+
+	if (guest_log.events + guest_log.crashes > 1 || guest_log.nexts > 1 ||
+	    (guest_log.nexts && ((guest_log.events && !seen) || guest_log.crashes)))
+		abort();
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -50,14 +60,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	for (unsigned s = 0; s < SEG_COUNT; s++)
 		guest_segment[s] = (struct segment){ .limit = head[7] & 1 ? 0xffff : ~0u,
 							.attr = head[7] & 2 ? 0x93 : ~0x10000u };
+	guest_segment[SEG_TR].base = places[head[6] % ARRAY_COUNT(places)];
+	guest_vcpu.event.pending.valid = false;
 	guest_log = (struct guest_log){ 0 };
 	guest_code(data, size < 32 ? size : 32);
 	memcpy(guest_ram + 8, data, size < 64 ? size : 64);	/* descriptors, where tables are */
 	emulate_mmio(&guest_vcpu, GPA(GUEST_DEVICE + head[5]),
 		     (head[6] & 1 ? GMEM_WRITE : GMEM_READ) | (head[6] & 2 ? EXIT_TABLES : 0));
-	if (guest_log.events + guest_log.crashes > 1 || guest_log.nexts > 1 ||
-	    (guest_log.nexts && (guest_log.events || guest_log.crashes)))
-		abort();
+	check();
+	if (head[2] & 8 && !guest_mode.long_mode) {
+		guest_vcpu.event.pending = (struct event){
+			.valid = true, .type = head[3] % 7, .vector = head[4],
+			.has_error = head[5] & 1 };
+		guest_log = (struct guest_log){ 0 };
+		emulate_task_switch(&guest_vcpu, head[6] % 4, head[7], head[3] % 16);
+		check();
+	}
 	emulate_string_io(&guest_vcpu, &(struct io_access){
 		.port = 0x80, .size = (uint8_t)(1u << head[4] % 3), .in = head[0] & 1,
 		.rep = head[0] & 32, .segment = SEG_COUNT,

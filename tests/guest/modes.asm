@@ -10,6 +10,9 @@
 %define SEL_CODE16	0x20
 %define SEL_DATA16	0x28
 %define SEL_APIC	0x50			; data, based at the APIC's page
+%define SEL_MAIN	0x58			; TSSs, and a gate to the second
+%define SEL_OTHER	0x60
+%define SEL_GATE	0x68
 %define MSR_EFER	0xc0000080
 %define EFER_LME	0x100
 %define CR0_PG		0x80000000
@@ -42,7 +45,9 @@ section .data
 real_idt:	dw 0x3ff
 		dd 0
 no_idt:		dw 0
-		dd 0
+		dq 0
+
+extern gdt
 
 section .text
 bits 64
@@ -368,3 +373,72 @@ extern gdt
 .gdt:	dw 0x6f
 	dd gdt
 real_code_end:
+
+bits 32
+global body_tasks
+extern tss_main, tss_other, tasks_idt
+; Switches of tasks of every kind, and back; results in order, see modes.c.
+body_tasks:
+	mov edi, modes_result
+	lidt [tasks_idt_pointer]
+	mov eax, SEL_MAIN
+	ltr ax
+	mov ebx, 0x12345678
+	call SEL_OTHER:0xf4f4f4f4
+	mov [edi + 48], ebx			; 12: what it was
+	pushfd
+	pop dword [edi + 52]			; 13: not nested any more
+	call SEL_GATE:0xf4f4f4f4
+	mov dword [edi + 80], .after_int	; 20: where INT goes on
+	int 0x20
+.after_int:
+	mov dword [edi + 84], .faults		; 21: where the fault was
+	mov eax, 0xfff8
+.faults:
+	mov fs, ax
+	ud2
+.jump:	jmp SEL_OTHER:0xf4f4f4f4
+.jumped:
+	mov eax, [gdt + SEL_MAIN + 4]
+	mov [edi + 56], eax			; 14: busy
+	mov eax, [gdt + SEL_OTHER + 4]
+	mov [edi + 60], eax			; 15: not
+	clts
+	mov dword [edi + 44], 0xd09e		; 11: the end
+	ret
+
+; The other task, which goes on where it left off.
+global other_task
+other_task:
+	inc dword [modes_result]		; 0: it runs
+	pushfd
+	pop dword [modes_result + 4]		; 1: nested
+	mov eax, cr0
+	mov [modes_result + 8], eax		; 2: TS
+	xor eax, eax
+	str ax
+	mov [modes_result + 12], eax		; 3: its TSS
+	mov eax, [tss_other]
+	mov [modes_result + 16], eax		; 4: the one before
+	iret
+	inc dword [modes_result + 20]		; 5: by a gate of the GDT, and of the IDT
+	iret
+	inc dword [modes_result + 20]
+	mov eax, [tss_main + 32]
+	mov [modes_result + 24], eax		; 6: where it goes on
+	iret
+	pop dword [modes_result + 28]		; 7: #GP's error code
+	mov eax, [tss_main + 32]
+	mov [modes_result + 32], eax		; 8: where it was
+	mov eax, [tss_main + 36]
+	mov [modes_result + 36], eax		; 9: with RF
+	mov dword [tss_main + 32], body_tasks.jump
+	iret
+	pushfd
+	pop dword [modes_result + 40]		; 10: not nested
+	jmp SEL_MAIN:0xf4f4f4f4
+
+section .data
+tasks_idt_pointer:
+	dw 0x21 * 8 - 1
+	dd tasks_idt

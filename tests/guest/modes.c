@@ -7,12 +7,17 @@
 #include "tests/guest/lib/pages.h"
 
 #define SEL_APIC	0x50
+#define SEL_MAIN	0x58
+#define SEL_OTHER	0x60
+#define SEL_GATE	0x68
 #define DONE		0xd09e
 
 extern uint32_t modes_result[64], legacy_cr3, legacy_cr4, legacy_paging, pae_entry, pae_other;
-extern char body_32[], body_pae[], body_real[];
+extern char body_32[], body_pae[], body_real[], body_tasks[], other_task[];
 void legacy_run(const char *fn);
 
+uint32_t tss_main[26], tss_other[26];
+uint64_t tasks_idt[0x21];
 static uint32_t directory[1024] aligned(4096);
 static uint64_t pae_root[4] aligned(4096);
 
@@ -108,6 +113,55 @@ static void pae_pointers(void)
 	check_equal(modes_result[4], DONE, "pae_pointers_end");
 }
 
+static uint64_t tss_descriptor(const uint32_t *tss)
+{
+	uint64_t base = (uint64_t)tss;
+
+	return 103 | (base & 0xffffff) << 16 | 0x89ul << 40 | (base >> 24 & 0xff) << 56;
+}
+
+/* TSSs of 32 bits: by CALL, JMP, IRET and gates, of an exception with its error code. */
+static void tasks(const char *mode, uint64_t cr3, uint64_t cr4, bool paging)
+{
+	const struct { unsigned index; uint32_t mask, want; const char *name; } wanted[] = {
+		{ 0, ~0u, 1, "task_called" }, { 1, 0x4000, 0x4000, "task_nested" },
+		{ 2, 8, 8, "task_ts" }, { 3, ~0u, SEL_OTHER, "task_tr" },
+		{ 4, 0xffff, SEL_MAIN, "task_link" }, { 5, ~0u, 2, "task_gates" },
+		{ 6, ~0u, 0, "task_int_next" }, { 7, ~0u, 0xfff8, "task_error" },
+		{ 8, ~0u, 0, "task_fault" }, { 10, 0x4000, 0, "task_jumped" },
+		{ 12, ~0u, 0x12345678, "task_registers" }, { 13, 0x4000, 0, "task_back" },
+		{ 14, 0xf00, 0xb00, "task_busy" }, { 15, 0xf00, 0x900, "task_free" },
+		{ 11, ~0u, DONE, "task_end" },
+	};
+	static uint32_t stack[256];
+
+	print("TRY %stasks\n", mode);
+	fill(modes_result, 0, sizeof(modes_result));
+	fill(tss_main, 0, sizeof(tss_main));
+	fill(tss_other, 0, sizeof(tss_other));
+	tss_other[8] = (uint32_t)(uint64_t)other_task;
+	tss_other[9] = 2;
+	tss_other[14] = (uint32_t)(uint64_t)(stack + 256);
+	for (unsigned r = 18; r < 24; r++)
+		tss_other[r] = r == 19 ? SEL_CODE32 : SEL_DATA;
+	tss_main[7] = tss_other[7] = (uint32_t)cr3;
+	gdt[SEL_MAIN / 8] = tss_descriptor(tss_main);
+	gdt[SEL_OTHER / 8] = tss_descriptor(tss_other);
+	gdt[SEL_GATE / 8] = tasks_idt[13] = tasks_idt[0x20] = SEL_OTHER << 16 | 0x85ul << 40;
+	legacy_cr3 = (uint32_t)cr3;
+	legacy_cr4 = (uint32_t)cr4;
+	legacy_paging = paging;
+	legacy_run(body_tasks);
+	for (unsigned i = 0; i < ARRAY_COUNT(wanted); i++)
+		check_equal(modes_result[wanted[i].index] & wanted[i].mask,
+			    i == 6 ? modes_result[20] : i == 8 ? modes_result[21] : wanted[i].want,
+			    name_of(mode, wanted[i].name));
+	if (!on_qemu_chip())
+		check_equal(modes_result[9] & 0x10000, 0x10000, name_of(mode, "task_resume"));
+	gdt[SEL_TSS / 8] &= ~(1ul << 41);
+	__asm__ volatile("ltr %w0" :: "r"(SEL_TSS));
+}
+
 static void real_mode(void)
 {
 	print("TRY real mode\n");
@@ -147,6 +201,9 @@ void test_main(void)
 	run_32("two_level_", (uint32_t)(uint64_t)directory, CR4_PSE, true);
 	run_32("pae_", (uint32_t)(uint64_t)pae_root, CR4_PAE, true);
 	pae_pointers();
+	tasks("flat_", 0, 0, false);
+	tasks("two_level_", (uint64_t)directory, CR4_PSE, true);
+	tasks("pae_", (uint64_t)pae_root, CR4_PAE, true);
 	real_mode();
 	check_equal(cpuid(0).ebx, modes_result[0], "long_again");
 }

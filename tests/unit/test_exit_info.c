@@ -126,7 +126,8 @@ NOT_CALLED(void exit_wbinvd(struct vcpu *v UNUSED, unsigned n UNUSED))
 NOT_CALLED(void exit_invlpg(struct vcpu *v UNUSED, unsigned n UNUSED))
 NOT_CALLED(void exit_shutdown(struct vcpu *v UNUSED))
 NOT_CALLED(void exit_undefined(struct vcpu *v UNUSED))
-NOT_CALLED(void exit_task_switch(struct vcpu *v UNUSED))
+NOT_CALLED(void exit_task_switch(struct vcpu *v UNUSED, unsigned by UNUSED, unsigned s UNUSED,
+				 unsigned n UNUSED))
 NOT_CALLED(void exit_exception(struct vcpu *v UNUSED, const struct event *e UNUSED))
 NOT_CALLED(void exit_unexpected(struct vcpu *v UNUSED, const char *w UNUSED, uint64_t c UNUSED,
 				uint64_t a UNUSED, uint64_t b UNUSED))

@@ -367,6 +367,19 @@ void emulate_trap(struct emulation *e)
 		event_debug(e->vcpu, e->hits);
 }
 
+/* NEXT, and what comes behind it. */
+static void go_on(struct emulation *e, unsigned length)
+{
+	if (unlikely(e->jumps))
+		e->vcpu->rip = e->rip;
+	vcpu_next(e->vcpu, e->jumps ? 0 : length);
+	if (unlikely(e->loads_flags))
+		e->vcpu->rflags = e->flags;
+	if (unlikely(e->shadow))
+		e->vcpu->event.shadow = EVENT_SHADOW_MOV_SS;
+	emulate_trap(e);
+}
+
 static void finish(struct emulation *e, struct insn_slot *s)
 {
 	int err = -EAGAIN;
@@ -376,18 +389,10 @@ static void finish(struct emulation *e, struct insn_slot *s)
 		s->row = emulate_find(&s->insn);
 	if (likely(within_code(e)))
 		err = s->row ? emulate_run(e, s->row) : emulate_unknown(e);
-	if (unlikely(err)) {
+	if (unlikely(err))
 		end_badly(e, err);
-		return;
-	}
-	if (unlikely(e->jumps))
-		e->vcpu->rip = e->rip;
-	vcpu_next(e->vcpu, e->jumps ? 0 : s->insn.length);
-	if (unlikely(e->loads_flags))
-		e->vcpu->rflags = e->flags;
-	if (unlikely(e->shadow))
-		e->vcpu->event.shadow = EVENT_SHADOW_MOV_SS;
-	emulate_trap(e);
+	else
+		go_on(e, s->insn.length);
 }
 
 /* `s`: the instruction, if it is known already. */
@@ -476,6 +481,21 @@ void emulate_string_io(struct vcpu *vcpu, const struct io_access *io)
 		finish(&e, s);
 	else
 		end_badly(&e, -EAGAIN);
+}
+
+void emulate_task_switch(struct vcpu *vcpu, enum task_switch by, unsigned selector,
+			 unsigned length)
+{
+	struct emulation e = { .vcpu = vcpu, .met = true };
+	int err;
+
+	vmm_ops->mode(vcpu, &e.mode);
+	err = emulate_task(&e, by, selector, vcpu->rip + length,
+			   by == TASK_GATE ? &vcpu->event.pending : NULL);
+	if (err)
+		end_badly(&e, err);
+	else
+		go_on(&e, 0);
 }
 
 int emulate_translate(struct vcpu *vcpu, const struct vcpu_mode *mode, gva_t a, unsigned access,

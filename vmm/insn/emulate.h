@@ -37,6 +37,14 @@ void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, unsigned access);
 struct io_access;
 /* INS or OUTS at RIP, including REP and NEXT; nothing if that is not what stands there. */
 void emulate_string_io(struct vcpu *vcpu, const struct io_access *io);
+/* In the order of VMX. */
+enum task_switch { TASK_CALL, TASK_IRET, TASK_JMP, TASK_GATE };
+/*
+ * The chip leaves a switch to the task of this TSS to software, `length` bytes of the old one's
+ * code being done. TASK_GATE: for what is pending, which is delivered so.
+ */
+void emulate_task_switch(struct vcpu *vcpu, enum task_switch by, unsigned selector,
+			 unsigned length);
 /* The bytes at RIP for a report; how many were to be had. */
 unsigned emulate_fetch_bytes(struct vcpu *vcpu, uint8_t bytes[15]);
 /*

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Far JMP and CALL, where the pointer, the stack or a table is in a device: to a code segment of
- * the same privilege (real mode has no other), directly or through a call gate, and by a gate to
- * more privilege, on the stack that the TSS has for that. Tasks are refused.
+ * the same privilege (real mode has no other), directly or through a call gate, by a gate to more
+ * privilege, on the stack that the TSS has for that, and to another task.
  * Sources: Intel SDM 2, "CALL", "JMP"; SDM 3, "Direct Calls or Jumps to Code Segments", "Call
  * Gates", "Accessing a Code Segment Through a Call Gate", "Stack Switching".
  */
@@ -47,22 +47,18 @@ struct target {
 	unsigned selector, size;
 	bool call, gate;
 	bool inner;			/* to more privilege */
+	bool task;			/* whose TSS the selector names */
 	unsigned values;		/* then so many go along */
 };
 
 #define TYPE_GATE16	4u
 #define TYPE_GATE	12u
-#define TYPES_TASK	0x222u		/* task gate, TSSs that are not busy */
+#define TYPE_TASK_GATE	5u
+#define TYPES_TASK	0x222u		/* that, TSSs that are not busy */
 
 static int bad_selector(struct emulation *e, unsigned selector)
 {
 	return emulate_fault_selector(e, EXC_GP, selector);
-}
-
-int emulate_far_task(struct emulation *e)
-{
-	e->why = "that switches tasks";
-	return operand_check(e) ?: -ENOSYS;
 }
 
 /* The gate's own checks, then what it says. */
@@ -74,9 +70,8 @@ static int through_gate(struct emulation *e, const struct segment *gate, struct 
 	struct segment s;
 	int err;
 
-	if (!wide && TYPES_TASK & 1u << type)
-		return emulate_far_task(e);
-	if ((type != TYPE_GATE && (wide || type != TYPE_GATE16)) ||
+	t->task = !wide && TYPES_TASK & 1u << type;
+	if ((!t->task && type != TYPE_GATE && (wide || type != TYPE_GATE16)) ||
 	    descriptor_dpl(gate) < MAX(e->mode.cpl, selector & 3u))
 		return bad_selector(e, selector);
 	if (!(gate->attr & SEG_P))
@@ -84,6 +79,11 @@ static int through_gate(struct emulation *e, const struct segment *gate, struct 
 	err = descriptor_load(e, selector, wide ? 16 : 8, &d, &s);
 	if (err)
 		return err;
+	if (t->task) {
+		if (type == TYPE_TASK_GATE)
+			t->selector = d.v[0] >> 16 & 0xffff;
+		return 0;
+	}
 	if (d.v[1] >> 40 & 0x1f)
 		return bad_selector(e, selector);
 	t->gate = true;
@@ -135,8 +135,12 @@ static int prepare_code(struct emulation *e, struct target *t, struct segment *s
 		return 0;
 	}
 	err = load_code(e, t, s, d);
-	if (!err && !(s->attr & SEG_S))
-		err = through_gate(e, s, t) ?: load_code(e, t, s, d);
+	if (!err && !(s->attr & SEG_S)) {
+		err = through_gate(e, s, t);
+		if (err || t->task)
+			return err;
+		err = load_code(e, t, s, d);
+	}
 	err = err ?: check_code(e, t, s);
 	if (err)
 		return err;
@@ -163,6 +167,12 @@ void emulate_far_go(struct emulation *e, const struct segment *s, struct descrip
 	e->rip = to;
 }
 
+static int task(struct emulation *e, const struct target *t)
+{
+	return emulate_task(e, t->call ? TASK_CALL : TASK_JMP, t->selector,
+			    e->vcpu->rip + e->insn->length, NULL);
+}
+
 static int jmp_far(struct emulation *e)
 {
 	struct target t = { 0 };
@@ -170,6 +180,8 @@ static int jmp_far(struct emulation *e)
 	struct segment s;
 	int err = prepare_code(e, &t, &s, &d);
 
+	if (!err && t.task)
+		return task(e, &t);
 	err = err ?: emulate_far_check(e, &s, t.to) ?: operand_check(e);
 	if (!err)
 		emulate_far_go(e, &s, &d, t.to);
@@ -274,7 +286,7 @@ static int call_inner(struct emulation *e, const struct target *t, struct segmen
 	e->mode.cpl = (uint8_t)dpl;
 	if (e->mode.long_mode)
 		e->mode.bits = 64;
-	err = err ?: emulate_stack_segment(e, selector, EXC_TS, &ss, &ss_d);
+	err = err ?: emulate_segment_for(e, SEG_SS, selector, EXC_TS, &ss, &ss_d);
 	if (err)
 		return err;
 	vmm_ops->segment_set(e->vcpu, SEG_SS, &ss);
@@ -298,6 +310,8 @@ static int call_far(struct emulation *e)
 	struct segment s;
 	int err = prepare_code(e, &t, &s, &d);
 
+	if (!err && t.task)
+		return task(e, &t);
 	if (err || t.inner)
 		return err ?: call_inner(e, &t, &s, &d);
 	p.size = t.size;

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Far RET and IRET, where the stack or a table is in a device: to the same privilege, to less of it
- * with the stack that lies there, and to virtual-8086 mode. Tasks are refused. All has been checked
- * before anything is loaded.
+ * with the stack that lies there, to virtual-8086 mode, and to the task before. All has been
+ * checked before anything is loaded.
  * Sources: Intel SDM 2, "RET", "IRET/IRETD/IRETQ"; SDM 3, "Returning from a Called Procedure",
  * "Returning from an Exception- or Interrupt-Handling Procedure".
  */
@@ -76,7 +76,7 @@ static int prepare_stack(struct emulation *e, struct back *b)
 	e->mode.cpl = (uint8_t)b->cpl;
 	if (e->mode.long_mode)
 		e->mode.bits = is_wide(e, b) ? 64 : 32;
-	return emulate_stack_segment(e, (uint16_t)b->v[STACK], EXC_GP, &b->ss, &b->ss_d);
+	return emulate_segment_for(e, SEG_SS, (uint16_t)b->v[STACK], EXC_GP, &b->ss, &b->ss_d);
 }
 
 /* Data segments that the new privilege must not reach are gone. */
@@ -215,7 +215,9 @@ static int iret(struct emulation *e)
 		return iret_real(e, &b);
 	if (!(e->vcpu->rflags & RFLAGS_NT))
 		return iret_protected(e, &b);
-	return e->mode.long_mode ? emulate_fault_error(e, EXC_GP, 0) : emulate_far_task(e);
+	if (e->mode.long_mode)
+		return emulate_fault_error(e, EXC_GP, 0);
+	return emulate_task(e, TASK_IRET, 0, e->vcpu->rip + e->insn->length, NULL);
 }
 
 #define ANY	GROUP_ANY

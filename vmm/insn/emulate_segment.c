@@ -178,10 +178,10 @@ static int prepare_segment(struct emulation *e, enum seg r, unsigned selector, s
 	return descriptor_prepare(e, d, 1);
 }
 
-int emulate_stack_segment(struct emulation *e, unsigned selector, unsigned vector,
-			  struct segment *s, struct descriptor *d)
+int emulate_segment_for(struct emulation *e, enum seg r, unsigned selector, unsigned vector,
+			struct segment *s, struct descriptor *d)
 {
-	int err = prepare_segment(e, SEG_SS, selector, s, d);
+	int err = prepare_segment(e, r, selector, s, d);
 
 	if (err == -EFAULT && e->fault.vector == EXC_GP)
 		e->fault.vector = (uint8_t)vector;

@@ -17,6 +17,7 @@
 #include "vmm/event.h"
 #include "vmm/gmem/gmem.h"
 #include "vmm/insn/decode.h"
+#include "vmm/insn/emulate.h"
 #include "vmm/vcpu.h"
 
 struct emulation {
@@ -265,11 +266,11 @@ void emulate_real_segment(struct emulation *e, enum seg r, unsigned selector, st
 /* What virtual-8086 mode has there. */
 struct segment emulate_v86_segment(unsigned selector);
 /*
- * SS for e->mode's privilege, with all checks and the mark prepared; what is wrong with it is
- * `vector`, #GP or #TS.
+ * A data or stack segment for e->mode's privilege, with all checks and the mark prepared; what is
+ * wrong with it is `vector`, #GP or #TS.
  */
-int emulate_stack_segment(struct emulation *e, unsigned selector, unsigned vector,
-			  struct segment *s, struct descriptor *d) must_check;
+int emulate_segment_for(struct emulation *e, enum seg r, unsigned selector, unsigned vector,
+			struct segment *s, struct descriptor *d) must_check;
 /* To be returned: a fault that names a selector. */
 int emulate_fault_selector(struct emulation *e, unsigned vector, unsigned selector) must_check;
 /* What is to be loaded, `size` 8 or 16 bytes: #GP where the table has none. */
@@ -286,8 +287,15 @@ int emulate_far_check(struct emulation *e, const struct segment *cs, uint64_t to
 /* It does. */
 void emulate_far_go(struct emulation *e, const struct segment *cs, struct descriptor *d,
 		    uint64_t to);
-/* To be returned by what no task switch is done for. */
-int emulate_far_task(struct emulation *e) must_check;
+
+/* ---- emulate_task.c */
+/*
+ * Switches to the task of `selector`, whose TSS is still to be looked at; `next` is where the old
+ * one will go on. `delivered`: what leads there by a gate of the IDT, else NULL. After -EFAULT it
+ * may have been switched to, and the fault be its own.
+ */
+int emulate_task(struct emulation *e, enum task_switch by, unsigned selector, uint64_t next,
+		 struct event *delivered) must_check;
 
 /* ---- emulate_vector.c */
 struct fpu_insn;
