@@ -110,6 +110,14 @@ bool events_read(uint64_t from, struct domain_event *out)
 	return any;
 }
 
+bool events_is_class(const char *class)
+{
+	for (unsigned i = 0; i < EVENT_KIND_COUNT; i++)
+		if (!strcmp(kinds[i].class, class))
+			return true;
+	return false;
+}
+
 uint64_t events_next(void)
 {
 	uint64_t n;

@@ -51,6 +51,7 @@ void events_emit(const struct domain_event *e);
 /* The first that is left with a number of `from` or more; false: there is none yet. */
 bool events_read(uint64_t from, struct domain_event *out);
 uint64_t events_next(void);		/* the number that the next one gets */
+bool events_is_class(const char *class);
 
 /* Called after each event, under a spinlock (LOCK_MGMT): it only wakes. */
 struct event_watch {

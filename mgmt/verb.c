@@ -36,7 +36,8 @@ static const struct verb_arg dumpconf_args[] = {
 };
 static const struct verb_arg dumpxml_args[] = { DOMAIN, { "inactive", VERB_FLAG, false }, END };
 static const struct verb_arg event_args[] = {
-	{ "since", VERB_NUMBER, false }, { "domain", VERB_DOMAIN, false }, END,
+	{ "since", VERB_NUMBER, false }, { "domain", VERB_DOMAIN, false },
+	{ "event", VERB_TEXT, false }, END,
 };
 static const struct verb_arg list_args[] = {
 	{ "all", VERB_FLAG, false }, { "inactive", VERB_FLAG, false }, END,

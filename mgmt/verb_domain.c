@@ -103,7 +103,8 @@ int verb_run_jobs(struct verb_call *c)
 
 static bool concerns(const struct verb_call *c, const struct domain_event *e)
 {
-	return !c->domain || !strcmp(domain_name(c->domain), e->name);
+	return (!c->domain || !strcmp(domain_name(c->domain), e->name)) &&
+	       (!c->arg[2] || !strcmp(c->arg[2], e->class));
 }
 
 /* Without a number: none, but from where on there will be some. */
@@ -113,6 +114,9 @@ int verb_run_event(struct verb_call *c)
 	struct answer_event *a = records_add(&c->answer);
 	struct domain_event e, *to;
 
+	if (c->arg[2] && !events_is_class(c->arg[2]))
+		return error_set(&c->error, -EINVAL, "there is no event '%.64s': lifecycle, reboot, "
+				 "button, job and memory are known", c->arg[2]);
 	if (!a)
 		return 0;
 	a->events.shape = &shape_event;

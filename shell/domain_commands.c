@@ -188,13 +188,14 @@ static int start(struct domain *d)
 
 int commands_wait_job(struct verb_call *c)
 {
-	struct mgmt_error err;
+	struct verb_call abort;
 	bool asked = false;
 
 	while (!job_wait(c->job, node_uptime_ns() + LOOK_NS))
 		if (tty_interrupted() && !asked) {
 			asked = true;
-			(void)!domain_job_abort(c->domain, &err);
+			(void)!commands_ask(VERB_DOMJOBABORT, domain_name(c->domain), &abort);
+			verb_end(&abort);
 		}
 	return c->job->result ? command_fail(&c->job->error) : 0;
 }
@@ -272,6 +273,15 @@ static int read_section(char *text, size_t size)
 	return command_error(-EINTR, "interrupted, and nothing was defined");
 }
 
+/* It may have gone by itself. */
+static void forget(const char *domain)
+{
+	struct verb_call c;
+
+	(void)!commands_ask(VERB_UNDEFINE, domain, &c);
+	verb_end(&c);
+}
+
 static int define(const struct command_args *a, const char *transient)
 {
 	static char text[16384];		/* the shell has one thread */
@@ -288,8 +298,8 @@ static int define(const struct command_args *a, const char *transient)
 	e = commands_call(a, VERB_DEFINE, &c);
 	if (!e && transient) {
 		e = start(c.domain);
-		if (e)		/* it may have gone by itself */
-			(void)domain_undefine(c.domain, NULL);
+		if (e)
+			forget(domain_name(c.domain));
 	} else if (!e) {
 		tty_print("Domain '%s' %s\n", domain_name(c.domain), done[VERB_DEFINE]);
 	}

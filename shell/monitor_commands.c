@@ -451,6 +451,9 @@ static const struct option domjobinfo_options[] = {
 static const struct option event_options[] = {
 	{ "domain", "only its; all domains' if none is given", OPTION_TEXT, WHAT_DOMAIN, false,
 	  true },
+	{ "event", "lifecycle, reboot, button, job or memory alone; all if not given", OPTION_TEXT,
+	  WHAT_NOTHING, false, false },
+	OPTION_SWITCH("all", "of all kinds, which is meant without --event too"),
 	OPTION_SWITCH("loop", "go on until Ctrl-C, not only to the first"),
 	{ "since", "begin with this number, 1 for all that are kept", OPTION_NUMBER, WHAT_NOTHING,
 	  false, false },

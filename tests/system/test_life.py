@@ -132,6 +132,8 @@ def test_fill_without_memory(start):
     assert "Domain 'hog' started" in keel.command("start hog")
     keel.wait_for("dominfo hog", r"State: +running \(waiting for memory\)")
     assert re.search(r"State: +waiting for memory", keel.command("vcpuinfo hog"))
+    told = keel.wait_for("event hog --event memory --loop --since 1 --timeout 0", "Waiting").string
+    assert told.count("event 'memory' for domain 'hog': Waiting") == 1, told
     assert_alive(keel, ["t0"])
     keel.command("suspend hog")
     keel.wait_state("hog", "paused")

@@ -137,6 +137,8 @@ static const char *text_for(enum verb_id id)
 	switch (id) {
 	case VERB_DEFINE:
 		return "[vm web]\nkernel = k\nmemory = 4M\n";
+	case VERB_EVENT:
+		return "lifecycle";
 	case VERB_LOG:
 		return "info";
 	case VERB_NODEDEV_INFO:
@@ -567,6 +569,14 @@ static void events_are_read_on(void **state)
 	a = events_since(&c, begin, "debian");
 	assert_int_equal(a->events.count, 3);
 	assert_int_equal(a->next, begin + 4);
+	verb_end(&c);
+	c = (struct verb_call){ .arg = { "1", NULL, "job" } };
+	assert_int_equal(verb_run(&verb_table[VERB_EVENT], &c), 0);
+	a = (void *)c.answer.at;
+	assert_int_not_equal(a->events.count, 0);
+	e = (void *)a->events.at;
+	for (unsigned i = 0; i < a->events.count; i++)
+		assert_string_equal(e[i].class, "job");
 	verb_end(&c);
 	/* Behind all there are: nothing, and where to read on. */
 	a = events_since(&c, begin + 1000000, NULL);
