@@ -1,61 +1,101 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Records; see mgmt/records.h.
+ * Records, in chunks: see mgmt/records.h. The first chunk has room for one, which most answers are;
+ * each further one for as many as go into a page, so that a long answer does not need what only a
+ * host with much free memory has.
  */
 #include "mgmt/records.h"
 
-#include "lib/string.h"
+#include "include/addr.h"
+#include "include/bits.h"
 #include "mm/heap.h"
+
+struct records_chunk {
+	struct records_chunk *next;
+	unsigned count, room;
+	uint64_t record[];
+};
 
 static bool grow(struct records *r)
 {
-	unsigned room = r->room ? 2 * r->room : 1;
-	char *at = heap_alloc(room * r->shape->size);
+	size_t size = r->shape->size;
+	unsigned room = r->count ? MAX((PAGE_SIZE - sizeof(struct records_chunk)) / size, 1ul) : 1;
+	struct records_chunk *c = heap_alloc(sizeof(*c) + room * size);
 
-	if (!at)
+	if (!c)
 		return false;
-	if (r->count)
-		memcpy(at, r->at, r->count * r->shape->size);
-	heap_free(r->at);
-	r->at = at;
-	r->room = room;
+	c->room = room;
+	if (r->last)
+		r->last->next = c;
+	else
+		r->first = c;
+	r->last = c;
 	return true;
+}
+
+static void *record(const struct records *r, struct records_chunk *c, unsigned i)
+{
+	return (char *)c->record + i * r->shape->size;
 }
 
 void *records_add(struct records *r)
 {
-	if (r->count == r->room && !grow(r)) {
+	if ((!r->last || r->last->count == r->last->room) && !grow(r)) {
 		r->cut = true;
 		return NULL;
 	}
-	return r->at + r->count++ * r->shape->size;
+	r->count++;
+	return record(r, r->last, r->last->count++);
+}
+
+void *records_at(const struct records *from, unsigned i)
+{
+	struct records *r = (struct records *)from;	/* where it was is no part of its value */
+
+	if (i >= r->count)
+		return NULL;
+	if (!r->here || i < r->here_from) {
+		r->here = r->first;
+		r->here_from = 0;
+	}
+	while (i - r->here_from >= r->here->count) {
+		r->here_from += r->here->count;
+		r->here = r->here->next;
+	}
+	return record(r, r->here, i - r->here_from);
 }
 
 bool records_whole(const struct records *r)
 {
 	bool whole = !r->cut;
+	const char *p;
 
-	for (unsigned i = 0; i < r->count && whole; i++)
+	records_for_each(p, r)
 		for (const struct field *f = r->shape->field; f->name; f++)
 			if (f->kind == FIELD_LIST)
-				whole &= records_whole((void *)(r->at + i * r->shape->size +
-								f->offset));
+				whole &= records_whole((const struct records *)(p + f->offset));
 	return whole;
+}
+
+static void release(const struct shape *shape, char *record)
+{
+	for (const struct field *f = shape->field; f->name; f++) {
+		if (f->kind == FIELD_LIST)
+			records_fini((struct records *)(record + f->offset));
+		if (f->kind == FIELD_LONG)
+			heap_free(*(char **)(record + f->offset));
+	}
 }
 
 void records_fini(struct records *r)
 {
-	for (unsigned i = 0; i < r->count; i++) {
-		char *record = r->at + i * r->shape->size;
+	struct records_chunk *next;
 
-		for (const struct field *f = r->shape->field; f->name; f++) {
-			if (f->kind == FIELD_LIST)
-				records_fini((void *)(record + f->offset));
-			if (f->kind == FIELD_LONG)
-				heap_free(*(char **)(record + f->offset));
-		}
+	for (struct records_chunk *c = r->first; c; c = next) {
+		next = c->next;
+		for (unsigned i = 0; i < c->count; i++)
+			release(r->shape, record(r, c, i));
+		heap_free(c);
 	}
-	heap_free(r->at);
-	r->at = NULL;
-	r->count = r->room = 0;
+	*r = (struct records){ .shape = r->shape };
 }

@@ -37,17 +37,25 @@ struct shape {
 /* All zeros but the shape: none. */
 struct records {
 	const struct shape *shape;
-	char *at;
-	unsigned count, room;
+	struct records_chunk *first, *last;
+	unsigned count;
 	bool cut;			/* there was no memory for all of them */
+	/* Where records_at() was last: that chunk, and the number of its first record. */
+	struct records_chunk *here;
+	unsigned here_from;
 };
 
-/* One more, all zeros; NULL: there is no memory, and `cut` is set. Moves those before it. */
+/*
+ * One more, all zeros; NULL: there is no memory, and `cut` is set. Those before it stay where they
+ * are, and no piece of memory is larger than a page or a record.
+ */
 void *records_add(struct records *r) must_check;
+/* By number from 0 on; quick for one after the other. NULL behind the last. */
+void *records_at(const struct records *r, unsigned i);
 /* Are they all there, and what belongs to them? */
 bool records_whole(const struct records *r);
 void records_fini(struct records *r);
 
-/* `p` goes over records of its type. */
-#define records_for_each(p, r)								\
-	for (p = (void *)(r)->at; p && (char *)p < (r)->at + (r)->count * sizeof(*p); p++)
+/* `p` goes over them. */
+#define records_for_each(p, r)	\
+	for (unsigned at_##p = 0; (p = records_at(r, at_##p)); at_##p++)

@@ -141,27 +141,30 @@ static void add(void *arg, const char *part)
 	text_add(arg, part);
 }
 
-static void dump(struct text *t, struct domain *d, bool live)
+static void dump(struct verb_call *c, struct domain *d)
 {
-	struct config_vm *vm = domain_config_get(d, live);
+	struct config_vm *vm = domain_config_get(d, !c->arg[1]);
+	struct text t = { 0 };
 
-	config_write_vm(vm, NULL, add, t);
+	config_write_vm(vm, NULL, add, &t);
 	config_vm_put(vm);
+	(void)verb_run_text(c, &t);
 }
 
-/* One, or all that keel.conf would have, with the host. */
+/* One, or all that keel.conf would have, with the host: a text for each section. */
 int verb_run_dumpconf(struct verb_call *c)
 {
 	struct text t = { 0 };
 
 	if (c->domain) {
-		dump(&t, c->domain, !c->arg[1]);
-		return verb_run_text(c, &t);
+		dump(c, c->domain);
+		return 0;
 	}
 	config_write_host(mgmt_host(), add, &t);
+	(void)verb_run_text(c, &t);
 	for (struct domain *d = domain_next(NULL); d; d = domain_next(d))
-		dump(&t, d, !c->arg[1]);
-	return verb_run_text(c, &t);
+		dump(c, d);
+	return 0;
 }
 
 int verb_run_dumpxml(struct verb_call *c)

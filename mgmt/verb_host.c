@@ -109,17 +109,46 @@ int verb_run_nodedev_list(struct verb_call *c)
 	return 0;
 }
 
+static int find_device(struct verb_call *c, struct nodedev *out)
+{
+	if (!node_device_find(c->arg[0], out))
+		return 0;
+	return error_set(&c->error, -ENOENT, "there is no device '%.64s': 'nodedev-list' says which "
+			 "there are", c->arg[0]);
+}
+
 int verb_run_nodedev_info(struct verb_call *c)
 {
 	struct nodedev d, *r;
+	int e = find_device(c, &d);
 
-	if (node_device_find(c->arg[0], &d))
-		return error_set(&c->error, -ENOENT, "there is no device '%.64s': 'nodedev-list' says "
-				 "which there are", c->arg[0]);
+	if (e)
+		return e;
 	r = records_add(&c->answer);
 	if (r)
 		*r = d;
 	return 0;
+}
+
+/* Source: libvirt, "Node devices XML format". */
+int verb_run_nodedev_dumpxml(struct verb_call *c)
+{
+	struct text t = { 0 };
+	struct nodedev d;
+	int e = find_device(c, &d);
+
+	if (e)
+		return e;
+	text_format(&t, "<device>\n  <name>%s</name>\n  <parent>%s</parent>\n", d.name, d.parent);
+	if (d.driver)
+		text_format(&t, "  <driver>\n    <name>%s</name>\n  </driver>\n", d.driver);
+	text_format(&t, "  <capability type='pci'>\n    <class>0x%06x</class>\n", d.class);
+	text_format(&t, "    <domain>%u</domain>\n    <bus>%u</bus>\n", d.segment, d.bus);
+	text_format(&t, "    <slot>%u</slot>\n    <function>%u</function>\n", d.device, d.function);
+	text_format(&t, "    <product id='0x%04x'/>\n    <vendor id='0x%04x'/>\n", d.device_id,
+		    d.vendor_id);
+	text_add(&t, "  </capability>\n</device>\n");
+	return verb_run_text(c, &t);
 }
 
 int verb_run_irqs(struct verb_call *c)

@@ -28,6 +28,7 @@ int verb_run_hostname(struct verb_call *c);
 int verb_run_irqs(struct verb_call *c);
 int verb_run_log(struct verb_call *c);
 int verb_run_nodecpustats(struct verb_call *c);
+int verb_run_nodedev_dumpxml(struct verb_call *c);
 int verb_run_nodedev_info(struct verb_call *c);
 int verb_run_nodedev_list(struct verb_call *c);
 int verb_run_nodeinfo(struct verb_call *c);

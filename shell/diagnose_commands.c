@@ -102,14 +102,14 @@ static void print_domains(const struct records *all)
 
 static void print_up(const struct records *all)
 {
-	uint64_t up = ((struct answer_uptime *)all->at)->ns / 1000000;
+	uint64_t up = ((struct answer_uptime *)records_at(all, 0))->ns / 1000000;
 
 	tty_print("up %lu.%03lu s", up / 1000, up % 1000);
 }
 
 static void print_memory(const struct records *all)
 {
-	const struct node_memory *m = (void *)all->at;
+	const struct node_memory *m = records_at(all, 0);
 
 	tty_print(", %lu of %lu MiB free\n", m->free / MIB, m->total / MIB);
 }

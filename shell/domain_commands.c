@@ -75,10 +75,13 @@ int commands_call(const struct command_args *a, enum verb_id id, struct verb_cal
 int commands_text(const struct command_args *a)
 {
 	struct verb_call c = { .arg = { NULL } };
+	const struct answer_text *t;
 	int e = commands_call(a, (enum verb_id)(verb_find(a->command->name) - verb_table), &c);
 
 	if (!e)
-		tty_text(((struct answer_text *)c.answer.at)->text);
+		records_for_each(t, &c.answer)
+			if (!tty_interrupted())
+				tty_text(t->text);
 	verb_end(&c);
 	return e;
 }

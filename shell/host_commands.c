@@ -76,7 +76,7 @@ static void print_quirks(const struct records *quirks)
 	struct paragraph p;
 
 	records_for_each(q, quirks) {
-		begin_paragraph(&p, (char *)q == quirks->at ? "Quirks:" : "");
+		begin_paragraph(&p, q == records_at(quirks, 0) ? "Quirks:" : "");
 		add_words(&p, q->name);
 		add_words(&p, "-");
 		add_words(&p, q->text);
@@ -129,7 +129,7 @@ static int show(const struct command_args *a, void (*print)(const struct records
 
 static void show_nodeinfo(const struct records *all)
 {
-	print_nodeinfo((struct answer_nodeinfo *)all->at);
+	print_nodeinfo(records_at(all, 0));
 }
 
 static int run_nodeinfo(const struct command_args *a)
@@ -143,7 +143,7 @@ static int run_nodememstats(const struct command_args *a)
 	int e = commands_call(a, VERB_NODEMEMSTATS, &c);
 
 	if (!e) {
-		const struct node_memory *m = (void *)c.answer.at;
+		const struct node_memory *m = records_at(&c.answer, 0);
 
 		tty_print("total  : %20lu KiB\n", m->total / KIB);
 		tty_print("free   : %20lu KiB\n", m->free / KIB);
@@ -225,7 +225,7 @@ static void print_interrupts(const struct nodedev *d)
 
 static void show_device(const struct records *all)
 {
-	const struct nodedev *d = (void *)all->at;
+	const struct nodedev *d = records_at(all, 0);
 
 	table_field("Name", "%s", d->name);
 	table_field("Parent", "%s", d->parent);
@@ -247,7 +247,7 @@ static int run_nodedev_info(const struct command_args *a)
 
 static void show_hostname(const struct records *all)
 {
-	tty_print("%s\n", ((struct config_host *)all->at)->hostname);
+	tty_print("%s\n", ((struct config_host *)records_at(all, 0))->hostname);
 }
 
 static int run_hostname(const struct command_args *a)
@@ -257,7 +257,7 @@ static int run_hostname(const struct command_args *a)
 
 static void show_uptime(const struct records *all)
 {
-	const struct answer_uptime *u = (void *)all->at;
+	const struct answer_uptime *u = records_at(all, 0);
 	uint64_t s = u->ns / 1000000000, days = s / 86400;
 
 	tty_print("up %lu day%s, %02lu:%02lu:%02lu, %u of %u domains running\n", days,
@@ -271,7 +271,7 @@ static int run_uptime(const struct command_args *a)
 
 static void show_version(const struct records *all)
 {
-	const struct answer_version *v = (void *)all->at;
+	const struct answer_version *v = records_at(all, 0);
 	const struct answer_name *m;
 
 	tty_print("Keel %s (%s), loaded by %s\n", v->version, v->commit, v->loader);
@@ -354,6 +354,8 @@ const struct command host_commands[] = {
 	{ "hostname", "the host's name", NULL, NULL, run_hostname },
 	{ "nodecpustats", "what the CPUs did, in nanoseconds",
 	  NULL, nodecpustats_options, run_nodecpustats },
+	{ "nodedev-dumpxml", "one device of the host in libvirt's XML", NULL, nodedev_options,
+	  commands_text },
 	{ "nodedev-info", "what is known of one device of the host",
 	  "Nothing is written to it, so the sizes of its BARs are not told.",
 	  nodedev_options, run_nodedev_info },

@@ -119,7 +119,7 @@ static int with_info(const struct command_args *a,
 	int e = commands_call(a, VERB_DOMINFO, &c);
 
 	if (!e)
-		print(a, (struct answer_dominfo *)c.answer.at);
+		print(a, records_at(&c.answer, 0));
 	verb_end(&c);
 	return e;
 }
@@ -228,7 +228,7 @@ static int run_domjobinfo(const struct command_args *a)
 	int e = commands_call(a, VERB_DOMJOBINFO, &c);
 
 	if (!e)
-		print_job(&((struct answer_job *)c.answer.at)->job);
+		print_job(&((struct answer_job *)records_at(&c.answer, 0))->job);
 	verb_end(&c);
 	return e;
 }
@@ -285,11 +285,12 @@ static int run_vcpuinfo(const struct command_args *a)
 {
 	struct verb_call c = { .arg = { NULL } };
 	const struct domain_vcpu *v;
+	unsigned id = 0;
 	int e = commands_call(a, VERB_VCPUINFO, &c);
 
 	if (!e)
 		records_for_each(v, &c.answer)
-			print_vcpu((unsigned)(v - (struct domain_vcpu *)c.answer.at), v);
+			print_vcpu(id++, v);
 	verb_end(&c);
 	return e;
 }
@@ -361,7 +362,7 @@ static int print_events(const struct command_args *a, uint64_t *since, unsigned 
 
 	format(from, sizeof(from), "%lu", *since);
 	r = commands_call(a, VERB_EVENT, &c);
-	answer = (void *)c.answer.at;
+	answer = records_at(&c.answer, 0);
 	if (!r) {
 		if (answer->lost)
 			tty_print("events lost: %lu\n", answer->lost);
@@ -408,7 +409,7 @@ static int run_event(const struct command_args *a)
 	if (e)
 		(void)command_fail(&c.error);
 	else
-		since = ((struct answer_event *)c.answer.at)->next;
+		since = ((struct answer_event *)records_at(&c.answer, 0))->next;
 	verb_end(&c);
 	if (e)
 		return e;

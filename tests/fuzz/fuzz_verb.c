@@ -26,7 +26,7 @@ static void look(const struct records *r)
 {
 	for (unsigned i = 0; i < r->count; i++)
 		for (const struct field *f = r->shape->field; f->name; f++) {
-			const char *at = r->at + i * r->shape->size + f->offset;
+			const char *at = (const char *)records_at(r, i) + f->offset;
 
 			if (f->kind == FIELD_LIST) {
 				look((const struct records *)at);

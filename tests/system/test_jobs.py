@@ -109,6 +109,8 @@ def test_xml(start, bed):
     xml = parse("dumpxml spin")
     assert xml.get("id") == keel.command("domid spin").strip() and xml.findtext("vcpu") == "2"
     assert parse("dumpxml spin --inactive").findtext("vcpu") == "1"
+    device = keel.command("nodedev-list").split()[0]
+    assert parse(f"nodedev-dumpxml {device}").findtext("name") == device
     host = parse("capabilities")
     assert host.find("guest/arch/domain").get("type") == xml.get("type")
     keel.poweroff()

@@ -775,7 +775,7 @@ static void verbs_check_arguments(void **state)
 	assert_int_equal(verb_run(&verb_table[VERB_SETVCPUS], &c), -EINVAL);
 	verb_end(&c);
 	assert_int_equal(verb_run(&verb_table[VERB_DOMINFO], &c), 0);
-	assert_string_equal(((struct answer_dominfo *)c.answer.at)->info.name, "debian");
+	assert_string_equal(((struct answer_dominfo *)records_at(&c.answer, 0))->info.name, "debian");
 	verb_end(&c);
 }
 

@@ -125,7 +125,7 @@ static void check_records(const struct records *r, bool many)
 	for (unsigned i = 0; i < r->count; i++)
 		for (const struct field *f = r->shape->field; f->name; f++) {
 			assert_true(f->offset + f->size <= r->shape->size);
-			check_field(f, r->at + i * r->shape->size + f->offset);
+			check_field(f, (const char *)records_at(r, i) + f->offset);
 		}
 }
 
@@ -141,6 +141,7 @@ static const char *text_for(enum verb_id id)
 		return "lifecycle";
 	case VERB_LOG:
 		return "info";
+	case VERB_NODEDEV_DUMPXML:
 	case VERB_NODEDEV_INFO:
 		return "pci_0000_00_1f_2";
 	case VERB_SETMAXMEM:
@@ -322,13 +323,48 @@ static void without_memory(void **state)
 		}
 }
 
+/* Records stay where they are, in any order, and go with what belongs to them. */
+static void records_by_number(void **state)
+{
+	struct records r = { .shape = &shape_text };
+	struct answer_text *t, *first = NULL;
+	char text[16];
+
+	(void)state;
+	assert_null(records_at(&r, 0));
+	for (unsigned i = 0; i < 3000; i++) {
+		t = records_add(&r);
+		assert_non_null(t);
+		assert_null(t->text);
+		sprintf(text, "%u", i);
+		t->text = heap_strdup(text);
+		first = first ?: t;
+	}
+	assert_ptr_equal(records_at(&r, 0), first);
+	for (unsigned i = 0; i < 3000; i++) {
+		unsigned k = i * 1237 % 3000;
+
+		sprintf(text, "%u", k);
+		t = records_at(&r, k);
+		assert_string_equal(t->text, text);
+	}
+	assert_null(records_at(&r, 3000));
+	host_heap_left = 0;
+	while (records_add(&r))
+		;
+	host_heap_left = ~0u;
+	assert_false(records_whole(&r));
+	records_fini(&r);
+	assert_int_equal(r.count, 0);
+}
+
 /* --- what some of them say */
 
 static void *ask(enum verb_id id, struct verb_call *c, const char *a, const char *b)
 {
 	*c = (struct verb_call){ .arg = { a, b } };
 	assert_int_equal(verb_run(&verb_table[id], c), 0);
-	return c->answer.at;
+	return records_at(&c->answer, 0);
 }
 
 static unsigned count(enum verb_id id, const char *a, const char *b)
@@ -369,14 +405,15 @@ static void log_by_level_and_number(void **state)
 	log_error("test: an error");
 	log_debug("test: a detail");
 	(void)ask(VERB_LOG, &c, NULL, NULL);
-	l = (struct log_line *)c.answer.at + c.answer.count - 1;
+	l = records_at(&c.answer, c.answer.count - 1);
 	assert_string_equal(l->text, "test: a detail");
 	from = l->sequence;
 	verb_end(&c);
-	l = ask(VERB_LOG, &c, "error", NULL);
-	for (unsigned i = 0; i < c.answer.count; i++)
-		assert_int_equal(l[i].level, LOG_ERROR);
-	assert_string_equal(l[c.answer.count - 1].text, "test: an error");
+	(void)ask(VERB_LOG, &c, "error", NULL);
+	records_for_each(l, &c.answer)
+		assert_int_equal(l->level, LOG_ERROR);
+	l = records_at(&c.answer, c.answer.count - 1);
+	assert_string_equal(l->text, "test: an error");
 	verb_end(&c);
 	sprintf(text, "%lu", (unsigned long)from);
 	assert_int_equal(count(VERB_LOG, NULL, text), 1);
@@ -495,6 +532,20 @@ static void domain_as_xml(void **state)
 	verb_end(&c);
 }
 
+static void device_as_xml(void **state)
+{
+	struct answer_text *a;
+	struct verb_call c;
+
+	(void)state;
+	a = ask(VERB_NODEDEV_DUMPXML, &c, "pci_0000_00_1f_2", NULL);
+	is_document(a->text);
+	has(a->text, "<device>\n  <name>pci_0000_00_1f_2</name>\n  <parent>computer</parent>\n"
+		     "  <capability type='pci'>\n    <class>0x010601</class>\n");
+	has(a->text, "<product id='0x2922'/>\n    <vendor id='0x8086'/>");
+	verb_end(&c);
+}
+
 /* Any text that a configuration can have. */
 static void any_text_as_xml(void **state)
 {
@@ -535,6 +586,11 @@ static const struct answer_event *events_since(struct verb_call *c, uint64_t sin
 	return ask(VERB_EVENT, c, text, domain);
 }
 
+static const struct domain_event *event(const struct answer_event *a, unsigned i)
+{
+	return records_at(&a->events, i);
+}
+
 static uint64_t now(void)
 {
 	struct verb_call c;
@@ -560,11 +616,10 @@ static void events_are_read_on(void **state)
 	assert_int_equal(a->events.count, 4);
 	assert_int_equal(a->lost, 0);
 	assert_int_equal(a->next, begin + 4);
-	e = (void *)a->events.at;
-	assert_string_equal(e[0].name, "web");
-	assert_string_equal(e[0].word, "Defined");
-	assert_string_equal(e[2].word, "Started");
-	assert_int_equal(e[2].time_ns, host_tsc);
+	assert_string_equal(event(a, 0)->name, "web");
+	assert_string_equal(event(a, 0)->word, "Defined");
+	assert_string_equal(event(a, 2)->word, "Started");
+	assert_int_equal(event(a, 2)->time_ns, host_tsc);
 	verb_end(&c);
 	a = events_since(&c, begin, "debian");
 	assert_int_equal(a->events.count, 3);
@@ -572,11 +627,10 @@ static void events_are_read_on(void **state)
 	verb_end(&c);
 	c = (struct verb_call){ .arg = { "1", NULL, "job" } };
 	assert_int_equal(verb_run(&verb_table[VERB_EVENT], &c), 0);
-	a = (void *)c.answer.at;
+	a = records_at(&c.answer, 0);
 	assert_int_not_equal(a->events.count, 0);
-	e = (void *)a->events.at;
-	for (unsigned i = 0; i < a->events.count; i++)
-		assert_string_equal(e[i].class, "job");
+	records_for_each(e, &a->events)
+		assert_string_equal(e->class, "job");
 	verb_end(&c);
 	/* Behind all there are: nothing, and where to read on. */
 	a = events_since(&c, begin + 1000000, NULL);
@@ -631,7 +685,6 @@ static void waiting_for_memory(void **state)
 {
 	struct domain *d = list_entry(domain_list.next, struct domain, link);
 	const struct answer_event *a;
-	const struct domain_event *e;
 	struct verb_call c;
 	uint64_t begin;
 
@@ -654,11 +707,10 @@ static void waiting_for_memory(void **state)
 	domain_work(d);
 	assert_int_equal(domain_due_ns(d), THREAD_FOREVER);
 	a = events_since(&c, begin, NULL);
-	e = (void *)a->events.at;
 	assert_int_equal(a->events.count, 2);
-	assert_string_equal(e[0].class, "memory");
-	assert_string_equal(e[0].word, "Waiting");
-	assert_string_equal(e[1].word, "Came");
+	assert_string_equal(event(a, 0)->class, "memory");
+	assert_string_equal(event(a, 0)->word, "Waiting");
+	assert_string_equal(event(a, 1)->word, "Came");
 	verb_end(&c);
 }
 
@@ -752,8 +804,9 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(rows_are_complete), TEST(each_answers_as_declared), TEST(bent_arguments),
-		TEST(without_memory), TEST(lists), TEST(log_by_level_and_number),
-		TEST(domain_as_xml), TEST(any_text_as_xml),
+		TEST(without_memory), TEST(records_by_number), TEST(lists),
+		TEST(log_by_level_and_number), TEST(domain_as_xml), TEST(device_as_xml),
+		TEST(any_text_as_xml),
 		TEST(events_are_read_on), TEST(lost_events_are_counted), TEST(watches_wake),
 		TEST(waiting_for_memory), TEST(checks_are_given_up), TEST(some_jobs_cannot_be),
 		TEST(progress_is_told),
