@@ -191,6 +191,9 @@ static int check_run(struct job *j)
 	if (e && READ_ONCE(j->aborted))
 		error_set(&j->error, e, "the check of domain '%s' was aborted after %lu of %lu rounds",
 			  d->name, j->done, j->total);
+	else if (e && READ_ONCE(d->pending) & NOTE_STOPPED)
+		error_set(&j->error, e, "domain '%s' has ended itself after %lu of %lu rounds",
+			  d->name, j->done, j->total);
 	else if (e)
 		error_set(&j->error, e,
 			  "the %s of domain '%s' cannot be vouched for (%s): see 'dmesg'",

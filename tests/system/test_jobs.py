@@ -120,7 +120,8 @@ def test_xml(start, bed):
 def test_events_and_aborts(start, bed):
     """What happened is read from a number on; a check is given up by Ctrl-C and goes no further;
     what cannot be given up says so."""
-    keel = start(bed, config=tiny("spin", cmdline="quiet"), modules=module("spin")).boot()
+    keel = start(bed, config=tiny("spin", cmdline="quiet") + tiny("ticks"),
+                 modules=module("spin", "ticks")).boot()
     keel.command("start spin; suspend spin; resume spin; setvcpus spin 2 --config")
     told = keel.command("event --loop --since 1 --timeout 0")
     assert [m.group(1) for m in re.finditer(r"(?m)^event 'lifecycle' for domain 'spin': (.+)$", told)] \
@@ -144,6 +145,12 @@ def test_events_and_aborts(start, bed):
     keel.send("\x1d")
     keel.expect("events received: 0")
     keel.expect(PROMPT)
+    # A guest that ends in the middle of its check takes the check along.
+    said = keel.command("start ticks; dommemcheck ticks 100000")
+    assert re.search(r"domain 'ticks' has ended itself after \d+ of 100000 rounds", said), said
+    keel.wait_state("ticks", "shut off")
+    assert "Operation:      dommemcheck\nOutcome:        failed" in keel.command(
+        "domjobinfo ticks --completed")
     keel.command("destroy spin")
     told = keel.command("event --loop --since 1 --timeout 0 spin")
     assert "Stopped destroyed" in told and "Done end" in told and "Aborted dommemcheck" in told

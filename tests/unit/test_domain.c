@@ -1092,6 +1092,12 @@ static void ends_while_it_has_a_job(void **state)
 	fake.meanwhile = NULL;
 	check_end(true, END_DESTROYED);
 	go(RUNNING);
+	fake_vm_stop(VM_STOP_DEBUG_EXIT, 7, NULL);
+	fake.fail_pause = -EINVAL;
+	assert_int_equal(check_state(d, &err), -EINVAL);
+	assert_non_null(strstr(err.message, "has ended itself after 0 of 1 rounds"));
+	check_end(true, END_EXIT);
+	go(RUNNING);
 	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
 	fake.fail_pause = -EINVAL;
 	assert_int_equal(domain_suspend(d, &err), -EINVAL);
