@@ -19,14 +19,14 @@ enum field_kind {
 	FIELD_SIGNED,
 	FIELD_YES,		/* bool */
 	FIELD_UUID,		/* uint8_t[16] */
-	FIELD_LIST,		/* struct records, the record's own, of the shape `of` */
+	FIELD_LIST,		/* struct records, the record's own, of shape_lists[of] */
 };
 
 struct field {
 	const char *name;
-	uint8_t kind;			/* enum field_kind */
 	uint16_t offset, size;
-	const struct shape *of;
+	uint8_t kind;			/* enum field_kind */
+	uint8_t of;
 };
 
 struct shape {

@@ -8,10 +8,10 @@
 #include "kernel/log.h"
 #include "mgmt/answers.h"
 
-#define HAS(n, kind, s, f)	{ n, FIELD_##kind, offsetof(struct s, f), \
-				  sizeof(((struct s *)0)->f), NULL }
-#define LIST_OF(n, s, f, of)	{ n, FIELD_LIST, offsetof(struct s, f), sizeof(struct records), \
-				  &shape_##of }
+#define HAS(n, kind, s, f)	{ n, offsetof(struct s, f), sizeof(((struct s *)0)->f), \
+				  FIELD_##kind, 0 }
+#define LIST_OF(n, s, f, of)	{ n, offsetof(struct s, f), sizeof(struct records), FIELD_LIST, \
+				  SHAPE_LIST_##of }
 #define SHAPE(name, s, ...)							\
 	static const struct field name##_fields[] = { __VA_ARGS__, { 0 } };	\
 	const struct shape shape_##name = { name##_fields, sizeof(struct s) }
@@ -98,7 +98,7 @@ SHAPE(event, domain_event,
 SHAPE(events, answer_event,
 	HAS("next", NUMBER, answer_event, next),
 	HAS("lost", NUMBER, answer_event, lost),
-	LIST_OF("events", answer_event, events, event));
+	LIST_OF("events", answer_event, events, EVENTS));
 
 /* --- of the host */
 
@@ -146,10 +146,10 @@ SHAPE(nodeinfo, answer_nodeinfo,
 	HAS("physical_bits", NUMBER, answer_nodeinfo, info.physical_bits),
 	HAS("linear_bits", NUMBER, answer_nodeinfo, info.linear_bits),
 	HAS("console", TEXT, answer_nodeinfo, console),
-	LIST_OF("cpus", answer_nodeinfo, cpus, cpu),
-	LIST_OF("features", answer_nodeinfo, features, name),
-	LIST_OF("guest_features", answer_nodeinfo, guest_features, name),
-	LIST_OF("quirks", answer_nodeinfo, quirks, name));
+	LIST_OF("cpus", answer_nodeinfo, cpus, CPUS),
+	LIST_OF("features", answer_nodeinfo, features, NAMES),
+	LIST_OF("guest_features", answer_nodeinfo, guest_features, NAMES),
+	LIST_OF("quirks", answer_nodeinfo, quirks, NAMES));
 
 SHAPE(device_name, nodedev,
 	HAS("name", TEXT, nodedev, name));
@@ -210,4 +210,9 @@ SHAPE(version, answer_version,
 	HAS("commit", WORD, answer_version, commit),
 	HAS("loader", WORD, answer_version, loader),
 	HAS("cmdline", LONG, answer_version, cmdline),
-	LIST_OF("mistakes", answer_version, mistakes, name));
+	LIST_OF("mistakes", answer_version, mistakes, NAMES));
+
+const struct shape *const shape_lists[SHAPE_LIST_COUNT] = {
+	[SHAPE_LIST_CPUS] = &shape_cpu, [SHAPE_LIST_EVENTS] = &shape_event,
+	[SHAPE_LIST_NAMES] = &shape_name,
+};

@@ -109,7 +109,7 @@ static void check_field(const struct field *f, const char *at)
 		assert_int_equal(f->size, 16);
 		break;
 	case FIELD_LIST:
-		assert_ptr_equal(f->of, ((const struct records *)at)->shape);
+		assert_ptr_equal(shape_lists[f->of], ((const struct records *)at)->shape);
 		check_records((const struct records *)at, true);
 		break;
 	default:
