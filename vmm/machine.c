@@ -28,6 +28,7 @@
 #include "vdev/vtestdev.h"
 #include "vdev/vuart.h"
 #include "vmm/firmware/memory_map.h"
+#include "vmm/media.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
 
@@ -206,6 +207,7 @@ struct device_class {
 	enum part part;
 	bool irqchip;			/* others' lines lead there */
 	uint8_t intr;			/* 1 + the line that is the vCPUs' INTR */
+	bool console;			/* medium 0 of the first is the VM's console */
 	struct region_row region[REGIONS_MAX];
 };
 
@@ -326,7 +328,8 @@ static const struct device_class classes[] = {
 	{ "isa-pit", make_vpit, PART_PIT, .region = {
 		{ VPIT_PORTS, HOST_PORT, 0x40, 4 }, { VPIT_PORT61, HOST_PORT, 0x61, 1 } } },
 	{ "mc146818rtc", make_vrtc, .region = { { VRTC_PORTS, HOST_PORT, 0x70, 2 } } },
-	{ "isa-serial", make_vuart, PART_UART, .region = { { VUART_PORTS, HOST_PORT, 0, 8 } } },
+	{ "isa-serial", make_vuart, PART_UART, .console = true, .region = {
+		{ VUART_PORTS, HOST_PORT, 0, 8 } } },
 	{ "i8042", make_vkbd, .region = {
 		{ VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
 		{ VKBD_PORT92, HOST_PORT, 0x92, 1 } } },
@@ -386,6 +389,21 @@ static unsigned instances(const struct machine *m, const struct device_class *cl
 	return n;
 }
 
+static int add_media(struct vm *vm, struct vdev_host *h, const struct device_class *class,
+		     const struct machine_row *row)
+{
+	struct media *m = NULL;
+	int err = 0;
+
+	if (row->disk)
+		err = media_disk_create(row->disk, &vm->charge, &m);
+	else if (class->console && !h->dev->instance)
+		err = media_console_create(&m);
+	if (m)
+		media_attach(m, h, 0);
+	return err;
+}
+
 static int add_device(struct vm *vm, const struct machine_row *row)
 {
 	const struct device_class *class = find_class(row->class);
@@ -413,6 +431,7 @@ static int add_device(struct vm *vm, const struct machine_row *row)
 		m->part[class->part] = d;
 	if (class->intr)
 		h->line[class->intr - 1].is_intr = true;
+	err = add_media(vm, h, class, row);
 	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)
 		err = wire(m, h, &row->line[i]);
 	return err;
@@ -551,7 +570,8 @@ struct vdev *machine_fwcfg(struct vm *vm)
 void machine_console_input(struct vm *vm)
 {
 	if (vm->machine)
-		vm->machine->part[PART_UART]->ops->console_input(vm->machine->part[PART_UART]);
+		vm->machine->part[PART_UART]->ops->media_input(vm->machine->part[PART_UART],
+							       VUART_CONSOLE);
 }
 
 void machine_save(struct vm *vm, struct record_writer *w)

@@ -16,6 +16,7 @@ struct vcpu;
 struct record_writer;
 struct record_reader;
 struct vdev_line;
+struct media_image;
 
 #define MACHINE_IOAPIC_ID	0
 #define MACHINE_PCI_WINDOW	0xd0000000u	/* behind the room for 256 buses of ECAM */
@@ -30,6 +31,7 @@ struct machine_row {
 	uint64_t base;			/* where it answers, for a class that has no place of its
 					 * own */
 	struct machine_line line[2];
+	const struct media_image *disk;	/* its medium 0; NULL: none, or the class's own */
 };
 
 /*

@@ -15,10 +15,12 @@
 #include "lib/format.h"
 #include "mm/heap.h"
 #include "vmm/machine.h"
+#include "vmm/media.h"
 #include "vmm/vlapic/vlapic.h"
 #include "vmm/vm.h"
 
 #define LOG_PER_SECOND	4
+#define WAIT_NS		20000u
 
 static struct vdev_host *host_of(struct vdev *d)
 {
@@ -111,19 +113,6 @@ void host_timer_cancel(struct vdev *d, unsigned timer)
 	timer_cancel(&vt->timer);
 }
 
-void vdev_host_freeze(struct vdev_host *h)
-{
-	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
-		timer_cancel_sync(&h->timer[i].timer);
-}
-
-void vdev_host_thaw(struct vdev_host *h)
-{
-	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
-		if (h->timer[i].armed)
-			timer_arm(&h->timer[i]);
-}
-
 /* ---- interrupts ---- */
 
 void host_line_set(struct vdev *d, unsigned line, bool level)
@@ -157,26 +146,12 @@ bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data)
 	return vlapic_message_busy(host_of(d)->vm, address, data);
 }
 
-/* ---- regions, console, machine ---- */
+/* ---- regions, machine ---- */
 
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
 		    uint64_t size, bool enabled)
 {
 	return bus_claim(host_of(d)->vm, space, d, region, base, enabled ? size : 0);
-}
-
-size_t host_console_put(struct vdev *d, const void *data, size_t n)
-{
-	const struct vm_config *c = &host_of(d)->vm->config;
-
-	return c->console_put ? c->console_put(c->arg, data, n) : n;
-}
-
-size_t host_console_get(struct vdev *d, void *data, size_t n)
-{
-	const struct vm_config *c = &host_of(d)->vm->config;
-
-	return c->console_get ? c->console_get(c->arg, data, n) : 0;
 }
 
 /* Lines are rationed by device and second. */
@@ -215,12 +190,28 @@ static void run_work(struct work *w)
 {
 	struct vdev_host *h = container_of(w, struct vdev_host, work);
 
-	h->dev->ops->work(h->dev);
+	if (__atomic_exchange_n(&h->work_waits, false, __ATOMIC_ACQUIRE))
+		h->dev->ops->work(h->dev);
 }
 
+/* While the VM stands it is only noted: who thaws it queues it. */
 void host_work_queue(struct vdev *d)
 {
-	work_queue(&host_of(d)->work);
+	struct vdev_host *h = host_of(d);
+
+	__atomic_store_n(&h->work_waits, true, __ATOMIC_RELEASE);
+	if (!READ_ONCE(h->frozen))
+		work_queue(&h->work);
+}
+
+void host_wait_until(struct vdev *d, bool (*done)(struct vdev *d))
+{
+	while (!done(d)) {
+		struct vcpu *self = vm_quiet_begin(host_of(d)->vm);
+
+		thread_sleep_ns(WAIT_NS);
+		vm_quiet_end(self);
+	}
 }
 
 void host_log(struct vdev *d, const char *fmt, ...)
@@ -237,6 +228,30 @@ void host_log(struct vdev *d, const char *fmt, ...)
 	log_debug("%s: %s: %s", h->vm->config.name, d->ops->name, text);
 }
 
+/* ---- standing still ---- */
+
+/* Work that is queued stays noted; what was asked of media ends, which may want work again. */
+void vdev_host_freeze(struct vdev_host *h)
+{
+	WRITE_ONCE(h->frozen, true);
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
+		timer_cancel_sync(&h->timer[i].timer);
+	work_cancel_sync(&h->work);
+	for (unsigned i = 0; i < HOST_MEDIA_MAX; i++)
+		if (h->media[i])
+			media_quiesce(h->media[i]);
+}
+
+void vdev_host_thaw(struct vdev_host *h)
+{
+	WRITE_ONCE(h->frozen, false);
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
+		if (h->timer[i].armed)
+			timer_arm(&h->timer[i]);
+	if (__atomic_load_n(&h->work_waits, __ATOMIC_ACQUIRE))
+		work_queue(&h->work);
+}
+
 /* ---- life ---- */
 
 int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struct vdev_host **out)
@@ -251,7 +266,8 @@ int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struc
 	h->dev = d;
 	d->host = h;
 	spin_init(&h->lock, d->ops->name, level);
-	work_init(&h->work, run_work);
+	h->frozen = true;
+	work_init_slow(&h->work, run_work);	/* guest memory may wait for vCPUs */
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++) {
 		h->timer[i].host = h;
 		timer_init(&h->timer[i].timer, timer_fired);
@@ -262,11 +278,12 @@ int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struc
 
 void vdev_host_detach(struct vdev_host *h)
 {
-	for (unsigned i = 0; i < HOST_TIMER_MAX; i++) {
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
 		h->timer[i].armed = false;
-		timer_cancel_sync(&h->timer[i].timer);
-	}
-	work_cancel_sync(&h->work);
+	vdev_host_freeze(h);
+	for (unsigned i = 0; i < HOST_MEDIA_MAX; i++)
+		if (h->media[i])
+			media_destroy(h->media[i]);
 	h->dev->ops->destroy(h->dev);
 	heap_free(h);
 }
