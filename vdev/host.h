@@ -192,6 +192,8 @@ int host_media_submit(struct vdev *d, unsigned medium,
  */
 void host_wait_until(struct vdev *d, bool (*done)(struct vdev *d));
 
+void host_random(struct vdev *d, void *dst, size_t n);	/* nobody can guess them */
+
 /* --- the machine; `value` is the debug-exit code */
 void host_machine_request(struct vdev *d, enum host_request request, uint32_t value);
 

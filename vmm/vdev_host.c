@@ -11,6 +11,7 @@
 #include "cpu/tsc.h"
 #include "include/bits.h"
 #include "kernel/log.h"
+#include "kernel/random.h"
 #include "kernel/thread.h"
 #include "lib/format.h"
 #include "mm/heap.h"
@@ -182,6 +183,12 @@ void host_machine_request(struct vdev *d, enum host_request request, uint32_t va
 	else if (may_log(h))
 		log_warn("%s: its kernel has panicked and starts its crash kernel",
 			 h->vm->config.name);
+}
+
+void host_random(struct vdev *d, void *dst, size_t n)
+{
+	(void)d;
+	random_get(dst, n);
 }
 
 /* ---- work and log ---- */

@@ -283,6 +283,13 @@ void host_wait_until(struct vdev *d, bool (*done)(struct vdev *d))
 	CHECK(done(d));
 }
 
+/* Bytes that a test knows: 1, 2, 3 and on. */
+void host_random(struct vdev *d, void *dst, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)dst)[i] = ++vdev_host_of(d)->random;
+}
+
 void host_machine_request(struct vdev *d, enum host_request request, uint32_t value)
 {
 	CHECK(!vdev_host_of(d)->locked);

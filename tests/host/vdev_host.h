@@ -52,6 +52,7 @@ struct vdev_host {
 	uint32_t request_value;
 	unsigned work_queued, logged;
 	unsigned again;				/* calls of host_again */
+	uint8_t random;				/* the last byte of host_random */
 	unsigned mem_interrupt;			/* so many accesses to memory get -EINTR */
 };
 
