@@ -42,6 +42,7 @@ struct machine_row {
 };
 
 #define MACHINE_DEVICE_MAX	64
+#define MACHINE_VIRTIO_BLK	"virtio-blk-pci"	/* a class that has a disk */
 
 /* The i-th class that a configuration may add to a machine, at a slot; NULL beyond the last. */
 const char *machine_pluggable(unsigned i);

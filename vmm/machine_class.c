@@ -4,6 +4,7 @@
 
 #include "include/errno.h"
 #include "lib/string.h"
+#include "vdev/virtio/virtio_pci.h"
 #include "vdev/vacpi.h"
 #include "vdev/vdebug_exit.h"
 #include "vdev/vfwcfg.h"
@@ -97,6 +98,13 @@ static int make_vtestdev(struct vm *vm, const struct machine_row *row, struct vd
 	return vtestdev_create(&c, out);
 }
 
+/* A queue for each vCPU, as far as there are so many. */
+static int make_virtio_blk(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	(void)row;
+	return virtio_pci_blk_create(vm->config.vcpus, out);
+}
+
 static const struct device_class classes[] = {
 	{ "isa-i8259", .create = make_vpic, .part = PART_PIC, .lock = LOCK_IRQCHIP,
 		.intr = 1 + VPIC_INTR, .region = {
@@ -136,6 +144,9 @@ static const struct device_class classes[] = {
 		{ VTESTDEV_MEMORY, HOST_MMIO, VTESTDEV_MEMORY_BASE, VTESTDEV_MEMORY_SIZE } } },
 	{ "isa-debug-exit", .plain = vdebug_exit_create, .region = {
 		{ VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } } },
+	{ MACHINE_VIRTIO_BLK, .create = make_virtio_blk, .function = virtio_pci_function,
+		.medium = HOST_MEDIA_DISK },
+	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
 };
 
 const struct device_class *machine_class_get(unsigned i)

@@ -274,6 +274,7 @@ static inline bool driver_must_kick(struct driver *d, uint16_t added)
 
 struct virtio_test {
 	unsigned interrupts, config_interrupts;
+	bool no_dma;
 };
 
 static struct virtio_test virtio_test;
@@ -284,7 +285,15 @@ static inline void driver_interrupt(struct virtio *v, struct virtio_queue *q)
 	*(q ? &virtio_test.interrupts : &virtio_test.config_interrupts) += 1;
 }
 
-static const struct virtio_transport driver_transport = { .interrupt = driver_interrupt };
+static inline bool driver_may_dma(const struct virtio *v)
+{
+	(void)v;
+	return !virtio_test.no_dma;
+}
+
+static const struct virtio_transport driver_transport = {
+	.interrupt = driver_interrupt, .may_dma = driver_may_dma,
+};
 
 static inline struct virtio *virtio_from(struct vdev *d)
 {

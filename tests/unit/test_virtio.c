@@ -707,10 +707,10 @@ static void early(unsigned format)
 	driver_start(v);
 	assert_true(driver_take(&d, &id, &written));
 	submit(BUFFER, FLUSH, 0, 0, false);
-	v->no_dma = true;
+	virtio_test.no_dma = true;
 	virtio_kick(v, 0);
 	assert_false(driver_take(&d, &id, &written));
-	v->no_dma = false;
+	virtio_test.no_dma = false;
 	virtio_kick(v, VIRTIO_ALL_QUEUES);
 	assert_true(driver_take(&d, &id, &written));
 	end();

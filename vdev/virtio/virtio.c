@@ -52,6 +52,11 @@ static bool is_live(const struct virtio_queue *q)
 	return __atomic_load_n(&q->live, __ATOMIC_SEQ_CST);
 }
 
+static bool may_serve(const struct virtio *v, const struct virtio_queue *q)
+{
+	return likely(is_live(q)) && v->transport->may_dma(v);
+}
+
 static int tell(struct virtio *v, struct virtio_queue *q)
 {
 	int r = q->ring->publish(v, q);
@@ -64,10 +69,13 @@ static int tell(struct virtio *v, struct virtio_queue *q)
 /* 0: nothing is left, or the queue's life has ended. 1: the budget is spent. */
 static int serve_all(struct virtio *v, struct virtio_queue *q)
 {
-	int budget = BUDGET, r = v->kind->finish && is_live(q) ? v->kind->finish(v, q) : 0;
+	int budget = BUDGET, r = 0;
+
+	if (v->kind->finish && may_serve(v, q))
+		r = v->kind->finish(v, q);
 
 	while (!r) {
-		while ((r = is_live(q) ? q->ring->next(v, q) : 0) > 0) {
+		while ((r = may_serve(v, q) ? q->ring->next(v, q) : 0) > 0) {
 			r = v->kind->serve(v, q);
 			if (r < 0)
 				break;
@@ -75,7 +83,7 @@ static int serve_all(struct virtio *v, struct virtio_queue *q)
 			if (budget <= 0)
 				return 1;
 		}
-		if (r || !is_live(q))
+		if (r || !may_serve(v, q))
 			break;
 		r = tell(v, q) ?: q->ring->arm(v, q);
 		if (r <= 0)
@@ -117,7 +125,7 @@ static void serve(struct virtio *v, struct virtio_queue *q)
 {
 	int r = serve_all(v, q), told;
 
-	if (!is_live(q))
+	if (!may_serve(v, q))
 		return;
 	told = tell(v, q);
 	if (r == -EAGAIN)
@@ -159,7 +167,7 @@ static void kick(struct virtio *v, struct virtio_queue *q)
 {
 	unsigned looks = 0;
 
-	if (!is_live(q) || READ_ONCE(v->no_dma) || !turn_take(q))
+	if (!may_serve(v, q) || !turn_take(q))
 		return;
 	do {
 		if (looks++ < LOOKS)

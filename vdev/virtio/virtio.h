@@ -126,6 +126,7 @@ struct virtio_kind {
 struct virtio_transport {
 	/* The driver is to look at the queue, or at the device (queue NULL). Any thread. */
 	void (*interrupt)(struct virtio *v, struct virtio_queue *q);
+	bool (*may_dma)(const struct virtio *v);
 };
 
 struct virtio {
@@ -144,7 +145,6 @@ struct virtio {
 	uint16_t queue_select, config_vector;
 	uint64_t accepted;
 	bool stopping;			/* a reset waits for the owners */
-	bool no_dma;			/* (atomic) the transport keeps it from memory */
 
 	struct virtio_queue *queue;
 };
