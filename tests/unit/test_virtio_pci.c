@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/virtio/virtio*.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
 /*
- * Virtio over PCI as a driver meets it: capabilities, the common registers in every width, doorbells
- * and interrupts by MSI-X and by the pin, the window in configuration space, resets, saved state.
+ * Virtio over PCI as a driver meets it: capabilities, the common registers in every width,
+ * doorbells and interrupts by MSI-X and by the pin, the window in configuration space, resets,
+ * saved state.
  */
 #include "vdev_test.h"
 #include "virtio_driver.h"
