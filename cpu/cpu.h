@@ -166,6 +166,24 @@ static inline void cpu_irq_restore(uint64_t flags)
 }
 
 /* Every wait loop has one. */
+/* ---- randomness; false: the chip has none at this moment ---- */
+
+static inline bool cpu_rdrand(uint64_t *v)
+{
+	bool there;
+
+	__asm__ volatile("rdrand %0" : "=r"(*v), "=@ccc"(there));
+	return there;
+}
+
+static inline bool cpu_rdseed(uint64_t *v)
+{
+	bool there;
+
+	__asm__ volatile("rdseed %0" : "=r"(*v), "=@ccc"(there));
+	return there;
+}
+
 static inline void cpu_pause(void)
 {
 	__asm__ volatile("pause" ::: "memory");

@@ -34,6 +34,7 @@
 	row(ERMS, 7, 0, 1, 9, "erms")			\
 	row(INVPCID, 7, 0, 1, 10, "invpcid")		\
 	row(RTM, 7, 0, 1, 11, "rtm")			\
+	row(RDSEED, 7, 0, 1, 18, "rdseed")		\
 	row(SMAP, 7, 0, 1, 20, "smap")			\
 	row(UMIP, 7, 0, 2, 2, "umip")			\
 	row(PKU, 7, 0, 2, 3, "pku")			\

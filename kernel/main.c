@@ -35,6 +35,7 @@
 #include "kernel/log.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
+#include "kernel/random.h"
 #include "kernel/selftest.h"
 #include "kernel/smp.h"
 #include "kernel/thread.h"
@@ -266,6 +267,7 @@ void kernel_main(void)
 	ioapic_init();
 	init_lapic();
 	init_time();
+	random_init();
 	rtc_init();
 	ipi_init();
 	timer_cpu_init();

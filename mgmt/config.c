@@ -344,9 +344,18 @@ void config_vm_get(struct config_vm *vm)
 	__atomic_fetch_add(&vm->refs, 1, __ATOMIC_RELAXED);
 }
 
+static void free_devices(struct config_device *d)
+{
+	while (d) {
+		struct config_device *next = d->next;
+
+		heap_free(d);
+		d = next;
+	}
+}
+
 void config_vm_put(struct config_vm *vm)
 {
-	struct config_device *d, *next_device;
 	struct config_module *m, *next;
 
 	if (!vm || __atomic_fetch_sub(&vm->refs, 1, __ATOMIC_ACQ_REL))
@@ -355,10 +364,8 @@ void config_vm_put(struct config_vm *vm)
 		next = m->next;
 		heap_free(m);
 	}
-	for (d = vm->device; d; d = next_device) {
-		next_device = d->next;
-		heap_free(d);
-	}
+	free_devices(vm->device);
+	free_devices(vm->disk);
 	heap_free(vm);
 }
 

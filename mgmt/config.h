@@ -34,6 +34,9 @@ struct config_device {
 	struct config_device *next;
 	char class[CONFIG_CLASS_MAX];
 	uint8_t bus, device, function;	/* bus N: behind the Nth root port of the list */
+	/* Of a disk. */
+	char module[CONFIG_MODULE_MAX];	/* "": it is none */
+	bool overlay;
 };
 
 /*
@@ -52,6 +55,7 @@ struct config_vm {
 	char initrd[CONFIG_MODULE_MAX];	/* "" if none */
 	struct config_module *module;	/* behind the initrd; any number */
 	struct config_device *device;	/* any number */
+	struct config_device *disk;	/* likewise, behind these */
 	char cmdline[CONFIG_CMDLINE_MAX];
 	bool autostart;
 	/* destroy, restart, destroy if not given */
@@ -89,7 +93,8 @@ struct config_limits {
 	/* Can guests have what that model asks for? 0, or an error with one line in `why`. NULL:
 	 * nobody knows. */
 	int (*cpu)(void *arg, const struct cpu_model *m, char *why, size_t why_size);
-	/* May a VM have the last of its devices, beside the others? NULL: nobody knows. */
+	/* May a VM have the last of its devices or disks, beside the others? NULL: nobody
+	 * knows. */
 	int (*device)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
 	/* A last look at a VM that is right so far (is the kernel one that can be loaded?). 0, or
 	 * an error with one line in `why`. NULL: none. */

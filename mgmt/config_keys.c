@@ -50,8 +50,8 @@ static const void *value_of(const struct key *k, const void *from)
 	return (const char *)from + k->field;
 }
 
-/* "KEY = A" or "KEY = A B". */
-static void put_line(const struct writer *w, const struct key *k, const char *a, const char *b)
+void config_put_line(const struct writer *w, const struct key *k, const char *a,
+		     const char *b)
 {
 	const char *const parts[] = { k->name, " = ", a, *b ? " " : "", b, "\n" };
 
@@ -121,11 +121,10 @@ static void write_text(const struct writer *w, const struct key *k, const void *
 	const char *text = value_of(k, from);
 
 	if (*text)
-		put_line(w, k, text, "");
+		config_put_line(w, k, text, "");
 }
 
-/* The name of a module that the boot loader brought, into `out`. */
-static bool read_module_name(struct parser *p, const struct key *k, struct piece v, char *out)
+bool config_read_module(struct parser *p, const struct key *k, struct piece v, char *out)
 {
 	const struct config_limits *l = p->limits;
 
@@ -148,7 +147,7 @@ static bool read_module(struct parser *p, const struct key *k, struct piece v)
 {
 	*(k->field == offsetof(struct config_vm, kernel) ? &p->vm->kernel_line
 							 : &p->vm->initrd_line) = p->line;
-	return read_module_name(p, k, v, field_of(p, k));
+	return config_read_module(p, k, v, field_of(p, k));
 }
 
 /* "NAME ARGUMENTS": one more module of the list. */
@@ -163,7 +162,7 @@ static bool read_more_module(struct parser *p, const struct key *k, struct piece
 		n++;
 	if (!m)
 		config_fail(p, p->line, "%s: no memory for it", k->name);
-	if (!m || !read_module_name(p, k, (struct piece){ v.s, n }, m->name))
+	if (!m || !config_read_module(p, k, (struct piece){ v.s, n }, m->name))
 		goto fail;
 	v = config_trim((struct piece){ v.s + n, v.n - n });
 	if (!read_text_into(p, k->name, v, m->arguments, sizeof(m->arguments)))
@@ -180,11 +179,10 @@ static void write_more_module(const struct writer *w, const struct key *k, const
 	const struct config_module *const *list = value_of(k, from);
 
 	for (const struct config_module *m = *list; m; m = m->next)
-		put_line(w, k, m->name, m->arguments);
+		config_put_line(w, k, m->name, m->arguments);
 }
 
-/* The piece before the first `end`, which goes with it; all of it where there is none. */
-static struct piece cut(struct piece *rest, char end)
+struct piece config_cut(struct piece *rest, char end)
 {
 	struct piece first = { rest->s, 0 };
 
@@ -211,18 +209,16 @@ static bool read_hex(struct piece v, uint8_t *out)
 	return true;
 }
 
-/* "slot=BUS:DEVICE.FUNCTION", as lspci writes it. */
-static bool read_slot(struct piece v, struct config_device *d)
+bool config_read_slot(struct piece v, struct config_device *d)
 {
-	if (!config_equals(config_trim(cut(&v, '=')), "slot"))
+	if (!config_equals(config_trim(config_cut(&v, '=')), "slot"))
 		return false;
 	v = config_trim(v);
-	return read_hex(cut(&v, ':'), &d->bus) && read_hex(cut(&v, '.'), &d->device) &&
-	       read_hex(v, &d->function);
+	return read_hex(config_cut(&v, ':'), &d->bus) &&
+	       read_hex(config_cut(&v, '.'), &d->device) && read_hex(v, &d->function);
 }
 
-/* The last of its list, if it may be there. */
-static bool take_device(struct parser *p, const struct key *k, struct config_device **end,
+bool config_take_device(struct parser *p, const struct key *k, struct config_device **end,
 			struct config_device *d)
 {
 	const struct config_limits *l = p->limits;
@@ -240,7 +236,7 @@ static bool take_device(struct parser *p, const struct key *k, struct config_dev
 static bool read_device(struct parser *p, const struct key *k, struct piece v)
 {
 	struct config_device **end = field_of(p, k), *d = heap_alloc(sizeof(*d));
-	struct piece all = v, class = config_trim(cut(&v, ','));
+	struct piece all = v, class = config_trim(config_cut(&v, ','));
 
 	while (*end)
 		end = &(*end)->next;
@@ -248,7 +244,8 @@ static bool read_device(struct parser *p, const struct key *k, struct piece v)
 		config_fail(p, p->line, "%s: no memory for it", k->name);
 		return false;
 	}
-	if (!config_name_is_right(class) || class.n >= sizeof(d->class) || !read_slot(v, d)) {
+	if (!config_name_is_right(class) || class.n >= sizeof(d->class) ||
+	    !config_read_slot(v, d)) {
 		config_fail(p, p->line,
 			    "%s = %s is not right: it looks like edu, slot=0:4.0 (bus, device, function)",
 			    k->name, config_quote(all).s);
@@ -256,7 +253,7 @@ static bool read_device(struct parser *p, const struct key *k, struct piece v)
 		return false;
 	}
 	config_copy_piece(d->class, class);
-	if (take_device(p, k, end, d))
+	if (config_take_device(p, k, end, d))
 		return true;
 	heap_free(d);
 	return false;
@@ -270,7 +267,7 @@ static void write_device(const struct writer *w, const struct key *k, const void
 	for (const struct config_device *d = *list; d; d = d->next) {
 		format(text, sizeof(text), "%s, slot=%x:%x.%x", d->class, d->bus, d->device,
 		       d->function);
-		put_line(w, k, text, "");
+		config_put_line(w, k, text, "");
 	}
 }
 
@@ -292,7 +289,7 @@ static void write_vcpus(const struct writer *w, const struct key *k, const void 
 	char text[16];
 
 	format(text, sizeof(text), "%u", *(const unsigned *)value_of(k, from));
-	put_line(w, k, text, "");
+	config_put_line(w, k, text, "");
 }
 
 static bool read_topology(struct parser *p, const struct key *k, struct piece v)
@@ -314,7 +311,7 @@ static void write_topology(const struct writer *w, const struct key *k, const vo
 	if (t->sockets == 1 && t->threads == 1)
 		return;
 	cpu_topology_format(t, text);
-	put_line(w, k, text, "");
+	config_put_line(w, k, text, "");
 }
 
 static bool read_cpu(struct parser *p, const struct key *k, struct piece v)
@@ -388,7 +385,7 @@ static void write_memory(const struct writer *w, const struct key *k, const void
 	char text[24];
 
 	format(text, sizeof(text), "%lu%c", n / (whole ? MIB : KIB), whole ? 'M' : 'K');
-	put_line(w, k, text, "");
+	config_put_line(w, k, text, "");
 }
 
 static bool read_bool(struct parser *p, const struct key *k, struct piece v)
@@ -405,7 +402,7 @@ static bool read_bool(struct parser *p, const struct key *k, struct piece v)
 static void write_bool(const struct writer *w, const struct key *k, const void *from)
 {
 	if (*(const bool *)value_of(k, from))
-		put_line(w, k, "yes", "");
+		config_put_line(w, k, "yes", "");
 }
 
 static const char *const action_names[] = { "destroy", "restart", "preserve" };
@@ -434,7 +431,7 @@ static void write_action(const struct writer *w, const struct key *k, const void
 
 	if (a != (k->field == offsetof(struct config_vm, on_reboot) ? CONFIG_RESTART
 								    : CONFIG_DESTROY))
-		put_line(w, k, action_names[a], "");
+		config_put_line(w, k, action_names[a], "");
 }
 
 /* 32 hexadecimal digits, hyphens where they usually are or nowhere. */
@@ -484,7 +481,7 @@ static void write_uuid(const struct writer *w, const struct key *k, const void *
 
 	for (unsigned i = 0; i < 16; i++)
 		format(text + 2 * i, 3, "%02x", uuid[i]);
-	put_line(w, k, text, "");
+	config_put_line(w, k, text, "");
 }
 
 /* --- keys */
@@ -497,6 +494,7 @@ const struct key config_vm_keys[] = {
 	{ "cpu", read_cpu, write_cpu, VM_FIELD(cpu), false },
 	{ "debug_exit", read_bool, write_bool, VM_FIELD(debug_exit), false },
 	{ "device", read_device, write_device, VM_FIELD(device), true },
+	{ "disk", config_read_disk, config_write_disk, VM_FIELD(disk), true },
 	{ "initrd", read_module, write_text, VM_FIELD(initrd), false },
 	{ "kernel", read_module, write_text, VM_FIELD(kernel), false },
 	{ "memory", read_memory, write_memory, VM_FIELD(memory), false },

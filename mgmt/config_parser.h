@@ -69,3 +69,18 @@ void config_copy_piece(char *dst, struct piece v);
 uint32_t config_seen_bit(const char *name);
 /* A line of the section, by its row. */
 void config_handle_key(struct parser *p, const struct key *keys, struct piece name, struct piece v);
+/* "KEY = A" or "KEY = A B". */
+void config_put_line(const struct writer *w, const struct key *k, const char *a, const char *b);
+/* The piece before the first `end`, which goes with it; all of it where there is none. */
+struct piece config_cut(struct piece *rest, char end);
+/* "slot=BUS:DEVICE.FUNCTION", as lspci writes it. */
+bool config_read_slot(struct piece v, struct config_device *d);
+/* The name of a module that the boot loader brought, into CONFIG_MODULE_MAX bytes. */
+bool config_read_module(struct parser *p, const struct key *k, struct piece v, char *out);
+/* The last of its list, if it may be there. */
+bool config_take_device(struct parser *p, const struct key *k, struct config_device **end,
+			struct config_device *d);
+
+/* --- config_disk.c */
+bool config_read_disk(struct parser *p, const struct key *k, struct piece v);
+void config_write_disk(const struct writer *w, const struct key *k, const void *from);

@@ -4,38 +4,98 @@
  * no locks: the configuration is constant.
  */
 #include "include/errno.h"
+#include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
 #include "mm/heap.h"
+#include "vmm/machine.h"
+#include "vmm/media.h"
 
 /* What `debug_exit` stands for. */
 static const struct machine_row debug_rows[] = {
 	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
 };
 
-/* Those with a slot, at most `max`. */
+/* Those with a slot, at most `max`; disks come last. */
 static unsigned fill(const struct config_vm *c, struct machine_row *row, unsigned max)
 {
+	const struct config_device *const list[] = { c->device, c->disk };
 	unsigned n = 0;
 
-	for (const struct config_device *d = c->device; d && n < max; d = d->next)
-		row[n++] = (struct machine_row){
-			.class = d->class, .slot = { d->bus, d->device, d->function },
-		};
+	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
+		for (const struct config_device *d = list[i]; d && n < max; d = d->next)
+			row[n++] = (struct machine_row){
+				.class = d->class, .slot = { d->bus, d->device, d->function },
+			};
 	return n;
 }
 
-struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *count)
+/* The disks' images, for their rows, which are the last `count`. */
+static int fill_images(const struct config_vm *c, struct machine_row *row,
+		       struct media_image *image, struct mgmt_error *err)
 {
-	struct machine_row *row = heap_alloc((MACHINE_DEVICE_MAX + ARRAY_COUNT(debug_rows)) *
-					     sizeof(*row));
+	for (const struct config_device *d = c->disk; d; d = d->next, row++, image++) {
+		const void *data;
+		size_t size;
 
-	if (!row)
+		if (!mgmt_module(d->module, &data, &size))
+			return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for "
+					 "its disk: add it to the image", c->name, d->module);
+		*image = (struct media_image){
+			.name = d->module, .data = data, .size = size, .overlay = d->overlay,
+		};
+		row->properties = image;
+	}
+	return 0;
+}
+
+static unsigned count_of(const struct config_device *d)
+{
+	unsigned n = 0;
+
+	for (; d; d = d->next)
+		n++;
+	return n;
+}
+
+struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *count,
+				       struct mgmt_error *err)
+{
+	unsigned disks = count_of(c->disk), rows = count_of(c->device) + disks;
+	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +
+					     disks * sizeof(struct media_image));
+	struct media_image *image = (void *)(row + rows + ARRAY_COUNT(debug_rows));
+
+	if (!row) {
+		error_set(err, -ENOMEM, "domain '%s': no memory for its devices: end another one",
+			  c->name);
 		return NULL;
-	*count = fill(c, row, MACHINE_DEVICE_MAX);
+	}
+	*count = fill(c, row, rows);
+	if (fill_images(c, row + rows - disks, image, err)) {
+		heap_free(row);
+		return NULL;
+	}
 	for (unsigned i = 0; c->debug_exit && i < ARRAY_COUNT(debug_rows); i++)
 		row[(*count)++] = debug_rows[i];
 	return row;
+}
+
+/* Whole sectors, and one at least. */
+static int check_sizes(const struct config_vm *c, char *why, size_t why_size)
+{
+	for (const struct config_device *d = c->disk; d; d = d->next) {
+		const void *data;
+		size_t size;
+
+		if (!mgmt_module(d->module, &data, &size) ||
+		    (size && !(size % HOST_MEDIA_BLOCK)))
+			continue;
+		format(why, why_size, "module '%s' has %zu bytes, a disk has a multiple of %u",
+		       d->module, size, HOST_MEDIA_BLOCK);
+		return -EINVAL;
+	}
+	return 0;
 }
 
 int domain_devices_check(void *arg, const struct config_vm *c, char *why, size_t why_size)
@@ -50,5 +110,5 @@ int domain_devices_check(void *arg, const struct config_vm *c, char *why, size_t
 	}
 	e = machine_check_slots(row, fill(c, row, MACHINE_DEVICE_MAX + 1), why, why_size);
 	heap_free(row);
-	return e;
+	return e ?: check_sizes(c, why, why_size);
 }

@@ -132,16 +132,21 @@ static int load(struct job *j, const struct config_vm *c, struct vm *vm)
 }
 
 /* With the devices of the configuration, which are rows only until it is made. */
-static int create_vm(const struct config_vm *c, struct vm_config *vc, struct vm **out)
+static int create_vm(const struct config_vm *c, struct vm_config *vc, struct vm **out,
+		     struct mgmt_error *err)
 {
-	struct machine_row *row = domain_devices_get(c, &vc->device_count);
+	struct machine_row *row = domain_devices_get(c, &vc->device_count, err);
 	int e;
 
 	if (!row)
-		return -ENOMEM;
+		return err->code;
 	vc->device = row;
 	e = vm_create(vc, out);
 	heap_free(row);
+	if (e)
+		error_set(err, e, "domain '%s': the virtual machine cannot be made (%s): %s",
+			  c->name, format_errno(e),
+			  e == -ENOMEM ? "end another one" : "see 'dmesg'");
 	return e;
 }
 
@@ -166,12 +171,9 @@ static int make_vm(struct job *j, struct vm **out)
 				 c->name);
 	str_copy(vc.name, c->name, sizeof(vc.name));
 	memcpy(vc.uuid, c->uuid, sizeof(vc.uuid));
-	e = create_vm(c, &vc, out);
+	e = create_vm(c, &vc, out, &j->error);
 	if (e)
-		return error_set(&j->error, e,
-				 "domain '%s': the virtual machine cannot be made (%s): %s",
-				 c->name, format_errno(e),
-				 e == -ENOMEM ? "end another one" : "see 'dmesg'");
+		return e;
 	return load(j, c, *out);
 }
 

@@ -3,8 +3,8 @@
  * Contract: all that a virtual device sees of its surroundings. vdev/ includes nothing else of Keel
  * (but include/ and the stateless lib/), so that each device compiles on the host for tests and
  * fuzzing, and can move to another address space later. Everything outside is named by small
- * numbers that the device gave itself: its regions, lines and timers. vmm/ implements these calls;
- * tests/host/vdev_host.c is the stand-in for tests.
+ * numbers that the device gave itself: its regions, lines, timers and media. vmm/ implements these
+ * calls; tests/host/vdev_host.c is the stand-in for tests.
  *
  * Contexts: read and write come from a vCPU thread; timer and line_eoi possibly from interrupt
  * context. A device takes its own lock (host_lock, irq-safe, a spinlock) in each; memory
@@ -50,8 +50,13 @@ struct vdev_ops {
 	void (*timer)(struct vdev *d, unsigned timer);		/* optional */
 	/* Optional: the guest acknowledged; raise again if still due. */
 	void (*line_eoi)(struct vdev *d, unsigned line);
-	/* Optional: host_console_get has something. */
-	void (*console_input)(struct vdev *d);
+	/* Optional: host_media_get has something. */
+	void (*media_input)(struct vdev *d, unsigned medium);
+	/*
+	 * Optional: thread context; the request of that tag, which was HOST_MEDIA_LATER, is done: 0
+	 * or what host_media_submit would have returned.
+	 */
+	void (*media_done)(struct vdev *d, unsigned medium, uint32_t tag, int error);
 	/*
 	 * Optional: thread context, after host_work_queue; one at a time, and none while the VM
 	 * does not run.
@@ -73,7 +78,10 @@ void host_free(void *p);
 uint64_t host_lock(struct vdev *d);		/* one lock per device, irq-safe */
 void host_unlock(struct vdev *d, uint64_t flags);
 
-/* --- guest memory: 0 or -EFAULT (not RAM), -EINTR (abandon: return at once) */
+/*
+ * --- guest memory: 0 or -EFAULT (not RAM), -EINTR (abandon: return at once), -ENOMEM (none is left
+ *     for it now)
+ */
 int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n) must_check;
 int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n) must_check;
 
@@ -124,10 +132,67 @@ int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint
 		    uint64_t size, bool enabled);
 #define HOST_REGION_MAX	8
 
-/* --- console media of a serial port */
+/*
+ * --- media: what is behind a device, by its own numbering. A console takes and gives bytes; a disk
+ *     takes requests, which name guest memory. A medium that fails fails its requests only.
+ */
+enum host_media_kind { HOST_MEDIA_NONE, HOST_MEDIA_CONSOLE, HOST_MEDIA_DISK };
+
+struct host_media_facts {
+	enum host_media_kind kind;
+	bool read_only;
+	uint64_t size;			/* bytes of a disk, a multiple of HOST_MEDIA_BLOCK */
+	char name[32];			/* what it was made from; "" or printable */
+};
+
+/* `kind` HOST_MEDIA_NONE where there is none. They do not change while the VM runs. */
+void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *out);
+
 /* How many were taken; the host never blocks. */
-size_t host_console_put(struct vdev *d, const void *data, size_t n);
-size_t host_console_get(struct vdev *d, void *data, size_t n);
+size_t host_media_put(struct vdev *d, unsigned medium, const void *data, size_t n);
+size_t host_media_get(struct vdev *d, unsigned medium, void *data, size_t n);
+
+enum host_media_op {
+	HOST_MEDIA_READ, HOST_MEDIA_WRITE,
+	HOST_MEDIA_FLUSH,		/* what was done before it stays, whatever happens */
+	HOST_MEDIA_DISCARD,		/* the bytes need not be kept any more */
+	HOST_MEDIA_ZERO,		/* and read as zeros */
+};
+
+/* Guest memory: it must be the VM's own RAM, no ROM and no device's. */
+struct host_segment {
+	uint64_t at, size;
+};
+
+struct host_media_request {
+	enum host_media_op op;
+	uint32_t tag;			/* the device's, for media_done */
+	uint64_t offset, size;		/* of the medium, in bytes: multiples of HOST_MEDIA_BLOCK */
+	const struct host_segment *segment;	/* of a read or write: as many bytes in all */
+	unsigned count;			/* at most HOST_SEGMENT_MAX; read before the return */
+};
+
+/*
+ * 0: it is done. HOST_MEDIA_LATER: media_done will come, perhaps before the return. -EINVAL:
+ * malformed, or beyond the medium's end; -EFAULT: a segment that is not RAM; -EPERM: the medium is
+ * read-only; -ENOSYS: not a disk; -EIO: it failed; -ENOMEM: no memory for it; -EAGAIN: too many are
+ * under way, none of which may be this one. After an error what was read or written is undefined.
+ * Thread context, no lock held.
+ */
+int host_media_submit(struct vdev *d, unsigned medium,
+		      const struct host_media_request *r) must_check;
+#define HOST_MEDIA_LATER	1
+#define HOST_MEDIA_MAX		2
+#define HOST_MEDIA_BLOCK	512u
+#define HOST_SEGMENT_MAX	256u
+
+/*
+ * Waits until done(d), giving way to other threads: for what another vCPU's exit or a request under
+ * way is about to end. Thread context, no lock held.
+ */
+void host_wait_until(struct vdev *d, bool (*done)(struct vdev *d));
+
+void host_random(struct vdev *d, void *dst, size_t n);	/* nobody can guess them */
 
 /* --- the machine; `value` is the debug-exit code */
 void host_machine_request(struct vdev *d, enum host_request request, uint32_t value);

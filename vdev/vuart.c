@@ -111,17 +111,18 @@ static void receive(struct vuart *u, const uint8_t *data, size_t n)
 static void fetch(struct vuart *u)
 {
 	uint8_t data[FIFO_SIZE];
-	unsigned want = room(u);
+	size_t want = room(u);
 
 	if (want && want <= FIFO_SIZE && !(u->mcr & MCR_LOOP))
-		receive(u, data, MIN(host_console_get(&u->dev, data, want), (size_t)want));
+		receive(u, data, MIN(host_media_get(&u->dev, VUART_CONSOLE, data, want), want));
 }
 
-static void vuart_console_input(struct vdev *d)
+static void vuart_media_input(struct vdev *d, unsigned medium)
 {
 	struct vuart *u = vuart_of(d);
 	uint64_t flags = host_lock(d);
 
+	(void)medium;
 	fetch(u);
 	update(u);
 	host_unlock(d, flags);
@@ -130,7 +131,7 @@ static void vuart_console_input(struct vdev *d)
 static void transmit(struct vuart *u, uint8_t v)
 {
 	if (!(u->mcr & MCR_LOOP))
-		host_console_put(&u->dev, &v, 1);
+		host_media_put(&u->dev, VUART_CONSOLE, &v, 1);
 	else if (room(u))
 		receive(u, &v, 1);
 	else
@@ -371,7 +372,7 @@ static const struct vdev_ops vuart_ops = {
 	.name = "vuart", .version = 1, .read = vuart_read, .write = vuart_write,
 	.reset = vuart_reset,
 	.save = vuart_save, .load = vuart_load, .destroy = vuart_destroy,
-	.console_input = vuart_console_input,
+	.media_input = vuart_media_input,
 };
 
 int vuart_create(struct vdev **out)

@@ -11,5 +11,6 @@
 
 enum { VUART_PORTS };	/* region: 8 ports */
 enum { VUART_IRQ };	/* lines: IRQ 4 for the first, through MCR's OUT2 */
+enum { VUART_CONSOLE };	/* media */
 
 int vuart_create(struct vdev **out);

@@ -24,6 +24,7 @@
 #include "vdev/vrtc.h"
 #include "vdev/vuart.h"
 #include "vmm/machine_class.h"
+#include "vmm/media.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
 
@@ -197,6 +198,21 @@ static unsigned instances(const struct machine *m, const struct device_class *cl
 	return n;
 }
 
+static int add_medium(struct vm *vm, struct vdev_host *h, const struct device_class *class,
+		      const struct machine_row *row)
+{
+	struct media *m = NULL;
+	int err = 0;
+
+	if (class->medium == HOST_MEDIA_DISK && row->properties)
+		err = media_disk_create(row->properties, &vm->charge, &m);
+	else if (class->medium == HOST_MEDIA_CONSOLE && !h->dev->instance)
+		err = media_console_create(&m);
+	if (m)
+		media_attach(m, h, 0);
+	return err;
+}
+
 /* At its slot, and its pin on the line that this means. */
 static int place(struct machine *m, struct vdev_host *h, const struct machine_slot *s,
 		 struct vpci_function *f)
@@ -248,7 +264,7 @@ static int add_device(struct vm *vm, const struct machine_row *row)
 	m->device[m->count++] = h;
 	if (class->part && !d->instance)
 		m->part[class->part] = d;
-	return connect(m, h, class, row);
+	return add_medium(vm, h, class, row) ?: connect(m, h, class, row);
 }
 
 /* ---- slots ---- */
@@ -451,7 +467,8 @@ struct vdev *machine_fwcfg(struct vm *vm)
 void machine_console_input(struct vm *vm)
 {
 	if (vm->machine)
-		vm->machine->part[PART_UART]->ops->console_input(vm->machine->part[PART_UART]);
+		vm->machine->part[PART_UART]->ops->media_input(vm->machine->part[PART_UART],
+							       VUART_CONSOLE);
 }
 
 void machine_save(struct vm *vm, struct record_writer *w)

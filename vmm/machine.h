@@ -37,10 +37,12 @@ struct machine_row {
 					 * own */
 	struct machine_slot slot;	/* of a PCI device; its pin's line follows from it */
 	struct machine_line line[2];
-	const void *properties;		/* what the class wants to know; its own */
+	const void *properties;		/* what the class wants to know; its own. Of a class with a
+					 * disk, its struct media_image, or NULL */
 };
 
 #define MACHINE_DEVICE_MAX	64
+#define MACHINE_VIRTIO_BLK	"virtio-blk-pci"	/* a class that has a disk */
 
 /* The i-th class that a configuration may add to a machine, at a slot; NULL beyond the last. */
 const char *machine_pluggable(unsigned i);

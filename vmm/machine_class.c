@@ -4,6 +4,7 @@
 
 #include "include/errno.h"
 #include "lib/string.h"
+#include "vdev/virtio/virtio_pci.h"
 #include "vdev/vacpi.h"
 #include "vdev/vdebug_exit.h"
 #include "vdev/vedu.h"
@@ -99,6 +100,13 @@ static int make_vtestdev(struct vm *vm, const struct machine_row *row, struct vd
 	return vtestdev_create(&c, out);
 }
 
+/* A queue for each vCPU, as far as there are so many. */
+static int make_virtio_blk(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	(void)row;
+	return virtio_pci_blk_create(vm->config.vcpus, out);
+}
+
 static const struct device_class classes[] = {
 	{ "isa-i8259", .create = make_vpic, .part = PART_PIC, .lock = LOCK_IRQCHIP,
 		.intr = 1 + VPIC_INTR, .region = {
@@ -109,8 +117,8 @@ static const struct device_class classes[] = {
 	{ "isa-pit", .plain = vpit_create, .part = PART_PIT, .region = {
 		{ VPIT_PORTS, HOST_PORT, 0x40, 4 }, { VPIT_PORT61, HOST_PORT, 0x61, 1 } } },
 	{ "mc146818rtc", .create = make_vrtc, .region = { { VRTC_PORTS, HOST_PORT, 0x70, 2 } } },
-	{ "isa-serial", .plain = vuart_create, .part = PART_UART, .region = {
-		{ VUART_PORTS, HOST_PORT, 0, 8 } } },
+	{ "isa-serial", .plain = vuart_create, .part = PART_UART, .medium = HOST_MEDIA_CONSOLE,
+		.region = { { VUART_PORTS, HOST_PORT, 0, 8 } } },
 	{ "i8042", .plain = vkbd_create, .region = {
 		{ VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
 		{ VKBD_PORT92, HOST_PORT, 0x92, 1 } } },
@@ -140,6 +148,9 @@ static const struct device_class classes[] = {
 		{ VTESTDEV_MEMORY, HOST_MMIO, VTESTDEV_MEMORY_BASE, VTESTDEV_MEMORY_SIZE } } },
 	{ "isa-debug-exit", .plain = vdebug_exit_create, .region = {
 		{ VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } } },
+	{ MACHINE_VIRTIO_BLK, .create = make_virtio_blk, .function = virtio_pci_function,
+		.medium = HOST_MEDIA_DISK },
+	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
 };
 
 const struct device_class *machine_class_get(unsigned i)

@@ -34,6 +34,8 @@ struct device_class {
 	enum part part;
 	uint8_t lock;			/* LOCK_VDEV if 0 */
 	uint8_t intr;			/* 1 + the line that is the vCPUs' INTR */
+	/* What medium 0 is: the VM's console is that of the first. */
+	enum host_media_kind medium;
 	struct region_row region[MACHINE_REGION_MAX];
 };
 

@@ -12,14 +12,17 @@
 #include "include/bits.h"
 #include "kernel/log.h"
 #include "kernel/panic.h"
+#include "kernel/random.h"
 #include "kernel/thread.h"
 #include "lib/format.h"
 #include "mm/heap.h"
 #include "vmm/machine.h"
+#include "vmm/media.h"
 #include "vmm/vlapic/vlapic.h"
 #include "vmm/vm.h"
 
 #define LOG_PER_SECOND	4
+#define WAIT_NS		20000u
 
 static struct vdev_host *host_of(struct vdev *d)
 {
@@ -118,30 +121,6 @@ void host_timer_cancel(struct vdev *d, unsigned timer)
 	timer_cancel(&vt->timer);
 }
 
-/* While the VM's clock stands it stays due: thawing queues it. */
-static void queue_work(struct vdev_host *h)
-{
-	if (READ_ONCE(h->vm->clock_running))
-		work_queue(&h->work);
-}
-
-void vdev_host_freeze(struct vdev_host *h)
-{
-	ASSERT(thread_may_wait());
-	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
-		timer_cancel_sync(&h->timer[i].timer);
-	work_cancel_sync(&h->work);
-}
-
-void vdev_host_thaw(struct vdev_host *h)
-{
-	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
-		if (h->timer[i].armed)
-			timer_arm(&h->timer[i]);
-	if (h->work_due)
-		queue_work(h);
-}
-
 /* ---- interrupts ---- */
 
 void host_line_set(struct vdev *d, unsigned line, bool level)
@@ -175,26 +154,12 @@ bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data)
 	return vlapic_message_busy(host_of(d)->vm, address, data);
 }
 
-/* ---- regions, console, machine ---- */
+/* ---- regions, machine ---- */
 
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
 		    uint64_t size, bool enabled)
 {
 	return bus_claim(host_of(d)->vm, space, d, region, base, enabled ? size : 0);
-}
-
-size_t host_console_put(struct vdev *d, const void *data, size_t n)
-{
-	const struct vm_config *c = &host_of(d)->vm->config;
-
-	return c->console_put ? c->console_put(c->arg, data, n) : n;
-}
-
-size_t host_console_get(struct vdev *d, void *data, size_t n)
-{
-	const struct vm_config *c = &host_of(d)->vm->config;
-
-	return c->console_get ? c->console_get(c->arg, data, n) : 0;
 }
 
 /* Lines are rationed by device and second. */
@@ -227,7 +192,20 @@ void host_machine_request(struct vdev *d, enum host_request request, uint32_t va
 			 h->vm->config.name);
 }
 
+void host_random(struct vdev *d, void *dst, size_t n)
+{
+	(void)d;
+	random_get(dst, n);
+}
+
 /* ---- work and log ---- */
+
+/* While the VM stands it stays due: thawing queues it. */
+static void queue_work(struct vdev_host *h)
+{
+	if (!READ_ONCE(h->frozen))
+		work_queue(&h->work);
+}
 
 /* Another worker may have taken it again meanwhile: whoever was first looks for that. */
 static void run_work(struct work *w)
@@ -245,10 +223,20 @@ static void run_work(struct work *w)
 
 void host_work_queue(struct vdev *d)
 {
-	struct vdev_host *h = d->host;
+	struct vdev_host *h = host_of(d);
 
 	__atomic_store_n(&h->work_due, true, __ATOMIC_SEQ_CST);
 	queue_work(h);
+}
+
+void host_wait_until(struct vdev *d, bool (*done)(struct vdev *d))
+{
+	while (!done(d)) {
+		struct vcpu *self = vm_quiet_begin(host_of(d)->vm);
+
+		thread_sleep_ns(WAIT_NS);
+		vm_quiet_end(self);
+	}
 }
 
 void host_log(struct vdev *d, const char *fmt, ...)
@@ -265,6 +253,31 @@ void host_log(struct vdev *d, const char *fmt, ...)
 	log_debug("%s: %s: %s", h->vm->config.name, d->ops->name, text);
 }
 
+/* ---- standing still ---- */
+
+/* Work that is queued stays noted; what was asked of media ends, which may want work again. */
+void vdev_host_freeze(struct vdev_host *h)
+{
+	ASSERT(thread_may_wait());
+	WRITE_ONCE(h->frozen, true);
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
+		timer_cancel_sync(&h->timer[i].timer);
+	work_cancel_sync(&h->work);
+	for (unsigned i = 0; i < HOST_MEDIA_MAX; i++)
+		if (h->media[i])
+			media_quiesce(h->media[i]);
+}
+
+void vdev_host_thaw(struct vdev_host *h)
+{
+	WRITE_ONCE(h->frozen, false);
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
+		if (h->timer[i].armed)
+			timer_arm(&h->timer[i]);
+	if (READ_ONCE(h->work_due))
+		queue_work(h);
+}
+
 /* ---- life ---- */
 
 int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struct vdev_host **out)
@@ -279,7 +292,8 @@ int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struc
 	h->dev = d;
 	d->host = h;
 	spin_init(&h->lock, d->ops->name, level);
-	work_init_slow(&h->work, run_work);	/* it may wait for guest memory */
+	h->frozen = true;
+	work_init_slow(&h->work, run_work);	/* guest memory may wait for vCPUs */
 	h->work.group = vm->group;
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++) {
 		h->timer[i].host = h;
@@ -291,11 +305,12 @@ int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level, struc
 
 void vdev_host_detach(struct vdev_host *h)
 {
-	for (unsigned i = 0; i < HOST_TIMER_MAX; i++) {
+	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
 		h->timer[i].armed = false;
-		timer_cancel_sync(&h->timer[i].timer);
-	}
-	work_cancel_sync(&h->work);
+	vdev_host_freeze(h);
+	for (unsigned i = 0; i < HOST_MEDIA_MAX; i++)
+		if (h->media[i])
+			media_destroy(h->media[i]);
 	h->dev->ops->destroy(h->dev);
 	heap_free(h);
 }

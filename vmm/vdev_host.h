@@ -10,6 +10,7 @@
 #include "kernel/work.h"
 #include "vdev/host.h"
 
+struct media;
 struct vm;
 
 struct vdev_timer {
@@ -34,6 +35,8 @@ struct vdev_host {
 	struct vdev_timer timer[HOST_TIMER_MAX];
 	struct vdev_line line[HOST_LINE_MAX];
 	struct work work;
+	struct media *media[HOST_MEDIA_MAX];	/* its own: vmm/media.h */
+	bool frozen;			/* the VM stands: its work waits */
 	bool work_due, working;		/* (a) */
 	uint64_t log_window;		/* second in which log_count lines were written */
 	unsigned log_count;
@@ -43,5 +46,9 @@ struct vdev_host {
 int vdev_host_attach(struct vm *vm, struct vdev *d, enum lock_level level,
 		     struct vdev_host **out) must_check;
 void vdev_host_detach(struct vdev_host *h);	/* destroys the device too */
-void vdev_host_freeze(struct vdev_host *h);	/* the VM's clock stops; thread context */
+/*
+ * The VM's clock stops; thread context. Nothing of the device is under way then: no timer, no work,
+ * no request to a medium.
+ */
+void vdev_host_freeze(struct vdev_host *h);
 void vdev_host_thaw(struct vdev_host *h);

@@ -125,7 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				BIT(60));
 			break;
 		case 9:
-			if (d->ops->console_input)
+			if (d->ops->media_input)
 				vdev_host_type(d->host, "ab");
 			FUZZ_CALL(d, &in);
 			break;

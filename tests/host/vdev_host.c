@@ -154,10 +154,11 @@ int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint
 	return h->region_error;
 }
 
-size_t host_console_put(struct vdev *d, const void *data, size_t n)
+size_t host_media_put(struct vdev *d, unsigned medium, const void *data, size_t n)
 {
 	struct vdev_host *h = d->host;
 
+	CHECK(medium < HOST_MEDIA_MAX);
 	n = MIN(n, h->accept);
 	h->accept -= n;
 	for (size_t i = 0; i < n; i++)
@@ -165,14 +166,128 @@ size_t host_console_put(struct vdev *d, const void *data, size_t n)
 	return n;
 }
 
-size_t host_console_get(struct vdev *d, void *data, size_t n)
+size_t host_media_get(struct vdev *d, unsigned medium, void *data, size_t n)
 {
 	struct vdev_host *h = d->host;
 
+	CHECK(medium < HOST_MEDIA_MAX);
 	n = MIN(n, h->input_count - h->input_taken);
 	memcpy(data, h->input + h->input_taken, n);
 	h->input_taken += n;
 	return n;
+}
+
+/* ---- the disk ---- */
+
+void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *out)
+{
+	const struct vdev_host *h = d->host;
+
+	*out = (struct host_media_facts){ .kind = HOST_MEDIA_NONE };
+	if (medium || h->disk_absent)
+		return;
+	out->kind = HOST_MEDIA_DISK;
+	out->size = sizeof(h->disk);
+	out->read_only = h->disk_read_only;
+	strcpy(out->name, "test.img");
+}
+
+static int disk_transfer(struct vdev_host *h, const struct host_media_request *r)
+{
+	uint64_t at = r->offset;
+
+	for (unsigned i = 0; i < r->count; i++) {
+		const struct host_segment *s = &r->segment[i];
+
+		if (!range_within(s->at, s->size, 0, VDEV_HOST_MEMORY))
+			return -EFAULT;
+		if (r->op == HOST_MEDIA_READ)
+			memcpy(h->memory + s->at, h->disk + at, s->size);
+		else
+			memcpy(h->disk + at, h->memory + s->at, s->size);
+		at += s->size;
+	}
+	return 0;
+}
+
+static int disk_do(struct vdev_host *h, const struct host_media_request *r)
+{
+	if (r->op == HOST_MEDIA_ZERO)
+		memset(h->disk + r->offset, 0, r->size);
+	h->flushes += r->op == HOST_MEDIA_FLUSH;
+	return r->op <= HOST_MEDIA_WRITE ? disk_transfer(h, r) : 0;
+}
+
+/* As the contract has it: the product's own checks are tested elsewhere. */
+static bool disk_takes(const struct host_media_request *r)
+{
+	uint64_t sum = 0;
+
+	CHECK(r->count <= HOST_SEGMENT_MAX);
+	for (unsigned i = 0; i < r->count && r->op <= HOST_MEDIA_WRITE; i++)
+		if (__builtin_add_overflow(sum, r->segment[i].size, &sum))
+			return false;
+	return range_within(r->offset, r->size, 0, VDEV_HOST_DISK) &&
+	       !((r->offset | r->size) % HOST_MEDIA_BLOCK) &&
+	       (r->op > HOST_MEDIA_WRITE || sum == r->size);
+}
+
+int host_media_submit(struct vdev *d, unsigned medium, const struct host_media_request *r)
+{
+	struct vdev_host *h = d->host;
+
+	CHECK(!h->locked && !medium);
+	if (h->disk_absent)
+		return -ENOSYS;
+	if (!disk_takes(r))
+		return -EINVAL;
+	if (h->disk_read_only && r->op != HOST_MEDIA_READ && r->op != HOST_MEDIA_FLUSH)
+		return -EPERM;
+	if (h->disk_error)
+		return h->disk_error;
+	if (!h->disk_late || r->op <= HOST_MEDIA_FLUSH)
+		return disk_do(h, r);
+	if (h->later_count == VDEV_HOST_LATER)
+		return -EAGAIN;
+	h->later[h->later_count].tag = r->tag;
+	h->later[h->later_count++].r = *r;
+	return HOST_MEDIA_LATER;
+}
+
+void vdev_host_finish(struct vdev_host *h)
+{
+	while (h->later_count) {
+		struct host_media_request r = h->later[--h->later_count].r;
+
+		h->d->ops->media_done(h->d, 0, r.tag, disk_do(h, &r));
+		CHECK(!h->locked);
+	}
+}
+
+void vdev_host_work(struct vdev_host *h)
+{
+	for (unsigned calls = 0; h->work_queued; calls++) {
+		CHECK(calls < 100000);
+		h->work_queued = 0;
+		h->d->ops->work(h->d);
+		CHECK(!h->locked);
+	}
+}
+
+/* What waits is for what is under way to end: it does. */
+void host_wait_until(struct vdev *d, bool (*done)(struct vdev *d))
+{
+	CHECK(!vdev_host_of(d)->locked);
+	if (!done(d))
+		vdev_host_finish(d->host);
+	CHECK(done(d));
+}
+
+/* Bytes that a test knows: 1, 2, 3 and on. */
+void host_random(struct vdev *d, void *dst, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)dst)[i] = ++vdev_host_of(d)->random;
 }
 
 void host_machine_request(struct vdev *d, enum host_request request, uint32_t value)
@@ -244,7 +359,7 @@ void vdev_host_type(struct vdev_host *h, const char *text)
 
 	memcpy(h->input + h->input_count, text, n);
 	h->input_count += n;
-	h->d->ops->console_input(h->d);
+	h->d->ops->media_input(h->d, 0);
 	CHECK(!h->locked);
 }
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * vdev/host.h for tests and fuzzing: one `struct vdev_host` per device with a clock that only tests
- * advance, timers, lines, messages, guest memory and a console, all of which a test may look at. It
- * asserts what the contract asks of a device: the lock is not taken twice, not left taken, and not
- * held when memory is touched or regions move.
+ * advance, timers, lines, messages, guest memory, a console and a disk, all of which a test may
+ * look at. It asserts what the contract asks of a device: the lock is not taken twice, not left
+ * taken, and not held when memory is touched or regions move.
  */
 #pragma once
 
@@ -11,6 +11,8 @@
 
 #define VDEV_HOST_MEMORY	(64 * 1024)
 #define VDEV_HOST_MESSAGES	64
+#define VDEV_HOST_DISK		(32 * 1024)
+#define VDEV_HOST_LATER		4
 
 struct vdev_host {
 	struct vdev *d;
@@ -40,10 +42,17 @@ struct vdev_host {
 	char sent[4096], input[4096];
 	/* `accept`: how many bytes the host takes, ~0 all */
 	size_t sent_count, input_count, input_taken, accept;
+	uint8_t disk[VDEV_HOST_DISK];		/* medium 0, unless disk_absent */
+	bool disk_absent, disk_read_only;
+	int disk_error;				/* what requests get, if it is not 0 */
+	bool disk_late;				/* discards and the like are done later */
+	struct { uint32_t tag; struct host_media_request r; } later[VDEV_HOST_LATER];
+	unsigned later_count, flushes;
 	unsigned requests[HOST_REQUEST_COUNT];
 	uint32_t request_value;
 	unsigned work_queued, logged;
 	unsigned again;				/* calls of host_again */
+	uint8_t random;				/* the last byte of host_random */
 	unsigned mem_interrupt;			/* so many accesses to memory get -EINTR */
 };
 
@@ -56,6 +65,9 @@ static inline struct vdev_host *vdev_host_of(struct vdev *d) { return d->host; }
 /* Lets time pass, with timers at their deadlines; at most 100000 callbacks, then it fails. */
 void vdev_host_advance(struct vdev_host *h, uint64_t ns);
 void vdev_host_type(struct vdev_host *h, const char *text);
+/* Ends the requests that are under way; and runs the device's work until there is none. */
+void vdev_host_finish(struct vdev_host *h);
+void vdev_host_work(struct vdev_host *h);
 
 /* Accesses as the bus makes them: masked to size, the lock checked. */
 uint64_t vdev_host_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size);

@@ -50,14 +50,19 @@ static int cpu(void *arg, const struct cpu_model *m, char *why, size_t size)
 /* What the others take is refused: a slot, behind the first. */
 static int device(void *arg, const struct config_vm *vm, char *why, size_t size)
 {
-	const struct config_device *last = vm->device;
+	const struct config_device *list[64];
+	unsigned n = 0;
 
 	(void)arg;
-	while (last->next)
-		last = last->next;
-	for (const struct config_device *d = vm->device; d != last; d = d->next) {
-		if (d->bus == last->bus && d->device == last->device &&
-		    d->function == last->function) {
+	for (const struct config_device *d = vm->device; d; d = d->next)
+		list[n++] = d;
+	for (const struct config_device *d = vm->disk; d; d = d->next)
+		list[n++] = d;
+	for (unsigned i = 0; i < n * n; i++) {
+		const struct config_device *d = list[i / n], *e = list[i % n];
+
+		if (d != e && d->bus == e->bus && d->device == e->device &&
+		    d->function == e->function) {
 			snprintf(why, size, "%s is there", d->class);
 			return -EINVAL;
 		}
@@ -343,6 +348,50 @@ static void devices(void **state)
 		  1);
 }
 
+/* `disk`: what is not said is chosen, and keeps its place. */
+static void disks(void **state)
+{
+	static const char *const wrong[] = {
+		"a.img, bus", "a.img, bus=ide", "a.img, mode=rw", "a.img, mode=", "a.img, slot=",
+		"a.img, slot=1", "a.img, mode=ro, mode=ro", "a.img, ro",
+		"a.img, bus=virtio x", "a.img,, mode=ro",
+	};
+	const struct config_device *d;
+	char text[2048] = GOOD;
+
+	(void)state;
+	parse(GOOD "device = edu, slot=0:11.0\ndisk = a.img\ndisk=b.img , mode = ro,bus = virtio\n"
+	      "disk = c.img, slot=1:0.7, mode=overlay\n" GOOD2);
+	assert_int_equal(c->error_count, 0);
+	d = c->vm[0]->disk;
+	assert_string_equal(d->class, "virtio-blk-pci");
+	assert_string_equal(d->module, "a.img");
+	assert_true(d->overlay);
+	assert_int_equal(d->device, 0x10);
+	d = d->next;
+	assert_string_equal(d->module, "b.img");
+	assert_false(d->overlay);
+	assert_int_equal(d->device, 0x12);
+	d = d->next;
+	assert_int_equal(d->bus, 1);
+	assert_int_equal(d->function, 7);
+	assert_null(d->next);
+	assert_null(c->vm[1]->disk);
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), GOOD "disk = %s\n" GOOD2, wrong[i]);
+		parse(text);
+		assert_int_equal(c->error_count, 1);
+		assert_int_equal(c->error[0].line, 4);
+	}
+	one_error(GOOD "disk =\n" GOOD2, 4, "disk names no module", 1);
+	one_error(GOOD "disk = a.img, slot=0:1.0\ndevice = b, slot=0:1.0\n" GOOD2, 5, "is there", 1);
+	strcpy(text, GOOD);
+	for (unsigned i = 0; i < 11; i++)
+		strcat(text, "disk = a.img\n");
+	strcat(text, GOOD2);
+	one_error(text, 14, "no slot from 0:10.0 to 0:19.0 is free", 1);
+}
+
 static void strange_bytes(void **state)
 {
 	static char text[70000];
@@ -536,6 +585,12 @@ static void random_value(const char *key, char *out)
 	} else if (!strcmp(key, "device")) {
 		sprintf(out, "class-%u, slot=%x:%x.%u", below(100), below(256), below(32),
 			below(8));
+	} else if (!strcmp(key, "disk")) {
+		sprintf(out, "m%u%s%s", below(1000), below(2) ? ", bus=virtio" : "",
+			below(2) ? ", mode=ro" : "");
+		if (below(2))
+			sprintf(out + strlen(out), ", slot=%x:%x.%u", below(256), below(32),
+				below(8));
 	} else if (!strcmp(key, "hostname")) {
 		sprintf(out, "keel-%u", below(1000));
 	} else {
@@ -624,6 +679,7 @@ int main(void)
 		cmocka_unit_test(bad_values),	 cmocka_unit_test(bad_sections),
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules), cmocka_unit_test(devices),
+		cmocka_unit_test(disks),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),
 		cmocka_unit_test(written_form),

@@ -40,6 +40,22 @@ static struct gmem_object *object_at(struct gmem *g, uint64_t a, unsigned access
 	return o;
 }
 
+bool gmem_is_plain(struct gmem *g, gpa_t a, uint64_t size)
+{
+	uint64_t irq = cpu_irq_save(), n;
+	const struct gmem_slots *l = gmem_slots_now(g);
+	const struct gmem_place *p;
+
+	for (; size; a.v += n, size -= n) {
+		p = gmem_place_of(l, a.v, ENTRY_ACCESS);
+		if (!p)
+			break;
+		n = MIN(size, p->base + p->size - a.v);
+	}
+	cpu_irq_restore(irq);
+	return !size;
+}
+
 static size_t piece(uint64_t a, size_t n)
 {
 	return MIN(n, PAGE_SIZE - a % PAGE_SIZE);

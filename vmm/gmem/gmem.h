@@ -82,6 +82,8 @@ int gmem_slot_deny(struct gmem *g, gpa_t base, unsigned access) must_check;
 int gmem_add_ram(struct gmem *g, gpa_t base, uint64_t size) must_check;
 /* Does memory answer to that access, or a device? Like peek without a lock: vCPU threads. */
 bool gmem_is_ram(struct gmem *g, gpa_t a, unsigned access);
+/* Is all of [a, a+size) memory of which no access is a device's? Any thread. */
+bool gmem_is_plain(struct gmem *g, gpa_t a, uint64_t size);
 /* The i-th by address; false: there are not so many. Nobody changes them meanwhile. */
 bool gmem_slot_get(struct gmem *g, unsigned i, struct gmem_slot *out);
 

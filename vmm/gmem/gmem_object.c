@@ -42,19 +42,19 @@ uint64_t gmem_available(void)
 	return limit > now ? limit - now : 0;
 }
 
-static void promise_take_back(uint64_t frames)
+void gmem_promise_take_back(uint64_t frames)
 {
 	ASSERT(promised >= frames);
 	__atomic_sub_fetch(&promised, frames, __ATOMIC_RELAXED);
 }
 
-static int promise(uint64_t frames)
+int gmem_promise(uint64_t frames)
 {
 	uint64_t now = __atomic_add_fetch(&promised, frames, __ATOMIC_RELAXED);
 
 	if (now >= frames && now <= promise_limit())
 		return 0;
-	promise_take_back(frames);
+	gmem_promise_take_back(frames);
 	return -ENOMEM;
 }
 
@@ -72,7 +72,7 @@ int gmem_object_create(uint64_t start, uint64_t size, unsigned page_level, int n
 
 	ASSERT(start < size && IS_ALIGNED(start | size, PAGE_SIZE));
 	ASSERT(page_level >= 1 && page_level <= 3);
-	if (promise((size - start) / PAGE_SIZE))
+	if (gmem_promise((size - start) / PAGE_SIZE))
 		return -ENOMEM;
 	o = heap_alloc(sizeof(*o));
 	if (o) {
@@ -82,7 +82,7 @@ int gmem_object_create(uint64_t start, uint64_t size, unsigned page_level, int n
 	}
 	if (!o || !o->chunk) {
 		heap_free(o);
-		promise_take_back((size - start) / PAGE_SIZE);
+		gmem_promise_take_back((size - start) / PAGE_SIZE);
 		return -ENOMEM;
 	}
 	o->refs = 1;
@@ -122,7 +122,7 @@ void gmem_object_put(struct gmem_object *o)
 			page_put(gmem_entry_page(e));
 		sched_point();
 	}
-	promise_take_back((o->size - o->start) / PAGE_SIZE);
+	gmem_promise_take_back((o->size - o->start) / PAGE_SIZE);
 	heap_free(o->chunk);
 	heap_free(o);
 }

@@ -66,6 +66,9 @@ void gmem_object_put(struct gmem_object *o);
 /* Frames promised to all guests together, and those that can still be. */
 uint64_t gmem_promised(void);
 uint64_t gmem_available(void);
+/* So many more, of memory that is a guest's and in no object; -ENOMEM: see above. */
+int gmem_promise(uint64_t frames) must_check;
+void gmem_promise_take_back(uint64_t frames);
 
 /*
  * What can be done now for the frame at `at` to be there and to allow the access: it is filled, or

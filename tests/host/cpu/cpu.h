@@ -184,3 +184,9 @@ static inline int must_check cpu_xrstor_safe(const void *area)
 
 static inline int must_check cpu_fxrstor_safe(const void *area) { (void)area; return 0; }
 static inline void cpu_fninit(void) { }
+
+/* What RDRAND and RDSEED give; NULL: nothing. */
+__attribute__((weak)) bool (*host_entropy)(uint64_t *v, bool seed);
+
+static inline bool cpu_rdrand(uint64_t *v) { return host_entropy && host_entropy(v, false); }
+static inline bool cpu_rdseed(uint64_t *v) { return host_entropy && host_entropy(v, true); }
