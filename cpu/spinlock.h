@@ -20,6 +20,7 @@ enum lock_level {
 	LOCK_MGMT = 10,		/* management tables */
 	LOCK_VM = 20,		/* one vm's state */
 	LOCK_VDEV = 30,		/* one virtual device */
+	LOCK_PCI = 34,		/* configuration space of one machine's PCI functions */
 	LOCK_LINE = 40,		/* interrupt lines and routing */
 	LOCK_IRQCHIP = 44,	/* virtual 8259 and IOAPIC */
 	LOCK_VLAPIC = 50,

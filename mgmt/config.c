@@ -346,6 +346,7 @@ void config_vm_get(struct config_vm *vm)
 
 void config_vm_put(struct config_vm *vm)
 {
+	struct config_device *d, *next_device;
 	struct config_module *m, *next;
 
 	if (!vm || __atomic_fetch_sub(&vm->refs, 1, __ATOMIC_ACQ_REL))
@@ -353,6 +354,10 @@ void config_vm_put(struct config_vm *vm)
 	for (m = vm->module; m; m = next) {
 		next = m->next;
 		heap_free(m);
+	}
+	for (d = vm->device; d; d = next_device) {
+		next_device = d->next;
+		heap_free(d);
 	}
 	heap_free(vm);
 }

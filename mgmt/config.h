@@ -17,6 +17,7 @@
 #define CONFIG_NAME_MAX		64	/* with the NUL, as are the next two */
 #define CONFIG_MODULE_MAX	128
 #define CONFIG_CMDLINE_MAX	2048
+#define CONFIG_CLASS_MAX	32
 
 /* What follows when a VM ends, in libvirt's words. */
 enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
@@ -26,6 +27,13 @@ struct config_module {
 	struct config_module *next;
 	char name[CONFIG_MODULE_MAX];
 	char arguments[CONFIG_CMDLINE_MAX];	/* "" if none */
+};
+
+/* A PCI device; the list is in the file's order. */
+struct config_device {
+	struct config_device *next;
+	char class[CONFIG_CLASS_MAX];
+	uint8_t bus, device, function;	/* bus N: behind the Nth root port of the list */
 };
 
 /*
@@ -43,6 +51,7 @@ struct config_vm {
 	char kernel[CONFIG_MODULE_MAX];
 	char initrd[CONFIG_MODULE_MAX];	/* "" if none */
 	struct config_module *module;	/* behind the initrd; any number */
+	struct config_device *device;	/* any number */
 	char cmdline[CONFIG_CMDLINE_MAX];
 	bool autostart;
 	/* destroy, restart, destroy if not given */
@@ -80,6 +89,8 @@ struct config_limits {
 	/* Can guests have what that model asks for? 0, or an error with one line in `why`. NULL:
 	 * nobody knows. */
 	int (*cpu)(void *arg, const struct cpu_model *m, char *why, size_t why_size);
+	/* May a VM have the last of its devices, beside the others? NULL: nobody knows. */
+	int (*device)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
 	/* A last look at a VM that is right so far (is the kernel one that can be loaded?). 0, or
 	 * an error with one line in `why`. NULL: none. */
 	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);

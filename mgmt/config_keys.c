@@ -183,6 +183,97 @@ static void write_more_module(const struct writer *w, const struct key *k, const
 		put_line(w, k, m->name, m->arguments);
 }
 
+/* The piece before the first `end`, which goes with it; all of it where there is none. */
+static struct piece cut(struct piece *rest, char end)
+{
+	struct piece first = { rest->s, 0 };
+
+	while (first.n < rest->n && rest->s[first.n] != end)
+		first.n++;
+	*rest = first.n == rest->n ? (struct piece){ rest->s + rest->n, 0 }
+				   : (struct piece){ rest->s + first.n + 1, rest->n - first.n - 1 };
+	return first;
+}
+
+/* One or two hexadecimal digits. */
+static bool read_hex(struct piece v, uint8_t *out)
+{
+	unsigned digit;
+
+	*out = 0;
+	if (v.n < 1 || v.n > 2)
+		return false;
+	for (size_t i = 0; i < v.n; i++) {
+		if (!config_digit(v.s[i], 16, &digit))
+			return false;
+		*out = (uint8_t)(*out << 4 | digit);
+	}
+	return true;
+}
+
+/* "slot=BUS:DEVICE.FUNCTION", as lspci writes it. */
+static bool read_slot(struct piece v, struct config_device *d)
+{
+	if (!config_equals(config_trim(cut(&v, '=')), "slot"))
+		return false;
+	v = config_trim(v);
+	return read_hex(cut(&v, ':'), &d->bus) && read_hex(cut(&v, '.'), &d->device) &&
+	       read_hex(v, &d->function);
+}
+
+/* The last of its list, if it may be there. */
+static bool take_device(struct parser *p, const struct key *k, struct config_device **end,
+			struct config_device *d)
+{
+	const struct config_limits *l = p->limits;
+	char why[128];
+
+	*end = d;
+	if (!l->device || !l->device(l->arg, p->vm, why, sizeof(why)))
+		return true;
+	*end = NULL;
+	config_fail(p, p->line, "%s: %s", k->name, why);
+	return false;
+}
+
+/* "CLASS, slot=BUS:DEVICE.FUNCTION": one more of the list. */
+static bool read_device(struct parser *p, const struct key *k, struct piece v)
+{
+	struct config_device **end = field_of(p, k), *d = heap_alloc(sizeof(*d));
+	struct piece all = v, class = config_trim(cut(&v, ','));
+
+	while (*end)
+		end = &(*end)->next;
+	if (!d) {
+		config_fail(p, p->line, "%s: no memory for it", k->name);
+		return false;
+	}
+	if (!config_name_is_right(class) || class.n >= sizeof(d->class) || !read_slot(v, d)) {
+		config_fail(p, p->line,
+			    "%s = %s is not right: it looks like edu, slot=0:4.0 (bus, device, function)",
+			    k->name, config_quote(all).s);
+		heap_free(d);
+		return false;
+	}
+	config_copy_piece(d->class, class);
+	if (take_device(p, k, end, d))
+		return true;
+	heap_free(d);
+	return false;
+}
+
+static void write_device(const struct writer *w, const struct key *k, const void *from)
+{
+	const struct config_device *const *list = value_of(k, from);
+	char text[CONFIG_CLASS_MAX + 24];
+
+	for (const struct config_device *d = *list; d; d = d->next) {
+		format(text, sizeof(text), "%s, slot=%x:%x.%x", d->class, d->bus, d->device,
+		       d->function);
+		put_line(w, k, text, "");
+	}
+}
+
 static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
 {
 	uint64_t n;
@@ -405,6 +496,7 @@ const struct key config_vm_keys[] = {
 	{ "cmdline", read_text, write_text, VM_FIELD(cmdline), false },
 	{ "cpu", read_cpu, write_cpu, VM_FIELD(cpu), false },
 	{ "debug_exit", read_bool, write_bool, VM_FIELD(debug_exit), false },
+	{ "device", read_device, write_device, VM_FIELD(device), true },
 	{ "initrd", read_module, write_text, VM_FIELD(initrd), false },
 	{ "kernel", read_module, write_text, VM_FIELD(kernel), false },
 	{ "memory", read_memory, write_memory, VM_FIELD(memory), false },

@@ -18,6 +18,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
+#include "mm/heap.h"
 #include "vmm/load/load.h"
 #include "vmm/machine.h"
 
@@ -123,10 +124,19 @@ static int load(struct job *j, const struct config_vm *c, struct vm *vm)
 	return e;
 }
 
-/* What `debug_exit` stands for. */
-static const struct machine_row debug_rows[] = {
-	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
-};
+/* With the devices of the configuration, which are rows only until it is made. */
+static int create_vm(const struct config_vm *c, struct vm_config *vc, struct vm **out)
+{
+	struct machine_row *row = domain_devices_get(c, &vc->device_count);
+	int e;
+
+	if (!row)
+		return -ENOMEM;
+	vc->device = row;
+	e = vm_create(vc, out);
+	heap_free(row);
+	return e;
+}
 
 /* Without a lock: nothing else touches its vm, console or live configuration meanwhile. */
 static int make_vm(struct job *j, struct vm **out)
@@ -135,7 +145,6 @@ static int make_vm(struct job *j, struct vm **out)
 	const struct config_vm *c = d->live;
 	struct vm_config vc = {
 		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
-		.device = debug_rows, .device_count = c->debug_exit ? ARRAY_COUNT(debug_rows) : 0,
 		.cpu = c->cpu,
 		.arg = d, .stopped = vm_stopped, .console_put = put, .console_get = get,
 	};
@@ -149,7 +158,7 @@ static int make_vm(struct job *j, struct vm **out)
 				 c->name);
 	str_copy(vc.name, c->name, sizeof(vc.name));
 	memcpy(vc.uuid, c->uuid, sizeof(vc.uuid));
-	e = vm_create(&vc, out);
+	e = create_vm(c, &vc, out);
 	if (e)
 		return error_set(&j->error, e,
 				 "domain '%s': the virtual machine cannot be made (%s): %s",

@@ -22,6 +22,7 @@
 #include "mgmt/domain.h"
 #include "mgmt/events.h"
 #include "mgmt/job.h"
+#include "vmm/machine.h"
 #include "vmm/vm.h"
 
 enum domain_note {
@@ -128,6 +129,12 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 void domain_work(struct domain *d);
 /* When domain_work() has something to do without a note. No lock. */
 uint64_t domain_due_ns(const struct domain *d);
+
+/* --- domain_devices.c */
+/* Rows for its machine, to be freed; NULL: no memory. */
+struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *count);
+/* May it have the last of its devices beside the others? For config_limits. */
+int domain_devices_check(void *arg, const struct config_vm *c, char *why, size_t why_size);
 
 /* --- domain_image.c */
 struct load_image;

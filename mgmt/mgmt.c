@@ -298,6 +298,7 @@ static unsigned define_all(struct config *c)
 
 static struct config_limits limits = {
 	.vcpus_max = VM_VCPU_MAX, .module = has_module, .check = check_vm, .cpu = check_cpu,
+	.device = domain_devices_check,
 	.host = &host,
 };
 

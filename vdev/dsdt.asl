@@ -24,7 +24,7 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 			Name (CRS0, ResourceTemplate ()
 			{
 				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
-					0, 0, 0, 0, 1)
+					0, 0, 0xff, 0, 0x100)
 				IO (Decode16, 0x0cf8, 0x0cf8, 1, 8)
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode,
 					EntireRange, 0, 0x0000, 0x0cf7, 0, 0x0cf8)
@@ -179,7 +179,7 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 			Name (_UID, 1)
 			Name (CRS0, ResourceTemplate ()
 			{
-				Memory32Fixed (ReadWrite, 0x11111111, 0x00100000, MEM4)
+				Memory32Fixed (ReadWrite, 0x11111111, 0x10000000, MEM4)
 			})
 			Method (_STA, 0, NotSerialized)
 			{

@@ -342,7 +342,7 @@ static void build_madt(struct build *b, const struct vacpi_tables_config *c)
 
 static void build_mcfg(struct build *b, uint64_t ecam)
 {
-	struct mcfg m = { .head = header("MCFG", 1, sizeof(m)), .base = ecam };
+	struct mcfg m = { .head = header("MCFG", 1, sizeof(m)), .base = ecam, .last = 255 };
 	size_t at;
 
 	if (!ecam)
@@ -388,7 +388,7 @@ static void write_rsdp(struct build *b, size_t rsdt, size_t xsdt)
 static bool valid(const struct vacpi_tables_config *c, gpa_t base, size_t size)
 {
 	return c->vcpus >= 1 && c->vcpus <= VCPUS_MAX && IS_ALIGNED(base.v, 64) &&
-		range_within(base.v, size, 0, 4 * GIB) && c->ecam <= 4 * GIB - VPCI_ECAM_SIZE &&
+		range_within(base.v, size, 0, 4 * GIB) && c->ecam <= 4 * GIB - VPCI_ECAM_MAX &&
 		c->pci_window < IOAPIC_BASE && IS_ALIGNED(c->pci_window, PAGE_SIZE) &&
 		c->pci_window64 + c->pci_window64_size >= c->pci_window64;
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The machine: a PC of the q35 age without firmware. One table says which classes of devices there
- * are and where their regions answer; a list of rows, the PC's own and the configuration's, says
- * which of them this machine has and where their lines go. See machine.h for layout and routing.
+ * The machine: a PC of the q35 age without firmware. A list of rows, the PC's own and the
+ * configuration's, says which devices this machine has and where their lines go; what there are is
+ * machine_class.c's table. See machine.h for layout and routing.
  * Locks: a line's sources under machine->lines (LOCK_LINE), taken under a device's lock
  * (LOCK_VDEV), before those of the 8259 and the IOAPIC (LOCK_IRQCHIP).
  */
@@ -12,32 +12,23 @@
 #include "drivers/rtc.h"
 #include "include/bits.h"
 #include "include/errno.h"
+#include "lib/format.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vdev/vacpi.h"
-#include "vdev/vdebug_exit.h"
-#include "vdev/vfwcfg.h"
 #include "vdev/vioapic.h"
 #include "vdev/vkbd.h"
 #include "vdev/vpci.h"
 #include "vdev/vpic.h"
 #include "vdev/vpit.h"
-#include "vdev/vpost.h"
-#include "vdev/vpvpanic.h"
 #include "vdev/vrtc.h"
-#include "vdev/vtestdev.h"
 #include "vdev/vuart.h"
-#include "vmm/firmware/memory_map.h"
+#include "vmm/machine_class.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
 
-#define IOAPIC_BASE	0xfec00000ul
-
 #define NO_PIC		0xff
-#define GSI_PIT		2		/* input 0 of the 8259 */
-#define DEVICES_MAX	32
-#define REGIONS_MAX	5	/* of a class that do not move */
-#define TESTDEV_SOURCE	63	/* of a line, behind those that are wired */
+#define RESERVED	2		/* devices without a slot that a configuration may add */
 
 struct line {
 	uint64_t sources;	/* bit per source that raises it */
@@ -47,23 +38,16 @@ struct line {
 	uint8_t host_line[8];
 };
 
-/* Devices that others of the machine call by name. */
-enum part { PART_NONE, PART_PIC, PART_IOAPIC, PART_PIT, PART_UART, PART_ACPI, PART_FWCFG, PARTS };
-
-struct device_class;
-
 struct machine {
-	struct vdev_host *device[DEVICES_MAX];
-	const struct device_class *class[DEVICES_MAX];
-	const struct machine_row *row[DEVICES_MAX];
+	struct vdev_host *device[MACHINE_DEVICE_MAX];
+	const struct device_class *class[MACHINE_DEVICE_MAX];
+	uint64_t base[MACHINE_DEVICE_MAX];	/* its row's */
 	unsigned count;
 	struct vdev *part[PARTS];
 	struct spinlock lines;
 	struct line line[VIOAPIC_PINS];
 	uint64_t boot_wall_ns;
 };
-
-_Static_assert(MEMORY_ECAM_SIZE == VPCI_ECAM_SIZE, "ECAM");
 
 /* ---- lines ---- */
 
@@ -140,7 +124,7 @@ bool machine_line_busy(struct vm *vm, const struct vdev_line *l)
 }
 
 /* Sources that are still due raise their lines again. */
-static void acknowledged(void *context, unsigned gsi)
+void machine_line_acknowledged(void *context, unsigned gsi)
 {
 	struct vm *vm = context;
 	struct line *line = &vm->machine->line[gsi];
@@ -151,11 +135,6 @@ static void acknowledged(void *context, unsigned gsi)
 		if (d->ops->line_eoi)
 			d->ops->line_eoi(d, line->host_line[i]);
 	}
-}
-
-static void pic_acknowledged(void *context, unsigned irq)
-{
-	acknowledged(context, irq == 0 ? GSI_PIT : irq);
 }
 
 static int wire(struct machine *m, struct vdev_host *h, const struct machine_line *to)
@@ -194,171 +173,11 @@ void machine_apic_changed(struct vm *vm)
 
 /* ---- devices ---- */
 
-struct region_row {
-	uint8_t region;
-	enum host_space space;
-	uint64_t base, size;		/* base: behind the row's */
-};
-
-struct device_class {
-	const char *name;		/* QEMU's, where that has it */
-	int (*create)(struct vm *vm, struct vdev **out);
-	enum part part;
-	bool irqchip;			/* others' lines lead there */
-	uint8_t intr;			/* 1 + the line that is the vCPUs' INTR */
-	struct region_row region[REGIONS_MAX];
-};
-
-static int make_vpic(struct vm *vm, struct vdev **out)
-{
-	return vpic_create(pic_acknowledged, vm, out);
-}
-
-static int make_vioapic(struct vm *vm, struct vdev **out)
-{
-	struct vioapic_config c = {
-		.id = MACHINE_IOAPIC_ID, .told = 1u << GSI_PIT, .acknowledged = acknowledged,
-		.context = vm,
-	};
-
-	return vioapic_create(&c, out);
-}
-
-static int make_vpit(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vpit_create(out);
-}
-
-static int make_vrtc(struct vm *vm, struct vdev **out)
-{
-	struct vrtc_config c = {
-		.ram_below_4g = memory_low_end(vm->config.memory),
-		.ram_above_4g = memory_high_size(vm->config.memory),
-		.base_kib = MEMORY_BASE_END / KIB, .vcpus = vm->config.vcpus,
-	};
-
-	return vrtc_create(&c, out);
-}
-
-static int make_vuart(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vuart_create(out);
-}
-
-static int make_vkbd(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vkbd_create(out);
-}
-
-static int make_vacpi(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vacpi_create(out);
-}
-
-static int make_vpci(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vpci_create(&(struct vpci_config){ 0 }, out);
-}
-
-static int make_vpost(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vpost_create(out);
-}
-
-static int make_vpvpanic(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vpvpanic_create(out);
-}
-
-static int make_vfwcfg(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vfwcfg_create(out);
-}
-
-static int make_vdebug_exit(struct vm *vm, struct vdev **out)
-{
-	(void)vm;
-	return vdebug_exit_create(out);
-}
-
-/* ISA 0 is GSI 2, and ISA 2 the cascade: it goes nowhere. */
-static void testdev_line(void *context, unsigned line, bool level)
-{
-	struct vdev_line l = {
-		.gsi = (uint8_t)(line == 0 ? 2 : line), .source = TESTDEV_SOURCE,
-		.wired = line != 2,
-	};
-
-	machine_line_set(context, &l, level);
-}
-
-static void testdev_flush(void *context, gpa_t a)
-{
-	struct vm *vm = context;
-
-	(void)a;			/* all pages are looked up anew */
-	gmem_drop_tables(&vm->gmem);
-}
-
-static int make_vtestdev(struct vm *vm, struct vdev **out)
-{
-	struct vtestdev_config c = {
-		.line = testdev_line, .flush = testdev_flush, .context = vm,
-	};
-
-	return vtestdev_create(&c, out);
-}
-
-static const struct device_class classes[] = {
-	{ "isa-i8259", make_vpic, PART_PIC, .irqchip = true, .intr = 1 + VPIC_INTR, .region = {
-		{ VPIC_MASTER, HOST_PORT, 0x20, 2 }, { VPIC_SLAVE, HOST_PORT, 0xa0, 2 },
-		{ VPIC_ELCR, HOST_PORT, 0x4d0, 2 } } },
-	{ "ioapic", make_vioapic, PART_IOAPIC, .irqchip = true, .region = {
-		{ 0, HOST_MMIO, IOAPIC_BASE, VIOAPIC_SIZE } } },
-	{ "isa-pit", make_vpit, PART_PIT, .region = {
-		{ VPIT_PORTS, HOST_PORT, 0x40, 4 }, { VPIT_PORT61, HOST_PORT, 0x61, 1 } } },
-	{ "mc146818rtc", make_vrtc, .region = { { VRTC_PORTS, HOST_PORT, 0x70, 2 } } },
-	{ "isa-serial", make_vuart, PART_UART, .region = { { VUART_PORTS, HOST_PORT, 0, 8 } } },
-	{ "i8042", make_vkbd, .region = {
-		{ VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
-		{ VKBD_PORT92, HOST_PORT, 0x92, 1 } } },
-	{ "acpi", make_vacpi, PART_ACPI, .region = {
-		{ VACPI_EVENT, HOST_PORT, VACPI_EVENT_PORT, 4 },
-		{ VACPI_CONTROL, HOST_PORT, VACPI_CONTROL_PORT, 2 },
-		{ VACPI_TIMER, HOST_PORT, VACPI_TIMER_PORT, 4 },
-		{ VACPI_GPE, HOST_PORT, VACPI_GPE_PORT, 4 },
-		{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } } },
-	{ "pcie-host", make_vpci, .region = {
-		{ VPCI_PORTS, HOST_PORT, 0xcf8, 8 },
-		{ VPCI_ECAM, HOST_MMIO, MEMORY_ECAM, MEMORY_ECAM_SIZE } } },
-	{ "post", make_vpost, .region = {
-		{ VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } } },
-	{ "fw_cfg", make_vfwcfg, PART_FWCFG, .region = {
-		{ VFWCFG_PORTS, HOST_PORT, 0x510, 2 }, { VFWCFG_DMA, HOST_PORT, 0x514, 8 } } },
-	{ "pvpanic", make_vpvpanic, .region = {
-		{ VPVPANIC_EVENTS, HOST_PORT, VPVPANIC_PORT, 1 } } },
-	{ "pc-testdev", make_vtestdev, .region = {
-		{ VTESTDEV_PORTS, HOST_PORT, 0xe0, 4 }, { VTESTDEV_FLUSH, HOST_PORT, 0xe4, 4 },
-		{ VTESTDEV_BYTES, HOST_PORT, 0xe8, VTESTDEV_BYTES_SIZE },
-		{ VTESTDEV_LINES, HOST_PORT, 0x2000, VTESTDEV_LINE_COUNT },
-		{ VTESTDEV_MEMORY, HOST_MMIO, VTESTDEV_MEMORY_BASE, VTESTDEV_MEMORY_SIZE } } },
-	{ "isa-debug-exit", make_vdebug_exit, .region = {
-		{ VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } } },
-};
-
 /* What every machine has. The interrupt controllers come first: the others' lines lead there. */
 static const struct machine_row pc[] = {
 	{ .class = "isa-i8259" },
 	{ .class = "ioapic" },
-	{ .class = "isa-pit", .line = { { VPIT_OUT0, GSI_PIT } } },
+	{ .class = "isa-pit", .line = { { VPIT_OUT0, MACHINE_GSI_PIT } } },
 	{ .class = "mc146818rtc", .line = { { VRTC_IRQ, 8 } } },
 	{ .class = "isa-serial", .base = 0x3f8, .line = { { VUART_IRQ, 4 } } },
 	{ .class = "i8042", .line = { { VKBD_IRQ, 1 }, { VKBD_AUX_IRQ, 12 } } },
@@ -369,14 +188,6 @@ static const struct machine_row pc[] = {
 	{ .class = "pvpanic" },
 };
 
-static const struct device_class *find_class(const char *name)
-{
-	for (unsigned i = 0; i < ARRAY_COUNT(classes); i++)
-		if (!strcmp(classes[i].name, name))
-			return &classes[i];
-	return NULL;
-}
-
 static unsigned instances(const struct machine *m, const struct device_class *class)
 {
 	unsigned n = 0;
@@ -386,9 +197,35 @@ static unsigned instances(const struct machine *m, const struct device_class *cl
 	return n;
 }
 
+/* At its slot, and its pin on the line that this means. */
+static int place(struct machine *m, struct vdev_host *h, const struct machine_slot *s,
+		 struct vpci_function *f)
+{
+	int gsi, err = vpci_attach(m->part[PART_PCI], s->bus, s->device, s->function, f);
+
+	if (err)
+		return err;
+	gsi = vpci_gsi(f);
+	return gsi < 0 ? 0 : wire(m, h, &(struct machine_line){ f->line, (uint8_t)gsi });
+}
+
+static int connect(struct machine *m, struct vdev_host *h, const struct device_class *class,
+		   const struct machine_row *row)
+{
+	int err = 0;
+
+	if (class->intr)
+		h->line[class->intr - 1].is_intr = true;
+	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)
+		err = wire(m, h, &row->line[i]);
+	if (!err && class->function)
+		err = place(m, h, &row->slot, class->function(h->dev));
+	return err;
+}
+
 static int add_device(struct vm *vm, const struct machine_row *row)
 {
-	const struct device_class *class = find_class(row->class);
+	const struct device_class *class = machine_class_find(row->class);
 	struct machine *m = vm->machine;
 	struct vdev *d = NULL;
 	struct vdev_host *h;
@@ -396,33 +233,94 @@ static int add_device(struct vm *vm, const struct machine_row *row)
 
 	if (!class)
 		return -ENODEV;
-	if (m->count == DEVICES_MAX)
+	if (m->count == MACHINE_DEVICE_MAX)
 		return -ENOSPC;
-	err = class->create(vm, &d);
+	err = class->plain ? class->plain(&d) : class->create(vm, row, &d);
 	if (err)
 		return err;
 	d->instance = instances(m, class);
 	d->order = m->count;
-	err = vdev_host_attach(vm, d, class->irqchip ? LOCK_IRQCHIP : LOCK_VDEV, &h);
+	err = vdev_host_attach(vm, d, class->lock ?: LOCK_VDEV, &h);
 	if (err)
 		return err;
 	m->class[m->count] = class;
-	m->row[m->count] = row;
+	m->base[m->count] = row->base;
 	m->device[m->count++] = h;
 	if (class->part && !d->instance)
 		m->part[class->part] = d;
-	if (class->intr)
-		h->line[class->intr - 1].is_intr = true;
-	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)
-		err = wire(m, h, &row->line[i]);
-	return err;
+	return connect(m, h, class, row);
+}
+
+/* ---- slots ---- */
+
+static bool same_slot(const struct machine_slot *a, const struct machine_slot *b)
+{
+	return a->bus == b->bus && a->device == b->device && a->function == b->function;
+}
+
+static bool is_pluggable(const char *name)
+{
+	const struct device_class *class = machine_class_find(name);
+
+	return class && class->function;
+}
+
+/* Row `i` of `row`, whose others before it are right. Behind a port there is one slot. */
+static const char *slot_error(const struct machine_row *row, unsigned i)
+{
+	const struct machine_slot *s = &row[i].slot;
+	unsigned bridges = 0;
+
+	if (s->device > 31 || s->function > 7)
+		return "a device's number is at most 1f, a function's at most 7";
+	if (!s->bus && !s->device && !s->function)
+		return "the host bridge is there";
+	for (unsigned j = 0; j < i; j++) {
+		if (same_slot(&row[j].slot, s))
+			return "another device is there";
+		bridges += machine_class_find(row[j].class)->is_bridge;
+	}
+	if (s->bus > bridges)
+		return "bus N is behind the Nth root port, which must stand before it";
+	if (s->bus && s->device)
+		return "behind a root port there is device 0 alone";
+	if (s->bus && machine_class_find(row[i].class)->is_bridge)
+		return "a root port must be on bus 0";
+	return NULL;
+}
+
+int machine_check_slots(const struct machine_row *row, unsigned n, char *why, size_t why_size)
+{
+	for (unsigned i = 0; i < n; i++) {
+		const char *text = is_pluggable(row[i].class) ? slot_error(row, i)
+							      : "there is no such device";
+
+		if (!text && i + ARRAY_COUNT(pc) + RESERVED >= MACHINE_DEVICE_MAX)
+			text = "there are too many devices";
+		if (!text)
+			continue;
+		format(why, why_size, "%s at %x:%x.%x: %s", row[i].class, row[i].slot.bus,
+		       row[i].slot.device, row[i].slot.function, text);
+		return -EINVAL;
+	}
+	return 0;
+}
+
+const char *machine_pluggable(unsigned i)
+{
+	const struct device_class *class;
+
+	for (unsigned n = 0; (class = machine_class_get(n)); n++)
+		if (class->function && !i--)
+			return class->name;
+	return NULL;
 }
 
 /* Those of the row list; a device's BARs are its own affair. */
 static int claim_regions(struct vm *vm, enum host_space space)
 {
 	struct machine *m = vm->machine;
-	struct bus_claim *add = heap_alloc(m->count * REGIONS_MAX * sizeof(*add));
+	struct bus_claim *add = heap_alloc(m->count * MACHINE_REGION_MAX * sizeof(*add));
 	unsigned n = 0;
 	int err;
 
@@ -431,8 +329,8 @@ static int claim_regions(struct vm *vm, enum host_space space)
 	for (unsigned i = 0; i < m->count; i++) {
 		const struct region_row *r = m->class[i]->region;
 
-		for (unsigned j = 0; j < REGIONS_MAX && r[j].size; j++) {
-			uint64_t base = m->row[i]->base + r[j].base;
+		for (unsigned j = 0; j < MACHINE_REGION_MAX && r[j].size; j++) {
+			uint64_t base = m->base[i] + r[j].base;
 
 			if (r[j].space == space)
 				add[n++] = (struct bus_claim){
@@ -465,7 +363,9 @@ int machine_create(struct vm *vm)
 	m->boot_wall_ns = rtc_wall_ns();
 	spin_init(&m->lines, "lines", LOCK_LINE);
 	for (unsigned i = 0; i < VIOAPIC_PINS; i++)
-		m->line[i].pic_irq = i == GSI_PIT ? 0 : i == 0 || i >= 16 ? NO_PIC : (uint8_t)i;
+		m->line[i].pic_irq = i == MACHINE_GSI_PIT  ? 0
+				     : i == 0 || i >= 16 ? NO_PIC
+							 : (uint8_t)i;
 	err = add_devices(vm, pc, ARRAY_COUNT(pc));
 	if (!err)
 		err = add_devices(vm, vm->config.device, vm->config.device_count);

@@ -18,23 +18,42 @@ struct record_reader;
 struct vdev_line;
 
 #define MACHINE_IOAPIC_ID	0
-#define MACHINE_PCI_WINDOW	0xd0000000u	/* behind the room for 256 buses of ECAM */
+#define MACHINE_GSI_PIT		2		/* input 0 of the 8259 */
+#define MACHINE_PCI_WINDOW	0xd0000000u	/* behind ECAM */
 
 /* One device of a machine. The PC's own come first, then those of vm_config. */
 struct machine_line {
 	uint8_t line, gsi;		/* of the device's lines; 0: none */
 };
 
-struct machine_row {
-	const char *class;		/* a name of machine.c's table */
-	uint64_t base;			/* where it answers, for a class that has no place of its
-					 * own */
-	struct machine_line line[2];
+/* Bus 0, or N: behind the Nth root port of the list. */
+struct machine_slot {
+	uint8_t bus, device, function;
 };
 
+struct machine_row {
+	const char *class;		/* a name of machine_class.c's table */
+	uint64_t base;			/* where it answers, for a class that has no place of its
+					 * own */
+	struct machine_slot slot;	/* of a PCI device; its pin's line follows from it */
+	struct machine_line line[2];
+	const void *properties;		/* what the class wants to know; its own */
+};
+
+#define MACHINE_DEVICE_MAX	64
+
+/* The i-th class that a configuration may add to a machine, at a slot; NULL beyond the last. */
+const char *machine_pluggable(unsigned i);
 /*
- * -ENODEV: a row names no class; -EINVAL: a line that no machine has; -ENOSPC: too many devices, or
- * on one line; -EEXIST: two want the same place; -ENOMEM.
+ * Would a machine with these rows of PCI devices have a slot for each? -EINVAL and a line in `why`.
+ */
+int machine_check_slots(const struct machine_row *row, unsigned n, char *why,
+			size_t why_size) must_check;
+
+/*
+ * -ENODEV: a row names no class, or a bus that is not there; -EINVAL: a line or a slot that no
+ * machine has; -ENOSPC: too many devices, or on one line; -EEXIST: two want the same place, -EBUSY:
+ * or slot; -ENOMEM. Rows are not looked at afterwards.
  */
 int machine_create(struct vm *vm) must_check;
 void machine_destroy(struct vm *vm);		/* no vCPU runs; frees what machine_create did,
@@ -50,6 +69,8 @@ void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level);
 bool machine_line_heard(struct vm *vm, struct vdev_line *l);
 /* See host_line_busy(). */
 bool machine_line_busy(struct vm *vm, const struct vdev_line *l);
+/* The guest has done with that line's interrupt; `context` is the vm. */
+void machine_line_acknowledged(void *context, unsigned gsi);
 /* The 8259's INTR as this vCPU's LINT0 sees it. */
 static inline bool machine_extint_pending(struct vcpu *vcpu)
 {

@@ -24,7 +24,6 @@ struct machine_row;
 
 #define VM_NAME_MAX	64
 #define VM_VCPU_MAX	64
-#define VM_VDEV_MAX	32
 #define VM_REASON_MAX	256
 
 /* How far it is with ending itself, which begins in any context. */
@@ -43,7 +42,7 @@ struct vm_config {
 	unsigned vcpus;			/* 1 to VM_VCPU_MAX */
 	struct cpu_topology topology;	/* of so many; all 0: cores of one socket */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
-	const struct machine_row *device;	/* beyond a PC's own; the caller keeps them */
+	const struct machine_row *device;	/* beyond a PC's own; until vm_create is done */
 	unsigned device_count;
 	struct cpu_model cpu;
 

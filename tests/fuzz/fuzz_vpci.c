@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/vpci.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
 #include "vdev/vpci.h"
 
-static const unsigned long fuzz_regions[] = { 8, VPCI_ECAM_SIZE, 0 };
+static const unsigned long fuzz_regions[] = { 8, VPCI_ECAM_MAX, 0 };
 
 static int fuzz_create(struct vdev **out)
 {

@@ -28,15 +28,21 @@ static inline void round_emit(void *arg, const char *text)
 static inline bool round_same(const struct config_vm *a, const struct config_vm *b)
 {
 	const struct config_module *m = a->module, *n = b->module;
+	const struct config_device *d = a->device, *e = b->device;
 	struct config_vm x = *a, y = *b;
 
+	for (; d && e; d = d->next, e = e->next)
+		if (strcmp(d->class, e->class) || d->bus != e->bus || d->device != e->device ||
+		    d->function != e->function)
+			return false;
 	for (; m && n; m = m->next, n = n->next)
 		if (strcmp(m->name, n->name) || strcmp(m->arguments, n->arguments))
 			return false;
 	x.refs = y.refs = 0;
 	x.line = y.line = x.kernel_line = y.kernel_line = x.initrd_line = y.initrd_line = 0;
 	x.module = y.module = NULL;
-	return m == n && !memcmp(&x, &y, sizeof(x));
+	x.device = y.device = NULL;
+	return m == n && d == e && !memcmp(&x, &y, sizeof(x));
 }
 
 /* The host and all VMs of `c`, by way of their text. */

@@ -13,6 +13,7 @@ struct fake_vm {
 	unsigned created, alive, destroyed, released;
 	unsigned buttons, nmis, inputs, pauses, resumes;
 	struct vm *last;				/* created last */
+	unsigned devices;				/* rows that it was given */
 	uint64_t available;				/* pages for gmem_available */
 	/* The next calls fail with these, and 0 again afterwards. */
 	int fail_create, fail_load, fail_start, fail_pause, fail_resume, fail_check;

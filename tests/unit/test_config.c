@@ -47,8 +47,27 @@ static int cpu(void *arg, const struct cpu_model *m, char *why, size_t size)
 	return -EINVAL;
 }
 
+/* What the others take is refused: a slot, behind the first. */
+static int device(void *arg, const struct config_vm *vm, char *why, size_t size)
+{
+	const struct config_device *last = vm->device;
+
+	(void)arg;
+	while (last->next)
+		last = last->next;
+	for (const struct config_device *d = vm->device; d != last; d = d->next) {
+		if (d->bus == last->bus && d->device == last->device &&
+		    d->function == last->function) {
+			snprintf(why, size, "%s is there", d->class);
+			return -EINVAL;
+		}
+	}
+	return 0;
+}
+
 static const struct config_limits limits = {
 	.vcpus_max = 64, .memory_max = 4 * GIB, .module = module, .check = check, .cpu = cpu,
+	.device = device,
 };
 
 static int setup(void **state)
@@ -295,6 +314,35 @@ static void modules(void **state)
 	one_error(text, 4, "2048 characters", 1);
 }
 
+/* `device`, too, each at its slot. */
+static void devices(void **state)
+{
+	static const char *const wrong[] = {
+		"edu", "edu, slot", "edu, slot=", "edu, slot=1", "edu, slot=0:1", "edu, slot=0:.1",
+		"edu, slot=0:1.", "edu, slot=0:1.0 x", "edu, slot=g:1.0", "edu, slot=000:1.0",
+		"edu, place=0:1.0", ", slot=0:1.0", "e du, slot=0:1.0", "edu slot=0:1.0",
+		"a-class-of-thirty-two-characters, slot=0:1.0", "", "edu, slot=0:1.0, slot=0:2.0",
+	};
+	char text[256];
+
+	(void)state;
+	parse(GOOD "device = pcie-root-port, slot=0:1c.0\ndevice=edu , slot = 1:0.7\n" GOOD2);
+	assert_int_equal(c->error_count, 0);
+	assert_string_equal(c->vm[0]->device->class, "pcie-root-port");
+	assert_int_equal(c->vm[0]->device->device, 0x1c);
+	assert_string_equal(c->vm[0]->device->next->class, "edu");
+	assert_int_equal(c->vm[0]->device->next->bus, 1);
+	assert_int_equal(c->vm[0]->device->next->function, 7);
+	assert_null(c->vm[0]->device->next->next);
+	assert_null(c->vm[1]->device);
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), GOOD "device = %s\n" GOOD2, wrong[i]);
+		one_error(text, 4, "it looks like edu, slot=0:4.0", 1);
+	}
+	one_error(GOOD "device = a, slot=0:1.0\ndevice = b, slot=0:1.0\n" GOOD2, 5, "a is there",
+		  1);
+}
+
 static void strange_bytes(void **state)
 {
 	static char text[70000];
@@ -485,6 +533,9 @@ static void random_value(const char *key, char *out)
 			sprintf(out + 2 * i, "%02x", below(256));
 	} else if (!strcmp(key, "vcpus")) {
 		sprintf(out, "%u", 1 + below(64));
+	} else if (!strcmp(key, "device")) {
+		sprintf(out, "class-%u, slot=%x:%x.%u", below(100), below(256), below(32),
+			below(8));
 	} else if (!strcmp(key, "hostname")) {
 		sprintf(out, "keel-%u", below(1000));
 	} else {
@@ -572,7 +623,7 @@ int main(void)
 		cmocka_unit_test(topologies), cmocka_unit_test(defaults),
 		cmocka_unit_test(bad_values),	 cmocka_unit_test(bad_sections),
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
-		cmocka_unit_test(modules),
+		cmocka_unit_test(modules), cmocka_unit_test(devices),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),
 		cmocka_unit_test(written_form),

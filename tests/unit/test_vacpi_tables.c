@@ -142,6 +142,7 @@ static void test_numbers(void **state)
 	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL) > 0);
 	assert_non_null(mcfg = table("MCFG"));
 	assert_int_equal(get(mcfg + 44, 8), 0xc0000000);
+	assert_int_equal(get(mcfg + 54, 2), 0xff00);		/* buses 0 to 255 */
 	fadt = table("FACP");
 	dsdt = at(get(fadt + 40, 4));
 	n = get(dsdt + 4, 4);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/vpci.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
 /*
  * vdev/vpci: both ways to configuration space, absent functions, the host bridge, write
  * masks, capabilities, BARs that are sized, moved and withdrawn, the reset register, saved
@@ -22,7 +22,7 @@ static int setup(void **state)
 	h = vdev_host_attach(d);
 	toy = toy_create();
 	toy_host = vdev_host_attach(&toy->dev);
-	assert_int_equal(vpci_attach(d, 3, 0, &toy->function), 0);
+	assert_int_equal(vpci_attach(d, 0, 3, 0, &toy->function), 0);
 	return 0;
 }
 
@@ -98,7 +98,7 @@ static void test_masks(void **state)
 	assert_int_equal(get(3, 0x34, 1), at);
 	assert_int_equal(get(3, at, 1), 9);
 	assert_int_equal(get(3, at + 1, 1), at + 16);
-	assert_int_equal(get(3, at + 16, 2), 5);
+	assert_int_equal(get(3, at + 16, 1), 5);
 	toy->written = 0;
 	put(3, at + 4, 2, 0x3355);
 	assert_int_equal(toy->written, 1);
@@ -176,12 +176,14 @@ static void test_attach(void **state)
 	struct toy *other = toy_create();
 
 	(void)state;
-	assert_int_equal(vpci_attach(d, 3, 0, &other->function), -EBUSY);
-	assert_int_equal(vpci_attach(d, 32, 0, &other->function), -EINVAL);
-	assert_int_equal(vpci_attach(d, 0, 8, &other->function), -EINVAL);
-	assert_int_equal(vpci_attach(d, 3, 1, &other->function), 0);
+	assert_int_equal(vpci_attach(d, 0, 3, 0, &other->function), -EBUSY);
+	assert_int_equal(vpci_attach(d, 0, 32, 0, &other->function), -EINVAL);
+	assert_int_equal(vpci_attach(d, 0, 0, 8, &other->function), -EINVAL);
+	assert_int_equal(vpci_attach(d, 0, 3, 1, &other->function), 0);
 	assert_int_equal(get(3, 0xe, 1), 0x80);
-	free(other);
+	assert_int_equal(get(3, 0xe, 1), 0x80);
+	assert_int_equal(vpci_attach(d, 1, 0, 0, &other->function), -ENODEV);
+	toy_destroy(&other->dev);
 }
 
 static void test_reset_register(void **state)
@@ -202,14 +204,14 @@ static void test_saved(void **state)
 	struct toy *other = toy_create();
 	struct vdev *bus, *different;
 	struct vdev_host *b, *o, *x;
-	uint8_t saved[512];
+	uint8_t saved[1024];
 
 	(void)state;
 	assert_int_equal(vpci_create(&c, &bus) | vpci_create(&q35, &different), 0);
 	b = vdev_host_attach(bus);
 	x = vdev_host_attach(different);
 	o = vdev_host_attach(&other->dev);
-	assert_int_equal(vpci_attach(bus, 3, 0, &other->function), 0);
+	assert_int_equal(vpci_attach(bus, 0, 3, 0, &other->function), 0);
 	put(3, 0x10, 4, 0xd0001000);
 	put(3, 4, 2, 6);
 	put(0, 0x3c, 1, 5);

@@ -15,9 +15,9 @@
 #define MEMORY_HIGH_START	0x100000ul
 #define MEMORY_LOW_MAX		0xc0000000ul
 #define MEMORY_HIGH		0x100000000ul
-/* PCI's configuration space of bus 0 lies behind the largest low RAM. */
+/* PCI's configuration space, 1 MiB for each of 256 buses, lies behind the largest low RAM. */
 #define MEMORY_ECAM		MEMORY_LOW_MAX
-#define MEMORY_ECAM_SIZE	0x100000ul
+#define MEMORY_ECAM_SIZE	0x10000000ul
 
 /* E820's numbers. */
 enum memory_type { MEMORY_RAM = 1, MEMORY_RESERVED = 2 };

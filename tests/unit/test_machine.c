@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* links: vmm/insn/emulate*.c
+ * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
+ * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c
+ * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
+ * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
+ * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c vmm/regs.c
+ * vmm/exit.c vmm/gmem/gmem*.c
+ * vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c vmm/load/load*.c
+ * vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c
+ * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c
+ * mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c
+ * vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c vdev/vpost.c
+ * vmm/firmware/fwcfg.c vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
+ * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
+ * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+/*
+ * vmm/machine: rows of PCI devices get their slots, and the lines that follow from these; rows that
+ * cannot be are refused with the reason, before a vm is made of them and then, too.
+ */
+#include "tests/host/vm_test.h"
+
+#include <string.h>
+
+#include "vmm/firmware/memory_map.h"
+#include "vmm/machine.h"
+
+#define PORT(d, f)	{ .class = "pcie-root-port", .slot = { 0, d, f } }
+
+static int create(const struct machine_row *row, unsigned n, struct vm **out)
+{
+	struct vm_config c = {
+		.name = "test", .vcpus = 1, .memory = 16 * MIB, .device = row, .device_count = n,
+	};
+
+	features.physical_bits = 40;
+	features.vendor = VENDOR_AMD;
+	return vm_create(&c, out);
+}
+
+static uint64_t config(struct vm *vm, unsigned bus, unsigned slot, unsigned function, unsigned reg)
+{
+	return bus_read(vm, HOST_MMIO,
+			MEMORY_ECAM + (bus << 20 | slot << 15 | function << 12 | reg), 4);
+}
+
+static void slots(void **state)
+{
+	static const struct machine_row row[] = { PORT(0x1c, 0), PORT(0x1c, 1), PORT(0x1f, 7) };
+	struct vm *vm = NULL;
+
+	(void)state;
+	assert_int_equal(create(row, ARRAY_COUNT(row), &vm), 0);
+	assert_int_equal(config(vm, 0, 0, 0, 0), 0x00081b36);
+	assert_int_equal(config(vm, 0, 0x1c, 0, 0), 0x000c1b36);
+	assert_int_equal(config(vm, 0, 0x1c, 1, 0), 0x000c1b36);
+	assert_int_equal(config(vm, 0, 0x1f, 7, 0), 0x000c1b36);
+	assert_int_equal(config(vm, 0, 0x1c, 2, 0), 0xffffffff);
+	for (unsigned bus = 1; bus < 256; bus++)
+		assert_int_equal(config(vm, bus, 0, 0, 0), 0xffffffff);
+	vm_put(vm);
+}
+
+static const struct { struct machine_row row[3]; const char *says; int err; } wrong[] = {
+	{ { { .class = "none" } }, "none at 0:0.0: there is no such device", -ENODEV },
+	{ { { .class = "isa-serial", .base = 0x3f8 } }, "there is no such device", -EEXIST },
+	{ { PORT(0, 0) }, "pcie-root-port at 0:0.0: the host bridge is there", -EBUSY },
+	{ { PORT(32, 0) }, "at 0:20.0: a device's number is at most 1f", -EINVAL },
+	{ { PORT(1, 8) }, "a function's at most 7", -EINVAL },
+	{ { PORT(1, 0), PORT(1, 1), PORT(1, 0) }, "at 0:1.0: another device is there", -EBUSY },
+	{ { PORT(1, 0), { .class = "pcie-root-port", .slot = { 2, 0, 0 } } },
+	  "at 2:0.0: bus N is behind the Nth root port", -ENODEV },
+	{ { PORT(1, 0), { .class = "pcie-root-port", .slot = { 1, 1, 0 } } },
+	  "behind a root port there is device 0 alone", -EINVAL },
+	{ { PORT(1, 0), { .class = "pcie-root-port", .slot = { 1, 0, 0 } } },
+	  "a root port must be on bus 0", -EINVAL },
+};
+
+static void refused(void **state)
+{
+	struct vm *vm = NULL;
+	char why[160];
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(wrong); i++) {
+		unsigned n = 0;
+
+		while (n < 3 && wrong[i].row[n].class)
+			n++;
+		assert_int_equal(machine_check_slots(wrong[i].row, n, why, sizeof(why)), -EINVAL);
+		if (!strstr(why, wrong[i].says))
+			fail_msg("%s", why);
+		assert_int_equal(create(wrong[i].row, n, &vm), wrong[i].err);
+	}
+}
+
+/* As many as are let through can be made, with what a configuration may add without a slot. */
+static void many(void **state)
+{
+	static struct machine_row row[MACHINE_DEVICE_MAX + 1];
+	struct vm *vm = NULL;
+	unsigned n = 0;
+	char why[160];
+
+	(void)state;
+	for (; n < ARRAY_COUNT(row); n++) {
+		row[n] = (struct machine_row)PORT((uint8_t)(1 + n / 8), n % 8);
+		if (machine_check_slots(row, n + 1, why, sizeof(why)))
+			break;
+	}
+	assert_string_equal(strstr(why, "there are"), "there are too many devices");
+	row[n] = (struct machine_row){ .class = "pc-testdev" };
+	row[n + 1] = (struct machine_row){ .class = "isa-debug-exit" };
+	assert_int_equal(create(row, n + 2, &vm), 0);
+	vm_put(vm);
+}
+
+static void names(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	for (; machine_pluggable(n); n++)
+		assert_true(strlen(machine_pluggable(n)) > 0);
+	assert_true(n > 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(slots),
+		cmocka_unit_test(refused),
+		cmocka_unit_test(many),
+		cmocka_unit_test(names),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}

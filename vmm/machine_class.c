@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* See machine_class.h. Each class has the name that QEMU gives it, where that has it. */
+#include "vmm/machine_class.h"
+
+#include "include/errno.h"
+#include "lib/string.h"
+#include "vdev/vacpi.h"
+#include "vdev/vdebug_exit.h"
+#include "vdev/vfwcfg.h"
+#include "vdev/vioapic.h"
+#include "vdev/vkbd.h"
+#include "vdev/vpci.h"
+#include "vdev/vpci_port.h"
+#include "vdev/vpic.h"
+#include "vdev/vpit.h"
+#include "vdev/vpost.h"
+#include "vdev/vpvpanic.h"
+#include "vdev/vrtc.h"
+#include "vdev/vtestdev.h"
+#include "vdev/vuart.h"
+#include "vmm/firmware/memory_map.h"
+#include "vmm/machine.h"
+#include "vmm/vdev_host.h"
+#include "vmm/vm.h"
+
+#define IOAPIC_BASE	0xfec00000ul
+#define TESTDEV_SOURCE	63	/* of a line, behind those that are wired */
+
+_Static_assert(MEMORY_ECAM_SIZE <= VPCI_ECAM_MAX, "ECAM");
+
+static void pic_acknowledged(void *context, unsigned irq)
+{
+	machine_line_acknowledged(context, irq == 0 ? MACHINE_GSI_PIT : irq);
+}
+
+static int make_vpic(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	(void)row;
+	return vpic_create(pic_acknowledged, vm, out);
+}
+
+static int make_vioapic(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	struct vioapic_config c = {
+		.id = MACHINE_IOAPIC_ID, .told = 1u << MACHINE_GSI_PIT,
+		.acknowledged = machine_line_acknowledged, .context = vm,
+	};
+
+	(void)row;
+	return vioapic_create(&c, out);
+}
+
+static int make_vrtc(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	struct vrtc_config c = {
+		.ram_below_4g = memory_low_end(vm->config.memory),
+		.ram_above_4g = memory_high_size(vm->config.memory),
+		.base_kib = MEMORY_BASE_END / KIB, .vcpus = vm->config.vcpus,
+	};
+
+	(void)row;
+	return vrtc_create(&c, out);
+}
+
+static int make_vpci(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	(void)vm, (void)row;
+	return vpci_create(&(struct vpci_config){ 0 }, out);
+}
+
+/* ISA 0 is GSI 2, and ISA 2 the cascade: it goes nowhere. */
+static void testdev_line(void *context, unsigned line, bool level)
+{
+	struct vdev_line l = {
+		.gsi = (uint8_t)(line == 0 ? 2 : line), .source = TESTDEV_SOURCE,
+		.wired = line != 2,
+	};
+
+	machine_line_set(context, &l, level);
+}
+
+static void testdev_flush(void *context, gpa_t a)
+{
+	struct vm *vm = context;
+
+	(void)a;			/* all pages are looked up anew */
+	gmem_drop_tables(&vm->gmem);
+}
+
+static int make_vtestdev(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	struct vtestdev_config c = {
+		.line = testdev_line, .flush = testdev_flush, .context = vm,
+	};
+
+	(void)row;
+	return vtestdev_create(&c, out);
+}
+
+static const struct device_class classes[] = {
+	{ "isa-i8259", .create = make_vpic, .part = PART_PIC, .lock = LOCK_IRQCHIP,
+		.intr = 1 + VPIC_INTR, .region = {
+		{ VPIC_MASTER, HOST_PORT, 0x20, 2 }, { VPIC_SLAVE, HOST_PORT, 0xa0, 2 },
+		{ VPIC_ELCR, HOST_PORT, 0x4d0, 2 } } },
+	{ "ioapic", .create = make_vioapic, .part = PART_IOAPIC, .lock = LOCK_IRQCHIP, .region = {
+		{ 0, HOST_MMIO, IOAPIC_BASE, VIOAPIC_SIZE } } },
+	{ "isa-pit", .plain = vpit_create, .part = PART_PIT, .region = {
+		{ VPIT_PORTS, HOST_PORT, 0x40, 4 }, { VPIT_PORT61, HOST_PORT, 0x61, 1 } } },
+	{ "mc146818rtc", .create = make_vrtc, .region = { { VRTC_PORTS, HOST_PORT, 0x70, 2 } } },
+	{ "isa-serial", .plain = vuart_create, .part = PART_UART, .region = {
+		{ VUART_PORTS, HOST_PORT, 0, 8 } } },
+	{ "i8042", .plain = vkbd_create, .region = {
+		{ VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
+		{ VKBD_PORT92, HOST_PORT, 0x92, 1 } } },
+	{ "acpi", .plain = vacpi_create, .part = PART_ACPI, .region = {
+		{ VACPI_EVENT, HOST_PORT, VACPI_EVENT_PORT, 4 },
+		{ VACPI_CONTROL, HOST_PORT, VACPI_CONTROL_PORT, 2 },
+		{ VACPI_TIMER, HOST_PORT, VACPI_TIMER_PORT, 4 },
+		{ VACPI_GPE, HOST_PORT, VACPI_GPE_PORT, 4 },
+		{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } } },
+	{ "pcie-host", .create = make_vpci, .part = PART_PCI, .lock = LOCK_PCI, .region = {
+		{ VPCI_PORTS, HOST_PORT, 0xcf8, 8 },
+		{ VPCI_ECAM, HOST_MMIO, MEMORY_ECAM, MEMORY_ECAM_SIZE } } },
+	{ "pcie-root-port", .plain = vpci_port_create, .function = vpci_port_function,
+		.is_bridge = true },
+	{ "post", .plain = vpost_create, .region = {
+		{ VPOST_PAGES, HOST_PORT, 0x80, 16 }, { VPOST_DELAY, HOST_PORT, 0xed, 1 } } },
+	{ "fw_cfg", .plain = vfwcfg_create, .part = PART_FWCFG, .region = {
+		{ VFWCFG_PORTS, HOST_PORT, 0x510, 2 }, { VFWCFG_DMA, HOST_PORT, 0x514, 8 } } },
+	{ "pvpanic", .plain = vpvpanic_create, .region = {
+		{ VPVPANIC_EVENTS, HOST_PORT, VPVPANIC_PORT, 1 } } },
+	{ "pc-testdev", .create = make_vtestdev, .region = {
+		{ VTESTDEV_PORTS, HOST_PORT, 0xe0, 4 }, { VTESTDEV_FLUSH, HOST_PORT, 0xe4, 4 },
+		{ VTESTDEV_BYTES, HOST_PORT, 0xe8, VTESTDEV_BYTES_SIZE },
+		{ VTESTDEV_LINES, HOST_PORT, 0x2000, VTESTDEV_LINE_COUNT },
+		{ VTESTDEV_MEMORY, HOST_MMIO, VTESTDEV_MEMORY_BASE, VTESTDEV_MEMORY_SIZE } } },
+	{ "isa-debug-exit", .plain = vdebug_exit_create, .region = {
+		{ VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } } },
+};
+
+const struct device_class *machine_class_get(unsigned i)
+{
+	return i < ARRAY_COUNT(classes) ? &classes[i] : NULL;
+}
+
+const struct device_class *machine_class_find(const char *name)
+{
+	for (unsigned i = 0; i < ARRAY_COUNT(classes); i++)
+		if (!strcmp(classes[i].name, name))
+			return &classes[i];
+	return NULL;
+}

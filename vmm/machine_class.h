@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The classes of devices that a machine may have: one table of names, of what makes one, and of
+ * where their regions answer that do not move. For vmm/machine.c alone.
+ */
+#pragma once
+
+#include "cpu/spinlock.h"
+#include "vdev/vpci.h"
+
+struct vm;
+struct machine_row;
+
+#define MACHINE_REGION_MAX	5	/* of a class that do not move */
+
+/* Devices that others of the machine call by name. */
+enum part { PART_NONE, PART_PIC, PART_IOAPIC, PART_PIT, PART_UART, PART_ACPI, PART_FWCFG, PART_PCI,
+	PARTS };
+
+struct region_row {
+	uint8_t region;
+	enum host_space space;
+	uint64_t base, size;		/* base: behind the row's */
+};
+
+struct device_class {
+	const char *name;		/* QEMU's, where that has it */
+	/* One of the two. */
+	int (*plain)(struct vdev **out);
+	int (*create)(struct vm *vm, const struct machine_row *row, struct vdev **out);
+	/* Of a PCI device: what sits at its row's slot. */
+	struct vpci_function *(*function)(struct vdev *d);
+	bool is_bridge;
+	enum part part;
+	uint8_t lock;			/* LOCK_VDEV if 0 */
+	uint8_t intr;			/* 1 + the line that is the vCPUs' INTR */
+	struct region_row region[MACHINE_REGION_MAX];
+};
+
+const struct device_class *machine_class_get(unsigned i);	/* NULL beyond the last */
+const struct device_class *machine_class_find(const char *name);	/* or NULL */
