@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The ACPI tables (vdev/vacpi_tables.h) as three files for a firmware that puts them where it likes:
- * the RSDP, all other tables, and a script of commands by which it allocates room for both, turns
- * offsets into addresses, and sums up. Pure. (QEMU, "ACPI table loader"; the commands are what
- * SeaBIOS and OVMF execute.)
+ * The ACPI tables (vdev/vacpi_tables.h) as three files for a firmware that puts them where it
+ * likes: the RSDP, all other tables, and a script of commands by which it allocates room for both,
+ * turns offsets into addresses, and sums up. Pure. (QEMU, "ACPI table loader"; the commands are
+ * what SeaBIOS and OVMF execute.)
  */
 #pragma once
 

@@ -397,7 +397,7 @@ static void vrtc_reset(struct vdev *d)
 	t->ram[REG_B] = B_24H;
 	t->ram[REG_D] = D_VALID;
 	t->ram[EQUIPMENT] = 0x02;	/* a coprocessor, no display, no diskette */
-	t->ram[BOOT_ORDER] = 0x12;	/* disk, diskette, then CD, where firmware is told no other */
+	t->ram[BOOT_ORDER] = 0x12;	/* disk, diskette, CD, where firmware is told no other */
 	t->ram[BOOT_THIRD] = 0x30;
 	describe_memory(t);
 	seal(t);

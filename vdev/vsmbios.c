@@ -82,7 +82,10 @@ _Static_assert(sizeof(struct system) == 0x1b && sizeof(struct chassis) == 0x16 &
 	       sizeof(struct boot_status) == 0x0b && sizeof(struct anchor) == VSMBIOS_ANCHOR_SIZE,
 	       "DSP0134, version 3.0");
 
-enum { SYSTEM = 1, CHASSIS = 3, PROCESSOR = 4, ARRAY = 16, DEVICE, MAPPED = 19, BOOT = 32, END = 127 };
+enum {
+	SYSTEM = 1, CHASSIS = 3, PROCESSOR = 4, ARRAY = 16, DEVICE, MAPPED = 19, BOOT = 32,
+	END = 127,
+};
 
 #define OTHER		1
 #define UNKNOWN		2
@@ -227,7 +230,8 @@ static void put_mapped(struct build *b, unsigned number, uint64_t start, uint64_
 	uint64_t end = start + size - 1;
 	bool wide = end / KIB >= 0xffffffff;
 	struct mapped m = {
-		.start = wide ? ~0u : (uint32_t)(start / KIB), .end = wide ? ~0u : (uint32_t)(end / KIB),
+		.start = wide ? ~0u : (uint32_t)(start / KIB),
+		.end = wide ? ~0u : (uint32_t)(end / KIB),
 		.array = ARRAY << 8, .width = 1, .wide_start = wide ? start : 0,
 		.wide_end = wide ? end : 0,
 	};

@@ -160,11 +160,13 @@ static void test_refused(void **state)
 	for (long size = 0; size < n; size++) {
 		uint8_t *tight = malloc((size_t)size + !size);
 
-		assert_int_equal(vacpi_tables_build(&one, tight, (size_t)size, GPA(BASE), NULL), -ENOSPC);
+		assert_int_equal(vacpi_tables_build(&one, tight, (size_t)size, GPA(BASE), NULL),
+				 -ENOSPC);
 		free(tight);
 	}
 	assert_int_equal(vacpi_tables_build(&one, buf, sizeof(buf), GPA(BASE + 4), NULL), -EINVAL);
-	assert_int_equal(vacpi_tables_build(&one, buf, sizeof(buf), GPA(4 * GIB - 64), NULL), -EINVAL);
+	assert_int_equal(vacpi_tables_build(&one, buf, sizeof(buf), GPA(4 * GIB - 64), NULL),
+			 -EINVAL);
 	c.vcpus = 0;
 	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
 	c.vcpus = 4097;
