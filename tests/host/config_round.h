@@ -25,9 +25,16 @@ static inline void round_emit(void *arg, const char *text)
 	t->n += n;
 }
 
+static inline bool round_same_modules(const struct config_module *m, const struct config_module *n)
+{
+	for (; m && n; m = m->next, n = n->next)
+		if (strcmp(m->name, n->name) || strcmp(m->arguments, n->arguments))
+			return false;
+	return m == n;
+}
+
 static inline bool round_same(const struct config_vm *a, const struct config_vm *b)
 {
-	const struct config_module *m = a->module, *n = b->module;
 	const struct config_device *d = a->device, *e = b->device;
 	struct config_vm x = *a, y = *b;
 
@@ -35,14 +42,15 @@ static inline bool round_same(const struct config_vm *a, const struct config_vm 
 		if (strcmp(d->class, e->class) || d->bus != e->bus || d->device != e->device ||
 		    d->function != e->function)
 			return false;
-	for (; m && n; m = m->next, n = n->next)
-		if (strcmp(m->name, n->name) || strcmp(m->arguments, n->arguments))
-			return false;
+	if (!round_same_modules(a->module, b->module) ||
+	    !round_same_modules(a->option_rom, b->option_rom))
+		return false;
 	x.refs = y.refs = 0;
 	x.line = y.line = x.kernel_line = y.kernel_line = x.initrd_line = y.initrd_line = 0;
-	x.module = y.module = NULL;
+	x.firmware_line = y.firmware_line = 0;
+	x.module = y.module = x.option_rom = y.option_rom = NULL;
 	x.device = y.device = NULL;
-	return m == n && d == e && !memcmp(&x, &y, sizeof(x));
+	return d == e && !memcmp(&x, &y, sizeof(x));
 }
 
 /* The host and all VMs of `c`, by way of their text. */
