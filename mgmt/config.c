@@ -111,6 +111,18 @@ static void check_topology(struct parser *p)
 			  vm->name, vm->vcpus, text, made);
 }
 
+/* What a VM is started with is not right. */
+static void fail_image(struct parser *p, const char *why)
+{
+	const struct config_vm *vm = p->vm;
+	bool firmware = vm->firmware[0];
+	const char *name = firmware ? vm->firmware : vm->kernel;
+
+	config_fail(p, firmware ? vm->firmware_line : vm->kernel_line, "%s '%s': %s",
+		    firmware ? "firmware" : "kernel",
+		    config_quote((struct piece){ name, strlen(name) }).s, why);
+}
+
 /* What can be said only when a VM's section is complete. */
 static void check_vm(struct parser *p)
 {
@@ -118,17 +130,19 @@ static void check_vm(struct parser *p)
 	struct config_vm *vm = p->vm;
 	char why[160] = "";
 
-	if (!(p->seen & config_seen_bit("kernel")))
-		config_fail(p, vm->line, "VM '%s' has no kernel", vm->name);
+	if (!(p->seen & (config_seen_bit("kernel") | config_seen_bit("firmware"))))
+		config_fail(p, vm->line, "VM '%s' has no kernel, nor firmware", vm->name);
 	if (!(p->seen & config_seen_bit("memory")))
 		config_fail(p, vm->line, "VM '%s' has no memory, as in memory = 192M", vm->name);
 	if (!p->vm_bad)
 		check_topology(p);
 	if ((p->seen & config_seen_bit("uuid")) && uuid_is_taken(p->out, vm->uuid))
 		config_fail(p, p->uuid_line, "another VM has that uuid");
+	if (vm->option_rom && !vm->firmware[0])
+		config_fail(p, vm->line, "VM '%s' has an option_rom and no firmware to start it",
+			    vm->name);
 	if (!p->vm_bad && l->check && l->check(l->arg, vm, why, sizeof(why)))
-		config_fail(p, vm->kernel_line, "kernel '%s': %s",
-			  config_quote((struct piece){ vm->kernel, strlen(vm->kernel) }).s, why);
+		fail_image(p, why);
 }
 
 static void end_section(struct parser *p)
@@ -354,16 +368,23 @@ static void free_devices(struct config_device *d)
 	}
 }
 
-void config_vm_put(struct config_vm *vm)
+static void free_modules(struct config_module *m)
 {
-	struct config_module *m, *next;
+	struct config_module *next;
 
-	if (!vm || __atomic_fetch_sub(&vm->refs, 1, __ATOMIC_ACQ_REL))
-		return;
-	for (m = vm->module; m; m = next) {
+	for (; m; m = next) {
 		next = m->next;
 		heap_free(m);
 	}
+}
+
+void config_vm_put(struct config_vm *vm)
+{
+
+	if (!vm || __atomic_fetch_sub(&vm->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	free_modules(vm->module);
+	free_modules(vm->option_rom);
 	free_devices(vm->device);
 	free_devices(vm->disk);
 	heap_free(vm);

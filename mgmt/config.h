@@ -51,23 +51,27 @@ struct config_vm {
 	struct cpu_topology topology;	/* of so many; one socket if not given */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
 	struct cpu_model cpu;		/* the host's processor if not given */
-	char kernel[CONFIG_MODULE_MAX];
+	char firmware[CONFIG_MODULE_MAX];	/* "": the kernel is started directly */
+	char kernel[CONFIG_MODULE_MAX];		/* "" if none: with firmware alone */
 	char initrd[CONFIG_MODULE_MAX];	/* "" if none */
 	struct config_module *module;	/* behind the initrd; any number */
 	struct config_device *device;	/* any number */
 	struct config_device *disk;	/* likewise, behind these */
+	struct config_module *option_rom;	/* without arguments; with firmware alone */
+	/* What SMBIOS tells: "" if it is not given. */
+	char manufacturer[CONFIG_NAME_MAX], product[CONFIG_NAME_MAX], serial[CONFIG_NAME_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
 	bool autostart;
 	/* destroy, restart, destroy if not given */
 	enum config_action on_poweroff, on_reboot, on_crash;
 	bool debug_exit;
 	unsigned line;			/* of its section */
-	unsigned kernel_line, initrd_line;
+	unsigned firmware_line, kernel_line, initrd_line;
 };
 
 struct config_error {
 	unsigned line;			/* 0: the file as a whole */
-	char text[192];			/* printable; without "keel.conf:LINE: " */
+	char text[288];			/* printable; without "keel.conf:LINE: " */
 };
 
 struct config_host {

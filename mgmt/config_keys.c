@@ -145,8 +145,9 @@ bool config_read_module(struct parser *p, const struct key *k, struct piece v, c
 
 static bool read_module(struct parser *p, const struct key *k, struct piece v)
 {
-	*(k->field == offsetof(struct config_vm, kernel) ? &p->vm->kernel_line
-							 : &p->vm->initrd_line) = p->line;
+	*(k->field == offsetof(struct config_vm, kernel)     ? &p->vm->kernel_line
+	  : k->field == offsetof(struct config_vm, firmware) ? &p->vm->firmware_line
+							     : &p->vm->initrd_line) = p->line;
 	return config_read_module(p, k, v, field_of(p, k));
 }
 
@@ -172,6 +173,18 @@ static bool read_more_module(struct parser *p, const struct key *k, struct piece
 fail:
 	heap_free(m);
 	return false;
+}
+
+static bool read_option_rom(struct parser *p, const struct key *k, struct piece v)
+{
+	for (size_t i = 0; i < v.n; i++) {
+		if (!config_is_space(v.s[i]))
+			continue;
+		config_fail(p, p->line, "%s = %s is not right: it names one module", k->name,
+			    config_quote(v).s);
+		return false;
+	}
+	return read_more_module(p, k, v);
 }
 
 static void write_more_module(const struct writer *w, const struct key *k, const void *from)
@@ -495,13 +508,18 @@ const struct key config_vm_keys[] = {
 	{ "debug_exit", read_bool, write_bool, VM_FIELD(debug_exit), false },
 	{ "device", read_device, write_device, VM_FIELD(device), true },
 	{ "disk", config_read_disk, config_write_disk, VM_FIELD(disk), true },
+	{ "firmware", read_module, write_text, VM_FIELD(firmware), false },
 	{ "initrd", read_module, write_text, VM_FIELD(initrd), false },
 	{ "kernel", read_module, write_text, VM_FIELD(kernel), false },
+	{ "manufacturer", read_text, write_text, VM_FIELD(manufacturer), false },
 	{ "memory", read_memory, write_memory, VM_FIELD(memory), false },
 	{ "module", read_more_module, write_more_module, VM_FIELD(module), true },
 	{ "on_crash", read_action, write_action, VM_FIELD(on_crash), false },
 	{ "on_poweroff", read_action, write_action, VM_FIELD(on_poweroff), false },
 	{ "on_reboot", read_action, write_action, VM_FIELD(on_reboot), false },
+	{ "option_rom", read_option_rom, write_more_module, VM_FIELD(option_rom), true },
+	{ "product", read_text, write_text, VM_FIELD(product), false },
+	{ "serial", read_text, write_text, VM_FIELD(serial), false },
 	{ "topology", read_topology, write_topology, VM_FIELD(topology), false },
 	{ "uuid", read_uuid, write_uuid, VM_FIELD(uuid), false },
 	{ "vcpus", read_vcpus, write_vcpus, VM_FIELD(vcpus), false },
@@ -555,7 +573,7 @@ static void list_keys(const struct key *keys, char *out, size_t size)
 
 void config_handle_key(struct parser *p, const struct key *keys, struct piece name, struct piece v)
 {
-	char known[160];
+	char known[240];
 
 	for (unsigned i = 0; keys[i].name; i++) {
 		if (!config_equals(name, keys[i].name))

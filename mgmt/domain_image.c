@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a domain's vm is started with: kernel, initrd and further modules, which its configuration
- * names and the boot loader brought. Thread context; no locks: the configuration is constant.
+ * What a domain's vm is started with: firmware, kernel, initrd and further modules, which its
+ * configuration names and the boot loader brought. Thread context; no locks: the configuration is
+ * constant.
  */
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
@@ -20,13 +21,25 @@ static int find(const struct config_vm *c, const char *name, const char *what,
 	return 0;
 }
 
-static unsigned count_modules(const struct config_vm *c)
+static unsigned count(const struct config_module *m)
 {
-	unsigned n = c->initrd[0] != 0;
+	unsigned n = 0;
 
-	for (const struct config_module *m = c->module; m; m = m->next)
+	for (; m; m = m->next)
 		n++;
 	return n;
+}
+
+static int find_list(const struct config_vm *c, const struct config_module *m, const char *what,
+		     struct load_module *to, struct mgmt_error *err)
+{
+	int e = 0;
+
+	for (; m && !e; m = m->next, to++) {
+		*to = (struct load_module){ .name = m->name, .arguments = m->arguments };
+		e = find(c, m->name, what, &to->data, &to->size, err);
+	}
+	return e;
 }
 
 static int find_modules(const struct config_vm *c, struct load_module *to, struct mgmt_error *err)
@@ -38,28 +51,30 @@ static int find_modules(const struct config_vm *c, struct load_module *to, struc
 		e = find(c, c->initrd, "initrd", &to->data, &to->size, err);
 		to++;
 	}
-	for (const struct config_module *m = c->module; m && !e; m = m->next, to++) {
-		*to = (struct load_module){ .name = m->name, .arguments = m->arguments };
-		e = find(c, m->name, "kernel", &to->data, &to->size, err);
-	}
-	return e;
+	return e ?: find_list(c, c->module, "kernel", to, err);
 }
 
 int domain_image_get(const struct config_vm *c, struct load_image *out, struct mgmt_error *err)
 {
-	unsigned count = count_modules(c);
-	struct load_module *m = heap_alloc((count + !count) * sizeof(*m));
+	unsigned modules = (c->initrd[0] != 0) + count(c->module), roms = count(c->option_rom);
+	struct load_module *m = heap_alloc((modules + roms + 1) * sizeof(*m));
 	int e;
 
 	*out = (struct load_image){
-		.name = c->kernel, .cmdline = c->cmdline, .module = m, .module_count = count,
+		.name = c->kernel, .cmdline = c->cmdline, .module = m, .module_count = modules,
+		.option_rom = m + modules, .option_rom_count = roms,
 	};
 	if (!m)
 		return error_set(err, -ENOMEM, "domain '%s': no memory for its modules: end "
 				 "another one", c->name);
-	e = find(c, c->kernel, "kernel", &out->kernel, &out->kernel_size, err);
+	e = c->firmware[0] ? find(c, c->firmware, "firmware", &out->firmware, &out->firmware_size,
+				  err) : 0;
+	if (!e && c->kernel[0])
+		e = find(c, c->kernel, "kernel", &out->kernel, &out->kernel_size, err);
 	if (!e)
 		e = find_modules(c, m, err);
+	if (!e)
+		e = find_list(c, c->option_rom, "firmware", m + modules, err);
 	if (e)
 		domain_image_put(out);
 	return e;

@@ -110,21 +110,17 @@ static bool go_on(void *arg, size_t bytes)
 	return !READ_ONCE(j->aborted);
 }
 
-static int load(struct job *j, const struct config_vm *c, struct vm *vm)
+static int load(struct job *j, const struct config_vm *c, struct load_image *image, struct vm *vm)
 {
-	struct load_image image;
 	char why[192] = "";
-	int e = domain_image_get(c, &image, &j->error);
+	int e;
 
-	if (e)
-		return e;
-	image.go_on = go_on;
-	image.arg = j;
-	for (unsigned i = 0; i < image.module_count; i++)
-		WRITE_ONCE(j->total, j->total + image.module[i].size);
-	WRITE_ONCE(j->total, j->total + image.kernel_size);
-	e = vm_load_image(vm, &image, why, sizeof(why));
-	domain_image_put(&image);
+	image->go_on = go_on;
+	image->arg = j;
+	for (unsigned i = 0; i < image->module_count; i++)
+		WRITE_ONCE(j->total, j->total + image->module[i].size);
+	WRITE_ONCE(j->total, j->total + image->kernel_size);
+	e = vm_load_image(vm, image, why, sizeof(why));
 	if (e)
 		error_set(&j->error, e, "domain '%s': %s", c->name,
 			  why[0] ? why : "its kernel cannot be loaded: see 'dmesg'");
@@ -150,17 +146,40 @@ static int create_vm(const struct config_vm *c, struct vm_config *vc, struct vm 
 	return e;
 }
 
+static const char *said(const char *text)
+{
+	return *text ? text : NULL;
+}
+
+static int make_of_image(struct job *j, const struct config_vm *c, struct load_image *image,
+			 struct vm **out)
+{
+	struct domain *d = j->domain;
+	struct vm_config vc = {
+		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
+		.firmware = image->firmware, .firmware_size = image->firmware_size,
+		.manufacturer = said(c->manufacturer), .product = said(c->product),
+		.serial = said(c->serial),
+		.cpu = c->cpu, .group = d->group,
+		.arg = d, .stopped = vm_stopped, .starved = vm_starved,
+		.console_put = put, .console_get = get,
+	};
+	int e;
+
+	str_copy(vc.name, c->name, sizeof(vc.name));
+	memcpy(vc.uuid, c->uuid, sizeof(vc.uuid));
+	e = create_vm(c, &vc, out, &j->error);
+	if (e)
+		return e;
+	return load(j, c, image, *out);
+}
+
 /* Without a lock: nothing else touches its vm, console or live configuration meanwhile. */
 static int make_vm(struct job *j, struct vm **out)
 {
 	struct domain *d = j->domain;
 	const struct config_vm *c = d->live;
-	struct vm_config vc = {
-		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
-		.cpu = c->cpu, .group = d->group,
-		.arg = d, .stopped = vm_stopped, .starved = vm_starved,
-		.console_put = put, .console_get = get,
-	};
+	struct load_image image;
 	int e = check_memory(c, &j->error);
 
 	if (e || READ_ONCE(j->aborted))
@@ -169,12 +188,12 @@ static int make_vm(struct job *j, struct vm **out)
 		return error_set(&j->error, -ENOMEM,
 				 "domain '%s': no memory for its console: end another one",
 				 c->name);
-	str_copy(vc.name, c->name, sizeof(vc.name));
-	memcpy(vc.uuid, c->uuid, sizeof(vc.uuid));
-	e = create_vm(c, &vc, out, &j->error);
+	e = domain_image_get(c, &image, &j->error);
 	if (e)
 		return e;
-	return load(j, c, *out);
+	e = make_of_image(j, c, &image, out);
+	domain_image_put(&image);
+	return e;
 }
 
 static int run_vm(struct domain *d, struct vm *vm, struct mgmt_error *err)

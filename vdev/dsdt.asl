@@ -65,8 +65,8 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 			}
 
 			/*
-			 * INTA to INTD of slot s are I/O APIC pins 16 + (s + pin) % 8:
-			 * VPCI_GSI in vpci.h.
+			 * INTA to INTD of slot s are I/O APIC pins 16 + (s + pin) % 8, of the
+			 * chipset's own from 25 on 16 + pin: VPCI_GSI in vpci.h.
 			 */
 			Method (_PRT, 0, Serialized)
 			{
@@ -79,7 +79,11 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 					Local4 = Package (4) { 0, 0, 0, 0 }
 					Local4[0] = (Local2 << 16) | 0xffff
 					Local4[1] = Local3
-					Local4[3] = 16 + ((Local2 + Local3) & 7)
+					If (Local2 < 25)
+					{
+						Local3 += Local2
+					}
+					Local4[3] = 16 + (Local3 & 7)
 					Local0[Local1] = Local4
 					Local1++
 				}

@@ -86,6 +86,25 @@ int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n) must_check;
 int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n) must_check;
 
 /*
+ * RAM below 1 MiB that a chipset's registers show or hide, in pieces. Of a piece whose RAM does not
+ * answer reads the firmware's image does, where it reaches so far down; else, and for writes that
+ * RAM does not take, a device: write says what is to be in RAM all the same. With no lock held, as
+ * host_region_set(). -ENOMEM; -EINVAL: no such piece, or the machine has RAM alone there.
+ */
+#define HOST_SHADOW_FIRST	0xc0000ul
+#define HOST_SHADOW_END		0x100000ul
+enum host_shadow {
+	HOST_SHADOW_16K,		/* the first of 12, of 16 KiB each, from C0000h on */
+	HOST_SHADOW_BIOS = 12,		/* F0000h to FFFFFh */
+	HOST_SHADOW_SCREEN,		/* A0000h to BFFFFh */
+	HOST_SHADOW_COUNT
+};
+#define HOST_SHADOW_READ	1u
+#define HOST_SHADOW_WRITE	2u
+int host_shadow_set(struct vdev *d, unsigned piece, unsigned access) must_check;
+int host_shadow_write(struct vdev *d, gpa_t a, const void *src, size_t n) must_check;
+
+/*
  * From a port's write: the instruction is not done. It runs again when what it stopped for has been
  * seen to: pause, another thread's turn, the guest's interrupts. For what takes long or got -EINTR;
  * the device keeps how far it has come, and saves it.

@@ -19,6 +19,8 @@
 #define PM1_WAKE	BIT(15)
 #define PM1_ENABLES	(PM1_TIMER | PM1_GLOBAL | PM1_BUTTON | PM1_SLEEP_BUTTON | PM1_RTC)
 
+#define SMI_EN_APMC	0x20u		/* writes to the SMI port are heard */
+
 #define CONTROL_SCI	BIT(0)
 #define CONTROL_TYPE(v)	((v) >> 10 & 7)
 #define CONTROL_SLEEP	BIT(13)
@@ -126,6 +128,8 @@ static uint64_t vacpi_read(struct vdev *d, unsigned region, uint64_t offset, uns
 	(void)size;
 	if (region == VACPI_TIMER)
 		return (NS_TICKS(host_clock_ns(d)) & 0xffffffff) >> 8 * offset;
+	if (region == VACPI_SMI_EN)
+		return (uint64_t)SMI_EN_APMC >> 8 * offset;
 	flags = host_lock(d);
 	if (region == VACPI_EVENT) {
 		update(a);
@@ -161,6 +165,24 @@ static void vacpi_write(struct vdev *d, unsigned region, uint64_t offset, unsign
 	host_unlock(d, flags);
 	if (off)
 		host_machine_request(d, HOST_REQUEST_POWER_OFF, 0);
+}
+
+void vacpi_place(struct vdev *d, uint16_t base, bool enabled)
+{
+	static const struct {
+		uint16_t port, size;
+	} place[] = {
+		[VACPI_EVENT] = { VACPI_EVENT_PORT, 4 }, [VACPI_CONTROL] = { VACPI_CONTROL_PORT, 2 },
+		[VACPI_TIMER] = { VACPI_TIMER_PORT, 4 }, [VACPI_GPE] = { VACPI_GPE_PORT, 4 },
+		[VACPI_SMI_EN] = { VACPI_SMI_EN_PORT, 8 },
+	};
+
+	for (unsigned i = 0; i < ARRAY_COUNT(place); i++) {
+		uint64_t port = base + place[i].port - VACPI_BASE;
+
+		if (host_region_set(d, i, HOST_PORT, port, place[i].size, enabled))
+			host_log(d, "registers at port %#lx cannot be mapped", port);
+	}
 }
 
 static void vacpi_reset(struct vdev *d)

@@ -122,6 +122,7 @@ struct build {
 	size_t size, used;
 	uint64_t base;
 	bool full;
+	struct vacpi_layout *layout;
 	size_t tables[4];	/* those that the root tables list */
 	unsigned table_count;
 };
@@ -148,6 +149,31 @@ static size_t append(struct build *b, const void *data, size_t n)
 	memcpy(b->buf + at, data, n);
 	b->used += n;
 	return at;
+}
+
+static void note_link(struct build *b, size_t at, unsigned size)
+{
+	struct vacpi_layout *l = b->layout;
+
+	if (l->link_count == VACPI_LINKS_MAX) {
+		b->full = true;
+		return;
+	}
+	l->link[l->link_count].at = (uint32_t)at;
+	l->link[l->link_count++].size = (uint8_t)size;
+}
+
+static void note_sum(struct build *b, size_t at, size_t size, size_t sum)
+{
+	struct vacpi_layout *l = b->layout;
+
+	if (l->sum_count == VACPI_SUMS_MAX) {
+		b->full = true;
+		return;
+	}
+	l->sum[l->sum_count].at = (uint32_t)at;
+	l->sum[l->sum_count].size = (uint32_t)size;
+	l->sum[l->sum_count++].sum = (uint32_t)(at + sum);
 }
 
 static void align(struct build *b, size_t to)
@@ -181,6 +207,7 @@ static void finish(struct build *b, size_t at)
 	h.checksum = 0;
 	memcpy(b->buf + at, &h, sizeof(h));
 	b->buf[at + offsetof(struct header, checksum)] = checksum(b->buf + at, h.length);
+	note_sum(b, at, h.length, offsetof(struct header, checksum));
 	align(b, 16);
 }
 
@@ -263,6 +290,9 @@ static void build_fadt(struct build *b, size_t facs, size_t dsdt)
 
 	fadt_registers(&f);
 	at = append(b, &f, sizeof(f));
+	note_link(b, at + offsetof(struct fadt, facs), sizeof(f.facs));
+	note_link(b, at + offsetof(struct fadt, dsdt), sizeof(f.dsdt));
+	note_link(b, at + offsetof(struct fadt, x_dsdt), sizeof(f.x_dsdt));
 	finish(b, at);
 	list(b, at);
 }
@@ -332,7 +362,7 @@ static size_t build_root(struct build *b, const char *signature, unsigned entry)
 	for (unsigned i = 0; i < b->table_count; i++) {
 		uint64_t address = b->base + b->tables[i];
 
-		append(b, &address, entry);
+		note_link(b, append(b, &address, entry), entry);
 	}
 	finish(b, at);
 	return at;
@@ -349,6 +379,10 @@ static void write_rsdp(struct build *b, size_t rsdt, size_t xsdt)
 	r.checksum = checksum(&r, 20);
 	r.checksum_all = checksum(&r, sizeof(r));
 	memcpy(b->buf, &r, sizeof(r));
+	note_link(b, offsetof(struct rsdp, rsdt), sizeof(r.rsdt));
+	note_link(b, offsetof(struct rsdp, xsdt), sizeof(r.xsdt));
+	note_sum(b, 0, 20, offsetof(struct rsdp, checksum));
+	note_sum(b, 0, sizeof(r), offsetof(struct rsdp, checksum_all));
 }
 
 static bool valid(const struct vacpi_tables_config *c, gpa_t base, size_t size)
@@ -360,15 +394,19 @@ static bool valid(const struct vacpi_tables_config *c, gpa_t base, size_t size)
 }
 
 long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, size_t size,
-	gpa_t base)
+	gpa_t base, struct vacpi_layout *layout)
 {
-	struct build b = { .buf = buf, .size = size, .base = base.v };
+	struct vacpi_layout unused;
+	struct build b = {
+		.buf = buf, .size = size, .base = base.v, .layout = layout ?: &unused,
+	};
 	struct rsdp rsdp = { 0 };
 	struct facs facs = { .signature = "FACS", .length = sizeof(facs), .version = 2 };
 	size_t facs_at, dsdt_at, rsdt_at, xsdt_at;
 
 	if (!valid(config, base, size))
 		return -EINVAL;
+	*b.layout = (struct vacpi_layout){ 0 };
 	append(&b, &rsdp, sizeof(rsdp));
 	align(&b, 64);
 	facs_at = append(&b, &facs, sizeof(facs));
@@ -381,5 +419,5 @@ long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, siz
 	if (b.full)
 		return -ENOSPC;
 	write_rsdp(&b, rsdt_at, xsdt_at);
-	return (long)b.used;
+	return b.full ? -ENOSPC : (long)b.used;
 }

@@ -23,10 +23,20 @@ struct vacpi_tables_config {
 
 #define VACPI_TABLES_MAX	(128 * 1024)	/* enough for 4096 vCPUs */
 
+/* What somebody who moves the tables has to mend; places are bytes from the start. */
+#define VACPI_LINKS_MAX		24
+#define VACPI_SUMS_MAX		12
+
+struct vacpi_layout {
+	struct { uint32_t at; uint8_t size; } link[VACPI_LINKS_MAX];	/* addresses of tables */
+	struct { uint32_t at, size, sum; } sum[VACPI_SUMS_MAX];	/* `sum`: where the byte is */
+	unsigned link_count, sum_count;
+};
+
 /*
  * Builds everything into `buf`, which becomes guest memory at `base` (below 4 GiB, a multiple of
  * 64). The RSDP is at its start. Gives the bytes used, -ENOSPC when `size` is too small, -EINVAL
- * for a configuration that cannot be.
+ * for a configuration that cannot be. `layout` may be NULL.
  */
 long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, size_t size,
-	gpa_t base) must_check;
+	gpa_t base, struct vacpi_layout *layout) must_check;

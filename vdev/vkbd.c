@@ -133,12 +133,12 @@ static bool write_command(struct vkbd *k, uint8_t v)
 	return v >= PULSE && !(v & OUTPUT_RESET);
 }
 
-/* A rising reset bit resets; A20 stays as it is. */
+/* A rising reset bit resets; A20's is kept, but the line is on always. */
 static bool write_port92(struct vkbd *k, uint8_t v)
 {
 	bool reset = v & ~k->port92 & PORT92_RESET;
 
-	k->port92 = v & PORT92_RESET;
+	k->port92 = v & (PORT92_RESET | PORT92_A20);
 	return reset;
 }
 
@@ -168,7 +168,7 @@ static uint64_t vkbd_read(struct vdev *d, unsigned region, uint64_t offset, unsi
 
 	(void)offset, (void)size;
 	if (region == VKBD_PORT92) {
-		v = k->port92 | PORT92_A20;
+		v = k->port92;
 	} else if (region == VKBD_COMMAND) {
 		v = k->status;
 	} else {
@@ -188,7 +188,8 @@ static void vkbd_reset(struct vdev *d)
 	memset(k->ram, 0, sizeof(k->ram));
 	k->ram[0] = MODE_SYSTEM | 0x30;		/* both interfaces off */
 	k->status = STATUS_SYSTEM | STATUS_UNLOCKED;
-	k->data = k->pending = k->port92 = 0;
+	k->data = k->pending = 0;
+	k->port92 = PORT92_A20;
 	update(k);
 	host_unlock(d, flags);
 }
@@ -216,7 +217,7 @@ static int vkbd_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	status = (uint8_t)record_get_below(r, 1, 0x7f);
 	data = record_get_u8(r);
 	pending = record_get_u8(r);
-	port92 = (uint8_t)record_get_below(r, 1, PORT92_RESET);
+	port92 = (uint8_t)record_get_below(r, 1, PORT92_RESET | PORT92_A20);
 	if (version != d->ops->version || record_finish(r))
 		return -EINVAL;
 	flags = host_lock(d);
@@ -236,7 +237,7 @@ static void vkbd_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vkbd_ops = {
-	.name = "vkbd", .version = 1, .read = vkbd_read, .write = vkbd_write, .reset = vkbd_reset,
+	.name = "vkbd", .version = 2, .read = vkbd_read, .write = vkbd_write, .reset = vkbd_reset,
 	.save = vkbd_save, .load = vkbd_load, .destroy = vkbd_destroy,
 };
 

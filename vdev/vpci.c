@@ -247,7 +247,8 @@ static void vpci_save(struct vdev *d, struct record_writer *w)
 
 	record_put_u32(w, p->address);
 	record_put_u8(w, p->reset_control);
-	vpci_function_save(&p->host, w);
+	if (p->host.root)
+		vpci_function_save(&p->host, w);
 }
 
 static int vpci_load(struct vdev *d, struct record_reader *r, uint32_t version)
@@ -258,7 +259,8 @@ static int vpci_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	struct vpci_saved saved;
 	uint64_t flags;
 
-	vpci_function_read(&p->host, r, &saved);
+	if (p->host.root)
+		vpci_function_read(&p->host, r, &saved);
 	if (version != d->ops->version || record_finish(r) || address & ~ADDRESS_BITS ||
 	    reset_control & ~(RESET_KEPT & ~RESET_CPU))
 		return -EINVAL;
@@ -266,7 +268,8 @@ static int vpci_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	p->address = address;
 	p->reset_control = reset_control;
 	host_unlock(d, flags);
-	vpci_function_commit(&p->host, &saved);
+	if (p->host.root)
+		vpci_function_commit(&p->host, &saved);
 	return 0;
 }
 
@@ -293,7 +296,7 @@ int vpci_create(const struct vpci_config *config, struct vdev **out)
 	vpci_function_init(&p->host, &p->dev, given ? config->vendor : 0x1b36,
 		given ? config->device : 0x0008, 0x06000000, 0x1af4, 0x1100);
 	p->bus = (struct vpci_bus){ .function = p->function, .count = VPCI_FUNCTIONS };
-	err = vpci_attach(&p->dev, 0, 0, 0, &p->host);
+	err = config && config->bare ? 0 : vpci_attach(&p->dev, 0, 0, 0, &p->host);
 	*out = &p->dev;
 	return err;
 }

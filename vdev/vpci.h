@@ -17,11 +17,17 @@ enum { VPCI_PORTS, VPCI_ECAM };	/* regions: 8 ports at 0xcf8; 1 MiB of memory fo
 #define VPCI_ECAM_MAX		(256 * VPCI_BUS_SIZE)
 #define VPCI_FUNCTIONS		256	/* of bus 0 */
 
-/* The I/O APIC pin of INTA to INTD (`pin` 0 to 3) of bus 0, as dsdt.asl tells the guest. */
-#define VPCI_GSI(slot, pin)	(16 + ((slot) + (pin)) % 8)
+/*
+ * The I/O APIC pin of INTA to INTD (`pin` 0 to 3) of bus 0, as dsdt.asl tells the guest. Those of
+ * the chipset's own slots are not turned: PIRQA to PIRQD. A BIOS, which gives inputs of the 8259s
+ * to PIRQA to D and the same to PIRQE to H, finds so what it knows of a q35.
+ */
+#define VPCI_CHIPSET_SLOT	25	/* and those behind */
+#define VPCI_GSI(slot, pin)	(16 + ((slot) < VPCI_CHIPSET_SLOT ? ((slot) + (pin)) % 8 : (pin)))
 
 struct vpci_config {
-	uint16_t vendor, device;	/* of the host bridge; 0: 1b36:0008 */
+	bool bare;			/* another device is the host bridge */
+	uint16_t vendor, device;	/* of the host bridge, else; 0: 1b36:0008 */
 };
 
 int vpci_create(const struct vpci_config *config, struct vdev **out);

@@ -22,6 +22,7 @@ enum {
 	MONTH, YEAR,
 	REG_A, REG_B, REG_C, REG_D, SHUTDOWN, SUMMED_FIRST, EQUIPMENT = 0x14, SUM = 0x2e,
 	CENTURY = 0x32,
+	BOOT_THIRD = 0x38, BOOT_ORDER = 0x3d,
 };
 
 #define A_UIP		0x80
@@ -396,6 +397,8 @@ static void vrtc_reset(struct vdev *d)
 	t->ram[REG_B] = B_24H;
 	t->ram[REG_D] = D_VALID;
 	t->ram[EQUIPMENT] = 0x02;	/* a coprocessor, no display, no diskette */
+	t->ram[BOOT_ORDER] = 0x12;	/* disk, diskette, CD, where firmware is told no other */
+	t->ram[BOOT_THIRD] = 0x30;
 	describe_memory(t);
 	seal(t);
 	t->index = 0;

@@ -18,17 +18,21 @@
 #include "vdev/vacpi.h"
 #include "vdev/vioapic.h"
 #include "vdev/vkbd.h"
+#include "vdev/vlpc.h"
+#include "vdev/vmch.h"
 #include "vdev/vpci.h"
 #include "vdev/vpic.h"
 #include "vdev/vpit.h"
 #include "vdev/vrtc.h"
 #include "vdev/vuart.h"
+#include "vmm/firmware/memory_map.h"
 #include "vmm/machine_class.h"
 #include "vmm/media.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
 
-#define NO_PIC		0xff
+#define NO_PIC		VLPC_NO_IRQ
+#define GSI_PIRQ	16		/* PIRQA's, then the others' */
 #define RESERVED	2		/* devices without a slot that a configuration may add */
 
 struct line {
@@ -47,17 +51,50 @@ struct machine {
 	struct vdev *part[PARTS];
 	struct spinlock lines;
 	struct line line[VIOAPIC_PINS];
+	uint16_t shared;		/* inputs of the 8259 that PIRQs are routed to */
 	uint64_t boot_wall_ns;
 };
 
 /* ---- lines ---- */
 
+/* Of an input of the 8259: any of the lines that lead there. */
+static bool input_level(const struct machine *m, unsigned irq)
+{
+	for (unsigned i = 0; i < VIOAPIC_PINS; i++)
+		if (m->line[i].pic_irq == irq && m->line[i].sources)
+			return true;
+	return false;
+}
+
 /* The level of a GSI changed. */
 static void drive(struct machine *m, unsigned gsi, bool level)
 {
-	if (m->line[gsi].pic_irq != NO_PIC)
-		vpic_line(m->part[PART_PIC], m->line[gsi].pic_irq, level);
+	uint8_t irq = m->line[gsi].pic_irq;
+
+	if (irq != NO_PIC)
+		vpic_line(m->part[PART_PIC], irq,
+			  unlikely(m->shared & BIT(irq)) ? input_level(m, irq) : level);
 	vioapic_line(m->part[PART_IOAPIC], gsi, level);
+}
+
+/* What it left and what it came to may change. */
+void machine_pirq_route(void *context, unsigned pirq, uint8_t irq)
+{
+	struct machine *m = ((struct vm *)context)->machine;
+	struct line *line = &m->line[GSI_PIRQ + pirq];
+	uint64_t flags = spin_lock_irq(&m->lines);
+	uint8_t old = line->pic_irq;
+
+	line->pic_irq = irq;
+	m->shared = 0;
+	for (unsigned i = GSI_PIRQ; i < GSI_PIRQ + VLPC_PIRQS; i++)
+		if (m->line[i].pic_irq != NO_PIC)
+			m->shared |= (uint16_t)BIT(m->line[i].pic_irq);
+	if (old != NO_PIC)
+		vpic_line(m->part[PART_PIC], old, input_level(m, old));
+	if (irq != NO_PIC)
+		vpic_line(m->part[PART_PIC], irq, input_level(m, irq));
+	spin_unlock_irq(&m->lines, flags);
 }
 
 void machine_line_set(struct vm *vm, const struct vdev_line *l, bool level)
@@ -138,6 +175,18 @@ void machine_line_acknowledged(void *context, unsigned gsi)
 	}
 }
 
+void machine_input_acknowledged(void *context, unsigned irq)
+{
+	const struct machine *m = ((struct vm *)context)->machine;
+
+	machine_line_acknowledged(context, irq == 0 ? MACHINE_GSI_PIT : irq);
+	if (likely(!(m->shared & BIT(irq))))
+		return;
+	for (unsigned i = GSI_PIRQ; i < GSI_PIRQ + VLPC_PIRQS; i++)
+		if (m->line[i].pic_irq == irq)
+			machine_line_acknowledged(context, i);
+}
+
 static int wire(struct machine *m, struct vdev_host *h, const struct machine_line *to)
 {
 	struct line *l;
@@ -184,6 +233,8 @@ static const struct machine_row pc[] = {
 	{ .class = "i8042", .line = { { VKBD_IRQ, 1 }, { VKBD_AUX_IRQ, 12 } } },
 	{ .class = "acpi", .line = { { VACPI_SCI, VACPI_SCI_IRQ } } },
 	{ .class = "pcie-host" },
+	{ .class = "mch" },
+	{ .class = "ICH9-LPC" },
 	{ .class = "post" },
 	{ .class = "fw_cfg" },
 	{ .class = "pvpanic" },
@@ -291,6 +342,8 @@ static const char *slot_error(const struct machine_row *row, unsigned i)
 		return "a device's number is at most 1f, a function's at most 7";
 	if (!s->bus && !s->device && !s->function)
 		return "the host bridge is there";
+	if (!s->bus && s->device == VLPC_SLOT && !s->function)
+		return "the LPC bridge is there";
 	for (unsigned j = 0; j < i; j++) {
 		if (same_slot(&row[j].slot, s))
 			return "another device is there";
@@ -451,6 +504,33 @@ void machine_bios_devices(struct vm *vm)
 
 		d->ops->write(d, row[i].region, row[i].offset, 1, row[i].value);
 	}
+}
+
+/* A register of a PCI function, as a guest writes it by CF8h and CFCh. */
+static void config_write(struct vdev *pci, unsigned slot, unsigned reg, uint32_t value)
+{
+	pci->ops->write(pci, VPCI_PORTS, 0, 4, BIT(31) | slot << 11 | (reg & 0xfcu));
+	pci->ops->write(pci, VPCI_PORTS, 4, 4, value);
+}
+
+void machine_firmware_registers(struct vm *vm)
+{
+	struct vdev *pci = vm->machine->part[PART_PCI];
+
+	config_write(pci, VMCH_SLOT, VMCH_PCIEXBAR, MEMORY_ECAM | 1);
+	config_write(pci, VLPC_SLOT, VLPC_PMBASE, VACPI_BASE | 1);
+	config_write(pci, VLPC_SLOT, VLPC_ACPI_CNTL, 0x80);
+	pci->ops->write(pci, VPCI_PORTS, 0, 4, 0);
+}
+
+uint64_t machine_ecam(struct vm *vm)
+{
+	return vmch_ecam(vm->machine->part[PART_MCH]);
+}
+
+struct vdev *machine_part(struct vm *vm, enum part part)
+{
+	return vm->machine->part[part];
 }
 
 void machine_power_button(struct vm *vm)

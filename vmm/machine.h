@@ -19,7 +19,7 @@ struct vdev_line;
 
 #define MACHINE_IOAPIC_ID	0
 #define MACHINE_GSI_PIT		2		/* input 0 of the 8259 */
-#define MACHINE_PCI_WINDOW	0xd0000000u	/* behind ECAM */
+#define MACHINE_PCI_WINDOW	0xc0000000u	/* behind ECAM */
 
 /* One device of a machine. The PC's own come first, then those of vm_config. */
 struct machine_line {
@@ -91,6 +91,9 @@ uint64_t machine_boot_wall_ns(struct vm *vm);
 
 /* Every device to its power-up state; no vCPU runs. */
 void machine_reset(struct vm *vm);
+/* The chipset as a PC's firmware leaves it: ACPI's registers and ECAM answer; no vCPU runs. */
+void machine_firmware_registers(struct vm *vm);
+uint64_t machine_ecam(struct vm *vm);		/* where the chipset has it now; 0: nowhere */
 /* The 8259s and the 8254 as a BIOS leaves them; no vCPU runs. */
 void machine_bios_devices(struct vm *vm);
 void machine_power_button(struct vm *vm);

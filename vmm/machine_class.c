@@ -11,6 +11,8 @@
 #include "vdev/vfwcfg.h"
 #include "vdev/vioapic.h"
 #include "vdev/vkbd.h"
+#include "vdev/vlpc.h"
+#include "vdev/vmch.h"
 #include "vdev/vpci.h"
 #include "vdev/vpci_port.h"
 #include "vdev/vpci_testdev.h"
@@ -31,15 +33,10 @@
 
 _Static_assert(MEMORY_ECAM_SIZE <= VPCI_ECAM_MAX, "ECAM");
 
-static void pic_acknowledged(void *context, unsigned irq)
-{
-	machine_line_acknowledged(context, irq == 0 ? MACHINE_GSI_PIT : irq);
-}
-
 static int make_vpic(struct vm *vm, const struct machine_row *row, struct vdev **out)
 {
 	(void)row;
-	return vpic_create(pic_acknowledged, vm, out);
+	return vpic_create(machine_input_acknowledged, vm, out);
 }
 
 static int make_vioapic(struct vm *vm, const struct machine_row *row, struct vdev **out)
@@ -68,7 +65,28 @@ static int make_vrtc(struct vm *vm, const struct machine_row *row, struct vdev *
 static int make_vpci(struct vm *vm, const struct machine_row *row, struct vdev **out)
 {
 	(void)vm, (void)row;
-	return vpci_create(&(struct vpci_config){ 0 }, out);
+	return vpci_create(&(struct vpci_config){ .bare = true }, out);
+}
+
+static int make_vmch(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	struct vmch_config c = {
+		.bus = machine_part(vm, PART_PCI), .shadow = vm->config.firmware,
+	};
+
+	(void)row;
+	return vmch_create(&c, out);
+}
+
+static int make_vlpc(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	struct vlpc_config c = {
+		.bus = machine_part(vm, PART_PCI), .acpi = machine_part(vm, PART_ACPI),
+		.route = machine_pirq_route, .context = vm,
+	};
+
+	(void)row;
+	return vlpc_create(&c, out);
 }
 
 /* ISA 0 is GSI 2, and ISA 2 the cascade: it goes nowhere. */
@@ -123,14 +141,13 @@ static const struct device_class classes[] = {
 		{ VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
 		{ VKBD_PORT92, HOST_PORT, 0x92, 1 } } },
 	{ "acpi", .plain = vacpi_create, .part = PART_ACPI, .region = {
-		{ VACPI_EVENT, HOST_PORT, VACPI_EVENT_PORT, 4 },
-		{ VACPI_CONTROL, HOST_PORT, VACPI_CONTROL_PORT, 2 },
-		{ VACPI_TIMER, HOST_PORT, VACPI_TIMER_PORT, 4 },
-		{ VACPI_GPE, HOST_PORT, VACPI_GPE_PORT, 4 },
 		{ VACPI_SMI, HOST_PORT, VACPI_SMI_PORT, 2 } } },
 	{ "pcie-host", .create = make_vpci, .part = PART_PCI, .lock = LOCK_PCI, .region = {
-		{ VPCI_PORTS, HOST_PORT, 0xcf8, 8 },
-		{ VPCI_ECAM, HOST_MMIO, MEMORY_ECAM, MEMORY_ECAM_SIZE } } },
+		{ VPCI_PORTS, HOST_PORT, 0xcf8, 8 } } },
+	{ "mch", .create = make_vmch, .part = PART_MCH, .region = {
+		{ VMCH_SHADOW, HOST_MMIO, HOST_SHADOW_FIRST,
+		  HOST_SHADOW_END - HOST_SHADOW_FIRST } } },
+	{ "ICH9-LPC", .create = make_vlpc },
 	{ "pcie-root-port", .plain = vpci_port_create, .function = vpci_port_function,
 		.is_bridge = true },
 	{ "post", .plain = vpost_create, .region = {

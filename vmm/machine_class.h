@@ -15,7 +15,7 @@ struct machine_row;
 
 /* Devices that others of the machine call by name. */
 enum part { PART_NONE, PART_PIC, PART_IOAPIC, PART_PIT, PART_UART, PART_ACPI, PART_FWCFG, PART_PCI,
-	PARTS };
+	PART_MCH, PARTS };
 
 struct region_row {
 	uint8_t region;
@@ -38,6 +38,13 @@ struct device_class {
 	enum host_media_kind medium;
 	struct region_row region[MACHINE_REGION_MAX];
 };
+
+/* --- vmm/machine.c's, for who makes devices */
+struct vdev *machine_part(struct vm *vm, enum part part);
+/* The guest has done with that input of the 8259; `context` is the vm. */
+void machine_input_acknowledged(void *context, unsigned irq);
+/* PIRQA (0) to PIRQH lead to that input of the 8259 from now on, or nowhere (0xff). Likewise. */
+void machine_pirq_route(void *context, unsigned pirq, uint8_t irq);
 
 const struct device_class *machine_class_get(unsigned i);	/* NULL beyond the last */
 const struct device_class *machine_class_find(const char *name);	/* or NULL */

@@ -16,6 +16,7 @@
 #include "kernel/thread.h"
 #include "lib/format.h"
 #include "mm/heap.h"
+#include "vmm/firmware/shadow.h"
 #include "vmm/machine.h"
 #include "vmm/media.h"
 #include "vmm/vlapic/vlapic.h"
@@ -61,6 +62,16 @@ int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 {
 	ASSERT(thread_may_wait());
 	return gmem_write(&host_of(d)->vm->gmem, a, src, n);
+}
+
+int host_shadow_set(struct vdev *d, unsigned piece, unsigned access)
+{
+	return shadow_set(host_of(d)->vm, piece, access);
+}
+
+int host_shadow_write(struct vdev *d, gpa_t a, const void *src, size_t n)
+{
+	return shadow_write(host_of(d)->vm, a, src, n);
 }
 
 void host_again(struct vdev *d)

@@ -18,7 +18,9 @@
 #include "kernel/trace.h"
 #include "lib/format.h"
 #include "mm/heap.h"
+#include "vmm/firmware/acpi_files.h"
 #include "vmm/firmware/memory_map.h"
+#include "vmm/firmware/shadow.h"
 #include "vmm/machine.h"
 
 /* ---- waiting for vCPUs ---- */
@@ -152,7 +154,9 @@ static void clock_start(struct vm *vm)
 static int add_memory(struct vm *vm)
 {
 	uint64_t high = memory_high_size(vm->config.memory);
-	int err = gmem_add_ram(&vm->gmem, GPA(0), memory_low_end(vm->config.memory));
+	int err = vm->config.firmware ? shadow_create(vm)
+				      : gmem_add_ram(&vm->gmem, GPA(0),
+						     memory_low_end(vm->config.memory));
 
 	if (!err && high)
 		err = gmem_add_ram(&vm->gmem, GPA(MEMORY_HIGH), high);
@@ -199,6 +203,7 @@ static void release_machine(struct vm *vm)
 	if (vm->vcpu_count)
 		vm->last_stats = vm_stats_now(vm);
 	machine_destroy(vm);
+	acpi_files_free(vm);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)
 		vcpu_destroy(vm->vcpu[i]);
 	vm->vcpu_count = 0;
@@ -224,6 +229,7 @@ static void release(struct vm *vm)
 	mutex_unlock(&vm->lock);
 	heap_free(vm->cpuid);
 	bus_fini(&vm->bus);
+	shadow_destroy(vm);
 	if (vm->gmem_made) {
 		gmem_destroy(&vm->gmem);
 		vm_memory_leave();
@@ -260,6 +266,7 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	vm->group = c.group ? c.group : sched_group_create(0);
 	sched_group_get(c.group);
 	mutex_init(&vm->lock, "vm");
+	mutex_init(&vm->slots_lock, "slots");
 	waitq_init(&vm->parked_wait);
 	waitq_init(&vm->resume_wait);
 	waitq_init(&vm->quiesce_wait);

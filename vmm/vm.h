@@ -41,6 +41,11 @@ struct vm_config {
 	unsigned vcpus;			/* 1 to VM_VCPU_MAX */
 	struct cpu_topology topology;	/* of so many; all 0: cores of one socket */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
+	/* The image of the guest's firmware; NULL: a kernel is started directly. */
+	const void *firmware;			/* the caller keeps it, and these texts */
+	size_t firmware_size;
+	/* What SMBIOS says of the machine; NULL: Keel's words, and no serial number. */
+	const char *manufacturer, *product, *serial;
 	const struct machine_row *device;	/* beyond a PC's own; until vm_create is done */
 	unsigned device_count;
 	struct cpu_model cpu;
@@ -85,6 +90,9 @@ struct vm {
 	struct charge charge;
 	struct sched_group *group;	/* its vCPUs' threads; a reference */
 	struct gmem gmem;
+	struct mutex slots_lock;	/* changes of gmem's slots, and what wants none meanwhile */
+	struct acpi_files *acpi_files;	/* (c) likewise: vmm/firmware/acpi_files.h */
+	struct shadow *shadow;		/* (c) where there is firmware: vmm/firmware/shadow.h */
 	struct bus bus;
 	struct cpuid_policy *cpuid;	/* (c) frozen at creation */
 	struct vcpu *vcpu[VM_VCPU_MAX];

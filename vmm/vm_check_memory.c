@@ -141,12 +141,14 @@ static int fetch_while_it_runs(struct check *c, struct vm_memory_check *out)
 		err = go_on(c);
 		if (err)
 			break;
+		mutex_lock(&c->vm->slots_lock);
 		out->taken += gmem_take(&c->vm->gmem, c->object, 0, c->object->size, true);
 		err = fetch(c) ?: harvest(c, &out->used);
 		if (i % 3 == 1)
 			err = err ?: spare_slot(c->vm);
 		if (i % 3 == 2)
 			gmem_drop_tables(&c->vm->gmem);
+		mutex_unlock(&c->vm->slots_lock);
 	}
 	return err;
 }
@@ -293,16 +295,41 @@ static int check_pins(struct vm *vm)
 	return err;
 }
 
-int vm_check_memory(struct vm *vm, const bool *stop, struct vm_memory_check *out)
+/* All that are shown, each once and with a reference: a guest may hide them meanwhile. */
+static unsigned objects_of(struct vm *vm, struct gmem_object *object[GMEM_SLOT_MAX])
 {
 	struct gmem_slot s;
+	unsigned n = 0, k;
+
+	for (unsigned i = 0; gmem_slot_get(&vm->gmem, i, &s); i++) {
+		for (k = 0; k < n && object[k] != s.object; k++)
+			;
+		if (k < n)
+			continue;
+		gmem_object_get(s.object);
+		object[n++] = s.object;
+	}
+	return n;
+}
+
+int vm_check_memory(struct vm *vm, const bool *stop, struct vm_memory_check *out)
+{
+	struct gmem_object *object[GMEM_SLOT_MAX];
+	unsigned n;
 	int err;
 
 	*out = (struct vm_memory_check){ 0 };
+	mutex_lock(&vm->slots_lock);
 	gmem_track_begin(&vm->gmem);
 	err = check_pins(vm);
-	for (unsigned i = 0; !err && gmem_slot_get(&vm->gmem, i, &s); i++)
-		err = check_object(vm, s.object, stop, out);
+	n = objects_of(vm, object);
+	mutex_unlock(&vm->slots_lock);
+	for (unsigned i = 0; i < n; i++) {
+		err = err ?: check_object(vm, object[i], stop, out);
+		gmem_object_put(object[i]);
+	}
+	mutex_lock(&vm->slots_lock);
 	gmem_track_end(&vm->gmem);
+	mutex_unlock(&vm->slots_lock);
 	return err;
 }

@@ -2,7 +2,8 @@
 /*
  * How a virtual machine gets its kernel: what firmware leaves behind (vmm/firmware/firmware.h) and
  * the image (vmm/load/load.h) into guest memory, and the boot vCPU's registers as the image's boot
- * protocol wants them. Between vm_create() and vm_start(), in thread context; no locks.
+ * protocol wants them. A guest that has firmware stays as after reset. Between vm_create() and
+ * vm_start(), in thread context; no locks.
  * Source: the boot protocols are named in vmm/load/load.h.
  */
 #include "vmm/vm.h"
@@ -75,11 +76,10 @@ static void set_entry(struct vcpu *vcpu, const struct load_entry *e)
 		machine_bios_devices(vcpu->vm);
 }
 
-int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size_t why_size)
+/* Keel is the firmware: what that leaves behind, the kernel, and its entry. */
+static int load_directly(struct vm *vm, const struct load_image *image,
+			 const struct load_machine *m, char *why, size_t why_size)
 {
-	struct load_machine m = {
-		.gmem = &vm->gmem, .memory = vm->config.memory, .rsdp = GPA(FIRMWARE_RSDP),
-	};
 	struct load_entry entry = { 0 };
 	int err = firmware_write(vm);
 
@@ -88,16 +88,30 @@ int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size
 		       format_errno(err));
 		return err;
 	}
-	err = load_image(image, &m, &entry, why, why_size);
+	err = load_image(image, m, &entry, why, why_size);
 	if (err)
 		return err;
-	err = fwcfg_fill(vm, image, &m);
-	if (err) {
-		format(why, why_size, "no room for its firmware configuration: %s",
-		       format_errno(err));
-		return err;
-	}
+	machine_firmware_registers(vm);
 	set_entry(vm->vcpu[0], &entry);
 	log_info("%s: loaded %s", vm->config.name, entry.kind);
 	return 0;
+}
+
+int vm_load_image(struct vm *vm, const struct load_image *image, char *why, size_t why_size)
+{
+	struct load_machine m = {
+		.gmem = &vm->gmem, .memory = vm->config.memory, .rsdp = GPA(FIRMWARE_RSDP),
+	};
+	int err = vm->config.firmware ? 0 : load_directly(vm, image, &m, why, why_size);
+
+	if (err)
+		return err;
+	err = fwcfg_fill(vm, image, &m);
+	if (err)
+		format(why, why_size, "no room for its firmware configuration: %s",
+		       format_errno(err));
+	else if (vm->config.firmware)
+		log_info("%s: firmware of %zu KiB", vm->config.name,
+			 vm->config.firmware_size / KIB);
+	return err;
 }

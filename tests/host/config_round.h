@@ -35,21 +35,28 @@ static inline bool round_same_devices(const struct config_device *d, const struc
 	return d == e;
 }
 
-static inline bool round_same(const struct config_vm *a, const struct config_vm *b)
+static inline bool round_same_modules(const struct config_module *m, const struct config_module *n)
 {
-	const struct config_module *m = a->module, *n = b->module;
-	struct config_vm x = *a, y = *b;
-
-	if (!round_same_devices(a->device, b->device) || !round_same_devices(a->disk, b->disk))
-		return false;
 	for (; m && n; m = m->next, n = n->next)
 		if (strcmp(m->name, n->name) || strcmp(m->arguments, n->arguments))
 			return false;
+	return m == n;
+}
+
+static inline bool round_same(const struct config_vm *a, const struct config_vm *b)
+{
+	struct config_vm x = *a, y = *b;
+
+	if (!round_same_devices(a->device, b->device) || !round_same_devices(a->disk, b->disk) ||
+	    !round_same_modules(a->module, b->module) ||
+	    !round_same_modules(a->option_rom, b->option_rom))
+		return false;
 	x.refs = y.refs = 0;
 	x.line = y.line = x.kernel_line = y.kernel_line = x.initrd_line = y.initrd_line = 0;
-	x.module = y.module = NULL;
+	x.firmware_line = y.firmware_line = 0;
+	x.module = y.module = x.option_rom = y.option_rom = NULL;
 	x.device = y.device = x.disk = y.disk = NULL;
-	return m == n && !memcmp(&x, &y, sizeof(x));
+	return !memcmp(&x, &y, sizeof(x));
 }
 
 /* The host and all VMs of `c`, by way of their text. */

@@ -70,6 +70,27 @@ int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 	return 0;
 }
 
+int host_shadow_set(struct vdev *d, unsigned piece, unsigned access)
+{
+	struct vdev_host *h = d->host;
+
+	CHECK(!h->locked && piece < HOST_SHADOW_COUNT);
+	h->shadow_calls++;
+	if (h->region_hook)
+		h->region_hook();
+	if (!h->shadow_error)
+		h->shadow[piece] = access;
+	return h->shadow_error;
+}
+
+int host_shadow_write(struct vdev *d, gpa_t a, const void *src, size_t n)
+{
+	CHECK(!vdev_host_of(d)->locked &&
+	      range_within(a.v, n, HOST_SHADOW_FIRST, HOST_SHADOW_END - HOST_SHADOW_FIRST));
+	memcpy(&vdev_host_of(d)->shadow_memory[a.v - HOST_SHADOW_FIRST], src, n);
+	return 0;
+}
+
 void host_again(struct vdev *d)
 {
 	CHECK(!vdev_host_of(d)->locked);

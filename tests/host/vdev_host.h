@@ -39,6 +39,10 @@ struct vdev_host {
 	int region_error;			/* what host_region_set returns */
 	void (*region_hook)(void);		/* called in it: another vCPU at that moment */
 	uint8_t memory[VDEV_HOST_MEMORY];	/* guest RAM from 0 */
+	unsigned shadow[HOST_SHADOW_COUNT];	/* what is shown; as calls said */
+	unsigned shadow_calls;
+	int shadow_error;			/* what host_shadow_set returns */
+	uint8_t shadow_memory[HOST_SHADOW_END - HOST_SHADOW_FIRST];
 	char sent[4096], input[4096];
 	/* `accept`: how many bytes the host takes, ~0 all */
 	size_t sent_count, input_count, input_taken, accept;

@@ -31,7 +31,7 @@ static bool module(void *arg, const char *name)
 static int check(void *arg, const struct config_vm *vm, char *why, size_t size)
 {
 	(void)arg;
-	if (strcmp(vm->kernel, "broken"))
+	if (strcmp(vm->kernel, "broken") && strcmp(vm->firmware, "broken"))
 		return 0;
 	snprintf(why, size, "is broken");
 	return -EINVAL;
@@ -249,7 +249,7 @@ static void bad_values(void **state)
 	one_error(GOOD "initrd = missing", 4, "there is no module 'missing'", 0);
 	one_error("[vm a]\nkernel = broken\nmemory = 4M", 2, "kernel 'broken': is broken", 0);
 	one_error("[vm a]\nkernel = k", 1, "no memory", 0);
-	one_error("[vm a]\nmemory = 4M\n" GOOD, 1, "no kernel", 1);
+	one_error("[vm a]\nmemory = 4M\n" GOOD, 1, "no kernel, nor firmware", 1);
 	one_error("[vm a]\nkernel =\nmemory = 4M\n", 2, "no module", 0);
 	one_error("[vm a]\nkernel = k\nmemory = 64 G", 3, "not possible", 0);
 	one_error("[vm a]\nkernel = k\nmemory = 99999999999G", 3, "number with", 0);
@@ -390,6 +390,30 @@ static void disks(void **state)
 		strcat(text, "disk = a.img\n");
 	strcat(text, GOOD2);
 	one_error(text, 14, "no slot from 0:10.0 to 0:19.0 is free", 1);
+}
+
+static void firmware(void **state)
+{
+	(void)state;
+	parse("[vm a]\nmemory = 64M\nfirmware = bios\noption_rom = one.rom\noption_rom=two\n"
+	      "manufacturer = A maker\nproduct = Some thing\nserial = 12-34\n" GOOD2);
+	assert_int_equal(c->error_count, 0);
+	assert_string_equal(c->vm[0]->firmware, "bios");
+	assert_string_equal(c->vm[0]->kernel, "");
+	assert_string_equal(c->vm[0]->option_rom->name, "one.rom");
+	assert_string_equal(c->vm[0]->option_rom->next->name, "two");
+	assert_null(c->vm[0]->option_rom->next->next);
+	assert_string_equal(c->vm[0]->manufacturer, "A maker");
+	assert_string_equal(c->vm[0]->product, "Some thing");
+	assert_string_equal(c->vm[0]->serial, "12-34");
+	one_error(GOOD "option_rom = x\n" GOOD2, 1, "no firmware to start it", 1);
+	one_error(GOOD "firmware = missing\n" GOOD2, 4, "no module 'missing'", 1);
+	one_error(GOOD "firmware = bios\noption_rom = missing\n" GOOD2, 5, "no module 'missing'",
+		  1);
+	one_error(GOOD "firmware = bios\noption_rom = a b\n" GOOD2, 5, "it names one module", 1);
+	one_error(GOOD "firmware = bios\nfirmware = efi\n" GOOD2, 5, "stands twice", 1);
+	one_error(GOOD "firmware = broken\n" GOOD2, 4, "firmware 'broken': is broken", 1);
+	one_error(GOOD "serial = a\001\n" GOOD2, 4, "control character", 1);
 }
 
 static void strange_bytes(void **state)
@@ -567,6 +591,11 @@ static void random_value(const char *key, char *out)
 		random_text(out, CONFIG_CMDLINE_MAX - 1);
 	} else if (!strcmp(key, "cpu")) {
 		random_cpu(out);
+	} else if (!strcmp(key, "manufacturer") || !strcmp(key, "product") ||
+		   !strcmp(key, "serial")) {
+		random_text(out, CONFIG_NAME_MAX - 1);
+	} else if (!strcmp(key, "firmware") || !strcmp(key, "option_rom")) {
+		sprintf(out, "m%u", below(1000));
 	} else if (!strcmp(key, "initrd") || !strcmp(key, "kernel") || !strcmp(key, "module")) {
 		sprintf(out, "m%u ", below(1000));
 		if (*key == 'm')
@@ -605,12 +634,17 @@ static bool always(const char *key)
 
 static void random_section(char *out, const struct key *keys, uint32_t *used)
 {
-	bool topology = below(2);
+	bool topology = below(2), firmware = below(2);
 	unsigned row = 0;
 
 	for (const struct key *k = keys; k->name; k++, row++) {
 		unsigned lines = always(k->name) ? 1 : k->repeats ? below(4) : below(2);
 
+		/* An option ROM wants firmware. */
+		if (!strcmp(k->name, "firmware"))
+			lines = firmware;
+		else if (!strcmp(k->name, "option_rom") && !firmware)
+			continue;
 		/* These two would contradict each other. */
 		if (!strcmp(k->name, topology ? "vcpus" : "topology"))
 			lines = 0;
@@ -680,6 +714,7 @@ int main(void)
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules), cmocka_unit_test(devices),
 		cmocka_unit_test(disks),
+		cmocka_unit_test(firmware),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),
 		cmocka_unit_test(written_form),

@@ -186,6 +186,52 @@ static void rom_and_flash(void **state)
 	finish();
 }
 
+/* What a PC's shadow registers do: one address, now the ROM's, now the RAM's below it. */
+static void one_object_in_the_place_of_another(void **state)
+{
+	struct gmem_object *rom = object(128 * KIB), *ram = object(MIB);
+	const uint64_t at = 16 * MIB;
+	struct gmem_slot s = { .base = at, .size = 64 * KIB, .object = rom, .offset = 64 * KIB,
+			       .denied = GMEM_WRITE };
+	uint64_t word = 0x1234;
+
+	(void)state;
+	start();
+	assert_int_equal(add(at, 64 * KIB, ram, 512 * KIB, 0), 0);
+	assert_int_equal(write_8(at + 8, 55), 0);
+	assert_int_equal(gmem_object_write(&g, rom, 64 * KIB + 8, &word, 8), 0);
+	assert_int_equal(gmem_fault(&g, GPA(at), GMEM_WRITE), 0);
+	flushes = barriers = 0;
+	assert_int_equal(gmem_slot_replace(&g, &s), 0);
+	assert_true(flushes && barriers == 1);
+	assert_int_equal(prot_at(at), 0);
+	assert_int_equal(read_8(at + 8), 0x1234);
+	assert_int_equal(write_8(at + 8, 1), -EFAULT);
+	/* Of another size, out of its object, where no slot begins; without memory: as it was. */
+	s.size = 32 * KIB;
+	assert_int_equal(gmem_slot_replace(&g, &s), -EINVAL);
+	s.size = 64 * KIB;
+	s.offset = 68 * KIB;
+	assert_int_equal(gmem_slot_replace(&g, &s), -EINVAL);
+	s.offset = 1;
+	assert_int_equal(gmem_slot_replace(&g, &s), -EINVAL);
+	s.base += PAGE_SIZE;
+	assert_int_equal(gmem_slot_replace(&g, &s), -ENOENT);
+	s = (struct gmem_slot){ .base = at, .size = 64 * KIB, .object = ram, .offset = 512 * KIB };
+	host_heap_left = 0;
+	assert_int_equal(gmem_slot_replace(&g, &s), -ENOMEM);
+	host_heap_left = ~0u;
+	assert_int_equal(read_8(at + 8), 0x1234);
+	/* RAM is written while the ROM is shown, over the end of a page. */
+	assert_int_equal(gmem_object_write(&g, ram, 512 * KIB + PAGE_SIZE - 4, &word, 8), 0);
+	assert_int_equal(gmem_slot_replace(&g, &s), 0);
+	assert_int_equal(read_8(at + 8), 55);
+	assert_int_equal(read_8(at + PAGE_SIZE - 4), 0x1234);
+	gmem_object_put(rom);
+	gmem_object_put(ram);
+	finish();
+}
+
 /* A window of an object: at two places, and large pages only where they lie alike. */
 static void an_object_is_shown_twice(void **state)
 {
@@ -542,6 +588,7 @@ int main(void)
 		cmocka_unit_test(requests_are_checked),
 		cmocka_unit_test(a_slot_goes_during_a_fault),
 		cmocka_unit_test(rom_and_flash),
+		cmocka_unit_test(one_object_in_the_place_of_another),
 		cmocka_unit_test(an_object_is_shown_twice),
 		cmocka_unit_test(contents_move_with_their_slot),
 		cmocka_unit_test(pins_outlive_slot_and_object),

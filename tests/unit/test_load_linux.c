@@ -159,8 +159,8 @@ static void linux_refused(void **state)
 static void linux_map(void **state)
 {
 	static const uint64_t want[][3] = {
-		{ 0, 639 * KIB, 1 }, { 639 * KIB, MIB - 639 * KIB, 2 }, { MIB, 3 * GIB - MIB, 1 },
-		{ 3 * GIB, MIB, 2 }, { 4 * GIB, GIB, 1 },
+		{ 0, 639 * KIB, 1 }, { 639 * KIB, MIB - 639 * KIB, 2 }, { MIB, 2815 * MIB, 1 },
+		{ 2816 * MIB, 256 * MIB, 2 }, { 4 * GIB, 1280 * MIB, 1 },
 	};
 
 	(void)state;

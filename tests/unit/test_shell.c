@@ -666,7 +666,7 @@ static void defined_and_forgotten(void **state)
 static void bad_definitions(void **state)
 {
 	static const struct { const char *line, *says; } rows[] = {
-		{ "define web", "VM 'web' has no kernel (and 1 more mistakes)" },
+		{ "define web", "VM 'web' has no kernel, nor firmware (and 1 more mistakes)" },
 		{ "define web memory=64M", "line 1: VM 'web' has no kernel" },
 		{ "define web kernel", "line 2: 'kernel' is neither a section nor KEY = VALUE" },
 		{ "define a]b memory=64M kernel=k", "name 'a]b' is not right" },

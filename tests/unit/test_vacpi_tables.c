@@ -72,7 +72,7 @@ static const uint8_t *table(const char *signature)
 
 static void test_roots(void **state)
 {
-	long n = vacpi_tables_build(&one, buf, sizeof(buf), GPA(BASE));
+	long n = vacpi_tables_build(&one, buf, sizeof(buf), GPA(BASE), NULL);
 	const uint8_t *fadt, *dsdt, *facs;
 
 	(void)state;
@@ -111,7 +111,7 @@ static void test_madt(void **state)
 
 	(void)state;
 	for (c.vcpus = 1; c.vcpus <= 4096; c.vcpus *= 2) {
-		assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)) > 0);
+		assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL) > 0);
 		assert_int_equal(entries(table("APIC"), 0), MIN(c.vcpus, 255u));
 		assert_int_equal(entries(table("APIC"), 9), c.vcpus > 255 ? c.vcpus - 255 : 0);
 		assert_int_equal(entries(table("APIC"), 1), 1);
@@ -120,7 +120,7 @@ static void test_madt(void **state)
 	}
 	c.vcpus = 100;
 	c.context = &sparse;
-	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)) > 0);
+	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL) > 0);
 	assert_int_equal(entries(table("APIC"), 0), 85);
 	assert_int_equal(entries(table("APIC"), 9), 15);
 	assert_int_equal(entries(table("APIC"), 10), 1);
@@ -139,7 +139,7 @@ static void test_numbers(void **state)
 	size_t n;
 
 	(void)state;
-	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)) > 0);
+	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL) > 0);
 	assert_non_null(mcfg = table("MCFG"));
 	assert_int_equal(get(mcfg + 44, 8), 0xc0000000);
 	assert_int_equal(get(mcfg + 54, 2), 0xff00);		/* buses 0 to 255 */
@@ -154,24 +154,26 @@ static void test_numbers(void **state)
 static void test_refused(void **state)
 {
 	struct vacpi_tables_config c = one;
-	long n = vacpi_tables_build(&one, buf, sizeof(buf), GPA(BASE));
+	long n = vacpi_tables_build(&one, buf, sizeof(buf), GPA(BASE), NULL);
 
 	(void)state;
 	for (long size = 0; size < n; size++) {
 		uint8_t *tight = malloc((size_t)size + !size);
 
-		assert_int_equal(vacpi_tables_build(&one, tight, (size_t)size, GPA(BASE)), -ENOSPC);
+		assert_int_equal(vacpi_tables_build(&one, tight, (size_t)size, GPA(BASE), NULL),
+				 -ENOSPC);
 		free(tight);
 	}
-	assert_int_equal(vacpi_tables_build(&one, buf, sizeof(buf), GPA(BASE + 4)), -EINVAL);
-	assert_int_equal(vacpi_tables_build(&one, buf, sizeof(buf), GPA(4 * GIB - 64)), -EINVAL);
+	assert_int_equal(vacpi_tables_build(&one, buf, sizeof(buf), GPA(BASE + 4), NULL), -EINVAL);
+	assert_int_equal(vacpi_tables_build(&one, buf, sizeof(buf), GPA(4 * GIB - 64), NULL),
+			 -EINVAL);
 	c.vcpus = 0;
-	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)), -EINVAL);
+	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
 	c.vcpus = 4097;
-	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)), -EINVAL);
+	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
 	c = one;
 	c.pci_window = 0xfed00000;
-	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)), -EINVAL);
+	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
 }
 
 /* Each table alone, as `iasl -d` wants it; its complaints would be lines with Error or Warning. */
@@ -202,7 +204,7 @@ static void test_iasl(void **state)
 	(void)state;
 	if (system("iasl -v >/dev/null 2>&1"))
 		skip();
-	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)) > 0);
+	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL) > 0);
 	disassemble(table("FACP"));
 	disassemble(table("APIC"));
 	disassemble(table("MCFG"));

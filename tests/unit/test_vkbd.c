@@ -113,7 +113,9 @@ static void test_reset(void **state)
 	out8(d, VKBD_DATA, 0, 0xde);
 	assert_int_equal(h->requests[HOST_REQUEST_RESET], 2);
 	assert_int_equal(in8(d, VKBD_PORT92, 0), 2);
-	out8(d, VKBD_PORT92, 0, 0);
+	out8(d, VKBD_PORT92, 0, 0xfc);
+	assert_int_equal(in8(d, VKBD_PORT92, 0), 0);
+	out8(d, VKBD_PORT92, 0, 0x02);
 	assert_int_equal(in8(d, VKBD_PORT92, 0), 2);
 	out8(d, VKBD_PORT92, 0, 3);
 	assert_int_equal(h->requests[HOST_REQUEST_RESET], 3);
@@ -136,7 +138,7 @@ static void test_saved(void **state)
 	check_save_load(d, fresh);
 	assert_true(f->line[VKBD_IRQ]);
 	check_refused(d, 32, 0x80);
-	check_refused(d, 35, 2);
+	check_refused(d, 35, 4);
 	vdev_host_detach(f);
 }
 

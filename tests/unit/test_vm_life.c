@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/insn/emulate*.c
+/* links: vmm/insn/emulate*.c vdev/vmch.c vdev/vlpc.c vdev/vacpi_loader.c vdev/vsmbios.c
+ * vmm/firmware/shadow.c vmm/firmware/acpi_files.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c vdev/vpvpanic.c vdev/vtestdev.c
  * vdev/vdebug_exit.c vdev/vedu.c kernel/sched_group.c
@@ -192,7 +193,7 @@ static void machine_rows(void **state)
 	static const struct machine_row nowhere = {
 		.class = "isa-serial", .base = 0x2f8, .line = { { 0, 24 } },
 	};
-	struct machine_row many[32];
+	struct machine_row many[MACHINE_DEVICE_MAX];
 
 	(void)state;
 	assert_int_equal(try_machine(&unknown, 1), -ENODEV);
@@ -200,16 +201,16 @@ static void machine_rows(void **state)
 	assert_int_equal(try_machine(&second, 1), 0);
 	assert_int_equal(try_machine(&nowhere, 1), -EINVAL);
 	/* A ninth source of one line, with the PC's own; too many devices. */
-	for (unsigned i = 0; i < 32; i++)
+	for (unsigned i = 0; i < ARRAY_COUNT(many); i++)
 		many[i] = (struct machine_row){
 			.class = "isa-serial", .base = 0x1000 + 8 * i, .line = { { 0, 4 } },
 		};
 	assert_int_equal(try_machine(many, 7), 0);
 	assert_int_equal(try_machine(many, 8), -ENOSPC);
-	for (unsigned i = 0; i < 32; i++)
+	for (unsigned i = 0; i < ARRAY_COUNT(many); i++)
 		many[i].line[0].gsi = 0;
-	assert_int_equal(try_machine(many, 21), 0);
-	assert_int_equal(try_machine(many, 22), -ENOSPC);
+	assert_int_equal(try_machine(many, ARRAY_COUNT(many) - 13), 0);
+	assert_int_equal(try_machine(many, ARRAY_COUNT(many) - 12), -ENOSPC);
 }
 
 /* Another vCPU moves a region at the same moment. */

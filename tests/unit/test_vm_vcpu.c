@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/insn/emulate*.c
+/* links: vmm/insn/emulate*.c vdev/vmch.c vdev/vlpc.c vdev/vacpi_loader.c vdev/vsmbios.c
+ * vmm/firmware/shadow.c vmm/firmware/acpi_files.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c vdev/vpvpanic.c vdev/vtestdev.c
  * vdev/vdebug_exit.c vdev/vedu.c kernel/sched_group.c
@@ -306,6 +307,7 @@ static void level_waits_for_an_apic(void **state)
 
 	(void)state;
 	run_clock(vm);
+	machine_firmware_registers(vm);
 	/* GSI 9, level, vector 0x51, to CPU 0; the power button holds it up. */
 	bus_write(vm, HOST_MMIO, 0xfec00000, 4, 0x10 + 2 * 9);
 	bus_write(vm, HOST_MMIO, 0xfec00010, 4, 0x51 | 1 << 15);

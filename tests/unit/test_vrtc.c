@@ -273,6 +273,8 @@ static void test_memory(void **state)
 	(void)state;
 	assert_int_equal(get(0x15) | get(0x16) << 8, 639);
 	assert_int_equal(get(0x5f), 2);
+	assert_int_equal(get(0x38), 0x30);
+	assert_int_equal(get(0x3d), 0x12);
 	for (unsigned i = 0x10; i < 0x2e; i++)
 		sum += get(i);
 	assert_int_equal(get(0x2e) << 8 | get(0x2f), sum);

@@ -91,14 +91,19 @@ static uint32_t apic_id(const void *context, unsigned index)
 	return vm->vcpu[index]->apic_id;
 }
 
-static int write_acpi(struct vm *vm, void *buf)
+struct vacpi_tables_config firmware_acpi_config(const struct vm *vm, uint64_t ecam)
 {
-	struct vacpi_tables_config c = {
+	return (struct vacpi_tables_config){
 		.apic_id = apic_id, .context = vm, .vcpus = vm->config.vcpus,
-		.ioapic_id = MACHINE_IOAPIC_ID, .ecam = MEMORY_ECAM,
+		.ioapic_id = MACHINE_IOAPIC_ID, .ecam = ecam,
 		.pci_window = MACHINE_PCI_WINDOW,
 	};
-	long size = vacpi_tables_build(&c, buf, ACPI_SIZE, GPA(FIRMWARE_RSDP));
+}
+
+static int write_acpi(struct vm *vm, void *buf)
+{
+	struct vacpi_tables_config c = firmware_acpi_config(vm, MEMORY_ECAM);
+	long size = vacpi_tables_build(&c, buf, ACPI_SIZE, GPA(FIRMWARE_RSDP), NULL);
 
 	return size < 0 ? (int)size : gmem_write(&vm->gmem, GPA(FIRMWARE_RSDP), buf, (size_t)size);
 }

@@ -9,11 +9,13 @@
  */
 #pragma once
 
-#include "include/compiler.h"
+#include "vdev/vacpi_tables.h"
 
 struct vm;
 
 #define FIRMWARE_RSDP		0xe0000ul	/* then the other tables of ACPI, 64 KiB at most */
 
+/* What ACPI's tables tell of that vm, with configuration space in memory there, or 0. */
+struct vacpi_tables_config firmware_acpi_config(const struct vm *vm, uint64_t ecam);
 /* Before the kernel is loaded. 0, or what gmem_write() or the tables' builders say. */
 int firmware_write(struct vm *vm) must_check;

@@ -8,9 +8,14 @@
 #include "vmm/firmware/fwcfg.h"
 
 #include "include/bits.h"
+#include "include/errno.h"
+#include "lib/format.h"
 #include "lib/string.h"
+#include "mm/heap.h"
 #include "vdev/vfwcfg.h"
 #include "vdev/vpvpanic.h"
+#include "vdev/vsmbios.h"
+#include "vmm/firmware/acpi_files.h"
 #include "vmm/machine.h"
 
 #define SETUP_AT	0x10000ul
@@ -90,6 +95,48 @@ static void fill_machine(struct filling *f, const struct vm *vm, const struct lo
 	add_file(f, "etc/pvpanic-port", &pvpanic_port, sizeof(pvpanic_port));
 }
 
+static void add_smbios(struct filling *f, const struct vm *vm)
+{
+	struct vsmbios_config c = {
+		.manufacturer = vm->config.manufacturer ?: "Keel",
+		.product = vm->config.product ?: "Keel virtual machine",
+		.serial = vm->config.serial ?: "",
+		.sockets = vm->config.topology.sockets, .cores = vm->config.topology.cores,
+		.threads = vm->config.topology.threads,
+		.ram_below_4g = memory_low_end(vm->config.memory),
+		.ram_above_4g = memory_high_size(vm->config.memory),
+	};
+	uint8_t *tables = heap_alloc(VSMBIOS_TABLES_MAX), anchor[VSMBIOS_ANCHOR_SIZE];
+	struct cpuid_regs leaf;
+	long size;
+
+	memcpy(c.uuid, vm->config.uuid, sizeof(c.uuid));
+	cpuid_query(vm->vcpu[0], 1, 0, &leaf);
+	c.signature = leaf.eax;
+	c.features = leaf.edx;
+	size = tables ? vsmbios_build(&c, tables, VSMBIOS_TABLES_MAX) : -ENOMEM;
+	if (size < 0) {
+		f->err = f->err ?: (int)size;
+	} else {
+		vsmbios_anchor(anchor, (size_t)size);
+		add_file(f, "etc/smbios/smbios-anchor", anchor, sizeof(anchor));
+		add_file(f, "etc/smbios/smbios-tables", tables, (size_t)size);
+	}
+	heap_free(tables);
+}
+
+/* What firmware alone asks for. Its screen is the serial port, for there is no other. */
+static void fill_firmware(struct filling *f, struct vm *vm)
+{
+	static const uint32_t wait_for_ever = ~0u;
+	static const uint16_t com1 = 0x3f8;
+
+	add_file(f, "etc/boot-fail-wait", &wait_for_ever, sizeof(wait_for_ever));
+	add_file(f, "etc/sercon-port", &com1, sizeof(com1));
+	add_smbios(f, vm);
+	f->err = f->err ?: acpi_files_add(vm, f->to);
+}
+
 /* As high as QEMU puts it: below the end of memory, on a page. */
 static uint64_t initrd_at(uint64_t size, const struct load_machine *m)
 {
@@ -97,6 +144,26 @@ static uint64_t initrd_at(uint64_t size, const struct load_machine *m)
 
 	size = ALIGN_UP(size, PAGE_SIZE);
 	return end > size ? ALIGN_DOWN(end - size, PAGE_SIZE) : 0;
+}
+
+/* Of a guest that has firmware: as QEMU has it, for the option ROM that starts it does no more. */
+static void add_setup(struct filling *f, const struct load_image *image, size_t size,
+		      uint32_t initrd, size_t initrd_size)
+{
+	struct load_linux_places at = {
+		.setup = SETUP_AT, .cmdline = CMDLINE_AT, .initrd = initrd,
+		.initrd_size = (uint32_t)initrd_size,
+	};
+	uint8_t *copy = heap_alloc(size);
+
+	if (!copy) {
+		f->err = f->err ?: -ENOMEM;
+		return;
+	}
+	memcpy(copy, image->kernel, size);
+	load_linux_patch(copy, &at);
+	add_copy(f, VFWCFG_SETUP_DATA, copy, size);
+	heap_free(copy);
 }
 
 static void fill_image(struct filling *f, const struct load_image *image,
@@ -116,11 +183,36 @@ static void fill_image(struct filling *f, const struct load_image *image,
 	};
 
 	add_numbers(f, numbers, ARRAY_COUNT(numbers));
-	add_blob(f, VFWCFG_SETUP_DATA, image->kernel, setup);
+	if (image->firmware && setup)
+		add_setup(f, image, setup, (uint32_t)initrd_at(initrd, m), initrd);
+	else
+		add_blob(f, VFWCFG_SETUP_DATA, image->kernel, setup);
 	add_blob(f, VFWCFG_KERNEL_DATA, image->kernel + setup, image->kernel_size - setup);
 	add_blob(f, VFWCFG_CMDLINE_DATA, image->cmdline, cmdline);
 	if (initrd)
 		add_blob(f, VFWCFG_INITRD_DATA, image->module[0].data, initrd);
+}
+
+/* With a kernel the ROMs, of which one will start it, come before all else that could be booted. */
+static void fill_roms(struct filling *f, const struct load_image *image)
+{
+	char order[512], name[VFWCFG_NAME_MAX];
+	size_t n = 0;
+
+	for (unsigned i = 0; i < image->option_rom_count && !f->err; i++) {
+		const struct load_module *m = &image->option_rom[i];
+		struct vfwcfg_item item = {
+			.name = name, .size = (uint32_t)m->size, .data = m->data,
+		};
+
+		if (format(name, sizeof(name), "genroms/%s", m->name) >= (int)sizeof(name))
+			f->err = -EINVAL;
+		f->err = f->err ?: vfwcfg_add(f->to, &item);
+		if (n < sizeof(order))
+			n += (size_t)format(order + n, sizeof(order) - n, "/rom@%s\n", name);
+	}
+	if (image->kernel && n && n < sizeof(order))
+		add_file(f, "bootorder", order, n + 1);
 }
 
 int fwcfg_fill(struct vm *vm, const struct load_image *image, const struct load_machine *machine)
@@ -128,6 +220,10 @@ int fwcfg_fill(struct vm *vm, const struct load_image *image, const struct load_
 	struct filling f = { .to = machine_fwcfg(vm) };
 
 	fill_machine(&f, vm, machine);
-	fill_image(&f, image, machine);
+	if (vm->config.firmware)
+		fill_firmware(&f, vm);
+	if (image->kernel)
+		fill_image(&f, image, machine);
+	fill_roms(&f, image);
 	return f.err;
 }

@@ -2,7 +2,7 @@
 /*
  * Where a guest's memory lies, and the one map of it that guests are told, whoever tells it: E820
  * (in boot_params, by INT 15h), multiboot's and PVH's maps, CMOS. Depends on nothing but the VM's
- * memory size. RAM begins at 0 and goes to at most 3 GiB, and on from 4 GiB; it lies behind the
+ * memory size. RAM begins at 0 and goes to at most 2.75 GiB, and on from 4 GiB; it lies behind the
  * window of the old screens and the BIOS too, where the map says "reserved".
  */
 #pragma once
@@ -13,9 +13,12 @@
 #define MEMORY_BASE_END		0x9fc00ul	/* what DOS would have; then the EBDA, 1 KiB */
 #define MEMORY_EBDA_SIZE	0x400ul
 #define MEMORY_HIGH_START	0x100000ul
-#define MEMORY_LOW_MAX		0xc0000000ul
+#define MEMORY_LOW_MAX		0xb0000000ul
 #define MEMORY_HIGH		0x100000000ul
-/* PCI's configuration space, 1 MiB for each of 256 buses, lies behind the largest low RAM. */
+/*
+ * PCI's configuration space, 1 MiB for each of 256 buses, lies behind the largest low RAM, where a
+ * q35's firmware puts it, too.
+ */
 #define MEMORY_ECAM		MEMORY_LOW_MAX
 #define MEMORY_ECAM_SIZE	0x10000000ul
 

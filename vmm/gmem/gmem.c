@@ -231,6 +231,28 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 	return 0;
 }
 
+int gmem_object_write(struct gmem *g, struct gmem_object *o, uint64_t at, const void *src, size_t n)
+{
+	const unsigned access = GMEM_WRITE | ENTRY_ALONE;
+	size_t len;
+
+	for (const uint8_t *from = src; n; n -= len, from += len, at += len) {
+		struct gmem_mapping m = { .object = o, .at = at, .access = GMEM_WRITE };
+
+		len = piece(at, n);
+		while (!gmem_object_pin_now(o, at, access, &m.ptr, &m.page)) {
+			int r = provide(g, o, at, access);
+
+			if (r)
+				return r;
+		}
+		gmem_object_get(o);
+		copy(m.ptr, from, len);
+		gmem_unmap(&m);
+	}
+	return 0;
+}
+
 /* Is it memory, and nothing there yet? */
 static bool is_absent(struct gmem *g, uint64_t a)
 {

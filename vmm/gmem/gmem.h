@@ -72,9 +72,11 @@ struct gmem_slot {
  * callback), so from a vCPU's exit it is as with bus_claim(). -EINVAL malformed, -EEXIST overlap,
  * -ENOSPC too many slots, -ENOENT no slot begins at `base`, -ENOMEM; then nothing has changed.
  *
- * add takes a reference to the object. move and deny keep the slot's contents.
+ * add takes a reference to the object. move and deny keep the slot's contents. replace is add in
+ * the stead of the slot that begins there, which has the same size; at no moment is there none.
  */
 int gmem_slot_add(struct gmem *g, const struct gmem_slot *s) must_check;
+int gmem_slot_replace(struct gmem *g, const struct gmem_slot *s) must_check;
 int gmem_slot_remove(struct gmem *g, gpa_t base) must_check;
 int gmem_slot_move(struct gmem *g, gpa_t base, gpa_t to) must_check;
 int gmem_slot_deny(struct gmem *g, gpa_t base, unsigned access) must_check;
@@ -102,6 +104,11 @@ struct gmem_stats gmem_stats(const struct gmem *g);
 int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n) must_check;
 int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n) must_check;
 int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n) must_check;
+/*
+ * Writes by offset in an object that this gmem shows, or is to: ROM, and what is hidden. -ENOMEM.
+ */
+int gmem_object_write(struct gmem *g, struct gmem_object *o, uint64_t at, const void *src,
+		      size_t n) must_check;
 
 struct gmem_mapping {
 	void *ptr;			/* host address of the first byte */

@@ -147,17 +147,27 @@ static int copy_without(const struct gmem *g, uint64_t base, struct gmem_slots *
 	return 0;
 }
 
+static struct gmem_place place_of(const struct gmem_slot *s)
+{
+	return (struct gmem_place){ .base = s->base, .size = s->size, .object = s->object,
+				    .delta = s->offset - s->base, .denied = s->denied };
+}
+
+static bool is_in_object(const struct gmem_slot *s)
+{
+	const struct gmem_object *o = s->object;
+
+	return range_within(s->offset, s->size, o->start, o->size - o->start);
+}
+
 int gmem_slot_add(struct gmem *g, const struct gmem_slot *s)
 {
-	struct gmem_place p = { .base = s->base, .size = s->size, .object = s->object,
-				.delta = s->offset - s->base, .denied = s->denied };
+	struct gmem_place p = place_of(s);
 	struct gmem_slots *l;
 	int err;
 
 	ASSERT(s->object->refs);
-	const struct gmem_object *o = s->object;
-
-	if (!range_within(s->offset, s->size, o->start, o->size - o->start))
+	if (!is_in_object(s))
 		return -EINVAL;
 	l = copy_of(g);
 	if (!l)
@@ -170,6 +180,29 @@ int gmem_slot_add(struct gmem *g, const struct gmem_slot *s)
 	gmem_object_get(s->object);
 	gmem_object_track(s->object, (int)g->trackers);
 	publish(g, l, s->base, s->base, s->size);
+	return 0;
+}
+
+int gmem_slot_replace(struct gmem *g, const struct gmem_slot *s)
+{
+	struct gmem_object *old;
+	struct gmem_slots *l;
+	unsigned i;
+	int err = copy_with(g, s->base, &l, &i);
+
+	if (err)
+		return err;
+	if (l->place[i].size != s->size || !is_in_object(s) || !IS_ALIGNED(s->offset, PAGE_SIZE)) {
+		heap_free(l);
+		return -EINVAL;
+	}
+	old = l->place[i].object;
+	l->place[i] = place_of(s);
+	gmem_object_get(s->object);
+	gmem_object_track(s->object, (int)g->trackers);
+	publish(g, l, s->base, s->base, s->size);
+	gmem_object_track(old, -(int)g->trackers);
+	gmem_object_put(old);
 	return 0;
 }
 

@@ -9,6 +9,7 @@
 #include "include/errno.h"
 #include "lib/format.h"
 #include "lib/string.h"
+#include "vmm/firmware/shadow.h"
 
 #define PIECE	(2 * MIB)
 
@@ -196,14 +197,29 @@ int load_image(const struct load_image *image, const struct load_machine *m, str
 	return err;
 }
 
+/* It looks at the kernel itself. */
+static int check_firmware(struct load_plan *p, const char **kind)
+{
+	if (!shadow_size_valid(p->image->firmware_size))
+		return load_refuse(p, -EINVAL,
+				   "firmware of %zu bytes: a multiple of 4 KiB is wanted, from 64 KiB to %lu MiB",
+				   p->image->firmware_size, SHADOW_IMAGE_MAX / MIB);
+	if (kind)
+		*kind = "firmware";
+	return 0;
+}
+
 int load_check(const struct load_image *image, uint64_t memory, const char **kind, char *why,
 	       size_t why_size)
 {
 	struct load_machine m = { .memory = memory };
 	struct load_plan p = { .image = image, .machine = &m, .why = why, .why_size = why_size };
 	const struct load_kind *k;
-	int err = plan(&p, &k);
+	int err;
 
+	if (image->firmware)
+		return check_firmware(&p, kind);
+	err = plan(&p, &k);
 	if (!err && kind)
 		*kind = k->name;
 	return err;

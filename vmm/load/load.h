@@ -22,6 +22,14 @@ struct load_module {
 
 /* Pointers to what lives as long as the call, or, in a vm, as long as that. No text is NULL. */
 struct load_image {
+	/*
+	 * What the guest starts with, if it is not NULL; it then finds the kernel, if there is one,
+	 * and the initrd in its firmware configuration.
+	 */
+	const uint8_t *firmware;
+	size_t firmware_size;
+	const struct load_module *option_rom;	/* that it is to start, in this order */
+	unsigned option_rom_count;
 	const uint8_t *kernel;
 	size_t kernel_size;
 	const char *name;		/* goes before the command line where a protocol wants it */
@@ -65,6 +73,14 @@ int load_image(const struct load_image *image, const struct load_machine *m, str
 	       char *why, size_t why_size) must_check;
 /* How many bytes of a Linux bzImage are its real-mode part; 0 of any other image. */
 size_t load_linux_setup(const struct load_image *image);
+/*
+ * Writes into a copy of those bytes what a boot loader would, for one that does not: where it will
+ * have put what else there is. The heap ends before the command line, less than 64 KiB behind.
+ */
+struct load_linux_places {
+	uint32_t setup, cmdline, initrd, initrd_size;
+};
+void load_linux_patch(uint8_t *setup, const struct load_linux_places *at);
 /* The check alone, for configuration time: no guest memory is touched; m->gmem may be NULL. */
 int load_check(const struct load_image *image, uint64_t memory, const char **kind,
 	       char *why, size_t why_size) must_check;

@@ -109,6 +109,22 @@ static size_t setup_size(const struct setup_header *h)
 	return ((h->setup_sects ?: 4) + 1) * 512u;
 }
 
+void load_linux_patch(uint8_t *setup, const struct load_linux_places *at)
+{
+	struct setup_header h;
+
+	memcpy(&h, setup + HEADER, sizeof(h));
+	if (h.version < VERSION_LINE)
+		return;
+	h.type_of_loader = LOADER_UNKNOWN;
+	h.loadflags |= CAN_USE_HEAP;
+	h.heap_end = (uint16_t)(at->cmdline - at->setup - 0x200);
+	h.cmd_line_ptr = at->cmdline;
+	h.ramdisk_image = at->initrd;
+	h.ramdisk_size = at->initrd_size;
+	memcpy(setup + HEADER, &h, sizeof(h));
+}
+
 size_t load_linux_setup(const struct load_image *image)
 {
 	struct setup_header h;

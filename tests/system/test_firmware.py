@@ -1,0 +1,92 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Guests that begin at their reset vector, in Debian's unmodified SeaBIOS."""
+import os
+
+import pytest
+from keel import KERNEL, INITRD, LINUX_CMDLINE
+
+SEABIOS = "/usr/share/seabios/bios-256k.bin"
+LINUXBOOT = "/usr/share/qemu/linuxboot_dma.bin"
+UUID = "6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811"
+
+
+def pc(name, **keys):
+    keys = {"memory": "32M", "firmware": "bios", **keys}
+    return f"[vm {name}]\n" + "".join(f"{k} = {v}\n" for k, v in keys.items()) + "\n"
+
+
+def option_rom(path, code):
+    """A ROM that firmware calls once it has set the machine up."""
+    rom = b"\x55\xaa\x01" + code.ljust(508, b"\0")
+    with open(path, "wb") as f:
+        f.write(rom + bytes([-sum(rom) & 0xff]))
+
+
+def test_seabios(start, bed):
+    """To its boot attempt, and its state there is whole; with two vCPUs it waits for the other to
+    have come."""
+    config = pc("one", uuid=UUID) + pc("two", vcpus=2)
+    keel = start(bed, config=config, modules={"bios": SEABIOS}, cpus=2).boot()
+    with keel.console("one", "start one --console"):
+        seen = keel.expect(r"No bootable device\.")
+    assert "SeaBIOS (version" in seen and f"Machine UUID {UUID}" in seen
+    with keel.console("two", "start two --console"):
+        keel.expect(r"No bootable device\.")
+    keel.wait_for("vcpuinfo two", "VCPU: +1\n.*\nState: +blocked")
+    for name in ("one", "two"):
+        assert "came back the same" in keel.command(f"domstatecheck {name} 3")
+        assert "each was marked" in keel.command(f"dommemcheck {name}")
+        assert "Domain" in keel.command(f"destroy {name}")
+    keel.poweroff()
+
+
+def test_reset(start, bed, tmp_path):
+    """Port CF9h restarts it from its image; a fast reset by port 92h does, too. Then it is told to
+    be off."""
+    ports = {"cf9": "ba f9 0c b0 02 ee b0 06 ee cb", "92": "b0 00 e6 92 b0 01 e6 92 cb"}
+    modules = {"bios": SEABIOS}
+    for name, code in ports.items():
+        modules[f"{name}.rom"] = str(tmp_path / name)
+        option_rom(modules[f"{name}.rom"], bytes.fromhex(code))
+    config = "".join(pc(f"by-{name}", option_rom=f"{name}.rom") for name in ports)
+    keel = start(bed, config=config, modules=modules).boot()
+    for name in ports:
+        with keel.console(f"by-{name}", f"start by-{name} --console"):
+            keel.expect(r"SeaBIOS \(version")
+            keel.expect(r"SeaBIOS \(version")
+        keel.command(f"destroy by-{name}")
+        keel.wait_state(f"by-{name}", "shut off")
+    keel.poweroff()
+
+
+@pytest.mark.skipif(not os.path.exists(LINUXBOOT), reason="no linuxboot_dma.bin (qemu-system-data)")
+@pytest.mark.cost(12)
+def test_linux_by_seabios(start):
+    """Debian's kernel, which takes memory map, ACPI and SMBIOS from the BIOS, and reboots by it."""
+    config = pc("debian", memory="192M", vcpus=2, kernel="vmlinuz", initrd="initrd.img",
+                cmdline=f"{LINUX_CMDLINE} hostname=debian", option_rom="linuxboot.bin",
+                manufacturer="A maker", product="Some machine", serial="S-1234", uuid=UUID)
+    keel = start("svm", config=config, memory=512, modules={
+        "bios": SEABIOS, "linuxboot.bin": LINUXBOOT, "vmlinuz": KERNEL, "initrd.img": INITRD}).boot()
+    with keel.console("debian", "start debian --console"):
+        keel.expect("READY")
+        keel.expect("debian:/# ")
+        keel.send("cd /sys/class/dmi/id; cat sys_vendor product_name product_serial product_uuid; nproc\r")
+        seen = keel.expect("debian:.*# ")
+        for text in ("A maker", "Some machine", "S-1234", UUID, "2"):
+            assert text in seen.splitlines(), seen
+        keel.send("dmesg | grep -iE 'acpi.*error|firmware bug|mmconfig'\r")
+        seen = keel.expect("debian:.*# ")
+        assert "rror" not in seen.split("\n", 1)[1] and "MMCONFIG" in seen and "[Firmware Bug]" not in seen
+        keel.send("reboot\r")
+        keel.expect(r"SeaBIOS \(version")
+        keel.expect("READY")
+    assert "came back the same" in keel.command("domstatecheck debian 5")
+    keel.poweroff()
+
+
+def test_refused(start):
+    """What is no firmware's size is told where it is defined."""
+    keel = start("svm", config=pc("odd"), modules={"bios": "/bin/true"}).boot()
+    assert "a multiple of 4 KiB is wanted" in keel.boot_log
+    keel.poweroff()
