@@ -68,7 +68,6 @@ WITH_LENGTH(invlpg)
 PLAIN(exit_pause)
 PLAIN(exit_shutdown)
 PLAIN(exit_undefined)
-PLAIN(exit_task_switch)
 PLAIN(svm_window_opened)
 PLAIN(vmx_exit_cr)
 OF_VMCB(svm_nmi_iret)
@@ -76,6 +75,12 @@ OF_VMCB(svm_machine_check)
 OF_VMCB(svm_shutdown)
 OF_VMCB(svm_cr4_write)
 OF_VMCB(svm_debug_access)
+
+void exit_task_switch(struct vcpu *v, unsigned by, unsigned selector, unsigned n)
+{
+	assert_ptr_equal(v, &vcpu);
+	SAY("task switch by %u to %x length %u", by, selector, n);
+}
 
 void exit_rdtsc(struct vcpu *v, unsigned n, bool rdtscp)
 {
@@ -465,7 +470,7 @@ static void vmx_others(void **state)
 		{ VMX_EXIT_WBINVD, "wbinvd 3" }, { VMX_EXIT_INVD, "wbinvd 3" },
 		{ VMX_EXIT_INVLPG, "invlpg 3" }, { VMX_EXIT_PAUSE, "exit_pause" },
 		{ VMX_EXIT_TRIPLE_FAULT, "exit_shutdown" },
-		{ VMX_EXIT_TASK_SWITCH, "exit_task_switch" }, { VMX_EXIT_CR, "vmx_exit_cr" },
+		{ VMX_EXIT_CR, "vmx_exit_cr" },
 		{ VMX_EXIT_INTERRUPT, "nothing" }, { VMX_EXIT_INIT, "nothing" },
 		{ VMX_EXIT_SIPI, "nothing" }, { VMX_EXIT_PREEMPTION_TIMER, "nothing" },
 		{ VMX_EXIT_RDPMC, "fault 13 0" }, { VMX_EXIT_VMXON, "exit_undefined" },
@@ -487,6 +492,8 @@ static void vmx_others(void **state)
 		assert_string_equal(vmx(rows[i].reason), rows[i].said);
 		assert_false(vcpu.event.look);
 	}
+	vmcs_write(VMCS_QUALIFICATION, 3ul << 30 | 0x28);
+	assert_string_equal(vmx(VMX_EXIT_TASK_SWITCH), "task switch by 3 to 28 length 3");
 }
 
 static void vmx_windows(void **state)

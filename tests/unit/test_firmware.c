@@ -3,9 +3,10 @@
  * vmm/firmware/shadow.c vmm/firmware/acpi_files.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c
- * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c
+ * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c vdev/vedu.c kernel/sched_group.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
- * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c vmm/regs.c
+ * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c
+ * vmm/media*.c kernel/random.c lib/chacha.c vdev/virtio/virtio*.c vmm/regs.c
  * vmm/exit.c vmm/gmem/gmem*.c
  * vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c vmm/load/load*.c
  * vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c
