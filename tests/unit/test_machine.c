@@ -161,6 +161,7 @@ static void work_and_pause(void **state)
 
 	(void)state;
 	assert_int_equal(create(row, ARRAY_COUNT(row), &vm), 0);
+	machine_firmware_registers(vm);
 	run_clock(vm);
 	edu_open(vm);
 	assert_int_equal(gmem_write(&vm->gmem, GPA(0x1000), &sent, 8), 0);
