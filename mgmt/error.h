@@ -12,7 +12,7 @@
 
 struct mgmt_error {
 	int code;			/* -Exxx */
-	char message[MGMT_MESSAGE_MAX];	/* no newline, no "error: " */
+	char message[MGMT_MESSAGE_MAX];	/* no control characters, no "error: " */
 };
 
 /* Fills `e` and returns `code`, so that a verb can end in `return error_set(...)`. */

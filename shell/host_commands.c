@@ -287,13 +287,14 @@ static int run_version(const struct command_args *a)
 	return show(a, show_version);
 }
 
-static void show_log(const struct records *all)
+static void show_log(const struct records *all, uint64_t last)
 {
 	char text[sizeof(((struct log_line *)0)->text) + 40];
 	const struct log_line *l;
+	uint64_t left = all->count;
 
 	records_for_each(l, all)
-		if (!tty_interrupted()) {
+		if (left-- <= last && !tty_interrupted()) {
 			log_format_line(l, text, sizeof(text));
 			tty_text(text);
 		}
@@ -301,7 +302,13 @@ static void show_log(const struct records *all)
 
 static int run_dmesg(const struct command_args *a)
 {
-	return show(a, show_log);
+	struct verb_call c = { .arg = { NULL } };
+	int e = commands_call(a, VERB_LOG, &c);
+
+	if (!e)
+		show_log(&c.answer, command_number(a, "last", ~0ull));
+	verb_end(&c);
+	return e;
 }
 
 static int run_poweroff(const struct command_args *a)
@@ -327,6 +334,7 @@ static int run_poweroff(const struct command_args *a)
 static const struct option dmesg_options[] = {
 	{ "level", "error, warning, info or debug: that and what is graver", OPTION_TEXT,
 	  WHAT_NOTHING, false, true },
+	{ "last", "only so many, the newest", OPTION_NUMBER, WHAT_NOTHING, false, false },
 	{ "since", "begin with the line of this number", OPTION_NUMBER, WHAT_NOTHING, false, false },
 	OPTION_LAST
 };

@@ -45,6 +45,9 @@ def test_many(start, bed):
     before = free_pages(keel)
     many(keel, "start", names)
     assert [row[1:] for row in rows(keel.command("list"))] == [[n, "running"] for n in names]
+    lost = re.search(r"events lost: (\d+)", keel.command("event --loop --event memory --since 1 "
+                                                         "--timeout 0"))
+    assert lost and int(lost.group(1)) >= 4 * len(names) - 512     # defined, begun, started, done
     halts = re.findall(r"(?m)^\s*exits\.hlt\.count=1$", keel.command("domstats --exits"))
     assert len(halts) == len(names)
     with keel.console(names[-1]):

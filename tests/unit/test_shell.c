@@ -293,6 +293,9 @@ static void fields(void **state)
 	host_tsc = now;
 	has(run("help"), "nodememstats");
 	has(type("dmesg\r"), "domain 'debian' started");
+	out = type("dmesg --last 1\r");
+	assert_ptr_equal(strstr(out, "] "), strrchr(out, ']'));
+	has(type("dmesg loud\r"), "there is no level 'loud': error, warning, info and debug");
 	has(run("trace 2"), "     1.000000005 cpu 1 irq    20 0 0\r\n     1.000000005 cpu 1");
 }
 

@@ -239,7 +239,7 @@ static void each_answers_as_declared(void **state)
 static void bent_arguments(void **state)
 {
 	static const char *const bent[] = {
-		[VERB_DOMAIN] = "nobody", [VERB_TEXT] = "\x01", [VERB_FLAG] = "x",
+		[VERB_DOMAIN] = "nobody", [VERB_TEXT] = "\x1b[2J\n", [VERB_FLAG] = "x",
 		[VERB_NUMBER] = "12x",
 	};
 	static const char *const numbers[] = { "", "-1", " 1", "0x10", "1234567890123456789" };
@@ -266,6 +266,8 @@ static void bent_arguments(void **state)
 			c.arg[n] = bent[a->kind];
 			assert_in_range(-verb_run(v, &c), 1, 200);
 			assert_int_not_equal(c.error.message[0], 0);
+			for (const char *p = c.error.message; *p; p++)
+				assert_true((uint8_t)*p >= ' ' && *p != 0x7f);
 			assert_int_equal(c.answer.count, 0);
 			verb_end(&c);
 			for (unsigned k = 0; a->kind == VERB_NUMBER && k < 5; k++) {
