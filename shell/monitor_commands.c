@@ -3,6 +3,7 @@
  * Commands that show domains, in virsh's forms.
  */
 #include "include/addr.h"
+#include "include/bits.h"
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/events.h"
@@ -199,11 +200,24 @@ static void format_job(uint64_t done, uint64_t total, const char *unit, char *ou
 		str_copy(out, "-", size);
 }
 
+static void print_progress(const struct domain_job *j)
+{
+	char text[64];
+
+	if (j->total && !strcmp(j->unit, "bytes")) {
+		table_field("Data processed", "%lu KiB", j->done / KIB);
+		table_field("Data remaining", "%lu KiB", (j->total - MIN(j->done, j->total)) / KIB);
+		table_field("Data total", "%lu KiB", j->total / KIB);
+		return;
+	}
+	format_job(j->done, j->total, j->unit, text, sizeof(text));
+	table_field("Processed", "%s", text);
+}
+
 /* In virsh's words, as far as it has some. */
 static void print_job(const struct domain_job *j)
 {
 	bool none = !strcmp(j->name, "none");
-	char text[64];
 
 	table_field("Job type", "%s", none ? "None" : j->outcome[0] ? "Completed" :
 				      j->total ? "Bounded" : "Unbounded");
@@ -216,8 +230,7 @@ static void print_job(const struct domain_job *j)
 	else
 		table_field("Abort", "%s", j->abortable ? "possible" : "not possible");
 	table_field("Time elapsed", "%lu ms", j->elapsed_ns / 1000000);
-	format_job(j->done, j->total, j->unit, text, sizeof(text));
-	table_field("Data processed", "%s", text);
+	print_progress(j);
 	for (unsigned i = 0; i < JOB_FOUND && j->found_name[i]; i++)
 		table_field(j->found_name[i], "%lu", j->found[i]);
 }

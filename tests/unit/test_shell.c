@@ -726,6 +726,8 @@ static void jobs_are_shown(void **state)
 	assert_string_equal(run("domjobinfo debian"), "Job type:       None\r\n");
 	has(run("domjobinfo debian --completed"),
 	    "Job type:       Completed\r\nOperation:      start\r\nOutcome:        done\r\nTime");
+	has(run("domjobinfo debian --completed"),
+	    "Data processed: 0 KiB\r\nData remaining: 0 KiB\r\nData total:     0 KiB\r\n");
 }
 
 /* Each command that is a verb's has the verb's arguments. */
