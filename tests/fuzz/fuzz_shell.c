@@ -45,6 +45,11 @@ static size_t port_read(void *buf, size_t n)
 
 static void port_write(const void *data, size_t n)
 {
+	struct domain *d;
+
+	list_for_each(d, &domain_list, link)
+		if (mutex_held(&d->lock))
+			abort();
 	for (size_t i = 0; i < n; i++)
 		if (((const uint8_t *)data)[i] >= 0x7f)
 			abort();
