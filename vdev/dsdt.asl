@@ -6,12 +6,13 @@
  */
 DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 {
+	/* First: GRUB's halt reads up to here, and knows no constants of 64 bits. */
+	Name (\_S5, Package () { 5, 5, 0, 0 })
+
 	Name (PWIN, 0x11111111)			/* first byte of the 32-bit PCI window */
 	Name (QWIN, 0x1111111111111111)		/* the 64-bit one, and its length or 0 */
 	Name (QLEN, 0x1111111111111111)
 	Name (ECAM, 0x11111111)			/* configuration space in memory, or 0 */
-
-	Name (\_S5, Package () { 5, 5, 0, 0 })
 
 	Scope (\_SB)
 	{
