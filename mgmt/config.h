@@ -33,7 +33,8 @@ struct config_module {
 struct config_device {
 	struct config_device *next;
 	char class[CONFIG_CLASS_MAX];
-	uint8_t bus, device, function;	/* bus N: behind the Nth root port of the list */
+	bool placed;			/* it has a slot; bus N: behind the Nth root port */
+	uint8_t bus, device, function;
 	/* Of a disk. */
 	char module[CONFIG_MODULE_MAX];	/* "": it is none */
 	bool overlay;
@@ -97,9 +98,9 @@ struct config_limits {
 	/* Can guests have what that model asks for? 0, or an error with one line in `why`. NULL:
 	 * nobody knows. */
 	int (*cpu)(void *arg, const struct cpu_model *m, char *why, size_t why_size);
-	/* May a VM have the last of its devices or disks, beside the others? NULL: nobody
-	 * knows. */
-	int (*device)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
+	/* May a VM have its last device or disk, beside the others? Gives it a slot where it has
+	 * none. NULL: nobody knows. */
+	int (*device)(void *arg, struct config_vm *vm, char *why, size_t why_size);
 	/* A last look at a VM that is right so far (is the kernel one that can be loaded?). 0, or
 	 * an error with one line in `why`. NULL: none. */
 	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);

@@ -1,17 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The key `disk` of keel.conf: a module as a disk, at a slot. One that names no slot gets the first
- * free one of a few, and keeps it: it is written out with the others, so that no other device that
- * comes or goes moves it. See mgmt/config_parser.h.
+ * The key `disk` of keel.conf: a module as a disk, at a slot. One that names none is given one
+ * (config_take_device) and keeps it: it is written out. See mgmt/config_parser.h.
  */
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/config_parser.h"
 #include "mm/heap.h"
-
-/* Device numbers of bus 0 for disks that name none; above and below are others' usual places. */
-#define SLOT_FIRST	0x10u
-#define SLOT_LAST	0x19u
 
 /* The classes of devices, by `bus`. */
 static const struct {
@@ -21,27 +16,7 @@ static const struct {
 };
 
 #define LOOKS_LIKE \
-	"%s = %s is not right: it looks like disk.img, bus=virtio, mode=ro (or overlay), slot=0:10.0"
-
-static bool has_device(const struct config_device *d, unsigned number)
-{
-	for (; d; d = d->next)
-		if (!d->bus && d->device == number)
-			return true;
-	return false;
-}
-
-/* False: there is none left. */
-static bool choose_slot(const struct config_vm *vm, struct config_device *d)
-{
-	for (unsigned n = SLOT_FIRST; n <= SLOT_LAST; n++) {
-		if (has_device(vm->device, n) || has_device(vm->disk, n))
-			continue;
-		d->device = (uint8_t)n;
-		return true;
-	}
-	return false;
-}
+	"%s = %s is not right: it looks like disk.img, bus=virtio, mode=ro (or overlay), slot=0:4.0"
 
 static bool read_bus(struct piece v, struct config_device *d)
 {
@@ -90,13 +65,7 @@ static bool read_properties(struct parser *p, const struct key *k, struct piece 
 		config_fail(p, p->line, LOOKS_LIKE, k->name, config_quote(all).s);
 		return false;
 	}
-	if (!config_read_module(p, k, name, d->module))
-		return false;
-	if (seen & 4 || choose_slot(p->vm, d))
-		return true;
-	config_fail(p, p->line, "%s: no slot from 0:%x.0 to 0:%x.0 is free: name one, as in slot=0:5.0",
-		    k->name, SLOT_FIRST, SLOT_LAST);
-	return false;
+	return config_read_module(p, k, name, d->module);
 }
 
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v)
@@ -119,9 +88,12 @@ void config_write_disk(const struct writer *w, const struct key *k, const void *
 	char text[CONFIG_MODULE_MAX + 64];
 
 	for (const struct config_device *d = vm->disk; d; d = d->next) {
-		format(text, sizeof(text), "%s, bus=%s, mode=%s, slot=%x:%x.%x", d->module,
-		       buses[0].bus, d->overlay ? "overlay" : "ro", d->bus, d->device,
-		       d->function);
+		int n = format(text, sizeof(text), "%s, bus=%s, mode=%s", d->module, buses[0].bus,
+			       d->overlay ? "overlay" : "ro");
+
+		if (d->placed)
+			format(text + n, sizeof(text) - (size_t)n, ", slot=%x:%x.%x", d->bus,
+			       d->device, d->function);
 		config_put_line(w, k, text, "");
 	}
 }

@@ -224,6 +224,9 @@ static bool read_hex(struct piece v, uint8_t *out)
 
 bool config_read_slot(struct piece v, struct config_device *d)
 {
+	d->placed = v.n;
+	if (!v.n)
+		return true;
 	if (!config_equals(config_trim(config_cut(&v, '=')), "slot"))
 		return false;
 	v = config_trim(v);
@@ -245,7 +248,7 @@ bool config_take_device(struct parser *p, const struct key *k, struct config_dev
 	return false;
 }
 
-/* "CLASS, slot=BUS:DEVICE.FUNCTION": one more of the list. */
+/* "CLASS" or "CLASS, slot=BUS:DEVICE.FUNCTION": one more of the list. */
 static bool read_device(struct parser *p, const struct key *k, struct piece v)
 {
 	struct config_device **end = field_of(p, k), *d = heap_alloc(sizeof(*d));
@@ -280,7 +283,7 @@ static void write_device(const struct writer *w, const struct key *k, const void
 	for (const struct config_device *d = *list; d; d = d->next) {
 		format(text, sizeof(text), "%s, slot=%x:%x.%x", d->class, d->bus, d->device,
 		       d->function);
-		config_put_line(w, k, text, "");
+		config_put_line(w, k, d->placed ? text : d->class, "");
 	}
 }
 

@@ -98,9 +98,41 @@ static int check_sizes(const struct config_vm *c, char *why, size_t why_size)
 	return 0;
 }
 
-int domain_devices_check(void *arg, const struct config_vm *c, char *why, size_t why_size)
+/* The one without a slot, which has come last; it stays where it is put when others come. */
+static struct config_device *unplaced(const struct config_vm *c)
 {
-	struct machine_row *row = heap_alloc((MACHINE_DEVICE_MAX + 1) * sizeof(*row));
+	struct config_device *const list[] = { c->device, c->disk };
+
+	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
+		for (struct config_device *d = list[i]; d; d = d->next)
+			if (!d->placed)
+				return d;
+	return NULL;
+}
+
+static int place(const struct config_vm *c, const struct machine_row *row, unsigned n, char *why,
+		 size_t why_size)
+{
+	struct config_device *d = unplaced(c);
+	struct machine_slot s;
+
+	if (!d)
+		return 0;
+	if (machine_slot_free(row, n, &s)) {
+		str_copy(why, "no slot is left on bus 0: name one behind a root port", why_size);
+		return -ENOSPC;
+	}
+	d->placed = true;
+	d->bus = s.bus;
+	d->device = s.device;
+	d->function = s.function;
+	return 0;
+}
+
+int domain_devices_check(void *arg, struct config_vm *c, char *why, size_t why_size)
+{
+	struct machine_row *row = heap_alloc((MACHINE_SLOT_MAX + 1) * sizeof(*row));
+	unsigned n;
 	int e;
 
 	(void)arg;
@@ -108,7 +140,10 @@ int domain_devices_check(void *arg, const struct config_vm *c, char *why, size_t
 		str_copy(why, "no memory to look at it", why_size);
 		return -ENOMEM;
 	}
-	e = machine_check_slots(row, fill(c, row, MACHINE_DEVICE_MAX + 1), why, why_size);
+	n = fill(c, row, MACHINE_SLOT_MAX + 1);
+	e = place(c, row, n, why, why_size);
+	if (!e)
+		e = machine_slot_check(row, fill(c, row, n), why, why_size);
 	heap_free(row);
 	return e ?: check_sizes(c, why, why_size);
 }

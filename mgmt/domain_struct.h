@@ -145,8 +145,8 @@ uint64_t domain_due_ns(const struct domain *d);
 /* Rows for its machine, to be freed when that is made; NULL with the error. */
 struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *count,
 				       struct mgmt_error *err);
-/* May it have the last of its devices or disks beside the others? For config_limits. */
-int domain_devices_check(void *arg, const struct config_vm *c, char *why, size_t why_size);
+/* May it have the last of its devices or disks beside the others, and where? For config_limits. */
+int domain_devices_check(void *arg, struct config_vm *c, char *why, size_t why_size);
 
 /* --- domain_image.c */
 struct load_image;

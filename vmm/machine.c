@@ -12,7 +12,6 @@
 #include "drivers/rtc.h"
 #include "include/bits.h"
 #include "include/errno.h"
-#include "lib/format.h"
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "vdev/vacpi.h"
@@ -240,6 +239,8 @@ static const struct machine_row pc[] = {
 	{ .class = "pvpanic" },
 };
 
+_Static_assert(ARRAY_COUNT(pc) + RESERVED + MACHINE_SLOT_MAX <= MACHINE_DEVICE_MAX, "all fit");
+
 static unsigned instances(const struct machine *m, const struct device_class *class)
 {
 	unsigned n = 0;
@@ -316,73 +317,6 @@ static int add_device(struct vm *vm, const struct machine_row *row)
 	if (class->part && !d->instance)
 		m->part[class->part] = d;
 	return add_medium(vm, h, class, row) ?: connect(m, h, class, row);
-}
-
-/* ---- slots ---- */
-
-static bool same_slot(const struct machine_slot *a, const struct machine_slot *b)
-{
-	return a->bus == b->bus && a->device == b->device && a->function == b->function;
-}
-
-static bool is_pluggable(const char *name)
-{
-	const struct device_class *class = machine_class_find(name);
-
-	return class && class->function;
-}
-
-/* Row `i` of `row`, whose others before it are right. Behind a port there is one slot. */
-static const char *slot_error(const struct machine_row *row, unsigned i)
-{
-	const struct machine_slot *s = &row[i].slot;
-	unsigned bridges = 0;
-
-	if (s->device > 31 || s->function > 7)
-		return "a device's number is at most 1f, a function's at most 7";
-	if (!s->bus && !s->device && !s->function)
-		return "the host bridge is there";
-	if (!s->bus && s->device == VLPC_SLOT && !s->function)
-		return "the LPC bridge is there";
-	for (unsigned j = 0; j < i; j++) {
-		if (same_slot(&row[j].slot, s))
-			return "another device is there";
-		bridges += machine_class_find(row[j].class)->is_bridge;
-	}
-	if (s->bus > bridges)
-		return "bus N is behind the Nth root port, which must stand before it";
-	if (s->bus && s->device)
-		return "behind a root port there is device 0 alone";
-	if (s->bus && machine_class_find(row[i].class)->is_bridge)
-		return "a root port must be on bus 0";
-	return NULL;
-}
-
-int machine_check_slots(const struct machine_row *row, unsigned n, char *why, size_t why_size)
-{
-	for (unsigned i = 0; i < n; i++) {
-		const char *text = is_pluggable(row[i].class) ? slot_error(row, i)
-							      : "there is no such device";
-
-		if (!text && i + ARRAY_COUNT(pc) + RESERVED >= MACHINE_DEVICE_MAX)
-			text = "there are too many devices";
-		if (!text)
-			continue;
-		format(why, why_size, "%s at %x:%x.%x: %s", row[i].class, row[i].slot.bus,
-		       row[i].slot.device, row[i].slot.function, text);
-		return -EINVAL;
-	}
-	return 0;
-}
-
-const char *machine_pluggable(unsigned i)
-{
-	const struct device_class *class;
-
-	for (unsigned n = 0; (class = machine_class_get(n)); n++)
-		if (class->function && !i--)
-			return class->name;
-	return NULL;
 }
 
 /* Those of the row list; a device's BARs are its own affair. */

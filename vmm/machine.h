@@ -43,14 +43,17 @@ struct machine_row {
 
 #define MACHINE_DEVICE_MAX	64
 #define MACHINE_VIRTIO_BLK	"virtio-blk-pci"	/* a class that has a disk */
+#define MACHINE_SLOT_MAX	40	/* PCI devices that a configuration may add */
 
-/* The i-th class that a configuration may add to a machine, at a slot; NULL beyond the last. */
-const char *machine_pluggable(unsigned i);
 /*
  * Would a machine with these rows of PCI devices have a slot for each? -EINVAL and a line in `why`.
  */
-int machine_check_slots(const struct machine_row *row, unsigned n, char *why,
+int machine_slot_check(const struct machine_row *row, unsigned n, char *why,
 			size_t why_size) must_check;
+
+/* One on bus 0 that neither these rows have nor what a PC has there. -ENOSPC. */
+int machine_slot_free(const struct machine_row *row, unsigned n,
+		      struct machine_slot *out) must_check;
 
 /*
  * -ENODEV: a row names no class, or a bus that is not there; -EINVAL: a line or a slot that no

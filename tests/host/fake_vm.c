@@ -52,7 +52,7 @@ static int once(int *failure)
 }
 
 /* One class and two slots there are. */
-int machine_check_slots(const struct machine_row *row, unsigned n, char *why, size_t why_size)
+int machine_slot_check(const struct machine_row *row, unsigned n, char *why, size_t why_size)
 {
 	const struct machine_row *last = &row[n - 1];
 
@@ -60,6 +60,13 @@ int machine_check_slots(const struct machine_row *row, unsigned n, char *why, si
 		return 0;
 	snprintf(why, why_size, "no room for %s", last->class);
 	return -EINVAL;
+}
+
+int machine_slot_free(const struct machine_row *row, unsigned n, struct machine_slot *out)
+{
+	(void)row;
+	*out = (struct machine_slot){ .device = (uint8_t)(n - 1) };
+	return n <= 2 ? 0 : -ENOSPC;
 }
 
 int vm_create(const struct vm_config *config, struct vm **out)

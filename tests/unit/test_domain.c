@@ -42,7 +42,7 @@ const struct config_limits *mgmt_limits(void)
 {
 	static const struct config_host host = { "keel0" };
 	static const struct config_limits limits = {
-		.vcpus_max = 64, .memory_max = GIB, .host = &host,
+		.vcpus_max = 64, .memory_max = GIB, .host = &host, .device = domain_devices_check,
 	};
 
 	return &limits;
@@ -855,6 +855,7 @@ static void defined_by_text(void **state)
 	}
 	assert_int_equal(define_text("[vm x]\nkernel=k\nmemory=64M\n", true, &x, &err), 0);
 	assert_int_equal(x->config->memory, 64 * MIB);
+	assert_null(x->config->device);
 	/* Again: it holds from the next start. */
 	assert_int_equal(define_text("[vm x]\nkernel=k\nmemory=32M\n", true, &same, &err), 0);
 	assert_ptr_equal(same, x);
@@ -862,6 +863,32 @@ static void defined_by_text(void **state)
 	assert_int_equal(x->refs, 3);
 	domain_put(x);
 	domain_put(x);
+}
+
+/* Its machine is made with them, and with those of debug_exit; which slots they got stays. */
+static void devices_become_rows(void **state)
+{
+#define HEAD "[vm y]\nkernel=k\nmemory=64M\ndebug_exit=yes\n"
+	struct mgmt_error err;
+	struct domain *y;
+
+	(void)state;
+	assert_int_equal(define_text(HEAD "device=toy\ndevice=toy\n", true, &y, &err), 0);
+	assert_int_equal(y->config->device->device, 0);
+	assert_int_equal(y->config->device->next->device, 1);
+	assert_true(y->config->device->next->placed);
+	fake.module = true;
+	assert_int_equal(domain_start(y, &err), 0);
+	assert_int_equal(fake.devices, 4);
+	assert_int_equal(domain_destroy(y, &err), 0);
+	fake_vm_release();
+	domain_work(y);
+	domain_put(y);
+	assert_int_equal(define_text(HEAD "device=toy\ndevice=toy\ndevice=toy\n", true, NULL,
+				     &err), -EINVAL);
+	assert_non_null(strstr(err.message, "line 7: device: no slot is left"));
+	assert_int_equal(define_text(HEAD "device=tin\n", true, NULL, &err), -EINVAL);
+	assert_non_null(strstr(err.message, "line 5: device: no room for tin"));
 }
 
 static void without_memory_nothing_is_defined(void **state)
@@ -1269,7 +1296,8 @@ int main(void)
 		TEST(failed_pause_changes_nothing), TEST(closing_host_restarts_nothing),
 		TEST(found_by_name_id_uuid), TEST(names_are_unique), TEST(walk), TEST(ids_rise),
 		TEST(undefined_stays_as_long_as_it_is_used), TEST(undefined_while_it_runs),
-		TEST(defined_by_text), TEST(without_memory_nothing_is_defined),
+		TEST(defined_by_text), TEST(devices_become_rows),
+		TEST(without_memory_nothing_is_defined),
 		TEST(transient_goes_when_it_ends), TEST(change_holds_from_the_next_start),
 		TEST(as_many_as_there_may_be), TEST(asked_while_it_is_busy),
 		TEST(being_started), TEST(start_is_given_up), TEST(ends_while_it_has_a_job),

@@ -17,9 +17,9 @@
  * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
  * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
- * vmm/machine: rows of PCI devices get their slots, and the lines that follow from these; rows that
- * cannot be are refused with the reason, before a vm is made of them and then, too. vmm/vdev_host:
- * work is done while the vm runs alone.
+ * vmm/machine, machine_slot: rows of PCI devices get their slots, and the lines that follow from
+ * these; rows that cannot be are refused with the reason, before a vm is made of them and then,
+ * too. vmm/vdev_host: work is done while the vm runs alone.
  */
 #include "tests/host/vm_test.h"
 
@@ -75,8 +75,8 @@ static void slots(void **state)
 }
 
 static const struct { struct machine_row row[3]; const char *says; int err; } wrong[] = {
-	{ { { .class = "none" } }, "none at 0:0.0: there is no such device", -ENODEV },
-	{ { { .class = "isa-serial", .base = 0x3f8 } }, "there is no such device", -EEXIST },
+	{ { { .class = "none" } }, "'none': pcie-root-port, edu, pci-testdev, virtio-", -ENODEV },
+	{ { { .class = "isa-serial", .base = 0x3f8 } }, "there is no device 'isa-serial'", -EEXIST },
 	{ { PORT(0, 0) }, "pcie-root-port at 0:0.0: the host bridge is there", -EBUSY },
 	{ { PORT(32, 0) }, "at 0:20.0: a device's number is at most 1f", -EINVAL },
 	{ { PORT(1, 8) }, "a function's at most 7", -EINVAL },
@@ -100,7 +100,7 @@ static void refused(void **state)
 
 		while (n < 3 && wrong[i].row[n].class)
 			n++;
-		assert_int_equal(machine_check_slots(wrong[i].row, n, why, sizeof(why)), -EINVAL);
+		assert_int_equal(machine_slot_check(wrong[i].row, n, why, sizeof(why)), -EINVAL);
 		if (!strstr(why, wrong[i].says))
 			fail_msg("%s", why);
 		assert_int_equal(create(wrong[i].row, n, &vm), wrong[i].err);
@@ -118,7 +118,7 @@ static void many(void **state)
 	(void)state;
 	for (; n < ARRAY_COUNT(row); n++) {
 		row[n] = (struct machine_row)PORT((uint8_t)(1 + n / 8), n % 8);
-		if (machine_check_slots(row, n + 1, why, sizeof(why)))
+		if (machine_slot_check(row, n + 1, why, sizeof(why)))
 			break;
 	}
 	assert_string_equal(strstr(why, "there are"), "there are too many devices");
@@ -185,14 +185,23 @@ static void work_and_pause(void **state)
 	vm_put(vm);
 }
 
-static void names(void **state)
+static void free_slots(void **state)
 {
-	unsigned n = 0;
+	static struct machine_row row[MACHINE_DEVICE_MAX];
+	struct machine_slot s;
+	unsigned n = 1;
 
 	(void)state;
-	for (; machine_pluggable(n); n++)
-		assert_true(strlen(machine_pluggable(n)) > 0);
-	assert_true(n > 0);
+	row[0] = (struct machine_row)PORT(4, 1);
+	while (!machine_slot_free(row, n, &s)) {
+		assert_true(!s.bus && !s.function);
+		assert_true(s.device > 2 && s.device != 4 && s.device < 0x1c);
+		row[n++] = (struct machine_row){ .class = "edu", .slot = s };
+	}
+	assert_int_equal(n, 1 + 24);
+	row[0].slot.bus = 1;			/* elsewhere */
+	assert_int_equal(machine_slot_free(row, n, &s), 0);
+	assert_int_equal(s.device, 4);
 }
 
 int main(void)
@@ -201,7 +210,7 @@ int main(void)
 		cmocka_unit_test(slots),
 		cmocka_unit_test(refused),
 		cmocka_unit_test(many),
-		cmocka_unit_test(work_and_pause), cmocka_unit_test(names),
+		cmocka_unit_test(work_and_pause), cmocka_unit_test(free_slots),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
