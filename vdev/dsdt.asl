@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a Keel VM has that cannot be found by probing. The names PWIN to ECAM are numbers that
+ * What a Keel VM has that cannot be found by probing. The names PWIN to LBUS are numbers that
  * vacpi_tables.c writes into the compiled table; their values here only keep iasl from
  * shortening them.
  */
@@ -13,6 +13,7 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 	Name (QWIN, 0x1111111111111111)		/* the 64-bit one, and its length or 0 */
 	Name (QLEN, 0x1111111111111111)
 	Name (ECAM, 0x11111111)			/* configuration space in memory, or 0 */
+	Name (LBUS, 0x11111111)			/* the last bus */
 
 	Scope (\_SB)
 	{
@@ -25,7 +26,7 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 			Name (CRS0, ResourceTemplate ()
 			{
 				WordBusNumber (ResourceProducer, MinFixed, MaxFixed, PosDecode,
-					0, 0, 0xff, 0, 0x100)
+					0, 0, 0xff, 0, 0x100, , , BUSN)
 				IO (Decode16, 0x0cf8, 0x0cf8, 1, 8)
 				WordIO (ResourceProducer, MinFixed, MaxFixed, PosDecode,
 					EntireRange, 0, 0x0000, 0x0cf7, 0, 0x0cf8)
@@ -50,6 +51,10 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 				CreateDWordField (CRS0, ^MEM4._MIN, MIN4)
 				CreateDWordField (CRS0, ^MEM4._MAX, MAX4)
 				CreateDWordField (CRS0, ^MEM4._LEN, LEN4)
+				CreateWordField (CRS0, ^BUSN._MAX, MAXB)
+				CreateWordField (CRS0, ^BUSN._LEN, LENB)
+				MAXB = LBUS
+				LENB = LBUS + 1
 				MIN4 = PWIN
 				LEN4 = MAX4 - PWIN + 1
 				If (QLEN == 0)
@@ -197,7 +202,9 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 			Method (_CRS, 0, Serialized)
 			{
 				CreateDWordField (CRS0, ^MEM4._BAS, BAS4)
+				CreateDWordField (CRS0, ^MEM4._LEN, LEN4)
 				BAS4 = ECAM
+				LEN4 = (LBUS + 1) << 20
 				Return (CRS0)
 			}
 		}

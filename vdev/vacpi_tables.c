@@ -240,6 +240,7 @@ static size_t build_dsdt(struct build *b, const struct vacpi_tables_config *c)
 	patch(b, at, "QWIN", 8, c->pci_window64);
 	patch(b, at, "QLEN", 8, c->pci_window64_size);
 	patch(b, at, "ECAM", 4, c->ecam);
+	patch(b, at, "LBUS", 4, c->buses - 1);
 	finish(b, at);
 	return at;
 }
@@ -340,12 +341,15 @@ static void build_madt(struct build *b, const struct vacpi_tables_config *c)
 	list(b, at);
 }
 
-static void build_mcfg(struct build *b, uint64_t ecam)
+static void build_mcfg(struct build *b, const struct vacpi_tables_config *c)
 {
-	struct mcfg m = { .head = header("MCFG", 1, sizeof(m)), .base = ecam, .last = 255 };
+	struct mcfg m = {
+		.head = header("MCFG", 1, sizeof(m)), .base = c->ecam,
+		.last = (uint8_t)(c->buses - 1),
+	};
 	size_t at;
 
-	if (!ecam)
+	if (!c->ecam)
 		return;
 	at = append(b, &m, sizeof(m));
 	finish(b, at);
@@ -389,6 +393,7 @@ static bool valid(const struct vacpi_tables_config *c, gpa_t base, size_t size)
 {
 	return c->vcpus >= 1 && c->vcpus <= VCPUS_MAX && IS_ALIGNED(base.v, 64) &&
 		range_within(base.v, size, 0, 4 * GIB) && c->ecam <= 4 * GIB - VPCI_ECAM_MAX &&
+		c->buses >= 1 && c->buses <= 256 &&
 		c->pci_window < IOAPIC_BASE && IS_ALIGNED(c->pci_window, PAGE_SIZE) &&
 		c->pci_window64 + c->pci_window64_size >= c->pci_window64;
 }
@@ -413,7 +418,7 @@ long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, siz
 	dsdt_at = build_dsdt(&b, config);
 	build_fadt(&b, facs_at, dsdt_at);
 	build_madt(&b, config);
-	build_mcfg(&b, config->ecam);
+	build_mcfg(&b, config);
 	rsdt_at = build_root(&b, "RSDT", 4);
 	xsdt_at = build_root(&b, "XSDT", 8);
 	if (b.full)

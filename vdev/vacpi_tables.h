@@ -15,7 +15,8 @@ struct vacpi_tables_config {
 	uint32_t (*apic_id)(const void *context, unsigned index);	/* of each vCPU */
 	const void *context;
 	uint8_t ioapic_id;
-	uint64_t ecam;			/* base of the 256 MiB of all buses, or 0 */
+	uint64_t ecam;			/* base of 1 MiB for each bus, or 0 */
+	unsigned buses;			/* 1 to 256: systems look at all that they are told of */
 	/* first byte of the 32-bit MMIO window; it ends below 0xfec00000 */
 	uint32_t pci_window;
 	uint64_t pci_window64, pci_window64_size;	/* or 0 */

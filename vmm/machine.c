@@ -473,6 +473,15 @@ void machine_power_button(struct vm *vm)
 		vacpi_power_button(vm->machine->part[PART_ACPI]);
 }
 
+unsigned machine_buses(const struct vm *vm)
+{
+	unsigned n = 1;
+
+	for (unsigned i = 0; i < vm->machine->count; i++)
+		n += vm->machine->class[i]->is_bridge;
+	return n;
+}
+
 struct vdev *machine_fwcfg(struct vm *vm)
 {
 	return vm->machine->part[PART_FWCFG];

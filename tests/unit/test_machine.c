@@ -71,6 +71,7 @@ static void slots(void **state)
 	assert_int_equal(config(vm, 0, 0x1c, 2, 0), 0xffffffff);
 	for (unsigned bus = 1; bus < 256; bus++)
 		assert_int_equal(config(vm, bus, 0, 0, 0), 0xffffffff);
+	assert_int_equal(machine_buses(vm), 4);
 	vm_put(vm);
 }
 

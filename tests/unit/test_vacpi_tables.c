@@ -28,7 +28,7 @@ static uint32_t apic_id(const void *context, unsigned index)
 }
 
 static const struct vacpi_tables_config one = {
-	.vcpus = 1, .apic_id = apic_id, .context = &dense, .pci_window = 0xd0000000,
+	.vcpus = 1, .apic_id = apic_id, .context = &dense, .pci_window = 0xd0000000, .buses = 1,
 };
 
 static uint64_t get(const uint8_t *p, unsigned n)
@@ -131,10 +131,11 @@ static void test_madt(void **state)
 static void test_numbers(void **state)
 {
 	struct vacpi_tables_config c = { .vcpus = 2, .apic_id = apic_id, .context = &dense,
-		.pci_window = 0xd0000000, .ecam = 0xc0000000, .pci_window64 = 0x800000000,
+		.pci_window = 0xd0000000, .ecam = 0xc0000000, .buses = 5,
+		.pci_window64 = 0x800000000,
 		.pci_window64_size = 0x123000000 };
 	static const uint8_t pwin[] = "\x08PWIN\x0c\0\0\0\xd0",
-		ecam[] = "\x08" "ECAM\x0c\0\0\0\xc0";
+		ecam[] = "\x08" "ECAM\x0c\0\0\0\xc0", last[] = "\x08LBUS\x0c\x04\0\0\0";
 	const uint8_t *fadt, *dsdt, *mcfg;
 	size_t n;
 
@@ -142,12 +143,13 @@ static void test_numbers(void **state)
 	assert_true(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL) > 0);
 	assert_non_null(mcfg = table("MCFG"));
 	assert_int_equal(get(mcfg + 44, 8), 0xc0000000);
-	assert_int_equal(get(mcfg + 54, 2), 0xff00);		/* buses 0 to 255 */
+	assert_int_equal(get(mcfg + 54, 2), 0x0400);		/* buses 0 to 4 */
 	fadt = table("FACP");
 	dsdt = at(get(fadt + 40, 4));
 	n = get(dsdt + 4, 4);
 	assert_non_null(memmem(dsdt, n, pwin, sizeof(pwin) - 1));
 	assert_non_null(memmem(dsdt, n, ecam, sizeof(ecam) - 1));
+	assert_non_null(memmem(dsdt, n, last, sizeof(last) - 1));
 	assert_non_null(memmem(dsdt, n, "\x08QLEN\x0e\0\0\0\x23\x01\0\0\0", 14));
 }
 
@@ -171,6 +173,11 @@ static void test_refused(void **state)
 	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
 	c.vcpus = 4097;
 	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
+	c = one;
+	c.buses = 0;
+	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)), -EINVAL);
+	c.buses = 257;
+	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)), -EINVAL);
 	c = one;
 	c.pci_window = 0xfed00000;
 	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
@@ -199,7 +206,7 @@ static void test_iasl(void **state)
 {
 	struct vacpi_tables_config c = { .vcpus = 300, .apic_id = apic_id, .context = &dense,
 		.pci_window = 0xd0000000,
-		.ecam = 0xc0000000 };
+		.ecam = 0xc0000000, .buses = 256 };
 
 	(void)state;
 	if (system("iasl -v >/dev/null 2>&1"))

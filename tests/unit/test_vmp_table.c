@@ -119,7 +119,7 @@ static const uint8_t *override(unsigned irq)
 static void test_routing(void **state)
 {
 	struct vacpi_tables_config c = { .vcpus = 1, .apic_id = apic_id, .context = &none,
-					 .pci_window = 0xd0000000 };
+					 .pci_window = 0xd0000000, .buses = 1 };
 	const uint8_t *t = build(1, &none), *p, *o;
 	unsigned isa = 0, pci = 0;
 

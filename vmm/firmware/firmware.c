@@ -95,7 +95,7 @@ struct vacpi_tables_config firmware_acpi_config(const struct vm *vm, uint64_t ec
 {
 	return (struct vacpi_tables_config){
 		.apic_id = apic_id, .context = vm, .vcpus = vm->config.vcpus,
-		.ioapic_id = MACHINE_IOAPIC_ID, .ecam = ecam,
+		.ioapic_id = MACHINE_IOAPIC_ID, .ecam = ecam, .buses = machine_buses(vm),
 		.pci_window = MACHINE_PCI_WINDOW,
 	};
 }
