@@ -605,10 +605,42 @@ static void executable_leaves_are_small(void **state)
 	finish();
 }
 
+/* Where large leaves are not executable, code in one place leaves that in another alone. */
+static void code_in_a_gib(void **state)
+{
+	struct gmem_slot s = { .base = 0, .size = GIB };
+	struct gmem_config c = config;
+	uint64_t pages;
+
+	(void)state;
+	scrub_all();
+	c.format = &paging_ept;
+	c.exec_4k = true;
+	c.max_leaf_level = 3;
+	assert_int_equal(gmem_init(&g, &c), 0);
+	assert_int_equal(gmem_object_create(0, GIB, 3, NODE_ANY, &charge, &s.object), 0);
+	assert_int_equal(gmem_slot_add(&g, &s), 0);
+	gmem_object_put(s.object);
+	assert_int_equal(gmem_fault(&g, GPA(0), GMEM_WRITE), 0);
+	assert_int_equal(gmem_stats(&g).present_pages, PAGE_1G / PAGE_SIZE);
+	assert_int_equal(gmem_fault(&g, GPA(MIB), GMEM_EXEC), 0);
+	assert_int_equal(gmem_fault(&g, GPA(9 * MIB), GMEM_EXEC), 0);
+	pages = charge.pages;
+	for (unsigned i = 0; i < 20; i++) {
+		assert_true(leaf_at(MIB).prot & PROT_EXEC);
+		assert_true(leaf_at(9 * MIB).prot & PROT_EXEC);
+		assert_int_equal(gmem_fault(&g, GPA(i % 2 ? MIB : 9 * MIB), GMEM_EXEC), 0);
+		assert_int_equal(gmem_fault(&g, GPA(100 * MIB), GMEM_READ), 0);
+	}
+	assert_int_equal(charge.pages, pages);
+	finish();
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(a_scrubbed_gib_becomes_one_leaf),
+		cmocka_unit_test(code_in_a_gib),
 		cmocka_unit_test(slots_are_checked),
 		cmocka_unit_test(hostile_ranges_fault),
 		cmocka_unit_test(reading_fills_nothing),

@@ -274,6 +274,9 @@ int gmem_init(struct gmem *g, const struct gmem_config *c)
 	if (c->gpa_bits < 32 || c->gpa_bits > 12 + 9 * c->format->levels)
 		return -EINVAL;
 	*g = (struct gmem){ .config = *c };
+	/* Code in a GiB would split it, and each fault elsewhere undo that. */
+	if (c->exec_4k)
+		g->config.max_leaf_level = MIN(c->max_leaf_level, 2u);
 	g->slots = &none;
 	return gmem_view_init(g);
 }
