@@ -68,9 +68,17 @@ static uint64_t next_boundary(uint64_t va, uint64_t end, unsigned level)
 	return next - 1 < end - 1 ? next : end;
 }
 
+/* Clearing one here would be under a lock that others wait for. */
+static struct page *table_ready(struct paging *p)
+{
+	return page_alloc(0, PAGE_ZEROED | PAGE_READY, NODE_ANY, p->charge) ?:
+	       __atomic_exchange_n(&p->spare, NULL, __ATOMIC_ACQUIRE);
+}
+
 static struct page *table_new(struct paging *p)
 {
-	struct page *t = page_alloc(0, PAGE_ZEROED, NODE_ANY, p->charge);
+	struct page *t = p->parallel ? table_ready(p) :
+			 page_alloc(0, PAGE_ZEROED, NODE_ANY, p->charge);
 
 	if (t) {
 		t->used = 0;
@@ -113,6 +121,19 @@ static void retire(struct paging *p, struct page *table, unsigned level)
 					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		;
 	__atomic_sub_fetch(&p->table_pages, 1, __ATOMIC_RELAXED);
+}
+
+int paging_spare(struct paging *p)
+{
+	struct page *none = NULL, *t = page_alloc(0, PAGE_ZEROED, NODE_ANY, p->charge);
+
+	if (!t)
+		return -ENOMEM;
+	/* Another has just brought one: it will do. */
+	if (!__atomic_compare_exchange_n(&p->spare, &none, t, false, __ATOMIC_RELEASE,
+					 __ATOMIC_RELAXED))
+		page_put(t);
+	return 0;
 }
 
 void paging_retired(struct paging *p, struct list *out)
@@ -159,6 +180,9 @@ void paging_destroy(struct paging *p)
 	p->root = NULL;
 	paging_retired(p, &all);
 	paging_free_retired(&all);
+	if (p->spare)
+		page_put(p->spare);
+	p->spare = NULL;
 }
 
 /* ---- what may fail and changes no translation ------------------------------------------------ */

@@ -8,7 +8,8 @@
  *
  * Where `parallel` is set, calls for what lies within one 2 MiB, split borders and all, may run
  * beside such calls for other ones; tables of levels above 1 that become empty by them stay until
- * paging_prune(). All other calls have the tables for themselves.
+ * paging_prune(). All other calls have the tables for themselves. As they hold locks, none clears a
+ * page for a table: -ENOMEM may mean that there is no clear one at hand, see paging_spare().
  * Sources: AMD64 APM 2, "Page Translation and Protection", "Nested Paging"; Intel SDM 3, "Paging",
  * "EPT Translation Mechanism".
  */
@@ -53,6 +54,7 @@ struct paging {
 	struct charge *charge;		/* for table pages */
 	struct page *root;
 	bool parallel;			/* see above; set once, behind paging_init() */
+	struct page *spare;		/* (a) a table to be */
 	struct list *retired;		/* (a) tables that are linked no more, until the TLBs are
 					 * flushed; chained by `next` */
 	uint64_t table_pages;		/* (a) */
@@ -75,6 +77,11 @@ void paging_destroy(struct paging *p);
  */
 int paging_map(struct paging *p, uint64_t va, hpa_t pa, uint64_t size, unsigned prot,
 	       enum paging_cache c) must_check;
+/*
+ * For `parallel`, without a lock: a clear page is there for a table, if nobody takes it first.
+ * Whoever was told -ENOMEM tries again then: what it has made so far stays.
+ */
+int paging_spare(struct paging *p) must_check;
 /*
  * Tables that map or unmap unlinked may still be in another CPU's paging-structure caches: a caller
  * that flushes takes them off under its lock, flushes without it, then frees them. Callers that

@@ -23,7 +23,7 @@
 
 #define TOP	(6 * GIB)		/* a GiB in one piece for each life */
 #define BASE	(4 * GIB)
-#define VCPUS	4
+#define VCPUS	3
 
 extern void (*spin_waits)(const struct spinlock *l);
 
@@ -179,6 +179,45 @@ static void a_moved_slot_leaves_no_tables(void **state)
 	finish();
 }
 
+/* No page is clear: tables are made all the same, as long as there is memory. */
+static void tables_without_clear_pages(void **state)
+{
+	struct page *clear[64];
+	unsigned n = 0, held;
+	struct gmem_slot s;
+
+	(void)state;
+	config.flush = NULL;
+	for (unsigned order = 0; order <= PAGE_ORDER_MAX; order += PAGE_ORDER_2M) {
+		do {
+			assert_true(n < ARRAY_COUNT(clear));
+			clear[n] = page_alloc(order, PAGE_ZEROED | PAGE_READY, NODE_ANY, &charge);
+		} while (clear[n] && ++n);
+	}
+	held = n;
+	start();
+	assert_int_equal(gmem_add_ram(&g, GPA(0), 64 * MIB), 0);
+	assert_true(gmem_slot_get(&g, 0, &s));
+	for (unsigned i = 0; i < 32; i += 3) {
+		assert_int_equal(gmem_fault(&g, GPA(i * PAGE_2M), GMEM_WRITE), 0);
+		/* A large leaf is split for what is taken from it, and the others stay. */
+		assert_int_equal(gmem_take(&g, s.object, s.offset + i * PAGE_2M, PAGE_SIZE, false),
+				 1);
+		assert_int_equal(gmem_fault(&g, GPA(i * PAGE_2M + PAGE_SIZE), GMEM_WRITE), 0);
+		tables_are_right();
+	}
+	/* None at all: what is there goes on, and nothing is left half made. */
+	charge.limit = charge.pages;
+	assert_int_equal(gmem_fault(&g, GPA(PAGE_2M), GMEM_WRITE), -ENOMEM);
+	gmem_drop_tables(&g);
+	tables_are_right();
+	charge.limit = 0;
+	assert_int_equal(gmem_fault(&g, GPA(PAGE_2M), GMEM_WRITE), 0);
+	while (held)
+		page_put(clear[--held]);
+	finish();
+}
+
 /* ---- vCPUs at work --------------------------------------------------------------------------- */
 
 /* Quiescence as vmm/vm_quiesce.c has it; the last is who changes. */
@@ -248,7 +287,7 @@ static void *vcpu(void *arg)
 		int err;
 
 		between_exits();
-		if (r % 32 == 0)
+		if (r % 8 == 1)
 			a = __atomic_load_n(&small, __ATOMIC_RELAXED);
 		err = gmem_fault(&g, GPA(a), access[r / 32 % 4]);
 		if (err && err != -EINTR && (err != -ENOENT || a < SMALL))
@@ -357,7 +396,7 @@ static void life(uint64_t seed)
 	stop = false;
 	for (uintptr_t i = 0; i < VCPUS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, vcpu, (void *)i), 0);
-	for (unsigned round = 0; round < 120; round++) {
+	for (unsigned round = 0; round < 200; round++) {
 		one_change(s.object, &seed);
 		if (round % 20)
 			continue;
@@ -393,6 +432,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(faults_of_other_chunks_do_not_wait),
 		cmocka_unit_test(a_moved_slot_leaves_no_tables),
+		cmocka_unit_test(tables_without_clear_pages),
 		cmocka_unit_test(vcpus_find_nothing_stale),
 	};
 

@@ -22,8 +22,8 @@
 struct gmem_config {
 	const struct paging_format *format;
 	unsigned max_leaf_level;		/* 1 to 3 */
-	bool exec_4k;				/* only 4K leaves are executable:
-						 * ERRATUM_ITLB_MULTIHIT */
+	bool exec_4k;				/* only 4K leaves are executable, and none is larger
+						 * than 2 MiB: ERRATUM_ITLB_MULTIHIT */
 	unsigned gpa_bits;			/* addresses at or above 1 << gpa_bits are
 						 * refused */
 	int node;				/* preferred node */
@@ -41,7 +41,7 @@ struct gmem_view {
 	struct gmem_view_part {			/* every sixteenth 2 MiB, by guest address */
 		struct spinlock lock;		/* LOCK_VIEW_PART */
 		uint64_t faults;		/* under it */
-	} part[GMEM_LOCKS];
+	} aligned(16) part[GMEM_LOCKS];
 };
 
 struct gmem_slots;

@@ -9,7 +9,8 @@
  * under its own lock (LOCK_VIEW) and waits until nobody is in a part. A leaf is made from an entry
  * that is read under its part's lock, of the slots that are the last ones under it; whoever takes
  * something away does so there first and changes the view under the lock after that. So either the
- * leaf is made of what is left, or it is there to be found. All with interrupts off.
+ * leaf is made of what is left, or it is there to be found. All with interrupts off. No page is
+ * cleared meanwhile: who finds none for a table brings one, without a lock, and begins again.
  */
 #include "cpu/cpu.h"
 #include "include/errno.h"
@@ -226,8 +227,12 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 				return r;
 		}
 		r = map_in_part(g, l, p, a.v, access);
-		if (unlikely(r == AS_A_GIB))
+		if (likely(r == FILLED))
+			return 0;
+		if (r == AS_A_GIB)
 			r = map_in_all(g, l, p, a.v, access);
+		if (r == -ENOMEM && !paging_spare(&g->view.tables))
+			r = AGAIN;
 	} while (r > 0);
 	return r;
 }
@@ -245,40 +250,52 @@ static int change(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss
 	       paging_restrict(&g->view.tables, a, size, PROT_WRITE);
 }
 
-/*
- * By who has all. Without memory to split a leaf at the range's borders all leaves go, which needs
- * none.
- */
-static void lose_in_all(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
-{
-	if (change(g, a, size, loss) < 0)
-		(void)!paging_unmap(&g->view.tables, 0, everything(g));
-}
-
 static bool in_one_part(uint64_t a, uint64_t size)
 {
 	return !((a ^ (a + size - 1)) >> CHUNK_SHIFT);
 }
 
-/* Leaves of [a, a+size) lose what is said; interrupts are off. */
+static int lose_in_part(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
+{
+	struct gmem_view_part *part = enter(&g->view, a);
+	int r = change(g, a, size, loss);
+
+	leave(part);
+	return r;
+}
+
+static int lose_in_all(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
+{
+	uint64_t irq = enter_all(&g->view);
+	int r = change(g, a, size, loss);
+
+	leave_all(&g->view, irq);
+	return r;
+}
+
+/*
+ * Leaves of [a, a+size) lose what is said; interrupts are off. Without memory to split one at the
+ * range's borders all leaves go, which needs none.
+ */
 static void lose(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
 {
-	struct gmem_view *v = &g->view;
-	int r = -ENOMEM;
+	bool part = in_one_part(a, size);
+	int r;
 
 	ASSERT(size && !cpu_irq_enabled());
-	if (in_one_part(a, size)) {
-		struct gmem_view_part *part = enter(v, a);
+	do {
+		r = part ? lose_in_part(g, a, size, loss) : lose_in_all(g, a, size, loss);
+	} while (unlikely(r == -ENOMEM) && !paging_spare(&g->view.tables));
+	if (r < 0)
+		(void)!lose_in_all(g, 0, everything(g), GMEM_LOSE_ALL);
+}
 
-		r = change(g, a, size, loss);
-		leave(part);
-	}
-	if (r < 0) {
-		uint64_t irq = enter_all(v);
+static void prune(struct gmem *g, uint64_t a, uint64_t size)
+{
+	uint64_t irq = enter_all(&g->view);
 
-		lose_in_all(g, a, size, loss);
-		leave_all(v, irq);
-	}
+	paging_prune(&g->view.tables, a, size);
+	leave_all(&g->view, irq);
 }
 
 /* Behind a change of the tables: one wait for all of it. */
@@ -296,15 +313,15 @@ static void changed(struct gmem *g)
 
 void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t b, uint64_t size)
 {
-	uint64_t irq = enter_all(&g->view);
+	uint64_t irq = cpu_irq_save();
 
-	lose_in_all(g, a, size, GMEM_LOSE_ALL);
-	paging_prune(&g->view.tables, a, size);
+	lose(g, a, size, GMEM_LOSE_ALL);
+	prune(g, a, size);
 	if (b != a) {
-		lose_in_all(g, b, size, GMEM_LOSE_ALL);
-		paging_prune(&g->view.tables, b, size);
+		lose(g, b, size, GMEM_LOSE_ALL);
+		prune(g, b, size);
 	}
-	leave_all(&g->view, irq);
+	cpu_irq_restore(irq);
 	changed(g);
 }
 
@@ -353,10 +370,8 @@ static void used(void *arg, uint64_t a, uint64_t size)
 	}
 }
 
-/* Within one 2 MiB. Where the chip notes nothing the leaf itself goes. */
-static void harvest_part(struct gmem *g, uint64_t a, uint64_t size, struct harvest *h)
+static int harvest_part(struct gmem *g, uint64_t a, uint64_t size, struct harvest *h)
 {
-	uint64_t irq = cpu_irq_save();
 	struct gmem_view_part *part = enter(&g->view, a);
 	int r = 0;
 
@@ -364,8 +379,20 @@ static void harvest_part(struct gmem *g, uint64_t a, uint64_t size, struct harve
 	if (!g->config.format->accessed)
 		r = change(g, a, size, GMEM_LOSE_ALL);
 	leave(part);
+	return r;
+}
+
+/* Within one 2 MiB. Where the chip notes nothing the leaf itself goes. */
+static void harvest_some(struct gmem *g, uint64_t a, uint64_t size, struct harvest *h)
+{
+	uint64_t irq = cpu_irq_save();
+	int r;
+
+	do {
+		r = harvest_part(g, a, size, h);
+	} while (unlikely(r == -ENOMEM) && !paging_spare(&g->view.tables));
 	if (r < 0)
-		lose(g, 0, everything(g), GMEM_LOSE_ALL);
+		(void)!lose_in_all(g, 0, everything(g), GMEM_LOSE_ALL);
 	cpu_irq_restore(irq);
 }
 
@@ -373,7 +400,7 @@ static void harvest(struct gmem *g, struct harvest *h)
 {
 	for (uint64_t a = h->from, next; a < h->to; a = next) {
 		next = MIN(ALIGN_DOWN(a, PAGE_2M) + PAGE_2M, h->to);
-		harvest_part(g, a, next - a, h);
+		harvest_some(g, a, next - a, h);
 		if (!(a % PAGE_1G))
 			sched_point();
 	}
