@@ -141,13 +141,6 @@ static int ret_far(struct emulation *e)
 
 /* ---- IRET */
 
-static int done(struct emulation *e, int err)
-{
-	if (!err)
-		e->vcpu->event.nmi_masked = false;
-	return err;
-}
-
 static int iret_real(struct emulation *e, struct back *b)
 {
 	int err = emulate_flags_check(e, b->size);
@@ -160,7 +153,7 @@ static int iret_real(struct emulation *e, struct back *b)
 	err = err ?: emulate_flags_load(e, b->v[FLAGS], b->size, RFLAGS_RF);
 	if (!err)
 		commit(e, b, 0, sp_behind(e, b, 3, 0), 0);
-	return done(e, err);
+	return err;
 }
 
 static int iret_to_v86(struct emulation *e, struct back *b)
@@ -181,7 +174,7 @@ static int iret_to_v86(struct emulation *e, struct back *b)
 	emulate_far_go(e, &b->cs, &b->cs_d, b->v[OFFSET]);
 	e->flags = (b->v[FLAGS] & V86_FLAGS) | RFLAGS_ONE;
 	e->loads_flags = true;
-	return done(e, 0);
+	return 0;
 }
 
 static int iret_protected(struct emulation *e, struct back *b)
@@ -204,10 +197,10 @@ static int iret_protected(struct emulation *e, struct back *b)
 	err = err ?: emulate_far_check(e, &b->cs, b->v[OFFSET]) ?: operand_check(e);
 	if (!err)
 		commit(e, b, cpl, sp, 0);
-	return done(e, err);
+	return err;
 }
 
-static int iret(struct emulation *e)
+static int iret_any(struct emulation *e)
 {
 	struct back b = { .size = e->insn->operand };
 
@@ -218,6 +211,16 @@ static int iret(struct emulation *e)
 	if (e->mode.long_mode)
 		return emulate_fault_error(e, EXC_GP, 0);
 	return emulate_task(e, TASK_IRET, 0, e->vcpu->rip + e->insn->length, NULL);
+}
+
+/* NMIs are open behind it, even if it faults. */
+static int iret(struct emulation *e)
+{
+	int err = iret_any(e);
+
+	if (!err || err == -EFAULT)
+		e->vcpu->event.nmi_masked = false;
+	return err;
 }
 
 #define ANY	GROUP_ANY

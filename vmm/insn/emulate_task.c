@@ -339,8 +339,6 @@ static int change(struct emulation *e, struct change *c, const struct event *was
 	if (c->by == TASK_CALL || c->by == TASK_GATE)
 		operand_write(e, &c->link, c->old.selector);
 	mark(e, &c->new_mark, &c->new_d, true);
-	if (c->by == TASK_IRET)
-		e->vcpu->event.nmi_masked = false;
 	if (c->delivered)
 		c->delivered->valid = false;
 	e->vcpu->event.shadow = 0;
@@ -377,6 +375,9 @@ int emulate_task(struct emulation *e, enum task_switch by, unsigned selector, ui
 		return emulate_fault_selector(e, EXC_TS, c.old.selector);
 	if (by == TASK_IRET)
 		err = find_link(e, &c, &selector);
-	err = err ?: check_new(e, &c, selector) ?: prepare(e, &c);
-	return external(e, &was, err ?: change(e, &c, &was));
+	err = err ?: check_new(e, &c, selector) ?: prepare(e, &c) ?: change(e, &c, &was);
+	/* NMIs are open behind IRET, even if it faults. */
+	if (by == TASK_IRET && (!err || err == -EFAULT))
+		e->vcpu->event.nmi_masked = false;
+	return external(e, &was, err);
 }
