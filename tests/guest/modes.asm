@@ -16,6 +16,8 @@
 %define MSR_EFER	0xc0000080
 %define EFER_LME	0x100
 %define CR0_PG		0x80000000
+%define APIC_EOI	0xfee000b0
+%define APIC_ICR	0xfee00300
 %define APIC_LVT_ERROR	0xfee00370
 %define NOBODY		0x2f0
 %define REAL		0x8000			; where the real-mode code is copied to
@@ -397,7 +399,18 @@ body_tasks:
 .faults:
 	mov fs, ax
 	ud2
-.jump:	jmp SEL_OTHER:0xf4f4f4f4
+.events:
+	mov dword [APIC_ICR + 16], 0
+	mov dword [APIC_ICR], 0x4400		; two NMIs to itself
+	nop
+	mov dword [APIC_ICR], 0x4400
+	nop
+	mov dword [APIC_ICR], 0x4020		; and an interrupt
+	sti
+	nop
+	nop
+	cli
+	jmp SEL_OTHER:0xf4f4f4f4
 .jumped:
 	mov eax, [gdt + SEL_MAIN + 4]
 	mov [edi + 56], eax			; 14: busy
@@ -432,7 +445,14 @@ other_task:
 	mov [modes_result + 32], eax		; 8: where it was
 	mov eax, [tss_main + 36]
 	mov [modes_result + 36], eax		; 9: with RF
-	mov dword [tss_main + 32], body_tasks.jump
+	mov dword [tss_main + 32], body_tasks.events
+	iret
+	inc dword [modes_result + 88]		; 22: NMIs
+	iret
+	inc dword [modes_result + 88]
+	iret
+	inc dword [modes_result + 92]		; 23: interrupts
+	mov dword [APIC_EOI], 0
 	iret
 	pushfd
 	pop dword [modes_result + 40]		; 10: not nested

@@ -131,6 +131,7 @@ static void tasks(const char *mode, uint64_t cr3, uint64_t cr4, bool paging)
 		{ 8, ~0u, 0, "task_fault" }, { 10, 0x4000, 0, "task_jumped" },
 		{ 12, ~0u, 0x12345678, "task_registers" }, { 13, 0x4000, 0, "task_back" },
 		{ 14, 0xf00, 0xb00, "task_busy" }, { 15, 0xf00, 0x900, "task_free" },
+		{ 22, ~0u, 2, "task_nmis" }, { 23, ~0u, 1, "task_interrupt" },
 		{ 11, ~0u, DONE, "task_end" },
 	};
 	static uint32_t stack[256];
@@ -147,7 +148,8 @@ static void tasks(const char *mode, uint64_t cr3, uint64_t cr4, bool paging)
 	tss_main[7] = tss_other[7] = (uint32_t)cr3;
 	gdt[SEL_MAIN / 8] = tss_descriptor(tss_main);
 	gdt[SEL_OTHER / 8] = tss_descriptor(tss_other);
-	gdt[SEL_GATE / 8] = tasks_idt[13] = tasks_idt[0x20] = SEL_OTHER << 16 | 0x85ul << 40;
+	gdt[SEL_GATE / 8] = SEL_OTHER << 16 | 0x85ul << 40;
+	tasks_idt[2] = tasks_idt[13] = tasks_idt[0x20] = gdt[SEL_GATE / 8];
 	legacy_cr3 = (uint32_t)cr3;
 	legacy_cr4 = (uint32_t)cr4;
 	legacy_paging = paging;
