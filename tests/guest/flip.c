@@ -7,7 +7,7 @@
 #include "tests/guest/lib/apic.h"
 
 #define PORT		0x2f0		/* nobody's: ones */
-#define ROUNDS		5000
+#define ROUNDS		5000		/* or more, where the other one seldom runs beside us */
 #define ICR		0x830
 #define ICR_INIT	0x4500
 #define ICR_SIPI	0x4600
@@ -73,7 +73,7 @@ void test_main(void)
 		skip("flip", "there is no other processor");
 		return;
 	}
-	for (unsigned i = 0; i < ROUNDS; i++)
+	for (unsigned i = 0; i < ROUNDS || (i < 100 * ROUNDS && !(narrow && wide)); i++)
 		bad += !once();
 	check(narrow && wide, "both_met", "%u narrow, %u wide, %u flips", narrow, wide, *flips);
 	check(!bad, "denied_ports_unread", "%u of %u", bad, narrow);
