@@ -7,6 +7,7 @@
 
 #include "cpu/percpu.h"
 #include "include/bits.h"
+#include "kernel/cpu_set.h"
 
 struct cpu_map {
 	struct {
@@ -36,3 +37,6 @@ static always_inline bool cpu_map_remove(struct cpu_map *m, unsigned cpu)
  * moved on to the step behind; -1 when the round is over.
  */
 int cpu_map_next(const struct cpu_map *m, unsigned start, unsigned *n);
+/* Likewise of those that are in the set, too. */
+int cpu_map_next_within(const struct cpu_map *m, const struct cpu_set *within, unsigned start,
+			unsigned *n);

@@ -72,48 +72,99 @@ bool placement_steal(struct runqueue *q)
 	return false;
 }
 
-/* An idle CPU, from `cpu` on; -1 if there is none. Nobody else will choose it. */
-static int find_idle(unsigned cpu)
+/* Of all CPUs, or of some if it is not NULL. */
+static int next_idle(const struct cpu_set *within, unsigned cpu, unsigned *n)
+{
+	return unlikely(within) ? cpu_map_next_within(&placement_claimable, within, cpu, n)
+				: cpu_map_next(&placement_claimable, cpu, n);
+}
+
+/* An idle CPU of these, from `cpu` on; -1 if there is none. Nobody else will choose it. */
+static int find_idle(const struct cpu_set *within, unsigned cpu)
 {
 	unsigned n = 0;
 	int idle;
 
-	while ((idle = cpu_map_next(&placement_claimable, cpu, &n)) >= 0)
+	while ((idle = next_idle(within, cpu, &n)) >= 0)
 		if (cpu_map_remove(&placement_claimable, (unsigned)idle))
 			break;
 	return idle;
+}
+
+/* Of those a thread may run on the one with the least load: one of them exists. */
+static noinline unsigned find_allowed(const struct cpu_set *allowed)
+{
+	uint64_t least = ~0ul;
+	unsigned to = 0;
+
+	for (int cpu = cpu_set_next(allowed, 0); cpu >= 0 && (unsigned)cpu < cpu_count;
+	     cpu = cpu_set_next(allowed, (unsigned)cpu + 1)) {
+		const struct runqueue *q = &per_cpu(runqueue, (unsigned)cpu);
+		uint64_t load = READ_ONCE(q->load) + (READ_ONCE(q->idling) ? 0 : q->running);
+
+		if (load < least) {
+			least = load;
+			to = (unsigned)cpu;
+		}
+	}
+	return to;
 }
 
 unsigned placement_choose(const struct thread *t)
 {
 	int idle;
 
-	if (t->pinned >= 0)
-		return (unsigned)t->pinned;
-	idle = find_idle(t->cpu);
-	return idle >= 0 ? (unsigned)idle : t->cpu;
+	if (t->mobility == THREAD_PINNED)
+		return (unsigned)cpu_set_next(&t->allowed, 0);
+	idle = find_idle(t->mobility == THREAD_FREE ? NULL : &t->allowed, t->cpu);
+	if (idle >= 0)
+		return (unsigned)idle;
+	return likely(cpu_set_has(&t->allowed, t->cpu)) ? t->cpu : find_allowed(&t->allowed);
+}
+
+/* The first of `reach` from `c` on, all round; `cpu` if there is none. */
+static noinline unsigned within_reach(const struct cpu_set *reach, unsigned c, unsigned cpu)
+{
+	int next = cpu_set_next(reach, c);
+
+	if (next < 0 || (unsigned)next >= cpu_count)
+		next = cpu_set_next(reach, 0);
+	return next < 0 || (unsigned)next >= cpu_count ? cpu : (unsigned)next;
+}
+
+/* The CPU to be looked at next: of `reach` if it is not NULL; else it is not `cpu`. */
+static unsigned look_on(struct runqueue *q, unsigned cpu, const struct cpu_set *reach)
+{
+	unsigned c = (cpu + 1 + q->looked) % cpu_count;
+
+	if (unlikely(reach)) {
+		c = within_reach(reach, c, cpu);
+		q->looked = (c + cpu_count - cpu - 1) % cpu_count;
+	}
+	q->looked = (q->looked + 1) % (cpu_count - 1);
+	return c;
 }
 
 /*
  * The CPU with the least load, and how much that is: an idle one, else of those whose turn it is to
  * be looked at. `cpu` if none has less than `mine`.
  */
-static unsigned find_least(struct runqueue *q, unsigned cpu, uint64_t mine, uint64_t *least)
+static unsigned find_least(struct runqueue *q, unsigned cpu, const struct cpu_set *reach,
+			   uint64_t mine, uint64_t *least)
 {
 	unsigned to = cpu, n = 1, looks = MIN(cpu_count - 1, BALANCE_LOOKS);
-	int idle = cpu_map_next(&placement_claimable, cpu, &n);
+	int idle = next_idle(reach, cpu, &n);
 
 	if (idle >= 0 && !runqueue_count(&per_cpu(runqueue, (unsigned)idle))) {
 		*least = 0;
 		return (unsigned)idle;
 	}
 	for (*least = mine; looks; looks--) {
-		unsigned c = (cpu + 1 + q->looked) % cpu_count;
+		unsigned c = look_on(q, cpu, reach);
 		struct runqueue *other = &per_cpu(runqueue, c);
 		uint64_t load;
 
-		q->looked = (q->looked + 1) % (cpu_count - 1);
-		if (!READ_ONCE(other->current))
+		if (!READ_ONCE(other->current) || c == cpu)
 			continue;
 		load = runqueue_load(other);
 		if (load < *least) {
@@ -132,9 +183,13 @@ void placement_balance(struct runqueue *q)
 {
 	unsigned cpu = cpu_index(), to;
 	uint64_t mine = runqueue_load(q), least, gap, now = clock_ns();
+	bool restricted = READ_ONCE(q->restricted);
 	struct thread *t = NULL;
+	struct cpu_set reach;
 
-	to = find_least(q, cpu, mine, &least);
+	if (unlikely(restricted) && !runqueue_reach(q, &reach))
+		return;
+	to = find_least(q, cpu, unlikely(restricted) ? &reach : NULL, mine, &least);
 	gap = mine - least;
 	if (to == cpu)
 		return;

@@ -178,7 +178,26 @@ static always_inline void line_up(struct runqueue *q, struct thread *t, uint64_t
 	t->node.key = t->vtime;
 	t->queued_at = now;
 	t->share = share(t);
+	t->counted = t->mobility;
 	tree_insert(&q->tree, &t->node);
+}
+
+static void count_mobility(struct runqueue *q, const struct thread *t)
+{
+	if (t->counted == THREAD_PINNED)
+		return;
+	q->restricted += t->counted == THREAD_RESTRICTED;
+	if (!q->movable++)
+		cpu_map_add(&runqueue_movable, t->cpu);
+}
+
+static void discount_mobility(struct runqueue *q, const struct thread *t)
+{
+	if (t->counted == THREAD_PINNED)
+		return;
+	q->restricted -= t->counted == THREAD_RESTRICTED;
+	if (!--q->movable)
+		cpu_map_remove(&runqueue_movable, t->cpu);
 }
 
 static void put(struct runqueue *q, struct thread *t, uint64_t now)
@@ -186,8 +205,7 @@ static void put(struct runqueue *q, struct thread *t, uint64_t now)
 	line_up(q, t, now);
 	WRITE_ONCE(q->waiting, q->waiting + 1);
 	WRITE_ONCE(q->load, q->load + t->share);
-	if (t->pinned < 0 && !q->movable++)
-		cpu_map_add(&runqueue_movable, t->cpu);
+	count_mobility(q, t);
 }
 
 void runqueue_add(struct runqueue *q, struct thread *t)
@@ -203,8 +221,7 @@ void runqueue_remove(struct runqueue *q, struct thread *t)
 	tree_remove(&q->tree, &t->node);
 	WRITE_ONCE(q->waiting, q->waiting - 1);
 	WRITE_ONCE(q->load, q->load - t->share);
-	if (t->pinned < 0 && !--q->movable)
-		cpu_map_remove(&runqueue_movable, t->cpu);
+	discount_mobility(q, t);
 }
 
 void runqueue_exchange(struct runqueue *q, struct thread *next, struct thread *t)
@@ -212,10 +229,10 @@ void runqueue_exchange(struct runqueue *q, struct thread *next, struct thread *t
 	tree_remove(&q->tree, &next->node);
 	line_up(q, t, q->since);
 	WRITE_ONCE(q->load, q->load - next->share + t->share);
-	if (next->pinned < 0 && t->pinned >= 0 && !--q->movable)
-		cpu_map_remove(&runqueue_movable, t->cpu);
-	if (next->pinned >= 0 && t->pinned < 0 && !q->movable++)
-		cpu_map_add(&runqueue_movable, t->cpu);
+	if (next->counted != t->counted) {
+		discount_mobility(q, next);
+		count_mobility(q, t);
+	}
 }
 
 static struct thread *thread_of(struct tree_node *n)
@@ -225,7 +242,7 @@ static struct thread *thread_of(struct tree_node *n)
 
 static bool fits(const struct thread *t, unsigned cpu, uint64_t most)
 {
-	return (t->pinned < 0 || (unsigned)t->pinned == cpu) && t->share <= most;
+	return cpu_set_has(&t->allowed, cpu) && t->share <= most;
 }
 
 struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu, uint64_t most)
@@ -247,6 +264,24 @@ struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu, uint64_t mo
 		if (fits(thread_of(n), cpu, most) && (!t || thread_of(n)->came_at <= t->came_at))
 			t = thread_of(n);
 	return t == q->current ? NULL : t;
+}
+
+bool runqueue_reach(struct runqueue *q, struct cpu_set *reach)
+{
+	struct tree_node *n;
+	bool any = false;
+
+	*reach = (struct cpu_set){ 0 };
+	spin_lock(&q->lock);
+	n = tree_first(&q->tree);
+	for (unsigned i = 0; n && i < FIT_LOOKS; i++, n = tree_next(&q->tree, n)) {
+		if (thread_of(n)->counted == THREAD_PINNED)
+			continue;
+		cpu_set_join(reach, &thread_of(n)->allowed);
+		any = true;
+	}
+	spin_unlock(&q->lock);
+	return any;
 }
 
 void runqueue_notify(unsigned cpu)

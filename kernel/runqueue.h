@@ -15,10 +15,11 @@ struct runqueue {
 	struct spinlock lock;
 	struct thread *current;
 	struct thread *idle_thread;
-	struct thread *dead;		/* has made its last switch; the next thread buries it */
+	struct thread *left;		/* has made its last switch here: see finish_switch() */
 	struct tree tree;		/* threads that wait for this CPU */
 	unsigned waiting;		/* how many */
 	unsigned movable;		/* of them not pinned */
+	unsigned restricted;		/* of these to some CPUs */
 	uint64_t load;			/* their shares */
 	uint64_t running;		/* the share of `current` */
 	bool grouped;			/* `current` belongs to a group */
@@ -99,6 +100,9 @@ struct thread *runqueue_first_fit(struct runqueue *q, unsigned cpu, uint64_t mos
  * comes when it waits.
  */
 struct thread *runqueue_eldest_fit(struct runqueue *q, unsigned cpu, uint64_t most);
+
+/* Where those of them that could go elsewhere may run; false: there are none. */
+bool runqueue_reach(struct runqueue *q, struct cpu_set *reach);
 
 /* Threads that want the CPU, the running one included. */
 static inline unsigned runqueue_count(const struct runqueue *q)

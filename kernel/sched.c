@@ -24,6 +24,10 @@
  * interrupt that wakes it. A CPU's idle thread is simply one that waits for ever. leave_cpu runs
  * only when another thread really takes over.
  *
+ * Affinity. A thread may run on a set of CPUs (kernel/cpu_set.h): all choices of a CPU keep to it.
+ * When it changes under a thread that runs or is queued elsewhere, that thread finds out itself
+ * (sched_move()), on its next turn at the latest: a vCPU is requested to.
+ *
  * Placement. A woken thread goes to its last CPU if that idles, else to any idle one, else it
  * queues at its last. A CPU that idles takes waiting threads from others; a busy one whose slice
  * ends with threads waiting kicks an idle CPU to come, or hands one thread to a CPU with less load,
@@ -62,16 +66,29 @@ static PERCPU struct thread boot_thread;
 
 /* ---- switching ------------------------------------------------------------------------------- */
 
+/* Who does not come back to this CPU: to the queue of the one chosen for it, or to its grave. */
+static noinline void has_left(struct thread *t)
+{
+	unsigned cpu = t->cpu;
+
+	if (t->finished) {
+		thread_left(t);
+		return;
+	}
+	placement_give(cpu, t);
+	runqueue_notify(cpu);
+}
+
 /* First thing on the new stack: releases the queue of the CPU we are on. */
 static void finish_switch(void)
 {
 	struct runqueue *q = &this_cpu(runqueue);
-	struct thread *dead = q->dead;
+	struct thread *left = q->left;
 
-	q->dead = NULL;
+	q->left = NULL;
 	spin_unlock(&q->lock);
-	if (unlikely(dead))
-		thread_left(dead);
+	if (unlikely(left))
+		has_left(left);
 }
 
 /*
@@ -188,6 +205,41 @@ void sched_yield(void)
 	uint64_t flags = cpu_irq_save();
 
 	reconsider(true);
+	cpu_irq_restore(flags);
+}
+
+/* The queue, which is locked and accounted, without its current thread. */
+static void switch_for_good(struct runqueue *q)
+{
+	struct thread *next = runqueue_first(q);
+
+	q->left = q->current;
+	if (next)
+		runqueue_remove(q, next);
+	switch_to(q, next ? next : q->idle_thread);
+}
+
+void sched_move(void)
+{
+	uint64_t flags = cpu_irq_save();
+	struct runqueue *q = &this_cpu(runqueue);
+	struct thread *t = q->current;
+	unsigned to;
+
+	ASSERT(!spin_held_count());
+	spin_lock(&q->lock);
+	to = cpu_set_has(&t->allowed, t->cpu) ? t->cpu : placement_choose(t);
+	if (to == t->cpu) {
+		spin_unlock_irq(&q->lock, flags);
+		return;
+	}
+	runqueue_account(q, tsc_read());
+	if (t->group)
+		runqueue_charge_group(t);
+	runqueue_translate(t, q, &per_cpu(runqueue, to));
+	t->state = THREAD_READY;
+	WRITE_ONCE(t->cpu, to);
+	switch_for_good(q);
 	cpu_irq_restore(flags);
 }
 
@@ -318,6 +370,27 @@ void sched_wake(struct thread *t)
 	}
 }
 
+void thread_affinity_set(struct thread *t, const struct cpu_set *allowed)
+{
+	uint64_t flags = cpu_irq_save();
+	struct runqueue *q = lock_queue_of(t);
+
+	t->allowed = *allowed;
+	t->mobility = cpu_set_is_full(allowed)       ? THREAD_FREE
+		      : cpu_set_count(allowed) > 1u ? THREAD_RESTRICTED
+						    : THREAD_PINNED;
+	spin_unlock_irq(&q->lock, flags);
+}
+
+void thread_affinity_get(const struct thread *t, struct cpu_set *allowed)
+{
+	uint64_t flags = cpu_irq_save();
+	struct runqueue *q = lock_queue_of(t);
+
+	*allowed = t->allowed;
+	spin_unlock_irq(&q->lock, flags);
+}
+
 void sched_add(struct thread *t)
 {
 	uint64_t flags = cpu_irq_save();
@@ -338,17 +411,12 @@ void sched_add(struct thread *t)
 void sched_exit(void)
 {
 	struct runqueue *q = &this_cpu(runqueue);
-	struct thread *next;
 
 	spin_lock(&q->lock);
 	runqueue_account(q, tsc_read());
-	q->dead = q->current;
-	if (q->dead->group)
-		sched_group_leave(q->dead->group, q->since);
-	next = runqueue_first(q);
-	if (next)
-		runqueue_remove(q, next);
-	switch_to(q, next ? next : q->idle_thread);
+	if (q->current->group)
+		sched_group_leave(q->current->group, q->since);
+	switch_for_good(q);
 	panic("sched: a dead thread ran");
 }
 

@@ -21,6 +21,8 @@ static inline bool sched_wanted(void)
 
 /* Gives way if sched_wanted(). Thread context, no spinlock held. */
 void sched_point(void);
+/* To a CPU where the thread may run, if this is none: see thread_affinity_set(). Likewise. */
+void sched_move(void);
 /* To the back of the queue. */
 void sched_yield(void);
 

@@ -31,10 +31,16 @@ void thread_setup(struct thread *t, const struct thread_attr *attr)
 	unsigned weight = attr->group ? attr->group->weight : attr->weight;
 
 	*t = (struct thread){
-		.state = THREAD_NEW, .pinned = attr->cpu, .refs = 1, .entry = attr->entry,
+		.state = THREAD_NEW, .refs = 1, .entry = attr->entry,
 		.arg = attr->arg, .leave_cpu = attr->leave_cpu, .group = attr->group,
 	};
 	str_copy(t->name, attr->name, sizeof(t->name));
+	if (attr->cpu < 0) {
+		cpu_set_fill(&t->allowed);
+		t->mobility = THREAD_FREE;
+	} else {
+		cpu_set_add(&t->allowed, (unsigned)attr->cpu);
+	}
 	t->weight = weight ? MIN(MAX(weight, WEIGHT_MIN), WEIGHT_MAX) : THREAD_WEIGHT;
 	t->per_tick = ((uint64_t)THREAD_WEIGHT << 32) / t->weight;
 	waitq_init(&t->exited);

@@ -38,6 +38,14 @@ noreturn void thread_exit(void);
 void thread_join(struct thread *t);
 void thread_put(struct thread *t);
 
+/*
+ * From now on it may run on these alone, one of which there is at least. One that runs elsewhere
+ * goes when it calls sched_move(), or when it has slept.
+ */
+struct cpu_set;
+void thread_affinity_set(struct thread *t, const struct cpu_set *allowed);
+void thread_affinity_get(const struct thread *t, struct cpu_set *allowed);
+
 struct thread *thread_current(void);
 const char *thread_name(const struct thread *t);
 

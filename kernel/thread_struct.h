@@ -6,6 +6,7 @@
 #pragma once
 
 #include "cpu/tsc.h"
+#include "kernel/cpu_set.h"
 #include "kernel/mutex.h"
 #include "kernel/sched_group.h"
 #include "kernel/thread.h"
@@ -29,14 +30,22 @@ enum thread_state {
 
 enum thread_woken { WOKEN_NOT, WOKEN_EVENT, WOKEN_TIMEOUT };
 
+enum thread_mobility {
+	THREAD_PINNED,		/* to one CPU */
+	THREAD_RESTRICTED,	/* to some */
+	THREAD_FREE,
+};
+
 struct thread {
 	uintptr_t sp;			/* while it does not run; kernel/switch.asm */
 
-	/* Scheduling: state, cpu and vtime change under the lock of the queue that `cpu` names. */
+	/* Scheduling. state, cpu, allowed, vtime: under the lock of the queue that `cpu` names. */
 	enum thread_state state;
 	unsigned woken;			/* enum thread_woken, atomic */
 	unsigned cpu;			/* where it runs, ran last or is queued */
-	int pinned;			/* -1: anywhere */
+	struct cpu_set allowed;		/* where it may run */
+	enum thread_mobility mobility;	/* of that */
+	enum thread_mobility counted;	/* when it was last put into a queue */
 	uint64_t vtime;			/* ticks run, scaled by weight; relative to its queue's */
 	struct tree_node node;		/* in the queue, by vtime */
 	unsigned weight;		/* its group's, if it has one */
