@@ -4,7 +4,7 @@ import hashlib
 import os
 
 import pytest
-from keel import LINUX, vm, vmx_in_soak
+from keel import LINUX, fields, guest_elf, vm, vmx_in_soak
 
 SHELL = r"\w+:/# "
 MODULES = ("virtio_ring virtio virtio_pci_legacy_dev virtio_pci_modern_dev virtio_pci virtio_blk "
@@ -79,4 +79,22 @@ def test_debian_virtio(start, bed, images):
             assert "\n1\n" in out and md5(images["two.img"]) in out, out
         keel.command("destroy debian")
         keel.wait_state("debian", "shut off")
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_disk(start, bed, tmp_path):
+    """tests/guest/disk.c: a driver of its own, in both formats, polling and by MSI-X, and rings that
+    are bent."""
+    size = 2 * 1024 * 1024
+    (tmp_path / "rule.img").write_bytes(bytes((i * 7 + i // 512) & 255 for i in range(size)))
+    config = vm("disk", memory="64M", kernel="disk.elf", initrd=None, cmdline="disk",
+                debug_exit="yes", disk="rule.img, mode=overlay")
+    keel = start(bed, config=config, modules={
+        "disk.elf": guest_elf("disk"), "rule.img": str(tmp_path / "rule.img")}).boot()
+    keel.command("start disk")
+    keel.wait_state("disk", "shut off")
+    said = keel.command("console disk")
+    assert fields(keel.command("dominfo disk")).get("Exit code") == "1", said
+    assert "FAIL" not in said and "PASS buffer_nowhere" in said, said
     keel.poweroff()
