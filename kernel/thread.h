@@ -38,6 +38,8 @@ void thread_join(struct thread *t);
 void thread_put(struct thread *t);
 
 struct thread *thread_current(void);
+/* What the current thread was given, if it began with `entry`; else NULL. */
+void *thread_argument(void (*entry)(void *arg));
 const char *thread_name(const struct thread *t);
 
 void thread_prepare(void);

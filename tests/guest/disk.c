@@ -143,7 +143,8 @@ static void reset(void)
 /* A driver that is up in that format; without `vector` it polls. */
 static bool bring_up(unsigned with, bool vector)
 {
-	uint32_t low = (with & FORMAT_EVENT ? 1u << 29 : 0) | (with & FORMAT_INDIRECT ? 1u << 28 : 0);
+	uint32_t low = (with & FORMAT_EVENT ? 1u << 29 : 0) |
+		       (with & FORMAT_INDIRECT ? 1u << 28 : 0);
 
 	reset();
 	format = with;

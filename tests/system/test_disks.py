@@ -84,8 +84,8 @@ def test_debian_virtio(start, bed, images):
 
 @pytest.mark.cost(10)
 def test_disk(start, bed, tmp_path):
-    """tests/guest/disk.c: a driver of its own, in both formats, polling and by MSI-X, and rings that
-    are bent."""
+    """tests/guest/disk.c: a driver of its own, in both formats, polling and by MSI-X, and rings
+    that are bent."""
     size = 2 * 1024 * 1024
     (tmp_path / "rule.img").write_bytes(bytes((i * 7 + i // 512) & 255 for i in range(size)))
     config = vm("disk", memory="64M", kernel="disk.elf", initrd=None, cmdline="disk",
