@@ -44,8 +44,6 @@ struct block {
 	struct page *page;
 };
 
-static const uint8_t zeros[PAGE_SIZE];
-
 static struct disk *disk_of(struct media *m)
 {
 	return container_of(m, struct disk, media);
@@ -156,9 +154,7 @@ static int read_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t to, u
 
 	if (b.page)
 		from = (uint8_t *)page_virt(b.page) + within;
-	else if (b.entry == BLOCK_ZERO)
-		from = zeros;
-	err = vm_write(vm, to, from, n);
+	err = b.entry == BLOCK_ZERO ? gmem_fill(&vm->gmem, to, 0, n) : vm_write(vm, to, from, n);
 	block_put(b);
 	return err;
 }
