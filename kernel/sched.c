@@ -427,6 +427,13 @@ struct thread *thread_current(void)
 	return this_cpu(runqueue).current;
 }
 
+void *thread_argument(void (*entry)(void *arg))
+{
+	const struct thread *t = this_cpu(runqueue).current;
+
+	return t->entry == entry ? t->arg : NULL;
+}
+
 /* Nobody wakes it: it runs whenever there is nothing else, by waiting. */
 static void idle_entry(void *arg)
 {

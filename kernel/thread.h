@@ -47,6 +47,8 @@ void thread_affinity_set(struct thread *t, const struct cpu_set *allowed);
 void thread_affinity_get(const struct thread *t, struct cpu_set *allowed);
 
 struct thread *thread_current(void);
+/* What the current thread was given, if it began with `entry`; else NULL. */
+void *thread_argument(void (*entry)(void *arg));
 const char *thread_name(const struct thread *t);
 
 /* Interrupts are on and no spinlock is held: for ASSERT. */

@@ -93,16 +93,16 @@ static bool is_well_formed(const struct media *m, const struct host_media_reques
 
 static int transfer(struct media *m, const struct host_media_request *r)
 {
-	struct gmem *g = &m->host->vm->gmem;
+	struct vm *vm = m->host->vm;
 	uint64_t at = r->offset;
 	int err = 0;
 
 	for (unsigned i = 0; i < r->count && !err; i++) {
 		struct host_segment s = r->segment[i];
 
-		if (!gmem_is_plain(g, GPA(s.at), s.size))
+		if (!gmem_is_plain(&vm->gmem, GPA(s.at), s.size))
 			return -EFAULT;
-		err = m->ops->transfer(m, g, r->op == HOST_MEDIA_WRITE, at, s);
+		err = m->ops->transfer(m, vm, r->op == HOST_MEDIA_WRITE, at, s);
 		at += s.size;
 	}
 	return err;

@@ -15,9 +15,9 @@
 #include "vdev/host.h"
 
 struct charge;
-struct gmem;
 struct media;
 struct vdev_host;
+struct vm;
 
 #define MEDIA_LATER_MAX	8		/* requests of one medium that are done later */
 #define MEDIA_AT_ONCE	(4ul << 20)	/* bytes that are cleared in one piece */
@@ -30,7 +30,7 @@ struct media_ops {
 	 * A disk; NULL: not one. Ranges lie within it and are multiples of HOST_MEDIA_BLOCK, but
 	 * those of transfer, one segment's; errors as host_media_submit's.
 	 */
-	int (*transfer)(struct media *m, struct gmem *g, bool write, uint64_t offset,
+	int (*transfer)(struct media *m, struct vm *vm, bool write, uint64_t offset,
 			struct host_segment s);
 	int (*flush)(struct media *m);
 	/* At most MEDIA_AT_ONCE bytes; they read as zeros then, if `zero`. */

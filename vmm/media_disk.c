@@ -20,7 +20,7 @@
 #include "lib/string.h"
 #include "mm/heap.h"
 #include "mm/page.h"
-#include "vmm/gmem/gmem.h"
+#include "vmm/vm.h"
 
 #define BLOCKS		512u			/* of a table */
 #define TABLE_SIZE	(BLOCKS * PAGE_SIZE)	/* bytes of the disk */
@@ -43,8 +43,6 @@ struct block {
 	uint64_t entry;
 	struct page *page;
 };
-
-static const uint8_t zeros[PAGE_SIZE];
 
 static struct disk *disk_of(struct media *m)
 {
@@ -147,7 +145,7 @@ static uint64_t image_part(const struct disk *d, uint64_t at)
 /* ---- reading and writing ---- */
 
 /* Within one block. */
-static int read_part(struct disk *d, struct gmem *g, uint64_t offset, gpa_t to, uint64_t n)
+static int read_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t to, uint64_t n)
 {
 	uint64_t within = offset % PAGE_SIZE;
 	struct block b = block_get(d, offset - within);
@@ -156,24 +154,22 @@ static int read_part(struct disk *d, struct gmem *g, uint64_t offset, gpa_t to, 
 
 	if (b.page)
 		from = (uint8_t *)page_virt(b.page) + within;
-	else if (b.entry == BLOCK_ZERO)
-		from = zeros;
-	err = gmem_write(g, to, from, n);
+	err = b.entry == BLOCK_ZERO ? gmem_fill(&vm->gmem, to, 0, n) : vm_write(vm, to, from, n);
 	block_put(b);
 	return err;
 }
 
 /* The guest's bytes, or zeros if there is no guest. */
-static int take(struct gmem *g, gpa_t from, uint8_t *to, uint64_t n)
+static int take(struct vm *vm, gpa_t from, uint8_t *to, uint64_t n)
 {
-	if (g)
-		return gmem_read(g, from, to, n);
+	if (vm)
+		return vm_read(vm, from, to, n);
 	memset(to, 0, n);
 	return 0;
 }
 
 /* What the block holds now, which has no page, and the new bytes. */
-static int fill_page(struct disk *d, uint8_t *p, struct block was, struct gmem *g, uint64_t offset,
+static int fill_page(struct disk *d, uint8_t *p, struct block was, struct vm *vm, uint64_t offset,
 		     gpa_t from, uint64_t n)
 {
 	uint64_t within = offset % PAGE_SIZE, at = offset - within;
@@ -184,11 +180,11 @@ static int fill_page(struct disk *d, uint8_t *p, struct block was, struct gmem *
 		memcpy(p, d->image + at, part);
 		memset(p + part, 0, PAGE_SIZE - part);
 	}
-	return take(g, from, p + within, n);
+	return take(vm, from, p + within, n);
 }
 
 /* A page for the block, in place of what it was. -EAGAIN: it was changed meanwhile. */
-static int write_new(struct disk *d, struct block was, struct gmem *g, uint64_t offset, gpa_t from,
+static int write_new(struct disk *d, struct block was, struct vm *vm, uint64_t offset, gpa_t from,
 		     uint64_t n)
 {
 	uint64_t at = ALIGN_DOWN(offset, PAGE_SIZE);
@@ -198,7 +194,7 @@ static int write_new(struct disk *d, struct block was, struct gmem *g, uint64_t 
 	p = err ? NULL : overlay_alloc(d, 0);
 	if (!p)
 		return -ENOMEM;
-	err = fill_page(d, page_virt(p), was, g, offset, from, n);
+	err = fill_page(d, page_virt(p), was, vm, offset, from, n);
 	if (!err && !block_set(d, at, was.entry, (uint64_t)p))
 		err = -EAGAIN;
 	if (err)
@@ -206,7 +202,7 @@ static int write_new(struct disk *d, struct block was, struct gmem *g, uint64_t 
 	return err;
 }
 
-static int write_part(struct disk *d, struct gmem *g, uint64_t offset, gpa_t from, uint64_t n)
+static int write_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t from, uint64_t n)
 {
 	uint64_t within = offset % PAGE_SIZE;
 	int err;
@@ -215,29 +211,29 @@ static int write_part(struct disk *d, struct gmem *g, uint64_t offset, gpa_t fro
 		struct block b = block_get(d, offset - within);
 
 		if (b.page)
-			err = take(g, from, (uint8_t *)page_virt(b.page) + within, n);
+			err = take(vm, from, (uint8_t *)page_virt(b.page) + within, n);
 		else
-			err = write_new(d, b, g, offset, from, n);
+			err = write_new(d, b, vm, offset, from, n);
 		block_put(b);
 	} while (err == -EAGAIN);
 	return err;
 }
 
-static int disk_transfer(struct media *m, struct gmem *g, bool write, uint64_t offset,
+static int disk_transfer(struct media *m, struct vm *vm, bool write, uint64_t offset,
 			 struct host_segment s)
 {
 	struct disk *d = disk_of(m);
 	int err = 0;
 
 	if (!d->table_count)
-		return gmem_write(g, GPA(s.at), d->image + offset, s.size);
+		return vm_write(vm, GPA(s.at), d->image + offset, s.size);
 	while (s.size && !err) {
 		uint64_t n = MIN(s.size, PAGE_SIZE - offset % PAGE_SIZE);
 
 		if (!(offset % PAGE_2M))
 			sched_point();
-		err = write ? write_part(d, g, offset, GPA(s.at), n)
-			    : read_part(d, g, offset, GPA(s.at), n);
+		err = write ? write_part(d, vm, offset, GPA(s.at), n)
+			    : read_part(d, vm, offset, GPA(s.at), n);
 		offset += n;
 		s.at += n;
 		s.size -= n;

@@ -193,7 +193,7 @@ static void give_way(struct vcpu *vcpu)
 	account_resume(vcpu);
 }
 
-static void vcpu_main(void *arg)
+void vcpu_main(void *arg)
 {
 	struct vcpu *vcpu = arg;
 

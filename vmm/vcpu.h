@@ -17,6 +17,7 @@
 #include "include/list.h"
 #include "kernel/hwstate.h"
 #include "kernel/sched.h"
+#include "kernel/thread.h"
 #include "vmm/event.h"
 #include "vmm/msr.h"
 #include "vmm/ops.h"
@@ -100,6 +101,15 @@ int vcpu_create(struct vm *vm, unsigned id, struct vcpu **out) must_check;
 void vcpu_destroy(struct vcpu *vcpu);		/* its thread has ended */
 /* State that lives only in this CPU goes back to memory, so that others may read and change it. */
 void vcpu_put_state(struct vcpu *vcpu);
+
+void vcpu_main(void *arg);			/* what its thread begins with */
+/* Whose thread this is, if it is one of that vm's; else NULL. */
+static inline struct vcpu *vcpu_current(const struct vm *vm)
+{
+	struct vcpu *v = thread_argument(vcpu_main);
+
+	return v && v->vm == vm ? v : NULL;
+}
 
 /* Power-up state of everything. */
 void vcpu_reset(struct vcpu *vcpu);

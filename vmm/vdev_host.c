@@ -55,13 +55,13 @@ void host_unlock(struct vdev *d, uint64_t flags)
 int host_mem_read(struct vdev *d, gpa_t a, void *dst, size_t n)
 {
 	ASSERT(thread_may_wait());
-	return gmem_read(&host_of(d)->vm->gmem, a, dst, n);
+	return vm_read(host_of(d)->vm, a, dst, n);
 }
 
 int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 {
 	ASSERT(thread_may_wait());
-	return gmem_write(&host_of(d)->vm->gmem, a, src, n);
+	return vm_write(host_of(d)->vm, a, src, n);
 }
 
 int host_shadow_set(struct vdev *d, unsigned piece, unsigned access)

@@ -29,6 +29,14 @@ struct thread *thread_create(const struct thread_attr *attr)
 	return (struct thread *)&me;
 }
 
+void *host_argument;			/* of the thread that runs, where a test wants one */
+
+void *thread_argument(void (*entry)(void *arg))
+{
+	(void)entry;
+	return host_argument;
+}
+
 void thread_start(struct thread *t)
 {
 	(void)t;

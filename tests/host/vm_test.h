@@ -17,6 +17,7 @@
 #include "tests/host/fake_ops.h"
 #include "tests/host/memory.h"
 #include "vmm/machine.h"
+#include "vmm/media.h"
 
 bool errata_has(enum erratum e)
 {
@@ -39,8 +40,16 @@ static inline void stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t 
 	stop_code = code;
 }
 
+static const uint8_t machine_disk_bytes[8192];
+static const struct media_image machine_disk = {
+	.name = "test.img", .data = machine_disk_bytes, .size = sizeof(machine_disk_bytes),
+	.overlay = true,
+};
+
 static const struct machine_row machine_debug_rows[] = {
 	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
+	{ .class = MACHINE_VIRTIO_BLK, .slot = { 0, 0x10, 0 }, .properties = &machine_disk },
+	{ .class = "virtio-rng-pci", .slot = { 0, 0x11, 0 } },
 };
 
 static inline struct vm *make_vm(void)

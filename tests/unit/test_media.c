@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/media.c vmm/media_disk.c vmm/gmem/gmem*.c mm/paging.c mm/paging_host.c mm/paging_npt.c
+/* links: vmm/media.c vmm/media_disk.c vmm/vm_copy.c vmm/gmem/gmem*.c
+ * mm/paging.c mm/paging_host.c mm/paging_npt.c
  * mm/paging_ept.c mm/page.c mm/page_intake.c tests/host/heap.c tests/host/memory.c
  * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
  * tests/host/one_thread.c */
@@ -27,6 +28,7 @@ extern void (*host_wait)(void);			/* one_thread.c */
 void ipi_call_others(void (*fn)(void *arg), void *arg);
 
 static struct vm vm;
+static struct vcpu vcpu;
 static struct vdev_host host;
 static struct vdev dev;
 static uint8_t *image, *model;
@@ -38,6 +40,13 @@ static int done_error[16];
 void ipi_call_others(void (*fn)(void *arg), void *arg)
 {
 	fn(arg);
+}
+
+extern void *host_argument;			/* one_thread.c: in an exit, or not */
+
+void vcpu_main(void *arg)
+{
+	(void)arg;
 }
 
 void work_init_slow(struct work *w, void (*fn)(struct work *w))
@@ -268,12 +277,11 @@ static uint32_t any(uint32_t below)
 }
 
 /* Writes, zeros and discards of all sizes; a discarded range is read and believed. */
-static void overlay(void **state)
+static void overlay_round(void)
 {
 	struct media *m = attach(true);
 	static uint8_t data[20 * 1024];
 
-	(void)state;
 	compare();
 	for (unsigned round = 0; round < 2000; round++) {
 		uint64_t n = 512ul * (1 + any(sizeof(data) / 512));
@@ -299,6 +307,17 @@ static void overlay(void **state)
 	for (unsigned i = 0; i < IMAGE; i++)
 		assert_int_equal(image[i], (uint8_t)(i * 7 + i / 512 + i / 8192));
 	detach(m);
+}
+
+static void overlay(void **state)
+{
+	(void)state;
+	overlay_round();
+	memcpy(model, image, IMAGE);
+	vcpu.vm = &vm;
+	host_argument = &vcpu;
+	overlay_round();
+	host_argument = NULL;
 }
 
 /* Discards and zeros of whole blocks give the overlay's memory back. */

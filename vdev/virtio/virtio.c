@@ -7,6 +7,7 @@
 #include "vdev/virtio/virtio_ring.h"
 
 #define BUDGET		256		/* of one look at a queue: see virtio_kind.serve */
+#define LONG_CHAIN	16u		/* so many descriptors cost one more */
 #define LOOKS		8u		/* of one exit, when others ask meanwhile */
 #define RETRY_NS	10000000u	/* until memory may be there */
 
@@ -79,7 +80,7 @@ static int serve_all(struct virtio *v, struct virtio_queue *q)
 			r = v->kind->serve(v, q);
 			if (r < 0)
 				break;
-			budget -= r;
+			budget -= r + (int)(q->chain.descriptors / LONG_CHAIN);
 			if (budget <= 0)
 				return 1;
 		}

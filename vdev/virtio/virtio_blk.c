@@ -78,6 +78,7 @@ struct blk {
 	bool read_only;
 	char name[ID_SIZE];
 	uint64_t progress[VIRTIO_QUEUES_MAX];	/* the owner's: bytes of its first chain */
+	unsigned kept_count;			/* (atomic) of those that are not free */
 	struct kept kept[KEPT_MAX];
 	struct kept loaded[KEPT_MAX];
 };
@@ -211,10 +212,18 @@ static struct kept *kept_free(struct blk *b)
 		uint8_t was = KEPT_FREE;
 
 		if (__atomic_compare_exchange_n(&b->kept[i].state, &was, KEPT_UNDER_WAY, false,
-						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+						__ATOMIC_ACQUIRE, __ATOMIC_RELAXED)) {
+			__atomic_add_fetch(&b->kept_count, 1, __ATOMIC_RELAXED);
 			return &b->kept[i];
+		}
 	}
 	return NULL;
+}
+
+static void kept_release(struct blk *b, struct kept *k)
+{
+	__atomic_store_n(&k->state, KEPT_FREE, __ATOMIC_RELEASE);
+	__atomic_sub_fetch(&b->kept_count, 1, __ATOMIC_RELAXED);
 }
 
 static int range_do(struct virtio *v, struct virtio_queue *q, const struct range *g, bool zero)
@@ -239,7 +248,7 @@ static int range_do(struct virtio *v, struct virtio_queue *q, const struct range
 		virtio_take(q);
 		return 1;
 	}
-	__atomic_store_n(&k->state, KEPT_FREE, __ATOMIC_RELEASE);
+	kept_release(b, k);
 	if (err == -EAGAIN || err == -EINTR)
 		return err;
 	return end(v, q, status_of(err), 0);
@@ -283,6 +292,8 @@ static int blk_finish(struct virtio *v, struct virtio_queue *q)
 	struct blk *b = blk_of(v);
 	int err;
 
+	if (likely(!READ_ONCE(b->kept_count)))
+		return 0;
 	for (unsigned i = 0; i < KEPT_MAX; i++) {
 		struct kept *k = &b->kept[i];
 
@@ -293,7 +304,7 @@ static int blk_finish(struct virtio *v, struct virtio_queue *q)
 		      virtio_push(v, q, k->id, k->slots, 1);
 		if (err)
 			return err;
-		__atomic_store_n(&k->state, KEPT_FREE, __ATOMIC_RELEASE);
+		kept_release(b, k);
 	}
 	return 0;
 }
@@ -377,6 +388,7 @@ static void blk_reset(struct virtio *v)
 	v->offered |= b->read_only ? BIT(BLK_RO) : BIT(BLK_DISCARD) | BIT(BLK_WRITE_ZEROES);
 	memset(b->progress, 0, sizeof(b->progress));
 	memset(b->kept, 0, sizeof(b->kept));
+	b->kept_count = 0;
 }
 
 /* What was kept of it is nobody's any more. */
@@ -386,8 +398,8 @@ static void blk_queue_reset(struct virtio *v, unsigned queue)
 
 	b->progress[queue] = 0;
 	for (unsigned i = 0; i < KEPT_MAX; i++)
-		if (b->kept[i].queue == queue)
-			__atomic_store_n(&b->kept[i].state, KEPT_FREE, __ATOMIC_RELEASE);
+		if (b->kept[i].state != KEPT_FREE && b->kept[i].queue == queue)
+			kept_release(b, &b->kept[i]);
 }
 
 /* Nothing is under way: what is there is done, and could not be pushed yet. */
@@ -431,6 +443,9 @@ static void blk_commit(struct virtio *v)
 	struct blk *b = blk_of(v);
 
 	memcpy(b->kept, b->loaded, sizeof(b->kept));
+	b->kept_count = 0;
+	for (unsigned i = 0; i < KEPT_MAX; i++)
+		b->kept_count += b->kept[i].state != KEPT_FREE;
 	memset(b->progress, 0, sizeof(b->progress));
 }
 

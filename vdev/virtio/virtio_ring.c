@@ -5,60 +5,25 @@
 #include "include/bits.h"
 #include "lib/string.h"
 
-int virtio_ring_read(struct virtio *v, uint64_t at, void *dst, size_t n)
+/*
+ * Drivers fill tables in order, so a few entries are read at once. Each serves one chain only.
+ * Where chains are one entry that leads to a table, the ring's next ones are others'.
+ */
+int virtio_ring_fetch(struct virtio *v, struct virtio_queue *q, uint64_t table, unsigned count,
+		      unsigned i)
 {
-	int err = host_mem_read(&v->dev, GPA(at), dst, n);
-
-	return likely(!err) ? 0 : err == -EFAULT ? -EIO : err;
-}
-
-int virtio_ring_write(struct virtio *v, uint64_t at, const void *src, size_t n)
-{
-	int err = host_mem_write(&v->dev, GPA(at), src, n);
-
-	return likely(!err) ? 0 : err == -EFAULT ? -EIO : err;
-}
-
-/* Drivers fill tables in order: a few entries are read at once, and each serves one chain only. */
-const struct virtio_descriptor *virtio_ring_entry(struct virtio *v, struct virtio_queue *q,
-						  uint64_t table, unsigned count, unsigned i,
-						  int *err)
-{
-	if (q->window_table != table || i - q->window_first >= q->window_count) {
-		unsigned n = MIN(count - i, VIRTIO_WINDOW);
-
-		q->window_count = 0;
-		*err = virtio_ring_read(v, table + i * sizeof(q->window[0]), q->window,
-					n * sizeof(q->window[0]));
-		if (unlikely(*err))
-			return NULL;
-		q->window_table = table;
-		q->window_first = i;
-		q->window_count = n;
-	}
-	return &q->window[i - q->window_first];
-}
-
-void virtio_ring_begin(struct virtio_queue *q)
-{
-	struct virtio_chain *c = &q->chain;
+	bool alone = table == q->s.desc && !q->chain.count && virtio_has(v, VIRTIO_INDIRECT);
+	unsigned n = alone ? 1 : MIN(count - i, VIRTIO_WINDOW);
+	int err;
 
 	q->window_count = 0;
-	c->slots = c->descriptors = c->readable = c->count = 0;
-	c->read_size = c->write_size = 0;
-}
-
-int virtio_ring_add(struct virtio_queue *q, const struct virtio_descriptor *d, bool write)
-{
-	struct virtio_chain *c = &q->chain;
-
-	if (unlikely(c->descriptors++ >= q->s.size || (!write && c->count > c->readable)))
-		return -EIO;
-	if (!d->size)
-		return 0;
-	c->segment[c->count++] = (struct host_segment){ d->at, d->size };
-	c->readable = write ? c->readable : c->count;
-	*(write ? &c->write_size : &c->read_size) += d->size;
+	err = virtio_ring_read(v, table + i * sizeof(q->window[0]), q->window,
+			       n * sizeof(q->window[0]));
+	if (unlikely(err))
+		return err;
+	q->window_table = table;
+	q->window_first = i;
+	q->window_count = n;
 	return 0;
 }
 

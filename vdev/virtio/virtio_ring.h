@@ -30,16 +30,69 @@ extern const struct virtio_ring virtio_split_ring, virtio_packed_ring;
 enum { DESCRIPTOR_NEXT = 1, DESCRIPTOR_WRITE = 2, DESCRIPTOR_INDIRECT = 4 };
 
 /* Guest memory of the ring itself: where that is no memory, the ring is bent. */
-int virtio_ring_read(struct virtio *v, uint64_t at, void *dst, size_t n) must_check;
-int virtio_ring_write(struct virtio *v, uint64_t at, const void *src, size_t n) must_check;
+static inline int must_check virtio_ring_read(struct virtio *v, uint64_t at, void *dst, size_t n)
+{
+	int err = host_mem_read(&v->dev, GPA(at), dst, n);
+
+	return likely(!err) ? 0 : err == -EFAULT ? -EIO : err;
+}
+
+static inline int must_check virtio_ring_write(struct virtio *v, uint64_t at, const void *src,
+					       size_t n)
+{
+	int err = host_mem_write(&v->dev, GPA(at), src, n);
+
+	return likely(!err) ? 0 : err == -EFAULT ? -EIO : err;
+}
+
+/* Reads entry `i` and some behind it. */
+int virtio_ring_fetch(struct virtio *v, struct virtio_queue *q, uint64_t table, unsigned count,
+		      unsigned i) must_check;
+
 /* Entry `i` of a table of `count`; NULL with the error in *err. Good until the next call. */
-const struct virtio_descriptor *virtio_ring_entry(struct virtio *v, struct virtio_queue *q,
-						  uint64_t table, unsigned count, unsigned i,
-						  int *err);
-void virtio_ring_begin(struct virtio_queue *q);		/* a chain */
+static inline const struct virtio_descriptor *virtio_ring_entry(struct virtio *v,
+								struct virtio_queue *q,
+								uint64_t table, unsigned count,
+								unsigned i, int *err)
+{
+	if (q->window_table != table || i - q->window_first >= q->window_count) {
+		*err = virtio_ring_fetch(v, q, table, count, i);
+		if (unlikely(*err))
+			return NULL;
+	}
+	return &q->window[i - q->window_first];
+}
+
+/* A chain begins. */
+static inline void virtio_ring_begin(struct virtio_queue *q)
+{
+	struct virtio_chain *c = &q->chain;
+
+	q->window_count = 0;
+	c->slots = c->descriptors = c->readable = c->count = 0;
+	c->read_size = c->write_size = 0;
+}
+
 /* One more part of it. */
-int virtio_ring_add(struct virtio_queue *q, const struct virtio_descriptor *d,
-		    bool write) must_check;
+static inline int must_check virtio_ring_add(struct virtio_queue *q,
+					     const struct virtio_descriptor *d, bool write)
+{
+	struct virtio_chain *c = &q->chain;
+
+	if (unlikely(c->descriptors++ >= q->s.size || (!write && c->count > c->readable)))
+		return -EIO;
+	if (unlikely(!d->size))
+		return 0;
+	c->segment[c->count++] = (struct host_segment){ d->at, d->size };
+	if (write) {
+		c->write_size += d->size;
+	} else {
+		c->readable = c->count;
+		c->read_size += d->size;
+	}
+	return 0;
+}
+
 /* How many entries the table has that the descriptor refers to; 0: it is not right. */
 unsigned virtio_ring_indirect(const struct virtio *v, const struct virtio_descriptor *d);
 

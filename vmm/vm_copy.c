@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * Copies from and to guest memory, for devices and media. In an exit of the vm's own, where most
+ * requests are done, what is there is peeked at: no lock, no pin (see "Pointers and TLBs" in
+ * vmm/gmem/gmem.h); nothing is kept beyond the call. All else goes by gmem_read and gmem_write.
+ */
+#include "include/bits.h"
+#include "lib/string.h"
+#include "vmm/vm.h"
+
+/* Words of a ring and descriptors are copied on the spot. */
+static always_inline void copy(void *dst, const void *src, size_t n)
+{
+	if (n == 2)
+		__builtin_memcpy(dst, src, 2);
+	else if (n == 16)
+		__builtin_memcpy(dst, src, 16);
+	else if (n == 8)
+		__builtin_memcpy(dst, src, 8);
+	else
+		memcpy(dst, src, n);
+}
+
+/* The bytes as far as a page goes; NULL: not so. */
+static always_inline void *peek(struct vm *vm, uint64_t a, size_t n, unsigned access)
+{
+	return a % PAGE_SIZE + n <= PAGE_SIZE ? gmem_peek(&vm->gmem, GPA(a), access) : NULL;
+}
+
+int vm_read(struct vm *vm, gpa_t a, void *dst, size_t n)
+{
+	const void *there = vcpu_current(vm) ? peek(vm, a.v, n, GMEM_READ) : NULL;
+
+	if (unlikely(!there))
+		return gmem_read(&vm->gmem, a, dst, n);
+	copy(dst, there, n);
+	return 0;
+}
+
+int vm_write(struct vm *vm, gpa_t a, const void *src, size_t n)
+{
+	void *there = vcpu_current(vm) ? peek(vm, a.v, n, GMEM_WRITE) : NULL;
+
+	if (unlikely(!there))
+		return gmem_write(&vm->gmem, a, src, n);
+	copy(there, src, n);
+	return 0;
+}
