@@ -61,6 +61,9 @@ struct domain {
 	enum domain_phase phase;
 	int id;				/* -1: not active */
 	struct vm *vm;			/* a reference; NULL when there is none */
+	/* Its flash, from one vm to the next; its vm's, while it has one, or a job's. */
+	uint8_t *nvram;
+	size_t nvram_size;
 	struct job *job;		/* a reference; NULL: none */
 	bool restart;			/* start again when it is gone */
 	bool reboot_asked;		/* the next power-off is a reboot */

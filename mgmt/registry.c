@@ -141,6 +141,7 @@ void domain_put(struct domain *d)
 		return;
 	console_fini(&d->console);
 	config_vm_put(d->config);
+	heap_free(d->nvram);
 	heap_free(d);
 }
 
