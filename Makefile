@@ -61,8 +61,8 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 # What no guest waits for is compiled for size.
 SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% \
 	cpu/features.c cpu/errata.c kernel/log.c kernel/main.c kernel/panic.c kernel/selftest.c kernel/smp.c \
-	kernel/symbols.c lib/format.c lib/record.c mm/kmap.c mm/page_init.c mm/page_intake.c vdev/vfwcfg.c vdev/vrtc.c \
-	vmm/cpu_model.c vmm/firmware/% vmm/gmem/gmem_share.c vmm/gmem/gmem_take.c vmm/vm_image.c vmm/vm_memory.c \
+	kernel/symbols.c lib/format.c lib/record.c mm/kmap.c mm/page_init.c mm/page_intake.c vdev/vacpi_% vdev/vflash.c \
+	vdev/vfwcfg.c vdev/vlpc.c vdev/vmch.c vdev/vrtc.c vdev/vsmbios.c vmm/cpu_model.c vmm/firmware/% vmm/gmem/gmem_share.c vmm/gmem/gmem_take.c vmm/vm_image.c vmm/vm_memory.c \
 	vmm/vm_state.c vmm/vm_stats.c svm/svm_audit% vmx/vmx_audit%,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os
 
