@@ -304,7 +304,7 @@ test: deps-test
 PYTEST_ARGS ?= -n 2
 
 system:
-	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS) \
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS) $(GUEST_ROMS) \
 		$(GUEST_OTHERS) $(GUEST_MORE)
 	$(Q)tools/qemu10 $(B)/qemu10 || true
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)

@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from keel import KERNEL, INITRD, LINUX_CMDLINE
+from keel import BUILD, KERNEL, INITRD, LINUX_CMDLINE
+from test_guests import exit_code
 
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
 OVMF = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
@@ -57,6 +58,20 @@ def test_reset(start, bed, tmp_path):
             keel.expect(r"SeaBIOS \(version")
         keel.command(f"destroy by-{name}")
         keel.wait_state(f"by-{name}", "shut off")
+    keel.poweroff()
+
+
+def test_hostile(start, bed):
+    """Two processors move what is shown below 1 MiB, and the chipset's registers, under each other: contained, and all
+    answers as the registers say afterwards. Another guest beside it does not notice."""
+    config = pc("bad", vcpus=2, firmware="shadow.rom", debug_exit="yes") + pc("good")
+    keel = start(bed, config=config, cpus=2, modules={
+        "shadow.rom": f"{BUILD}/tests/guest/shadow.rom", "bios": SEABIOS}).boot()
+    keel.command("start bad")
+    with keel.console("good", "start good --console"):
+        keel.expect(r"No bootable device\.")
+    keel.wait_state("bad", "shut off")
+    assert exit_code(keel, "bad") == 1
     keel.poweroff()
 
 
