@@ -62,8 +62,9 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% \
 	cpu/features.c cpu/errata.c kernel/cpu_set.c kernel/log.c kernel/main.c kernel/panic.c kernel/selftest.c \
 	kernel/smp.c kernel/symbols.c kernel/trace.c lib/format.c lib/record.c mm/kmap.c mm/page_init.c mm/page_intake.c \
-	vdev/vacpi_tables.c vdev/vedu.c vdev/vfwcfg.c vdev/vkbd.c vdev/vmp_table.c \
-	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vrtc.c vdev/vtestdev.c \
+	vdev/vacpi_% vdev/vedu.c vdev/vflash.c vdev/vfwcfg.c vdev/vkbd.c vdev/vlpc.c vdev/vmch.c vdev/vmp_table.c \
+	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vrtc.c vdev/vsmbios.c \
+	vdev/vtestdev.c \
 	vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% vmm/gmem/gmem_share.c vmm/gmem/gmem_take.c vmm/insn/decode.c \
 	vmm/machine.c vmm/machine_slot.c vmm/vm.c vmm/vm_image.c vmm/vm_memory.c vmm/vm_state.c vmm/vm_stats.c vmm/vmm.c \
 	svm/svm_audit% vmx/vmx_audit% vmx/vmx_errata.c,$(C_SRC))
@@ -307,7 +308,7 @@ test: deps-test
 PYTEST_ARGS ?= -n 2
 
 system:
-	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS) \
+	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS) $(GUEST_ROMS) \
 		$(GUEST_OTHERS) $(GUEST_MORE)
 	$(Q)tools/qemu10 $(B)/qemu10 || true
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)

@@ -138,9 +138,9 @@ static void check_vm(struct parser *p)
 		check_topology(p);
 	if ((p->seen & config_seen_bit("uuid")) && uuid_is_taken(p->out, vm->uuid))
 		config_fail(p, p->uuid_line, "another VM has that uuid");
-	if (vm->option_rom && !vm->firmware[0])
-		config_fail(p, vm->line, "VM '%s' has an option_rom and no firmware to start it",
-			    vm->name);
+	if ((vm->option_rom || vm->nvram[0]) && !vm->firmware[0])
+		config_fail(p, vm->line, "VM '%s' has %s and no firmware to use it", vm->name,
+			    vm->nvram[0] ? "nvram" : "an option_rom");
 	if (!p->vm_bad && l->check && l->check(l->arg, vm, why, sizeof(why)))
 		fail_image(p, why);
 }

@@ -53,6 +53,7 @@ struct config_vm {
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
 	struct cpu_model cpu;		/* the host's processor if not given */
 	char firmware[CONFIG_MODULE_MAX];	/* "": the kernel is started directly */
+	char nvram[CONFIG_MODULE_MAX];		/* what its flash begins with; "": none */
 	char kernel[CONFIG_MODULE_MAX];		/* "" if none: with firmware alone */
 	char initrd[CONFIG_MODULE_MAX];	/* "" if none */
 	struct config_module *module;	/* behind the initrd; any number */

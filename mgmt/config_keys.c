@@ -145,9 +145,12 @@ bool config_read_module(struct parser *p, const struct key *k, struct piece v, c
 
 static bool read_module(struct parser *p, const struct key *k, struct piece v)
 {
-	*(k->field == offsetof(struct config_vm, kernel)     ? &p->vm->kernel_line
-	  : k->field == offsetof(struct config_vm, firmware) ? &p->vm->firmware_line
-							     : &p->vm->initrd_line) = p->line;
+	if (k->field == offsetof(struct config_vm, kernel))
+		p->vm->kernel_line = p->line;
+	else if (k->field == offsetof(struct config_vm, firmware))
+		p->vm->firmware_line = p->line;
+	else if (k->field == offsetof(struct config_vm, initrd))
+		p->vm->initrd_line = p->line;
 	return config_read_module(p, k, v, field_of(p, k));
 }
 
@@ -517,6 +520,7 @@ const struct key config_vm_keys[] = {
 	{ "manufacturer", read_text, write_text, VM_FIELD(manufacturer), false },
 	{ "memory", read_memory, write_memory, VM_FIELD(memory), false },
 	{ "module", read_more_module, write_more_module, VM_FIELD(module), true },
+	{ "nvram", read_module, write_text, VM_FIELD(nvram), false },
 	{ "on_crash", read_action, write_action, VM_FIELD(on_crash), false },
 	{ "on_poweroff", read_action, write_action, VM_FIELD(on_poweroff), false },
 	{ "on_reboot", read_action, write_action, VM_FIELD(on_reboot), false },

@@ -69,6 +69,8 @@ int domain_image_get(const struct config_vm *c, struct load_image *out, struct m
 				 "another one", c->name);
 	e = c->firmware[0] ? find(c, c->firmware, "firmware", &out->firmware, &out->firmware_size,
 				  err) : 0;
+	if (!e && c->nvram[0])
+		e = find(c, c->nvram, "nvram", &out->nvram, &out->nvram_size, err);
 	if (!e && c->kernel[0])
 		e = find(c, c->kernel, "kernel", &out->kernel, &out->kernel_size, err);
 	if (!e)

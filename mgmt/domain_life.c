@@ -151,6 +151,24 @@ static const char *said(const char *text)
 	return *text ? text : NULL;
 }
 
+/* What it was when its last vm ended, if its configuration has one of that size. */
+static int prepare_nvram(struct domain *d, const struct load_image *image, struct mgmt_error *err)
+{
+	if (d->nvram && image->nvram && d->nvram_size == image->nvram_size)
+		return 0;
+	heap_free(d->nvram);
+	d->nvram = NULL;
+	if (!image->nvram)
+		return 0;
+	d->nvram = heap_alloc(image->nvram_size);
+	if (!d->nvram)
+		return error_set(err, -ENOMEM, "domain '%s': no memory for its nvram: end another "
+				 "one", d->name);
+	d->nvram_size = image->nvram_size;
+	memcpy(d->nvram, image->nvram, image->nvram_size);
+	return 0;
+}
+
 static int make_of_image(struct job *j, const struct config_vm *c, struct load_image *image,
 			 struct vm **out)
 {
@@ -158,6 +176,7 @@ static int make_of_image(struct job *j, const struct config_vm *c, struct load_i
 	struct vm_config vc = {
 		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
 		.firmware = image->firmware, .firmware_size = image->firmware_size,
+		.nvram = d->nvram, .nvram_size = d->nvram ? d->nvram_size : 0,
 		.manufacturer = said(c->manufacturer), .product = said(c->product),
 		.serial = said(c->serial),
 		.cpu = c->cpu, .group = d->group,
@@ -191,7 +210,9 @@ static int make_vm(struct job *j, struct vm **out)
 	e = domain_image_get(c, &image, &j->error);
 	if (e)
 		return e;
-	e = make_of_image(j, c, &image, out);
+	e = prepare_nvram(d, &image, &j->error);
+	if (!e)
+		e = make_of_image(j, c, &image, out);
 	domain_image_put(&image);
 	return e;
 }

@@ -63,6 +63,9 @@ struct domain {
 	enum domain_phase phase;
 	int id;				/* -1: not active */
 	struct vm *vm;			/* a reference; NULL when there is none */
+	/* Its flash, from one vm to the next; its vm's, while it has one, or a job's. */
+	uint8_t *nvram;
+	size_t nvram_size;
 	struct job *job;		/* a reference; NULL: none */
 	struct domain_job last_job;	/* how the last one went; no name: there was none */
 	uint64_t ending_ns, ending_pages;	/* when its end began, and what it held then */

@@ -143,6 +143,7 @@ void domain_put(struct domain *d)
 	console_fini(&d->console);
 	sched_group_put(d->group);
 	config_vm_put(d->config);
+	heap_free(d->nvram);
 	heap_free(d);
 }
 

@@ -105,6 +105,15 @@ int host_shadow_set(struct vdev *d, unsigned piece, unsigned access) must_check;
 int host_shadow_write(struct vdev *d, gpa_t a, const void *src, size_t n) must_check;
 
 /*
+ * The memory of the machine's flash chip, which the guest reads by itself while it is shown, and
+ * which outlives the machine. show as host_shadow_set(); the others any time in thread context, no
+ * lock held. -EINVAL: there is none, or not so much.
+ */
+int host_nvram_show(struct vdev *d, bool shown) must_check;
+int host_nvram_read(struct vdev *d, uint64_t offset, void *dst, size_t n) must_check;
+int host_nvram_write(struct vdev *d, uint64_t offset, const void *src, size_t n) must_check;
+
+/*
  * From a port's write: the instruction is not done. It runs again when what it stopped for has been
  * seen to: pause, another thread's turn, the guest's interrupts. For what takes long or got -EINTR;
  * the device keeps how far it has come, and saves it.

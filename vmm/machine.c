@@ -32,7 +32,7 @@
 
 #define NO_PIC		VLPC_NO_IRQ
 #define GSI_PIRQ	16		/* PIRQA's, then the others' */
-#define RESERVED	2		/* devices without a slot that a configuration may add */
+#define RESERVED	3		/* devices without a slot that a configuration may add */
 
 struct line {
 	uint64_t sources;	/* bit per source that raises it */
@@ -239,6 +239,8 @@ static const struct machine_row pc[] = {
 	{ .class = "pvpanic" },
 };
 
+static const struct machine_row flash = { .class = "cfi.pflash01" };
+
 _Static_assert(ARRAY_COUNT(pc) + RESERVED + MACHINE_SLOT_MAX <= MACHINE_DEVICE_MAX, "all fit");
 
 static unsigned instances(const struct machine *m, const struct device_class *class)
@@ -370,6 +372,8 @@ int machine_create(struct vm *vm)
 				     : i == 0 || i >= 16 ? NO_PIC
 							 : (uint8_t)i;
 	err = add_devices(vm, pc, ARRAY_COUNT(pc));
+	if (!err && vm->config.nvram)
+		err = add_device(vm, &flash);
 	if (!err)
 		err = add_devices(vm, vm->config.device, vm->config.device_count);
 	if (!err)

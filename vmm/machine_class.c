@@ -8,6 +8,7 @@
 #include "vdev/vacpi.h"
 #include "vdev/vdebug_exit.h"
 #include "vdev/vedu.h"
+#include "vdev/vflash.h"
 #include "vdev/vfwcfg.h"
 #include "vdev/vioapic.h"
 #include "vdev/vkbd.h"
@@ -24,6 +25,7 @@
 #include "vdev/vtestdev.h"
 #include "vdev/vuart.h"
 #include "vmm/firmware/memory_map.h"
+#include "vmm/firmware/shadow.h"
 #include "vmm/machine.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
@@ -76,6 +78,16 @@ static int make_vmch(struct vm *vm, const struct machine_row *row, struct vdev *
 
 	(void)row;
 	return vmch_create(&c, out);
+}
+
+static int make_vflash(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	struct vflash_config c = {
+		.base = shadow_nvram_base(vm), .size = vm->config.nvram_size,
+	};
+
+	(void)row;
+	return vflash_create(&c, out);
 }
 
 static int make_vlpc(struct vm *vm, const struct machine_row *row, struct vdev **out)
@@ -148,6 +160,7 @@ static const struct device_class classes[] = {
 		{ VMCH_SHADOW, HOST_MMIO, HOST_SHADOW_FIRST,
 		  HOST_SHADOW_END - HOST_SHADOW_FIRST } } },
 	{ "ICH9-LPC", .create = make_vlpc },
+	{ "cfi.pflash01", .create = make_vflash },
 	{ "pcie-root-port", .plain = vpci_port_create, .function = vpci_port_function,
 		.is_bridge = true },
 	{ "post", .plain = vpost_create, .region = {

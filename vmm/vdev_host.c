@@ -74,6 +74,21 @@ int host_shadow_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 	return shadow_write(host_of(d)->vm, a, src, n);
 }
 
+int host_nvram_show(struct vdev *d, bool shown)
+{
+	return shadow_nvram_show(host_of(d)->vm, shown);
+}
+
+int host_nvram_read(struct vdev *d, uint64_t offset, void *dst, size_t n)
+{
+	return shadow_nvram_read(host_of(d)->vm, offset, dst, n);
+}
+
+int host_nvram_write(struct vdev *d, uint64_t offset, const void *src, size_t n)
+{
+	return shadow_nvram_write(host_of(d)->vm, offset, src, n);
+}
+
 void host_again(struct vdev *d)
 {
 	struct vm *vm = host_of(d)->vm;

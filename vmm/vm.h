@@ -44,6 +44,9 @@ struct vm_config {
 	/* The image of the guest's firmware; NULL: a kernel is started directly. */
 	const void *firmware;			/* the caller keeps it, and these texts */
 	size_t firmware_size;
+	/* Its flash, which is written while the vm lives, from any vCPU; NULL: none. */
+	uint8_t *nvram;
+	size_t nvram_size;
 	/* What SMBIOS says of the machine; NULL: Keel's words, and no serial number. */
 	const char *manufacturer, *product, *serial;
 	const struct machine_row *device;	/* beyond a PC's own; until vm_create is done */

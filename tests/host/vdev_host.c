@@ -91,6 +91,38 @@ int host_shadow_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 	return 0;
 }
 
+int host_nvram_show(struct vdev *d, bool shown)
+{
+	struct vdev_host *h = d->host;
+
+	CHECK(!h->locked);
+	h->nvram_calls++;
+	if (h->region_hook)
+		h->region_hook();
+	if (!h->nvram_error)
+		h->nvram_hidden = !shown;
+	return h->nvram_error;
+}
+
+int host_nvram_read(struct vdev *d, uint64_t offset, void *dst, size_t n)
+{
+	CHECK(!vdev_host_of(d)->locked);
+	if (!range_within(offset, n, 0, VDEV_HOST_NVRAM))
+		return -EINVAL;
+	memcpy(dst, vdev_host_of(d)->nvram + offset, n);
+	return 0;
+}
+
+int host_nvram_write(struct vdev *d, uint64_t offset, const void *src, size_t n)
+{
+	CHECK(!vdev_host_of(d)->locked);
+	if (!range_within(offset, n, 0, VDEV_HOST_NVRAM))
+		return -EINVAL;
+	if (!vdev_host_of(d)->nvram_error)
+		memcpy(vdev_host_of(d)->nvram + offset, src, n);
+	return vdev_host_of(d)->nvram_error;
+}
+
 void host_again(struct vdev *d)
 {
 	CHECK(!vdev_host_of(d)->locked);

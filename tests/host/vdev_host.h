@@ -10,6 +10,7 @@
 #include "vdev/host.h"
 
 #define VDEV_HOST_MEMORY	(64 * 1024)
+#define VDEV_HOST_NVRAM		(32 * 1024)
 #define VDEV_HOST_MESSAGES	64
 #define VDEV_HOST_DISK		(32 * 1024)
 #define VDEV_HOST_LATER		4
@@ -42,6 +43,10 @@ struct vdev_host {
 	unsigned shadow[HOST_SHADOW_COUNT];	/* what is shown; as calls said */
 	unsigned shadow_calls;
 	int shadow_error;			/* what host_shadow_set returns */
+	uint8_t nvram[VDEV_HOST_NVRAM];
+	bool nvram_hidden;
+	unsigned nvram_calls;			/* of host_nvram_show */
+	int nvram_error;			/* what that and host_nvram_write return */
 	uint8_t shadow_memory[HOST_SHADOW_END - HOST_SHADOW_FIRST];
 	char sent[4096], input[4096];
 	/* `accept`: how many bytes the host takes, ~0 all */

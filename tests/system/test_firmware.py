@@ -3,9 +3,11 @@
 import os
 
 import pytest
-from keel import KERNEL, INITRD, LINUX_CMDLINE
+from keel import BUILD, KERNEL, INITRD, LINUX_CMDLINE
+from test_guests import exit_code
 
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
+OVMF = ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd")
 LINUXBOOT = "/usr/share/qemu/linuxboot_dma.bin"
 UUID = "6b1c1f2e-0d6a-4c1e-9f57-0a52d6c3e811"
 
@@ -59,6 +61,20 @@ def test_reset(start, bed, tmp_path):
     keel.poweroff()
 
 
+def test_hostile(start, bed):
+    """Two processors move what is shown below 1 MiB, and the chipset's registers, under each other: contained, and all
+    answers as the registers say afterwards. Another guest beside it does not notice."""
+    config = pc("bad", vcpus=2, firmware="shadow.rom", debug_exit="yes") + pc("good")
+    keel = start(bed, config=config, cpus=2, modules={
+        "shadow.rom": f"{BUILD}/tests/guest/shadow.rom", "bios": SEABIOS}).boot()
+    keel.command("start bad")
+    with keel.console("good", "start good --console"):
+        keel.expect(r"No bootable device\.")
+    keel.wait_state("bad", "shut off")
+    assert exit_code(keel, "bad") == 1
+    keel.poweroff()
+
+
 @pytest.mark.skipif(not os.path.exists(LINUXBOOT), reason="no linuxboot_dma.bin (qemu-system-data)")
 @pytest.mark.cost(12)
 def test_linux_by_seabios(start):
@@ -89,4 +105,30 @@ def test_refused(start):
     """What is no firmware's size is told where it is defined."""
     keel = start("svm", config=pc("odd"), modules={"bios": "/bin/true"}).boot()
     assert "a multiple of 4 KiB is wanted" in keel.boot_log
+    keel.poweroff()
+
+
+@pytest.mark.cost(70)
+@pytest.mark.parametrize("bed", ["svm", pytest.param("vmx", marks=pytest.mark.soak)])
+def test_ovmf(start, bed):
+    """Debian's OVMF to its shell, with two vCPUs. A variable that is set there is in its flash after a reset."""
+    config = pc("efi", memory="128M", vcpus=2, firmware="efi", nvram="vars")
+    keel = start(bed, config=config, memory=512, cpus=2, modules={"efi": OVMF[0], "vars": OVMF[1]}).boot()
+    name = "setvar kept -guid 2c1f5f1e-5a4b-4a7c-9d3e-1c2b3a495867"
+
+    def shell():
+        keel.expect("seconds to skip")
+        keel.send("\x1b")
+        keel.expect("Shell> ")
+
+    with keel.console("efi", "start efi --console"):
+        shell()
+        keel.send(f"{name} -bs -rt -nv =4711\r")
+        keel.expect("Shell> ")
+        keel.send("reset\r")
+        shell()
+        keel.send(f"{name}\r")
+        keel.expect("47 *11")
+        keel.expect("Shell> ")
+    assert "came back the same" in keel.command("domstatecheck efi 3")
     keel.poweroff()

@@ -397,18 +397,20 @@ static void disks(void **state)
 static void firmware(void **state)
 {
 	(void)state;
-	parse("[vm a]\nmemory = 64M\nfirmware = bios\noption_rom = one.rom\noption_rom=two\n"
+	parse("[vm a]\nmemory = 64M\nfirmware = bios\nnvram = vars\noption_rom = one.rom\noption_rom=two\n"
 	      "manufacturer = A maker\nproduct = Some thing\nserial = 12-34\n" GOOD2);
 	assert_int_equal(c->error_count, 0);
 	assert_string_equal(c->vm[0]->firmware, "bios");
 	assert_string_equal(c->vm[0]->kernel, "");
+	assert_string_equal(c->vm[0]->nvram, "vars");
 	assert_string_equal(c->vm[0]->option_rom->name, "one.rom");
 	assert_string_equal(c->vm[0]->option_rom->next->name, "two");
 	assert_null(c->vm[0]->option_rom->next->next);
 	assert_string_equal(c->vm[0]->manufacturer, "A maker");
 	assert_string_equal(c->vm[0]->product, "Some thing");
 	assert_string_equal(c->vm[0]->serial, "12-34");
-	one_error(GOOD "option_rom = x\n" GOOD2, 1, "no firmware to start it", 1);
+	one_error(GOOD "option_rom = x\n" GOOD2, 1, "an option_rom and no firmware", 1);
+	one_error(GOOD "nvram = vars\n" GOOD2, 1, "nvram and no firmware to use it", 1);
 	one_error(GOOD "firmware = missing\n" GOOD2, 4, "no module 'missing'", 1);
 	one_error(GOOD "firmware = bios\noption_rom = missing\n" GOOD2, 5, "no module 'missing'",
 		  1);
@@ -596,7 +598,8 @@ static void random_value(const char *key, char *out)
 	} else if (!strcmp(key, "manufacturer") || !strcmp(key, "product") ||
 		   !strcmp(key, "serial")) {
 		random_text(out, CONFIG_NAME_MAX - 1);
-	} else if (!strcmp(key, "firmware") || !strcmp(key, "option_rom")) {
+	} else if (!strcmp(key, "firmware") || !strcmp(key, "nvram") ||
+		   !strcmp(key, "option_rom")) {
 		sprintf(out, "m%u", below(1000));
 	} else if (!strcmp(key, "initrd") || !strcmp(key, "kernel") || !strcmp(key, "module")) {
 		sprintf(out, "m%u ", below(1000));
@@ -642,10 +645,10 @@ static void random_section(char *out, const struct key *keys, uint32_t *used)
 	for (const struct key *k = keys; k->name; k++, row++) {
 		unsigned lines = always(k->name) ? 1 : k->repeats ? below(4) : below(2);
 
-		/* An option ROM wants firmware. */
+		/* These want firmware. */
 		if (!strcmp(k->name, "firmware"))
 			lines = firmware;
-		else if (!strcmp(k->name, "option_rom") && !firmware)
+		else if ((!strcmp(k->name, "option_rom") || !strcmp(k->name, "nvram")) && !firmware)
 			continue;
 		/* These two would contradict each other. */
 		if (!strcmp(k->name, topology ? "vcpus" : "topology"))

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/insn/emulate*.c vdev/vmch.c vdev/vlpc.c vdev/vacpi_loader.c vdev/vsmbios.c
+/* links: vmm/insn/emulate*.c vdev/vmch.c vdev/vlpc.c vdev/vflash.c
+ * vdev/vacpi_loader.c vdev/vsmbios.c
  * vmm/firmware/shadow.c vmm/firmware/acpi_files.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c
@@ -21,9 +22,9 @@
  * cannot be are refused with the reason, before a vm is made of them and then, too.
  */
 /*
- * A vm with firmware: its image where a processor starts, what PAM and SMRAM show below 1 MiB, that
- * hidden RAM keeps what it holds, a reset, where PIRQs lead, and the files that it reads, of which
- * the ACPI tables follow ECAM.
+ * A vm with firmware: its image where a processor starts, what PAM and SMRAM show below 1 MiB; that
+ * hidden RAM keeps what it holds, its flash, a reset, where PIRQs lead, and the files that it
+ * reads, of which the ACPI tables follow ECAM.
  */
 #include "tests/host/vm_test.h"
 
@@ -44,17 +45,21 @@
 
 extern unsigned host_heap_left;
 
-static uint8_t image[IMAGE], rom[300];
+#define NVRAM	(64 * KIB)
+
+static uint8_t image[IMAGE], rom[300], nvram[NVRAM];
 
 static int create(size_t size, struct vm **out)
 {
 	struct vm_config c = {
 		.name = "test", .vcpus = 2, .memory = 16 * MIB, .firmware = image,
-		.firmware_size = size, .product = "Thing", .stopped = stopped,
+		.firmware_size = size, .nvram = nvram, .nvram_size = NVRAM, .product = "Thing",
+		.stopped = stopped,
 	};
 
 	features.physical_bits = 40;
 	features.vendor = VENDOR_AMD;
+	memset(nvram, 0xfe, sizeof(nvram));
 	for (unsigned i = 0; i < IMAGE; i++)
 		image[i] = (uint8_t)(i * 7 + (i >> 8) * 13 + 1);
 	return vm_create(&c, out);
@@ -103,7 +108,7 @@ static void test_image(void **state)
 	(void)state;
 	assert_int_equal(peek(vm, 4 * GIB - 16), image_at(IMAGE - 16));
 	assert_int_equal(peek(vm, 4 * GIB - IMAGE), image_at(0));
-	assert_int_equal(peek(vm, 4 * GIB - IMAGE - 8), ~0ul);
+	assert_int_equal(peek(vm, 4 * GIB - IMAGE - NVRAM - 8), ~0ul);
 	assert_int_equal(peek(vm, 0xffff0), image_at(IMAGE - 16));
 	assert_int_equal(peek(vm, 0xe0000), image_at(IMAGE - 128 * KIB));
 	assert_int_equal(peek(vm, 0xdfff8), ~0ul);
@@ -208,6 +213,32 @@ static void test_shadow_no_memory(void **state)
 	put(vm, VMCH_SLOT, 0x90, 1, 0x10);
 	assert_int_equal(peek(vm, 0xf0000), 0);
 	vm_put(vm);
+}
+
+/* Its flash: what is programmed there is in the next vm's, too. */
+static void test_flash(void **state)
+{
+	struct vm *vm = make();
+	const uint64_t at = 4 * GIB - IMAGE - NVRAM;
+	uint64_t v;
+
+	(void)state;
+	assert_int_equal(shadow_nvram_base(vm), at);
+	assert_int_equal(peek(vm, at), 0xfefefefefefefefe);
+	assert_int_equal(poke(vm, at, 0), -EFAULT);
+	bus_write(vm, HOST_MMIO, at + 3, 1, 0x10);
+	assert_int_equal(peek(vm, at), ~0ul);			/* hidden */
+	bus_write(vm, HOST_MMIO, at + 3, 1, 0x42);
+	assert_int_equal(bus_read(vm, HOST_MMIO, at, 1), 0x80);
+	bus_write(vm, HOST_MMIO, at, 1, 0xff);
+	assert_int_equal(peek(vm, at), 0xfefefefe42fefefe);
+	assert_int_equal(nvram[3], 0x42);
+	machine_reset(vm);
+	assert_int_equal(peek(vm, at), 0xfefefefe42fefefe);
+	assert_int_equal(shadow_nvram_write(vm, NVRAM - 4, &v, 8), -EINVAL);
+	assert_int_equal(shadow_nvram_read(vm, NVRAM, &v, 1), -EINVAL);
+	vm_put(vm);
+	nvram[3] = 0xfe;
 }
 
 /* ---- interrupts ---- */
@@ -372,7 +403,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_image), cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_shadow),
-		cmocka_unit_test(test_shadow_no_memory), cmocka_unit_test(test_pirqs),
+		cmocka_unit_test(test_shadow_no_memory), cmocka_unit_test(test_flash),
+		cmocka_unit_test(test_pirqs),
 		cmocka_unit_test(test_files), cmocka_unit_test(test_kernel),
 	};
 

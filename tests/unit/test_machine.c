@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/insn/emulate*.c vdev/vmch.c vdev/vlpc.c vdev/vacpi_loader.c vdev/vsmbios.c
+/* links: vmm/insn/emulate*.c vdev/vmch.c vdev/vlpc.c vdev/vflash.c
+ * vdev/vacpi_loader.c vdev/vsmbios.c
  * vmm/firmware/shadow.c vmm/firmware/acpi_files.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
  * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c vdev/vpvpanic.c vdev/vtestdev.c

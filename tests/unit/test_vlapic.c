@@ -3,6 +3,7 @@
  * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c vdev/vpvpanic.c vdev/vtestdev.c
  * vdev/vdebug_exit.c vdev/vedu.c kernel/sched_group.c vdev/vmch.c vdev/vlpc.c
  * vdev/vacpi_loader.c vdev/vsmbios.c vmm/firmware/shadow.c vmm/firmware/acpi_files.c
+ * vdev/vflash.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c
  * vmm/media*.c vmm/vm_copy.c kernel/random.c lib/chacha.c vdev/virtio/virtio*.c vmm/regs.c

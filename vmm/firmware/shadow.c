@@ -9,6 +9,7 @@
 
 #include "include/bits.h"
 #include "include/errno.h"
+#include "lib/string.h"
 #include "mm/heap.h"
 #include "vmm/firmware/memory_map.h"
 #include "vmm/vm.h"
@@ -21,7 +22,7 @@
 #define ALL		(GMEM_READ | GMEM_WRITE | GMEM_EXEC)
 
 struct shadow {
-	struct gmem_object *ram, *image;
+	struct gmem_object *ram, *image, *nvram;
 	uint64_t image_size;
 };
 
@@ -83,7 +84,74 @@ int shadow_write(struct vm *vm, gpa_t a, const void *src, size_t n)
 	return gmem_object_write(&vm->gmem, vm->shadow->ram, a.v, src, n);
 }
 
+/* ---- flash ---- */
+
+uint64_t shadow_nvram_base(const struct vm *vm)
+{
+	return IMAGE_END - vm->config.firmware_size - vm->config.nvram_size;
+}
+
+int shadow_nvram_show(struct vm *vm, bool shown)
+{
+	struct vcpu *self;
+	int err;
+
+	if (!vm->shadow || !vm->shadow->nvram)
+		return -EINVAL;
+	self = vm_quiet_begin(vm);
+	mutex_lock(&vm->slots_lock);
+	err = gmem_slot_deny(&vm->gmem, GPA(shadow_nvram_base(vm)), shown ? GMEM_WRITE : ALL);
+	mutex_unlock(&vm->slots_lock);
+	vm_quiet_end(self);
+	return err;
+}
+
+static bool nvram_has(const struct vm *vm, uint64_t offset, size_t n)
+{
+	return vm->shadow && vm->shadow->nvram &&
+	       range_within(offset, n, 0, vm->config.nvram_size);
+}
+
+int shadow_nvram_read(struct vm *vm, uint64_t offset, void *dst, size_t n)
+{
+	if (!nvram_has(vm, offset, n))
+		return -EINVAL;
+	memcpy(dst, vm->config.nvram + offset, n);
+	return 0;
+}
+
+/* Both: what the guest is shown, and what stays when the vm is gone. */
+int shadow_nvram_write(struct vm *vm, uint64_t offset, const void *src, size_t n)
+{
+	int err;
+
+	if (!nvram_has(vm, offset, n))
+		return -EINVAL;
+	err = gmem_object_write(&vm->gmem, vm->shadow->nvram, offset, src, n);
+	if (!err)
+		memcpy(vm->config.nvram + offset, src, n);
+	return err;
+}
+
 /* ---- life ---- */
+
+static int create_nvram(struct vm *vm, struct shadow *s)
+{
+	const struct gmem_config *c = &vm->gmem.config;
+	size_t size = vm->config.nvram_size;
+	struct gmem_slot slot = {
+		.base = shadow_nvram_base(vm), .size = size, .denied = GMEM_WRITE,
+	};
+	int err;
+
+	if (!shadow_nvram_size_valid(size))
+		return -EINVAL;
+	err = gmem_object_create(0, size, 1, c->node, c->charge, &s->nvram);
+	if (!err)
+		err = gmem_object_write(&vm->gmem, s->nvram, 0, vm->config.nvram, size);
+	slot.object = s->nvram;
+	return err ?: gmem_slot_add(&vm->gmem, &slot);
+}
 
 static int add_slots(struct gmem *g, const struct shadow *s, uint64_t low_end)
 {
@@ -125,7 +193,8 @@ int shadow_create(struct vm *vm)
 		err = gmem_object_create(0, size, 1, c->node, c->charge, &s->image);
 	if (!err)
 		err = gmem_object_write(&vm->gmem, s->image, 0, vm->config.firmware, size);
-	return err ?: add_slots(&vm->gmem, s, low_end);
+	err = err ?: add_slots(&vm->gmem, s, low_end);
+	return err || !vm->config.nvram ? err : create_nvram(vm, s);
 }
 
 void shadow_destroy(struct vm *vm)
@@ -138,6 +207,8 @@ void shadow_destroy(struct vm *vm)
 		gmem_object_put(s->ram);
 	if (s->image)
 		gmem_object_put(s->image);
+	if (s->nvram)
+		gmem_object_put(s->nvram);
 	vm->shadow = NULL;
 	heap_free(s);
 }

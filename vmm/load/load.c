@@ -204,6 +204,10 @@ static int check_firmware(struct load_plan *p, const char **kind)
 		return load_refuse(p, -EINVAL,
 				   "firmware of %zu bytes: a multiple of 4 KiB is wanted, from 64 KiB to %lu MiB",
 				   p->image->firmware_size, SHADOW_IMAGE_MAX / MIB);
+	if (p->image->nvram && !shadow_nvram_size_valid(p->image->nvram_size))
+		return load_refuse(p, -EINVAL,
+				   "nvram of %zu bytes: a multiple of 4 KiB is wanted, up to %lu MiB",
+				   p->image->nvram_size, SHADOW_NVRAM_MAX / MIB);
 	if (kind)
 		*kind = "firmware";
 	return 0;

@@ -28,6 +28,8 @@ struct load_image {
 	 */
 	const uint8_t *firmware;
 	size_t firmware_size;
+	const uint8_t *nvram;		/* what is in its flash when that is new, or NULL */
+	size_t nvram_size;
 	const struct load_module *option_rom;	/* that it is to start, in this order */
 	unsigned option_rom_count;
 	const uint8_t *kernel;
