@@ -3,7 +3,7 @@
  * vdev/vacpi_loader.c vdev/vsmbios.c
  * vmm/firmware/shadow.c vmm/firmware/acpi_files.c
  * vmm/insn/breakpoint.c vmm/vm.c vmm/life.c vmm/vm_image.c vmm/vm_state.c vmm/vm_stats.c
- * vmm/vm_quiesce.c vmm/vm_memory.c kernel/hwstate.c vmm/vcpu*.c
+ * vmm/vm_quiesce.c vmm/vm_memory.c vmm/vm_copy.c kernel/hwstate.c vmm/vcpu*.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c vdev/vedu.c kernel/sched_group.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c

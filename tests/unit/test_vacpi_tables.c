@@ -175,9 +175,11 @@ static void test_refused(void **state)
 	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
 	c = one;
 	c.buses = 0;
-	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)), -EINVAL);
+	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL),
+			 -EINVAL);
 	c.buses = 257;
-	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE)), -EINVAL);
+	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL),
+			 -EINVAL);
 	c = one;
 	c.pci_window = 0xfed00000;
 	assert_int_equal(vacpi_tables_build(&c, buf, sizeof(buf), GPA(BASE), NULL), -EINVAL);
