@@ -60,13 +60,20 @@ static void add_bridge(struct vpci *p, struct vpci_bridge *b)
 	*end = b;
 }
 
-/* That there are more is told by function 0, and by the others too. */
-static void mark_multifunction(struct vpci_function *f)
+/* Where a device has more than function 0, all tell so, whichever came first. */
+static void mark_multifunction(struct vpci_bus *b, unsigned slot)
 {
-	if (!f)
-		return;
-	f->config[PCI_HEADER_TYPE] |= HEADER_MULTIFUNCTION;
-	f->initial[PCI_HEADER_TYPE] |= HEADER_MULTIFUNCTION;
+	struct vpci_function **f = &b->function[slot * 8];
+	bool more = false;
+
+	for (unsigned i = 1; i < 8; i++)
+		more |= f[i] != NULL;
+	for (unsigned i = 0; more && i < 8; i++) {
+		if (!f[i])
+			continue;
+		f[i]->config[PCI_HEADER_TYPE] |= HEADER_MULTIFUNCTION;
+		f[i]->initial[PCI_HEADER_TYPE] |= HEADER_MULTIFUNCTION;
+	}
 }
 
 int vpci_attach(struct vdev *root, unsigned bus, unsigned slot, unsigned function,
@@ -89,10 +96,7 @@ int vpci_attach(struct vdev *root, unsigned bus, unsigned slot, unsigned functio
 	if (f->bridge)
 		add_bridge(p, f->bridge);
 	vpci_express_attached(f);
-	if (function)
-		mark_multifunction(f);
-	if (function)
-		mark_multifunction(b->function[slot * 8]);
+	mark_multifunction(b, slot);
 	memcpy(f->initial, f->config, sizeof(f->config));
 	return 0;
 }

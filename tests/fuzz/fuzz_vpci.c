@@ -2,7 +2,7 @@
 /* links: vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
 #include "vdev/vpci.h"
 
-static const unsigned long fuzz_regions[] = { 8, VPCI_ECAM_MAX, 0 };
+static const unsigned long fuzz_regions[] = { 8, VPCI_BUS_SIZE, 0 };
 
 static int fuzz_create(struct vdev **out)
 {

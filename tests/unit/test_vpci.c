@@ -174,17 +174,22 @@ static void test_race(void **state)
 
 static void test_attach(void **state)
 {
-	struct toy *other = toy_create();
+	struct toy *other = toy_create(), *first = toy_create(), *last = toy_create();
 
 	(void)state;
 	assert_int_equal(vpci_attach(d, 0, 3, 0, &other->function), -EBUSY);
 	assert_int_equal(vpci_attach(d, 0, 32, 0, &other->function), -EINVAL);
 	assert_int_equal(vpci_attach(d, 0, 0, 8, &other->function), -EINVAL);
 	assert_int_equal(vpci_attach(d, 0, 3, 1, &other->function), 0);
+	assert_int_equal(vpci_attach(d, 0, 7, 2, &last->function), 0);
+	assert_int_equal(vpci_attach(d, 0, 7, 0, &first->function), 0);
+	assert_int_equal(get(7, 0xe, 1), 0x80);		/* the other way round, too */
 	assert_int_equal(get(3, 0xe, 1), 0x80);
 	assert_int_equal(get(3, 0xe, 1), 0x80);
 	assert_int_equal(vpci_attach(d, 1, 0, 0, &other->function), -ENODEV);
 	toy_destroy(&other->dev);
+	toy_destroy(&first->dev);
+	toy_destroy(&last->dev);
 }
 
 static void test_reset_register(void **state)
