@@ -217,6 +217,7 @@ uint64_t vpci_function_config_read(const struct vpci_function *f, unsigned reg, 
 	return reg + size <= VPCI_CONFIG_SIZE ? vpci_regs_get(f->config + reg, size) : 0;
 }
 
+/* Bytes that are not the guest's are left alone: who sends a message may be changing them. */
 void vpci_function_config_write(struct vpci_function *f, unsigned reg, unsigned size,
 	uint64_t value)
 {
@@ -226,9 +227,11 @@ void vpci_function_config_write(struct vpci_function *f, unsigned reg, unsigned 
 		return;
 	vpci_msi_begin(f);
 	for (unsigned i = reg; i < reg + size; i++, value >>= 8) {
-		f->config[i] = (uint8_t)((f->config[i] & ~f->writable[i]) |
-			(value & f->writable[i]));
-		f->config[i] &= (uint8_t)~(value & f->clear[i]);
+		unsigned kept = f->config[i] & ~f->writable[i];
+
+		if (f->writable[i] | f->clear[i])
+			f->config[i] = (uint8_t)((kept | (value & f->writable[i])) &
+				~(value & f->clear[i]));
 	}
 	vpci_express_written(f, state);
 	if (f->bridge)
