@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vpci*.c lib/record.c tests/host/steps.c */
 /*
- * What a message of a virtual device costs until it is handed to the local APICs, open and masked.
- * docs/SPEC.md has the promise. The host beside it does nothing.
+ * What a message of a virtual device costs until it is handed to the local APICs, open and masked;
+ * docs/SPEC.md has the promise. And as the processor stops at each instruction of the sender's, who
+ * has no lock: at every one of them another CPU masks, unmasks, or changes the entry; the message
+ * must arrive once, and as it was meant. The host beside it does nothing.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -22,7 +24,14 @@ extern char __start_counted[], __stop_counted[];
 static struct vdev *root;
 static struct toy *toy;
 static unsigned sent;
-static uint64_t steps;
+static uint64_t sent_address, steps;
+static uint32_t sent_data;
+
+/* What another CPU does before the sender's step of that number. */
+static struct {
+	uint64_t step;
+	void (*act)(void);
+} other[2];
 
 void *host_alloc(size_t size)
 {
@@ -43,9 +52,11 @@ void host_unlock(struct vdev *d UNUSED, uint64_t flags UNUSED)
 {
 }
 
-bool host_msi(struct vdev *d UNUSED, uint64_t address UNUSED, uint32_t data UNUSED)
+bool host_msi(struct vdev *d UNUSED, uint64_t address, uint32_t data)
 {
 	sent++;
+	sent_address = address;
+	sent_data = data;
 	return true;
 }
 
@@ -78,9 +89,23 @@ void host_log(struct vdev *d UNUSED, const char *fmt UNUSED, ...)
 {
 }
 
+static void act(unsigned i)
+{
+	void (*act)(void) = other[i].act;
+
+	other[i].act = NULL;
+	if (act)
+		act();
+}
+
 static void count_step(uintptr_t rip)
 {
-	steps += steps_within(rip, __start_counted, __stop_counted);
+	if (!steps_within(rip, __start_counted, __stop_counted))
+		return;
+	steps++;
+	for (unsigned i = 0; i < 2; i++)
+		if (steps == other[i].step)
+			act(i);
 }
 
 static void put(unsigned reg, unsigned size, uint64_t v)
@@ -88,13 +113,22 @@ static void put(unsigned reg, unsigned size, uint64_t v)
 	root->ops->write(root, VPCI_ECAM, 3 << 15 | reg, size, v);
 }
 
-static uint64_t cost(const char *what, unsigned want)
+/* The sender's instructions; `other` acts meanwhile, or at the latest afterwards. */
+static uint64_t send(void)
 {
 	sent = 0;
 	steps = 0;
 	steps_trap(true);
 	vpci_msi_send(&toy->function, 2);
 	steps_trap(false);
+	act(0);
+	act(1);
+	return steps;
+}
+
+static uint64_t cost(const char *what, unsigned want)
+{
+	send();
 	print_message("%s: %lu instructions\n", what, steps);
 	assert_int_equal(sent, want);
 	return steps;
@@ -117,9 +151,115 @@ static void messages(void **state)
 	assert_true(cost("MSI-X, masked", 0) <= 2 * MSIX_MAX);
 }
 
+static void entry(unsigned at, uint64_t v)
+{
+	toy->dev.ops->write(&toy->dev, TOY_TABLE_REGION, TOY_TABLE + 32 + at, 4, v);
+}
+
+static void mask(void)
+{
+	entry(12, 1);
+}
+
+static void unmask(void)
+{
+	entry(12, 0);
+}
+
+static void mask_all(void)
+{
+	put(toy->function.msix + 2, 2, 0xc000);
+}
+
+static void unmask_all(void)
+{
+	put(toy->function.msix + 2, 2, 0x8000);
+}
+
+static void master_off(void)
+{
+	put(4, 2, 0);
+}
+
+static void master_on(void)
+{
+	put(4, 2, 4);
+}
+
+/* Half of a change: what stands there now was never meant. */
+static void begin_change(void)
+{
+	vpci_msi_begin(&toy->function);
+	toy->function.messages.entry[2].address = 0;
+	toy->function.messages.entry[2].data = 0;
+}
+
+static void end_change(void)
+{
+	toy->function.messages.entry[2].address = 0xfee00000;
+	toy->function.messages.entry[2].data = 0x55;
+	vpci_msi_end(&toy->function);
+}
+
+static void check_arrived(void)
+{
+	assert_int_equal(sent, 1);
+	assert_int_equal(sent_address, 0xfee00000);
+	assert_int_equal(sent_data, 0x55);
+	assert_int_equal(toy->function.messages.pending[0], 0);
+}
+
+/* The first before step `a`, 0: before the sender begins; the second before `b`. */
+static uint64_t meet_at(void (*first)(void), uint64_t a, void (*second)(void), uint64_t b)
+{
+	uint64_t last;
+
+	other[0].step = a;
+	other[0].act = first;
+	other[1].step = b;
+	other[1].act = second;
+	if (!a)
+		act(0);
+	last = send();
+	check_arrived();
+	return last;
+}
+
+/* `second` lets messages through again: at each step, and afterwards; some of both. */
+static void meet(void (*first)(void), void (*second)(void))
+{
+	uint64_t last = 50;
+
+	for (uint64_t at = 1; at <= last; at++)
+		last = MAX(last, meet_at(first, 0, second, at));
+	for (uint64_t at = 1; at <= last; at++)
+		last = MAX(last, meet_at(first, at, second, ~0ul));
+	for (uint64_t at = 1; at <= last; at += 13)
+		for (uint64_t to = at + 1; to <= last; to += 13)
+			meet_at(first, at, second, to);
+	assert_in_range(last, 60, 300);
+}
+
+static void interleaved(void **state)
+{
+	(void)state;
+	master_on();
+	unmask_all();
+	entry(0, 0xfee00000);
+	entry(4, 0);
+	entry(8, 0x55);
+	unmask();
+	meet(mask, unmask);
+	meet(mask_all, unmask_all);
+	meet(master_off, master_on);
+	meet(begin_change, end_change);
+}
+
 int main(void)
 {
-	const struct CMUnitTest tests[] = { cmocka_unit_test(messages) };
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(messages), cmocka_unit_test(interleaved),
+	};
 	int failed;
 
 	steps_begin(count_step);
