@@ -22,7 +22,7 @@
 #define TARGET		(RAM + 0x200000)
 #define ANSWER		0x5eed1e55u
 #define SIZE		4096u
-#define ROUNDS		(on_qemu_chip() ? 1500u : 400u)
+#define ROUNDS		(on_qemu_chip() ? 800u : 300u)
 
 /* Where a BAR of 1 MiB is put; the last is for both alike. */
 static const uint32_t places[] = {
