@@ -129,7 +129,7 @@ class Keel:
     def boot(self):
         """Up to the first prompt; the boot log is kept in boot_log."""
         self.boot_log = self.expect(f"\n{PROMPT}")
-        self.settle()
+        self.settle(0.1)
         return self
 
     def settle(self, quiet=0.3):
@@ -167,7 +167,7 @@ class Keel:
             if match:
                 return match
             assert time.monotonic() < end, f"{line}: no {pattern!r} in:\n{out}"
-            time.sleep(0.5)
+            time.sleep(0.2)
 
     def state(self, name):
         return self.wait_for(f"domstate {name}", r"(\S[^\r\n]*)").group(1)

@@ -396,7 +396,7 @@ static void life(uint64_t seed)
 	stop = false;
 	for (uintptr_t i = 0; i < VCPUS; i++)
 		assert_int_equal(pthread_create(&thread[i], NULL, vcpu, (void *)i), 0);
-	for (unsigned round = 0; round < 200; round++) {
+	for (unsigned round = 0; round < 100; round++) {
 		one_change(s.object, &seed);
 		if (round % 20)
 			continue;
