@@ -102,6 +102,14 @@ static void access(struct machine *m, struct input *in)
 	}
 	if (what & 0x10)
 		at = (at & 0x3f) | (at & 0x3000);
+	if ((what & 0xc0) == 0xc0) {
+		at = (at & 127) & ~(uint64_t)(size - 1);
+		if (write)
+			vdev_host_write(m->dev, VIRTIO_PCI_PORTS, at, size, take(in, size));
+		else
+			vdev_host_read(m->dev, VIRTIO_PCI_PORTS, at, size);
+		return;
+	}
 	at %= what & 0x20 ? 4096 - size + 1 : VIRTIO_PCI_SIZE - size + 1;
 	if (write)
 		vdev_host_write(m->dev, what & 0x20 ? VIRTIO_PCI_MESSAGES : VIRTIO_PCI_REGISTERS,

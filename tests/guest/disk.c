@@ -72,7 +72,7 @@ static void config_set(unsigned at, uint32_t value)
 static bool find(void)
 {
 	for (function = 0; function < 256; function++)
-		if (config(0) == 0x10421af4)
+		if (config(0) == 0x10011af4)
 			return true;
 	return false;
 }

@@ -790,15 +790,16 @@ static void states(void **state)
 	begin(0, 16);
 	check_refused(&v->dev, 0, 0x1f);
 	check_refused(&v->dev, 0, 0x04);
-	check_refused(&v->dev, 13, 0xff);			/* features that are not offered */
-	check_refused(&v->dev, 21, 0xff);			/* capacity */
-	check_refused(&v->dev, 81, 2);
-	check_refused(&v->dev, 82, 1);				/* broken without NEEDS_RESET */
-	check_refused(&v->dev, 83, 1);				/* wraps of a split queue */
-	check_refused(&v->dev, 85, 17);
-	check_refused(&v->dev, 86, 2);
-	check_refused(&v->dev, 93, 17);				/* pushed */
-	check_refused(&v->dev, 95, 1);				/* desc */
+	check_refused(&v->dev, 1, 1);				/* of the older interface, too */
+	check_refused(&v->dev, 14, 0xff);			/* features that are not offered */
+	check_refused(&v->dev, 22, 0xff);			/* capacity */
+	check_refused(&v->dev, 82, 2);
+	check_refused(&v->dev, 83, 1);				/* broken without NEEDS_RESET */
+	check_refused(&v->dev, 84, 1);				/* wraps of a split queue */
+	check_refused(&v->dev, 86, 17);
+	check_refused(&v->dev, 87, 2);
+	check_refused(&v->dev, 94, 17);				/* pushed */
+	check_refused(&v->dev, 96, 1);				/* desc */
 	end();
 }
 

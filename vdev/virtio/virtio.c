@@ -17,6 +17,7 @@
 
 #define COMMON_FEATURES	(BIT(VIRTIO_INDIRECT) | BIT(VIRTIO_EVENT_IDX) | BIT(VIRTIO_VERSION_1) | \
 			 BIT(VIRTIO_PACKED) | BIT(VIRTIO_NOTIFICATION_DATA) | \
+			 BIT(VIRTIO_ANY_LAYOUT) | \
 			 BIT(VIRTIO_RING_RESET))
 #define STATUS_DRIVER	(VIRTIO_ACKNOWLEDGE | VIRTIO_DRIVER | VIRTIO_DRIVER_OK | \
 			 VIRTIO_FEATURES_OK | VIRTIO_FAILED)
@@ -261,7 +262,7 @@ void virtio_status_write(struct virtio *v, uint8_t value)
 	add = (uint8_t)(value & STATUS_DRIVER & ~v->status);
 	if (add & VIRTIO_FEATURES_OK && !features_fit(v, v->accepted))
 		add &= (uint8_t)~VIRTIO_FEATURES_OK;
-	if (!((v->status | add) & VIRTIO_FEATURES_OK))
+	if (!((v->status | add) & VIRTIO_FEATURES_OK) && !v->legacy)
 		add &= (uint8_t)~VIRTIO_DRIVER_OK;
 	if (v->stopping)
 		add = 0;
@@ -300,6 +301,26 @@ static void places_forget(struct virtio_queue *q)
 	q->window_count = 0;
 }
 
+/* Drivers of the older interface use queues before they say DRIVER_OK. */
+static bool is_driven(const struct virtio *v)
+{
+	return v->legacy || v->status & VIRTIO_DRIVER_OK;
+}
+
+/* Under the lock: is it alive then? */
+static bool enable(struct virtio *v, struct virtio_queue *q)
+{
+	bool alive;
+
+	q->ring = ring_of(v);
+	q->ring->start(&q->s);
+	places_forget(q);
+	q->s.enabled = is_sane(&q->s, q->ring);
+	alive = q->s.enabled && is_driven(v) && !q->s.broken;
+	__atomic_store_n(&q->live, alive, __ATOMIC_SEQ_CST);
+	return alive;
+}
+
 /* What does not fit leaves it as it is: the driver reads that it is not enabled. */
 void virtio_queue_enable(struct virtio *v)
 {
@@ -308,14 +329,8 @@ void virtio_queue_enable(struct virtio *v)
 	bool alive = false;
 
 	if (q && !q->s.enabled && !q->resetting && !v->stopping &&
-	    v->status & VIRTIO_FEATURES_OK) {
-		q->ring = ring_of(v);
-		q->ring->start(&q->s);
-		places_forget(q);
-		q->s.enabled = is_sane(&q->s, q->ring);
-		alive = q->s.enabled && v->status & VIRTIO_DRIVER_OK && !q->s.broken;
-		__atomic_store_n(&q->live, alive, __ATOMIC_SEQ_CST);
-	}
+	    v->status & VIRTIO_FEATURES_OK)
+		alive = enable(v, q);
 	host_unlock(&v->dev, flags);
 	if (alive)
 		kick(v, q);
@@ -348,12 +363,11 @@ static bool is_drained(struct vdev *d)
 	return true;
 }
 
-void virtio_queue_reset(struct virtio *v)
+/* Stops it, waits until nobody is in it, and makes it as after power-on. */
+static void queue_stop(struct virtio *v, struct virtio_queue *q, bool allowed)
 {
-	struct virtio_queue *q = virtio_selected(v);
 	uint64_t flags = host_lock(&v->dev);
-	bool mine = q && q->s.enabled && !q->resetting && !v->stopping &&
-		    virtio_has(v, VIRTIO_RING_RESET);
+	bool mine = q && q->s.enabled && !q->resetting && !v->stopping && allowed;
 
 	if (mine) {
 		q->resetting = true;
@@ -369,6 +383,70 @@ void virtio_queue_reset(struct virtio *v)
 	queue_clear(v, q);
 	q->resetting = false;
 	host_unlock(&v->dev, flags);
+}
+
+void virtio_queue_reset(struct virtio *v)
+{
+	queue_stop(v, virtio_selected(v), virtio_has(v, VIRTIO_RING_RESET));
+}
+
+/* ---- the older interface ---- */
+
+/* Its driver is known by what it writes first; a modern one that is up is not disturbed. */
+static bool becomes_legacy(struct virtio *v)
+{
+	v->legacy |= !(v->status & VIRTIO_FEATURES_OK) && !v->stopping;
+	return v->legacy;
+}
+
+void virtio_legacy_features(struct virtio *v, uint32_t value)
+{
+	uint64_t flags = host_lock(&v->dev);
+
+	if (becomes_legacy(v) && !(v->status & VIRTIO_DRIVER_OK))
+		v->accepted = value & v->offered;
+	host_unlock(&v->dev, flags);
+}
+
+void virtio_legacy_status(struct virtio *v, uint8_t value)
+{
+	uint64_t flags = host_lock(&v->dev);
+
+	if (value)
+		becomes_legacy(v);
+	host_unlock(&v->dev, flags);
+	virtio_status_write(v, value & (uint8_t)~VIRTIO_FEATURES_OK);
+}
+
+/* The three parts lie one behind the other, the device's on the next page. */
+void virtio_legacy_queue(struct virtio *v, uint32_t page)
+{
+	struct virtio_queue *q = virtio_selected(v);
+	uint64_t flags;
+	bool alive = false;
+
+	if (!page) {
+		queue_stop(v, q, v->legacy);
+		return;
+	}
+	flags = host_lock(&v->dev);
+	if (q && !q->s.enabled && !q->resetting && becomes_legacy(v)) {
+		q->s.size = VIRTIO_QUEUE_SIZE;
+		q->s.desc = (uint64_t)page * PAGE_SIZE;
+		q->s.driver = q->s.desc + sizeof(struct virtio_descriptor) * q->s.size;
+		q->s.device = ALIGN_UP(q->s.driver + 6 + 2ul * q->s.size, PAGE_SIZE);
+		alive = enable(v, q);
+	}
+	host_unlock(&v->dev, flags);
+	if (alive)
+		kick(v, q);
+}
+
+uint32_t virtio_legacy_page(struct virtio *v)
+{
+	const struct virtio_queue *q = virtio_selected(v);
+
+	return q && v->legacy && q->s.enabled ? (uint32_t)(q->s.desc / PAGE_SIZE) : 0;
 }
 
 /* ---- the device's own configuration ---- */
@@ -422,6 +500,7 @@ void virtio_reset(struct virtio *v)
 	v->device_select = v->driver_select = v->queue_select = 0;
 	v->config_vector = VIRTIO_NO_VECTOR;
 	v->accepted = 0;
+	v->legacy = false;
 	v->offered = COMMON_FEATURES;
 	v->kind->reset(v);
 	for (unsigned i = 0; i < v->queue_count; i++)
@@ -434,6 +513,7 @@ void virtio_reset(struct virtio *v)
 
 struct virtio_saved {
 	uint8_t status, config[VIRTIO_CONFIG_MAX];
+	bool legacy;
 	uint32_t device_select, driver_select;
 	uint16_t queue_select, config_vector;
 	uint64_t accepted;
@@ -443,6 +523,7 @@ struct virtio_saved {
 void virtio_save(struct virtio *v, struct record_writer *w)
 {
 	record_put_u8(w, v->status);
+	record_put_bool(w, v->legacy);
 	record_put_u32(w, v->device_select);
 	record_put_u32(w, v->driver_select);
 	record_put_u16(w, v->queue_select);
@@ -503,7 +584,7 @@ static bool queue_is_right(const struct virtio_saved *s, const struct virtio_que
 		return false;
 	if (!q->enabled)
 		return is_fresh(q, &virtio_packed_ring) || is_fresh(q, &virtio_split_ring);
-	return s->status & VIRTIO_FEATURES_OK && is_sane(q, ring);
+	return (s->legacy || s->status & VIRTIO_FEATURES_OK) && is_sane(q, ring);
 }
 
 static bool is_right(const struct virtio *v, const struct virtio_saved *s)
@@ -512,7 +593,8 @@ static bool is_right(const struct virtio *v, const struct virtio_saved *s)
 	const uint8_t *mask = v->kind->config_writable;
 
 	if (s->status & ~(STATUS_DRIVER | VIRTIO_NEEDS_RESET) || !fit ||
-	    (s->status & (VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK)) == VIRTIO_DRIVER_OK)
+	    (s->legacy ? s->status & VIRTIO_FEATURES_OK || s->accepted & ~(v->offered & 0xffffffff)
+		       : (s->status & (VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK)) == VIRTIO_DRIVER_OK))
 		return false;
 	for (unsigned i = 0; i < v->config_size; i++)
 		if ((s->config[i] ^ v->config[i]) & ~(mask ? mask[i] : 0))
@@ -531,6 +613,7 @@ int virtio_load(struct virtio *v, struct record_reader *r, struct virtio_saved *
 	if (!s)
 		return -ENOMEM;
 	s->status = record_get_u8(r);
+	s->legacy = record_get_bool(r);
 	s->device_select = record_get_u32(r);
 	s->driver_select = record_get_u32(r);
 	s->queue_select = record_get_u16(r);
@@ -553,6 +636,7 @@ void virtio_commit(struct virtio *v, struct virtio_saved *s)
 	uint64_t flags = host_lock(&v->dev);
 
 	v->status = s->status;
+	v->legacy = s->legacy;
 	v->device_select = s->device_select;
 	v->driver_select = s->driver_select;
 	v->queue_select = s->queue_select;
@@ -570,7 +654,7 @@ void virtio_commit(struct virtio *v, struct virtio_saved *s)
 	}
 	if (v->kind->commit)
 		v->kind->commit(v);
-	if (v->status & VIRTIO_DRIVER_OK)
+	if (is_driven(v))
 		go_live(v);
 	host_unlock(&v->dev, flags);
 	host_work_queue(&v->dev);

@@ -31,8 +31,9 @@ enum virtio_status {
 
 /* Bits of features that every kind has. */
 enum {
-	VIRTIO_INDIRECT = 28, VIRTIO_EVENT_IDX = 29, VIRTIO_VERSION_1 = 32, VIRTIO_PACKED = 34,
-	VIRTIO_NOTIFICATION_DATA = 38, VIRTIO_RING_RESET = 40,
+	VIRTIO_ANY_LAYOUT = 27, VIRTIO_INDIRECT = 28, VIRTIO_EVENT_IDX = 29,
+	VIRTIO_VERSION_1 = 32, VIRTIO_PACKED = 34, VIRTIO_NOTIFICATION_DATA = 38,
+	VIRTIO_RING_RESET = 40,
 };
 
 struct virtio_feature {
@@ -97,6 +98,7 @@ struct virtio_queue {
 struct virtio_kind {
 	const char *name;
 	uint16_t id;			/* virtio's number for it */
+	uint16_t pci_id;		/* of PCI, as a device with the older interface too */
 	const struct virtio_feature *feature;
 	unsigned feature_count;
 	/*
@@ -145,6 +147,7 @@ struct virtio {
 	uint16_t queue_select, config_vector;
 	uint64_t accepted;
 	bool stopping;			/* a reset waits for the owners */
+	bool legacy;			/* its driver uses the older interface, until a reset */
 
 	struct virtio_queue *queue;
 };
@@ -184,6 +187,14 @@ void virtio_features_write(struct virtio *v, uint32_t value);
 struct virtio_queue *virtio_selected(struct virtio *v);
 void virtio_queue_enable(struct virtio *v);
 void virtio_queue_reset(struct virtio *v);
+/*
+ * What drivers of the older interface (0.9) do; they know the low 32 features, and place a queue by
+ * the number of its first page; 0 stops it.
+ */
+void virtio_legacy_features(struct virtio *v, uint32_t value);
+void virtio_legacy_status(struct virtio *v, uint8_t value);
+void virtio_legacy_queue(struct virtio *v, uint32_t page);
+uint32_t virtio_legacy_page(struct virtio *v);
 uint64_t virtio_config_read(const struct virtio *v, uint64_t offset, unsigned size);
 void virtio_config_write(struct virtio *v, uint64_t offset, unsigned size, uint64_t value);
 

@@ -450,7 +450,8 @@ static void blk_commit(struct virtio *v)
 }
 
 static const struct virtio_kind kind = {
-	.name = "virtio-blk", .id = 2, .feature = features, .feature_count = ARRAY_COUNT(features),
+	.name = "virtio-blk", .id = 2, .pci_id = 0x1001,
+	.feature = features, .feature_count = ARRAY_COUNT(features),
 	.serve = blk_serve, .finish = blk_finish, .busy = blk_busy, .reset = blk_reset,
 	.queue_reset = blk_queue_reset, .config_writable = writable, .save = blk_save,
 	.load = blk_load, .commit = blk_commit, .media_done = blk_media_done,

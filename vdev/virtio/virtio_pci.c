@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * See virtio_pci.h. The common registers are rows of a table: most are fields of the device or of
- * the selected queue, the others do something. The window in configuration space leads to the same
- * code, for firmware that cannot reach the BAR.
+ * See virtio_pci.h. The common registers are rows of a table, the older interface's ports rows of
+ * another: some are fields of the device or of the selected queue, others do something. The window
+ * in configuration space leads to the same code, for firmware that cannot reach the BAR.
  */
 #include "vdev/virtio/virtio_pci.h"
 
@@ -15,16 +15,16 @@
 #include "vdev/vpci_regs.h"
 
 #define VENDOR		0x1af4u
-#define DEVICE_MODERN	0x1040u		/* and virtio's number for the kind */
-#define SUBSYSTEM	0x1100u
-#define REVISION	1u
+#define REVISION	0u		/* of a device that has both interfaces */
 #define CLASS_SCSI	0x010000u
 #define CLASS_OTHER	0x00ff00u
 
+#define BAR_PORTS	0u
 #define BAR_MESSAGES	1u
 #define BAR_REGISTERS	4u
 #define MESSAGES_SIZE	4096u
 #define MESSAGES_PENDING 2048u
+#define PORTS_SIZE	128u
 #define PIN_LINE	0u
 
 #define ISR_QUEUE	1u
@@ -261,11 +261,98 @@ static const struct row rows[] = {
 
 #define COMMON_SIZE	0x3cu
 
-static const struct row *row_of(uint64_t at)
+/* ---- the older interface's ports ---- */
+
+static uint64_t get_old_features(struct virtio *v)
 {
-	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
-		if (at - rows[i].at < rows[i].size)
-			return &rows[i];
+	return (uint32_t)v->offered;
+}
+
+static uint64_t get_old_accepted(struct virtio *v)
+{
+	return (uint32_t)v->accepted;
+}
+
+static void set_old_features(struct virtio *v, uint64_t value)
+{
+	virtio_legacy_features(v, (uint32_t)value);
+}
+
+static uint64_t get_old_page(struct virtio *v)
+{
+	return virtio_legacy_page(v);
+}
+
+static void set_old_page(struct virtio *v, uint64_t value)
+{
+	virtio_legacy_queue(v, (uint32_t)value);
+}
+
+static uint64_t get_old_size(struct virtio *v)
+{
+	return virtio_selected(v) ? VIRTIO_QUEUE_SIZE : 0;
+}
+
+static void set_old_bell(struct virtio *v, uint64_t value)
+{
+	virtio_kick(v, (uint16_t)value);
+}
+
+static void set_old_status(struct virtio *v, uint64_t value)
+{
+	virtio_legacy_status(v, (uint8_t)value);
+	if (!value)
+		isr_read(pci_of(v));
+}
+
+static uint64_t get_old_isr(struct virtio *v)
+{
+	return isr_read(pci_of(v));
+}
+
+static const struct row old_rows[] = {
+	{ 0, 4, CALL(get_old_features, NULL) },
+	{ 4, 4, CALL(get_old_accepted, set_old_features) },
+	{ 8, 4, CALL(get_old_page, set_old_page) },
+	{ 12, 2, CALL(get_old_size, NULL) },
+	{ 14, 2, DEVICE_FIELD(queue_select) },
+	{ 16, 2, CALL(get_zero, set_old_bell) },
+	{ 18, 1, CALL(get_status, set_old_status) },
+	{ 19, 1, CALL(get_old_isr, NULL) },
+	/* These only while the guest uses MSI-X; else its own configuration begins here. */
+	{ 20, 2, CALL(get_config_vector, set_config_vector) },
+	{ 22, 2, CALL(get_queue_vector, set_queue_vector) },
+};
+
+#define OLD_VECTORS	2u
+
+struct table {
+	const struct row *row;
+	unsigned count;
+};
+
+static const struct table common = { rows, ARRAY_COUNT(rows) };
+
+static struct table old_table(const struct virtio *v)
+{
+	bool messages = vpci_msi_enabled(&pci_of(v)->function);
+
+	return (struct table){ old_rows, ARRAY_COUNT(old_rows) - (messages ? 0 : OLD_VECTORS) };
+}
+
+/* Where the last row ends. */
+static unsigned table_size(struct table t)
+{
+	return t.row[t.count - 1].at + t.row[t.count - 1].size;
+}
+
+/* ---- accesses to either ---- */
+
+static const struct row *row_of(struct table t, uint64_t at)
+{
+	for (unsigned i = 0; i < t.count; i++)
+		if (at - t.row[i].at < t.row[i].size)
+			return &t.row[i];
 	return NULL;
 }
 
@@ -313,12 +400,12 @@ static void row_set(struct virtio *v, const struct row *r, unsigned skip, unsign
 	host_unlock(&v->dev, flags);
 }
 
-static uint64_t common_read(struct virtio *v, uint64_t at, unsigned size)
+static uint64_t table_read(struct virtio *v, struct table t, uint64_t at, unsigned size)
 {
 	uint64_t value = 0;
 
 	for (unsigned i = 0; i < size;) {
-		const struct row *r = row_of(at + i);
+		const struct row *r = row_of(t, at + i);
 		unsigned skip = r ? (unsigned)(at + i - r->at) : 0;
 		unsigned n = r ? MIN(r->size - skip, size - i) : 1;
 
@@ -330,9 +417,10 @@ static uint64_t common_read(struct virtio *v, uint64_t at, unsigned size)
 }
 
 /* Whole registers, and halves of those of eight bytes. */
-static void common_write(struct virtio *v, uint64_t at, unsigned size, uint64_t value)
+static void table_write(struct virtio *v, struct table t, uint64_t at, unsigned size,
+			uint64_t value)
 {
-	const struct row *r = row_of(at);
+	const struct row *r = row_of(t, at);
 	unsigned skip = r ? (unsigned)(at - r->at) : 0;
 
 	if (r && (size == r->size || (r->size == 8 && size == 4)) && !(skip % size))
@@ -344,7 +432,7 @@ static void common_write(struct virtio *v, uint64_t at, unsigned size, uint64_t 
 static uint64_t registers_read(struct virtio *v, uint64_t at, unsigned size)
 {
 	if (at < VIRTIO_PCI_ISR)
-		return common_read(v, at, size);
+		return table_read(v, common, at, size);
 	if (at < VIRTIO_PCI_DEVICE)
 		return at == VIRTIO_PCI_ISR ? isr_read(pci_of(v)) : 0;
 	if (at < VIRTIO_PCI_NOTIFY)
@@ -358,15 +446,35 @@ static void registers_write(struct virtio *v, uint64_t at, unsigned size, uint64
 	if (likely(at >= VIRTIO_PCI_NOTIFY))
 		virtio_kick(v, (unsigned)(at - VIRTIO_PCI_NOTIFY) / VIRTIO_PCI_MULTIPLIER);
 	else if (at < VIRTIO_PCI_ISR)
-		common_write(v, at, size, value);
+		table_write(v, common, at, size, value);
 	else if (at >= VIRTIO_PCI_DEVICE)
 		virtio_config_write(v, at - VIRTIO_PCI_DEVICE, size, value);
+}
+
+static uint64_t ports_read(struct virtio *v, uint64_t at, unsigned size)
+{
+	struct table t = old_table(v);
+
+	return at < table_size(t) ? table_read(v, t, at, size)
+				  : virtio_config_read(v, at - table_size(t), size);
+}
+
+static void ports_write(struct virtio *v, uint64_t at, unsigned size, uint64_t value)
+{
+	struct table t = old_table(v);
+
+	if (at < table_size(t))
+		table_write(v, t, at, size, value);
+	else
+		virtio_config_write(v, at - table_size(t), size, value);
 }
 
 static uint64_t pci_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size)
 {
 	if (region == VIRTIO_PCI_MESSAGES)
 		return vpci_msix_read(virtio_pci_function(d), offset, size);
+	if (region == VIRTIO_PCI_PORTS)
+		return ports_read(virtio_of(d), offset, size);
 	return registers_read(virtio_of(d), offset, size);
 }
 
@@ -375,6 +483,8 @@ static void pci_write(struct vdev *d, unsigned region, uint64_t offset, unsigned
 {
 	if (region == VIRTIO_PCI_MESSAGES)
 		vpci_msix_write(virtio_pci_function(d), offset, size, value);
+	else if (unlikely(region == VIRTIO_PCI_PORTS))
+		ports_write(virtio_of(d), offset, size, value);
 	else
 		registers_write(virtio_of(d), offset, size, value);
 }
@@ -538,8 +648,10 @@ static int add_function(struct virtio_pci *p, uint32_t class)
 	struct virtio *v = p->v;
 	int err;
 
-	vpci_function_init(f, &v->dev, VENDOR, (uint16_t)(DEVICE_MODERN + v->kind->id),
-			   class << 8 | REVISION, VENDOR, SUBSYSTEM);
+	vpci_function_init(f, &v->dev, VENDOR, v->kind->pci_id, class << 8 | REVISION, VENDOR,
+			   v->kind->id);
+	vpci_function_bar(f, BAR_PORTS, (struct vpci_bar){
+		.size = PORTS_SIZE, .space = HOST_PORT, .region = VIRTIO_PCI_PORTS });
 	vpci_function_bar(f, BAR_MESSAGES, (struct vpci_bar){
 		.size = MESSAGES_SIZE, .space = HOST_MMIO, .region = VIRTIO_PCI_MESSAGES });
 	vpci_function_bar(f, BAR_REGISTERS, (struct vpci_bar){

@@ -9,7 +9,8 @@
 #include "vdev/virtio/virtio.h"
 #include "vdev/vpci_function.h"
 
-enum { VIRTIO_PCI_MESSAGES, VIRTIO_PCI_REGISTERS };	/* regions: MSI-X; what follows */
+/* Regions: MSI-X; what follows; ports of the older interface. */
+enum { VIRTIO_PCI_MESSAGES, VIRTIO_PCI_REGISTERS, VIRTIO_PCI_PORTS };
 
 /* Where the parts of the second lie. */
 #define VIRTIO_PCI_COMMON	0x0000u

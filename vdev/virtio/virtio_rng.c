@@ -43,7 +43,7 @@ static void rng_reset(struct virtio *v)
 }
 
 static const struct virtio_kind kind = {
-	.name = "virtio-rng", .id = 4, .serve = rng_serve, .reset = rng_reset,
+	.name = "virtio-rng", .id = 4, .pci_id = 0x1005, .serve = rng_serve, .reset = rng_reset,
 };
 
 int virtio_rng_create(struct virtio **out)
