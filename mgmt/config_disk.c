@@ -35,7 +35,8 @@ static bool has_device(const struct config_device *d, unsigned number)
 static bool choose_slot(const struct config_vm *vm, struct config_device *d)
 {
 	for (unsigned n = SLOT_FIRST; n <= SLOT_LAST; n++) {
-		if (has_device(vm->device, n) || has_device(vm->disk, n))
+		if (has_device(vm->device, n) || has_device(vm->disk, n) ||
+		    has_device(vm->nic, n))
 			continue;
 		d->device = (uint8_t)n;
 		return true;

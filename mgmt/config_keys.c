@@ -514,6 +514,7 @@ const struct key config_vm_keys[] = {
 	{ "manufacturer", read_text, write_text, VM_FIELD(manufacturer), false },
 	{ "memory", read_memory, write_memory, VM_FIELD(memory), false },
 	{ "module", read_more_module, write_more_module, VM_FIELD(module), true },
+	{ "nic", config_read_nic, config_write_nic, VM_FIELD(nic), true },
 	{ "on_crash", read_action, write_action, VM_FIELD(on_crash), false },
 	{ "on_poweroff", read_action, write_action, VM_FIELD(on_poweroff), false },
 	{ "on_reboot", read_action, write_action, VM_FIELD(on_reboot), false },

@@ -84,3 +84,7 @@ bool config_take_device(struct parser *p, const struct key *k, struct config_dev
 /* --- config_disk.c */
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v);
 void config_write_disk(const struct writer *w, const struct key *k, const void *from);
+
+/* --- config_nic.c */
+bool config_read_nic(struct parser *p, const struct key *k, struct piece v);
+void config_write_nic(const struct writer *w, const struct key *k, const void *from);
