@@ -18,6 +18,7 @@
 #define CONFIG_MODULE_MAX	128
 #define CONFIG_CMDLINE_MAX	2048
 #define CONFIG_CLASS_MAX	32
+#define CONFIG_CABLE_MAX	32
 
 /* What follows when a VM ends, in libvirt's words. */
 enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
@@ -38,6 +39,9 @@ struct config_device {
 	/* Of a disk. */
 	char module[CONFIG_MODULE_MAX];	/* "": it is none */
 	bool overlay;
+	/* Of a network card. */
+	char cable[CONFIG_CABLE_MAX];
+	uint8_t mac[6];			/* all 0: not given */
 };
 
 /*
@@ -59,6 +63,7 @@ struct config_vm {
 	struct config_module *module;	/* behind the initrd; any number */
 	struct config_device *device;	/* any number */
 	struct config_device *disk;	/* likewise, behind these */
+	struct config_device *nic;	/* and behind these */
 	struct config_module *option_rom;	/* without arguments; with firmware alone */
 	/* What SMBIOS tells: "" if it is not given. */
 	char manufacturer[CONFIG_NAME_MAX], product[CONFIG_NAME_MAX], serial[CONFIG_NAME_MAX];
@@ -99,8 +104,8 @@ struct config_limits {
 	/* Can guests have what that model asks for? 0, or an error with one line in `why`. NULL:
 	 * nobody knows. */
 	int (*cpu)(void *arg, const struct cpu_model *m, char *why, size_t why_size);
-	/* May a VM have its last device or disk, beside the others? Gives it a slot where it has
-	 * none. NULL: nobody knows. */
+	/* May a VM have its last device, disk or card, beside the others? Gives it a slot where it
+	 * has none. NULL: nobody knows. */
 	int (*device)(void *arg, struct config_vm *vm, char *why, size_t why_size);
 	/* A last look at a VM that is right so far (is the kernel one that can be loaded?). 0, or
 	 * an error with one line in `why`. NULL: none. */

@@ -85,15 +85,11 @@ bool config_read_disk(struct parser *p, const struct key *k, struct piece v)
 void config_write_disk(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_vm *vm = from;
-	char text[CONFIG_MODULE_MAX + 64];
+	char text[CONFIG_MODULE_MAX + 64], slot[CONFIG_SLOT_TEXT];
 
 	for (const struct config_device *d = vm->disk; d; d = d->next) {
-		int n = format(text, sizeof(text), "%s, bus=%s, mode=%s", d->module, buses[0].bus,
-			       d->overlay ? "overlay" : "ro");
-
-		if (d->placed)
-			format(text + n, sizeof(text) - (size_t)n, ", slot=%x:%x.%x", d->bus,
-			       d->device, d->function);
+		format(text, sizeof(text), "%s, bus=%s, mode=%s%s", d->module, buses[0].bus,
+		       d->overlay ? "overlay" : "ro", config_slot_text(d, slot));
 		config_put_line(w, k, text, "");
 	}
 }

@@ -278,15 +278,22 @@ static bool read_device(struct parser *p, const struct key *k, struct piece v)
 	return false;
 }
 
+const char *config_slot_text(const struct config_device *d, char text[CONFIG_SLOT_TEXT])
+{
+	text[0] = 0;
+	if (d->placed)
+		format(text, CONFIG_SLOT_TEXT, ", slot=%x:%x.%x", d->bus, d->device, d->function);
+	return text;
+}
+
 static void write_device(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_device *const *list = value_of(k, from);
-	char text[CONFIG_CLASS_MAX + 24];
+	char text[CONFIG_CLASS_MAX + CONFIG_SLOT_TEXT], slot[CONFIG_SLOT_TEXT];
 
 	for (const struct config_device *d = *list; d; d = d->next) {
-		format(text, sizeof(text), "%s, slot=%x:%x.%x", d->class, d->bus, d->device,
-		       d->function);
-		config_put_line(w, k, d->placed ? text : d->class, "");
+		format(text, sizeof(text), "%s%s", d->class, config_slot_text(d, slot));
+		config_put_line(w, k, text, "");
 	}
 }
 
@@ -520,6 +527,7 @@ const struct key config_vm_keys[] = {
 	{ "manufacturer", read_text, write_text, VM_FIELD(manufacturer), false },
 	{ "memory", read_memory, write_memory, VM_FIELD(memory), false },
 	{ "module", read_more_module, write_more_module, VM_FIELD(module), true },
+	{ "nic", config_read_nic, config_write_nic, VM_FIELD(nic), true },
 	{ "nvram", read_module, write_text, VM_FIELD(nvram), false },
 	{ "on_crash", read_action, write_action, VM_FIELD(on_crash), false },
 	{ "on_poweroff", read_action, write_action, VM_FIELD(on_poweroff), false },

@@ -73,8 +73,11 @@ void config_handle_key(struct parser *p, const struct key *keys, struct piece na
 void config_put_line(const struct writer *w, const struct key *k, const char *a, const char *b);
 /* The piece before the first `end`, which goes with it; all of it where there is none. */
 struct piece config_cut(struct piece *rest, char end);
-/* "slot=BUS:DEVICE.FUNCTION", as lspci writes it. */
+/* "slot=BUS:DEVICE.FUNCTION", as lspci writes it; or nothing: any that is free. */
 bool config_read_slot(struct piece v, struct config_device *d);
+/* Behind other properties: ", slot=..." or nothing. */
+#define CONFIG_SLOT_TEXT	24
+const char *config_slot_text(const struct config_device *d, char text[CONFIG_SLOT_TEXT]);
 /* The name of a module that the boot loader brought, into CONFIG_MODULE_MAX bytes. */
 bool config_read_module(struct parser *p, const struct key *k, struct piece v, char *out);
 /* The last of its list, if it may be there. */
@@ -84,3 +87,7 @@ bool config_take_device(struct parser *p, const struct key *k, struct config_dev
 /* --- config_disk.c */
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v);
 void config_write_disk(const struct writer *w, const struct key *k, const void *from);
+
+/* --- config_nic.c */
+bool config_read_nic(struct parser *p, const struct key *k, struct piece v);
+void config_write_nic(const struct writer *w, const struct key *k, const void *from);

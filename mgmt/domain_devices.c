@@ -16,10 +16,10 @@ static const struct machine_row debug_rows[] = {
 	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
 };
 
-/* Those with a slot, at most `max`; disks come last. */
+/* Those with a slot, at most `max`; disks come after others, cards last. */
 static unsigned fill(const struct config_vm *c, struct machine_row *row, unsigned max)
 {
-	const struct config_device *const list[] = { c->device, c->disk };
+	const struct config_device *const list[] = { c->device, c->disk, c->nic };
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
@@ -30,7 +30,17 @@ static unsigned fill(const struct config_vm *c, struct machine_row *row, unsigne
 	return n;
 }
 
-/* The disks' images, for their rows, which are the last `count`. */
+/* What the cards want to know, for their rows. */
+static void fill_nics(const struct config_vm *c, struct machine_row *row, struct media_nic *nic)
+{
+	for (const struct config_device *d = c->nic; d; d = d->next, row++, nic++) {
+		str_copy(nic->cable, d->cable, sizeof(nic->cable));
+		memcpy(nic->mac, d->mac, sizeof(nic->mac));
+		row->properties = nic;
+	}
+}
+
+/* The disks' images, for their rows. */
 static int fill_images(const struct config_vm *c, struct machine_row *row,
 		       struct media_image *image, struct mgmt_error *err)
 {
@@ -61,9 +71,11 @@ static unsigned count_of(const struct config_device *d)
 struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *count,
 				       struct mgmt_error *err)
 {
-	unsigned disks = count_of(c->disk), rows = count_of(c->device) + disks;
+	unsigned disks = count_of(c->disk), nics = count_of(c->nic);
+	unsigned rows = count_of(c->device) + disks + nics;
 	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +
-					     disks * sizeof(struct media_image));
+					     disks * sizeof(struct media_image) +
+					     nics * sizeof(struct media_nic));
 	struct media_image *image = (void *)(row + rows + ARRAY_COUNT(debug_rows));
 
 	if (!row) {
@@ -72,10 +84,11 @@ struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *coun
 		return NULL;
 	}
 	*count = fill(c, row, rows);
-	if (fill_images(c, row + rows - disks, image, err)) {
+	if (fill_images(c, row + rows - nics - disks, image, err)) {
 		heap_free(row);
 		return NULL;
 	}
+	fill_nics(c, row + rows - nics, (void *)(image + disks));
 	for (unsigned i = 0; c->debug_exit && i < ARRAY_COUNT(debug_rows); i++)
 		row[(*count)++] = debug_rows[i];
 	return row;
@@ -101,7 +114,7 @@ static int check_sizes(const struct config_vm *c, char *why, size_t why_size)
 /* The one without a slot, which has come last; it stays where it is put when others come. */
 static struct config_device *unplaced(const struct config_vm *c)
 {
-	struct config_device *const list[] = { c->device, c->disk };
+	struct config_device *const list[] = { c->device, c->disk, c->nic };
 
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
 		for (struct config_device *d = list[i]; d; d = d->next)

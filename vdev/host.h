@@ -17,6 +17,7 @@
 #include "lib/record.h"
 
 struct vdev;
+struct host_frame;
 
 enum host_space { HOST_PORT, HOST_MMIO };
 
@@ -57,6 +58,13 @@ struct vdev_ops {
 	 * or what host_media_submit would have returned.
 	 */
 	void (*media_done)(struct vdev *d, unsigned medium, uint32_t tag, int error);
+	/*
+	 * Optional, of a cable: a frame comes, in the thread of who sends it; 0: it is taken, else
+	 * it is lost. And: host_media_link may say something else now; thread context, no lock
+	 * held.
+	 */
+	int (*media_frame)(struct vdev *d, unsigned medium, const struct host_frame *f);
+	void (*media_link)(struct vdev *d, unsigned medium);
 	/*
 	 * Optional: thread context, after host_work_queue; one at a time, and none while the VM
 	 * does not run.
@@ -162,9 +170,10 @@ int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint
 
 /*
  * --- media: what is behind a device, by its own numbering. A console takes and gives bytes; a disk
- *     takes requests, which name guest memory. A medium that fails fails its requests only.
+ *     takes requests, which name guest memory; a cable takes frames. A medium that fails fails its
+ *     requests only.
  */
-enum host_media_kind { HOST_MEDIA_NONE, HOST_MEDIA_CONSOLE, HOST_MEDIA_DISK };
+enum host_media_kind { HOST_MEDIA_NONE, HOST_MEDIA_CONSOLE, HOST_MEDIA_DISK, HOST_MEDIA_CABLE };
 
 struct host_media_facts {
 	enum host_media_kind kind;
@@ -213,6 +222,42 @@ int host_media_submit(struct vdev *d, unsigned medium,
 #define HOST_MEDIA_MAX		2
 #define HOST_MEDIA_BLOCK	512u
 #define HOST_SEGMENT_MAX	256u
+
+/*
+ * A frame on a cable: virtio's header, the first bytes in a copy of their own, and the rest in the
+ * sender's memory, which may change at any time. What is checked is in the copy, and the copy is
+ * what arrives. It is the sender's until host_frame_send returns.
+ */
+#define HOST_FRAME_HEAD	128u
+#define HOST_FRAME_MAX	(65535u + 22)	/* bytes: an IP packet behind two tags */
+struct host_frame {
+	struct vdev *from;		/* the host's: who sends it; NULL: `body` */
+	uint8_t flags, gso_type;	/* of virtio's header, as are these */
+	uint16_t hdr_len, gso_size, csum_start, csum_offset;
+	uint32_t queue;			/* of the sender, for one of many at the other end */
+	uint32_t size;			/* bytes in all, HOST_FRAME_MAX at most */
+	uint32_t head_size;
+	uint8_t head[HOST_FRAME_HEAD];
+	const struct host_segment *segment;	/* the bytes behind the head */
+	unsigned count;
+	const uint8_t *body;		/* or they are here */
+};
+
+/*
+ * 0: the other end has it. Else it is lost: -ENODEV: nobody is there; -EAGAIN: he does not listen;
+ * -EFAULT: a segment that is not RAM; -ENOSPC and others: he had no room. Thread context, no lock
+ * held.
+ */
+int host_frame_send(struct vdev *d, unsigned medium, struct host_frame *f) must_check;
+/*
+ * For who gets it, n bytes from `offset` on, which are there: into his own memory, or to be looked
+ * at. -ENOENT: the sender's bytes cannot be had; -EFAULT: `to` is not RAM; -ENOMEM.
+ */
+int host_frame_copy(struct vdev *d, const struct host_frame *f, uint32_t offset, gpa_t to,
+		    uint32_t n) must_check;
+int host_frame_read(const struct host_frame *f, uint32_t offset, void *dst,
+		    uint32_t n) must_check;
+bool host_media_link(struct vdev *d, unsigned medium);	/* is there another end? */
 
 /*
  * Waits until done(d), giving way to other threads: for what another vCPU's exit or a request under

@@ -260,6 +260,8 @@ static int add_medium(struct vm *vm, struct vdev_host *h, const struct device_cl
 
 	if (class->medium == HOST_MEDIA_DISK && row->properties)
 		err = media_disk_create(row->properties, &vm->charge, &m);
+	else if (class->medium == HOST_MEDIA_CABLE && row->properties)
+		err = media_cable_create(((const struct media_nic *)row->properties)->cable, &m);
 	else if (class->medium == HOST_MEDIA_CONSOLE && !h->dev->instance)
 		err = media_console_create(&m);
 	if (m)

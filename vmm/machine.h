@@ -38,11 +38,13 @@ struct machine_row {
 	struct machine_slot slot;	/* of a PCI device; its pin's line follows from it */
 	struct machine_line line[2];
 	const void *properties;		/* what the class wants to know; its own. Of a class with a
-					 * disk, its struct media_image, or NULL */
+					 * disk, its struct media_image, with a cable,
+					 * its struct media_nic; or NULL */
 };
 
 #define MACHINE_DEVICE_MAX	64
 #define MACHINE_VIRTIO_BLK	"virtio-blk-pci"	/* a class that has a disk */
+#define MACHINE_VIRTIO_NET	"virtio-net-pci"	/* and one that has a cable */
 #define MACHINE_SLOT_MAX	40	/* PCI devices that a configuration may add */
 
 /*

@@ -27,6 +27,7 @@
 #include "vmm/firmware/memory_map.h"
 #include "vmm/firmware/shadow.h"
 #include "vmm/machine.h"
+#include "vmm/media.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
 
@@ -137,6 +138,31 @@ static int make_virtio_blk(struct vm *vm, const struct machine_row *row, struct 
 	return virtio_pci_blk_create(vm->config.vcpus, out);
 }
 
+/* Of the VM's and the slot's making, where none is given: it stays, and is nobody's by law. */
+static void make_mac(const struct vm *vm, const struct machine_row *row, uint8_t mac[6])
+{
+	uint32_t hash = 0x811c9dc5;
+	const uint8_t slot[] = { row->slot.bus, row->slot.device, row->slot.function };
+
+	for (unsigned i = 0; i < sizeof(vm->config.uuid) + sizeof(slot); i++)
+		hash = (hash ^ (i < 16 ? vm->config.uuid[i] : slot[i - 16])) * 0x01000193;
+	memcpy(mac, (uint8_t[]){ 0x52, 0x54, 0x00 }, 3);
+	memcpy(mac + 3, &hash, 3);
+}
+
+static int make_virtio_net(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	static const uint8_t none[6];
+	const struct media_nic *n = row->properties;
+	uint8_t mac[6];
+
+	if (n && memcmp(n->mac, none, sizeof(none)))
+		memcpy(mac, n->mac, sizeof(mac));
+	else
+		make_mac(vm, row, mac);
+	return virtio_pci_net_create(mac, vm->config.vcpus, out);
+}
+
 static const struct device_class classes[] = {
 	{ "isa-i8259", .create = make_vpic, .part = PART_PIC, .lock = LOCK_IRQCHIP,
 		.intr = 1 + VPIC_INTR, .region = {
@@ -180,6 +206,8 @@ static const struct device_class classes[] = {
 		{ VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } } },
 	{ MACHINE_VIRTIO_BLK, .create = make_virtio_blk, .function = virtio_pci_function,
 		.medium = HOST_MEDIA_DISK },
+	{ MACHINE_VIRTIO_NET, .create = make_virtio_net, .function = virtio_pci_function,
+		.medium = HOST_MEDIA_CABLE },
 	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
 };
 

@@ -70,8 +70,16 @@ static void run_later(struct work *w)
 
 void media_quiesce(struct media *m)
 {
+	if (m->ops->stop)
+		m->ops->stop(m);
 	WAITQ_WAIT(&m->idle, !READ_ONCE(m->count), THREAD_FOREVER);
 	work_cancel_sync(&m->work);
+}
+
+void media_go(struct media *m)
+{
+	if (m->ops->go)
+		m->ops->go(m);
 }
 
 /* ---- requests ---- */

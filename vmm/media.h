@@ -35,6 +35,12 @@ struct media_ops {
 	int (*flush)(struct media *m);
 	/* At most MEDIA_AT_ONCE bytes; they read as zeros then, if `zero`. */
 	int (*clear)(struct media *m, uint64_t offset, uint64_t size, bool zero);
+	/* A cable; NULL: not one. See vdev/host.h; the frame is well-formed. */
+	int (*send)(struct media *m, const struct host_frame *f);
+	bool (*link)(struct media *m);
+	/* Optional: the VM stands from now on, or runs. Thread context. */
+	void (*stop)(struct media *m);
+	void (*go)(struct media *m);
 	void (*destroy)(struct media *m);
 };
 
@@ -61,10 +67,31 @@ struct media {
 void media_attach(struct media *m, struct vdev_host *h, unsigned number);
 /* Nothing is under way any more; the device submits nothing meanwhile. Thread context. */
 void media_quiesce(struct media *m);
+void media_go(struct media *m);			/* after that, and first of all */
 void media_destroy(struct media *m);		/* likewise */
 
 /* The VM's serial console: its configuration's callbacks. */
 int media_console_create(struct media **out) must_check;
+
+/*
+ * One end of the cable of that name, which is there as long as an end is; or of one that leads back
+ * to itself. -EBUSY: it has two.
+ */
+#define MEDIA_CABLE_LOOP	"loop"
+#define MEDIA_CABLE_NAME_MAX	32
+int media_cable_create(const char *name, struct media **out) must_check;
+
+struct media_cable_stats {
+	uint64_t tx_frames, tx_bytes, tx_drops;	/* drops: nobody was there */
+	uint64_t rx_frames, rx_bytes, rx_drops;	/* its device did not take them */
+};
+struct media_cable_stats media_cable_stats(const struct media *m);
+
+/* What a class with a cable wants to know. */
+struct media_nic {
+	char cable[MEDIA_CABLE_NAME_MAX];
+	uint8_t mac[6];			/* all 0: one is made */
+};
 
 /* A disk of constant bytes, which the caller keeps. */
 struct media_image {

@@ -300,6 +300,9 @@ void vdev_host_thaw(struct vdev_host *h)
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
 		if (h->timer[i].armed)
 			timer_arm(&h->timer[i]);
+	for (unsigned i = 0; i < HOST_MEDIA_MAX; i++)
+		if (h->media[i])
+			media_go(h->media[i]);
 	if (READ_ONCE(h->work_due))
 		queue_work(h);
 }

@@ -307,6 +307,76 @@ int host_media_submit(struct vdev *d, unsigned medium, const struct host_media_r
 	return HOST_MEDIA_LATER;
 }
 
+/* ---- the cable ---- */
+
+static int frame_read(const struct host_frame *f, uint32_t offset, uint8_t *dst, uint32_t n)
+{
+	for (; n; n--, offset++) {
+		uint64_t at = offset - f->head_size;
+		unsigned i = 0;
+
+		CHECK(offset < f->size);
+		if (offset < f->head_size) {
+			*dst++ = f->head[offset];
+			continue;
+		}
+		if (f->body) {
+			*dst++ = f->body[at];
+			continue;
+		}
+		while (i < f->count && at >= f->segment[i].size)
+			at -= f->segment[i++].size;
+		CHECK(i < f->count);
+		if (!range_within(f->segment[i].at + at, 1, 0, VDEV_HOST_MEMORY))
+			return -ENOENT;
+		*dst++ = vdev_host_of(f->from)->memory[f->segment[i].at + at];
+	}
+	return 0;
+}
+
+int host_frame_read(const struct host_frame *f, uint32_t offset, void *dst, uint32_t n)
+{
+	return frame_read(f, offset, dst, n);
+}
+
+int host_frame_copy(struct vdev *d, const struct host_frame *f, uint32_t offset, gpa_t to,
+		    uint32_t n)
+{
+	CHECK(!vdev_host_of(d)->locked);
+	if (!range_within(to.v, n, 0, VDEV_HOST_MEMORY))
+		return -EFAULT;
+	if (mem_interrupted(d->host))
+		return -ENOMEM;
+	return frame_read(f, offset, vdev_host_of(d)->memory + to.v, n);
+}
+
+int host_frame_send(struct vdev *d, unsigned medium, struct host_frame *f)
+{
+	struct vdev_host *h = d->host;
+	uint64_t sum = f->head_size;
+
+	CHECK(!h->locked && !medium && f->count <= HOST_SEGMENT_MAX);
+	CHECK(f->size <= HOST_FRAME_MAX && f->head_size && f->head_size <= HOST_FRAME_HEAD);
+	for (unsigned i = 0; i < f->count; i++)
+		sum += f->segment[i].size;
+	CHECK(sum == f->size);
+	f->from = d;
+	h->frames++;
+	h->frame = *f;
+	h->frame_result = frame_read(f, 0, h->frame_bytes, f->size);
+	if (!h->frame_result)
+		h->frame_result = h->peer ? h->peer->d->ops->media_frame(h->peer->d, 0, f)
+					  : -ENODEV;
+	CHECK(!h->peer || !h->peer->locked);
+	return h->frame_result;
+}
+
+bool host_media_link(struct vdev *d, unsigned medium)
+{
+	CHECK(!medium);
+	return vdev_host_of(d)->peer;
+}
+
 void vdev_host_finish(struct vdev_host *h)
 {
 	while (h->later_count) {

@@ -57,6 +57,11 @@ struct vdev_host {
 	bool disk_late;				/* discards and the like are done later */
 	struct { uint32_t tag; struct host_media_request r; } later[VDEV_HOST_LATER];
 	unsigned later_count, flushes;
+	struct vdev_host *peer;			/* the cable's other end */
+	unsigned frames;			/* sent so far; the last one, and what came of it: */
+	struct host_frame frame;
+	uint8_t frame_bytes[HOST_FRAME_MAX];
+	int frame_result;
 	unsigned requests[HOST_REQUEST_COUNT];
 	uint32_t request_value;
 	unsigned work_queued, logged;

@@ -51,15 +51,21 @@ static int cpu(void *arg, const struct cpu_model *m, char *why, size_t size)
 static int device(void *arg, struct config_vm *vm, char *why, size_t size)
 {
 	struct config_device *list[64];
-	unsigned n = 0;
+	unsigned n = 0, given = 0;
 
 	(void)arg;
 	for (struct config_device *d = vm->device; d; d = d->next)
 		list[n++] = d;
+	for (struct config_device *d = vm->nic; d; d = d->next)
+		list[n++] = d;
 	for (struct config_device *d = vm->disk; d; d = d->next)
 		list[n++] = d;
+	for (unsigned i = 0; i < n; i++)
+		given += list[i]->placed && list[i]->device >= 29;
 	for (unsigned i = 0; i < n; i++) {
-		list[i]->device = list[i]->placed ? list[i]->device : (uint8_t)(29 + i);
+		if (list[i]->placed)
+			continue;
+		list[i]->device = (uint8_t)(29 + given);
 		list[i]->placed = true;
 	}
 	for (unsigned i = 0; i < n * n; i++) {
@@ -374,11 +380,11 @@ static void disks(void **state)
 	assert_string_equal(d->class, "virtio-blk-pci");
 	assert_string_equal(d->module, "a.img");
 	assert_true(d->overlay);
-	assert_int_equal(d->device, 30);
+	assert_int_equal(d->device, 29);
 	d = d->next;
 	assert_string_equal(d->module, "b.img");
 	assert_false(d->overlay);
-	assert_int_equal(d->device, 31);
+	assert_int_equal(d->device, 30);
 	d = d->next;
 	assert_int_equal(d->bus, 1);
 	assert_int_equal(d->function, 7);
@@ -392,6 +398,50 @@ static void disks(void **state)
 	}
 	one_error(GOOD "disk =\n" GOOD2, 4, "disk names no module", 1);
 	one_error(GOOD "disk = a.img, slot=0:1.0\ndevice = b, slot=0:1.0\n" GOOD2, 5, "is there", 1);
+}
+
+/* `nic`: likewise; an address is one card's. */
+static void nics(void **state)
+{
+	static const char *const wrong[] = {
+		"cable", "model=virtio", "cable=", "cable=a, model=e100", "cable=a,,", "cable=a b",
+		"cable=a, cable=b", "cable=a, mac=52:54:00:12:34", "cable=a, mac=52:54:00:12:34:5g",
+		"cable=a, mac=53:54:00:12:34:56", "cable=a, mac=00:00:00:00:00:00",
+		"cable=a, mac=52:54:00:12:34:56:78", "cable=a, mac=52:54:00:12:34:056",
+		"cable=a, slot=3", "cable=0123456789012345678901234567890123456789", "a",
+	};
+	const struct config_device *d;
+	char text[2048] = GOOD;
+
+	(void)state;
+	parse(GOOD "nic = cable=a\nnic=mac=52:54:00:aB:34:56 , cable = b,model = virtio\n"
+	      "nic = cable=a, slot=1:0.7\ndisk = a.img\n" GOOD2);
+	assert_int_equal(c->error_count, 0);
+	d = c->vm[0]->nic;
+	assert_string_equal(d->class, "virtio-net-pci");
+	assert_string_equal(d->cable, "a");
+	assert_int_equal(d->device, 29);
+	assert_memory_equal(d->mac, "\0\0\0\0\0\0", 6);
+	d = d->next;
+	assert_string_equal(d->cable, "b");
+	assert_memory_equal(d->mac, "\x52\x54\0\xab\x34\x56", 6);
+	assert_int_equal(d->device, 30);
+	d = d->next;
+	assert_int_equal(d->bus, 1);
+	assert_int_equal(d->function, 7);
+	assert_null(d->next);
+	assert_int_equal(c->vm[0]->disk->device, 31);
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), GOOD "nic = %s\n" GOOD2, wrong[i]);
+		one_error(text, 4, "it looks like model=virtio, cable=NAME", 1);
+	}
+	one_error(GOOD "nic = cable=a, slot=0:1.0\ndevice = b, slot=0:1.0\n" GOOD2, 5, "is there",
+		  1);
+	one_error(GOOD "nic = cable=a, mac=52:54:00:12:34:56\n"
+		  "nic = cable=b, mac=52:54:00:12:34:56\n" GOOD2, 5,
+		  "has the address 52:54:00:12:34:56 already", 1);
+	one_error(GOOD "nic = cable=a, mac=52:54:00:12:34:56\n" GOOD2
+		  "nic = cable=a, mac=52:54:00:12:34:56\n", 8, "has the address", 1);
 }
 
 static void firmware(void **state)
@@ -625,6 +675,17 @@ static void random_value(const char *key, char *out)
 		if (below(2))
 			sprintf(out + strlen(out), ", slot=%x:%x.%u", below(256), below(29),
 				below(8));
+	} else if (!strcmp(key, "nic")) {
+		static unsigned cards;
+
+		sprintf(out, "cable=c%u", below(1000));
+		if (below(2))
+			sprintf(out + strlen(out), ", mac=52:54:00:%02x:%02x:%02x",
+				cards >> 16 & 255, cards >> 8 & 255, cards & 255);
+		cards++;
+		if (below(2))
+			sprintf(out + strlen(out), ", slot=%x:%x.%u", below(256), below(29),
+				below(8));
 	} else if (!strcmp(key, "hostname")) {
 		sprintf(out, "keel-%u", below(1000));
 	} else {
@@ -719,6 +780,7 @@ int main(void)
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules), cmocka_unit_test(devices),
 		cmocka_unit_test(disks),
+		cmocka_unit_test(nics),
 		cmocka_unit_test(firmware),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),

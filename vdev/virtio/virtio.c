@@ -49,6 +49,29 @@ int virtio_done(struct virtio *v, struct virtio_queue *q, uint32_t written)
 	return err;
 }
 
+int virtio_push_all(struct virtio *v, struct virtio_queue *q, const struct virtio_used *u,
+		    unsigned n)
+{
+	struct virtio_queue_state end, first = q->s;
+	int err = 0;
+
+	q->ring->skip(q, u[0].slots);
+	for (unsigned i = 1; i < n && !err; i++)
+		err = q->ring->push(v, q, u[i].id, u[i].slots, u[i].written);
+	end = q->s;
+	q->s = first;
+	err = err ?: q->ring->push(v, q, u[0].id, u[0].slots, u[0].written);
+	if (!err)
+		q->s = end;
+	return err ? -EIO : 0;
+}
+
+void virtio_untake(struct virtio_queue *q, const struct virtio_queue_state *before)
+{
+	q->s.avail = before->avail;
+	q->s.avail_wrap = before->avail_wrap;
+}
+
 static bool is_live(const struct virtio_queue *q)
 {
 	return __atomic_load_n(&q->live, __ATOMIC_SEQ_CST);
@@ -122,10 +145,10 @@ static void leave_to_work(struct virtio *v, struct virtio_queue *q, bool soon)
 		host_timer_set(&v->dev, 0, host_clock_ns(&v->dev) + RETRY_NS);
 }
 
-/* By the owner. */
-static void serve(struct virtio *v, struct virtio_queue *q)
+/* By the owner, who has come so far; `r` as serve_all's. */
+static void settle(struct virtio *v, struct virtio_queue *q, int r)
 {
-	int r = serve_all(v, q), told;
+	int told;
 
 	if (!may_serve(v, q))
 		return;
@@ -140,6 +163,11 @@ static void serve(struct virtio *v, struct virtio_queue *q)
 		leave_to_work(v, q, false);
 	else if (r < 0)
 		break_queue(v, q);
+}
+
+static void serve(struct virtio *v, struct virtio_queue *q)
+{
+	settle(v, q, serve_all(v, q));
 }
 
 /* True: it is ours. False: who has it will look again. */
@@ -165,18 +193,49 @@ static bool turn_give(struct virtio_queue *q)
 	return false;
 }
 
-static void kick(struct virtio *v, struct virtio_queue *q)
+static void look(struct virtio *v, struct virtio_queue *q)
 {
 	unsigned looks = 0;
 
-	if (!may_serve(v, q) || !turn_take(q))
-		return;
-	do {
+	while (!turn_give(q))
 		if (looks++ < LOOKS)
 			serve(v, q);
 		else
 			leave_to_work(v, q, true);
-	} while (!turn_give(q));
+}
+
+static void kick(struct virtio *v, struct virtio_queue *q)
+{
+	if (!may_serve(v, q) || !turn_take(q))
+		return;
+	serve(v, q);
+	look(v, q);
+}
+
+/* Who waits for queues to be let go may have seen this one free before: look again. */
+bool virtio_enter(struct virtio *v, struct virtio_queue *q)
+{
+	uint8_t free = 0;
+
+	if (!may_serve(v, q) ||
+	    !__atomic_compare_exchange_n(&q->turn, &free, OWNED, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_RELAXED))
+		return false;
+	if (may_serve(v, q))
+		return true;
+	look(v, q);
+	return false;
+}
+
+int virtio_next(struct virtio *v, struct virtio_queue *q)
+{
+	return may_serve(v, q) ? q->ring->next(v, q) : 0;
+}
+
+void virtio_leave(struct virtio *v, struct virtio_queue *q, int error)
+{
+	settle(v, q, error);
+	look(v, q);
 }
 
 void virtio_kick(struct virtio *v, unsigned queue)
@@ -212,7 +271,8 @@ static bool features_fit(const struct virtio *v, uint64_t accepted)
 	for (unsigned i = 0; i < v->kind->feature_count; i++) {
 		const struct virtio_feature *f = &v->kind->feature[i];
 
-		if (f->needs && accepted & BIT(f->bit) && !(accepted & BIT(f->needs)))
+		if (f->needs && accepted & BIT(f->bit) &&
+		    !(accepted & BIT(f->needs % VIRTIO_NEEDS_BIT_0)))
 			return false;
 	}
 	return true;
@@ -480,6 +540,8 @@ int virtio_init(struct virtio *v)
 
 void virtio_destroy(struct virtio *v)
 {
+	if (v->kind->destroy)
+		v->kind->destroy(v);
 	host_free(v->queue);
 	host_free(v);
 }
@@ -587,17 +649,23 @@ static bool queue_is_right(const struct virtio_saved *s, const struct virtio_que
 	return (s->legacy || s->status & VIRTIO_FEATURES_OK) && is_sane(q, ring);
 }
 
+/* Bits of that byte of the configuration that may be others than they are now. */
+static uint8_t may_differ(const struct virtio_kind *k, unsigned i)
+{
+	return (uint8_t)((k->config_writable ? k->config_writable[i] : 0) |
+			 (k->config_varies ? k->config_varies[i] : 0));
+}
+
 static bool is_right(const struct virtio *v, const struct virtio_saved *s)
 {
 	bool fit = !(s->status & VIRTIO_FEATURES_OK) || features_fit(v, s->accepted);
-	const uint8_t *mask = v->kind->config_writable;
 
 	if (s->status & ~(STATUS_DRIVER | VIRTIO_NEEDS_RESET) || !fit ||
 	    (s->legacy ? s->status & VIRTIO_FEATURES_OK || s->accepted & ~(v->offered & 0xffffffff)
 		       : (s->status & (VIRTIO_DRIVER_OK | VIRTIO_FEATURES_OK)) == VIRTIO_DRIVER_OK))
 		return false;
 	for (unsigned i = 0; i < v->config_size; i++)
-		if ((s->config[i] ^ v->config[i]) & ~(mask ? mask[i] : 0))
+		if ((s->config[i] ^ v->config[i]) & ~may_differ(v->kind, i))
 			return false;
 	for (unsigned i = 0; i < v->queue_count; i++)
 		if (!queue_is_right(s, &s->queue[i]))

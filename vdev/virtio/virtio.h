@@ -23,6 +23,7 @@
 #define VIRTIO_QUEUE_SIZE	256u		/* entries, at most */
 #define VIRTIO_CONFIG_MAX	64u
 #define VIRTIO_ALL_QUEUES	(~0u)
+#define VIRTIO_NEEDS_BIT_0	64u	/* of virtio_feature.needs */
 
 enum virtio_status {
 	VIRTIO_ACKNOWLEDGE = 0x01, VIRTIO_DRIVER = 0x02, VIRTIO_DRIVER_OK = 0x04,
@@ -37,7 +38,7 @@ enum {
 };
 
 struct virtio_feature {
-	uint8_t bit, needs;		/* another bit; 0: none (no bit 0 is needed by any) */
+	uint8_t bit, needs;		/* another bit; 0: none, VIRTIO_NEEDS_BIT_0: bit 0 */
 };
 
 /* A request: guest memory that the device reads, then guest memory that it writes. */
@@ -116,13 +117,17 @@ struct virtio_kind {
 	void (*reset)(struct virtio *v);
 	void (*queue_reset)(struct virtio *v, unsigned queue);	/* optional */
 	const uint8_t *config_writable;	/* optional: bits that a driver may change */
+	const uint8_t *config_varies;	/* optional: further ones that the device does */
 	/* Optional: see vdev/host.h. */
 	void (*media_done)(struct vdev *d, unsigned medium, uint32_t tag, int error);
+	int (*media_frame)(struct vdev *d, unsigned medium, const struct host_frame *f);
+	void (*media_link)(struct vdev *d, unsigned medium);
 	/* Optional. */
 	void (*save)(struct virtio *v, struct record_writer *w);
 	/* Reads into a place of its own and checks; commit follows if all is right. */
 	int (*load)(struct virtio *v, struct record_reader *r);
 	void (*commit)(struct virtio *v);
+	void (*destroy)(struct virtio *v);	/* optional: what it has allocated besides */
 };
 
 struct virtio_transport {
@@ -175,6 +180,28 @@ int virtio_done(struct virtio *v, struct virtio_queue *q, uint32_t written) must
 /* Bytes from the start of what the device reads; they are there. */
 int virtio_chain_read(struct virtio *v, const struct virtio_chain *c, void *dst,
 		      size_t n) must_check;
+
+/*
+ * For who brings something to a queue that he does not own, in any thread. enter: it is live, and
+ * nobody else has it: it is ours until leave, which tells the driver what was pushed and takes an
+ * error as serve's. Between them next says 1 if q->chain is the next chain, 0 if there is none, or
+ * an error.
+ */
+bool virtio_enter(struct virtio *v, struct virtio_queue *q) must_check;
+int virtio_next(struct virtio *v, struct virtio_queue *q) must_check;
+void virtio_leave(struct virtio *v, struct virtio_queue *q, int error);
+
+/* A chain that was taken. */
+struct virtio_used {
+	uint16_t id, slots;
+	uint32_t written;
+};
+
+/* Several that belong together: the driver sees the first one last. -EIO: only a reset helps. */
+int virtio_push_all(struct virtio *v, struct virtio_queue *q, const struct virtio_used *u,
+		    unsigned n) must_check;
+/* What was taken since `before` is on the ring again. */
+void virtio_untake(struct virtio_queue *q, const struct virtio_queue_state *before);
 
 /* ---- for transports; the device's lock is not held ---- */
 

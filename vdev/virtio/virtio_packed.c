@@ -115,6 +115,12 @@ static void packed_take(struct virtio_queue *q)
 	advance(q->s.size, &q->s.avail, &q->s.avail_wrap, q->chain.slots);
 }
 
+static void packed_skip(struct virtio_queue *q, uint16_t slots)
+{
+	advance(q->s.size, &q->s.used, &q->s.used_wrap, slots);
+	q->s.pushed = (uint16_t)(q->s.pushed + slots);
+}
+
 static int packed_push(struct virtio *v, struct virtio_queue *q, uint16_t id, uint16_t slots,
 		       uint32_t written)
 {
@@ -125,11 +131,9 @@ static int packed_push(struct virtio *v, struct virtio_queue *q, uint16_t id, ui
 			     (written ? DESCRIPTOR_WRITE : 0));
 	__atomic_thread_fence(__ATOMIC_RELEASE);
 	err = virtio_ring_write(v, slot(q, q->s.used) + USED_AT, &u, sizeof(u));
-	if (err)
-		return err;
-	advance(q->s.size, &q->s.used, &q->s.used_wrap, slots);
-	q->s.pushed = (uint16_t)(q->s.pushed + slots);
-	return 0;
+	if (!err)
+		packed_skip(q, slots);
+	return err;
 }
 
 /* A place of the other round is one before this. */
@@ -191,6 +195,7 @@ static bool packed_is_sane(const struct virtio_queue_state *s)
 
 const struct virtio_ring virtio_packed_ring = {
 	.align_desc = 16, .align_driver = 4, .align_device = 4,
-	.next = packed_next, .take = packed_take, .push = packed_push, .publish = packed_publish,
-	.arm = packed_arm, .start = packed_start, .is_sane = packed_is_sane,
+	.next = packed_next, .take = packed_take, .push = packed_push, .skip = packed_skip,
+	.publish = packed_publish, .arm = packed_arm, .start = packed_start,
+	.is_sane = packed_is_sane,
 };

@@ -9,6 +9,7 @@
 #include "include/bits.h"
 #include "lib/string.h"
 #include "vdev/virtio/virtio_blk.h"
+#include "vdev/virtio/virtio_net.h"
 #include "vdev/virtio/virtio_rng.h"
 #include "vdev/vpci_express.h"
 #include "vdev/vpci_msi.h"
@@ -17,6 +18,7 @@
 #define VENDOR		0x1af4u
 #define REVISION	0u		/* of a device that has both interfaces */
 #define CLASS_SCSI	0x010000u
+#define CLASS_ETHERNET	0x020000u
 #define CLASS_OTHER	0x00ff00u
 
 #define BAR_PORTS	0u
@@ -601,10 +603,21 @@ static void pci_media_done(struct vdev *d, unsigned medium, uint32_t tag, int er
 	virtio_of(d)->kind->media_done(d, medium, tag, error);
 }
 
+static int pci_media_frame(struct vdev *d, unsigned medium, const struct host_frame *f)
+{
+	return virtio_of(d)->kind->media_frame(d, medium, f);
+}
+
+static void pci_media_link(struct vdev *d, unsigned medium)
+{
+	virtio_of(d)->kind->media_link(d, medium);
+}
+
 static const struct vdev_ops pci_ops = {
 	.version = 1, .read = pci_read, .write = pci_write, .reset = pci_reset, .save = pci_save,
 	.load = pci_load, .destroy = pci_destroy, .timer = virtio_timer, .work = virtio_work,
-	.media_done = pci_media_done,
+	.media_done = pci_media_done, .media_frame = pci_media_frame,
+	.media_link = pci_media_link,
 };
 
 /* Its place, or 0. */
@@ -698,6 +711,13 @@ int virtio_pci_blk_create(unsigned queues, struct vdev **out)
 	struct virtio *v;
 
 	return virtio_blk_create(queues, &v) ?: create(v, CLASS_SCSI, out);
+}
+
+int virtio_pci_net_create(const uint8_t mac[6], unsigned pairs, struct vdev **out)
+{
+	struct virtio *v;
+
+	return virtio_net_create(mac, pairs, &v) ?: create(v, CLASS_ETHERNET, out);
 }
 
 int virtio_pci_rng_create(struct vdev **out)

@@ -15,6 +15,8 @@ struct virtio_ring {
 	void (*take)(struct virtio_queue *q);
 	int (*push)(struct virtio *v, struct virtio_queue *q, uint16_t id, uint16_t slots,
 		    uint32_t written);
+	/* The next push is for what lies behind so many slots. */
+	void (*skip)(struct virtio_queue *q, uint16_t slots);
 	/* What was pushed can be seen by the driver; 1: it wants an interrupt for it. */
 	int (*publish)(struct virtio *v, struct virtio_queue *q);
 	/* The driver tells of what it adds from here on; 1: it has added something already. */

@@ -116,6 +116,12 @@ static void split_take(struct virtio_queue *q)
 	q->s.avail++;
 }
 
+static void split_skip(struct virtio_queue *q, uint16_t slots)
+{
+	q->s.used = (uint16_t)(q->s.used + slots);
+	q->s.pushed = (uint16_t)(q->s.pushed + slots);
+}
+
 static int split_push(struct virtio *v, struct virtio_queue *q, uint16_t id, uint16_t slots,
 		      uint32_t written)
 {
@@ -123,11 +129,9 @@ static int split_push(struct virtio *v, struct virtio_queue *q, uint16_t id, uin
 	int err = virtio_ring_write(v, q->s.device + RING_ENTRIES +
 				       sizeof(u) * (q->s.used & (q->s.size - 1u)), &u, sizeof(u));
 
-	if (err)
-		return err;
-	q->s.used = (uint16_t)(q->s.used + slots);
-	q->s.pushed = (uint16_t)(q->s.pushed + slots);
-	return 0;
+	if (!err)
+		split_skip(q, slots);
+	return err;
 }
 
 static int split_publish(struct virtio *v, struct virtio_queue *q)
@@ -178,6 +182,6 @@ static bool split_is_sane(const struct virtio_queue_state *s)
 
 const struct virtio_ring virtio_split_ring = {
 	.align_desc = 16, .align_driver = 2, .align_device = 4,
-	.next = split_next, .take = split_take, .push = split_push, .publish = split_publish,
-	.arm = split_arm, .start = split_start, .is_sane = split_is_sane,
+	.next = split_next, .take = split_take, .push = split_push, .skip = split_skip,
+	.publish = split_publish, .arm = split_arm, .start = split_start, .is_sane = split_is_sane,
 };

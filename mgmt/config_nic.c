@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * The key `nic` of keel.conf: a network card at a slot, on a cable that the card of another VM may
+ * be on too. A slot that is not named is given, as to disks; an address that is not given is made
+ * when the VM starts, of what does not change. See mgmt/config_parser.h.
+ */
+#include "lib/format.h"
+#include "lib/string.h"
+#include "mgmt/config_parser.h"
+#include "mm/heap.h"
+
+#define CLASS		"virtio-net-pci"
+#define MODEL		"virtio"
+
+#define LOOKS_LIKE \
+	"%s = %s is not right: it looks like model=virtio, cable=NAME, mac=52:54:00:12:34:56, " \
+	"slot=0:4.0"
+
+static const uint8_t no_mac[6];
+
+static bool read_cable(struct piece v, struct config_device *d)
+{
+	if (!v.n || v.n >= sizeof(d->cable) || !config_name_is_right(v))
+		return false;
+	config_copy_piece(d->cable, v);
+	return true;
+}
+
+/* One card's own address: not of a group, and not nobody's. */
+static bool read_mac(struct piece v, struct config_device *d)
+{
+	for (unsigned i = 0; i < 6; i++) {
+		struct piece byte = config_cut(&v, ':');
+		unsigned high, low;
+
+		if (byte.n != 2 || !config_digit(byte.s[0], 16, &high) ||
+		    !config_digit(byte.s[1], 16, &low))
+			return false;
+		d->mac[i] = (uint8_t)(high << 4 | low);
+	}
+	return !v.n && !(d->mac[0] & 1) && memcmp(d->mac, no_mac, sizeof(no_mac));
+}
+
+/* "NAME=VALUE"; each once. */
+static bool read_property(struct piece v, struct config_device *d, unsigned *seen)
+{
+	static const char *const names[] = { "model", "cable", "mac", "slot" };
+	struct piece all = v, name = config_trim(config_cut(&v, '='));
+	unsigned i = 0;
+
+	while (i < 4 && !config_equals(name, names[i]))
+		i++;
+	if (i == 4 || *seen & 1u << i)
+		return false;
+	*seen |= 1u << i;
+	v = config_trim(v);
+	if (i == 0)
+		return config_equals(v, MODEL);
+	return i == 1 ? read_cable(v, d) : i == 2 ? read_mac(v, d) : config_read_slot(all, d);
+}
+
+/* The VM that has the address already. */
+static const struct config_vm *owner_of(const struct parser *p, const uint8_t mac[6])
+{
+	for (unsigned i = 0; i <= p->out->vm_count; i++) {
+		const struct config_vm *vm = i < p->out->vm_count ? p->out->vm[i] : p->vm;
+
+		for (const struct config_device *d = vm->nic; d; d = d->next)
+			if (!memcmp(d->mac, mac, sizeof(no_mac)))
+				return vm;
+	}
+	return NULL;
+}
+
+static bool check_mac(struct parser *p, const struct key *k, const struct config_device *d)
+{
+	const struct config_vm *vm = owner_of(p, d->mac);
+
+	if (!vm)
+		return true;
+	config_fail(p, p->line, "%s: a card of '%s' has the address %02x:%02x:%02x:%02x:%02x:%02x "
+		    "already", k->name, vm->name, d->mac[0], d->mac[1], d->mac[2], d->mac[3],
+		    d->mac[4], d->mac[5]);
+	return false;
+}
+
+static bool read_properties(struct parser *p, const struct key *k, struct piece v,
+			    struct config_device *d)
+{
+	struct piece all = v;
+	unsigned seen = 0;
+	bool right = v.n;
+
+	str_copy(d->class, CLASS, sizeof(d->class));
+	while (right && v.n)
+		right = read_property(config_trim(config_cut(&v, ',')), d, &seen);
+	if (!right || !d->cable[0]) {
+		config_fail(p, p->line, LOOKS_LIKE, k->name, config_quote(all).s);
+		return false;
+	}
+	return !(seen & 4) || check_mac(p, k, d);
+}
+
+bool config_read_nic(struct parser *p, const struct key *k, struct piece v)
+{
+	struct config_device **end = &p->vm->nic, *d = heap_alloc(sizeof(*d));
+
+	while (*end)
+		end = &(*end)->next;
+	if (!d)
+		config_fail(p, p->line, "%s: no memory for it", k->name);
+	if (d && read_properties(p, k, v, d) && config_take_device(p, k, end, d))
+		return true;
+	heap_free(d);
+	return false;
+}
+
+void config_write_nic(const struct writer *w, const struct key *k, const void *from)
+{
+	const struct config_vm *vm = from;
+	char text[CONFIG_CABLE_MAX + 80], mac[24], slot[CONFIG_SLOT_TEXT];
+
+	for (const struct config_device *d = vm->nic; d; d = d->next) {
+		mac[0] = 0;
+		if (memcmp(d->mac, no_mac, sizeof(no_mac)))
+			format(mac, sizeof(mac), ", mac=%02x:%02x:%02x:%02x:%02x:%02x", d->mac[0],
+			       d->mac[1], d->mac[2], d->mac[3], d->mac[4], d->mac[5]);
+		format(text, sizeof(text), "model=%s, cable=%s%s%s", MODEL, d->cable, mac,
+		       config_slot_text(d, slot));
+		config_put_line(w, k, text, "");
+	}
+}
