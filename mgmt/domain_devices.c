@@ -30,6 +30,15 @@ static unsigned fill(const struct config_vm *c, struct machine_row *row, unsigne
 	return n;
 }
 
+static unsigned count_of(const struct config_device *d)
+{
+	unsigned n = 0;
+
+	for (; d; d = d->next)
+		n++;
+	return n;
+}
+
 /* What the cards want to know, for their rows. */
 static void fill_nics(const struct config_vm *c, struct machine_row *row, struct media_nic *nic)
 {
@@ -40,37 +49,54 @@ static void fill_nics(const struct config_vm *c, struct machine_row *row, struct
 	}
 }
 
-/* The disks' images, for their rows. */
-static int fill_images(const struct config_vm *c, struct machine_row *row,
-		       struct media_image *image, struct mgmt_error *err)
+/* What its disks were written over, from one vm of the domain to the next. */
+static int prepare_overlay(struct domain *d, unsigned i, uint64_t size, struct mgmt_error *err)
 {
-	for (const struct config_device *d = c->disk; d; d = d->next, row++, image++) {
+	if (!d->overlay)
+		d->overlay = heap_alloc(count_of(d->live->disk) * sizeof(d->overlay[0]));
+	if (d->overlay && (d->overlay[i] || !media_overlay_create(size, &d->overlay[i])))
+		return 0;
+	return error_set(err, -ENOMEM, "domain '%s': no memory for what is written to its disks: "
+			 "end another one", d->live->name);
+}
+
+void domain_overlays_drop(struct domain *d, const struct config_vm *c)
+{
+	for (unsigned i = 0; d->overlay && i < count_of(c->disk); i++)
+		media_overlay_put(d->overlay[i]);
+	heap_free(d->overlay);
+	d->overlay = NULL;
+}
+
+/* The disks' images, for their rows. */
+static int fill_images(struct domain *domain, struct machine_row *row, struct media_image *image,
+		       struct mgmt_error *err)
+{
+	const struct config_vm *c = domain->live;
+	unsigned i = 0;
+	int e = 0;
+
+	for (const struct config_device *d = c->disk; d && !e; d = d->next, row++, image++, i++) {
 		const void *data;
 		size_t size;
 
 		if (!mgmt_module(d->module, &data, &size))
 			return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for "
 					 "its disk: add it to the image", c->name, d->module);
+		if (d->overlay)
+			e = prepare_overlay(domain, i, size, err);
 		*image = (struct media_image){
-			.name = d->module, .data = data, .size = size, .overlay = d->overlay,
+			.name = d->module, .data = data, .size = size,
+			.overlay = d->overlay && !e ? domain->overlay[i] : NULL,
 		};
 		row->properties = image;
 	}
-	return 0;
+	return e;
 }
 
-static unsigned count_of(const struct config_device *d)
+struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct mgmt_error *err)
 {
-	unsigned n = 0;
-
-	for (; d; d = d->next)
-		n++;
-	return n;
-}
-
-struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *count,
-				       struct mgmt_error *err)
-{
+	const struct config_vm *c = d->live;
 	unsigned disks = count_of(c->disk), nics = count_of(c->nic);
 	unsigned rows = count_of(c->device) + disks + nics;
 	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +
@@ -84,7 +110,7 @@ struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *coun
 		return NULL;
 	}
 	*count = fill(c, row, rows);
-	if (fill_images(c, row + rows - nics - disks, image, err)) {
+	if (fill_images(d, row + rows - nics - disks, image, err)) {
 		heap_free(row);
 		return NULL;
 	}

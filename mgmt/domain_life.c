@@ -73,6 +73,7 @@ static int closing_error(struct mgmt_error *err)
 static void shut_off(struct domain *d, enum domain_reason reason)
 {
 	console_shrink(&d->console);
+	domain_overlays_drop(d, d->live);
 	config_vm_put(d->live);
 	d->live = NULL;
 	domain_phase_set(d, PHASE_OFF);
@@ -128,10 +129,10 @@ static int load(struct job *j, const struct config_vm *c, struct load_image *ima
 }
 
 /* With the devices of the configuration, which are rows only until it is made. */
-static int create_vm(const struct config_vm *c, struct vm_config *vc, struct vm **out,
+static int create_vm(struct domain *d, struct vm_config *vc, struct vm **out,
 		     struct mgmt_error *err)
 {
-	struct machine_row *row = domain_devices_get(c, &vc->device_count, err);
+	struct machine_row *row = domain_devices_get(d, &vc->device_count, err);
 	int e;
 
 	if (!row)
@@ -141,7 +142,7 @@ static int create_vm(const struct config_vm *c, struct vm_config *vc, struct vm 
 	heap_free(row);
 	if (e)
 		error_set(err, e, "domain '%s': the virtual machine cannot be made (%s): %s",
-			  c->name, format_errno(e),
+			  d->live->name, format_errno(e),
 			  e == -ENOMEM ? "end another one" : "see 'dmesg'");
 	return e;
 }
@@ -187,7 +188,7 @@ static int make_of_image(struct job *j, const struct config_vm *c, struct load_i
 
 	str_copy(vc.name, c->name, sizeof(vc.name));
 	memcpy(vc.uuid, c->uuid, sizeof(vc.uuid));
-	e = create_vm(c, &vc, out, &j->error);
+	e = create_vm(d, &vc, out, &j->error);
 	if (e)
 		return e;
 	return load(j, c, image, *out);
@@ -337,6 +338,8 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 	WRITE_ONCE(d->starved_look_ns, 0);
 	domain_job_event(d, EVENT_JOB_BEGUN, JOB_END, 0, d->ending_pages * PAGE_SIZE);
 	console_bind(&d->console, NULL);
+	if (!d->restart)
+		domain_overlays_drop(d, d->live);
 	vm_destroy(d->vm, vm_gone, d);
 }
 

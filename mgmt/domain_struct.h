@@ -66,6 +66,8 @@ struct domain {
 	/* Its flash, from one vm to the next; its vm's, while it has one, or a job's. */
 	uint8_t *nvram;
 	size_t nvram_size;
+	/* Likewise until it is shut off, by the disks of `live`; NULL: none yet. */
+	struct media_overlay **overlay;
 	struct job *job;		/* a reference; NULL: none */
 	struct domain_job last_job;	/* how the last one went; no name: there was none */
 	uint64_t ending_ns, ending_pages;	/* when its end began, and what it held then */
@@ -146,8 +148,9 @@ uint64_t domain_due_ns(const struct domain *d);
 
 /* --- domain_devices.c */
 /* Rows for its machine, to be freed when that is made; NULL with the error. */
-struct machine_row *domain_devices_get(const struct config_vm *c, unsigned *count,
-				       struct mgmt_error *err);
+struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct mgmt_error *err);
+/* What was written to its disks, those of `c`, goes with the last vm that has them. */
+void domain_overlays_drop(struct domain *d, const struct config_vm *c);
 /* May it have the last of its devices or disks beside the others, and where? For config_limits. */
 int domain_devices_check(void *arg, struct config_vm *c, char *why, size_t why_size);
 

@@ -252,14 +252,14 @@ static unsigned instances(const struct machine *m, const struct device_class *cl
 	return n;
 }
 
-static int add_medium(struct vm *vm, struct vdev_host *h, const struct device_class *class,
+static int add_medium(struct vdev_host *h, const struct device_class *class,
 		      const struct machine_row *row)
 {
 	struct media *m = NULL;
 	int err = 0;
 
 	if (class->medium == HOST_MEDIA_DISK && row->properties)
-		err = media_disk_create(row->properties, &vm->charge, &m);
+		err = media_disk_create(row->properties, &m);
 	else if (class->medium == HOST_MEDIA_CABLE && row->properties)
 		err = media_cable_create(((const struct media_nic *)row->properties)->cable, &m);
 	else if (class->medium == HOST_MEDIA_CONSOLE && !h->dev->instance)
@@ -320,7 +320,7 @@ static int add_device(struct vm *vm, const struct machine_row *row)
 	m->device[m->count++] = h;
 	if (class->part && !d->instance)
 		m->part[class->part] = d;
-	return add_medium(vm, h, class, row) ?: connect(m, h, class, row);
+	return add_medium(h, class, row) ?: connect(m, h, class, row);
 }
 
 /* Those of the row list; a device's BARs are its own affair. */

@@ -14,7 +14,6 @@
 #include "kernel/work.h"
 #include "vdev/host.h"
 
-struct charge;
 struct media;
 struct vdev_host;
 struct vm;
@@ -93,13 +92,18 @@ struct media_nic {
 	uint8_t mac[6];			/* all 0: one is made */
 };
 
+/* What was written over an image: memory that is promised as a guest's. Empty; -ENOMEM. */
+struct media_overlay;
+int media_overlay_create(uint64_t size, struct media_overlay **out) must_check;
+/* The creator's reference; disks have their own. Thread context; NULL is fine. */
+void media_overlay_put(struct media_overlay *o);
+
 /* A disk of constant bytes, which the caller keeps. */
 struct media_image {
 	const char *name;
 	const void *data;
 	uint64_t size;			/* a multiple of HOST_MEDIA_BLOCK, not 0 */
-	bool overlay;			/* what is written is kept in memory; else read-only */
+	struct media_overlay *overlay;	/* for that size; NULL: read-only */
 };
 
-int media_disk_create(const struct media_image *i, struct charge *charge,
-		      struct media **out) must_check;
+int media_disk_create(const struct media_image *i, struct media **out) must_check;

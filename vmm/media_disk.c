@@ -2,8 +2,8 @@
 /*
  * A disk of constant bytes, an image that the boot loader brought, and what was written over them.
  *
- * Design. The overlay knows blocks of 4 KiB: a block is the image's, or zeros, or a page of its
- * own, charged to the VM. Blocks stand in tables of 512, which come when first needed. A block that
+ * Design. The overlay, which may outlive the disk (a reboot makes a new one over it), knows blocks
+ * of 4 KiB: a block is the image's, or zeros, or a page of its own. Blocks stand in tables of 512, which come when first needed. A block that
  * is written gets its page with all bytes in it before anybody sees it; what is written to a page
  * that is there goes into it at once. A block that is given back gives its page back. Each page is
  * promised as guest memory is (gmem_promise), so that an overlay takes nothing of what was promised
@@ -29,13 +29,18 @@
 #define BLOCK_IMAGE	0ul			/* an entry; else a struct page */
 #define BLOCK_ZERO	1ul
 
+struct media_overlay {
+	unsigned refs;				/* (a) */
+	struct charge charge;
+	uint64_t table_count;			/* constant */
+	struct spinlock lock[LOCKS];
+	uint64_t *table[];			/* [table_count]; NULL: all are the image's */
+};
+
 struct disk {
 	struct media media;
 	const uint8_t *image;
-	struct charge *charge;
-	uint64_t **table;			/* [table_count]; NULL: all are the image's */
-	uint64_t table_count;			/* 0: there is no overlay */
-	struct spinlock lock[LOCKS];
+	struct media_overlay *over;		/* NULL: read-only */
 };
 
 /* How a block was found: its entry, and the page with a reference if it has one. */
@@ -51,13 +56,13 @@ static struct disk *disk_of(struct media *m)
 
 /* ---- the overlay's memory ---- */
 
-static struct page *overlay_alloc(struct disk *d, unsigned flags)
+static struct page *overlay_alloc(struct media_overlay *o, unsigned flags)
 {
 	struct page *p;
 
 	if (gmem_promise(1))
 		return NULL;
-	p = page_alloc(0, flags | PAGE_GUEST, NODE_ANY, d->charge);
+	p = page_alloc(0, flags | PAGE_GUEST, NODE_ANY, &o->charge);
 	if (!p)
 		gmem_promise_take_back(1);
 	return p;
@@ -70,9 +75,9 @@ static void overlay_free(struct page *p)
 	page_put(p);
 }
 
-static struct spinlock *lock_of(struct disk *d, uint64_t table)
+static struct spinlock *lock_of(struct media_overlay *o, uint64_t table)
 {
-	return &d->lock[table % LOCKS];
+	return &o->lock[table % LOCKS];
 }
 
 static bool is_page(uint64_t entry)
@@ -82,21 +87,21 @@ static bool is_page(uint64_t entry)
 
 /* ---- blocks ---- */
 
-static struct block block_get(struct disk *d, uint64_t at)
+static struct block block_get(struct media_overlay *o, uint64_t at)
 {
-	uint64_t t = at / TABLE_SIZE, flags, *table;
+	uint64_t t = at / TABLE_SIZE, flags;
+	uint64_t *table = __atomic_load_n(&o->table[t], __ATOMIC_ACQUIRE);
 	struct block b = { BLOCK_IMAGE, NULL };
 
-	table = d->table_count ? __atomic_load_n(&d->table[t], __ATOMIC_ACQUIRE) : NULL;
 	if (!table)
 		return b;
-	flags = spin_lock_irq(lock_of(d, t));
+	flags = spin_lock_irq(lock_of(o, t));
 	b.entry = table[at / PAGE_SIZE % BLOCKS];
 	if (is_page(b.entry)) {
 		b.page = (struct page *)b.entry;
 		page_get(b.page);
 	}
-	spin_unlock_irq(lock_of(d, t), flags);
+	spin_unlock_irq(lock_of(o, t), flags);
 	return b;
 }
 
@@ -106,33 +111,33 @@ static void block_put(struct block b)
 		page_put(b.page);
 }
 
-static int table_need(struct disk *d, uint64_t t)
+static int table_need(struct media_overlay *o, uint64_t t)
 {
 	uint64_t *none = NULL;
 	struct page *p;
 
-	if (__atomic_load_n(&d->table[t], __ATOMIC_ACQUIRE))
+	if (__atomic_load_n(&o->table[t], __ATOMIC_ACQUIRE))
 		return 0;
-	p = overlay_alloc(d, PAGE_ZEROED);
+	p = overlay_alloc(o, PAGE_ZEROED);
 	if (!p)
 		return -ENOMEM;
-	if (!__atomic_compare_exchange_n(&d->table[t], &none, (uint64_t *)page_virt(p), false,
+	if (!__atomic_compare_exchange_n(&o->table[t], &none, (uint64_t *)page_virt(p), false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
 		overlay_free(p);
 	return 0;
 }
 
 /* Its table exists. False: it is no longer as `old` says. */
-static bool block_set(struct disk *d, uint64_t at, uint64_t old, uint64_t new)
+static bool block_set(struct media_overlay *o, uint64_t at, uint64_t old, uint64_t new)
 {
-	uint64_t t = at / TABLE_SIZE, flags, *e = &d->table[t][at / PAGE_SIZE % BLOCKS];
+	uint64_t t = at / TABLE_SIZE, flags, *e = &o->table[t][at / PAGE_SIZE % BLOCKS];
 	bool same;
 
-	flags = spin_lock_irq(lock_of(d, t));
+	flags = spin_lock_irq(lock_of(o, t));
 	same = *e == old;
 	if (same)
 		*e = new;
-	spin_unlock_irq(lock_of(d, t), flags);
+	spin_unlock_irq(lock_of(o, t), flags);
 	return same;
 }
 
@@ -148,7 +153,7 @@ static uint64_t image_part(const struct disk *d, uint64_t at)
 static int read_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t to, uint64_t n)
 {
 	uint64_t within = offset % PAGE_SIZE;
-	struct block b = block_get(d, offset - within);
+	struct block b = block_get(d->over, offset - within);
 	const uint8_t *from = d->image + offset;
 	int err;
 
@@ -189,13 +194,13 @@ static int write_new(struct disk *d, struct block was, struct vm *vm, uint64_t o
 {
 	uint64_t at = ALIGN_DOWN(offset, PAGE_SIZE);
 	struct page *p;
-	int err = table_need(d, at / TABLE_SIZE);
+	int err = table_need(d->over, at / TABLE_SIZE);
 
-	p = err ? NULL : overlay_alloc(d, 0);
+	p = err ? NULL : overlay_alloc(d->over, 0);
 	if (!p)
 		return -ENOMEM;
 	err = fill_page(d, page_virt(p), was, vm, offset, from, n);
-	if (!err && !block_set(d, at, was.entry, (uint64_t)p))
+	if (!err && !block_set(d->over, at, was.entry, (uint64_t)p))
 		err = -EAGAIN;
 	if (err)
 		overlay_free(p);
@@ -208,7 +213,7 @@ static int write_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t from
 	int err;
 
 	do {
-		struct block b = block_get(d, offset - within);
+		struct block b = block_get(d->over, offset - within);
 
 		if (b.page)
 			err = take(vm, from, (uint8_t *)page_virt(b.page) + within, n);
@@ -225,7 +230,7 @@ static int disk_transfer(struct media *m, struct vm *vm, bool write, uint64_t of
 	struct disk *d = disk_of(m);
 	int err = 0;
 
-	if (!d->table_count)
+	if (!d->over)
 		return vm_write(vm, GPA(s.at), d->image + offset, s.size);
 	while (s.size && !err) {
 		uint64_t n = MIN(s.size, PAGE_SIZE - offset % PAGE_SIZE);
@@ -257,12 +262,12 @@ static int clear_block(struct disk *d, uint64_t at, bool zero)
 	int err = 0;
 
 	do {
-		b = block_get(d, at);
+		b = block_get(d->over, at);
 		block_put(b);
 		if (b.entry == BLOCK_ZERO || (!b.page && !zero))
 			return 0;
-		err = table_need(d, at / TABLE_SIZE);
-	} while (!err && !block_set(d, at, b.entry, BLOCK_ZERO));
+		err = table_need(d->over, at / TABLE_SIZE);
+	} while (!err && !block_set(d->over, at, b.entry, BLOCK_ZERO));
 	if (!err && b.page)
 		overlay_free(b.page);
 	return err;
@@ -297,14 +302,39 @@ static void free_table(uint64_t *table)
 	overlay_free(page_of(HPA((uint64_t)table - LAYOUT_DIRECT)));
 }
 
+int media_overlay_create(uint64_t size, struct media_overlay **out)
+{
+	uint64_t tables = DIV_UP(size, TABLE_SIZE);
+	struct media_overlay *o = heap_alloc(sizeof(*o) + tables * sizeof(o->table[0]));
+
+	if (!o)
+		return -ENOMEM;
+	o->refs = 1;
+	o->charge.name = "overlay";
+	o->table_count = tables;
+	for (unsigned n = 0; n < LOCKS; n++)
+		spin_init(&o->lock[n], "disk", LOCK_LEAF);
+	*out = o;
+	return 0;
+}
+
+void media_overlay_put(struct media_overlay *o)
+{
+	if (!o || __atomic_sub_fetch(&o->refs, 1, __ATOMIC_ACQ_REL))
+		return;
+	for (uint64_t t = 0; t < o->table_count; t++) {
+		if (o->table[t])
+			free_table(o->table[t]);
+		sched_point();
+	}
+	heap_free(o);
+}
+
 static void disk_destroy(struct media *m)
 {
 	struct disk *d = disk_of(m);
 
-	for (uint64_t t = 0; t < d->table_count; t++)
-		if (d->table[t])
-			free_table(d->table[t]);
-	heap_free(d->table);
+	media_overlay_put(d->over);
 	heap_free(d);
 }
 
@@ -313,7 +343,7 @@ static const struct media_ops disk_ops = {
 	.destroy = disk_destroy,
 };
 
-int media_disk_create(const struct media_image *i, struct charge *charge, struct media **out)
+int media_disk_create(const struct media_image *i, struct media **out)
 {
 	struct disk *d;
 
@@ -328,17 +358,9 @@ int media_disk_create(const struct media_image *i, struct charge *charge, struct
 	};
 	str_copy(d->media.facts.name, i->name, sizeof(d->media.facts.name));
 	d->image = i->data;
-	d->charge = charge;
-	for (unsigned n = 0; n < LOCKS; n++)
-		spin_init(&d->lock[n], "disk", LOCK_LEAF);
-	if (i->overlay) {
-		d->table_count = DIV_UP(i->size, TABLE_SIZE);
-		d->table = heap_alloc(d->table_count * sizeof(*d->table));
-		if (!d->table) {
-			heap_free(d);
-			return -ENOMEM;
-		}
-	}
+	d->over = i->overlay;
+	if (d->over)
+		__atomic_fetch_add(&d->over->refs, 1, __ATOMIC_RELAXED);
 	*out = &d->media;
 	return 0;
 }

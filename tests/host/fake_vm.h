@@ -14,6 +14,8 @@ struct fake_vm {
 	unsigned buttons, nmis, inputs, pauses, resumes;
 	struct vm *last;				/* created last */
 	unsigned devices;				/* rows that it was given */
+	unsigned overlays;				/* there are, and were made: */
+	unsigned overlays_made;
 	uint64_t available;				/* pages for gmem_available */
 	/* The next calls fail with these, and 0 again afterwards. */
 	int fail_create, fail_load, fail_start, fail_pause, fail_resume, fail_check;

@@ -41,9 +41,8 @@ static inline void stopped(void *arg, struct vm *vm, enum vm_stop why, uint32_t 
 }
 
 static const uint8_t machine_disk_bytes[8192];
-static const struct media_image machine_disk = {
+static struct media_image machine_disk = {
 	.name = "test.img", .data = machine_disk_bytes, .size = sizeof(machine_disk_bytes),
-	.overlay = true,
 };
 
 static const struct machine_row machine_debug_rows[] = {
@@ -63,6 +62,8 @@ static inline struct vm *make_vm(void)
 
 	features.physical_bits = 40;
 	features.vendor = VENDOR_AMD;
+	if (!machine_disk.overlay)
+		assert_int_equal(media_overlay_create(machine_disk.size, &machine_disk.overlay), 0);
 	assert_int_equal(vm_create(&c, &vm), 0);
 	return vm;
 }

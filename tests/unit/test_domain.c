@@ -50,8 +50,11 @@ const struct config_limits *mgmt_limits(void)
 
 bool mgmt_module(const char *name, const void **data, size_t *size)
 {
-	*data = "kernel";
-	*size = 6;
+	static const char sector[512];
+	bool disk = !strncmp(name, "disk", 4);
+
+	*data = disk ? sector : "kernel";
+	*size = disk ? sizeof(sector) : 6;
 	return !kernel_missing && strcmp(name, "nothere");
 }
 
@@ -891,6 +894,33 @@ static void devices_become_rows(void **state)
 	assert_non_null(strstr(err.message, "line 5: device: no room for tin"));
 }
 
+/* What was written to its disks stays over a restart, and goes when it is shut off. */
+static void disks_outlive_a_restart(void **state)
+{
+	static const char text[] =
+		"[vm y]\nkernel=k\nmemory=64M\non_reboot=restart\ndisk=disk-a\ndisk=disk-b, mode=ro\n";
+	struct mgmt_error err;
+	struct domain *y;
+
+	(void)state;
+	fake.module = true;
+	assert_int_equal(define_text(text, true, &y, &err), 0);
+	assert_int_equal(domain_start(y, &err), 0);
+	assert_int_equal(fake.overlays, 1);
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	domain_work(y);
+	fake_vm_release();
+	domain_work(y);
+	assert_int_equal(y->state, DOMAIN_RUNNING);
+	assert_int_equal(fake.overlays, 1);
+	assert_int_equal(fake.overlays_made, 1);
+	assert_int_equal(domain_destroy(y, &err), 0);
+	fake_vm_release();
+	domain_work(y);
+	assert_int_equal(fake.overlays, 0);
+	domain_put(y);
+}
+
 static void without_memory_nothing_is_defined(void **state)
 {
 	static const char text[] = "[vm x]\nkernel=k\nmemory=64M\nmodule = a\n";
@@ -1297,6 +1327,7 @@ int main(void)
 		TEST(found_by_name_id_uuid), TEST(names_are_unique), TEST(walk), TEST(ids_rise),
 		TEST(undefined_stays_as_long_as_it_is_used), TEST(undefined_while_it_runs),
 		TEST(defined_by_text), TEST(devices_become_rows),
+		TEST(disks_outlive_a_restart),
 		TEST(without_memory_nothing_is_defined),
 		TEST(transient_goes_when_it_ends), TEST(change_holds_from_the_next_start),
 		TEST(as_many_as_there_may_be), TEST(asked_while_it_is_busy),

@@ -90,7 +90,7 @@ static void flush(void *arg)
 	(void)arg;
 }
 
-static struct media *attach(bool overlay)
+static struct media *attach_over(struct media_overlay *overlay)
 {
 	struct media_image i = {
 		.name = "an image with a name that is too long", .data = image, .size = IMAGE,
@@ -98,8 +98,20 @@ static struct media *attach(bool overlay)
 	};
 	struct media *m;
 
-	assert_int_equal(media_disk_create(&i, &vm.charge, &m), 0);
+	assert_int_equal(media_disk_create(&i, &m), 0);
 	media_attach(m, &host, 0);
+	return m;
+}
+
+static struct media *attach(bool overlay)
+{
+	struct media_overlay *o = NULL;
+	struct media *m;
+
+	if (overlay)
+		assert_int_equal(media_overlay_create(IMAGE, &o), 0);
+	m = attach_over(o);
+	media_overlay_put(o);
 	return m;
 }
 
@@ -182,9 +194,9 @@ static void facts(void **state)
 	struct media_image odd = { .name = "odd", .data = image, .size = 1000 };
 
 	(void)state;
-	assert_int_equal(media_disk_create(&odd, &vm.charge, &m), -EINVAL);
+	assert_int_equal(media_disk_create(&odd, &m), -EINVAL);
 	odd.size = 0;
-	assert_int_equal(media_disk_create(&odd, &vm.charge, &m), -EINVAL);
+	assert_int_equal(media_disk_create(&odd, &m), -EINVAL);
 	host_media_facts(&dev, 0, &f);
 	assert_int_equal(f.kind, HOST_MEDIA_NONE);
 	assert_int_equal(range(HOST_MEDIA_FLUSH, 0, 0, 0), -ENOSYS);
@@ -328,22 +340,47 @@ static void gives_back(void **state)
 
 	(void)state;
 	assert_int_equal(transfer(HOST_MEDIA_WRITE, 0, 0, 512), 0);
-	before = vm.charge.pages;
+	before = gmem_promised();
 	for (unsigned i = 0; i < 256; i++)
 		assert_int_equal(transfer(HOST_MEDIA_WRITE, i * 4096, 0, 4096), 0);
-	full = vm.charge.pages;
+	full = gmem_promised();
 	assert_int_equal(full, before + 255);
 	assert_int_equal(gmem_promised(), RAM / 4096 + 257);
 	assert_int_equal(range(HOST_MEDIA_DISCARD, 512, 4096 * 256 - 512, 0), 0);
-	assert_int_equal(vm.charge.pages, before);
+	assert_int_equal(gmem_promised(), before);
 	assert_int_equal(range(HOST_MEDIA_ZERO, 0, 4096, 0), 0);
-	assert_int_equal(vm.charge.pages, before - 1);
+	assert_int_equal(gmem_promised(), before - 1);
 	/* The last block is shorter than others, and whole. */
 	assert_int_equal(transfer(HOST_MEDIA_WRITE, IMAGE - 512, 0, 512), 0);
-	full = vm.charge.pages;
+	full = gmem_promised();
 	assert_int_equal(range(HOST_MEDIA_DISCARD, IMAGE - 1536, 1536, 0), 0);
-	assert_int_equal(vm.charge.pages, full - 1);
+	assert_int_equal(gmem_promised(), full - 1);
 	detach(m);
+}
+
+/* A reboot makes a new disk over what was written to the last one. */
+static void outlives_the_disk(void **state)
+{
+	uint64_t before = gmem_promised();
+	struct media_overlay *o;
+	struct media *m;
+	uint8_t sent[512], got[512];
+
+	(void)state;
+	assert_int_equal(media_overlay_create(IMAGE, &o), 0);
+	m = attach_over(o);
+	memset(sent, 0x5a, sizeof(sent));
+	assert_int_equal(gmem_write(&vm.gmem, GPA(0), sent, sizeof(sent)), 0);
+	assert_int_equal(transfer(HOST_MEDIA_WRITE, 4096, 0, 512), 0);
+	detach(m);
+	assert_true(gmem_promised() > before);
+	m = attach_over(o);
+	media_overlay_put(o);
+	assert_int_equal(transfer(HOST_MEDIA_READ, 4096, 4096, 512), 0);
+	assert_int_equal(gmem_read(&vm.gmem, GPA(4096), got, sizeof(got)), 0);
+	assert_memory_equal(sent, got, sizeof(got));
+	detach(m);
+	assert_int_equal(gmem_promised(), before);
 }
 
 /* Memory that is promised to guests is not an overlay's to take: the write fails, and later not. */
@@ -471,6 +508,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(across_slots, setup, teardown),
 		cmocka_unit_test_setup_teardown(overlay, setup, teardown),
 		cmocka_unit_test_setup_teardown(gives_back, setup, teardown),
+		cmocka_unit_test_setup_teardown(outlives_the_disk, setup, teardown),
 		cmocka_unit_test_setup_teardown(runs_out, setup, teardown),
 		cmocka_unit_test_setup_teardown(later, setup, teardown),
 		cmocka_unit_test_setup_teardown(quiesced, setup, teardown),
