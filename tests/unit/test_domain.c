@@ -997,6 +997,47 @@ static void change_holds_from_the_next_start(void **state)
 	assert_int_equal(i.vcpus, 4);
 }
 
+/* Its flash: the module's bytes at first, then what its vms left there, restarts and ends over. */
+static void flash_outlives_its_vms(void **state)
+{
+	uint8_t *flash;
+
+	(void)state;
+	strcpy(d->config->firmware, "bios");
+	strcpy(d->config->nvram, "vars");
+	assert_int_equal(domain_start(d, NULL), 0);
+	settle();
+	assert_non_null(fake.last->config.firmware);
+	assert_int_equal(fake.last->config.nvram_size, 6);
+	flash = fake.last->config.nvram;
+	assert_memory_equal(flash, "kernel", 6);
+	flash[0] = 'X';
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	settle();
+	assert_int_equal(d->state, DOMAIN_RUNNING);
+	assert_memory_equal(fake.last->config.nvram, "Xernel", 6);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	settle();
+	assert_int_equal(domain_start(d, NULL), 0);
+	settle();
+	assert_memory_equal(fake.last->config.nvram, "Xernel", 6);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	settle();
+	/* Of another size it begins anew; a configuration without one has none. */
+	d->nvram_size = 5;
+	assert_int_equal(domain_start(d, NULL), 0);
+	settle();
+	assert_memory_equal(fake.last->config.nvram, "kernel", 6);
+	assert_int_equal(domain_destroy(d, NULL), 0);
+	settle();
+	d->config->nvram[0] = 0;
+	assert_int_equal(domain_start(d, NULL), 0);
+	settle();
+	assert_null(fake.last->config.nvram);
+	assert_int_equal(fake.last->config.nvram_size, 0);
+	assert_null(d->nvram);
+}
+
 static void as_many_as_there_may_be(void **state)
 {
 	struct mgmt_error err;
@@ -1330,6 +1371,7 @@ int main(void)
 		TEST(disks_outlive_a_restart),
 		TEST(without_memory_nothing_is_defined),
 		TEST(transient_goes_when_it_ends), TEST(change_holds_from_the_next_start),
+		TEST(flash_outlives_its_vms),
 		TEST(as_many_as_there_may_be), TEST(asked_while_it_is_busy),
 		TEST(being_started), TEST(start_is_given_up), TEST(ends_while_it_has_a_job),
 		TEST(closing_while_it_starts), TEST(numbers_are_libvirts),

@@ -200,7 +200,7 @@ static void test_shadow(void **state)
 	vm_put(vm);
 }
 
-/* No memory for other slots: it stays as it is, and is tried again with the next write. */
+/* No memory for other slots: it stays as it is, until another change is tried. */
 static void test_shadow_no_memory(void **state)
 {
 	struct vm *vm = make();
