@@ -99,7 +99,7 @@ int gmem_map(struct gmem *g, gpa_t a, size_t len, unsigned access, struct gmem_m
 {
 	int r;
 
-	ASSERT(len && thread_may_wait());
+	ASSERT(thread_may_wait());
 	out->len = piece(a.v, len);
 	out->access = access;
 	while (unlikely((r = pin(g, a.v, access | ENTRY_ALONE, out)) > 0)) {

@@ -26,16 +26,23 @@ static bool hears(const struct vlapic *l, uint32_t dest)
 	return dest == 0xff || (id >> 4 == dest >> 4 && id & dest & 15);
 }
 
+/* Most are as they were. */
+static void bit_follow(uint64_t *word, uint64_t bit, bool on)
+{
+	if (!(READ_ONCE(*word) & bit) == on)
+		vlapic_bit_set(word, bit, on);
+}
+
 void vlapic_route_update(struct vcpu *vcpu)
 {
 	struct vlapic_routes *r = &vcpu->vm->routes;
 	bool x2apic = vlapic_is_x2apic(vcpu);
 
 	WRITE_ONCE(r->by_id[vcpu->apic_id], (uint8_t)(vcpu->id + 1));
-	vlapic_bit_set(&r->x2apic, BIT(vcpu->id), x2apic);
+	bit_follow(&r->x2apic, BIT(vcpu->id), x2apic);
 	for (uint32_t dest = 0; dest < ARRAY_COUNT(r->logical); dest++)
-		vlapic_bit_set(&r->logical[dest], BIT(vcpu->id),
-			       !x2apic && hears(&vcpu->vlapic, dest));
+		bit_follow(&r->logical[dest], BIT(vcpu->id),
+			   !x2apic && hears(&vcpu->vlapic, dest));
 }
 
 static uint64_t with_id(const struct vlapic_routes *r, uint32_t id)

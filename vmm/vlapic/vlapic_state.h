@@ -46,8 +46,6 @@ static inline int vlapic_highest(const uint64_t *map)
 /* Of a word that others read, or change other bits of, meanwhile. */
 static inline void vlapic_bit_set(uint64_t *word, uint64_t bit, bool on)
 {
-	if (!(READ_ONCE(*word) & bit) == !on)
-		return;
 	if (on)
 		__atomic_or_fetch(word, bit, __ATOMIC_SEQ_CST);
 	else
