@@ -53,12 +53,13 @@ static int once(int *failure)
 	return e;
 }
 
-/* One class and two slots there are. */
+/* Toys and virtio there are, and two slots. */
 int machine_slot_check(const struct machine_row *row, unsigned n, char *why, size_t why_size)
 {
 	const struct machine_row *last = &row[n - 1];
 
-	if (!strcmp(last->class, "toy") && last->slot.device <= 1)
+	if ((!strcmp(last->class, "toy") || !strncmp(last->class, "virtio-", 7)) &&
+	    last->slot.device <= 1)
 		return 0;
 	snprintf(why, why_size, "no room for %s", last->class);
 	return -EINVAL;

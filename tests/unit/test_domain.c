@@ -904,7 +904,8 @@ static void disks_outlive_a_restart(void **state)
 
 	(void)state;
 	fake.module = true;
-	assert_int_equal(define_text(text, true, &y, &err), 0);
+	if (define_text(text, true, &y, &err))
+		fail_msg("%s", err.message);
 	assert_int_equal(domain_start(y, &err), 0);
 	assert_int_equal(fake.overlays, 1);
 	fake_vm_stop(VM_STOP_RESET, 0, NULL);
