@@ -14,6 +14,7 @@
  * end; a sender has one.
  */
 #include "include/bits.h"
+#include "kernel/log.h"
 #include "kernel/mutex.h"
 #include "kernel/thread.h"
 #include "lib/string.h"
@@ -219,6 +220,8 @@ int media_cable_create(const char *name, struct media **out)
 		heap_free(fresh);
 	if (err) {
 		heap_free(m);
+		if (err == -EBUSY)
+			log_warn("cable '%s' has two ends already: take one of another name", name);
 		return err;
 	}
 	tell(m->cable, &m->cable->end[m->other]);

@@ -611,6 +611,9 @@ static void negotiation(void **state)
 
 static void inbox(void **state)
 {
+	static const struct virtio_net_header open = {
+		.flags = 1, .csum_start = 34, .csum_offset = 6,
+	};
 	struct virtio_queue *q;
 
 	(void)state;
@@ -633,6 +636,18 @@ static void inbox(void **state)
 		assert_true(driver_take(&b.queue[RX], &id, &written));
 		assert_int_equal(written, 212 + i);
 	}
+	/* What comes out of it is fit for the driver, too. */
+	a.v->accepted |= BIT(NET_CSUM);
+	q->turn = 1;
+	make_ip(300, 4, 17, 80);
+	assert_true(tx(&open, 300, 2, false));
+	assert_int_equal(a.h->frame_result, 0);
+	q->turn = 0;
+	one_buffer(BUFFER, 600);
+	virtio_kick(b.v, RX);
+	assert_true(got_any());
+	assert_int_equal(b.h->memory[BUFFER], 0);
+	assert_int_equal(reference_sum(b.h->memory + BUFFER + 12 + 34, 266), 0xffff);
 	/* It has an end, by number and by bytes; what is beyond is lost. */
 	q->turn = 1;
 	for (unsigned i = 0; i < 64; i++)

@@ -220,13 +220,16 @@ static int write_header(struct virtio *v, const struct fill *to, const struct ho
 	return err == -EFAULT ? -EIO : err;
 }
 
-/* By the owner. 0, or an error, and then nothing was taken; of it, -EIO breaks the queue. */
-static int rx_put(struct virtio *v, struct virtio_queue *q, const struct host_frame *f)
+/*
+ * By the owner, for whom features do not change. 0, or an error, and then nothing was taken; of it,
+ * -EIO breaks the queue.
+ */
+static int rx_put(struct virtio *v, struct virtio_queue *q, struct host_frame *f)
 {
 	unsigned max = virtio_has(v, NET_MRG_RXBUF) ? BUFFERS_MAX : 1;
 	struct virtio_queue_state before = q->s;
 	struct fill to;
-	int err = 0;
+	int err = virtio_net_frame_fit(f, v->accepted);
 
 	to.at = to.header = 0;
 	to.parts = to.count = 0;
@@ -274,7 +277,7 @@ static struct virtio_queue *rx_queue(struct net *n, const struct host_frame *f, 
 static int net_media_frame(struct vdev *d, unsigned medium, const struct host_frame *f)
 {
 	struct net *n = container_of(d, struct net, v.dev);
-	struct host_frame fit = *f;
+	struct host_frame own;
 	struct virtio_queue *q;
 	bool waits;
 	int err;
@@ -285,12 +288,10 @@ static int net_media_frame(struct vdev *d, unsigned medium, const struct host_fr
 	q = rx_queue(n, f, &waits);
 	if (!q)
 		return 0;
-	err = virtio_net_frame_fit(&fit, n->v.accepted);
-	if (err)
-		return err;
 	if (waits || !virtio_enter(&n->v, q))
-		return inbox_put(n, (unsigned)(q - n->v.queue), &fit);
-	err = rx_put(&n->v, q, &fit);
+		return inbox_put(n, (unsigned)(q - n->v.queue), f);
+	own = *f;
+	err = rx_put(&n->v, q, &own);
 	virtio_leave(&n->v, q, err == -EIO ? err : 0);
 	return err;
 }
