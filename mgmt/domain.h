@@ -242,7 +242,8 @@ enum domain_stat_group {
 	STATS_BALLOON = 4,
 	STATS_VCPU = 8,
 	STATS_EXITS = 16,
-	STATS_ALL = 31,
+	STATS_INTERFACE = 32,
+	STATS_ALL = 63,
 };
 
 /* Adds them to `out`, whose records they are. */

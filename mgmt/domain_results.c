@@ -7,6 +7,8 @@
 #include "lib/string.h"
 #include "mgmt/domain_struct.h"
 #include "vmm/cpuid.h"
+#include "vmm/machine.h"
+#include "vmm/media.h"
 
 static void fill_usage(struct domain *d, struct domain_info *out)
 {
@@ -178,6 +180,25 @@ static void emit_vcpu(struct domain *d, struct emitter *to, unsigned id, bool ex
 	to->prefix[0] = 0;
 }
 
+/* Likewise, its cards in the order of the configuration. */
+static void emit_interfaces(struct domain *d, struct emitter *to)
+{
+	struct media_cable_stats s;
+	unsigned i;
+
+	for (i = 0; machine_cable_stats(d->vm, i, &s); i++) {
+		format(to->prefix, sizeof(to->prefix), "net.%u.", i);
+		number(to, "rx.bytes", s.rx_bytes);
+		number(to, "rx.pkts", s.rx_frames);
+		number(to, "rx.drop", s.rx_drops);
+		number(to, "tx.bytes", s.tx_bytes);
+		number(to, "tx.pkts", s.tx_frames);
+		number(to, "tx.drop", s.tx_drops);
+		to->prefix[0] = 0;
+	}
+	number(to, "net.count", i);
+}
+
 /* Over all vCPUs, also those of the vm's whole life. */
 static void emit_exits(struct domain *d, struct emitter *to, const struct vm_stats *s)
 {
@@ -204,6 +225,8 @@ static void emit_active(struct domain *d, unsigned groups, struct emitter *to)
 		emit_balloon(d, to, &s);
 	if (groups & STATS_EXITS)
 		emit_exits(d, to, &s);
+	if (groups & STATS_INTERFACE)
+		emit_interfaces(d, to);
 	if (groups & STATS_VCPU) {
 		number(to, "vcpu.current", d->vm->vcpu_count);
 		number(to, "vcpu.maximum", d->live->vcpus);

@@ -26,7 +26,7 @@ static const struct verb_arg define_args[] = {
 static const struct verb_arg domstats_args[] = {	/* flags as enum domain_stat_group */
 	DOMAIN, { "state", VERB_FLAG, false }, { "cpu-total", VERB_FLAG, false },
 	{ "balloon", VERB_FLAG, false }, { "vcpu", VERB_FLAG, false },
-	{ "exits", VERB_FLAG, false }, END,
+	{ "exits", VERB_FLAG, false }, { "interface", VERB_FLAG, false }, END,
 };
 static const struct verb_arg domjobinfo_args[] = {
 	DOMAIN, { "completed", VERB_FLAG, false }, END,

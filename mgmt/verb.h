@@ -24,7 +24,7 @@ enum verb_id {
 	VERB_COUNT
 };
 
-#define VERB_ARGS	6
+#define VERB_ARGS	7
 #define VERB_TEXT_MAX	(64u << 10)
 
 enum verb_kind {

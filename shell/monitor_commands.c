@@ -455,6 +455,7 @@ static const struct option domstats_options[] = {
 	OPTION_SWITCH("balloon", "memory"),
 	OPTION_SWITCH("vcpu", "each vCPU"),
 	OPTION_SWITCH("exits", "exits by reason: how many, and their mean cost in TSC ticks"),
+	OPTION_SWITCH("interface", "frames of each network card; lost ones are drops"),
 	OPTION_LAST
 };
 static const struct option domjobinfo_options[] = {

@@ -399,6 +399,21 @@ void machine_destroy(struct vm *vm)
 	heap_free(m);
 }
 
+bool machine_cable_stats(const struct vm *vm, unsigned i, struct media_cable_stats *out)
+{
+	const struct machine *m = vm->machine;
+
+	for (unsigned n = 0; n < m->count; n++) {
+		const struct media *c = m->device[n]->media[0];
+
+		if (!c || c->facts.kind != HOST_MEDIA_CABLE || i--)
+			continue;
+		*out = media_cable_stats(c);
+		return true;
+	}
+	return false;
+}
+
 void machine_freeze(struct vm *vm)
 {
 	for (unsigned i = 0; vm->machine && i < vm->machine->count; i++)

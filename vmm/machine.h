@@ -106,6 +106,10 @@ unsigned machine_buses(const struct vm *vm);	/* PCI's: one, and one behind each 
 struct vdev *machine_fwcfg(struct vm *vm);	/* for vmm/firmware/fwcfg.c to fill */
 void machine_console_input(struct vm *vm);
 
+struct media_cable_stats;
+/* Of the i-th card that is on a cable; false beyond the last. */
+bool machine_cable_stats(const struct vm *vm, unsigned i, struct media_cable_stats *out);
+
 void machine_save(struct vm *vm, struct record_writer *w);
 /* One record of a device: -ENOENT if no device of that name and instance exists. */
 int machine_load(struct vm *vm, const char *name, uint32_t instance, uint32_t version,

@@ -123,9 +123,8 @@ static void chain(struct card *c, struct input *in)
 			.size = odd & 2 ? (uint32_t)take(in, odd & 4 ? 4 : 2) : 80,
 			.write = (queue == 0) ^ !(odd & 0xf8) ^ (queue == 2 && i + 1 == n),
 		};
-		if (queue == 2)
-			for (unsigned k = 0; k < 4; k++)
-				c->h->memory[(at + k) % VDEV_HOST_MEMORY] = (uint8_t)take(in, 1) % 8;
+		for (unsigned k = 0; queue == 2 && k < 4; k++)
+			c->h->memory[(at + k) % VDEV_HOST_MEMORY] = (uint8_t)take(in, 1) % 8;
 		at += p[i].size % 2000;
 	}
 	driver_add(d, p, n, take(in, 1) & 1);

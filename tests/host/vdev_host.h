@@ -58,7 +58,7 @@ struct vdev_host {
 	struct { uint32_t tag; struct host_media_request r; } later[VDEV_HOST_LATER];
 	unsigned later_count, flushes;
 	struct vdev_host *peer;			/* the cable's other end */
-	unsigned frames;			/* sent so far; the last one, and what came of it: */
+	unsigned frames;			/* sent so far; the last one, and its end: */
 	struct host_frame frame;
 	uint8_t frame_bytes[HOST_FRAME_MAX];
 	int frame_result;

@@ -258,6 +258,10 @@ static void fields(void **state)
 	has(out, "Domain: 'debian'\r\n  state.state=1\r\n");
 	has(out, "  cpu.time=5000000000\r\n");
 	has(out, "  exits.hlt.count=10\r\n");
+	out = run("domstats debian --interface");
+	has(out, "Domain: 'debian'\r\n  net.0.rx.bytes=12\r\n  net.0.rx.pkts=11\r\n"
+		 "  net.0.rx.drop=13\r\n  net.0.tx.bytes=22\r\n  net.0.tx.pkts=21\r\n"
+		 "  net.0.tx.drop=23\r\n  net.count=1\r\n");
 	out = run("domstats --state");
 	has(out, "'zebra'");
 	assert_null(strstr(out, "cpu.time"));
