@@ -91,15 +91,20 @@ static int setup(void **state)
 	return 0;
 }
 
-static void settle(void)
+static void settle_of(struct domain *x)
 {
 	/* An end, its release and a new start each leave a note. */
 	for (unsigned round = 0; round < 4; round++) {
-		domain_work(d);
+		domain_work(x);
 		while (job_round())
 			;
 		fake_vm_release();
 	}
+}
+
+static void settle(void)
+{
+	settle_of(d);
 }
 
 static int teardown(void **state)
@@ -909,15 +914,12 @@ static void disks_outlive_a_restart(void **state)
 	assert_int_equal(domain_start(y, &err), 0);
 	assert_int_equal(fake.overlays, 1);
 	fake_vm_stop(VM_STOP_RESET, 0, NULL);
-	domain_work(y);
-	fake_vm_release();
-	domain_work(y);
+	settle_of(y);
 	assert_int_equal(y->state, DOMAIN_RUNNING);
 	assert_int_equal(fake.overlays, 1);
 	assert_int_equal(fake.overlays_made, 1);
 	assert_int_equal(domain_destroy(y, &err), 0);
-	fake_vm_release();
-	domain_work(y);
+	settle_of(y);
 	assert_int_equal(fake.overlays, 0);
 	domain_put(y);
 }
