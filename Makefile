@@ -164,7 +164,7 @@ $(B)/host/cpu/fpu_run.o $(B)/host/tests/host/fpu.o: UNIT_CFLAGS += -mgeneral-reg
 $(B)/fuzzobj/cpu/fpu_run.o $(B)/fuzzobj/tests/host/fpu.o: FUZZ_CFLAGS += -mgeneral-regs-only
 
 # tests/host/sim.c counts what the scheduler's work costs.
-COUNTED := $(patsubst %,$(B)/host/kernel/%.o,sched runqueue placement cpu_map cpu_set)
+COUNTED := $(patsubst %,$(B)/host/kernel/%.o,sched runqueue placement cpu_map)
 $(COUNTED): UNIT_CFLAGS += -fsanitize-coverage=trace-pc
 $(COUNTED): Makefile
 

@@ -81,6 +81,15 @@ bool config_read_module(struct parser *p, const struct key *k, struct piece v, c
 bool config_take_device(struct parser *p, const struct key *k, struct config_device **end,
 			struct config_device *d);
 
+/* Digits only. */
+bool config_read_number(struct piece v, uint64_t *out);
+
 /* --- config_disk.c */
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v);
 void config_write_disk(const struct writer *w, const struct key *k, const void *from);
+
+/* --- config_sched.c */
+bool config_read_cpuset(struct parser *p, const struct key *k, struct piece v);
+void config_write_cpuset(const struct writer *w, const struct key *k, const void *from);
+bool config_read_vcpupin(struct parser *p, const struct key *k, struct piece v);
+void config_write_vcpupin(const struct writer *w, const struct key *k, const void *from);

@@ -314,6 +314,7 @@ static void read_config(void)
 	size_t size;
 
 	limits.memory_max = gmem_available() * PAGE_SIZE;
+	limits.cpus = cpu_count;
 	if (!mgmt_module(CONFIG_FILE, &text, &size)) {
 		log_warn("mgmt: there is no module " CONFIG_FILE ": no domain is defined");
 		return;

@@ -62,6 +62,10 @@ SHAPE(vcpu, domain_vcpu,
 	HAS("cpu_time", NUMBER, domain_vcpu, cpu_time_ns),
 	HAS("rip", NUMBER, domain_vcpu, rip));
 
+SHAPE(pin, answer_pin,
+	HAS("vcpu", NUMBER, answer_pin, vcpu),
+	HAS("cpus", TEXT, answer_pin, cpus));
+
 SHAPE(stat, domain_stat,
 	HAS("key", TEXT, domain_stat, key),
 	HAS("value", NUMBER, domain_stat, value));

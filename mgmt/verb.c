@@ -55,6 +55,11 @@ static const struct verb_arg set_args[] = {
 	DOMAIN, { "value", VERB_TEXT, true }, { "config", VERB_FLAG, false }, END,
 };
 static const struct verb_arg trace_args[] = { { "count", VERB_NUMBER, false }, END };
+static const struct verb_arg vcpupin_args[] = {
+	DOMAIN, { "vcpu", VERB_NUMBER, false }, { "cpulist", VERB_TEXT, false },
+	{ "live", VERB_FLAG, false }, { "config", VERB_FLAG, false },
+	{ "current", VERB_FLAG, false }, END,
+};
 
 static int run_autostart(struct verb_call *c)
 {
@@ -160,6 +165,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_UNDEFINE] = SIMPLE("undefine", domain_undefine),
 	[VERB_UPTIME] = CALL("uptime", no_args, uptime, verb_run_uptime),
 	[VERB_VCPUINFO] = LIST("vcpuinfo", one_domain, vcpu, verb_run_vcpuinfo),
+	[VERB_VCPUPIN] = LIST("vcpupin", vcpupin_args, pin, verb_run_vcpupin),
 	[VERB_VERSION] = CALL("version", no_args, version, verb_run_version),
 };
 

@@ -9,7 +9,7 @@
 #include "shell/command.h"
 
 extern const struct command domain_commands[], monitor_commands[], host_commands[],
-	diagnose_commands[], shell_commands[];
+	diagnose_commands[], sched_commands[], shell_commands[];
 
 /* The domain that the option "domain" names, a reference; NULL after it has said why not. */
 struct domain *commands_domain(const struct command_args *a);

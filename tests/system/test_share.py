@@ -72,6 +72,40 @@ def test_vcpus_share_what_their_vm_gets(start, soak):
     assert all(int(ns) > 0 for ns in busy), busy
 
 
+def where(keel, name):
+    """The CPUs of its vCPUs, and where each may run."""
+    said = keel.command(f"vcpuinfo {name}")
+    return re.findall(r"CPU:\s+(\d+)\s+State[^V]*?CPU Affinity:\s+([y-]+)", said)
+
+
+@pytest.mark.cost(20)
+def test_vcpus_stay_where_they_are_held(start, bed):
+    """By keel.conf, and moved while they run or wait; what the host does not have is refused."""
+    config = spinner("a", "quiet all", vcpus=2, cpuset="0-1,^0") + spinner("b") \
+        + spinner("none", cpuset="7")
+    keel = start(bed, config=config, modules=SPIN, cpus=2).boot()
+    assert "cpuset: not all CPUs of '7' exist: the host has 0 to 1" in keel.command("dmesg")
+    assert "no domain has the name" in keel.command("start none")
+    keel.command("start a")
+    keel.command("start b")
+    keel.settle(2)
+    assert where(keel, "a") == [("1", "-y")] * 2
+    assert where(keel, "b") == [("0", "yy")]
+    keel.command("vcpupin a 1 0; vcpupin b 0 1")
+    keel.settle(2)
+    assert where(keel, "a") == [("1", "-y"), ("0", "y-")]
+    assert where(keel, "b") == [("1", "-y")]
+    keel.command("suspend a; vcpupin a 0 0; resume a; vcpupin a 1 1")
+    keel.settle(2)
+    assert where(keel, "a") == [("0", "y-"), ("1", "-y")]
+    assert "vcpupin: not all CPUs of '2' exist" in keel.command("vcpupin a 1 2")
+    assert "vcpupin = 0:0" in keel.command("dumpconf a")
+    keel.command("reset a")
+    keel.settle(2)
+    assert where(keel, "a") == [("0", "y-"), ("1", "-y")]
+    keel.poweroff()
+
+
 @pytest.mark.cost(20)
 @pytest.mark.parametrize("bed,by", [
     ("svm", "8259"), ("svm", "ioapic"), ("vmx", "ioapic"),

@@ -5,10 +5,11 @@
  */
 /* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
- * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/shell_commands.c
+ * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/sched_commands.c
+ * shell/shell_commands.c
  * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c
  * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c kernel/sched_group.c
- * lib/format.c mgmt/text.c mgmt/verb*.c mgmt/shape.c mgmt/records.c
+ * lib/format.c mgmt/text.c mgmt/verb*.c mgmt/shape.c mgmt/records.c kernel/cpu_set.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
@@ -156,6 +157,7 @@ static void define(const char *name)
 	strcpy(c->kernel, "vmlinuz");
 	memset(c->cmdline, 'x', sizeof(c->cmdline) - 1);
 	memset(c->uuid, *name + (int)strlen(name), sizeof(c->uuid));
+	cpu_set_fill(&c->cpuset);
 	c->vcpus = 1;
 	c->memory = 192 * MIB;
 	c->on_reboot = CONFIG_RESTART;
@@ -170,7 +172,7 @@ static int setup_all(void **state)
 	};
 
 	(void)state;
-	host_percpu_init(1);
+	host_percpu_init(2);
 	fake_vm_reset();
 	host_wait = on_wait;
 	define("debian");
@@ -655,6 +657,17 @@ static void defined_and_forgotten(void **state)
 	has(run("dumpconf web --inactive"), "vcpus = 4");
 	has(run("setmaxmem web 32M"), "error: the memory of a running guest cannot be changed");
 	has(run("setmaxmem web 1T --config"), "a number with K, M or G");
+	assert_string_equal(run("vcpupin web 1 1; vcpupin web"),
+			    " VCPU   CPU Affinity\r\n----------------------\r\n"
+			    " 0      0-1\r\n 1      1\r\n");
+	has(run("vcpuinfo web"), "CPU Affinity:   -y\r\n");
+	has(run("vcpupin web 1 --config"), "\r\n 1      0-1\r\n");
+	assert_string_equal(run("vcpupin web --vcpu 0 --cpulist 0 --config; vcpupin web 1 r"), "");
+	has(run("dumpconf web --inactive"), "vcpupin = 0:0\r\n");
+	has(run("vcpupin web 4 0"), "error: domain 'web' has no vCPU 4");
+	has(run("vcpupin web x 0"), "error: '--vcpu' wants a number, not 'x'");
+	has(run("vcpupin web 0 0-"), "a list of CPUs is wanted");
+	has(run("vcpupin web 0 0 --live --current"), "goes with neither");
 	assert_string_equal(run("autostart web; autostart web --disable"),
 			    "Domain 'web' marked as autostarted\r\n"
 			    "Domain 'web' unmarked as autostarted\r\n");
