@@ -199,9 +199,14 @@ static bool serve(struct vcpu *vcpu)
 
 static void give_way(struct vcpu *vcpu)
 {
+	uint64_t until;
+
 	account_pause(vcpu);
 	quiet_point(vcpu);
 	account_resume(vcpu);
+	until = sched_capped_until();
+	if (unlikely(until))
+		sleep(vcpu, until);
 }
 
 void vcpu_main(void *arg)

@@ -73,6 +73,18 @@ void thread_affinity_get(const struct thread *t, struct cpu_set *allowed)
 	*allowed = affinity;
 }
 
+uint64_t host_capped_until;
+
+uint64_t sched_capped_until(void)
+{
+	return host_capped_until;
+}
+
+void thread_sched_follow(struct thread *t)
+{
+	(void)t;
+}
+
 void sched_move(void)
 {
 	host_moves++;
