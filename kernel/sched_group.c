@@ -41,7 +41,8 @@ static struct sched_cap cap_of(uint64_t period_ns, uint64_t quota_ns)
 		return (struct sched_cap){ 0 };
 	return (struct sched_cap){
 		.period = tsc_from_ns(period_ns), .quota = tsc_from_ns(quota_ns),
-		.until = tsc_read() + tsc_from_ns(period_ns), .left = (int64_t)tsc_from_ns(quota_ns),
+		.until = tsc_read() + tsc_from_ns(period_ns),
+		.left = (int64_t)tsc_from_ns(quota_ns),
 	};
 }
 

@@ -48,6 +48,13 @@ struct config_pin {
 	struct cpu_set allowed;
 };
 
+/* In libvirt's words, microseconds; all 0 if not given. */
+struct config_cputune {
+	uint64_t shares;		/* 1024 is one */
+	uint64_t global_period, global_quota;	/* of all vCPUs; a quota of 0: there is none */
+	uint64_t vcpu_period, vcpu_quota;	/* of each */
+};
+
 /*
  * What a VM is to be: made once, then constant and shared, so that what a running one was started
  * with and what holds from its next start are two values of one type.
@@ -58,6 +65,7 @@ struct config_vm {
 	uint8_t uuid[16];		/* as given, or made from the host's name and this one */
 	unsigned vcpus;			/* the topology's, or 1, if not given */
 	struct cpu_topology topology;	/* of so many; one socket if not given */
+	struct config_cputune cputune;
 	struct cpu_set cpuset;		/* where they may run: anywhere if not given */
 	struct config_pin *pin;		/* and single ones; any number, the last of each holds */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
@@ -83,7 +91,7 @@ struct config_vm {
 
 struct config_error {
 	unsigned line;			/* 0: the file as a whole */
-	char text[320];			/* printable; without "keel.conf:LINE: " */
+	char text[384];			/* printable; without "keel.conf:LINE: " */
 };
 
 struct config_host {
@@ -118,7 +126,7 @@ struct config_limits {
 	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
 };
 
-/* Fills `out` (about 35 KiB: not for a stack) from any bytes. 0 even when there are errors in the
+/* Fills `out` (about 45 KiB: not for a stack) from any bytes. 0 even when there are errors in the
  * text; -ENOMEM. */
 int config_parse(struct config *out, const char *text, size_t size,
 		 const struct config_limits *limits) must_check;

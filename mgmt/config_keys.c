@@ -510,11 +510,15 @@ const struct key config_vm_keys[] = {
 	{ "autostart", read_bool, write_bool, VM_FIELD(autostart), false },
 	{ "cmdline", read_text, write_text, VM_FIELD(cmdline), false },
 	{ "cpu", read_cpu, write_cpu, VM_FIELD(cpu), false },
+	{ "cpu_shares", config_read_tune, config_write_tune, VM_FIELD(cputune.shares), false },
 	{ "cpuset", config_read_cpuset, config_write_cpuset, VM_FIELD(cpuset), false },
 	{ "debug_exit", read_bool, write_bool, VM_FIELD(debug_exit), false },
 	{ "device", read_device, write_device, VM_FIELD(device), true },
 	{ "disk", config_read_disk, config_write_disk, VM_FIELD(disk), true },
 	{ "firmware", read_module, write_text, VM_FIELD(firmware), false },
+	{ "global_period", config_read_tune, config_write_tune, VM_FIELD(cputune.global_period),
+	  false },
+	{ "global_quota", config_read_tune, config_write_tune, VM_FIELD(cputune.global_quota), false },
 	{ "initrd", read_module, write_text, VM_FIELD(initrd), false },
 	{ "kernel", read_module, write_text, VM_FIELD(kernel), false },
 	{ "manufacturer", read_text, write_text, VM_FIELD(manufacturer), false },
@@ -529,6 +533,8 @@ const struct key config_vm_keys[] = {
 	{ "serial", read_text, write_text, VM_FIELD(serial), false },
 	{ "topology", read_topology, write_topology, VM_FIELD(topology), false },
 	{ "uuid", read_uuid, write_uuid, VM_FIELD(uuid), false },
+	{ "vcpu_period", config_read_tune, config_write_tune, VM_FIELD(cputune.vcpu_period), false },
+	{ "vcpu_quota", config_read_tune, config_write_tune, VM_FIELD(cputune.vcpu_quota), false },
 	{ "vcpupin", config_read_vcpupin, config_write_vcpupin, VM_FIELD(pin), true },
 	{ "vcpus", read_vcpus, write_vcpus, VM_FIELD(vcpus), false },
 	{ 0 }
@@ -589,7 +595,7 @@ static void list_keys(const struct key *keys, char *out, size_t size)
 
 void config_handle_key(struct parser *p, const struct key *keys, struct piece name, struct piece v)
 {
-	char known[288];
+	char known[320];
 
 	for (unsigned i = 0; keys[i].name; i++) {
 		if (!config_equals(name, keys[i].name))

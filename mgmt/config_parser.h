@@ -93,3 +93,6 @@ bool config_read_cpuset(struct parser *p, const struct key *k, struct piece v);
 void config_write_cpuset(const struct writer *w, const struct key *k, const void *from);
 bool config_read_vcpupin(struct parser *p, const struct key *k, struct piece v);
 void config_write_vcpupin(const struct writer *w, const struct key *k, const void *from);
+/* A number of struct config_cputune. */
+bool config_read_tune(struct parser *p, const struct key *k, struct piece v);
+void config_write_tune(const struct writer *w, const struct key *k, const void *from);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The keys of keel.conf that say how a VM is scheduled: where its vCPUs may run. See
- * mgmt/config_parser.h.
+ * The keys of keel.conf that say how a VM is scheduled: where its vCPUs may run, and how much.
+ * See mgmt/config_parser.h.
  */
 #include "cpu/percpu.h"
 #include "include/errno.h"
@@ -104,4 +104,53 @@ void config_write_vcpupin(const struct writer *w, const struct key *k, const voi
 		format(text, sizeof(text), "%u:%s", i, cpus);
 		config_put_line(w, k, text, "");
 	}
+}
+
+/* What a number of the CPU's limits may be; -1 or 0 as a quota is none. */
+static const struct tune {
+	uint16_t field;
+	bool quota;
+	uint64_t usual, least, most;
+} tunes[] = {
+	{ offsetof(struct config_vm, cputune.shares), false, 1024, 2, 262144 },
+	{ offsetof(struct config_vm, cputune.global_period), false, 100000, 1000, 1000000 },
+	{ offsetof(struct config_vm, cputune.vcpu_period), false, 100000, 1000, 1000000 },
+	{ offsetof(struct config_vm, cputune.global_quota), true, 0, 1000, 1000000000 },
+	{ offsetof(struct config_vm, cputune.vcpu_quota), true, 0, 1000, 1000000000 },
+};
+
+static const struct tune *tune_of(const struct key *k)
+{
+	const struct tune *t = tunes;
+
+	while (t->field != k->field)
+		t++;
+	return t;
+}
+
+bool config_read_tune(struct parser *p, const struct key *k, struct piece v)
+{
+	const struct tune *t = tune_of(k);
+	uint64_t n = 0;
+	bool none = t->quota && (config_equals(v, "-1") || config_equals(v, "0"));
+
+	if (!none && (!config_read_number(v, &n) || n < t->least || n > t->most)) {
+		config_fail(p, p->line, "%s = %s is not right: %lu to %lu%s are allowed", k->name,
+			    config_quote(v).s, t->least, t->most,
+			    t->quota ? ", and -1 for no limit," : "");
+		return false;
+	}
+	*(uint64_t *)((char *)p->vm + k->field) = n == t->usual ? 0 : n;
+	return true;
+}
+
+void config_write_tune(const struct writer *w, const struct key *k, const void *from)
+{
+	uint64_t n = *(const uint64_t *)((const char *)from + k->field);
+	char text[24];
+
+	if (!n)
+		return;
+	format(text, sizeof(text), "%lu", n);
+	config_put_line(w, k, text, "");
 }

@@ -129,6 +129,17 @@ int domain_vcpu_pin(struct domain *d, unsigned how, unsigned vcpu, const char *c
 /* Where it may run, by the same `how`, LIVE before CONFIG. -ENOENT behind the last vCPU. */
 int domain_vcpu_affinity(struct domain *d, unsigned how, unsigned vcpu, struct cpu_set *out,
 			 struct mgmt_error *err);
+/*
+ * What schedinfo tells, one after the other from 0, as keel.conf's keys; NULL behind the last. A
+ * quota of -1: none. Of domain_sched_config(), by `how` as above.
+ */
+const char *domain_sched_value(const struct config_vm *c, unsigned i, int64_t *value);
+/* Changes one of them. -EINVAL: there is none of that name. */
+int domain_sched_set(struct domain *d, unsigned how, const char *key, const char *value,
+		     struct mgmt_error *err);
+/* A reference; -EPERM when it does not run and `how` says live. */
+int domain_sched_config(struct domain *d, unsigned how, struct config_vm **out,
+			struct mgmt_error *err) must_check;
 /* What it was started with (`live`, if it is active) or will be; a reference. */
 struct config_vm *domain_config_get(struct domain *d, bool live);
 

@@ -62,6 +62,10 @@ SHAPE(vcpu, domain_vcpu,
 	HAS("cpu_time", NUMBER, domain_vcpu, cpu_time_ns),
 	HAS("rip", NUMBER, domain_vcpu, rip));
 
+SHAPE(parameter, answer_parameter,
+	HAS("name", WORD, answer_parameter, name),
+	HAS("value", SIGNED, answer_parameter, value));
+
 SHAPE(pin, answer_pin,
 	HAS("vcpu", NUMBER, answer_pin, vcpu),
 	HAS("cpus", TEXT, answer_pin, cpus));

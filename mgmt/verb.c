@@ -51,6 +51,10 @@ static const struct verb_arg nodememstats_args[] = { { "cell", VERB_NUMBER, fals
 static const struct verb_arg poweroff_args[] = {
 	{ "reboot", VERB_FLAG, false }, { "force", VERB_FLAG, false }, END,
 };
+static const struct verb_arg schedinfo_args[] = {
+	DOMAIN, { "set", VERB_TEXT, false }, { "live", VERB_FLAG, false },
+	{ "config", VERB_FLAG, false }, { "current", VERB_FLAG, false }, END,
+};
 static const struct verb_arg set_args[] = {
 	DOMAIN, { "value", VERB_TEXT, true }, { "config", VERB_FLAG, false }, END,
 };
@@ -156,6 +160,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_REBOOT] = SIMPLE("reboot", domain_reboot),
 	[VERB_RESET] = SIMPLE("reset", domain_reset),
 	[VERB_RESUME] = SIMPLE("resume", domain_resume),
+	[VERB_SCHEDINFO] = LIST("schedinfo", schedinfo_args, parameter, verb_run_schedinfo),
 	[VERB_SETMAXMEM] = DO("setmaxmem", set_args, run_setmaxmem),
 	[VERB_SETVCPUS] = DO("setvcpus", set_args, run_setvcpus),
 	[VERB_SHUTDOWN] = SIMPLE("shutdown", domain_shutdown),

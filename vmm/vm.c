@@ -469,6 +469,16 @@ void vm_nmi(struct vm *vm)
 	mutex_unlock(&vm->lock);
 }
 
+void vm_sched_follow(struct vm *vm)
+{
+	mutex_lock(&vm->lock);
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		thread_sched_follow(vm->vcpu[i]->thread);
+		vcpu_kick(vm->vcpu[i]);
+	}
+	mutex_unlock(&vm->lock);
+}
+
 int vm_vcpu_pin(struct vm *vm, unsigned id, const struct cpu_set *allowed)
 {
 	int err = -ENOENT;

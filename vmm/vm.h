@@ -164,6 +164,8 @@ void vm_console_input(struct vm *vm);		/* config.console_get has something new *
 void vm_nmi(struct vm *vm);
 /* From now on that vCPU runs on these CPUs alone. -ENOENT: there is no such vCPU, or no longer. */
 int vm_vcpu_pin(struct vm *vm, unsigned id, const struct cpu_set *allowed);
+/* Its group's limits have changed: its vCPUs follow. */
+void vm_sched_follow(struct vm *vm);
 
 static inline uint64_t vm_clock_ns(const struct vm *vm)
 {

@@ -261,6 +261,12 @@ int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 	return id < vm->vcpu_count ? 0 : -ENOENT;
 }
 
+void vm_sched_follow(struct vm *vm)
+{
+	intact(vm);
+	fake.follows++;
+}
+
 int vm_vcpu_pin(struct vm *vm, unsigned id, const struct cpu_set *allowed)
 {
 	intact(vm);

@@ -72,6 +72,26 @@ def test_vcpus_share_what_their_vm_gets(start, soak):
     assert all(int(ns) > 0 for ns in busy), busy
 
 
+@pytest.mark.cost(40)
+def test_weights_and_caps(start):
+    """By keel.conf and changed while they run, within 5% over a second."""
+    config = spinner("a", cpu_shares=3072) + spinner("b", "quiet all", vcpus=2)
+    keel = start("svm", config=config, modules=SPIN, icount=True).boot()
+    keel.command("start a; start b")
+    ran = shares(keel, "ab", 1)
+    assert abs(ran["a"] / sum(ran.values()) - 0.75) < 0.0375, ran
+    said = keel.command("schedinfo a global_quota=20000")
+    assert re.search(r"cpu_shares +: 3072\s+vcpu_period[\s\S]*global_quota +: 20000", said), said
+    ran = shares(keel, "ab", 1)
+    assert abs(ran["a"] / sum(ran.values()) - 0.2) < 0.01, ran
+    keel.command("schedinfo a global_quota=-1; schedinfo a cpu_shares=1024; schedinfo b vcpu_quota=10000")
+    ran = shares(keel, "ab", 1)
+    assert abs(ran["b"] / sum(ran.values()) - 0.2) < 0.01, ran
+    # One that shall wait is ended at once all the same.
+    assert "destroyed" in keel.command("schedinfo b vcpu_quota=1000 --live; destroy b")
+    keel.poweroff()
+
+
 def where(keel, name):
     """The CPUs of its vCPUs, and where each may run."""
     said = keel.command(f"vcpuinfo {name}")

@@ -541,6 +541,29 @@ static void affinity(void **state)
 	limits.cpus = 0;
 }
 
+static void cputune(void **state)
+{
+	const struct config_cputune *t;
+
+	(void)state;
+	parse(GOOD "cpu_shares = 2048\nglobal_period = 50000\nglobal_quota = 75000\n"
+	      "vcpu_period = 1000000\nvcpu_quota = -1");
+	assert_int_equal(c->error_count, 0);
+	t = &c->vm[0]->cputune;
+	assert_int_equal(t->shares, 2048);
+	assert_int_equal(t->global_period, 50000);
+	assert_int_equal(t->global_quota, 75000);
+	assert_int_equal(t->vcpu_period, 1000000);
+	assert_int_equal(t->vcpu_quota, 0);
+	one_error(GOOD "cpu_shares = 1", 4, "2 to 262144 are allowed", 0);
+	one_error(GOOD "cpu_shares = 262145", 4, "2 to 262144", 0);
+	one_error(GOOD "cpu_shares = -1", 4, "2 to 262144 are", 0);
+	one_error(GOOD "vcpu_period = 999", 4, "1000 to 1000000 are", 0);
+	one_error(GOOD "vcpu_quota = 999", 4, "and -1 for no limit, are allowed", 0);
+	one_error(GOOD "global_quota = -2", 4, "1000 to 1000000000, and -1", 0);
+	one_error(GOOD "global_quota = 99999999999999999999", 4, "1000 to", 0);
+}
+
 /* The files that come with Keel have no error. */
 static void samples(void **state)
 {
@@ -661,6 +684,8 @@ static void random_value(const char *key, char *out)
 		if (below(2))
 			sprintf(out + strlen(out), ", slot=%x:%x.%u", below(256), below(29),
 				below(8));
+	} else if (!strcmp(key, "cpu_shares") || strstr(key, "_period") || strstr(key, "_quota")) {
+		sprintf(out, "%u", below(10) ? 1000 + below(200000) : 100000);
 	} else if (!strcmp(key, "cpuset")) {
 		sprintf(out, "0-%u,%u,^%u", below(3), 3 + below(60), 80 + below(100));
 	} else if (!strcmp(key, "vcpupin")) {
@@ -759,6 +784,7 @@ int main(void)
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules), cmocka_unit_test(devices),
 		cmocka_unit_test(disks),	 cmocka_unit_test(affinity),
+		cmocka_unit_test(cputune),
 		cmocka_unit_test(firmware),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),

@@ -1033,6 +1033,48 @@ static void pins(void **state)
 	d->job = NULL;
 }
 
+/* Likewise its part of the CPUs. */
+static void sched_parameters(void **state)
+{
+	struct mgmt_error err;
+	struct config_vm *c;
+	const char *key;
+	int64_t v;
+
+	(void)state;
+	go(SHUTOFF);
+	assert_int_equal(domain_sched_set(d, 0, "cpu_shares", "2048", &err), 0);
+	assert_int_equal(domain_sched_set(d, 0, "global_quota", "50000", &err), 0);
+	assert_int_equal(domain_sched_set(d, 0, "memory", "64M", &err), -EINVAL);
+	assert_int_equal(domain_sched_set(d, 0, "cpu_shares", "0", &err), -EINVAL);
+	assert_int_equal(domain_sched_set(d, DOMAIN_AFFECT_LIVE, "cpu_shares", "8", &err), -EPERM);
+	assert_int_equal(domain_group(d)->weight, 0);	/* from its next start */
+	go(RUNNING);
+	assert_int_equal(domain_group(d)->weight, 2048);
+	assert_true(sched_group_capped(domain_group(d)));
+	assert_int_equal(fake.follows, 1);
+	assert_int_equal(domain_sched_set(d, 0, "global_quota", "-1", &err), 0);
+	assert_false(sched_group_capped(domain_group(d)));
+	assert_int_equal(domain_sched_set(d, 0, "vcpu_quota", "2000", &err), 0);
+	assert_true(sched_group_capped(domain_group(d)));
+	assert_int_equal(fake.follows, 3);
+	/* A restart keeps that, a start does not. */
+	assert_int_equal(domain_reset(d, NULL), 0);
+	settle();
+	assert_int_equal(domain_group(d)->all.quota, 0);
+	assert_true(domain_group(d)->each.quota);
+	assert_int_equal(domain_sched_config(d, 0, &c, &err), 0);
+	for (unsigned i = 0; (key = domain_sched_value(c, i, &v)); i++)
+		assert_int_equal(v, !strcmp(key, "cpu_shares")	   ? 2048
+				    : !strcmp(key, "vcpu_quota")   ? 2000
+				    : !strcmp(key, "global_quota") ? -1
+								   : 100000);
+	config_vm_put(c);
+	go(RUNNING);
+	assert_true(domain_group(d)->all.quota);
+	assert_int_equal(domain_group(d)->each.quota, 0);
+}
+
 static void as_many_as_there_may_be(void **state)
 {
 	struct mgmt_error err;
@@ -1365,7 +1407,7 @@ int main(void)
 		TEST(defined_by_text), TEST(devices_become_rows),
 		TEST(without_memory_nothing_is_defined),
 		TEST(transient_goes_when_it_ends), TEST(change_holds_from_the_next_start),
-		TEST(pins),
+		TEST(pins), TEST(sched_parameters),
 		TEST(as_many_as_there_may_be), TEST(asked_while_it_is_busy),
 		TEST(being_started), TEST(start_is_given_up), TEST(ends_while_it_has_a_job),
 		TEST(closing_while_it_starts), TEST(numbers_are_libvirts),

@@ -337,7 +337,7 @@ static void set(struct vm *vm, const struct sched_limits *limits)
 #define ALL(p, q)	&(struct sched_limits){ .all_period_ns = (p), .all_quota_ns = (q) }
 #define EACH(p, q)	&(struct sched_limits){ .each_period_ns = (p), .each_quota_ns = (q) }
 
-/* Caps hold within 2% over 5 s, on idle CPUs and beside others, and in shares they do not matter. */
+/* Within 2% over 5 s, on idle CPUs and beside others; where they do not bind they do not matter. */
 static void caps_main(void)
 {
 	static const uint64_t period[] = { 10 * MS, 100 * MS, 1000 * MS };
@@ -348,7 +348,8 @@ static void caps_main(void)
 		begin_capped(&a, 1, 0, ALL(p, p * 3 / 10));
 		begin_capped(&b, 4, 0, ALL(p, p / 2));
 		begin(&c, 0, 1);
-		measure(2 * SECOND + p / 2, 5 * SECOND);	/* whole periods, not at their ends */
+		/* Whole periods, and not at their ends. */
+		measure(2 * SECOND + p / 2, 5 * SECOND);
 		check("30%", lately(&a), 5 * SECOND * 3 / 10, 2);
 		/* On one CPU the others share what that leaves. */
 		if (cpu_count == 1)

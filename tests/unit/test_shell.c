@@ -657,6 +657,14 @@ static void defined_and_forgotten(void **state)
 	has(run("dumpconf web --inactive"), "vcpus = 4");
 	has(run("setmaxmem web 32M"), "error: the memory of a running guest cannot be changed");
 	has(run("setmaxmem web 1T --config"), "a number with K, M or G");
+	has(run("schedinfo web --set cpu_shares=512"),
+	    "Scheduler      : fair\r\ncpu_shares     : 512\r\nvcpu_period    : 100000\r\n"
+	    "vcpu_quota     : -1\r\nglobal_period  : 100000\r\nglobal_quota   : -1\r\n");
+	has(run("schedinfo web vcpu_quota=5000 --config"), "cpu_shares     : 1024");
+	has(run("dumpconf web --inactive"), "vcpu_quota = 5000");
+	has(run("schedinfo web cpu_shares"), "error: 'cpu_shares' is not right");
+	has(run("schedinfo web nonsense=1"), "is none of its parameters");
+	has(run("schedinfo web cpu_shares=x"), "2 to 262144 are allowed");
 	assert_string_equal(run("vcpupin web 1 1; vcpupin web"),
 			    " VCPU   CPU Affinity\r\n----------------------\r\n"
 			    " 0      0-1\r\n 1      1\r\n");
