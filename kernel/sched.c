@@ -29,11 +29,13 @@
  * (sched_move()), on its next turn at the latest: a vCPU is requested to.
  *
  * Placement. A woken thread goes to its last CPU if that idles, else to any idle one, else it
- * queues at its last. A CPU that idles takes waiting threads from others; a busy one whose slice
- * ends with threads waiting kicks an idle CPU to come, or hands one thread to a CPU with less load,
- * that is the sum of the shares of those who want it: at once if the two then differ by less, else
- * ten times a second if they differ by no more, so that threads which do not divide evenly take
- * turns at sharing: the one that has been there longest goes.
+ * queues at its last. Where CPUs share cores or caches (cpu/place.h) an idle core comes before an
+ * idle thread of a busy one, and what is near before what is not. A CPU that idles takes waiting
+ * threads from others; a busy one whose slice ends with threads waiting kicks an idle CPU to come,
+ * or hands one thread to a CPU with less load, that is the sum of the shares of those who want it:
+ * at once if the two then differ by less, else ten times a second if they differ by no more, so
+ * that threads which do not divide evenly take turns at sharing: the one that has been there
+ * longest goes.
  *
  * Locking. queue->lock (LOCK_SCHED, interrupts off) guards a queue and state, cpu and vtime of the
  * threads whose `cpu` names it. Two are never held together: a thread that moves belongs to nobody

@@ -265,6 +265,8 @@ static void fields(void **state)
 	assert_null(strstr(out, "cpu.time"));
 	has(run("vcpuinfo debian"), "State:          blocked");
 	has(run("nodeinfo"), "CPU(s):         2\r\n");
+	has(run("nodeinfo"), "CPU socket(s):  1\r\nCore(s) per socket: 1\r\n"
+			     "Thread(s) per core: 2\r\nNUMA cell(s):   1\r\n");
 	has(run("nodeinfo"), "SVM on 2 of 2 CPUs");
 	has(run("nodeinfo"), "Console:        COM1 (0x3f8), IRQ 4");
 	has(run("nodememstats"), "free   :              1048576 KiB\r\n");
