@@ -74,7 +74,7 @@ def test_vcpus_share_what_their_vm_gets(start, soak):
 
 @pytest.mark.cost(40)
 def test_weights_and_caps(start):
-    """By keel.conf and changed while they run, within 5% over a second."""
+    """By keel.conf and changed while they run; a second may have a burst of 20 ms more or less."""
     config = spinner("a", cpu_shares=3072) + spinner("b", "quiet all", vcpus=2)
     keel = start("svm", config=config, modules=SPIN, icount=True).boot()
     keel.command("start a; start b")
@@ -83,10 +83,10 @@ def test_weights_and_caps(start):
     said = keel.command("schedinfo a global_quota=20000")
     assert re.search(r"cpu_shares +: 3072\s+vcpu_period[\s\S]*global_quota +: 20000", said), said
     ran = shares(keel, "ab", 1)
-    assert abs(ran["a"] / sum(ran.values()) - 0.2) < 0.01, ran
+    assert abs(ran["a"] / sum(ran.values()) - 0.2) < 0.03, ran
     keel.command("schedinfo a global_quota=-1; schedinfo a cpu_shares=1024; schedinfo b vcpu_quota=10000")
     ran = shares(keel, "ab", 1)
-    assert abs(ran["b"] / sum(ran.values()) - 0.2) < 0.01, ran
+    assert abs(ran["b"] / sum(ran.values()) - 0.2) < 0.03, ran
     # One that shall wait is ended at once all the same.
     assert "destroyed" in keel.command("schedinfo b vcpu_quota=1000 --live; destroy b")
     keel.poweroff()
