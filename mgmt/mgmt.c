@@ -60,11 +60,6 @@ const struct config_host *mgmt_host(void)
 	return &host;
 }
 
-const char *mgmt_hostname(void)
-{
-	return host.hostname;
-}
-
 bool mgmt_cpu_virtual(unsigned cpu)
 {
 	return vmm_ops && (!platform->cpu_virtual || platform->cpu_virtual(cpu));

@@ -66,11 +66,6 @@ bool fake_host_settle(void)
 	return any || fake.released != before;
 }
 
-const char *mgmt_hostname(void)
-{
-	return "keel0";
-}
-
 int mgmt_power(enum mgmt_power what, uint64_t grace_ns, struct mgmt_error *err)
 {
 	(void)what;

@@ -118,7 +118,7 @@ static void mistakes_leave_the_others(void **state)
 	assert_null(named("empty"));
 	assert_null(named("huge"));
 	assert_true(host_log_count[LOG_ERROR] >= 4);
-	assert_string_equal(mgmt_hostname(), "keel7");
+	assert_string_equal(mgmt_host()->hostname, "keel7");
 }
 
 static void autostart(void **state)
