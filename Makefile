@@ -60,8 +60,9 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 
 # What no guest waits for is compiled for size.
 SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% \
-	cpu/features.c cpu/errata.c kernel/cpu_set.c kernel/log.c kernel/main.c kernel/panic.c kernel/selftest.c \
-	kernel/smp.c kernel/symbols.c kernel/trace.c lib/format.c lib/record.c mm/kmap.c mm/page_init.c mm/page_intake.c \
+	cpu/features.c cpu/errata.c cpu/place.c kernel/cpu_set.c kernel/log.c kernel/main.c kernel/panic.c \
+	kernel/sched_group.c kernel/selftest.c kernel/smp.c kernel/symbols.c kernel/trace.c lib/format.c lib/record.c \
+	mm/kmap.c mm/page_init.c mm/page_intake.c \
 	vdev/vacpi_% vdev/vedu.c vdev/vflash.c vdev/vfwcfg.c vdev/vkbd.c vdev/vlpc.c vdev/vmch.c vdev/vmp_table.c \
 	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vrtc.c vdev/vsmbios.c \
 	vdev/vtestdev.c \
@@ -164,7 +165,7 @@ $(B)/host/cpu/fpu_run.o $(B)/host/tests/host/fpu.o: UNIT_CFLAGS += -mgeneral-reg
 $(B)/fuzzobj/cpu/fpu_run.o $(B)/fuzzobj/tests/host/fpu.o: FUZZ_CFLAGS += -mgeneral-regs-only
 
 # tests/host/sim.c counts what the scheduler's work costs.
-COUNTED := $(patsubst %,$(B)/host/kernel/%.o,sched runqueue placement cpu_map cpu_set)
+COUNTED := $(patsubst %,$(B)/host/kernel/%.o,sched runqueue placement cpu_map)
 $(COUNTED): UNIT_CFLAGS += -fsanitize-coverage=trace-pc
 $(COUNTED): Makefile
 

@@ -15,6 +15,7 @@
 #include "cpu/irq.h"
 #include "cpu/lapic.h"
 #include "cpu/mitigation.h"
+#include "cpu/place.h"
 #include "cpu/percpu.h"
 #include "cpu/tsc.h"
 #include "drivers/acpi.h"
@@ -178,6 +179,7 @@ static void start_cpus(void)
 			log_error("smp: CPU with APIC id %u does not start: %s", c->apic_id,
 				  format_errno(err));
 	}
+	place_link();
 	log_info("smp: %u CPUs", cpu_count);
 	trap_log_leftovers();
 }
@@ -271,6 +273,7 @@ void kernel_main(void)
 	rtc_init();
 	ipi_init();
 	timer_cpu_init();
+	place_cpu_init();
 	sched_init();
 	cpu_irq_enable();
 	stack_leave(main_stack, main_late);
@@ -294,6 +297,7 @@ void kernel_main_ap(void)
 	if (lapic_cpu_init())
 		smp_ap_refuse("its APIC is in x2APIC mode, the boot CPU's is not");
 	timer_cpu_init();
+	place_cpu_init();
 	err = vmm_cpu_enable();
 	if (err)
 		smp_ap_refuse("%s cannot be switched on (%s)", vmm_ops->name, format_errno(err));

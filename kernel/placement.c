@@ -5,9 +5,11 @@
  */
 #include "kernel/placement.h"
 
+#include "cpu/place.h"
 #include "include/bits.h"
 
 #define BALANCE_NS	100000000ul	/* between moves by which threads take turns */
+#define IDLE_LOOKS	16u		/* idle CPUs looked at for the best of them */
 #define BALANCE_LOOKS	8u		/* queues looked at for one with less, in turn */
 
 struct cpu_map placement_claimable;
@@ -79,12 +81,49 @@ static int next_idle(const struct cpu_set *within, unsigned cpu, unsigned *n)
 				: cpu_map_next(&placement_claimable, cpu, n);
 }
 
+/* None of the CPUs that share a core with `cpu` works. */
+static bool core_idles(unsigned cpu)
+{
+	for (unsigned c = per_cpu(place, cpu).next; c != cpu; c = per_cpu(place, c).next)
+		if (!cpu_map_has(&placement_claimable, c))
+			return false;
+	return true;
+}
+
+/*
+ * The best of some idle CPUs, from the step `n` behind `cpu` on: in a core that idles as a whole,
+ * which is worth more than to be near; where `cpu`'s cache is; the first of equals.
+ */
+static noinline int best_idle(const struct cpu_set *within, unsigned cpu, unsigned n)
+{
+	unsigned most = 0;
+	int best = -1, idle;
+
+	for (unsigned i = 0; i < IDLE_LOOKS && (idle = next_idle(within, cpu, &n)) >= 0; i++) {
+		unsigned worth = 1 + 4 * core_idles((unsigned)idle) +
+				 2 * (per_cpu(place, idle).cache == per_cpu(place, cpu).cache);
+
+		if (worth > most) {
+			most = worth;
+			best = idle;
+		}
+		if (worth == 7)
+			break;
+	}
+	return best;
+}
+
 /* An idle CPU of these, from `cpu` on; -1 if there is none. Nobody else will choose it. */
 static int find_idle(const struct cpu_set *within, unsigned cpu)
 {
 	unsigned n = 0;
 	int idle;
 
+	for (unsigned i = 0; unlikely(place_matters) && i < IDLE_LOOKS; i++) {
+		idle = best_idle(within, cpu, 0);
+		if (idle < 0 || cpu_map_remove(&placement_claimable, (unsigned)idle))
+			return idle;
+	}
 	while ((idle = next_idle(within, cpu, &n)) >= 0)
 		if (cpu_map_remove(&placement_claimable, (unsigned)idle))
 			break;
@@ -139,6 +178,8 @@ static unsigned look_on(struct runqueue *q, unsigned cpu, const struct cpu_set *
 
 	if (unlikely(reach)) {
 		c = within_reach(reach, c, cpu);
+		if (c == cpu)
+			c = within_reach(reach, (cpu + 1) % cpu_count, cpu);
 		q->looked = (c + cpu_count - cpu - 1) % cpu_count;
 	}
 	q->looked = (q->looked + 1) % (cpu_count - 1);
@@ -153,7 +194,7 @@ static unsigned find_least(struct runqueue *q, unsigned cpu, const struct cpu_se
 			   uint64_t mine, uint64_t *least)
 {
 	unsigned to = cpu, n = 1, looks = MIN(cpu_count - 1, BALANCE_LOOKS);
-	int idle = next_idle(reach, cpu, &n);
+	int idle = unlikely(place_matters) ? best_idle(reach, cpu, n) : next_idle(reach, cpu, &n);
 
 	if (idle >= 0 && !runqueue_count(&per_cpu(runqueue, (unsigned)idle))) {
 		*least = 0;

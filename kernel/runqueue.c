@@ -69,13 +69,17 @@ static void refresh_clock(struct runqueue *q)
 	advance_clock(q, vtime + scale(passed, t->per_tick));
 }
 
+/* Also when there is a cap: see SCHED_GROUP_CAPPED. */
 static bool has_debts(const struct thread *t)
 {
 	return t->group ? READ_ONCE(t->group->owed) : (uintptr_t)t->charge;
 }
 
-/* It has run so long: on another's account, or it pays, as each of its group's threads would. */
-static noinline void settle_debts(struct thread *t, uint64_t ticks)
+/*
+ * It has run so long, up to `now`: on another's account, or it pays, as each of its group's threads
+ * would.
+ */
+static noinline void settle_debts(struct thread *t, uint64_t ticks, uint64_t now)
 {
 	uint64_t pays;
 
@@ -83,6 +87,8 @@ static noinline void settle_debts(struct thread *t, uint64_t ticks)
 		sched_group_owe(t->charge, ticks);
 		return;
 	}
+	if (sched_group_capped(t->group))
+		sched_group_use(t->group, &t->cap, ticks, now);
 	pays = sched_group_pay(t->group, ticks) * MAX(sched_group_count(t->group), 1u);
 	WRITE_ONCE(t->vtime, t->vtime + scale(pays, t->per_tick));
 }
@@ -108,7 +114,7 @@ void runqueue_account(struct runqueue *q, uint64_t now)
 	WRITE_ONCE(t->vtime, t->vtime + scale(passed, t->per_tick));
 	advance_clock(q, t->vtime);
 	if (unlikely(has_debts(t)))
-		settle_debts(t, ticks);
+		settle_debts(t, ticks, now);
 }
 
 void runqueue_translate(struct thread *t, struct runqueue *from, const struct runqueue *to)
@@ -332,9 +338,29 @@ static uint64_t slice_left(const struct runqueue *q, const struct thread *t)
 	return MAX(fair, run < run_min ? run_min - run : 0);
 }
 
-void runqueue_arm_slice(struct runqueue *q, const struct thread *t)
+/* The same of its cap; none is left: it is asked to give way now. */
+static noinline uint64_t cap_left(const struct runqueue *q, struct thread *t)
 {
-	timer_set(&q->slice, clock_ns() + tsc_to_ns(slice_left(q, t)));
+	uint64_t until, left = sched_group_left(t->group, &t->cap, q->since, &until);
+
+	if (!left)
+		WRITE_ONCE(this_cpu(sched_wanted_flag), true);
+	return MAX(left, run_min / 2);
+}
+
+void runqueue_arm_slice(struct runqueue *q, struct thread *t)
+{
+	uint64_t left = tree_empty(&q->tree) ? ~0ul : slice_left(q, t);
+
+	if (unlikely(runqueue_capped(t)))
+		left = MIN(left, cap_left(q, t));
+	if (left != ~0ul)
+		timer_set(&q->slice, clock_ns() + tsc_to_ns(left));
+}
+
+void runqueue_arm_cap(struct runqueue *q, struct thread *t)
+{
+	timer_set(&q->slice, clock_ns() + tsc_to_ns(cap_left(q, t)));
 }
 
 /* ---- start ----------------------------------------------------------------------------------- */

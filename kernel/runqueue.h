@@ -132,5 +132,15 @@ void runqueue_notify(unsigned cpu);
  * does.
  */
 bool runqueue_slice_over(const struct runqueue *q, const struct thread *t);
-/* For when that will be so of `t`, which runs or is about to. */
-void runqueue_arm_slice(struct runqueue *q, const struct thread *t);
+static inline bool runqueue_capped(const struct thread *t)
+{
+	return t->group && sched_group_capped(t->group);
+}
+
+/*
+ * For when that will be so of `t`, which runs or is about to, or its cap used up: if somebody
+ * waits, or it has one. Its own CPU's queue.
+ */
+void runqueue_arm_slice(struct runqueue *q, struct thread *t);
+/* Likewise for the cap alone, which it has; the queue need not be locked. */
+void runqueue_arm_cap(struct runqueue *q, struct thread *t);

@@ -29,11 +29,13 @@
  * (sched_move()), on its next turn at the latest: a vCPU is requested to.
  *
  * Placement. A woken thread goes to its last CPU if that idles, else to any idle one, else it
- * queues at its last. A CPU that idles takes waiting threads from others; a busy one whose slice
- * ends with threads waiting kicks an idle CPU to come, or hands one thread to a CPU with less load,
- * that is the sum of the shares of those who want it: at once if the two then differ by less, else
- * ten times a second if they differ by no more, so that threads which do not divide evenly take
- * turns at sharing: the one that has been there longest goes.
+ * queues at its last. Where CPUs share cores or caches (cpu/place.h) an idle core comes before an
+ * idle thread of a busy one, and what is near before what is not. A CPU that idles takes waiting
+ * threads from others; a busy one whose slice ends with threads waiting kicks an idle CPU to come,
+ * or hands one thread to a CPU with less load, that is the sum of the shares of those who want it:
+ * at once if the two then differ by less, else ten times a second if they differ by no more, so
+ * that threads which do not divide evenly take turns at sharing: the one that has been there
+ * longest goes.
  *
  * Locking. queue->lock (LOCK_SCHED, interrupts off) guards a queue and state, cpu and vtime of the
  * threads whose `cpu` names it. Two are never held together: a thread that moves belongs to nobody
@@ -111,7 +113,7 @@ static void switch_to(struct runqueue *q, struct thread *next)
 		runqueue_resume(q, next);
 	q->switches++;
 	q->switched = q->since;
-	if (!tree_empty(&q->tree))
+	if (!tree_empty(&q->tree) || unlikely(runqueue_capped(next)))
 		runqueue_arm_slice(q, next);
 	trace(TRACE_SWITCH, cpu_index(), (uintptr_t)prev, (uintptr_t)next);
 	switch_stacks(&prev->sp, next->sp);
@@ -290,6 +292,8 @@ static void idle_here(struct runqueue *q, struct thread *t)
 	if (t->group) {
 		sched_group_enter(t->group, q->since);
 		runqueue_resume(q, t);
+		if (unlikely(sched_group_capped(t->group)))
+			runqueue_arm_cap(q, t);
 	}
 	WRITE_ONCE(q->idling, false);
 	WRITE_ONCE(t->state, THREAD_RUNNING);
@@ -492,6 +496,44 @@ void sched_stats_get(unsigned cpu, struct sched_cpu_stats *out)
 		.steals = q->steals,
 		.runnable = runqueue_count(q),
 	};
+}
+
+/* Its cap's timer has nobody else to set it again. */
+static noinline uint64_t capped_until(struct thread *t)
+{
+	uint64_t flags = cpu_irq_save(), until;
+	struct runqueue *q = &this_cpu(runqueue);
+
+	spin_lock(&q->lock);
+	runqueue_account(q, tsc_read());
+	if (sched_group_left(t->group, &t->cap, q->since, &until)) {
+		runqueue_arm_slice(q, t);
+		until = 0;
+	} else {
+		until = clock_ns() + tsc_to_ns(until > q->since ? until - q->since : 0) + 1;
+	}
+	spin_unlock_irq(&q->lock, flags);
+	return until;
+}
+
+uint64_t sched_capped_until(void)
+{
+	struct thread *t = thread_current();
+
+	return unlikely(runqueue_capped(t)) ? capped_until(t) : 0;
+}
+
+void thread_sched_follow(struct thread *t)
+{
+	uint64_t flags = cpu_irq_save();
+	struct runqueue *q = lock_queue_of(t);
+
+	t->weight = t->group->weight ? t->group->weight : THREAD_WEIGHT;
+	t->per_tick = ((uint64_t)THREAD_WEIGHT << 32) / t->weight;
+	spin_lock(&t->group->lock);
+	t->cap = t->group->each;
+	spin_unlock(&t->group->lock);
+	spin_unlock_irq(&q->lock, flags);
 }
 
 struct sched_group *thread_charge(struct sched_group *g)

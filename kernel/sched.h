@@ -21,6 +21,12 @@ static inline bool sched_wanted(void)
 
 /* Gives way if sched_wanted(). Thread context, no spinlock held. */
 void sched_point(void);
+/*
+ * 0, or until when (clock_ns()) the current thread shall wait, because it or its group has used
+ * what it may: see kernel/sched_group.h. It is told again by sched_wanted(). Thread context, no
+ * spinlock held.
+ */
+uint64_t sched_capped_until(void);
 /* To a CPU where the thread may run, if this is none: see thread_affinity_set(). Likewise. */
 void sched_move(void);
 /* To the back of the queue. */

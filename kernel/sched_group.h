@@ -18,6 +18,11 @@
  * group in debt has a sixteenth of its share still. Who works for others is thus never held up on
  * their account.
  *
+ * A cap is what may be run in each period, by all threads of a group or by each of them. What was
+ * run beyond is taken off the next period's part, so that it holds whoever notices how late. It is
+ * for the thread to keep: the scheduler asks it to give way when the time is used up, and
+ * sched_capped_until() tells until when; only vCPUs ask, who hold nothing then.
+ *
  * Who belongs to no group is one by itself. Any context; whoever sleeps or wakes writes the word.
  */
 #pragma once
@@ -27,13 +32,22 @@
 
 #define SCHED_GROUP_BITS	10u	/* a group has fewer than 1024 threads */
 #define SCHED_GROUP_PAYS	15u
+#define SCHED_GROUP_CAPPED	BIT(63)	/* in `owed`: there is a cap */
+
+/* In TSC ticks. Of a group or a thread; the group's lock. */
+struct sched_cap {
+	uint64_t period, quota;		/* a quota of 0: there is none */
+	uint64_t until;			/* TSC when the period ends */
+	int64_t left;			/* of its quota */
+};
 
 struct sched_group {
 	uint64_t word;			/* (a) */
-	uint64_t owed;			/* (a) ticks */
+	uint64_t owed;			/* (a) ticks, and the flag */
 	uint32_t refs;			/* (a) */
-	unsigned weight;		/* (c) */
+	unsigned weight;		/* of each thread that is made */
 	struct spinlock lock;		/* of the rest: see runqueue_charge_group() */
+	struct sched_cap all, each;	/* of each thread that is made */
 	unsigned cpu;
 	uint64_t vtime;			/* relative to that CPU's queue */
 };
@@ -44,7 +58,28 @@ struct sched_group *sched_group_create(unsigned weight) must_check;
 void sched_group_get(struct sched_group *g);
 void sched_group_put(struct sched_group *g);
 
+/*
+ * Of all its threads together and, by thread_sched_follow(), of each. Of weights 0 is the default;
+ * of quotas it is none, and nothing in such a cap counts.
+ */
+struct sched_limits {
+	unsigned weight;
+	uint64_t all_period_ns, all_quota_ns, each_period_ns, each_quota_ns;
+};
+void sched_group_set(struct sched_group *g, const struct sched_limits *l);
+
 /* ---- for the scheduler ---- */
+
+static inline bool sched_group_capped(const struct sched_group *g)
+{
+	return READ_ONCE(g->owed) & SCHED_GROUP_CAPPED;
+}
+
+/* One of its threads, which has the cap `own`, has run so long, up to `now`. */
+void sched_group_use(struct sched_group *g, struct sched_cap *own, uint64_t ticks, uint64_t now);
+/* How long it may still run, if others do at the same time; 0: not before TSC *until. */
+uint64_t sched_group_left(struct sched_group *g, struct sched_cap *own, uint64_t now,
+			  uint64_t *until);
 
 /* One of its threads wants a CPU from now on. */
 static inline void sched_group_enter(struct sched_group *g, uint64_t now)
@@ -91,7 +126,8 @@ static inline void sched_group_owe(struct sched_group *g, uint64_t ticks)
 /* One of its threads has run so long: what it pays for besides. */
 static inline uint64_t sched_group_pay(struct sched_group *g, uint64_t ticks)
 {
-	uint64_t owed = READ_ONCE(g->owed), paid = MIN(owed, ticks * SCHED_GROUP_PAYS);
+	uint64_t owed = READ_ONCE(g->owed);
+	uint64_t paid = MIN(owed & ~SCHED_GROUP_CAPPED, ticks * SCHED_GROUP_PAYS);
 
 	if (!__atomic_compare_exchange_n(&g->owed, &owed, owed - paid, false, __ATOMIC_RELAXED,
 					 __ATOMIC_RELAXED))

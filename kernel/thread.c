@@ -20,7 +20,7 @@
 #include "mm/heap.h"
 #include "mm/kmap.h"
 
-#define WEIGHT_MIN	8u
+#define WEIGHT_MIN	2u
 #define WEIGHT_MAX	(1u << 20)
 
 static void timed_out(struct timer *timer);
@@ -43,6 +43,8 @@ void thread_setup(struct thread *t, const struct thread_attr *attr)
 	}
 	t->weight = weight ? MIN(MAX(weight, WEIGHT_MIN), WEIGHT_MAX) : THREAD_WEIGHT;
 	t->per_tick = ((uint64_t)THREAD_WEIGHT << 32) / t->weight;
+	if (attr->group)
+		t->cap = attr->group->each;
 	waitq_init(&t->exited);
 	timer_init(&t->timer, timed_out);
 	work_init(&t->reap, reap);

@@ -46,6 +46,9 @@ struct cpu_set;
 void thread_affinity_set(struct thread *t, const struct cpu_set *allowed);
 void thread_affinity_get(const struct thread *t, struct cpu_set *allowed);
 
+/* It gets its group's weight and cap of each thread, which have changed. */
+void thread_sched_follow(struct thread *t);
+
 struct thread *thread_current(void);
 /* What the current thread was given, if it began with `entry`; else NULL. */
 void *thread_argument(void (*entry)(void *arg));

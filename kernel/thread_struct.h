@@ -51,6 +51,7 @@ struct thread {
 	unsigned weight;		/* its group's, if it has one */
 	struct sched_group *group;
 	struct sched_group *charge;	/* which owes what this one runs; of no group itself */
+	struct sched_cap cap;		/* its own */
 	uint64_t per_tick;		/* virtual time per TSC tick, 32.32 fixed point */
 	uint64_t share;			/* of a queue's load, when it was last put into one */
 	uint64_t run_ticks, wait_ticks;

@@ -202,7 +202,7 @@ static void link_behind(struct tree_node *p, struct tree_node *n)
 }
 
 /* The run counts more than TREE_RUN: its second half becomes one by itself if that is true. */
-static void cut(struct tree *t, struct tree_node *head)
+static noinline void cut(struct tree *t, struct tree_node *head)
 {
 	struct tree_node *n = head, *above = head->child[1];
 	unsigned count = 0;
@@ -223,7 +223,7 @@ static void cut(struct tree *t, struct tree_node *head)
 }
 
 /* Smaller than all below the root, or there is none. */
-static void insert_least(struct tree *t, struct tree_node *n)
+static noinline void insert_least(struct tree *t, struct tree_node *n)
 {
 	struct tree_node *head = t->least;
 
@@ -245,13 +245,13 @@ static void insert_least(struct tree *t, struct tree_node *n)
 
 void tree_insert(struct tree *t, struct tree_node *n)
 {
-	struct tree_node *first = tree_first(t), *head = NULL, *p;
+	struct tree_node *ahead = t->ahead, *first = tree_first(t), *head = NULL, *p;
 	uint64_t key = n->key;
 
 	if (!first || key < first->key) {
-		if (t->ahead)
-			insert_least(t, t->ahead);
 		t->ahead = n;
+		if (ahead)
+			insert_least(t, ahead);
 		return;
 	}
 	for (p = t->root; p;) {

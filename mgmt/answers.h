@@ -27,6 +27,16 @@ struct answer_event {
 	struct records events;		/* struct domain_event */
 };
 
+struct answer_parameter {
+	const char *name;		/* a key of keel.conf */
+	int64_t value;
+};
+
+struct answer_pin {
+	unsigned vcpu;
+	char cpus[CPU_SET_TEXT];	/* where it may run */
+};
+
 struct answer_text {
 	char *text;
 };

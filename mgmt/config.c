@@ -136,6 +136,10 @@ static void check_vm(struct parser *p)
 		config_fail(p, vm->line, "VM '%s' has no memory, as in memory = 192M", vm->name);
 	if (!p->vm_bad)
 		check_topology(p);
+	for (const struct config_pin *pin = vm->pin; pin; pin = pin->next)
+		if (!p->vm_bad && pin->vcpu >= vm->vcpus)
+			config_fail(p, pin->line, "vcpupin: VM '%s' has no vCPU %u, but %u vcpus",
+				    vm->name, pin->vcpu, vm->vcpus);
 	if ((p->seen & config_seen_bit("uuid")) && uuid_is_taken(p->out, vm->uuid))
 		config_fail(p, p->uuid_line, "another VM has that uuid");
 	if ((vm->option_rom || vm->nvram[0]) && !vm->firmware[0])
@@ -233,6 +237,7 @@ static int begin_vm(struct parser *p, struct piece name)
 	if (!p->vm)
 		return -ENOMEM;
 	p->vm->vcpus = 1;
+	cpu_set_fill(&p->vm->cpuset);
 	p->vm->on_reboot = CONFIG_RESTART;
 	p->vm->line = p->line;
 	p->vm_bad = false;
@@ -378,9 +383,18 @@ static void free_modules(struct config_module *m)
 	}
 }
 
+static void free_pins(struct config_pin *pin)
+{
+	struct config_pin *next;
+
+	for (; pin; pin = next) {
+		next = pin->next;
+		heap_free(pin);
+	}
+}
+
 void config_vm_put(struct config_vm *vm)
 {
-
 	if (!vm || __atomic_fetch_sub(&vm->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	free_modules(vm->module);
@@ -388,6 +402,7 @@ void config_vm_put(struct config_vm *vm)
 	free_devices(vm->device);
 	free_devices(vm->disk);
 	free_devices(vm->nic);
+	free_pins(vm->pin);
 	heap_free(vm);
 }
 

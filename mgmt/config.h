@@ -9,6 +9,7 @@
 #pragma once
 
 #include "include/compiler.h"
+#include "kernel/cpu_set.h"
 #include "vmm/cpu_model.h"
 #include "vmm/cpu_topology.h"
 
@@ -44,6 +45,20 @@ struct config_device {
 	uint8_t mac[6];			/* all 0: not given */
 };
 
+/* Where one vCPU may run. */
+struct config_pin {
+	struct config_pin *next;
+	unsigned vcpu, line;
+	struct cpu_set allowed;
+};
+
+/* In libvirt's words, microseconds; all 0 if not given. */
+struct config_cputune {
+	uint64_t shares;		/* 1024 is one */
+	uint64_t global_period, global_quota;	/* of all vCPUs; a quota of 0: there is none */
+	uint64_t vcpu_period, vcpu_quota;	/* of each */
+};
+
 /*
  * What a VM is to be: made once, then constant and shared, so that what a running one was started
  * with and what holds from its next start are two values of one type.
@@ -54,6 +69,9 @@ struct config_vm {
 	uint8_t uuid[16];		/* as given, or made from the host's name and this one */
 	unsigned vcpus;			/* the topology's, or 1, if not given */
 	struct cpu_topology topology;	/* of so many; one socket if not given */
+	struct config_cputune cputune;
+	struct cpu_set cpuset;		/* where they may run: anywhere if not given */
+	struct config_pin *pin;		/* and single ones; any number, the last of each holds */
 	uint64_t memory;		/* bytes, a multiple of 4 KiB */
 	struct cpu_model cpu;		/* the host's processor if not given */
 	char firmware[CONFIG_MODULE_MAX];	/* "": the kernel is started directly */
@@ -78,7 +96,7 @@ struct config_vm {
 
 struct config_error {
 	unsigned line;			/* 0: the file as a whole */
-	char text[288];			/* printable; without "keel.conf:LINE: " */
+	char text[384];			/* printable; without "keel.conf:LINE: " */
 };
 
 struct config_host {
@@ -96,6 +114,7 @@ struct config {
 /* What the values are checked against. */
 struct config_limits {
 	unsigned vcpus_max;
+	unsigned cpus;			/* of the host; 0: nobody knows */
 	uint64_t memory_max;		/* bytes for one VM */
 	const struct config_host *host;	/* where there is no [host]; NULL: "keel" */
 	void *arg;
@@ -112,7 +131,7 @@ struct config_limits {
 	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
 };
 
-/* Fills `out` (about 30 KiB: not for a stack) from any bytes. 0 even when there are errors in the
+/* Fills `out` (about 45 KiB: not for a stack) from any bytes. 0 even when there are errors in the
  * text; -ENOMEM. */
 int config_parse(struct config *out, const char *text, size_t size,
 		 const struct config_limits *limits) must_check;
@@ -129,5 +148,10 @@ typedef void config_emit(void *arg, const char *text);
 void config_write_vm(const struct config_vm *vm, const char *skip, config_emit *emit, void *arg);
 void config_write_host(const struct config_host *host, config_emit *emit, void *arg);
 bool config_uuid_parse(const char *text, uint8_t uuid[16]);
+
+/* Where that vCPU may run. */
+const struct cpu_set *config_affinity(const struct config_vm *vm, unsigned vcpu);
+/* May the key stand in a section more than once, each line adding to those before? */
+bool config_key_repeats(const char *name);
 
 const char *config_action_name(enum config_action a);	/* "destroy" ... */

@@ -23,8 +23,7 @@ bool config_digit(char c, unsigned base, unsigned *out)
 	return *out < base;
 }
 
-/* Digits only. */
-static bool read_number(struct piece v, uint64_t *out)
+bool config_read_number(struct piece v, uint64_t *out)
 {
 	unsigned d;
 
@@ -301,7 +300,7 @@ static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
 {
 	uint64_t n;
 
-	if (!read_number(v, &n) || n < 1 || n > p->limits->vcpus_max) {
+	if (!config_read_number(v, &n) || n < 1 || n > p->limits->vcpus_max) {
 		config_fail(p, p->line, "%s = %s is not right: 1 to %u are allowed", k->name,
 			  config_quote(v).s, p->limits->vcpus_max);
 		return false;
@@ -383,7 +382,7 @@ static bool read_memory(struct parser *p, const struct key *k, struct piece v)
 	unsigned shift = suffix && *suffix ? (unsigned)(suffix - suffixes + 1) * 10 : 0;
 	uint64_t n;
 
-	if (!read_number(config_trim((struct piece){ v.s, v.n - (shift ? 1 : 0) }), &n) ||
+	if (!config_read_number(config_trim((struct piece){ v.s, v.n - (shift ? 1 : 0) }), &n) ||
 	    n > ~0ul >> shift) {
 		config_fail(p, p->line,
 			  "%s = %s is not right: a number with K, M or G is wanted, as in 192M",
@@ -518,10 +517,15 @@ const struct key config_vm_keys[] = {
 	{ "autostart", read_bool, write_bool, VM_FIELD(autostart), false },
 	{ "cmdline", read_text, write_text, VM_FIELD(cmdline), false },
 	{ "cpu", read_cpu, write_cpu, VM_FIELD(cpu), false },
+	{ "cpu_shares", config_read_tune, config_write_tune, VM_FIELD(cputune.shares), false },
+	{ "cpuset", config_read_cpuset, config_write_cpuset, VM_FIELD(cpuset), false },
 	{ "debug_exit", read_bool, write_bool, VM_FIELD(debug_exit), false },
 	{ "device", read_device, write_device, VM_FIELD(device), true },
 	{ "disk", config_read_disk, config_write_disk, VM_FIELD(disk), true },
 	{ "firmware", read_module, write_text, VM_FIELD(firmware), false },
+	{ "global_period", config_read_tune, config_write_tune, VM_FIELD(cputune.global_period),
+	  false },
+	{ "global_quota", config_read_tune, config_write_tune, VM_FIELD(cputune.global_quota), false },
 	{ "initrd", read_module, write_text, VM_FIELD(initrd), false },
 	{ "kernel", read_module, write_text, VM_FIELD(kernel), false },
 	{ "manufacturer", read_text, write_text, VM_FIELD(manufacturer), false },
@@ -537,6 +541,9 @@ const struct key config_vm_keys[] = {
 	{ "serial", read_text, write_text, VM_FIELD(serial), false },
 	{ "topology", read_topology, write_topology, VM_FIELD(topology), false },
 	{ "uuid", read_uuid, write_uuid, VM_FIELD(uuid), false },
+	{ "vcpu_period", config_read_tune, config_write_tune, VM_FIELD(cputune.vcpu_period), false },
+	{ "vcpu_quota", config_read_tune, config_write_tune, VM_FIELD(cputune.vcpu_quota), false },
+	{ "vcpupin", config_read_vcpupin, config_write_vcpupin, VM_FIELD(pin), true },
 	{ "vcpus", read_vcpus, write_vcpus, VM_FIELD(vcpus), false },
 	{ 0 }
 };
@@ -576,6 +583,14 @@ uint32_t config_seen_bit(const char *name)
 	return 0;
 }
 
+bool config_key_repeats(const char *name)
+{
+	for (const struct key *k = config_vm_keys; k->name; k++)
+		if (!strcmp(k->name, name))
+			return k->repeats;
+	return false;
+}
+
 /* "autostart, cmdline ...". */
 static void list_keys(const struct key *keys, char *out, size_t size)
 {
@@ -588,7 +603,7 @@ static void list_keys(const struct key *keys, char *out, size_t size)
 
 void config_handle_key(struct parser *p, const struct key *keys, struct piece name, struct piece v)
 {
-	char known[240];
+	char known[320];
 
 	for (unsigned i = 0; keys[i].name; i++) {
 		if (!config_equals(name, keys[i].name))

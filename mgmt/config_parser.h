@@ -84,6 +84,9 @@ bool config_read_module(struct parser *p, const struct key *k, struct piece v, c
 bool config_take_device(struct parser *p, const struct key *k, struct config_device **end,
 			struct config_device *d);
 
+/* Digits only. */
+bool config_read_number(struct piece v, uint64_t *out);
+
 /* --- config_disk.c */
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v);
 void config_write_disk(const struct writer *w, const struct key *k, const void *from);
@@ -91,3 +94,12 @@ void config_write_disk(const struct writer *w, const struct key *k, const void *
 /* --- config_nic.c */
 bool config_read_nic(struct parser *p, const struct key *k, struct piece v);
 void config_write_nic(const struct writer *w, const struct key *k, const void *from);
+
+/* --- config_sched.c */
+bool config_read_cpuset(struct parser *p, const struct key *k, struct piece v);
+void config_write_cpuset(const struct writer *w, const struct key *k, const void *from);
+bool config_read_vcpupin(struct parser *p, const struct key *k, struct piece v);
+void config_write_vcpupin(const struct writer *w, const struct key *k, const void *from);
+/* A number of struct config_cputune. */
+bool config_read_tune(struct parser *p, const struct key *k, struct piece v);
+void config_write_tune(const struct writer *w, const struct key *k, const void *from);

@@ -108,6 +108,38 @@ int domain_define_text(const char *text, size_t size, bool persistent, struct do
 		       struct mgmt_error *err) must_check;
 /* Gives one key another value, as its line would; it holds from the next start. */
 int domain_configure(struct domain *d, const char *key, const char *value, struct mgmt_error *err);
+/* What a change is of: libvirt's numbers. */
+enum domain_affect {
+	DOMAIN_AFFECT_CURRENT = 0,	/* of what runs, if it does; else of its next start */
+	DOMAIN_AFFECT_LIVE = 1,
+	DOMAIN_AFFECT_CONFIG = 2,
+};
+
+/* Likewise a key that what runs can follow: "vcpupin". `how`: bits by enum domain_affect. */
+int domain_adjust(struct domain *d, unsigned how, const char *key, const char *value,
+		  struct mgmt_error *err);
+bool domain_is_active(struct domain *d);
+/* --- how it is scheduled: mgmt/domain_sched.c */
+/*
+ * Holds a vCPU to a list of CPUs ("0-3,^2"), or to what cpuset says ("r"). -EINVAL, -EPERM when it
+ * does not run and `how` says live.
+ */
+int domain_vcpu_pin(struct domain *d, unsigned how, unsigned vcpu, const char *cpus,
+		    struct mgmt_error *err);
+/* Where it may run, by the same `how`, LIVE before CONFIG. -ENOENT behind the last vCPU. */
+int domain_vcpu_affinity(struct domain *d, unsigned how, unsigned vcpu, struct cpu_set *out,
+			 struct mgmt_error *err);
+/*
+ * What schedinfo tells, one after the other from 0, as keel.conf's keys; NULL behind the last. A
+ * quota of -1: none. Of domain_sched_config(), by `how` as above.
+ */
+const char *domain_sched_value(const struct config_vm *c, unsigned i, int64_t *value);
+/* Changes one of them. -EINVAL: there is none of that name. */
+int domain_sched_set(struct domain *d, unsigned how, const char *key, const char *value,
+		     struct mgmt_error *err);
+/* A reference; -EPERM when it does not run and `how` says live. */
+int domain_sched_config(struct domain *d, unsigned how, struct config_vm **out,
+			struct mgmt_error *err) must_check;
 /* What it was started with (`live`, if it is active) or will be; a reference. */
 struct config_vm *domain_config_get(struct domain *d, bool live);
 
@@ -222,6 +254,7 @@ struct domain_vcpu {
 	int cpu;			/* where it ran last */
 	uint64_t cpu_time_ns;
 	uint64_t rip;
+	struct cpu_set allowed;		/* where it may run */
 };
 
 /* -ENOENT behind the last; -EPERM when the domain is not active. */

@@ -71,7 +71,7 @@ static int changed(const struct config_vm *old, const char *key, const char *val
 	char *text;
 	int e;
 
-	config_write_vm(old, key, add, &t);
+	config_write_vm(old, config_key_repeats(key) ? NULL : key, add, &t);
 	text_add(&t, key);
 	text_add(&t, " = ");
 	text_add(&t, value);
@@ -105,17 +105,57 @@ static int replace(struct domain *d, struct config_vm *old, struct config_vm *c,
 	return e;
 }
 
-int domain_configure(struct domain *d, const char *key, const char *value, struct mgmt_error *err)
+/* Likewise what runs, which follows. */
+static int replace_live(struct domain *d, struct config_vm *old, struct config_vm *c,
+			struct mgmt_error *err)
+{
+	int e;
+
+	mutex_lock(&d->lock);
+	e = domain_need(d, DOMAIN_ACTIVE, err);
+	if (!e && d->live != old)
+		e = -EAGAIN;
+	if (!e) {
+		d->live = c;
+		domain_sched_follow(d, d->vm, old);
+		c = old;
+	}
+	mutex_unlock(&d->lock);
+	config_vm_put(c);
+	return e;
+}
+
+static int change(struct domain *d, bool live, const char *key, const char *value,
+		  struct mgmt_error *err)
 {
 	struct config_vm *old, *c;
 	int e;
 
 	do {
-		old = domain_config_get(d, false);
+		old = domain_config_get(d, live);
 		e = changed(old, key, value, &c, err);
 		if (!e)
-			e = replace(d, old, c, err);
+			e = live ? replace_live(d, old, c, err) : replace(d, old, c, err);
 		config_vm_put(old);
 	} while (e == -EAGAIN);
+	return e;
+}
+
+int domain_configure(struct domain *d, const char *key, const char *value, struct mgmt_error *err)
+{
+	return change(d, false, key, value, err);
+}
+
+int domain_adjust(struct domain *d, unsigned how, const char *key, const char *value,
+		  struct mgmt_error *err)
+{
+	int e = 0;
+
+	if (how == DOMAIN_AFFECT_CURRENT)
+		how = domain_is_active(d) ? DOMAIN_AFFECT_LIVE : DOMAIN_AFFECT_CONFIG;
+	if (how & DOMAIN_AFFECT_LIVE)
+		e = change(d, true, key, value, err);
+	if (!e && how & DOMAIN_AFFECT_CONFIG)
+		e = change(d, false, key, value, err);
 	return e;
 }

@@ -191,6 +191,7 @@ static int make_of_image(struct job *j, const struct config_vm *c, struct load_i
 	e = create_vm(d, &vc, out, &j->error);
 	if (e)
 		return e;
+	domain_sched_follow(d, *out, NULL);
 	return load(j, c, image, *out);
 }
 

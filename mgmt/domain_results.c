@@ -102,6 +102,7 @@ int domain_vcpu_get(struct domain *d, unsigned id, struct domain_vcpu *out, stru
 		*out = (struct domain_vcpu){
 			.activity = activity(&i), .cpu = i.cpu,
 			.cpu_time_ns = tsc_to_ns(i.run_ticks), .rip = i.rip,
+			.allowed = i.allowed,
 		};
 	mutex_unlock(&d->lock);
 	return e;

@@ -96,6 +96,10 @@ struct domain {
 	} stop;				/* (n) */
 };
 
+/* The states in which it has a vm, as bits. */
+#define DOMAIN_ACTIVE	(1u << DOMAIN_RUNNING | 1u << DOMAIN_PAUSED | 1u << DOMAIN_SHUTDOWN | \
+			 1u << DOMAIN_CRASHED)
+
 /* --- domain.c */
 /* May its vm be looked into? Not while it is being made or taken apart. d->lock held. */
 static inline bool domain_has_vm(const struct domain *d)
@@ -153,6 +157,13 @@ struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct
 void domain_overlays_drop(struct domain *d, const struct config_vm *c);
 /* May it have the last of its devices or disks beside the others, and where? For config_limits. */
 int domain_devices_check(void *arg, struct config_vm *c, char *why, size_t why_size);
+
+/* --- domain_sched.c */
+/*
+ * The domain's group and the vm, which is new or of the domain and none of which may be, do as
+ * d->live says: where that differs from `before`, or all of it if that is NULL.
+ */
+void domain_sched_follow(struct domain *d, struct vm *vm, const struct config_vm *before);
 
 /* --- domain_image.c */
 struct load_image;

@@ -10,9 +10,6 @@
 #include "mgmt/domain_struct.h"
 #include "vmm/vm_check.h"
 
-#define ACTIVE	(BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) | \
-		 BIT(DOMAIN_CRASHED))
-
 /* Waits for it, and drops the reference. */
 static int finish(struct job *j, struct mgmt_error *err)
 {
@@ -75,7 +72,7 @@ int domain_reset(struct domain *d, struct mgmt_error *err)
 	int e;
 
 	mutex_lock(&d->lock);
-	e = domain_need(d, ACTIVE, err);
+	e = domain_need(d, DOMAIN_ACTIVE, err);
 	if (!e)
 		domain_end_locked(d, true, REASON_DESTROYED);
 	mutex_unlock(&d->lock);
@@ -95,7 +92,7 @@ int domain_destroy(struct domain *d, struct mgmt_error *err)
 	}
 	/* Also in the middle of a restart, or of another destroy. */
 	if (d->phase != PHASE_ENDING && d->phase != PHASE_WAITING)
-		e = domain_need(d, ACTIVE, err);
+		e = domain_need(d, DOMAIN_ACTIVE, err);
 	if (!e)
 		domain_end_locked(d, false, REASON_DESTROYED);
 	mutex_unlock(&d->lock);

@@ -60,11 +60,6 @@ const struct config_host *mgmt_host(void)
 	return &host;
 }
 
-const char *mgmt_hostname(void)
-{
-	return host.hostname;
-}
-
 bool mgmt_cpu_virtual(unsigned cpu)
 {
 	return vmm_ops && (!platform->cpu_virtual || platform->cpu_virtual(cpu));
@@ -314,6 +309,7 @@ static void read_config(void)
 	size_t size;
 
 	limits.memory_max = gmem_available() * PAGE_SIZE;
+	limits.cpus = cpu_count;
 	if (!mgmt_module(CONFIG_FILE, &text, &size)) {
 		log_warn("mgmt: there is no module " CONFIG_FILE ": no domain is defined");
 		return;

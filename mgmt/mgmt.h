@@ -28,7 +28,6 @@ struct mgmt_platform {
 void mgmt_init(const struct mgmt_platform *platform, const struct bootinfo *boot);
 /* Starts the domains that ask for it, in the background. */
 void mgmt_autostart(void);
-const char *mgmt_hostname(void);
 struct config_host;
 const struct config_host *mgmt_host(void);	/* as keel.conf has it */
 bool mgmt_cpu_virtual(unsigned cpu);	/* SVM or VMX is on there */

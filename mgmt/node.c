@@ -10,6 +10,7 @@
 #include "cpu/irq.h"
 #include "cpu/mitigation.h"
 #include "cpu/percpu.h"
+#include "cpu/place.h"
 #include "cpu/tsc.h"
 #include "kernel/sched.h"
 #include "kernel/trace.h"
@@ -35,12 +36,14 @@ static unsigned count_virtual(void)
 void node_info_get(struct node_info *out)
 {
 	struct page_stats pages = { 0 };
+	struct place_counts places = place_count();
 
 	(void)!page_stats_get(NODE_ANY, &pages);
 	*out = (struct node_info){
 		.family = features.family, .model_number = features.model,
 		.stepping = features.stepping,
 		.cpus = cpu_count, .cpus_virtual = count_virtual(), .nodes = page_node_count(),
+		.sockets = places.packages, .cores = places.cores, .threads = places.threads,
 		.memory = pages.total * PAGE_SIZE, .mhz = (tsc_hz + 500000) / 1000000,
 		.tsc_invariant = tsc_invariant,
 		.physical_bits = features.physical_bits, .linear_bits = features.linear_bits,

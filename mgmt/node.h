@@ -20,6 +20,7 @@ struct node_info {
 	unsigned family, model_number, stepping;
 	unsigned cpus, cpus_virtual;	/* up; and with SVM or VMX switched on */
 	unsigned nodes;
+	unsigned sockets, cores, threads;	/* cores of a socket, threads of a core */
 	uint64_t memory;		/* bytes */
 	uint64_t mhz;			/* of the TSC */
 	bool tsc_invariant;

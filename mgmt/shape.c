@@ -62,6 +62,14 @@ SHAPE(vcpu, domain_vcpu,
 	HAS("cpu_time", NUMBER, domain_vcpu, cpu_time_ns),
 	HAS("rip", NUMBER, domain_vcpu, rip));
 
+SHAPE(parameter, answer_parameter,
+	HAS("name", WORD, answer_parameter, name),
+	HAS("value", SIGNED, answer_parameter, value));
+
+SHAPE(pin, answer_pin,
+	HAS("vcpu", NUMBER, answer_pin, vcpu),
+	HAS("cpus", TEXT, answer_pin, cpus));
+
 SHAPE(stat, domain_stat,
 	HAS("key", TEXT, domain_stat, key),
 	HAS("value", NUMBER, domain_stat, value));
@@ -140,6 +148,9 @@ SHAPE(nodeinfo, answer_nodeinfo,
 	HAS("cpu_count", NUMBER, answer_nodeinfo, info.cpus),
 	HAS("cpus_virtual", NUMBER, answer_nodeinfo, info.cpus_virtual),
 	HAS("nodes", NUMBER, answer_nodeinfo, info.nodes),
+	HAS("sockets", NUMBER, answer_nodeinfo, info.sockets),
+	HAS("cores_per_socket", NUMBER, answer_nodeinfo, info.cores),
+	HAS("threads_per_core", NUMBER, answer_nodeinfo, info.threads),
 	HAS("memory", NUMBER, answer_nodeinfo, info.memory),
 	HAS("mhz", NUMBER, answer_nodeinfo, info.mhz),
 	HAS("tsc_invariant", YES, answer_nodeinfo, info.tsc_invariant),

@@ -51,10 +51,19 @@ static const struct verb_arg nodememstats_args[] = { { "cell", VERB_NUMBER, fals
 static const struct verb_arg poweroff_args[] = {
 	{ "reboot", VERB_FLAG, false }, { "force", VERB_FLAG, false }, END,
 };
+static const struct verb_arg schedinfo_args[] = {
+	DOMAIN, { "set", VERB_TEXT, false }, { "live", VERB_FLAG, false },
+	{ "config", VERB_FLAG, false }, { "current", VERB_FLAG, false }, END,
+};
 static const struct verb_arg set_args[] = {
 	DOMAIN, { "value", VERB_TEXT, true }, { "config", VERB_FLAG, false }, END,
 };
 static const struct verb_arg trace_args[] = { { "count", VERB_NUMBER, false }, END };
+static const struct verb_arg vcpupin_args[] = {
+	DOMAIN, { "vcpu", VERB_NUMBER, false }, { "cpulist", VERB_TEXT, false },
+	{ "live", VERB_FLAG, false }, { "config", VERB_FLAG, false },
+	{ "current", VERB_FLAG, false }, END,
+};
 
 static int run_autostart(struct verb_call *c)
 {
@@ -151,6 +160,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_REBOOT] = SIMPLE("reboot", domain_reboot),
 	[VERB_RESET] = SIMPLE("reset", domain_reset),
 	[VERB_RESUME] = SIMPLE("resume", domain_resume),
+	[VERB_SCHEDINFO] = LIST("schedinfo", schedinfo_args, parameter, verb_run_schedinfo),
 	[VERB_SETMAXMEM] = DO("setmaxmem", set_args, run_setmaxmem),
 	[VERB_SETVCPUS] = DO("setvcpus", set_args, run_setvcpus),
 	[VERB_SHUTDOWN] = SIMPLE("shutdown", domain_shutdown),
@@ -160,6 +170,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_UNDEFINE] = SIMPLE("undefine", domain_undefine),
 	[VERB_UPTIME] = CALL("uptime", no_args, uptime, verb_run_uptime),
 	[VERB_VCPUINFO] = LIST("vcpuinfo", one_domain, vcpu, verb_run_vcpuinfo),
+	[VERB_VCPUPIN] = LIST("vcpupin", vcpupin_args, pin, verb_run_vcpupin),
 	[VERB_VERSION] = CALL("version", no_args, version, verb_run_version),
 };
 

@@ -37,3 +37,7 @@ int verb_run_poweroff(struct verb_call *c);
 int verb_run_trace(struct verb_call *c);
 int verb_run_uptime(struct verb_call *c);
 int verb_run_version(struct verb_call *c);
+
+/* --- verb_sched.c */
+int verb_run_schedinfo(struct verb_call *c);
+int verb_run_vcpupin(struct verb_call *c);

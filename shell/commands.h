@@ -9,13 +9,9 @@
 #include "shell/command.h"
 
 extern const struct command domain_commands[], monitor_commands[], host_commands[],
-	diagnose_commands[], shell_commands[];
+	diagnose_commands[], sched_commands[], shell_commands[];
 
-/* The domain that the option "domain" names, a reference; NULL after it has said why not. */
-struct domain *commands_domain(const struct command_args *a);
-/* Runs the verb of the command's name and says what came of it. */
-int commands_verb(const struct command_args *a);
-/* Likewise, and prints the texts that it answers. */
+/* Runs the verb of the command's name and prints the texts that it answers. */
 int commands_text(const struct command_args *a);
 /*
  * Runs the verb with those options that are called as its arguments, but for what `c` has already.

@@ -14,7 +14,8 @@
 
 #define LOOK_NS	10000000	/* between two looks for Ctrl-C */
 
-struct domain *commands_domain(const struct command_args *a)
+/* The domain that the option "domain" names, a reference; NULL after it has said why not. */
+static struct domain *named_domain(const struct command_args *a)
 {
 	struct mgmt_error err;
 	struct domain *d;
@@ -86,7 +87,8 @@ int commands_text(const struct command_args *a)
 	return e;
 }
 
-int commands_verb(const struct command_args *a)
+/* Runs the verb of the command's name and says what came of it. */
+static int run_verb(const struct command_args *a)
 {
 	enum verb_id id = (enum verb_id)(verb_find(a->command->name) - verb_table);
 	struct verb_call c = { .arg = { NULL } };
@@ -106,7 +108,7 @@ int commands_verb(const struct command_args *a)
 
 static int on_domain(const struct command_args *a, int (*fn)(struct domain *d))
 {
-	struct domain *d = commands_domain(a);
+	struct domain *d = named_domain(a);
 	int e;
 
 	if (!d)
@@ -216,7 +218,7 @@ static int run_start(const struct command_args *a)
 		e = on_domain(a, console_command);
 	if (e || !wait)
 		return e;
-	d = commands_domain(a);
+	d = named_domain(a);
 	if (!d)
 		return -ENOENT;
 	e = wait_end(d, command_number(a, "timeout", ~0ull));
@@ -364,7 +366,7 @@ static const struct option start_options[] = {
 
 const struct command domain_commands[] = {
 	{ "autostart", "start a domain when the host starts, or not", NULL, autostart_options,
-	  commands_verb },
+	  run_verb },
 	{ "console", "connect to the guest's serial console",
 	  "What it printed while nobody was connected comes first. Ctrl-] leaves; it goes on.\n"
 	  "    A guest can print anything, 'keel> ' too: Ctrl-] always ends in Keel's own prompt.",
@@ -375,30 +377,30 @@ const struct command domain_commands[] = {
 	  "define NAME memory=64M kernel=vmlinuz 'cmdline=console=ttyS0 quiet', or, without a name,\n"
 	  "    its section of keel.conf line by line. It holds from the next start, and until the\n"
 	  "    host is switched off.", define_options, run_define },
-	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, commands_verb },
+	{ "destroy", "end a domain at once, as pulling its plug does", NULL, active, run_verb },
 	{ "domjobabort", "ask a domain's job to give up",
 	  "A start and the checks can be; 'event' and 'domjobinfo --completed' tell what came of it.",
-	  any, commands_verb },
+	  any, run_verb },
 	{ "dumpconf", "a domain's section of keel.conf", NULL, dumpconf_options, commands_text },
 	{ "dumpxml", "a domain in libvirt's XML", NULL, dumpxml_options, commands_text },
-	{ "inject-nmi", "send an NMI to the guest", NULL, active, commands_verb },
+	{ "inject-nmi", "send an NMI to the guest", NULL, active, run_verb },
 	{ "reboot", "ask the guest to shut down, and start it again then",
 	  "Presses the power button. A guest that does not listen goes on: 'reset' does not ask.\n"
 	  "    The host itself is rebooted by 'poweroff --reboot'.",
-	  active, commands_verb },
+	  active, run_verb },
 	{ "reset", "start a domain anew at once, as its reset button does", NULL,
-	  active, commands_verb },
-	{ "resume", "let a suspended domain go on", NULL, active, commands_verb },
-	{ "setmaxmem", "the memory of a domain, as 64M", NULL, set_options, commands_verb },
-	{ "setvcpus", "how many vCPUs a domain has", NULL, set_options, commands_verb },
+	  active, run_verb },
+	{ "resume", "let a suspended domain go on", NULL, active, run_verb },
+	{ "setmaxmem", "the memory of a domain, as 64M", NULL, set_options, run_verb },
+	{ "setvcpus", "how many vCPUs a domain has", NULL, set_options, run_verb },
 	{ "shutdown", "ask the guest to shut down",
 	  "Presses the power button. A guest that does not listen goes on: 'destroy' does not ask.",
-	  active, commands_verb },
+	  active, run_verb },
 	{ "start", "start a domain that is shut off",
 	  "With --wait the last line says how it ended; Ctrl-C ends the waiting, not the domain.",
 	  start_options, run_start },
-	{ "suspend", "hold a domain, with its memory and its clock", NULL, active, commands_verb },
+	{ "suspend", "hold a domain, with its memory and its clock", NULL, active, run_verb },
 	{ "undefine", "forget a domain; one that runs goes when it is shut off", NULL, any,
-	  commands_verb },
+	  run_verb },
 	{ 0 }
 };

@@ -94,6 +94,9 @@ static void print_nodeinfo(const struct answer_nodeinfo *a)
 		    n->model_number, n->stepping);
 	table_field("CPU(s)", "%u", n->cpus);
 	table_field("CPU frequency", "%lu MHz", n->mhz);
+	table_field("CPU socket(s)", "%u", n->sockets);
+	table_field("Core(s) per socket", "%u", n->cores);
+	table_field("Thread(s) per core", "%u", n->threads);
 	table_field("NUMA cell(s)", "%u", n->nodes);
 	table_field("Memory size", "%lu KiB", n->memory / KIB);
 	table_field("Address sizes", "%u bits physical, %u bits virtual", n->physical_bits,

@@ -283,13 +283,19 @@ static void print_vcpu(unsigned id, const struct domain_vcpu *v)
 	static const char *const names[] = {
 		"offline", "running", "blocked", "waiting for SIPI", "waiting for memory",
 	};
-	char seconds[32];
+	char seconds[32], affinity[CPU_MAX + 1] = "";
+	struct node_cpu cpu;
 
 	format_seconds(v->cpu_time_ns, seconds, sizeof(seconds));
 	table_field("VCPU", "%u", id);
 	table_field("CPU", "%d", v->cpu);
 	table_field("State", "%s", names[v->activity]);
 	table_field("CPU time", "%s", seconds);
+	for (unsigned i = 0; node_cpu_get(i, &cpu) == 0 && i < sizeof(affinity) - 1; i++) {
+		affinity[i] = cpu_set_has(&v->allowed, i) ? 'y' : '-';
+		affinity[i + 1] = 0;
+	}
+	table_field("CPU Affinity", "%s", affinity);
 	table_field("RIP", "%#lx", v->rip);
 	tty_text("\n");
 }

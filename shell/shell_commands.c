@@ -11,7 +11,7 @@ const struct command_group command_groups[] = {
 	{ "Domain Management", domain_commands },
 	{ "Domain Monitoring", monitor_commands },
 	{ "Host", host_commands },
-	{ "Diagnosis", diagnose_commands },
+	{ "Domain scheduling", sched_commands }, { "Diagnosis", diagnose_commands },
 	{ "Shell", shell_commands },
 	{ NULL, NULL }
 };

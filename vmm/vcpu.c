@@ -150,6 +150,15 @@ static void wait_memory(struct vcpu *vcpu)
 	vm_memory_wait_end(vcpu);
 }
 
+static void move(struct vcpu *vcpu)
+{
+	account_pause(vcpu);
+	vcpu_quiet_begin(vcpu);
+	sched_move();
+	vcpu_quiet_end(vcpu);
+	account_resume(vcpu);
+}
+
 /* All but VCPU_REQ_EVENT; false: the VM ends. */
 static noinline bool serve_rare(struct vcpu *vcpu, uint32_t req)
 {
@@ -170,6 +179,8 @@ static noinline bool serve_rare(struct vcpu *vcpu, uint32_t req)
 		pvclock_update(vcpu);
 	if (req & VCPU_REQ_MEMORY)
 		wait_memory(vcpu);
+	if (req & VCPU_REQ_MOVE)
+		move(vcpu);
 	return true;
 }
 
@@ -188,9 +199,14 @@ static bool serve(struct vcpu *vcpu)
 
 static void give_way(struct vcpu *vcpu)
 {
+	uint64_t until;
+
 	account_pause(vcpu);
 	quiet_point(vcpu);
 	account_resume(vcpu);
+	until = sched_capped_until();
+	if (unlikely(until))
+		sleep(vcpu, until);
 }
 
 void vcpu_main(void *arg)

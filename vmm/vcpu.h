@@ -33,6 +33,7 @@ enum vcpu_request {
 	VCPU_REQ_SIPI = 32,	/* SIPI, its vector in the topmost byte */
 	VCPU_REQ_QUIESCE = 64,	/* an epoch has begun: vmm/vm_quiesce.c */
 	VCPU_REQ_MEMORY = 128,	/* its own: no memory was left for a frame */
+	VCPU_REQ_MOVE = 256,	/* it may be where its thread must not run any more */
 	VCPU_REQ_VECTOR_SHIFT = 24,
 };
 

@@ -468,3 +468,27 @@ void vm_nmi(struct vm *vm)
 		event_nmi(vm->vcpu[i]);
 	mutex_unlock(&vm->lock);
 }
+
+void vm_sched_follow(struct vm *vm)
+{
+	mutex_lock(&vm->lock);
+	for (unsigned i = 0; i < vm->vcpu_count; i++) {
+		thread_sched_follow(vm->vcpu[i]->thread);
+		vcpu_kick(vm->vcpu[i]);
+	}
+	mutex_unlock(&vm->lock);
+}
+
+int vm_vcpu_pin(struct vm *vm, unsigned id, const struct cpu_set *allowed)
+{
+	int err = -ENOENT;
+
+	mutex_lock(&vm->lock);
+	if (id < vm->vcpu_count) {
+		thread_affinity_set(vm->vcpu[id]->thread, allowed);
+		vcpu_request(vm->vcpu[id], VCPU_REQ_MOVE);
+		err = 0;
+	}
+	mutex_unlock(&vm->lock);
+	return err;
+}

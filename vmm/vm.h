@@ -8,6 +8,7 @@
 
 #include "cpu/tsc.h"
 #include "include/list.h"
+#include "kernel/cpu_set.h"
 #include "kernel/mutex.h"
 #include "kernel/work.h"
 #include "mm/page.h"
@@ -161,6 +162,10 @@ void vm_stop_self(struct vm *vm, enum vm_stop why, uint32_t code);
 void vm_power_button(struct vm *vm);		/* ACPI: the guest shuts down if it listens */
 void vm_console_input(struct vm *vm);		/* config.console_get has something new */
 void vm_nmi(struct vm *vm);
+/* From now on that vCPU runs on these CPUs alone. -ENOENT: there is no such vCPU, or no longer. */
+int vm_vcpu_pin(struct vm *vm, unsigned id, const struct cpu_set *allowed);
+/* Its group's limits have changed: its vCPUs follow. */
+void vm_sched_follow(struct vm *vm);
 
 static inline uint64_t vm_clock_ns(const struct vm *vm)
 {
@@ -215,6 +220,7 @@ struct vcpu_info {
 	int cpu;
 	uint64_t run_ticks;
 	uint64_t rip;
+	struct cpu_set allowed;		/* where it may run */
 };
 int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out);
 

@@ -87,6 +87,7 @@ int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 			.wants_memory = READ_ONCE(v->wants_memory), .cpu = thread_cpu(v->thread),
 			.run_ticks = thread_run_ticks(v->thread), .rip = v->rip,
 		};
+		thread_affinity_get(v->thread, &out->allowed);
 		err = 0;
 	}
 	mutex_unlock(&vm->lock);

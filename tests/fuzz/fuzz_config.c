@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c lib/format.c tests/host/heap.c */
+/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/cpu_set.c lib/format.c
+ * tests/host/heap.c */
 /*
  * Any bytes as keel.conf: what is defined is within the limits, and the same when it was written
  * and read again; what is said is printable.

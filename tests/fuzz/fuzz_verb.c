@@ -5,7 +5,7 @@
  */
 /* links: mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/verb*.c mgmt/shape.c mgmt/records.c
  * mgmt/text.c mgmt/events.c mgmt/error.c mgmt/console.c mgmt/config*.c vmm/cpu_model.c
- * vmm/cpu_topology.c kernel/log.c kernel/sched_group.c lib/format.c
+ * vmm/cpu_topology.c kernel/cpu_set.c kernel/log.c kernel/sched_group.c lib/format.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <stdlib.h>

@@ -48,6 +48,9 @@ static inline bool round_same(const struct config_vm *a, const struct config_vm 
 {
 	struct config_vm x = *a, y = *b;
 
+	for (unsigned i = 0; i < a->vcpus; i++)
+		if (!cpu_set_equal(config_affinity(a, i), config_affinity(b, i)))
+			return false;
 	if (!round_same_devices(a->device, b->device) || !round_same_devices(a->disk, b->disk) ||
 	    !round_same_devices(a->nic, b->nic) ||
 	    !round_same_modules(a->module, b->module) ||
@@ -59,6 +62,7 @@ static inline bool round_same(const struct config_vm *a, const struct config_vm 
 	x.module = y.module = x.option_rom = y.option_rom = NULL;
 	x.device = y.device = x.disk = y.disk = NULL;
 	x.nic = y.nic = NULL;
+	x.pin = y.pin = NULL;
 	return !memcmp(&x, &y, sizeof(x));
 }
 

@@ -66,11 +66,6 @@ bool fake_host_settle(void)
 	return any || fake.released != before;
 }
 
-const char *mgmt_hostname(void)
-{
-	return "keel0";
-}
-
 int mgmt_power(enum mgmt_power what, uint64_t grace_ns, struct mgmt_error *err)
 {
 	(void)what;
@@ -89,7 +84,8 @@ void node_info_get(struct node_info *out)
 {
 	*out = (struct node_info){
 		.model = "Cardboard CPU", .vendor = "Cardboard", .back_end = "SVM",
-		.abilities = "NPT", .cpus = 2, .cpus_virtual = 2, .nodes = 1, .memory = 2 * GIB,
+		.abilities = "NPT", .cpus = 2, .cpus_virtual = 2, .nodes = 1,
+		.sockets = 1, .cores = 1, .threads = 2, .memory = 2 * GIB,
 		.mhz = 1000,
 	};
 }

@@ -283,6 +283,25 @@ int vm_vcpu_info(struct vm *vm, unsigned id, struct vcpu_info *out)
 	*out = (struct vcpu_info){
 		.activity = VCPU_HALTED, .cpu = 1, .run_ticks = 2500000000, .rip = 0x1000,
 	};
+	cpu_set_fill(&out->allowed);
+	if (fake.pins && id < ARRAY_COUNT(fake.affinity) &&
+	    cpu_set_next(&fake.affinity[id], 0) >= 0)
+		out->allowed = fake.affinity[id];
+	return id < vm->vcpu_count ? 0 : -ENOENT;
+}
+
+void vm_sched_follow(struct vm *vm)
+{
+	intact(vm);
+	fake.follows++;
+}
+
+int vm_vcpu_pin(struct vm *vm, unsigned id, const struct cpu_set *allowed)
+{
+	intact(vm);
+	fake.pins++;
+	if (id < ARRAY_COUNT(fake.affinity))
+		fake.affinity[id] = *allowed;
 	return id < vm->vcpu_count ? 0 : -ENOENT;
 }
 

@@ -20,6 +20,9 @@ struct fake_vm {
 	/* The next calls fail with these, and 0 again afterwards. */
 	int fail_create, fail_load, fail_start, fail_pause, fail_resume, fail_check;
 	bool module;					/* load_check accepts */
+	unsigned follows;				/* calls of vm_sched_follow() */
+	unsigned pins;					/* calls of vm_vcpu_pin() */
+	struct cpu_set affinity[4];			/* what they said last */
 	/* Called inside what takes long: being made, loaded, paused, checked. */
 	void (*meanwhile)(void);
 };

@@ -6,6 +6,7 @@
  * nothing. host_prepare is what they do between a thread's preparing to wait and its waiting, and
  * host_points counts how often a thread has given way.
  */
+#include "kernel/cpu_set.h"
 #include "kernel/mutex.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
@@ -55,6 +56,38 @@ struct sched_group *thread_charge(struct sched_group *g)
 
 	host_charged = g;
 	return before;
+}
+
+static struct cpu_set affinity;		/* of all threads; a test's own is none of them */
+unsigned host_moves;			/* calls of sched_move() */
+
+void thread_affinity_set(struct thread *t, const struct cpu_set *allowed)
+{
+	(void)t;
+	affinity = *allowed;
+}
+
+void thread_affinity_get(const struct thread *t, struct cpu_set *allowed)
+{
+	(void)t;
+	*allowed = affinity;
+}
+
+uint64_t host_capped_until;
+
+uint64_t sched_capped_until(void)
+{
+	return host_capped_until;
+}
+
+void thread_sched_follow(struct thread *t)
+{
+	(void)t;
+}
+
+void sched_move(void)
+{
+	host_moves++;
 }
 
 void thread_prepare(void)

@@ -124,6 +124,20 @@ def test_cores_in_parallel(start):
         keel.poweroff()
 
 
+@pytest.mark.cost(10)
+@pytest.mark.parametrize("sockets,cores,threads", [(2, 2, 2), (1, 4, 1), (1, 3, 2)])
+def test_where_cpus_sit(start, sockets, cores, threads):
+    """By CPUID, as the emulator arranges them."""
+    count = sockets * cores * threads
+    keel = start("svm", cpus=count, emulator=[
+        "-smp", f"{count},sockets={sockets},cores={cores},threads={threads}"]).boot()
+    said = fields(keel.command("nodeinfo"))
+    assert said["CPU(s)"] == str(count)
+    assert [said[name] for name in ("CPU socket(s)", "Core(s) per socket", "Thread(s) per core")] \
+        == [str(sockets), str(cores), str(threads)]
+    keel.poweroff()
+
+
 @pytest.mark.cost(5)
 def test_ryzen_smoke(start):
     """Bochs's other SVM: next-RIP save, flush by ASID, pause filter, and quirks of its own."""

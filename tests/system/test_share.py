@@ -72,6 +72,60 @@ def test_vcpus_share_what_their_vm_gets(start, soak):
     assert all(int(ns) > 0 for ns in busy), busy
 
 
+@pytest.mark.cost(40)
+def test_weights_and_caps(start):
+    """By keel.conf and changed while they run; a second may have a burst of 20 ms more or less."""
+    config = spinner("a", cpu_shares=3072) + spinner("b", "quiet all", vcpus=2)
+    keel = start("svm", config=config, modules=SPIN, icount=True).boot()
+    keel.command("start a; start b")
+    ran = shares(keel, "ab", 1)
+    assert abs(ran["a"] / sum(ran.values()) - 0.75) < 0.0375, ran
+    said = keel.command("schedinfo a global_quota=20000")
+    assert re.search(r"cpu_shares +: 3072\s+vcpu_period[\s\S]*global_quota +: 20000", said), said
+    ran = shares(keel, "ab", 1)
+    assert abs(ran["a"] / sum(ran.values()) - 0.2) < 0.03, ran
+    keel.command("schedinfo a global_quota=-1; schedinfo a cpu_shares=1024; schedinfo b vcpu_quota=10000")
+    ran = shares(keel, "ab", 1)
+    assert abs(ran["b"] / sum(ran.values()) - 0.2) < 0.03, ran
+    # One that shall wait is ended at once all the same.
+    assert "destroyed" in keel.command("schedinfo b vcpu_quota=1000 --live; destroy b")
+    keel.poweroff()
+
+
+def where(keel, name):
+    """The CPUs of its vCPUs, and where each may run."""
+    said = keel.command(f"vcpuinfo {name}")
+    return re.findall(r"CPU:\s+(\d+)\s+State[^V]*?CPU Affinity:\s+([y-]+)", said)
+
+
+@pytest.mark.cost(20)
+def test_vcpus_stay_where_they_are_held(start, bed):
+    """By keel.conf, and moved while they run or wait; what the host does not have is refused."""
+    config = spinner("a", "quiet all", vcpus=2, cpuset="0-1,^0") + spinner("b") \
+        + spinner("none", cpuset="7")
+    keel = start(bed, config=config, modules=SPIN, cpus=2).boot()
+    assert "cpuset: not all CPUs of '7' exist: the host has 0 to 1" in keel.command("dmesg")
+    assert "no domain has the name" in keel.command("start none")
+    keel.command("start a")
+    keel.command("start b")
+    keel.settle(2)
+    assert where(keel, "a") == [("1", "-y")] * 2
+    assert where(keel, "b") == [("0", "yy")]
+    keel.command("vcpupin a 1 0; vcpupin b 0 1")
+    keel.settle(2)
+    assert where(keel, "a") == [("1", "-y"), ("0", "y-")]
+    assert where(keel, "b") == [("1", "-y")]
+    keel.command("suspend a; vcpupin a 0 0; resume a; vcpupin a 1 1")
+    keel.settle(2)
+    assert where(keel, "a") == [("0", "y-"), ("1", "-y")]
+    assert "vcpupin: not all CPUs of '2' exist" in keel.command("vcpupin a 1 2")
+    assert "vcpupin = 0:0" in keel.command("dumpconf a")
+    keel.command("reset a")
+    keel.settle(2)
+    assert where(keel, "a") == [("0", "y-"), ("1", "-y")]
+    keel.poweroff()
+
+
 @pytest.mark.cost(20)
 @pytest.mark.parametrize("bed,by", [
     ("svm", "8259"), ("svm", "ioapic"), ("vmx", "ioapic"),

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: kernel/sched.c kernel/runqueue.c kernel/placement.c kernel/cpu_map.c kernel/cpu_set.c
+ * cpu/place.c cpu/features.c
  * kernel/thread.c kernel/timer.c kernel/mutex.c kernel/work.c kernel/sched_group.c cpu/irq.c
  * lib/tree.c lib/format.c kernel/trace.c tests/host/sim.c tests/host/percpu.c tests/host/tsc.c
  * tests/host/panic.c tests/host/log.c */
@@ -16,6 +17,7 @@
 #include <cmocka.h>
 
 #include "cpu/percpu.h"
+#include "cpu/place.h"
 #include "cpu/tsc.h"
 #include "include/errno.h"
 #include "kernel/cpu_set.h"
@@ -193,7 +195,7 @@ static void shares_main(void)
 	thread_sleep_ns(5 * SECOND);
 	/* A third of a CPU each. */
 	for (unsigned i = 0; i < 12; i++)
-		check(thread_run_ticks(member[i].thread), 5 * SECOND / 3, 12);
+		check(thread_run_ticks(member[i].thread), 5 * SECOND / 3, 15);
 	check(ran(0, 6), 10 * SECOND, 3);
 	check(ran(6, 6), 10 * SECOND, 3);
 	end(12);
@@ -277,6 +279,52 @@ static void asleep_main(void)
 	end(5);
 }
 
+/* ---- cores ---- */
+
+static unsigned core_of(const struct member *m)
+{
+	return (unsigned)thread_cpu(m->thread) / 2;
+}
+
+/* Two threads in a core, two cores at a cache: who comes has a core for itself, and is near. */
+static void cores_main(void)
+{
+	struct cpu_set all, zero = set_of("0");
+
+	cpu_set_fill(&all);
+	for (unsigned i = 0; i < cpu_count; i++)
+		per_cpu(place, i) = (struct place){ .core = i & ~1u, .cache = i & ~3u };
+	place_link();
+	assert_true(place_matters);
+	for (unsigned busy = 0; busy < 4; busy++) {
+		unsigned near;
+
+		/* Everybody idles, but who is there already. */
+		thread_sleep_ns(10 * MS);
+		near = cpu_index() / 4;
+		spawn(busy, &all, 0, NULL);
+		thread_sleep_ns(10 * MS);
+		for (unsigned i = 0; i < busy; i++)
+			assert_int_not_equal(core_of(&member[busy]), core_of(&member[i]));
+		if (!busy)
+			assert_int_equal(core_of(&member[busy]) / 2, near);
+	}
+	/* Then threads of busy cores, each once. */
+	for (unsigned i = 4; i < 8; i++)
+		spawn(i, &all, 0, NULL);
+	thread_sleep_ns(SECOND);
+	for (unsigned i = 4; i < 8; i++)
+		check(thread_run_ticks(member[i].thread), SECOND, 2);
+	end(8);
+	/* And where it may be, whatever would be better. */
+	spawn(0, &zero, 0, NULL);
+	spawn(1, &zero, 0, NULL);
+	thread_sleep_ns(SECOND);
+	check(ran(0, 2), SECOND, 2);
+	end(2);
+	place_matters = false;
+}
+
 /* ---- groups ---- */
 
 static void groups_main(void)
@@ -324,6 +372,7 @@ SIM_TEST(shares, 3, 4)
 SIM_TEST(spread, 4, 6 + i)
 SIM_TEST(changes, 60, 1 + i % SIM_CPUS)
 SIM_TEST(asleep, 3, 4)
+SIM_TEST(cores, 6, 8)
 SIM_TEST(groups, 2, 2)
 
 int main(void)
@@ -331,7 +380,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(lists), cmocka_unit_test(any_list), cmocka_unit_test(shares),
 		cmocka_unit_test(spread), cmocka_unit_test(changes), cmocka_unit_test(asleep),
-		cmocka_unit_test(groups),
+		cmocka_unit_test(cores), cmocka_unit_test(groups),
 	};
 
 	seed = getenv("SEED") ? (unsigned)atoi(getenv("SEED")) : 0;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c lib/format.c tests/host/heap.c */
+/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/cpu_set.c lib/format.c
+ * tests/host/heap.c */
 /* keel.conf as it should be, and in every way it should not: each error names its line, and only
  * its VM is lost. */
 #include "mgmt/config.h"
@@ -80,7 +81,7 @@ static int device(void *arg, struct config_vm *vm, char *why, size_t size)
 	return 0;
 }
 
-static const struct config_limits limits = {
+static struct config_limits limits = {
 	.vcpus_max = 64, .memory_max = 4 * GIB, .module = module, .check = check, .cpu = cpu,
 	.device = device,
 };
@@ -555,6 +556,64 @@ static void right(const char *path, const char *from, size_t n)
 	assert_true(c->vm_count > 0);
 }
 
+static void affinity(void **state)
+{
+	struct cpu_set s;
+
+	(void)state;
+	parse(GOOD "vcpus = 3\ncpuset = 0-3,^2 ; three\nvcpupin = 1:2\nvcpupin = 2 : 3-5\n"
+	      "vcpupin = 1 : 0, 4");
+	assert_int_equal(c->error_count, 0);
+	assert_int_equal(cpu_set_parse(&s, "0,1,3", 5), 0);
+	assert_true(cpu_set_equal(config_affinity(c->vm[0], 0), &s));
+	assert_int_equal(cpu_set_parse(&s, "0,4", 3), 0);
+	assert_true(cpu_set_equal(config_affinity(c->vm[0], 1), &s));
+	assert_int_equal(config_affinity(c->vm[0], 2)->bits[0], 0x38);
+	parse(GOOD);
+	assert_true(cpu_set_is_full(config_affinity(c->vm[0], 0)));
+	one_error(GOOD "cpuset =", 4, "a list of CPUs is wanted", 0);
+	one_error(GOOD "cpuset = 1-", 4, "'1-' is not right", 0);
+	one_error(GOOD "cpuset = 0-256", 4, "a list of CPUs is wanted", 0);
+	one_error(GOOD "cpuset = 0\ncpuset = 1", 5, "stands twice", 0);
+	one_error(GOOD "vcpupin = 0", 4, "a vCPU and its CPUs are wanted", 0);
+	one_error(GOOD "vcpupin = :1", 4, "a vCPU and its CPUs", 0);
+	one_error(GOOD "vcpupin = 64:1", 4, "a vCPU and its CPUs", 0);
+	one_error(GOOD "vcpupin = 0:", 4, "a list of CPUs", 0);
+	one_error(GOOD "vcpupin = 0:x", 4, "a list of CPUs", 0);
+	one_error(GOOD "vcpus = 2\nvcpupin = 2:0", 5, "has no vCPU 2, but 2 vcpus", 0);
+	/* On a host that is known: all of its CPUs are any. */
+	limits.cpus = 4;
+	one_error(GOOD "cpuset = 2-4", 4, "not all CPUs of '2-4' exist: the host has 0 to 3", 0);
+	one_error(GOOD "vcpupin = 0:300", 4, "the host has 0 to 3", 0);
+	parse(GOOD "cpuset = 0-3\nvcpupin = 0:1");
+	assert_true(cpu_set_is_full(&c->vm[0]->cpuset));
+	assert_int_equal(config_affinity(c->vm[0], 0)->bits[0], 2);
+	limits.cpus = 0;
+}
+
+static void cputune(void **state)
+{
+	const struct config_cputune *t;
+
+	(void)state;
+	parse(GOOD "cpu_shares = 2048\nglobal_period = 50000\nglobal_quota = 75000\n"
+	      "vcpu_period = 1000000\nvcpu_quota = -1");
+	assert_int_equal(c->error_count, 0);
+	t = &c->vm[0]->cputune;
+	assert_int_equal(t->shares, 2048);
+	assert_int_equal(t->global_period, 50000);
+	assert_int_equal(t->global_quota, 75000);
+	assert_int_equal(t->vcpu_period, 1000000);
+	assert_int_equal(t->vcpu_quota, 0);
+	one_error(GOOD "cpu_shares = 1", 4, "2 to 262144 are allowed", 0);
+	one_error(GOOD "cpu_shares = 262145", 4, "2 to 262144", 0);
+	one_error(GOOD "cpu_shares = -1", 4, "2 to 262144 are", 0);
+	one_error(GOOD "vcpu_period = 999", 4, "1000 to 1000000 are", 0);
+	one_error(GOOD "vcpu_quota = 999", 4, "and -1 for no limit, are allowed", 0);
+	one_error(GOOD "global_quota = -2", 4, "1000 to 1000000000, and -1", 0);
+	one_error(GOOD "global_quota = 99999999999999999999", 4, "1000 to", 0);
+}
+
 /* The files that come with Keel have no error. */
 static void samples(void **state)
 {
@@ -686,6 +745,12 @@ static void random_value(const char *key, char *out)
 		if (below(2))
 			sprintf(out + strlen(out), ", slot=%x:%x.%u", below(256), below(29),
 				below(8));
+	} else if (!strcmp(key, "cpu_shares") || strstr(key, "_period") || strstr(key, "_quota")) {
+		sprintf(out, "%u", below(10) ? 1000 + below(200000) : 100000);
+	} else if (!strcmp(key, "cpuset")) {
+		sprintf(out, "0-%u,%u,^%u", below(3), 3 + below(60), 80 + below(100));
+	} else if (!strcmp(key, "vcpupin")) {
+		sprintf(out, "0: %u-%u,63", below(10), 10 + below(200));
 	} else if (!strcmp(key, "hostname")) {
 		sprintf(out, "keel-%u", below(1000));
 	} else {
@@ -781,6 +846,8 @@ int main(void)
 		cmocka_unit_test(modules), cmocka_unit_test(devices),
 		cmocka_unit_test(disks),
 		cmocka_unit_test(nics),
+		cmocka_unit_test(affinity),
+		cmocka_unit_test(cputune),
 		cmocka_unit_test(firmware),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),

@@ -3,7 +3,8 @@
  * Domains over a vm that only remembers: every verb in every state, every end under every policy,
  * errors, references.
  */
-/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain*.c mgmt/registry.c
+/* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/cpu_set.c mgmt/domain*.c
+ * mgmt/registry.c
  * mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c kernel/sched_group.c lib/format.c
  * tests/host/fake_vm.c mgmt/text.c mgmt/shape.c mgmt/records.c
  * tests/host/one_thread.c tests/host/heap.c tests/host/log.c
@@ -70,6 +71,7 @@ static struct domain *define(const char *name)
 
 	strcpy(c->name, name);
 	strcpy(c->kernel, "vmlinuz");
+	cpu_set_fill(&c->cpuset);
 	c->vcpus = 2;
 	c->topology = (struct cpu_topology){ 1, 2, 1 };
 	c->memory = 192 * MIB;
@@ -1041,6 +1043,112 @@ static void flash_outlives_its_vms(void **state)
 	assert_null(d->nvram);
 }
 
+static void check_affinity(unsigned how, unsigned vcpu, uint64_t cpus)
+{
+	struct mgmt_error err;
+	struct cpu_set s;
+
+	assert_int_equal(domain_vcpu_affinity(d, how, vcpu, &s, &err), 0);
+	assert_int_equal(s.bits[0], cpus);
+}
+
+/* What runs follows at once, and again after a restart; a start has what is configured. */
+static void pins(void **state)
+{
+	struct mgmt_error err;
+	struct domain_vcpu v;
+	struct cpu_set s;
+
+	(void)state;
+	go(SHUTOFF);
+	assert_int_equal(domain_vcpu_pin(d, DOMAIN_AFFECT_LIVE, 0, "1", &err), -EPERM);
+	assert_int_equal(domain_vcpu_pin(d, DOMAIN_AFFECT_CURRENT, 1, "2-3", &err), 0);
+	check_affinity(DOMAIN_AFFECT_CURRENT, 1, 0xc);
+	go(RUNNING);
+	assert_int_equal(fake.pins, 1);			/* the other may be anywhere */
+	assert_int_equal(fake.affinity[1].bits[0], 0xc);
+	/* Of the one that runs. */
+	assert_int_equal(domain_vcpu_pin(d, DOMAIN_AFFECT_CURRENT, 0, "0,^0,5", &err), 0);
+	assert_int_equal(fake.pins, 2);
+	assert_int_equal(fake.affinity[0].bits[0], 0x20);
+	assert_int_equal(domain_vcpu_get(d, 0, &v, &err), 0);
+	assert_int_equal(v.allowed.bits[0], 0x20);
+	check_affinity(DOMAIN_AFFECT_LIVE, 0, 0x20);
+	check_affinity(DOMAIN_AFFECT_CONFIG, 0, ~0ul);
+	/* Of both, of the next one, and back again. */
+	assert_int_equal(domain_vcpu_pin(d, DOMAIN_AFFECT_LIVE | DOMAIN_AFFECT_CONFIG, 0, "6", &err),
+			 0);
+	check_affinity(DOMAIN_AFFECT_CONFIG, 0, 0x40);
+	assert_int_equal(fake.affinity[0].bits[0], 0x40);
+	assert_int_equal(domain_vcpu_pin(d, DOMAIN_AFFECT_CONFIG, 0, "7", &err), 0);
+	assert_int_equal(fake.affinity[0].bits[0], 0x40);
+	assert_int_equal(domain_configure(d, "cpuset", "1-2", &err), 0);
+	assert_int_equal(domain_vcpu_pin(d, DOMAIN_AFFECT_CONFIG, 0, "r", &err), 0);
+	cpu_set_fill(&s);
+	fake.pins = 0;
+	assert_int_equal(domain_reset(d, NULL), 0);
+	settle();
+	assert_int_equal(fake.pins, 2);
+	assert_int_equal(fake.affinity[0].bits[0], 0x40);
+	go(SHUTOFF);
+	check_affinity(DOMAIN_AFFECT_CURRENT, 0, 6);
+	check_affinity(DOMAIN_AFFECT_CURRENT, 1, 0xc);
+	assert_int_equal(domain_vcpu_pin(d, 0, 2, "0", &err), -ENOENT);
+	assert_int_equal(domain_vcpu_pin(d, 0, 0, "0-", &err), -EINVAL);
+	assert_non_null(strstr(err.message, "a list of CPUs"));
+	assert_int_equal(domain_vcpu_pin(d, 0, 0, "0\nmemory=1G", &err), -EINVAL);
+	check_affinity(DOMAIN_AFFECT_CURRENT, 0, 6);
+	/* Not in the middle of a job. */
+	go(RUNNING);
+	assert_int_equal(domain_configure(d, "vcpupin", "1:1", &err), 0);
+	d->job = job_new(JOB_SUSPEND, d, NULL);
+	assert_int_equal(domain_vcpu_pin(d, DOMAIN_AFFECT_LIVE, 0, "1", &err), -EBUSY);
+	job_put(d->job);
+	d->job = NULL;
+}
+
+/* Likewise its part of the CPUs. */
+static void sched_parameters(void **state)
+{
+	struct mgmt_error err;
+	struct config_vm *c;
+	const char *key;
+	int64_t v;
+
+	(void)state;
+	go(SHUTOFF);
+	assert_int_equal(domain_sched_set(d, 0, "cpu_shares", "2048", &err), 0);
+	assert_int_equal(domain_sched_set(d, 0, "global_quota", "50000", &err), 0);
+	assert_int_equal(domain_sched_set(d, 0, "memory", "64M", &err), -EINVAL);
+	assert_int_equal(domain_sched_set(d, 0, "cpu_shares", "0", &err), -EINVAL);
+	assert_int_equal(domain_sched_set(d, DOMAIN_AFFECT_LIVE, "cpu_shares", "8", &err), -EPERM);
+	assert_int_equal(domain_group(d)->weight, 0);	/* from its next start */
+	go(RUNNING);
+	assert_int_equal(domain_group(d)->weight, 2048);
+	assert_true(sched_group_capped(domain_group(d)));
+	assert_int_equal(fake.follows, 1);
+	assert_int_equal(domain_sched_set(d, 0, "global_quota", "-1", &err), 0);
+	assert_false(sched_group_capped(domain_group(d)));
+	assert_int_equal(domain_sched_set(d, 0, "vcpu_quota", "2000", &err), 0);
+	assert_true(sched_group_capped(domain_group(d)));
+	assert_int_equal(fake.follows, 3);
+	/* A restart keeps that, a start does not. */
+	assert_int_equal(domain_reset(d, NULL), 0);
+	settle();
+	assert_int_equal(domain_group(d)->all.quota, 0);
+	assert_true(domain_group(d)->each.quota);
+	assert_int_equal(domain_sched_config(d, 0, &c, &err), 0);
+	for (unsigned i = 0; (key = domain_sched_value(c, i, &v)); i++)
+		assert_int_equal(v, !strcmp(key, "cpu_shares")	   ? 2048
+				    : !strcmp(key, "vcpu_quota")   ? 2000
+				    : !strcmp(key, "global_quota") ? -1
+								   : 100000);
+	config_vm_put(c);
+	go(RUNNING);
+	assert_true(domain_group(d)->all.quota);
+	assert_int_equal(domain_group(d)->each.quota, 0);
+}
+
 static void as_many_as_there_may_be(void **state)
 {
 	struct mgmt_error err;
@@ -1375,6 +1483,7 @@ int main(void)
 		TEST(without_memory_nothing_is_defined),
 		TEST(transient_goes_when_it_ends), TEST(change_holds_from_the_next_start),
 		TEST(flash_outlives_its_vms),
+		TEST(pins), TEST(sched_parameters),
 		TEST(as_many_as_there_may_be), TEST(asked_while_it_is_busy),
 		TEST(being_started), TEST(start_is_given_up), TEST(ends_while_it_has_a_job),
 		TEST(closing_while_it_starts), TEST(numbers_are_libvirts),

@@ -3,7 +3,8 @@
  * Management as a whole: domains from a keel.conf with mistakes, autostart, switching the host off
  * in order; and a console's rings.
  */
-/* links: mgmt/mgmt.c mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c mgmt/domain*.c
+/* links: mgmt/mgmt.c mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/cpu_set.c
+ * mgmt/domain*.c
  * mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c kernel/sched_group.c
  * lib/format.c mgmt/text.c mgmt/records.c
  * tests/host/fake_vm.c tests/host/one_thread.c tests/host/heap.c tests/host/log.c
@@ -117,7 +118,7 @@ static void mistakes_leave_the_others(void **state)
 	assert_null(named("empty"));
 	assert_null(named("huge"));
 	assert_true(host_log_count[LOG_ERROR] >= 4);
-	assert_string_equal(mgmt_hostname(), "keel7");
+	assert_string_equal(mgmt_host()->hostname, "keel7");
 }
 
 static void autostart(void **state)

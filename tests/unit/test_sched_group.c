@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: kernel/sched.c kernel/runqueue.c kernel/placement.c kernel/cpu_map.c kernel/cpu_set.c
+ * cpu/place.c cpu/features.c
  * kernel/thread.c
  * kernel/timer.c kernel/mutex.c kernel/work.c kernel/sched_group.c cpu/irq.c lib/tree.c
  * lib/format.c kernel/trace.c
@@ -289,6 +290,157 @@ static void work_main(void)
 	sim_finish();
 }
 
+/* Gives way as a vCPU does. */
+static void capped_vcpu(void *arg)
+{
+	struct member *m = arg;
+	uint64_t until;
+
+	while (!READ_ONCE(m->vm->stop)) {
+		sim_spin(1000 + sim_random(20000));
+		if (m->sleep && !sim_random(10))
+			thread_sleep_ns(sim_random((uint32_t)m->sleep));
+		if (!sched_wanted())
+			continue;
+		sched_point();
+		until = sched_capped_until();
+		if (!until)
+			continue;
+		thread_prepare();
+		(void)thread_wait(until);
+	}
+}
+
+static void begin_capped(struct vm *vm, unsigned count, uint64_t sleep,
+			 const struct sched_limits *limits)
+{
+	begin(vm, 0, 0);
+	sched_group_set(vm->group, limits);
+	for (; vm->count < count; vm->count++) {
+		struct member *m = &vm->member[vm->count];
+
+		*m = (struct member){ .vm = vm, .sleep = sleep };
+		vm->thread[vm->count] = thread_create(&(struct thread_attr){
+			.name = "capped", .entry = capped_vcpu, .arg = m, .cpu = -1,
+			.group = vm->group,
+		});
+		thread_start(vm->thread[vm->count]);
+	}
+}
+
+static void set(struct vm *vm, const struct sched_limits *limits)
+{
+	sched_group_set(vm->group, limits);
+	for (unsigned i = 0; i < vm->count; i++)
+		thread_sched_follow(vm->thread[i]);
+}
+
+#define ALL(p, q)	&(struct sched_limits){ .all_period_ns = (p), .all_quota_ns = (q) }
+#define EACH(p, q)	&(struct sched_limits){ .each_period_ns = (p), .each_quota_ns = (q) }
+
+/* Within 2% over 5 s, on idle CPUs and beside others; where they do not bind they do not matter. */
+static void caps_main(void)
+{
+	static const uint64_t period[] = { 10 * MS, 100 * MS, 1000 * MS };
+
+	for (unsigned i = 0; i < ARRAY_COUNT(period); i++) {
+		uint64_t p = period[i];
+
+		begin_capped(&a, 1, 0, ALL(p, p * 3 / 10));
+		begin_capped(&b, 4, 0, ALL(p, p / 2));
+		begin(&c, 0, 1);
+		/* Whole periods, and not at their ends. */
+		measure(2 * SECOND + p / 2, 5 * SECOND);
+		check("30%", lately(&a), 5 * SECOND * 3 / 10, 2);
+		/* On one CPU the others share what that leaves. */
+		if (cpu_count == 1)
+			check("the rest", lately(&b), lately(&c), 2);
+		else
+			check("50% of 4", lately(&b), 5 * SECOND / 2, 2);
+		/* Weights count where caps do not bind: a third each on one CPU. */
+		set(&a, ALL(p, p * 9 / 10));
+		set(&b, &(struct sched_limits){ .weight = 0 });
+		measure(SECOND, 5 * SECOND);
+		if (cpu_count == 1) {
+			check("90%", lately(&a), 5 * SECOND / 3, 3);
+			check("no cap", lately(&b), 5 * SECOND / 3, 3);
+		}
+		end_three();
+	}
+}
+
+static void caps_of_each_main(void)
+{
+	begin_capped(&a, 3, 0, EACH(100 * MS, 20 * MS));
+	begin_capped(&b, 2, MS, EACH(50 * MS, 40 * MS));
+	begin_capped(&c, 2, 0, &(struct sched_limits){
+		.all_period_ns = 100 * MS, .all_quota_ns = 50 * MS,
+		.each_period_ns = 20 * MS, .each_quota_ns = 4 * MS,
+	});
+	measure(SECOND, 5 * SECOND);
+	for (unsigned i = 0; i < 3; i++)
+		check("20%", thread_run_ticks(a.thread[i]), 6 * SECOND / 5, 3);
+	check("3 of 20%", lately(&a), 3 * SECOND, 2);
+	check("2 of 20%, 50% in all", lately(&c), 2 * SECOND, 2);
+	at_most(lately(&b), 5 * SECOND * 8 / 5 * 102 / 100);
+	end_three();
+}
+
+/* What it slept is lost; so is all of the past when caps change. Weights follow, too. */
+static void limits_change_main(void)
+{
+	begin_capped(&a, 1, 0, ALL(100 * MS, 10 * MS));
+	begin(&b, 0, 1);
+	begin(&c, 0, 0);
+	for (unsigned i = 1; i < 5; i++) {
+		set(&a, ALL(100 * MS, i * 8 * MS));
+		measure(300 * MS, 3 * SECOND);
+		check("changed", lately(&a), 3 * SECOND * i * 8 / 100, 3);
+	}
+	set(&a, &(struct sched_limits){ .weight = 3072 });
+	measure(100 * MS, 3 * SECOND);
+	check("weight 3072", lately(&a), 3 * SECOND * 3 / 4, 3);
+	set(&a, &(struct sched_limits){ .weight = 2 });
+	measure(100 * MS, 10 * SECOND);
+	at_most(lately(&a), 10 * SECOND / 100);
+	assert_true(a.before > 0);
+	end_three();
+}
+
+/* Long overdrawn, long unused, set anew: numbers only. */
+static void cap_numbers(void **state)
+{
+	struct sched_group *g;
+	struct sched_cap own = { 0 };
+	uint64_t until, now = 5 * SECOND;
+
+	(void)state;
+	host_percpu_init(1);
+	host_tsc = now;
+	g = sched_group_create(0);
+	assert_true(sched_group_left(g, &own, now, &until) == ~0ul);
+	sched_group_set(g, ALL(100 * MS, 20 * MS));
+	assert_true(sched_group_capped(g));
+	assert_int_equal(sched_group_left(g, &own, now, &until), 20 * MS / 8 + 1);
+	sched_group_use(g, &own, 50 * MS, now + 50 * MS);
+	/* 30 ms too many: the rest of this period and one more. */
+	assert_int_equal(sched_group_left(g, &own, now + 50 * MS, &until), 0);
+	assert_int_equal(until, now + 200 * MS);
+	assert_int_equal(sched_group_left(g, &own, now + 199 * MS, &until), 0);
+	assert_int_equal(sched_group_left(g, &own, now + 200 * MS, &until), 20 * MS / 8 + 1);
+	/* Nothing is saved up. */
+	assert_int_equal(sched_group_left(g, &own, now + 900000 * SECOND, &until), 20 * MS / 8 + 1);
+	assert_int_equal(g->all.left, 20 * MS);
+	sched_group_owe(g, 77);
+	assert_int_equal(sched_group_pay(g, 2), 30);
+	assert_int_equal(sched_group_pay(g, 10), 47);
+	assert_true(sched_group_capped(g));
+	sched_group_set(g, &(struct sched_limits){ .weight = 5 });
+	assert_false(sched_group_capped(g));
+	assert_int_equal(g->owed, 0);
+	sched_group_put(g);
+}
+
 /* One that belongs to no group is one by itself. */
 static void alone_main(void)
 {
@@ -473,6 +625,9 @@ SIM_TEST(gain, 3, 1 + i)
 SIM_TEST(relay, 2, 1 + i)
 SIM_TEST(come_and_go, 2, 1)
 SIM_TEST(servants, 2, 1)
+SIM_TEST(caps, 2, 1 + 5 * i)
+SIM_TEST(caps_of_each, 1, 8)
+SIM_TEST(limits_change, 1, 1)
 SIM_TEST(work, 1, 1)
 
 int main(void)
@@ -489,6 +644,10 @@ int main(void)
 		cmocka_unit_test(come_and_go),
 		cmocka_unit_test(servants),
 		cmocka_unit_test(work),
+		cmocka_unit_test(caps),
+		cmocka_unit_test(caps_of_each),
+		cmocka_unit_test(limits_change),
+		cmocka_unit_test(cap_numbers),
 		cmocka_unit_test(skewed),
 		cmocka_unit_test(wraps),
 	};

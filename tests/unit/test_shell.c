@@ -5,10 +5,11 @@
  */
 /* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
- * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/shell_commands.c
+ * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/sched_commands.c
+ * shell/shell_commands.c
  * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c
  * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c kernel/sched_group.c
- * lib/format.c mgmt/text.c mgmt/verb*.c mgmt/shape.c mgmt/records.c
+ * lib/format.c mgmt/text.c mgmt/verb*.c mgmt/shape.c mgmt/records.c kernel/cpu_set.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
@@ -156,6 +157,7 @@ static void define(const char *name)
 	strcpy(c->kernel, "vmlinuz");
 	memset(c->cmdline, 'x', sizeof(c->cmdline) - 1);
 	memset(c->uuid, *name + (int)strlen(name), sizeof(c->uuid));
+	cpu_set_fill(&c->cpuset);
 	c->vcpus = 1;
 	c->memory = 192 * MIB;
 	c->on_reboot = CONFIG_RESTART;
@@ -170,7 +172,7 @@ static int setup_all(void **state)
 	};
 
 	(void)state;
-	host_percpu_init(1);
+	host_percpu_init(2);
 	fake_vm_reset();
 	host_wait = on_wait;
 	define("debian");
@@ -267,6 +269,8 @@ static void fields(void **state)
 	assert_null(strstr(out, "cpu.time"));
 	has(run("vcpuinfo debian"), "State:          blocked");
 	has(run("nodeinfo"), "CPU(s):         2\r\n");
+	has(run("nodeinfo"), "CPU socket(s):  1\r\nCore(s) per socket: 1\r\n"
+			     "Thread(s) per core: 2\r\nNUMA cell(s):   1\r\n");
 	has(run("nodeinfo"), "SVM on 2 of 2 CPUs");
 	has(run("nodeinfo"), "Console:        COM1 (0x3f8), IRQ 4");
 	has(run("nodememstats"), "free   :              1048576 KiB\r\n");
@@ -659,6 +663,25 @@ static void defined_and_forgotten(void **state)
 	has(run("dumpconf web --inactive"), "vcpus = 4");
 	has(run("setmaxmem web 32M"), "error: the memory of a running guest cannot be changed");
 	has(run("setmaxmem web 1T --config"), "a number with K, M or G");
+	has(run("schedinfo web --set cpu_shares=512"),
+	    "Scheduler      : fair\r\ncpu_shares     : 512\r\nvcpu_period    : 100000\r\n"
+	    "vcpu_quota     : -1\r\nglobal_period  : 100000\r\nglobal_quota   : -1\r\n");
+	has(run("schedinfo web vcpu_quota=5000 --config"), "cpu_shares     : 1024");
+	has(run("dumpconf web --inactive"), "vcpu_quota = 5000");
+	has(run("schedinfo web cpu_shares"), "error: 'cpu_shares' is not right");
+	has(run("schedinfo web nonsense=1"), "is none of its parameters");
+	has(run("schedinfo web cpu_shares=x"), "2 to 262144 are allowed");
+	assert_string_equal(run("vcpupin web 1 1; vcpupin web"),
+			    " VCPU   CPU Affinity\r\n----------------------\r\n"
+			    " 0      0-1\r\n 1      1\r\n");
+	has(run("vcpuinfo web"), "CPU Affinity:   -y\r\n");
+	has(run("vcpupin web 1 --config"), "\r\n 1      0-1\r\n");
+	assert_string_equal(run("vcpupin web --vcpu 0 --cpulist 0 --config; vcpupin web 1 r"), "");
+	has(run("dumpconf web --inactive"), "vcpupin = 0:0\r\n");
+	has(run("vcpupin web 4 0"), "error: domain 'web' has no vCPU 4");
+	has(run("vcpupin web x 0"), "error: '--vcpu' wants a number, not 'x'");
+	has(run("vcpupin web 0 0-"), "a list of CPUs is wanted");
+	has(run("vcpupin web 0 0 --live --current"), "goes with neither");
 	assert_string_equal(run("autostart web; autostart web --disable"),
 			    "Domain 'web' marked as autostarted\r\n"
 			    "Domain 'web' unmarked as autostarted\r\n");

@@ -7,7 +7,7 @@
  */
 /* links: mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/verb*.c mgmt/shape.c mgmt/records.c
  * mgmt/text.c mgmt/events.c mgmt/error.c mgmt/console.c mgmt/config*.c vmm/cpu_model.c
- * vmm/cpu_topology.c kernel/log.c kernel/sched_group.c lib/format.c
+ * vmm/cpu_topology.c kernel/cpu_set.c kernel/log.c kernel/sched_group.c lib/format.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
@@ -146,6 +146,10 @@ static const char *text_for(enum verb_id id)
 		return "pci_0000_00_1f_2";
 	case VERB_SETMAXMEM:
 		return "32M";
+	case VERB_SCHEDINFO:
+		return "cpu_shares=512";
+	case VERB_VCPUPIN:
+		return "0";
 	default:
 		return "1";
 	}
@@ -157,7 +161,7 @@ static void prepare(enum verb_id id)
 	static const enum verb_id active[] = {
 		VERB_DESTROY, VERB_DOMMEMCHECK, VERB_DOMSTATECHECK, VERB_INJECT_NMI, VERB_REBOOT,
 		VERB_RESET, VERB_RESUME, VERB_SHUTDOWN, VERB_SUSPEND, VERB_VCPUINFO, VERB_DOMSTATS,
-		VERB_DOMINFO,
+		VERB_DOMINFO, VERB_VCPUPIN, VERB_SCHEDINFO,
 	};
 	struct verb_call c = { .arg = { "debian" } };
 
@@ -175,11 +179,13 @@ static void prepare(enum verb_id id)
 	}
 }
 
+/* All but a flag that goes with no other. */
 static void give_all(const struct verb *v, struct verb_call *c)
 {
 	*c = (struct verb_call){ .arg = { NULL } };
 	for (unsigned i = 0; v->arg[i].name; i++)
 		c->arg[i] = v->arg[i].kind == VERB_DOMAIN ? "debian" :
+			    !strcmp(v->arg[i].name, "current") ? NULL :
 			    v->arg[i].kind == VERB_FLAG ? "" :
 			    v->arg[i].kind == VERB_NUMBER ? "0" :
 			    text_for((enum verb_id)(v - verb_table));
@@ -319,7 +325,8 @@ static void without_memory(void **state)
 				check_records(&c.answer, v->many);
 			else
 				assert_int_equal(c.answer.count, 0);
-			if (e && v->answer && i != VERB_VCPUINFO)
+			if (e && v->answer && i != VERB_VCPUINFO && i != VERB_VCPUPIN &&
+			    i != VERB_SCHEDINFO)
 				assert_int_equal(e, -ENOMEM);
 			verb_end(&c);
 		}
@@ -378,6 +385,35 @@ static unsigned count(enum verb_id id, const char *a, const char *b)
 	n = c.answer.count;
 	verb_end(&c);
 	return n;
+}
+
+/* One vCPU's, or all; changed only with both, and what is told is whole or an error. */
+static void pins(void **state)
+{
+	const struct verb *v = &verb_table[VERB_VCPUPIN];
+	struct answer_pin *p;
+	struct verb_call c;
+
+	(void)state;
+	assert_int_equal(begin_with("[vm web]\nkernel = k\nmemory = 4M\nvcpus = 3\n"
+				    "vcpupin = 1:0\n"), 0);
+	assert_int_equal(count(VERB_VCPUPIN, "web", NULL), 3);
+	assert_int_equal(count(VERB_VCPUPIN, "web", "1"), 1);
+	p = ask(VERB_VCPUPIN, &c, "web", "1");
+	assert_int_equal(p->vcpu, 1);
+	assert_string_equal(p->cpus, "0");
+	verb_end(&c);
+	c = (struct verb_call){ .arg = { "web", "3" } };
+	assert_int_equal(verb_run(v, &c), -ENOENT);
+	verb_end(&c);
+	c = (struct verb_call){ .arg = { "web", NULL, "0" } };
+	assert_int_equal(verb_run(v, &c), -EINVAL);
+	verb_end(&c);
+	c = (struct verb_call){ .arg = { "web" } };
+	host_heap_left = 0;
+	assert_int_equal(verb_run(v, &c), -ENOMEM);
+	host_heap_left = ~0u;
+	verb_end(&c);
 }
 
 static void lists(void **state)
@@ -807,6 +843,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(rows_are_complete), TEST(each_answers_as_declared), TEST(bent_arguments),
 		TEST(without_memory), TEST(records_by_number), TEST(lists),
+		TEST(pins),
 		TEST(log_by_level_and_number), TEST(domain_as_xml), TEST(device_as_xml),
 		TEST(any_text_as_xml),
 		TEST(events_are_read_on), TEST(lost_events_are_counted), TEST(watches_wake),

@@ -37,7 +37,7 @@
 
 extern unsigned host_log_count[4];	/* tests/host/log.c */
 extern void (*host_prepare)(void), (*host_thread_entry)(void *arg);	/* one_thread.c */
-extern unsigned host_points;
+extern unsigned host_points, host_moves;
 
 /* ---- local APIC ---- */
 
@@ -831,6 +831,29 @@ static void asked_while_halted(void **state)
 	vm_put(vm);
 }
 
+/* A vCPU that is held to other CPUs looks for one itself. */
+static void moves(void **state)
+{
+	struct vm *vm = make_vm();
+	struct cpu_set s = { { 2 } };
+
+	(void)state;
+	asked = vm->vcpu[0];
+	asked->activity = VCPU_HALTED;
+	asked->rflags = RFLAGS_ONE;
+	host_moves = 0;
+	assert_int_equal(vm_vcpu_pin(vm, 0, &s), 0);
+	assert_int_equal(vm_vcpu_pin(vm, vm->vcpu_count, &s), -ENOENT);
+	assert_true(asked->requests & VCPU_REQ_MOVE);
+	host_prepare = ask_again;
+	turns = 0;
+	if (!setjmp(at_turn))
+		host_thread_entry(asked);
+	host_prepare = NULL;
+	assert_int_equal(host_moves, 1);
+	vm_put(vm);
+}
+
 /* ---- waiting for memory ---- */
 
 static struct vcpu *starved;
@@ -929,6 +952,7 @@ int main(void)
 		cmocka_unit_test(traps_are_one),
 		cmocka_unit_test(one_report), cmocka_unit_test(picks_in_order),
 		cmocka_unit_test(unknown_msrs_are_counted), cmocka_unit_test(asked_while_halted),
+		cmocka_unit_test(moves),
 		cmocka_unit_test(memory_is_waited_for),
 	};
 
