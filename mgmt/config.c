@@ -387,6 +387,7 @@ void config_vm_put(struct config_vm *vm)
 	free_modules(vm->option_rom);
 	free_devices(vm->device);
 	free_devices(vm->disk);
+	free_devices(vm->cdrom);
 	heap_free(vm);
 }
 

@@ -18,6 +18,8 @@
 #define CONFIG_MODULE_MAX	128
 #define CONFIG_CMDLINE_MAX	2048
 #define CONFIG_CLASS_MAX	32
+#define CONFIG_SATA		"ich9-ahci"	/* the class of disks at SATA ports */
+#define CONFIG_SATA_PORTS	6u
 
 /* What follows when a VM ends, in libvirt's words. */
 enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
@@ -34,9 +36,10 @@ struct config_device {
 	struct config_device *next;
 	char class[CONFIG_CLASS_MAX];
 	uint8_t bus, device, function;	/* bus N: behind the Nth root port of the list */
-	/* Of a disk. */
+	/* Of a disk or a disc. */
 	char module[CONFIG_MODULE_MAX];	/* "": it is none */
 	bool overlay;
+	uint8_t port;			/* of the SATA controller, if it is there */
 };
 
 /*
@@ -57,6 +60,7 @@ struct config_vm {
 	struct config_module *module;	/* behind the initrd; any number */
 	struct config_device *device;	/* any number */
 	struct config_device *disk;	/* likewise, behind these */
+	struct config_device *cdrom;	/* all at the SATA controller */
 	struct config_module *option_rom;	/* without arguments; with firmware alone */
 	/* What SMBIOS tells: "" if it is not given. */
 	char manufacturer[CONFIG_NAME_MAX], product[CONFIG_NAME_MAX], serial[CONFIG_NAME_MAX];

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The key `disk` of keel.conf: a module as a disk, at a slot. One that names no slot gets the first
- * free one of a few, and keeps it: it is written out with the others, so that no other device that
- * comes or goes moves it. See mgmt/config_parser.h.
+ * The keys `disk` and `cdrom` of keel.conf: a module as a disk at a slot, or as a disk or disc at a
+ * port of the SATA controller. One that names no place gets the first free one, and keeps it: it is
+ * written out with the others, so that no other device that comes or goes moves it. See
+ * mgmt/config_parser.h.
  */
 #include "lib/format.h"
 #include "lib/string.h"
@@ -13,15 +14,27 @@
 #define SLOT_FIRST	0x10u
 #define SLOT_LAST	0x19u
 
-/* The classes of devices, by `bus`. */
+/* Where a q35 has its SATA controller. */
+#define SATA_DEVICE	0x1f
+#define SATA_FUNCTION	2
+
+/* The classes of devices, by `bus`; the first one of a class is written. */
 static const struct {
 	const char *bus, *class;
 } buses[] = {
-	{ "virtio", "virtio-blk-pci" },
+	{ "virtio", "virtio-blk-pci" }, { "sata", CONFIG_SATA }, { "ahci", CONFIG_SATA },
 };
 
-#define LOOKS_LIKE \
-	"%s = %s is not right: it looks like disk.img, bus=virtio, mode=ro (or overlay), slot=0:10.0"
+#define DISK_LOOKS_LIKE \
+	"%s = %s is not right: it looks like disk.img, bus=virtio (or sata), mode=ro (or overlay), slot=0:10.0 (of sata: port=0)"
+#define CDROM_LOOKS_LIKE "%s = %s is not right: it looks like disc.iso, port=0"
+
+enum { SEEN_BUS = 1, SEEN_MODE = 2, SEEN_SLOT = 4, SEEN_PORT = 8, PROPERTIES = 4 };
+
+static bool is_sata(const struct config_device *d)
+{
+	return !strcmp(d->class, CONFIG_SATA);
+}
 
 static bool has_device(const struct config_device *d, unsigned number)
 {
@@ -43,6 +56,19 @@ static bool choose_slot(const struct config_vm *vm, struct config_device *d)
 	return false;
 }
 
+static bool has_port(const struct config_device *d, unsigned number)
+{
+	for (; d; d = d->next)
+		if (is_sata(d) && d->port == number)
+			return true;
+	return false;
+}
+
+static bool port_is_free(const struct config_vm *vm, unsigned n)
+{
+	return n < CONFIG_SATA_PORTS && !has_port(vm->disk, n) && !has_port(vm->cdrom, n);
+}
+
 static bool read_bus(struct piece v, struct config_device *d)
 {
 	for (size_t i = 0; i < sizeof(buses) / sizeof(buses[0]); i++) {
@@ -60,68 +86,134 @@ static bool read_mode(struct piece v, struct config_device *d)
 	return d->overlay || config_equals(v, "ro");
 }
 
-/* "NAME=VALUE"; each once. */
-static bool read_property(struct piece v, struct config_device *d, unsigned *seen)
+static bool read_port(struct piece v, struct config_device *d)
 {
-	static const char *const names[] = { "bus", "mode", "slot" };
+	unsigned n;
+
+	if (v.n != 1 || !config_digit(v.s[0], 10, &n) || n >= CONFIG_SATA_PORTS)
+		return false;
+	d->port = (uint8_t)n;
+	return true;
+}
+
+/* "NAME=VALUE"; each once, and of `allowed` alone. */
+static bool read_property(struct piece v, struct config_device *d, unsigned allowed, unsigned *seen)
+{
+	static const char *const names[] = { "bus", "mode", "slot", "port" };
 	struct piece all = v, name = config_trim(config_cut(&v, '='));
 	unsigned i = 0;
 
-	while (i < 3 && !config_equals(name, names[i]))
+	while (i < PROPERTIES && !config_equals(name, names[i]))
 		i++;
-	if (i == 3 || *seen & 1u << i)
+	if (i == PROPERTIES || *seen & 1u << i || !(allowed & 1u << i))
 		return false;
 	*seen |= 1u << i;
 	v = config_trim(v);
-	return i == 0 ? read_bus(v, d) : i == 1 ? read_mode(v, d) : config_read_slot(all, d);
+	return i == 0 ? read_bus(v, d) : i == 1 ? read_mode(v, d) :
+	       i == 2 ? config_read_slot(all, d) : read_port(v, d);
 }
 
-static bool read_properties(struct parser *p, const struct key *k, struct piece v,
-			    struct config_device *d)
+static bool place_by_slot(struct parser *p, const struct key *k, struct config_device *d,
+			  unsigned seen)
 {
-	struct piece all = v, name = config_trim(config_cut(&v, ','));
-	unsigned seen = 0;
-
-	d->overlay = true;
-	read_bus((struct piece){ "virtio", 6 }, d);
-	while (v.n) {
-		if (read_property(config_trim(config_cut(&v, ',')), d, &seen))
-			continue;
-		config_fail(p, p->line, LOOKS_LIKE, k->name, config_quote(all).s);
-		return false;
-	}
-	if (!config_read_module(p, k, name, d->module))
-		return false;
-	if (seen & 4 || choose_slot(p->vm, d))
+	if (seen & SEEN_SLOT || choose_slot(p->vm, d))
 		return true;
 	config_fail(p, p->line, "%s: no slot from 0:%x.0 to 0:%x.0 is free: name one, as in slot=0:5.0",
 		    k->name, SLOT_FIRST, SLOT_LAST);
 	return false;
 }
 
-bool config_read_disk(struct parser *p, const struct key *k, struct piece v)
+static bool place_by_port(struct parser *p, const struct key *k, struct config_device *d,
+			  unsigned seen)
 {
-	struct config_device **end = &p->vm->disk, *d = heap_alloc(sizeof(*d));
+	unsigned n = d->port;
+
+	d->bus = 0;
+	d->device = SATA_DEVICE;
+	d->function = SATA_FUNCTION;
+	while (!(seen & SEEN_PORT) && n < CONFIG_SATA_PORTS && !port_is_free(p->vm, n))
+		n++;
+	d->port = (uint8_t)n;
+	if (port_is_free(p->vm, n))
+		return true;
+	if (seen & SEEN_PORT)
+		config_fail(p, p->line, "%s: something is at port %u already", k->name, n);
+	else
+		config_fail(p, p->line, "%s: none of the SATA controller's %u ports is free", k->name,
+			    CONFIG_SATA_PORTS);
+	return false;
+}
+
+static bool read_properties(struct parser *p, const struct key *k, struct piece v,
+			    struct config_device *d, bool disc)
+{
+	struct piece all = v, name = config_trim(config_cut(&v, ','));
+	unsigned seen = 0, allowed = disc ? SEEN_PORT : ~0u;
+	bool right = true;
+
+	d->overlay = !disc;
+	read_bus(disc ? (struct piece){ "sata", 4 } : (struct piece){ "virtio", 6 }, d);
+	while (right && v.n)
+		right = read_property(config_trim(config_cut(&v, ',')), d, allowed, &seen);
+	if (!right || seen & (is_sata(d) ? SEEN_SLOT : SEEN_PORT)) {
+		config_fail(p, p->line, disc ? CDROM_LOOKS_LIKE : DISK_LOOKS_LIKE, k->name,
+			    config_quote(all).s);
+		return false;
+	}
+	if (!config_read_module(p, k, name, d->module))
+		return false;
+	return is_sata(d) ? place_by_port(p, k, d, seen) : place_by_slot(p, k, d, seen);
+}
+
+static bool read_into(struct parser *p, const struct key *k, struct piece v,
+		      struct config_device **end, bool disc)
+{
+	struct config_device *d = heap_alloc(sizeof(*d));
 
 	while (*end)
 		end = &(*end)->next;
 	if (!d)
 		config_fail(p, p->line, "%s: no memory for it", k->name);
-	if (d && read_properties(p, k, v, d) && config_take_device(p, k, end, d))
+	if (d && read_properties(p, k, v, d, disc) && config_take_device(p, k, end, d))
 		return true;
 	heap_free(d);
 	return false;
 }
 
+bool config_read_disk(struct parser *p, const struct key *k, struct piece v)
+{
+	return read_into(p, k, v, &p->vm->disk, false);
+}
+
+bool config_read_cdrom(struct parser *p, const struct key *k, struct piece v)
+{
+	return read_into(p, k, v, &p->vm->cdrom, true);
+}
+
 void config_write_disk(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_vm *vm = from;
-	char text[CONFIG_MODULE_MAX + 64];
+	char text[CONFIG_MODULE_MAX + 64], place[24];
 
 	for (const struct config_device *d = vm->disk; d; d = d->next) {
-		format(text, sizeof(text), "%s, bus=%s, mode=%s, slot=%x:%x.%x", d->module,
-		       buses[0].bus, d->overlay ? "overlay" : "ro", d->bus, d->device,
-		       d->function);
+		if (is_sata(d))
+			format(place, sizeof(place), "port=%u", d->port);
+		else
+			format(place, sizeof(place), "slot=%x:%x.%x", d->bus, d->device,
+			       d->function);
+		format(text, sizeof(text), "%s, bus=%s, mode=%s, %s", d->module,
+		       buses[is_sata(d)].bus, d->overlay ? "overlay" : "ro", place);
+		config_put_line(w, k, text, "");
+	}
+}
+
+void config_write_cdrom(const struct writer *w, const struct key *k, const void *from)
+{
+	const struct config_vm *vm = from;
+	char text[CONFIG_MODULE_MAX + 16];
+
+	for (const struct config_device *d = vm->cdrom; d; d = d->next) {
+		format(text, sizeof(text), "%s, port=%u", d->module, d->port);
 		config_put_line(w, k, text, "");
 	}
 }

@@ -84,3 +84,5 @@ bool config_take_device(struct parser *p, const struct key *k, struct config_dev
 /* --- config_disk.c */
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v);
 void config_write_disk(const struct writer *w, const struct key *k, const void *from);
+bool config_read_cdrom(struct parser *p, const struct key *k, struct piece v);
+void config_write_cdrom(const struct writer *w, const struct key *k, const void *from);

@@ -249,18 +249,26 @@ static unsigned instances(const struct machine *m, const struct device_class *cl
 	return n;
 }
 
-static int add_medium(struct vm *vm, struct vdev_host *h, const struct device_class *class,
-		      const struct machine_row *row)
+static int add_media(struct vm *vm, struct vdev_host *h, const struct device_class *class,
+		     const struct machine_row *row)
 {
-	struct media *m = NULL;
+	unsigned disks = class->medium == HOST_MEDIA_DISK ? MIN(row->disks, HOST_MEDIA_MAX) : 0;
+	const struct media_image *image = row->properties;
+	struct media *m;
 	int err = 0;
 
-	if (class->medium == HOST_MEDIA_DISK && row->properties)
-		err = media_disk_create(row->properties, &vm->charge, &m);
-	else if (class->medium == HOST_MEDIA_CONSOLE && !h->dev->instance)
+	for (unsigned i = 0; !err && i < disks; i++) {
+		if (!image[i].name)
+			continue;
+		err = media_disk_create(&image[i], &vm->charge, &m);
+		if (!err)
+			media_attach(m, h, i);
+	}
+	if (class->medium == HOST_MEDIA_CONSOLE && !h->dev->instance) {
 		err = media_console_create(&m);
-	if (m)
-		media_attach(m, h, 0);
+		if (!err)
+			media_attach(m, h, 0);
+	}
 	return err;
 }
 
@@ -315,7 +323,7 @@ static int add_device(struct vm *vm, const struct machine_row *row)
 	m->device[m->count++] = h;
 	if (class->part && !d->instance)
 		m->part[class->part] = d;
-	return add_medium(vm, h, class, row) ?: connect(m, h, class, row);
+	return add_media(vm, h, class, row) ?: connect(m, h, class, row);
 }
 
 /* ---- slots ---- */

@@ -37,12 +37,15 @@ struct machine_row {
 					 * own */
 	struct machine_slot slot;	/* of a PCI device; its pin's line follows from it */
 	struct machine_line line[2];
-	const void *properties;		/* what the class wants to know; its own. Of a class with a
-					 * disk, its struct media_image, or NULL */
+	const void *properties;		/* what the class wants to know; its own. Of a class with
+					 * disks, so many struct media_image */
+	unsigned disks;			/* medium 0 and on; one without a name is none */
 };
 
 #define MACHINE_DEVICE_MAX	64
 #define MACHINE_VIRTIO_BLK	"virtio-blk-pci"	/* a class that has a disk */
+#define MACHINE_AHCI		"ich9-ahci"		/* one that has several */
+#define MACHINE_AHCI_PORTS	6u
 
 /* The i-th class that a configuration may add to a machine, at a slot; NULL beyond the last. */
 const char *machine_pluggable(unsigned i);

@@ -72,6 +72,7 @@ struct media_image {
 	const void *data;
 	uint64_t size;			/* a multiple of HOST_MEDIA_BLOCK, not 0 */
 	bool overlay;			/* what is written is kept in memory; else read-only */
+	bool optical;			/* a disc; read-only */
 };
 
 int media_disk_create(const struct media_image *i, struct charge *charge,
