@@ -403,6 +403,7 @@ void config_vm_put(struct config_vm *vm)
 	free_devices(vm->disk);
 	free_devices(vm->nic);
 	free_pins(vm->pin);
+	free_devices(vm->cdrom);
 	heap_free(vm);
 }
 

@@ -20,6 +20,8 @@
 #define CONFIG_CMDLINE_MAX	2048
 #define CONFIG_CLASS_MAX	32
 #define CONFIG_CABLE_MAX	32
+#define CONFIG_SATA		"ich9-ahci"	/* the class of disks at SATA ports */
+#define CONFIG_SATA_PORTS	6u
 
 /* What follows when a VM ends, in libvirt's words. */
 enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
@@ -37,9 +39,10 @@ struct config_device {
 	char class[CONFIG_CLASS_MAX];
 	bool placed;			/* it has a slot; bus N: behind the Nth root port */
 	uint8_t bus, device, function;
-	/* Of a disk. */
+	/* Of a disk or a disc. */
 	char module[CONFIG_MODULE_MAX];	/* "": it is none */
 	bool overlay;
+	uint8_t port;			/* of the SATA controller, if it is there */
 	/* Of a network card. */
 	char cable[CONFIG_CABLE_MAX];
 	uint8_t mac[6];			/* all 0: not given */
@@ -82,6 +85,7 @@ struct config_vm {
 	struct config_device *device;	/* any number */
 	struct config_device *disk;	/* likewise, behind these */
 	struct config_device *nic;	/* and behind these */
+	struct config_device *cdrom;	/* all at the SATA controller */
 	struct config_module *option_rom;	/* without arguments; with firmware alone */
 	/* What SMBIOS tells: "" if it is not given. */
 	char manufacturer[CONFIG_NAME_MAX], product[CONFIG_NAME_MAX], serial[CONFIG_NAME_MAX];

@@ -1,22 +1,48 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The key `disk` of keel.conf: a module as a disk, at a slot. One that names none is given one
- * (config_take_device) and keeps it: it is written out. See mgmt/config_parser.h.
+ * The keys `disk` and `cdrom` of keel.conf: a module as a disk at a slot, or as a disk or disc at a
+ * port of the SATA controller. One that names no place is given one, a slot by config_take_device(),
+ * and keeps it: it is written out. See mgmt/config_parser.h.
  */
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/config_parser.h"
 #include "mm/heap.h"
 
-/* The classes of devices, by `bus`. */
+/* Where a q35 has its SATA controller. */
+#define SATA_DEVICE	0x1f
+#define SATA_FUNCTION	2
+
+/* The classes of devices, by `bus`; the first one of a class is written. */
 static const struct {
 	const char *bus, *class;
 } buses[] = {
-	{ "virtio", "virtio-blk-pci" },
+	{ "virtio", "virtio-blk-pci" }, { "sata", CONFIG_SATA }, { "ahci", CONFIG_SATA },
 };
 
-#define LOOKS_LIKE \
-	"%s = %s is not right: it looks like disk.img, bus=virtio, mode=ro (or overlay), slot=0:4.0"
+#define DISK_LOOKS_LIKE \
+	"%s = %s is not right: it looks like disk.img, bus=virtio (or sata), mode=ro (or overlay), slot=0:4.0 (of sata: port=0)"
+#define CDROM_LOOKS_LIKE "%s = %s is not right: it looks like disc.iso, port=0"
+
+enum { SEEN_BUS = 1, SEEN_MODE = 2, SEEN_SLOT = 4, SEEN_PORT = 8, PROPERTIES = 4 };
+
+static bool is_sata(const struct config_device *d)
+{
+	return !strcmp(d->class, CONFIG_SATA);
+}
+
+static bool has_port(const struct config_device *d, unsigned number)
+{
+	for (; d; d = d->next)
+		if (is_sata(d) && d->port == number)
+			return true;
+	return false;
+}
+
+static bool port_is_free(const struct config_vm *vm, unsigned n)
+{
+	return n < CONFIG_SATA_PORTS && !has_port(vm->disk, n) && !has_port(vm->cdrom, n);
+}
 
 static bool read_bus(struct piece v, struct config_device *d)
 {
@@ -35,61 +61,123 @@ static bool read_mode(struct piece v, struct config_device *d)
 	return d->overlay || config_equals(v, "ro");
 }
 
-/* "NAME=VALUE"; each once. */
-static bool read_property(struct piece v, struct config_device *d, unsigned *seen)
+static bool read_port(struct piece v, struct config_device *d)
 {
-	static const char *const names[] = { "bus", "mode", "slot" };
+	unsigned n;
+
+	if (v.n != 1 || !config_digit(v.s[0], 10, &n) || n >= CONFIG_SATA_PORTS)
+		return false;
+	d->port = (uint8_t)n;
+	return true;
+}
+
+/* "NAME=VALUE"; each once, and of `allowed` alone. */
+static bool read_property(struct piece v, struct config_device *d, unsigned allowed, unsigned *seen)
+{
+	static const char *const names[] = { "bus", "mode", "slot", "port" };
 	struct piece all = v, name = config_trim(config_cut(&v, '='));
 	unsigned i = 0;
 
-	while (i < 3 && !config_equals(name, names[i]))
+	while (i < PROPERTIES && !config_equals(name, names[i]))
 		i++;
-	if (i == 3 || *seen & 1u << i)
+	if (i == PROPERTIES || *seen & 1u << i || !(allowed & 1u << i))
 		return false;
 	*seen |= 1u << i;
 	v = config_trim(v);
-	return i == 0 ? read_bus(v, d) : i == 1 ? read_mode(v, d) : config_read_slot(all, d);
+	return i == 0 ? read_bus(v, d) : i == 1 ? read_mode(v, d) :
+	       i == 2 ? config_read_slot(all, d) : read_port(v, d);
+}
+
+static bool place_by_port(struct parser *p, const struct key *k, struct config_device *d,
+			  unsigned seen)
+{
+	unsigned n = d->port;
+
+	d->placed = true;
+	d->device = SATA_DEVICE;
+	d->function = SATA_FUNCTION;
+	while (!(seen & SEEN_PORT) && n < CONFIG_SATA_PORTS && !port_is_free(p->vm, n))
+		n++;
+	d->port = (uint8_t)n;
+	if (port_is_free(p->vm, n))
+		return true;
+	if (seen & SEEN_PORT)
+		config_fail(p, p->line, "%s: something is at port %u already", k->name, n);
+	else
+		config_fail(p, p->line, "%s: none of the SATA controller's %u ports is free", k->name,
+			    CONFIG_SATA_PORTS);
+	return false;
 }
 
 static bool read_properties(struct parser *p, const struct key *k, struct piece v,
-			    struct config_device *d)
+			    struct config_device *d, bool disc)
 {
 	struct piece all = v, name = config_trim(config_cut(&v, ','));
-	unsigned seen = 0;
+	unsigned seen = 0, allowed = disc ? SEEN_PORT : ~0u;
+	bool right = true;
 
-	d->overlay = true;
-	read_bus((struct piece){ "virtio", 6 }, d);
-	while (v.n) {
-		if (read_property(config_trim(config_cut(&v, ',')), d, &seen))
-			continue;
-		config_fail(p, p->line, LOOKS_LIKE, k->name, config_quote(all).s);
+	d->overlay = !disc;
+	read_bus(disc ? (struct piece){ "sata", 4 } : (struct piece){ "virtio", 6 }, d);
+	while (right && v.n)
+		right = read_property(config_trim(config_cut(&v, ',')), d, allowed, &seen);
+	if (!right || seen & (is_sata(d) ? SEEN_SLOT : SEEN_PORT)) {
+		config_fail(p, p->line, disc ? CDROM_LOOKS_LIKE : DISK_LOOKS_LIKE, k->name,
+			    config_quote(all).s);
 		return false;
 	}
-	return config_read_module(p, k, name, d->module);
+	if (!config_read_module(p, k, name, d->module))
+		return false;
+	return !is_sata(d) || place_by_port(p, k, d, seen);
 }
 
-bool config_read_disk(struct parser *p, const struct key *k, struct piece v)
+static bool read_into(struct parser *p, const struct key *k, struct piece v,
+		      struct config_device **end, bool disc)
 {
-	struct config_device **end = &p->vm->disk, *d = heap_alloc(sizeof(*d));
+	struct config_device *d = heap_alloc(sizeof(*d));
 
 	while (*end)
 		end = &(*end)->next;
 	if (!d)
 		config_fail(p, p->line, "%s: no memory for it", k->name);
-	if (d && read_properties(p, k, v, d) && config_take_device(p, k, end, d))
+	if (d && read_properties(p, k, v, d, disc) && config_take_device(p, k, end, d))
 		return true;
 	heap_free(d);
 	return false;
 }
 
+bool config_read_disk(struct parser *p, const struct key *k, struct piece v)
+{
+	return read_into(p, k, v, &p->vm->disk, false);
+}
+
+bool config_read_cdrom(struct parser *p, const struct key *k, struct piece v)
+{
+	return read_into(p, k, v, &p->vm->cdrom, true);
+}
+
 void config_write_disk(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_vm *vm = from;
-	char text[CONFIG_MODULE_MAX + 64], slot[CONFIG_SLOT_TEXT];
+	char text[CONFIG_MODULE_MAX + 64], place[CONFIG_SLOT_TEXT];
 
 	for (const struct config_device *d = vm->disk; d; d = d->next) {
-		format(text, sizeof(text), "%s, bus=%s, mode=%s%s", d->module, buses[0].bus,
-		       d->overlay ? "overlay" : "ro", config_slot_text(d, slot));
+		if (is_sata(d))
+			format(place, sizeof(place), ", port=%u", d->port);
+		else
+			config_slot_text(d, place);
+		format(text, sizeof(text), "%s, bus=%s, mode=%s%s", d->module,
+		       buses[is_sata(d)].bus, d->overlay ? "overlay" : "ro", place);
+		config_put_line(w, k, text, "");
+	}
+}
+
+void config_write_cdrom(const struct writer *w, const struct key *k, const void *from)
+{
+	const struct config_vm *vm = from;
+	char text[CONFIG_MODULE_MAX + 16];
+
+	for (const struct config_device *d = vm->cdrom; d; d = d->next) {
+		format(text, sizeof(text), "%s, port=%u", d->module, d->port);
 		config_put_line(w, k, text, "");
 	}
 }

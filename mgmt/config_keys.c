@@ -515,6 +515,7 @@ static void write_uuid(const struct writer *w, const struct key *k, const void *
 
 const struct key config_vm_keys[] = {
 	{ "autostart", read_bool, write_bool, VM_FIELD(autostart), false },
+	{ "cdrom", config_read_cdrom, config_write_cdrom, VM_FIELD(cdrom), true },
 	{ "cmdline", read_text, write_text, VM_FIELD(cmdline), false },
 	{ "cpu", read_cpu, write_cpu, VM_FIELD(cpu), false },
 	{ "cpu_shares", config_read_tune, config_write_tune, VM_FIELD(cputune.shares), false },

@@ -90,6 +90,8 @@ bool config_read_number(struct piece v, uint64_t *out);
 /* --- config_disk.c */
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v);
 void config_write_disk(const struct writer *w, const struct key *k, const void *from);
+bool config_read_cdrom(struct parser *p, const struct key *k, struct piece v);
+void config_write_cdrom(const struct writer *w, const struct key *k, const void *from);
 
 /* --- config_nic.c */
 bool config_read_nic(struct parser *p, const struct key *k, struct piece v);

@@ -11,23 +11,55 @@
 #include "vmm/machine.h"
 #include "vmm/media.h"
 
+_Static_assert(CONFIG_SATA_PORTS == MACHINE_AHCI_PORTS, "ports");
+
 /* What `debug_exit` stands for. */
 static const struct machine_row debug_rows[] = {
 	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
 };
 
-/* Those with a slot, at most `max`; disks come after others, cards last. */
-static unsigned fill(const struct config_vm *c, struct machine_row *row, unsigned max)
-{
-	const struct config_device *const list[] = { c->device, c->disk, c->nic };
-	unsigned n = 0;
+/* Rows as they are made; those beyond `max` are left out. */
+struct rows {
+	struct machine_row *row;
+	unsigned count, max;
+};
 
-	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
-		for (const struct config_device *d = list[i]; d && n < max; d = d->next)
-			row[n++] = (struct machine_row){
-				.class = d->class, .slot = { d->bus, d->device, d->function },
-			};
-	return n;
+static bool is_sata(const struct config_device *d)
+{
+	return !strcmp(d->class, CONFIG_SATA);
+}
+
+static void add(struct rows *to, const struct config_device *d)
+{
+	if (to->count < to->max)
+		to->row[to->count++] = (struct machine_row){
+			.class = d->class, .slot = { d->bus, d->device, d->function },
+		};
+}
+
+/* Of the disks and discs at SATA ports; NULL: there is none. */
+static const struct config_device *first_sata(const struct config_vm *c)
+{
+	for (const struct config_device *d = c->disk; d; d = d->next)
+		if (is_sata(d))
+			return d;
+	return c->cdrom;
+}
+
+/* Those with a slot of their own, then the SATA controller if it has anything; cards come last. */
+static void fill(const struct config_vm *c, struct rows *to)
+{
+	const struct config_device *sata = first_sata(c);
+
+	for (const struct config_device *d = c->device; d; d = d->next)
+		add(to, d);
+	for (const struct config_device *d = c->disk; d; d = d->next)
+		if (!is_sata(d))
+			add(to, d);
+	if (sata)
+		add(to, sata);
+	for (const struct config_device *d = c->nic; d; d = d->next)
+		add(to, d);
 }
 
 static unsigned count_of(const struct config_device *d)
@@ -68,28 +100,48 @@ void domain_overlays_drop(struct domain *d, const struct config_vm *c)
 	d->overlay = NULL;
 }
 
-/* The disks' images, for their rows. */
+static int fill_image(struct domain *domain, const struct config_device *d, unsigned overlay,
+		      struct media_image *image, struct mgmt_error *err)
+{
+	const struct config_vm *c = domain->live;
+	const void *data;
+	size_t size;
+	int e;
+
+	if (!mgmt_module(d->module, &data, &size))
+		return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for its disks: "
+				 "add it to the image", c->name, d->module);
+	e = d->overlay ? prepare_overlay(domain, overlay, size, err) : 0;
+	*image = (struct media_image){
+		.name = d->module, .data = data, .size = size,
+		.overlay = d->overlay && !e ? domain->overlay[overlay] : NULL,
+	};
+	return e;
+}
+
+/* The images of the disks' rows; those at SATA ports are the last row's of them. */
 static int fill_images(struct domain *domain, struct machine_row *row, struct media_image *image,
 		       struct mgmt_error *err)
 {
 	const struct config_vm *c = domain->live;
+	struct media_image *port = image + count_of(c->disk);
 	unsigned i = 0;
 	int e = 0;
 
-	for (const struct config_device *d = c->disk; d && !e; d = d->next, row++, image++, i++) {
-		const void *data;
-		size_t size;
-
-		if (!mgmt_module(d->module, &data, &size))
-			return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for "
-					 "its disk: add it to the image", c->name, d->module);
-		if (d->overlay)
-			e = prepare_overlay(domain, i, size, err);
-		*image = (struct media_image){
-			.name = d->module, .data = data, .size = size,
-			.overlay = d->overlay && !e ? domain->overlay[i] : NULL,
-		};
-		row->properties = image;
+	for (const struct config_device *d = c->disk; d && !e; d = d->next, i++) {
+		if (!is_sata(d)) {
+			row->properties = image;
+			row++->disks = 1;
+		}
+		e = fill_image(domain, d, i, is_sata(d) ? &port[d->port] : image++, err);
+	}
+	for (const struct config_device *d = c->cdrom; d && !e; d = d->next) {
+		e = fill_image(domain, d, 0, &port[d->port], err);
+		port[d->port].optical = true;
+	}
+	if (first_sata(c)) {
+		row->properties = port;
+		row->disks = CONFIG_SATA_PORTS;
 	}
 	return e;
 }
@@ -97,33 +149,35 @@ static int fill_images(struct domain *domain, struct machine_row *row, struct me
 struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct mgmt_error *err)
 {
 	const struct config_vm *c = d->live;
-	unsigned disks = count_of(c->disk), nics = count_of(c->nic);
-	unsigned rows = count_of(c->device) + disks + nics;
+	unsigned devices = count_of(c->device), disks = count_of(c->disk), nics = count_of(c->nic);
+	unsigned rows = devices + disks + nics + 1;
 	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +
-					     disks * sizeof(struct media_image) +
+					     (disks + CONFIG_SATA_PORTS) * sizeof(struct media_image) +
 					     nics * sizeof(struct media_nic));
 	struct media_image *image = (void *)(row + rows + ARRAY_COUNT(debug_rows));
+	struct rows all = { row, 0, rows };
 
 	if (!row) {
 		error_set(err, -ENOMEM, "domain '%s': no memory for its devices: end another one",
 			  c->name);
 		return NULL;
 	}
-	*count = fill(c, row, rows);
-	if (fill_images(d, row + rows - nics - disks, image, err)) {
+	fill(c, &all);
+	if (fill_images(d, row + devices, image, err)) {
 		heap_free(row);
 		return NULL;
 	}
-	fill_nics(c, row + rows - nics, (void *)(image + disks));
+	*count = all.count;
+	fill_nics(c, row + all.count - nics, (void *)(image + disks + CONFIG_SATA_PORTS));
 	for (unsigned i = 0; c->debug_exit && i < ARRAY_COUNT(debug_rows); i++)
 		row[(*count)++] = debug_rows[i];
 	return row;
 }
 
 /* Whole sectors, and one at least. */
-static int check_sizes(const struct config_vm *c, char *why, size_t why_size)
+static int check_sizes(const struct config_device *d, char *why, size_t why_size)
 {
-	for (const struct config_device *d = c->disk; d; d = d->next) {
+	for (; d; d = d->next) {
 		const void *data;
 		size_t size;
 
@@ -171,7 +225,7 @@ static int place(const struct config_vm *c, const struct machine_row *row, unsig
 int domain_devices_check(void *arg, struct config_vm *c, char *why, size_t why_size)
 {
 	struct machine_row *row = heap_alloc((MACHINE_SLOT_MAX + 1) * sizeof(*row));
-	unsigned n;
+	struct rows all = { row, 0, MACHINE_SLOT_MAX + 1 };
 	int e;
 
 	(void)arg;
@@ -179,10 +233,12 @@ int domain_devices_check(void *arg, struct config_vm *c, char *why, size_t why_s
 		str_copy(why, "no memory to look at it", why_size);
 		return -ENOMEM;
 	}
-	n = fill(c, row, MACHINE_SLOT_MAX + 1);
-	e = place(c, row, n, why, why_size);
+	fill(c, &all);
+	e = place(c, row, all.count, why, why_size);
+	all.count = 0;
+	fill(c, &all);
 	if (!e)
-		e = machine_slot_check(row, fill(c, row, n), why, why_size);
+		e = machine_slot_check(row, all.count, why, why_size);
 	heap_free(row);
-	return e ?: check_sizes(c, why, why_size);
+	return e ?: check_sizes(c->disk, why, why_size) ?: check_sizes(c->cdrom, why, why_size);
 }

@@ -178,6 +178,7 @@ enum host_media_kind { HOST_MEDIA_NONE, HOST_MEDIA_CONSOLE, HOST_MEDIA_DISK, HOS
 struct host_media_facts {
 	enum host_media_kind kind;
 	bool read_only;
+	bool optical;			/* a disc: it is read in sectors of 2,048 bytes */
 	uint64_t size;			/* bytes of a disk, a multiple of HOST_MEDIA_BLOCK */
 	char name[32];			/* what it was made from; "" or printable */
 };
@@ -219,7 +220,7 @@ struct host_media_request {
 int host_media_submit(struct vdev *d, unsigned medium,
 		      const struct host_media_request *r) must_check;
 #define HOST_MEDIA_LATER	1
-#define HOST_MEDIA_MAX		2
+#define HOST_MEDIA_MAX		6u
 #define HOST_MEDIA_BLOCK	512u
 #define HOST_SEGMENT_MAX	256u
 

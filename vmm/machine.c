@@ -252,16 +252,34 @@ static unsigned instances(const struct machine *m, const struct device_class *cl
 	return n;
 }
 
-static int add_medium(struct vdev_host *h, const struct device_class *class,
-		      const struct machine_row *row)
+/* Those of a class with disks: medium 0 and on, as far as they have a name. */
+static int add_disks(struct vdev_host *h, const struct machine_row *row)
 {
+	const struct media_image *image = row->properties;
+	struct media *m;
+	int err = 0;
+
+	for (unsigned i = 0; !err && i < MIN(row->disks, HOST_MEDIA_MAX); i++) {
+		if (!image[i].name)
+			continue;
+		err = media_disk_create(&image[i], &m);
+		if (!err)
+			media_attach(m, h, i);
+	}
+	return err;
+}
+
+static int add_media(struct vdev_host *h, const struct device_class *class,
+		     const struct machine_row *row)
+{
+	const struct media_nic *nic = row->properties;
 	struct media *m = NULL;
 	int err = 0;
 
-	if (class->medium == HOST_MEDIA_DISK && row->properties)
-		err = media_disk_create(row->properties, &m);
-	else if (class->medium == HOST_MEDIA_CABLE && row->properties)
-		err = media_cable_create(((const struct media_nic *)row->properties)->cable, &m);
+	if (class->medium == HOST_MEDIA_DISK)
+		err = add_disks(h, row);
+	else if (class->medium == HOST_MEDIA_CABLE && nic)
+		err = media_cable_create(nic->cable, &m);
 	else if (class->medium == HOST_MEDIA_CONSOLE && !h->dev->instance)
 		err = media_console_create(&m);
 	if (m)
@@ -320,7 +338,7 @@ static int add_device(struct vm *vm, const struct machine_row *row)
 	m->device[m->count++] = h;
 	if (class->part && !d->instance)
 		m->part[class->part] = d;
-	return add_medium(h, class, row) ?: connect(m, h, class, row);
+	return add_media(h, class, row) ?: connect(m, h, class, row);
 }
 
 /* Those of the row list; a device's BARs are its own affair. */

@@ -37,15 +37,18 @@ struct machine_row {
 					 * own */
 	struct machine_slot slot;	/* of a PCI device; its pin's line follows from it */
 	struct machine_line line[2];
-	const void *properties;		/* what the class wants to know; its own. Of a class with a
-					 * disk, its struct media_image, with a cable,
+	const void *properties;		/* what the class wants to know; its own. Of a class with
+					 * disks, so many struct media_image, with a cable,
 					 * its struct media_nic; or NULL */
+	unsigned disks;			/* medium 0 and on; one without a name is none */
 };
 
 #define MACHINE_DEVICE_MAX	64
 #define MACHINE_VIRTIO_BLK	"virtio-blk-pci"	/* a class that has a disk */
 #define MACHINE_VIRTIO_NET	"virtio-net-pci"	/* and one that has a cable */
 #define MACHINE_SLOT_MAX	40	/* PCI devices that a configuration may add */
+#define MACHINE_AHCI		"ich9-ahci"		/* one that has several */
+#define MACHINE_AHCI_PORTS	6u
 
 /*
  * Would a machine with these rows of PCI devices have a slot for each? -EINVAL and a line in `why`.

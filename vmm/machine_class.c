@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "vdev/virtio/virtio_pci.h"
 #include "vdev/vacpi.h"
+#include "vdev/vahci.h"
 #include "vdev/vdebug_exit.h"
 #include "vdev/vedu.h"
 #include "vdev/vflash.h"
@@ -34,6 +35,7 @@
 #define IOAPIC_BASE	0xfec00000ul
 #define TESTDEV_SOURCE	63	/* of a line, behind those that are wired */
 
+_Static_assert(MACHINE_AHCI_PORTS == VAHCI_PORTS && VAHCI_PORTS <= HOST_MEDIA_MAX, "ports");
 _Static_assert(MEMORY_ECAM_SIZE <= VPCI_ECAM_MAX, "ECAM");
 
 static int make_vpic(struct vm *vm, const struct machine_row *row, struct vdev **out)
@@ -208,6 +210,8 @@ static const struct device_class classes[] = {
 		.medium = HOST_MEDIA_DISK },
 	{ MACHINE_VIRTIO_NET, .create = make_virtio_net, .function = virtio_pci_function,
 		.medium = HOST_MEDIA_CABLE },
+	{ MACHINE_AHCI, .plain = vahci_create, .function = vahci_function,
+		.medium = HOST_MEDIA_DISK },
 	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
 };
 

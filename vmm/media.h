@@ -104,6 +104,7 @@ struct media_image {
 	const void *data;
 	uint64_t size;			/* a multiple of HOST_MEDIA_BLOCK, not 0 */
 	struct media_overlay *overlay;	/* for that size; NULL: read-only */
+	bool optical;			/* a disc; without an overlay */
 };
 
 int media_disk_create(const struct media_image *i, struct media **out) must_check;

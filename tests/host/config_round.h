@@ -30,7 +30,7 @@ static inline bool round_same_devices(const struct config_device *d, const struc
 	for (; d && e; d = d->next, e = e->next)
 		if (strcmp(d->class, e->class) || d->bus != e->bus || d->device != e->device ||
 		    d->function != e->function || strcmp(d->module, e->module) ||
-		    d->overlay != e->overlay || strcmp(d->cable, e->cable) ||
+		    d->overlay != e->overlay || d->port != e->port || strcmp(d->cable, e->cable) ||
 		    memcmp(d->mac, e->mac, sizeof(d->mac)))
 			return false;
 	return d == e;
@@ -53,6 +53,7 @@ static inline bool round_same(const struct config_vm *a, const struct config_vm 
 			return false;
 	if (!round_same_devices(a->device, b->device) || !round_same_devices(a->disk, b->disk) ||
 	    !round_same_devices(a->nic, b->nic) ||
+	    !round_same_devices(a->cdrom, b->cdrom) ||
 	    !round_same_modules(a->module, b->module) ||
 	    !round_same_modules(a->option_rom, b->option_rom))
 		return false;
@@ -60,7 +61,7 @@ static inline bool round_same(const struct config_vm *a, const struct config_vm 
 	x.line = y.line = x.kernel_line = y.kernel_line = x.initrd_line = y.initrd_line = 0;
 	x.firmware_line = y.firmware_line = 0;
 	x.module = y.module = x.option_rom = y.option_rom = NULL;
-	x.device = y.device = x.disk = y.disk = NULL;
+	x.device = y.device = x.disk = y.disk = x.cdrom = y.cdrom = NULL;
 	x.nic = y.nic = NULL;
 	x.pin = y.pin = NULL;
 	return !memcmp(&x, &y, sizeof(x));

@@ -242,6 +242,7 @@ void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *
 	out->kind = HOST_MEDIA_DISK;
 	out->size = sizeof(h->disk);
 	out->read_only = h->disk_read_only;
+	out->optical = h->disk_optical;
 	strcpy(out->name, "test.img");
 }
 

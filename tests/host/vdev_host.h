@@ -52,7 +52,7 @@ struct vdev_host {
 	/* `accept`: how many bytes the host takes, ~0 all */
 	size_t sent_count, input_count, input_taken, accept;
 	uint8_t disk[VDEV_HOST_DISK];		/* medium 0, unless disk_absent */
-	bool disk_absent, disk_read_only;
+	bool disk_absent, disk_read_only, disk_optical;
 	int disk_error;				/* what requests get, if it is not 0 */
 	bool disk_late;				/* discards and the like are done later */
 	struct { uint32_t tag; struct host_media_request r; } later[VDEV_HOST_LATER];

@@ -73,7 +73,8 @@ static int device(void *arg, struct config_vm *vm, char *why, size_t size)
 		const struct config_device *d = list[i / n], *e = list[i % n];
 
 		if (d != e && d->bus == e->bus && d->device == e->device &&
-		    d->function == e->function) {
+		    d->function == e->function &&
+		    (strcmp(d->class, CONFIG_SATA) || strcmp(e->class, CONFIG_SATA))) {
 			snprintf(why, size, "%s is there", d->class);
 			return -EINVAL;
 		}
@@ -250,7 +251,7 @@ static void bad_values(void **state)
 	one_error(GOOD "vcpus = -1", 4, "1 to 64", 0);
 	one_error(GOOD "vcpus = 99999999999999999999999", 4, "1 to 64", 0);
 	one_error(GOOD "vcpus =", 4, "1 to 64", 0);
-	one_error(GOOD "colour = red", 4, "unknown key 'colour': autostart, cmdline", 0);
+	one_error(GOOD "colour = red", 4, "unknown key 'colour': autostart, cdrom, cmdline", 0);
 	one_error(GOOD "autostart = maybe", 4, "yes or no", 0);
 	one_error(GOOD "on_crash = explode", 4, "destroy, restart or preserve", 0);
 	one_error(GOOD "uuid = 123", 4, "32 hexadecimal digits", 0);
@@ -443,6 +444,46 @@ static void nics(void **state)
 		  "has the address 52:54:00:12:34:56 already", 1);
 	one_error(GOOD "nic = cable=a, mac=52:54:00:12:34:56\n" GOOD2
 		  "nic = cable=a, mac=52:54:00:12:34:56\n", 8, "has the address", 1);
+}
+
+/* `disk` and `cdrom` at SATA ports: the first free ones, or those that are named. */
+static void sata(void **state)
+{
+	static const char *const wrong[] = {
+		"disk = a, bus=sata, slot=0:4.0", "disk = a, port=1", "disk = a, bus=sata, port=6",
+		"disk = a, bus=sata, port=", "disk = a, bus=sata, port=10", "cdrom = a, bus=sata",
+		"cdrom = a, mode=ro", "cdrom = a, slot=0:4.0", "cdrom = a, port=x", "cdrom =",
+		"cdrom = missing", "cdrom = a, port=1, port=2",
+	};
+	const struct config_device *d;
+	char text[2048];
+
+	(void)state;
+	parse(GOOD "disk = a, bus=sata, port=1\ncdrom = b\ndisk = c, mode=ro, bus=ahci\n"
+	      "cdrom = d, port=5\ndisk = e\n" GOOD2);
+	assert_int_equal(c->error_count, 0);
+	d = c->vm[0]->disk;
+	assert_string_equal(d->class, "ich9-ahci");
+	assert_int_equal(d->device << 8 | d->function << 4 | d->port, 0x1f21);
+	assert_int_equal(d->next->port, 2);
+	assert_false(d->next->overlay);
+	assert_string_equal(d->next->next->class, "virtio-blk-pci");
+	d = c->vm[0]->cdrom;
+	assert_int_equal(d->port, 0);
+	assert_int_equal(d->next->port, 5);
+	assert_true(config_round(c, &limits));
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), GOOD "%s\n" GOOD2, wrong[i]);
+		parse(text);
+		assert_int_equal(c->error_count, 1);
+		assert_int_equal(c->error[0].line, 4);
+	}
+	one_error(GOOD "cdrom = a\ndisk = a, bus=sata, port=0\n" GOOD2, 5, "is at port 0", 1);
+	strcpy(text, GOOD);
+	for (unsigned i = 0; i < 7; i++)
+		strcat(text, "cdrom = a.img\n");
+	strcat(text, GOOD2);
+	one_error(text, 10, "none of the SATA controller's 6 ports is free", 1);
 }
 
 static void firmware(void **state)
@@ -728,6 +769,8 @@ static void random_value(const char *key, char *out)
 	} else if (!strcmp(key, "device")) {
 		sprintf(out, "class-%u, slot=%x:%x.%u", below(100), below(256), below(29),
 			below(8));
+	} else if (!strcmp(key, "cdrom")) {
+		sprintf(out, "m%u", below(1000));
 	} else if (!strcmp(key, "disk")) {
 		sprintf(out, "m%u%s%s", below(1000), below(2) ? ", bus=virtio" : "",
 			below(2) ? ", mode=ro" : "");
@@ -848,6 +891,7 @@ int main(void)
 		cmocka_unit_test(nics),
 		cmocka_unit_test(affinity),
 		cmocka_unit_test(cputune),
+		cmocka_unit_test(sata),
 		cmocka_unit_test(firmware),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),
