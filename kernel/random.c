@@ -79,7 +79,8 @@ static void reseed(void)
 	given = 0;
 }
 
-void random_stir(const void *data, size_t n)
+/* Adds what somebody could not foresee: it never makes the bytes worse. */
+static void stir(const void *data, size_t n)
 {
 	const uint8_t *from = data;
 
@@ -120,7 +121,7 @@ static void jitter(void)
 	for (unsigned i = 0; i < JITTER_ROUNDS; i++) {
 		uint64_t v = tsc_read();
 
-		random_stir(&v, sizeof(v));
+		stir(&v, sizeof(v));
 	}
 }
 

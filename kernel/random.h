@@ -11,5 +11,3 @@
 void random_get(void *dst, size_t n);
 /* At boot, when the features are known; before, what random_get gives is from the time alone. */
 void random_init(void);
-/* Adds what somebody could not foresee: it never makes the bytes worse. Any context. */
-void random_stir(const void *data, size_t n);

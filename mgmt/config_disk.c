@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The keys `disk` and `cdrom` of keel.conf: a module as a disk at a slot, or as a disk or disc at a
- * port of the SATA controller. One that names no place is given one, a slot by config_take_device(),
- * and keeps it: it is written out. See mgmt/config_parser.h.
+ * port of the SATA controller. One that names no place is given one, a slot by
+ * config_take_device(), and keeps it: it is written out. See mgmt/config_parser.h.
  */
 #include "lib/format.h"
 #include "lib/string.h"

@@ -150,9 +150,9 @@ struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct
 {
 	const struct config_vm *c = d->live;
 	unsigned devices = count_of(c->device), disks = count_of(c->disk), nics = count_of(c->nic);
-	unsigned rows = devices + disks + nics + 1;
+	unsigned rows = devices + disks + nics + 1, images = disks + CONFIG_SATA_PORTS;
 	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +
-					     (disks + CONFIG_SATA_PORTS) * sizeof(struct media_image) +
+					     images * sizeof(struct media_image) +
 					     nics * sizeof(struct media_nic));
 	struct media_image *image = (void *)(row + rows + ARRAY_COUNT(debug_rows));
 	struct rows all = { row, 0, rows };
@@ -168,7 +168,7 @@ struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct
 		return NULL;
 	}
 	*count = all.count;
-	fill_nics(c, row + all.count - nics, (void *)(image + disks + CONFIG_SATA_PORTS));
+	fill_nics(c, row + all.count - nics, (void *)(image + images));
 	for (unsigned i = 0; c->debug_exit && i < ARRAY_COUNT(debug_rows); i++)
 		row[(*count)++] = debug_rows[i];
 	return row;

@@ -33,11 +33,6 @@ static struct vpci *vpci_of(struct vdev *d)
 	return container_of(d, struct vpci, dev);
 }
 
-struct vpci_function *vpci_host_bridge(struct vdev *root)
-{
-	return &vpci_of(root)->host;
-}
-
 /* --- where functions sit */
 
 static struct vpci_bus *bus_of_index(struct vpci *p, unsigned index)
@@ -279,7 +274,7 @@ static int vpci_load(struct vdev *d, struct record_reader *r, uint32_t version)
 
 static void vpci_destroy(struct vdev *d)
 {
-	vpci_function_fini(vpci_host_bridge(d));
+	vpci_function_fini(&vpci_of(d)->host);
 	host_free(vpci_of(d));
 }
 

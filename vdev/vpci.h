@@ -31,7 +31,6 @@ struct vpci_config {
 };
 
 int vpci_create(const struct vpci_config *config, struct vdev **out);
-struct vpci_function *vpci_host_bridge(struct vdev *root);
 
 /*
  * Before the VM runs. `bus` 0, or N: behind the Nth bridge that was attached. 0, -EBUSY (the place

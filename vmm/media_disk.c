@@ -3,11 +3,11 @@
  * A disk of constant bytes, an image that the boot loader brought, and what was written over them.
  *
  * Design. The overlay, which may outlive the disk (a reboot makes a new one over it), knows blocks
- * of 4 KiB: a block is the image's, or zeros, or a page of its own. Blocks stand in tables of 512, which come when first needed. A block that
- * is written gets its page with all bytes in it before anybody sees it; what is written to a page
- * that is there goes into it at once. A block that is given back gives its page back. Each page is
- * promised as guest memory is (gmem_promise), so that an overlay takes nothing of what was promised
- * to guests: where nothing is left, the write fails.
+ * of 4 KiB: a block is the image's, or zeros, or a page of its own. Blocks stand in tables of 512,
+ * which come when first needed. A block that is written gets its page with all bytes in it before
+ * anybody sees it; what is written to a page that is there goes into it at once. A block that is
+ * given back gives its page back. Each page is promised as guest memory is (gmem_promise), so that
+ * an overlay takes nothing of what was promised to guests: where nothing is left, the write fails.
  *
  * Locking. A table's entries are read and changed under one of a few locks (LOCK_LEAF), and a page
  * is used with a reference; nothing is copied or allocated under them. Who reads and writes the

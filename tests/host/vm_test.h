@@ -47,7 +47,8 @@ static struct media_image machine_disk = {
 
 static const struct machine_row machine_debug_rows[] = {
 	{ .class = "pc-testdev" }, { .class = "isa-debug-exit" },
-	{ .class = MACHINE_VIRTIO_BLK, .slot = { 0, 0x10, 0 }, .properties = &machine_disk },
+	{ .class = MACHINE_VIRTIO_BLK, .slot = { 0, 0x10, 0 }, .properties = &machine_disk,
+	  .disks = 1 },
 	{ .class = "virtio-rng-pci", .slot = { 0, 0x11, 0 } },
 };
 
