@@ -71,6 +71,8 @@ static int changed(const struct config_vm *old, const char *key, const char *val
 	char *text;
 	int e;
 
+	if (strchr(value, '\n'))
+		return error_set(err, -EINVAL, "%s: its value is one line, and this has more", key);
 	config_write_vm(old, config_key_repeats(key) ? NULL : key, add, &t);
 	text_add(&t, key);
 	text_add(&t, " = ");

@@ -974,6 +974,7 @@ static void change_holds_from_the_next_start(void **state)
 
 	(void)state;
 	go(RUNNING);
+	assert_int_equal(domain_configure(d, "vcpus", "4\ncmdline = x", &err), -EINVAL);
 	assert_int_equal(domain_configure(d, "vcpus", "4", &err), 0);
 	assert_int_equal(domain_configure(d, "memory", "64M", &err), 0);
 	assert_int_equal(domain_configure(d, "autostart", "yes", &err), 0);
