@@ -5,7 +5,9 @@
  * own. Whatever the configuration's text is, the document is well-formed.
  * Source for names and values: libvirt, "Domain XML format".
  */
+#include "cpu/percpu.h"
 #include "include/addr.h"
+#include "lib/string.h"
 #include "mgmt/domain.h"
 #include "mgmt/text.h"
 
@@ -44,9 +46,57 @@ static void metadata(struct text *t, const struct config_vm *c)
 
 static void resources(struct text *t, const struct config_vm *c)
 {
+	char cpus[CPU_SET_TEXT];
+
 	text_format(t, "  <memory unit='KiB'>%lu</memory>\n", c->memory / KIB);
 	text_format(t, "  <currentMemory unit='KiB'>%lu</currentMemory>\n", c->memory / KIB);
-	text_format(t, "  <vcpu placement='static'>%u</vcpu>\n", c->vcpus);
+	text_add(t, "  <vcpu placement='static'");
+	if (!cpu_set_is_full(&c->cpuset)) {
+		cpu_set_format(&c->cpuset, CPU_MAX, cpus);
+		text_add(t, " cpuset='");
+		text_add(t, cpus);
+		text_add(t, "'");
+	}
+	text_format(t, ">%u</vcpu>\n", c->vcpus);
+}
+
+static void number(struct text *t, const char *name, uint64_t n)
+{
+	if (n)
+		text_format(t, "    <%s>%lu</%s>\n", name, n, name);
+}
+
+static void pins(struct text *t, const struct config_vm *c)
+{
+	char cpus[CPU_SET_TEXT];
+
+	for (unsigned i = 0; i < c->vcpus; i++) {
+		const struct cpu_set *s = config_affinity(c, i);
+
+		if (cpu_set_equal(s, &c->cpuset))
+			continue;
+		cpu_set_format(s, CPU_MAX, cpus);
+		text_format(t, "    <vcpupin vcpu='%u' cpuset='", i);
+		text_add(t, cpus);
+		text_add(t, "'/>\n");
+	}
+}
+
+/* Not where nothing was said of it. */
+static void cputune(struct text *t, const struct config_vm *c)
+{
+	static const struct config_cputune none;
+
+	if (!memcmp(&c->cputune, &none, sizeof(none)) && !c->pin)
+		return;
+	text_add(t, "  <cputune>\n");
+	number(t, "shares", c->cputune.shares);
+	number(t, "period", c->cputune.vcpu_period);
+	number(t, "quota", c->cputune.vcpu_quota);
+	number(t, "global_period", c->cputune.global_period);
+	number(t, "global_quota", c->cputune.global_quota);
+	pins(t, c);
+	text_add(t, "  </cputune>\n");
 }
 
 static void os(struct text *t, const struct config_vm *c)
@@ -118,6 +168,7 @@ void domain_xml(struct domain *d, bool live, struct text *t)
 	element(t, "  ", "uuid", uuid);
 	metadata(t, c);
 	resources(t, c);
+	cputune(t, c);
 	os(t, c);
 	cpu(t, c);
 	policies(t, c);

@@ -540,14 +540,18 @@ static void domain_as_xml(void **state)
 				    "topology = 2 sockets, 3 cores\ncpu = host, -aes, -x2apic\n"
 				    "cmdline = a=\"b\" 'c' <d> & \xc3\xa9 \xc3 \xed\xa0\x80 "
 				    "\xf0\x9f\x98\x80\xff]]>\non_crash = preserve\n"
-				    "debug_exit = yes\n"), 0);
+				    "debug_exit = yes\ncpuset = 0-1,^0\nvcpupin = 2:0\ncpu_shares = 2048\n"
+				    "global_quota = 5000\nvcpu_quota = 2000\n"), 0);
 	a = ask(VERB_DUMPXML, &c, "web", NULL);
 	is_document(a->text);
 	assert_null(strstr(a->text, " id='"));
 	has(a->text, "<domain type='keel'>\n  <name>web</name>\n  <uuid>");
 	has(a->text, "<keel:debug_exit/>\n      <keel:module name='m&apos;&quot;'>x&lt;&amp;&gt;y<");
 	has(a->text, "<memory unit='KiB'>65536</memory>");
-	has(a->text, "<vcpu placement='static'>6</vcpu>");
+	has(a->text, "<vcpu placement='static' cpuset='1'>6</vcpu>\n  <cputune>\n"
+		     "    <shares>2048</shares>\n    <quota>2000</quota>\n"
+		     "    <global_quota>5000</global_quota>\n"
+		     "    <vcpupin vcpu='2' cpuset='0'/>\n  </cputune>\n");
 	has(a->text, "<kernel>k&lt;1&gt;</kernel>\n    <cmdline>a=&quot;b&quot; &apos;c&apos; &lt;d&gt; "
 		     "&amp; \xc3\xa9 \xef\xbf\xbd \xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd "
 		     "\xf0\x9f\x98\x80\xef\xbf\xbd]]&gt;</cmdline>");
@@ -561,6 +565,8 @@ static void domain_as_xml(void **state)
 	is_document(a->text);
 	has(a->text, "<domain type='keel' id='");
 	assert_null(strstr(a->text, "<metadata>"));
+	assert_null(strstr(a->text, "cputune"));
+	has(a->text, "<vcpu placement='static'>2</vcpu>");
 	verb_end(&c);
 	a = ask(VERB_DUMPXML, &c, "debian", "");
 	assert_null(strstr(a->text, " id='"));
