@@ -62,10 +62,9 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% \
 	cpu/features.c cpu/errata.c cpu/place.c kernel/cpu_set.c kernel/log.c kernel/main.c kernel/panic.c \
 	kernel/sched_group.c kernel/selftest.c kernel/smp.c kernel/symbols.c kernel/trace.c lib/format.c lib/record.c \
-	mm/kmap.c mm/page_init.c mm/page_intake.c \
-	vdev/vacpi_% vdev/vahci.c vdev/vata% vdev/vedu.c vdev/vflash.c vdev/vfwcfg.c vdev/vkbd.c vdev/vlpc.c vdev/vmch.c vdev/vmp_table.c \
-	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vrtc.c vdev/vsmbios.c \
-	vdev/vtestdev.c \
+	mm/kmap.c mm/page_init.c mm/page_intake.c vdev/vacpi_% vdev/vahci.c vdev/vata% vdev/vedu.c vdev/vflash.c \
+	vdev/vfwcfg.c vdev/vkbd.c vdev/vlpc.c vdev/vmch.c vdev/vmp_table.c \
+	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vrtc.c vdev/vsmbios.c vdev/vtestdev.c \
 	vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% vmm/gmem/gmem_share.c vmm/gmem/gmem_take.c vmm/insn/decode.c \
 	vmm/machine.c vmm/machine_slot.c vmm/vm.c vmm/vm_image.c vmm/vm_memory.c vmm/vm_state.c vmm/vm_stats.c vmm/vmm.c \
 	svm/svm_audit% vmx/vmx_audit% vmx/vmx_errata.c,$(C_SRC))
@@ -267,11 +266,15 @@ $(B)/guest/xen: PACKAGE := 'xen-system-amd64:xen-hypervisor-[0-9.]*-amd64' 'boot
 
 # Big ones, for the long proofs alone: Debian's full kernel, and its last one of 32 bits, which only
 # Debian 12's i386 still has.
-GUEST_SOAK := $(B)/guest/vmlinuz-full $(B)/guest/vmlinuz-686
+GUEST_SOAK := $(B)/guest/vmlinuz-full $(B)/guest/vmlinuz-686 $(B)/guest/vmlinuz-disks
 $(B)/guest/vmlinuz-full: PACKAGE := 'linux-image-amd64:linux-image-[0-9][0-9.a-z+-]*-amd64' 'boot/vmlinuz-*'
 $(GUEST_OTHERS) $(B)/guest/vmlinuz-full: tools/guest-package
 	@mkdir -p $(@D); $(call say,GUEST,$@)
 	$(Q)tools/guest-package $@ $(PACKAGE)
+
+$(B)/guest/vmlinuz-disks: tools/guest-disks tools/guest-package
+	@mkdir -p $(@D); $(call say,GUEST,$@)
+	$(Q)tools/guest-disks $@
 
 $(B)/guest/vmlinuz-686: tools/guest-package tools/apt-suite
 	@mkdir -p $(@D); $(call say,GUEST,$@)

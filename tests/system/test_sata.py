@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Disks and discs at the SATA controller of a guest: firmware finds them and boots from them."""
+import hashlib
+import os
 import subprocess
 
 import pytest
+from keel import BUILD, INITRD, vm
 
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
 GRUB_CFG = """\
@@ -37,4 +40,44 @@ def test_boot(start, bed, tmp_path, what, root):
         keel.expect(rf"read by {root}")
     assert "came back the same" in keel.command("domstatecheck one 3")
     keel.command("destroy one")
+    keel.poweroff()
+
+
+def file_of(path, data):
+    path.write_bytes(data)
+    return str(path)
+
+
+@pytest.mark.soak
+@pytest.mark.cost(40)
+def test_linux(start, tmp_path):
+    """Debian's own driver, with NCQ and by MSI: what it reads is there, what it writes is kept."""
+    kernel = f"{BUILD}/guest/vmlinuz-disks"
+    with open(INITRD, "rb") as initrd, open(f"{kernel}.cpio", "rb") as drivers:
+        both = file_of(tmp_path / "initrd.img", initrd.read() + drivers.read())
+    image = os.urandom(1 << 20)
+    disc = rescue_disc(tmp_path)
+    config = vm("debian", memory="256M", disk="a.img, bus=sata", cdrom="grub.iso")
+    keel = start("svm", config=config, memory=768, modules={
+        "vmlinuz": kernel, "initrd.img": both, "grub.iso": disc,
+        "a.img": file_of(tmp_path / "a.img", image)}).boot()
+    with keel.console("debian", "start debian --console"):
+        keel.expect("debian:/# ")
+        keel.send("sh /lib/disks/load; until [ -b /dev/sda -a -b /dev/sr0 ]; do sleep 1; done; "
+                  "cat /sys/block/sda/device/queue_depth; sha256sum /dev/sda /dev/sr0; "
+                  "echo read$((1 + 1))\r")
+        said = keel.expect("read2")
+        assert "\n32" in said
+        assert hashlib.sha256(image).hexdigest() in said
+        with open(disc, "rb") as f:
+            assert hashlib.sha256(f.read()).hexdigest() in said
+        keel.send("head -c 1048576 /dev/urandom >/tmp/r; dd if=/tmp/r of=/dev/sda bs=64k conv=fsync; "
+                  "echo 3 >/proc/sys/vm/drop_caches; cmp /tmp/r /dev/sda && echo sa$((1 + 1))me\r")
+        keel.expect("sa2me")
+        keel.send("mount -t iso9660 -o ro /dev/sr0 /root && cat /root/boot/grub/grub.cfg\r")
+        keel.expect("sleep 3600")
+        keel.send("dmesg | grep -E 'ata[0-9].*(exception|failed|error)'; echo erro$((1 + 1))rs\r")
+        assert "exception" not in keel.expect("erro2rs").split("erro$", 1)[1]
+    assert "came back the same" in keel.command("domstatecheck debian 3")
+    keel.command("destroy debian")
     keel.poweroff()
