@@ -318,7 +318,7 @@ system:
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
 
 # The long proofs, of which `make test` has a short run each: hours.
-soak: deps-test deps-fuzz
+soak: deps-soak deps-fuzz
 	$(Q)$(MAKE) --no-print-directory system PYTEST_ARGS='$(PYTEST_ARGS) --soak' \
 		GUEST_MORE='$(GUEST_SOAK)'
 	$(Q)$(MAKE) --no-print-directory fuzz-now FUZZ_SECONDS=300

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vmm/vm_check_pins.c vmm/gmem/gmem*.c mm/paging.c mm/paging_host.c mm/paging_npt.c
  * mm/paging_ept.c mm/page.c mm/page_intake.c kernel/sched.c kernel/runqueue.c kernel/placement.c
- * kernel/cpu_map.c kernel/cpu_set.c cpu/place.c kernel/sched_group.c kernel/thread.c kernel/timer.c
+ * kernel/cpu_map.c kernel/cpu_set.c cpu/place.c cpu/features.c kernel/sched_group.c
+ * kernel/thread.c kernel/timer.c
  * kernel/mutex.c kernel/work.c cpu/irq.c lib/tree.c
  * lib/format.c kernel/trace.c tests/host/sim.c tests/host/memory.c tests/host/percpu.c
  * tests/host/tsc.c tests/host/panic.c tests/host/log.c */

@@ -125,6 +125,7 @@ static void test_script(void **state)
 {
 	struct vacpi_tables_config c = {
 		.vcpus = 1, .apic_id = apic_id, .pci_window = 0xc0000000, .ecam = 0xb0000000,
+		.buses = 2,
 	};
 
 	(void)state;
@@ -138,7 +139,7 @@ static void test_script(void **state)
 static void test_refused(void **state)
 {
 	struct vacpi_tables_config c = {
-		.vcpus = 1, .apic_id = apic_id, .pci_window = 0xc0000000,
+		.vcpus = 1, .apic_id = apic_id, .pci_window = 0xc0000000, .buses = 1,
 	};
 	struct vacpi_files f;
 
