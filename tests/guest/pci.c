@@ -14,7 +14,7 @@
 #define NEAR_BAR	PCI_WINDOW
 #define FAR_BAR		(PCI_WINDOW + 0x1000000)
 #define TESTDEV_BAR	(PCI_WINDOW + 0x2000000)
-#define PIN(slot)	(16 + (slot) % 8)	/* of the I/O APIC, for INTA */
+#define PIN(slot)	((slot) < 25 ? 16u + (slot) % 8 : 16u)	/* of the I/O APIC, for INTA */
 #define LEVEL		0x8000
 #define VECTOR		0x71
 #define SIZE		4096u

@@ -7,8 +7,8 @@
 
 #include "tests/guest/lib/guest.h"
 
-#define PCI_ECAM	0xc0000000ul
-#define PCI_WINDOW	0xd0000000ul		/* for BARs, up to the I/O APIC */
+#define PCI_ECAM	0xb0000000ul
+#define PCI_WINDOW	0xc0000000ul		/* for BARs, up to the I/O APIC */
 #define PCI_PORTS	0xc000
 
 #define PCI_COMMAND	4
