@@ -134,7 +134,8 @@ def test_debian_pci(start, bed):
         keel.send("cd 0000:01:00.0; echo 1 >enable; devmem $(cut -d' ' -f1 resource | head -n1)\r")
         keel.expect("0x010000ED")
     assert {d: f[:3] for d, f in found.items()} == {
-        "0000:00:00.0": ("0x1b36", "0x0008", 4096), "0000:00:04.0": ("0x1b36", "0x0005", 256),
+        "0000:00:00.0": ("0x8086", "0x29c0", 4096), "0000:00:04.0": ("0x1b36", "0x0005", 256),
+        "0000:00:1f.0": ("0x8086", "0x2918", 256),
         "0000:00:1c.0": ("0x1b36", "0x000c", 4096), "0000:01:00.0": ("0x1234", "0x11e8", 4096)}
     assert has_capability(found["0000:01:00.0"][3] + bytes(128), 5), said
     keel.command("destroy debian")

@@ -76,12 +76,12 @@ def test_every_option_is_known():
 
 @pytest.mark.skipif(not os.path.exists(f"{ROOT}/build/keel.elf"), reason="keel.elf is not built")
 def test_image_size():
-    """text, rodata and data together: at most 512 KiB."""
+    """text, rodata and data together: at most 700 KiB, as test_bench.py has it."""
     rows = subprocess.check_output(["size", "-A", f"{ROOT}/build/keel.elf"], text=True).splitlines()
     sizes = {r.split()[0]: int(r.split()[1]) for r in rows if r.startswith(".")}
     image = sum(n for name, n in sizes.items()
                 if not name.startswith((".debug", ".bss", ".comment")))
-    assert image <= 512 << 10, sizes
+    assert image <= 700 << 10, sizes
 
 
 def tool(name, *arguments):

@@ -66,6 +66,7 @@ static void end(void)
 /* ---- sending and receiving ---- */
 
 static uint8_t frame[16384];
+static unsigned header = 12;		/* bytes that a driver puts before it, and expects */
 
 /* An Ethernet frame to b's card, of so many bytes. */
 static void make_frame(unsigned n, unsigned type)
@@ -96,12 +97,12 @@ static bool tx(const struct virtio_net_header *h, unsigned n, unsigned parts, bo
 {
 	struct driver *d = &a.queue[TX];
 	struct driver_part p[8];
-	unsigned all = 12 + n, at = 0;
+	unsigned all = header + n, at = 0;
 	uint32_t written;
 	uint16_t id, got;
 
-	memcpy(d->memory + BUFFER, h, 12);
-	memcpy(d->memory + BUFFER + 12, frame, MIN(n, (unsigned)sizeof(frame)));
+	memcpy(d->memory + BUFFER, h, header);
+	memcpy(d->memory + BUFFER + header, frame, MIN(n, (unsigned)sizeof(frame)));
 	for (unsigned i = 0; i < parts; i++) {
 		unsigned part = i + 1 == parts ? all - at : MIN(1 + i * 20, all - at);
 
@@ -147,15 +148,15 @@ static uint16_t buffer_of(unsigned i)
 /* The next frame that b got, which is what `frame` holds; its header. */
 static struct virtio_net_header expect(uint64_t at, unsigned n)
 {
-	struct virtio_net_header h;
+	struct virtio_net_header h = { .buffers = 1 };
 	uint32_t written;
 	uint16_t id;
 
 	assert_true(driver_take(&b.queue[RX], &id, &written));
-	assert_int_equal(written, 12 + n);
-	memcpy(&h, b.h->memory + at, 12);
+	assert_int_equal(written, header + n);
+	memcpy(&h, b.h->memory + at, header);
 	assert_int_equal(h.buffers, 1);
-	assert_memory_equal(b.h->memory + at + 12, frame, n);
+	assert_memory_equal(b.h->memory + at + header, frame, n);
 	return h;
 }
 
@@ -198,6 +199,32 @@ static void plain(void **state)
 		}
 		end();
 	}
+}
+
+/* A driver of the older interface has a shorter header, unless it takes several buffers. */
+static void older_header(void **state)
+{
+	static const struct virtio_net_header none;
+
+	(void)state;
+	for (unsigned several = 0; several < 2; several++) {
+		begin(COMMON, COMMON | (several ? BIT(NET_MRG_RXBUF) : 0));
+		a.v->legacy = b.v->legacy = true;
+		for (unsigned i = 0; i < 20; i++) {
+			make_frame(14 + i * 37, 0x88b5);
+			one_buffer(BUFFER, 1600);
+			virtio_kick(b.v, RX);
+			header = 10;
+			assert_true(tx(&none, 14 + i * 37, 1 + i % 6, false));
+			header = several ? 12 : 10;
+			expect(BUFFER, 14 + i * 37);
+		}
+		end();
+	}
+	header = 12;
+	begin(COMMON, COMMON);
+	assert_int_equal(a.v->kind->pci_id, 0x1000);
+	end();
 }
 
 /* Nobody there, not ready, no buffers: the sender has his own back, and the frame is lost. */
@@ -778,7 +805,7 @@ static void saved(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(plain),
+		cmocka_unit_test(plain), cmocka_unit_test(older_header),
 		cmocka_unit_test(lost),
 		cmocka_unit_test(malformed),
 		cmocka_unit_test(merged),

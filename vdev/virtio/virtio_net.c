@@ -146,12 +146,19 @@ static void inbox_empty(struct net *n, unsigned queue)
 		host_free(p);
 }
 
+/* The older interface's header ends earlier where the driver does not take several buffers. */
+static uint32_t header_size(const struct virtio *v)
+{
+	return v->legacy && !virtio_has(v, NET_MRG_RXBUF)
+		       ? offsetof(struct virtio_net_header, buffers) : HEADER;
+}
+
 /* ---- receiving ---- */
 
 /* One frame's way into buffers. */
 struct fill {
 	uint32_t at;			/* of the frame */
-	uint32_t header;		/* bytes of the header that have a place */
+	uint32_t header, wanted;	/* bytes of the header that have a place, and all */
 	unsigned parts;
 	struct host_segment part[HEADER];	/* where that is */
 	unsigned count;
@@ -162,7 +169,7 @@ struct fill {
 static int fill_segment(struct virtio *v, struct fill *to, const struct host_frame *f,
 			struct host_segment s, uint32_t *written)
 {
-	uint32_t n = (uint32_t)MIN(s.size, (uint64_t)(HEADER - to->header));
+	uint32_t n = (uint32_t)MIN(s.size, (uint64_t)(to->wanted - to->header));
 	int err = 0;
 
 	if (n) {
@@ -196,7 +203,7 @@ static int fill_chain(struct virtio *v, struct virtio_queue *q, struct fill *to,
 		if (r < 0)
 			return r;
 	}
-	if (to->header < HEADER)
+	if (to->header < to->wanted)
 		return -EIO;
 	to->used[to->count++] = (struct virtio_used){ c->id, c->slots, written };
 	virtio_take(q);
@@ -232,6 +239,7 @@ static int rx_put(struct virtio *v, struct virtio_queue *q, struct host_frame *f
 	int err = virtio_net_frame_fit(f, v->accepted);
 
 	to.at = to.header = 0;
+	to.wanted = header_size(v);
 	to.parts = to.count = 0;
 	while (to.at < f->size && !err)
 		err = to.count < max ? fill_chain(v, q, &to, f) : -ENOSPC;
@@ -315,23 +323,26 @@ static unsigned skip(struct virtio_chain *c, uint64_t n)
 /* A frame that is not right, or that nobody takes, is lost; the driver has its buffer back. */
 static int tx_serve(struct virtio *v, struct virtio_queue *q)
 {
-	struct { struct virtio_net_header h; uint8_t head[HOST_FRAME_HEAD]; } first;
+	uint8_t first[HEADER + HOST_FRAME_HEAD];
+	struct virtio_net_header h = { 0 };
 	struct virtio_chain *c = &q->chain;
 	struct host_frame f = { .queue = (uint32_t)(q - v->queue) / 2 };
-	uint64_t size = c->read_size - HEADER;
+	uint32_t header = header_size(v);
+	uint64_t size = c->read_size - header;
 	unsigned i;
 	int err;
 
-	if (c->count > c->readable || c->read_size < HEADER + FRAME_MIN || size > HOST_FRAME_MAX)
+	if (c->count > c->readable || c->read_size < header + FRAME_MIN || size > HOST_FRAME_MAX)
 		return virtio_done(v, q, 0) ?: 1;
 	f.size = (uint32_t)size;
 	f.head_size = MIN(f.size, HOST_FRAME_HEAD);
-	err = virtio_chain_read(v, c, &first, HEADER + f.head_size);
+	err = virtio_chain_read(v, c, first, header + f.head_size);
 	if (err && err != -EFAULT)
 		return err;
-	memcpy(f.head, first.head, f.head_size);
-	if (!err && virtio_net_frame_check(&f, &first.h, v->accepted)) {
-		i = skip(c, HEADER + f.head_size);
+	memcpy(&h, first, header);
+	memcpy(f.head, first + header, f.head_size);
+	if (!err && virtio_net_frame_check(&f, &h, v->accepted)) {
+		i = skip(c, header + f.head_size);
 		f.segment = c->segment + i;
 		f.count = c->readable - i;
 		err = host_frame_send(&v->dev, 0, &f);
@@ -525,7 +536,7 @@ static void net_destroy(struct virtio *v)
 }
 
 static const struct virtio_kind kind = {
-	.name = "virtio-net", .id = 1, .feature = features, .feature_count = ARRAY_COUNT(features),
+	.name = "virtio-net", .id = 1, .pci_id = 0x1000, .feature = features, .feature_count = ARRAY_COUNT(features),
 	.serve = net_serve, .reset = net_reset, .queue_reset = net_queue_reset,
 	.config_varies = varies, .save = net_save, .load = net_load, .commit = net_commit,
 	.destroy = net_destroy, .media_frame = net_media_frame, .media_link = net_media_link,
