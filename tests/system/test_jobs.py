@@ -9,7 +9,7 @@ from keel import PROMPT, fields, rows, vm
 from test_guests import module, tiny
 from test_life import free_pages
 
-COUNT, SIZE = 5, 64    # guests, and MiB that each is loaded with
+COUNT, SIZE = 5, 160   # guests, and MiB that each is loaded with: seconds, where instructions are counted
 
 
 @pytest.mark.cost(25)
@@ -21,7 +21,7 @@ def test_list_answers_while_guests_are_loaded(start, tmp_path):
     names = [f"big{i}" for i in range(COUNT)]
     config = "".join(vm(name, memory=f"{SIZE + 32}M", kernel="die.elf", initrd="initrd",
                         cmdline="cli_hlt", autostart="yes") for name in names)
-    keel = start("svm", config=config, memory=(SIZE + 32) * COUNT + 256,
+    keel = start("svm", config=config, memory=(SIZE + 32) * COUNT + 256, icount=True,
                  modules={**module("die"), "initrd": initrd}).boot()
     last = names[-1]
     info = keel.command(f"list; dominfo {last}; jobs; domjobinfo {last}; domjobabort {last}")
