@@ -9,7 +9,8 @@ from keel import PROMPT, fields, rows, vm
 from test_guests import module, tiny
 from test_life import free_pages
 
-COUNT, SIZE = 5, 160   # guests, and MiB that each is loaded with: seconds, where instructions are counted
+# Guests, and MiB that each is loaded with: seconds, where instructions are counted.
+COUNT, SIZE = 5, 160
 
 
 @pytest.mark.cost(25)

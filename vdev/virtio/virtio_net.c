@@ -536,7 +536,8 @@ static void net_destroy(struct virtio *v)
 }
 
 static const struct virtio_kind kind = {
-	.name = "virtio-net", .id = 1, .pci_id = 0x1000, .feature = features, .feature_count = ARRAY_COUNT(features),
+	.name = "virtio-net", .id = 1, .pci_id = 0x1000,
+	.feature = features, .feature_count = ARRAY_COUNT(features),
 	.serve = net_serve, .reset = net_reset, .queue_reset = net_queue_reset,
 	.config_varies = varies, .save = net_save, .load = net_load, .commit = net_commit,
 	.destroy = net_destroy, .media_frame = net_media_frame, .media_link = net_media_link,
