@@ -166,6 +166,14 @@ bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data);
  */
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
 		    uint64_t size, bool enabled);
+/* Several of one space at once, as one change; the worst of their errors. */
+struct host_region {
+	unsigned region;
+	uint64_t base, size;
+	bool enabled;
+};
+int host_regions_set(struct vdev *d, enum host_space space, const struct host_region *r,
+		     unsigned n);
 #define HOST_REGION_MAX	8
 
 /*

@@ -177,12 +177,14 @@ void vacpi_place(struct vdev *d, uint16_t base, bool enabled)
 		[VACPI_SMI_EN] = { VACPI_SMI_EN_PORT, 8 },
 	};
 
-	for (unsigned i = 0; i < ARRAY_COUNT(place); i++) {
-		uint64_t port = base + place[i].port - VACPI_BASE;
+	struct host_region r[ARRAY_COUNT(place)];
 
-		if (host_region_set(d, i, HOST_PORT, port, place[i].size, enabled))
-			host_log(d, "registers at port %#lx cannot be mapped", port);
-	}
+	for (unsigned i = 0; i < ARRAY_COUNT(place); i++)
+		r[i] = (struct host_region){
+			i, base + place[i].port - (uint64_t)VACPI_BASE, place[i].size, enabled,
+		};
+	if (host_regions_set(d, HOST_PORT, r, ARRAY_COUNT(r)))
+		host_log(d, "not all registers at port %#x can be mapped", base);
 }
 
 static void vacpi_reset(struct vdev *d)

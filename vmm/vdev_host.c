@@ -188,6 +188,22 @@ int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint
 	return bus_claim(host_of(d)->vm, space, d, region, base, enabled ? size : 0);
 }
 
+int host_regions_set(struct vdev *d, enum host_space space, const struct host_region *r,
+		     unsigned n)
+{
+	struct bus_claim add[HOST_REGION_MAX];
+
+	if (n > ARRAY_COUNT(add))
+		return -EINVAL;
+	for (unsigned i = 0; i < n; i++)
+		add[i] = (struct bus_claim){
+			.base = r[i].enabled ? r[i].base : 0,
+			.end = r[i].enabled ? r[i].base + r[i].size : 0,
+			.dev = d, .region = (uint8_t)r[i].region,
+		};
+	return bus_claim_all(host_of(d)->vm, space, add, n);
+}
+
 /* Lines are rationed by device and second. */
 static bool may_log(struct vdev_host *h)
 {

@@ -191,6 +191,17 @@ bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data)
 	return vdev_host_of(d)->message_busy;
 }
 
+int host_regions_set(struct vdev *d, enum host_space space, const struct host_region *r,
+	unsigned n)
+{
+	int err = 0;
+
+	for (unsigned i = 0; i < n; i++)
+		err = host_region_set(d, r[i].region, space, r[i].base, r[i].size,
+			r[i].enabled) ?: err;
+	return err;
+}
+
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
 	uint64_t size, bool enabled)
 {

@@ -55,7 +55,9 @@ struct map_entry {
  * if the file ends there. */
 static int find_header(const struct load_image *image, struct header *h)
 {
-	for (unsigned at = 0; at + 12 <= MIN(image->kernel_size, (size_t)HEADER_SEARCH); at += 4) {
+	size_t size = MIN(image->kernel_size, (size_t)HEADER_SEARCH);
+
+	for (size_t at = 0; at + 12 <= size; at += 4) {
 		uint32_t magic;
 
 		__builtin_memcpy(&magic, image->kernel + at, sizeof(magic));

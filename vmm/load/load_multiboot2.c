@@ -67,10 +67,15 @@ struct wishes {
 
 static int find_header(const struct load_image *image, struct header *h)
 {
-	for (unsigned at = 0; at + sizeof(*h) <= HEADER_SEARCH; at += TAG_ALIGN) {
-		if (!load_bytes(image, at, h, sizeof(*h)))
-			break;
-		if (h->magic == HEADER_MAGIC &&
+	size_t size = MIN(image->kernel_size, (size_t)HEADER_SEARCH);
+
+	for (size_t at = 0; at + sizeof(*h) <= size; at += TAG_ALIGN) {
+		uint32_t magic;
+
+		__builtin_memcpy(&magic, image->kernel + at, sizeof(magic));
+		if (likely(magic != HEADER_MAGIC))
+			continue;
+		if (load_bytes(image, at, h, sizeof(*h)) &&
 		    h->magic + h->architecture + h->length + h->checksum == 0)
 			return (int)at;
 	}
