@@ -28,22 +28,22 @@ struct wall_clock {
 	uint32_t version, seconds, nanoseconds;
 } packed;
 
-/* The scale of the TSC: mult in [2^31, 2^32) where the rate allows. */
-static void scale(uint64_t hz, uint32_t *mult, int8_t *shift)
+/*
+ * The scale that Keel's clock has, with mult in [2^31, 2^32). Rounded by itself it might be the
+ * greater one, in its last bit, and the guest's clock the faster: each new line, that begins with
+ * the VM's clock, would then be behind where the last one has come, by a nanosecond in some
+ * seconds.
+ */
+static void scale(uint32_t *mult, int8_t *shift)
 {
-	uint64_t rate = hz;
+	uint64_t m = tsc_to_ns_mult;
 	int8_t s = 0;
 
-	while (rate > 2000000000ul) {
-		rate >>= 1;
-		s--;
-	}
-	while (rate <= 1000000000ul) {
-		rate <<= 1;
-		s++;
-	}
-	/* rate is in (1e9, 2e9]: mult = 2^32 * 1e9 / rate fits 32 bits. */
-	*mult = (uint32_t)((1000000000ul << 32) / rate);
+	for (; m >= BIT(32); s++)
+		m >>= 1;
+	for (; m < BIT(31) && s > -31; s--)
+		m <<= 1;
+	*mult = (uint32_t)m;
 	*shift = s;
 }
 
@@ -71,7 +71,7 @@ void pvclock_update(struct vcpu *vcpu)
 		return;
 	version = (vcpu->pvclock.version += 2);
 	p.version = version - 1;
-	scale(tsc_hz, &mult, &p.shift);
+	scale(&mult, &p.shift);
 	p.mult = mult;
 	/* A page that is no RAM (any more) is the guest's loss alone. */
 	if (gmem_write(&vm->gmem, page, &p.version, sizeof(p.version)))

@@ -34,11 +34,44 @@
 #include "vmm/exit.h"
 #include "vmm/machine.h"
 #include "vmm/msr.h"
+#include "vmm/pvclock.h"
 #include "vmm/vlapic/vlapic_bits.h"
 
 extern unsigned host_log_count[4];	/* tests/host/log.c */
 extern void (*host_prepare)(void), (*host_thread_entry)(void *arg);	/* one_thread.c */
 extern unsigned host_points, host_moves;
+
+/* ---- the paravirtual clock ---- */
+
+/* What a guest makes of its page, and Keel of the same ticks: never more, and hardly less. */
+static void guest_clock_is_no_faster(void **state)
+{
+	static const uint64_t rates[] = {
+		100000000, 999999999, 1000000000, 1000000001, 2000000000, 2000000001, 2596123456,
+		2599999999, 3600000007, 5000000000, 8000000001,
+	};
+	struct vm *vm = make_vm();
+	uint64_t kept = tsc_to_ns_mult;
+	struct { uint32_t version, pad; uint64_t tsc, ns; uint32_t mult; int8_t shift; } page;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(rates) + 500; i++) {
+		uint64_t hz = i < ARRAY_COUNT(rates) ? rates[i] : 300000000 + i * 11111111ul;
+
+		tsc_to_ns_mult = (uint64_t)(((unsigned __int128)1000000000 << 32) / hz);
+		assert_int_equal(pvclock_system_write(vm->vcpu[0], 0x1001), 0);
+		assert_int_equal(gmem_read(&vm->gmem, GPA(0x1000), &page, sizeof(page)), 0);
+		for (uint64_t ticks = 1; ticks < 1ul << 50; ticks = ticks * 3 + 1) {
+			uint64_t t = page.shift < 0 ? ticks >> -page.shift : ticks << page.shift;
+			uint64_t guest = (uint64_t)((unsigned __int128)t * page.mult >> 32);
+			uint64_t host = (uint64_t)((unsigned __int128)ticks * tsc_to_ns_mult >> 32);
+
+			assert_true(guest <= host && host - guest <= 2 + (host >> 30));
+		}
+	}
+	tsc_to_ns_mult = kept;
+	vm_put(vm);
+}
 
 /* ---- local APIC ---- */
 
@@ -939,6 +972,7 @@ static void memory_is_waited_for(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(guest_clock_is_no_faster),
 		cmocka_unit_test(priorities), cmocka_unit_test(x2apic_rules),
 		cmocka_unit_test(apic_timer), cmocka_unit_test(shorthands),
 		cmocka_unit_test(apic_timer_fires_once), cmocka_unit_test(apic_timer_late_callback),
