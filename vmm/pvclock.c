@@ -3,7 +3,9 @@
  * KVM's paravirtual clock; see pvclock.h. Time = system_time + ((tsc - tsc_timestamp) <<
  * shift) * mult >> 32, with the VM's clock as system time. Every vCPU's page holds the same line,
  * from the moment at which the VM's clock last began to run: Linux reads another vCPU's page, and
- * must not see time go back. The version is odd while the page is being written.
+ * must not see time go back. The version is odd while the page is being written, and goes on from
+ * the one that is there: a vCPU whose state was loaded must not write one that its guest has just
+ * read.
  */
 #include "vmm/pvclock.h"
 
@@ -69,11 +71,13 @@ void pvclock_update(struct vcpu *vcpu)
 
 	if (!(vcpu->pvclock.system_time_msr & SYSTEM_TIME_ENABLE))
 		return;
-	version = (vcpu->pvclock.version += 2);
-	p.version = version - 1;
+	/* A page that is no RAM (any more) is the guest's loss alone. */
+	if (gmem_read(&vm->gmem, page, &version, sizeof(version)))
+		return;
+	p.version = (version + 1) | 1;
+	version = p.version + 1;
 	scale(&mult, &p.shift);
 	p.mult = mult;
-	/* A page that is no RAM (any more) is the guest's loss alone. */
 	if (gmem_write(&vm->gmem, page, &p.version, sizeof(p.version)))
 		return;
 	barrier();

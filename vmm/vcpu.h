@@ -82,7 +82,6 @@ struct vcpu {
 	uint64_t apic_window;		/* (t) page where its registers answer; ~0: nowhere */
 	struct pvclock_vcpu {
 		uint64_t system_time_msr, wall_clock_msr;	/* (t) */
-		uint32_t version;
 	} pvclock;
 	uint64_t mtrr[28];		/* (t) variable, fixed, default: vmm/mtrr.c */
 	uint64_t msr_kept[KEPT_COUNT];	/* (t) */

@@ -116,10 +116,13 @@ uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns)
 
 static void clock_stop(struct vm *vm)
 {
+	uint64_t tsc;
+
 	if (!vm->clock_running)
 		return;
-	vm->clock_frozen_ns = vm_clock_ns(vm);
-	vm->clock_frozen_tsc = tsc_read() + vm->tsc_offset;
+	tsc = tsc_read();			/* once: clock and TSC stop at one moment */
+	vm->clock_frozen_ns = tsc_to_ns(tsc - tsc_base) - vm->clock_offset_ns;
+	vm->clock_frozen_tsc = tsc + vm->tsc_offset;
 	vm->clock_running = false;
 	machine_freeze(vm);
 	for (unsigned i = 0; i < vm->vcpu_count; i++)

@@ -60,7 +60,10 @@ static void guest_clock_is_no_faster(void **state)
 
 		tsc_to_ns_mult = (uint64_t)(((unsigned __int128)1000000000 << 32) / hz);
 		assert_int_equal(pvclock_system_write(vm->vcpu[0], 0x1001), 0);
+		/* Each version is the next, also where the vCPU does not know the last. */
+		memset(&vm->vcpu[0]->pvclock, 0, sizeof(vm->vcpu[0]->pvclock));
 		assert_int_equal(gmem_read(&vm->gmem, GPA(0x1000), &page, sizeof(page)), 0);
+		assert_int_equal(page.version, 2 * (i + 1));
 		for (uint64_t ticks = 1; ticks < 1ul << 50; ticks = ticks * 3 + 1) {
 			uint64_t t = page.shift < 0 ? ticks >> -page.shift : ticks << page.shift;
 			uint64_t guest = (uint64_t)((unsigned __int128)t * page.mult >> 32);
