@@ -100,7 +100,7 @@ struct config_vm {
 
 struct config_error {
 	unsigned line;			/* 0: the file as a whole */
-	char text[384];			/* printable; without "keel.conf:LINE: " */
+	char text[512];			/* printable; without "keel.conf:LINE: " */
 };
 
 struct config_host {
@@ -135,7 +135,7 @@ struct config_limits {
 	int (*check)(void *arg, const struct config_vm *vm, char *why, size_t why_size);
 };
 
-/* Fills `out` (about 45 KiB: not for a stack) from any bytes. 0 even when there are errors in the
+/* Fills `out` (about 50 KiB: not for a stack) from any bytes. 0 even when there are errors in the
  * text; -ENOMEM. */
 int config_parse(struct config *out, const char *text, size_t size,
 		 const struct config_limits *limits) must_check;

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The keys `disk` and `cdrom` of keel.conf: a module as a disk at a slot, or as a disk or disc at a
- * port of the SATA controller. One that names no place is given one, a slot by
- * config_take_device(), and keeps it: it is written out. See mgmt/config_parser.h.
+ * port of the SATA controller. One that names no port is given one, and keeps it: it is written
+ * out. See mgmt/config_parser.h.
  */
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/config_parser.h"
-#include "mm/heap.h"
 
 /* Where a q35 has its SATA controller. */
 #define SATA_DEVICE	0x1f
@@ -24,7 +23,8 @@ static const struct {
 	"%s = %s is not right: it looks like disk.img, bus=virtio (or sata), mode=ro (or overlay), slot=0:4.0 (of sata: port=0)"
 #define CDROM_LOOKS_LIKE "%s = %s is not right: it looks like disc.iso, port=0"
 
-enum { SEEN_BUS = 1, SEEN_MODE = 2, SEEN_SLOT = 4, SEEN_PORT = 8, PROPERTIES = 4 };
+/* Of `properties`, by row. */
+enum { SEEN_SLOT = 4, SEEN_PORT = 8 };
 
 static bool is_sata(const struct config_device *d)
 {
@@ -71,22 +71,10 @@ static bool read_port(struct piece v, struct config_device *d)
 	return true;
 }
 
-/* "NAME=VALUE"; each once, and of `allowed` alone. */
-static bool read_property(struct piece v, struct config_device *d, unsigned allowed, unsigned *seen)
-{
-	static const char *const names[] = { "bus", "mode", "slot", "port" };
-	struct piece all = v, name = config_trim(config_cut(&v, '='));
-	unsigned i = 0;
-
-	while (i < PROPERTIES && !config_equals(name, names[i]))
-		i++;
-	if (i == PROPERTIES || *seen & 1u << i || !(allowed & 1u << i))
-		return false;
-	*seen |= 1u << i;
-	v = config_trim(v);
-	return i == 0 ? read_bus(v, d) : i == 1 ? read_mode(v, d) :
-	       i == 2 ? config_read_slot(all, d) : read_port(v, d);
-}
+static const struct property properties[] = {
+	{ "bus", read_bus }, { "mode", read_mode }, { "slot", config_read_slot },
+	{ "port", read_port }, { 0 },
+};
 
 static bool place_by_port(struct parser *p, const struct key *k, struct config_device *d,
 			  unsigned seen)
@@ -109,17 +97,17 @@ static bool place_by_port(struct parser *p, const struct key *k, struct config_d
 	return false;
 }
 
-static bool read_properties(struct parser *p, const struct key *k, struct piece v,
-			    struct config_device *d, bool disc)
+/* "MODULE" or "MODULE, NAME=VALUE, ...". */
+static bool read_medium(struct parser *p, const struct key *k, struct piece v,
+			struct config_device *d, bool disc)
 {
 	struct piece all = v, name = config_trim(config_cut(&v, ','));
-	unsigned seen = 0, allowed = disc ? SEEN_PORT : ~0u;
-	bool right = true;
+	unsigned seen;
+	bool right;
 
 	d->overlay = !disc;
 	read_bus(disc ? (struct piece){ "sata", 4 } : (struct piece){ "virtio", 6 }, d);
-	while (right && v.n)
-		right = read_property(config_trim(config_cut(&v, ',')), d, allowed, &seen);
+	right = config_read_properties(properties, disc ? SEEN_PORT : ~0u, v, d, &seen);
 	if (!right || seen & (is_sata(d) ? SEEN_SLOT : SEEN_PORT)) {
 		config_fail(p, p->line, disc ? CDROM_LOOKS_LIKE : DISK_LOOKS_LIKE, k->name,
 			    config_quote(all).s);
@@ -130,29 +118,26 @@ static bool read_properties(struct parser *p, const struct key *k, struct piece 
 	return !is_sata(d) || place_by_port(p, k, d, seen);
 }
 
-static bool read_into(struct parser *p, const struct key *k, struct piece v,
-		      struct config_device **end, bool disc)
+static bool read_disk(struct parser *p, const struct key *k, struct piece v,
+		      struct config_device *d)
 {
-	struct config_device *d = heap_alloc(sizeof(*d));
+	return read_medium(p, k, v, d, false);
+}
 
-	while (*end)
-		end = &(*end)->next;
-	if (!d)
-		config_fail(p, p->line, "%s: no memory for it", k->name);
-	if (d && read_properties(p, k, v, d, disc) && config_take_device(p, k, end, d))
-		return true;
-	heap_free(d);
-	return false;
+static bool read_disc(struct parser *p, const struct key *k, struct piece v,
+		      struct config_device *d)
+{
+	return read_medium(p, k, v, d, true);
 }
 
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v)
 {
-	return read_into(p, k, v, &p->vm->disk, false);
+	return config_add_device(p, k, v, &p->vm->disk, read_disk);
 }
 
 bool config_read_cdrom(struct parser *p, const struct key *k, struct piece v)
 {
-	return read_into(p, k, v, &p->vm->cdrom, true);
+	return config_add_device(p, k, v, &p->vm->cdrom, read_disc);
 }
 
 void config_write_disk(const struct writer *w, const struct key *k, const void *from)

@@ -208,94 +208,6 @@ struct piece config_cut(struct piece *rest, char end)
 	return first;
 }
 
-/* One or two hexadecimal digits. */
-static bool read_hex(struct piece v, uint8_t *out)
-{
-	unsigned digit;
-
-	*out = 0;
-	if (v.n < 1 || v.n > 2)
-		return false;
-	for (size_t i = 0; i < v.n; i++) {
-		if (!config_digit(v.s[i], 16, &digit))
-			return false;
-		*out = (uint8_t)(*out << 4 | digit);
-	}
-	return true;
-}
-
-bool config_read_slot(struct piece v, struct config_device *d)
-{
-	d->placed = v.n;
-	if (!v.n)
-		return true;
-	if (!config_equals(config_trim(config_cut(&v, '=')), "slot"))
-		return false;
-	v = config_trim(v);
-	return read_hex(config_cut(&v, ':'), &d->bus) &&
-	       read_hex(config_cut(&v, '.'), &d->device) && read_hex(v, &d->function);
-}
-
-bool config_take_device(struct parser *p, const struct key *k, struct config_device **end,
-			struct config_device *d)
-{
-	const struct config_limits *l = p->limits;
-	char why[128];
-
-	*end = d;
-	if (!l->device || !l->device(l->arg, p->vm, why, sizeof(why)))
-		return true;
-	*end = NULL;
-	config_fail(p, p->line, "%s: %s", k->name, why);
-	return false;
-}
-
-/* "CLASS" or "CLASS, slot=BUS:DEVICE.FUNCTION": one more of the list. */
-static bool read_device(struct parser *p, const struct key *k, struct piece v)
-{
-	struct config_device **end = field_of(p, k), *d = heap_alloc(sizeof(*d));
-	struct piece all = v, class = config_trim(config_cut(&v, ','));
-
-	while (*end)
-		end = &(*end)->next;
-	if (!d) {
-		config_fail(p, p->line, "%s: no memory for it", k->name);
-		return false;
-	}
-	if (!config_name_is_right(class) || class.n >= sizeof(d->class) ||
-	    !config_read_slot(v, d)) {
-		config_fail(p, p->line,
-			    "%s = %s is not right: it looks like edu, slot=0:4.0 (bus, device, function)",
-			    k->name, config_quote(all).s);
-		heap_free(d);
-		return false;
-	}
-	config_copy_piece(d->class, class);
-	if (config_take_device(p, k, end, d))
-		return true;
-	heap_free(d);
-	return false;
-}
-
-const char *config_slot_text(const struct config_device *d, char text[CONFIG_SLOT_TEXT])
-{
-	text[0] = 0;
-	if (d->placed)
-		format(text, CONFIG_SLOT_TEXT, ", slot=%x:%x.%x", d->bus, d->device, d->function);
-	return text;
-}
-
-static void write_device(const struct writer *w, const struct key *k, const void *from)
-{
-	const struct config_device *const *list = value_of(k, from);
-	char text[CONFIG_CLASS_MAX + CONFIG_SLOT_TEXT], slot[CONFIG_SLOT_TEXT];
-
-	for (const struct config_device *d = *list; d; d = d->next) {
-		format(text, sizeof(text), "%s%s", d->class, config_slot_text(d, slot));
-		config_put_line(w, k, text, "");
-	}
-}
-
 static bool read_vcpus(struct parser *p, const struct key *k, struct piece v)
 {
 	uint64_t n;
@@ -521,7 +433,7 @@ const struct key config_vm_keys[] = {
 	{ "cpu_shares", config_read_tune, config_write_tune, VM_FIELD(cputune.shares), false },
 	{ "cpuset", config_read_cpuset, config_write_cpuset, VM_FIELD(cpuset), false },
 	{ "debug_exit", read_bool, write_bool, VM_FIELD(debug_exit), false },
-	{ "device", read_device, write_device, VM_FIELD(device), true },
+	{ "device", config_read_device, config_write_device, VM_FIELD(device), true },
 	{ "disk", config_read_disk, config_write_disk, VM_FIELD(disk), true },
 	{ "firmware", read_module, write_text, VM_FIELD(firmware), false },
 	{ "global_period", config_read_tune, config_write_tune, VM_FIELD(cputune.global_period),
@@ -548,6 +460,8 @@ const struct key config_vm_keys[] = {
 	{ "vcpus", read_vcpus, write_vcpus, VM_FIELD(vcpus), false },
 	{ 0 }
 };
+
+_Static_assert(ARRAY_COUNT(config_vm_keys) <= 65, "a bit of `seen` each");
 
 const struct key config_host_keys[] = {
 	{ "hostname", read_hostname, write_text, 0, sizeof(struct config_host), false },
@@ -576,11 +490,11 @@ void config_write_host(const struct config_host *host, config_emit *emit, void *
 	write_rows(&(struct writer){ emit, arg }, config_host_keys, host, NULL);
 }
 
-uint32_t config_seen_bit(const char *name)
+uint64_t config_seen_bit(const char *name)
 {
 	for (unsigned i = 0; config_vm_keys[i].name; i++)
 		if (!strcmp(config_vm_keys[i].name, name))
-			return 1u << i;
+			return 1ul << i;
 	return 0;
 }
 
@@ -604,16 +518,16 @@ static void list_keys(const struct key *keys, char *out, size_t size)
 
 void config_handle_key(struct parser *p, const struct key *keys, struct piece name, struct piece v)
 {
-	char known[320];
+	char known[480];
 
 	for (unsigned i = 0; keys[i].name; i++) {
 		if (!config_equals(name, keys[i].name))
 			continue;
-		if (p->seen & 1u << i && !keys[i].repeats)
+		if (p->seen & 1ul << i && !keys[i].repeats)
 			config_fail(p, p->line, "%s stands twice in this section", keys[i].name);
 		else
 			keys[i].read(p, &keys[i], v);
-		p->seen |= 1u << i;
+		p->seen |= 1ul << i;
 		return;
 	}
 	list_keys(keys, known, sizeof(known));

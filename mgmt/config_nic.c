@@ -7,7 +7,6 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "mgmt/config_parser.h"
-#include "mm/heap.h"
 
 #define CLASS		"virtio-net-pci"
 #define MODEL		"virtio"
@@ -41,23 +40,17 @@ static bool read_mac(struct piece v, struct config_device *d)
 	return !v.n && !(d->mac[0] & 1) && memcmp(d->mac, no_mac, sizeof(no_mac));
 }
 
-/* "NAME=VALUE"; each once. */
-static bool read_property(struct piece v, struct config_device *d, unsigned *seen)
+static bool read_model(struct piece v, struct config_device *d)
 {
-	static const char *const names[] = { "model", "cable", "mac", "slot" };
-	struct piece all = v, name = config_trim(config_cut(&v, '='));
-	unsigned i = 0;
-
-	while (i < 4 && !config_equals(name, names[i]))
-		i++;
-	if (i == 4 || *seen & 1u << i)
-		return false;
-	*seen |= 1u << i;
-	v = config_trim(v);
-	if (i == 0)
-		return config_equals(v, MODEL);
-	return i == 1 ? read_cable(v, d) : i == 2 ? read_mac(v, d) : config_read_slot(all, d);
+	str_copy(d->class, CLASS, sizeof(d->class));
+	return config_equals(v, MODEL);
 }
+
+static const struct property properties[] = {
+	{ "model", read_model }, { "cable", read_cable }, { "mac", read_mac },
+	{ "slot", config_read_slot }, { 0 },
+};
+enum { SEEN_MAC = 4 };			/* by row */
 
 /* The VM that has the address already. */
 static const struct config_vm *owner_of(const struct parser *p, const uint8_t mac[6])
@@ -84,35 +77,22 @@ static bool check_mac(struct parser *p, const struct key *k, const struct config
 	return false;
 }
 
-static bool read_properties(struct parser *p, const struct key *k, struct piece v,
-			    struct config_device *d)
+static bool read_card(struct parser *p, const struct key *k, struct piece v,
+		      struct config_device *d)
 {
-	struct piece all = v;
-	unsigned seen = 0;
-	bool right = v.n;
+	unsigned seen;
 
-	str_copy(d->class, CLASS, sizeof(d->class));
-	while (right && v.n)
-		right = read_property(config_trim(config_cut(&v, ',')), d, &seen);
-	if (!right || !d->cable[0]) {
-		config_fail(p, p->line, LOOKS_LIKE, k->name, config_quote(all).s);
+	read_model((struct piece){ MODEL, sizeof(MODEL) - 1 }, d);
+	if (!config_read_properties(properties, ~0u, v, d, &seen) || !d->cable[0]) {
+		config_fail(p, p->line, LOOKS_LIKE, k->name, config_quote(v).s);
 		return false;
 	}
-	return !(seen & 4) || check_mac(p, k, d);
+	return !(seen & SEEN_MAC) || check_mac(p, k, d);
 }
 
 bool config_read_nic(struct parser *p, const struct key *k, struct piece v)
 {
-	struct config_device **end = &p->vm->nic, *d = heap_alloc(sizeof(*d));
-
-	while (*end)
-		end = &(*end)->next;
-	if (!d)
-		config_fail(p, p->line, "%s: no memory for it", k->name);
-	if (d && read_properties(p, k, v, d) && config_take_device(p, k, end, d))
-		return true;
-	heap_free(d);
-	return false;
+	return config_add_device(p, k, v, &p->vm->nic, read_card);
 }
 
 void config_write_nic(const struct writer *w, const struct key *k, const void *from)

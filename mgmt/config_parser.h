@@ -22,7 +22,7 @@ struct parser {
 	enum section section;
 	struct config_vm *vm;		/* of SECTION_VM; not yet in out->vm */
 	bool vm_bad;			/* an error in its section */
-	uint32_t seen;			/* keys of the section, by row */
+	uint64_t seen;			/* keys of the section, by row */
 	bool host_seen;
 	unsigned uuid_line;
 	struct name *names;		/* of every section, right or wrong */
@@ -51,6 +51,15 @@ struct key {
 	bool repeats;			/* each line adds to a list, in their order */
 };
 
+/* A property of a device: its name and what reads its value; the last row has no name. */
+struct property {
+	const char *name;
+	bool (*read)(struct piece v, struct config_device *d);
+};
+
+typedef bool config_read_device_t(struct parser *p, const struct key *k, struct piece v,
+				  struct config_device *d);
+
 /* --- config.c */
 /* An error in that line, which spoils the VM of the section. */
 void config_fail(struct parser *p, unsigned line, const char *fmt, ...) printf_like(3, 4);
@@ -66,26 +75,36 @@ bool config_digit(char c, unsigned base, unsigned *out);
 bool config_uuid_of(struct piece v, uint8_t out[16]);
 void config_copy_piece(char *dst, struct piece v);
 /* Of the row of that name in `keys`; 0 if there is none. */
-uint32_t config_seen_bit(const char *name);
+uint64_t config_seen_bit(const char *name);
 /* A line of the section, by its row. */
 void config_handle_key(struct parser *p, const struct key *keys, struct piece name, struct piece v);
 /* "KEY = A" or "KEY = A B". */
 void config_put_line(const struct writer *w, const struct key *k, const char *a, const char *b);
 /* The piece before the first `end`, which goes with it; all of it where there is none. */
 struct piece config_cut(struct piece *rest, char end);
-/* "slot=BUS:DEVICE.FUNCTION", as lspci writes it; or nothing: any that is free. */
+/* The name of a module that the boot loader brought, into CONFIG_MODULE_MAX bytes. */
+bool config_read_module(struct parser *p, const struct key *k, struct piece v, char *out);
+/* Digits only. */
+bool config_read_number(struct piece v, uint64_t *out);
+
+/* --- config_device.c */
+/*
+ * "NAME=VALUE, ...": each name once, and of the rows of `allowed` alone, a bit each; `seen` says
+ * which there were. False where that is not so, or a value is not right.
+ */
+bool config_read_properties(const struct property *rows, unsigned allowed, struct piece v,
+			    struct config_device *d, unsigned *seen);
+/* "BUS:DEVICE.FUNCTION", as lspci writes it. */
 bool config_read_slot(struct piece v, struct config_device *d);
 /* Behind other properties: ", slot=..." or nothing. */
 #define CONFIG_SLOT_TEXT	24
 const char *config_slot_text(const struct config_device *d, char text[CONFIG_SLOT_TEXT]);
-/* The name of a module that the boot loader brought, into CONFIG_MODULE_MAX bytes. */
-bool config_read_module(struct parser *p, const struct key *k, struct piece v, char *out);
-/* The last of its list, if it may be there. */
-bool config_take_device(struct parser *p, const struct key *k, struct config_device **end,
-			struct config_device *d);
-
-/* Digits only. */
-bool config_read_number(struct piece v, uint64_t *out);
+/* One more at the end of `list`, if `read` takes the value (it tells the error if not) and the VM
+ * may have it. */
+bool config_add_device(struct parser *p, const struct key *k, struct piece v,
+		       struct config_device **list, config_read_device_t *read);
+bool config_read_device(struct parser *p, const struct key *k, struct piece v);
+void config_write_device(const struct writer *w, const struct key *k, const void *from);
 
 /* --- config_disk.c */
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v);

@@ -8,7 +8,7 @@
 #include "include/compiler.h"
 #include "include/errno.h"
 
-#define MGMT_MESSAGE_MAX 384
+#define MGMT_MESSAGE_MAX 512
 
 struct mgmt_error {
 	int code;			/* -Exxx */
