@@ -27,6 +27,11 @@ static bool is_tcg(void)
 	return bed == BED_QEMU_TCG;
 }
 
+static bool is_bochs_vmx(void)
+{
+	return bed == BED_BOCHS && cpu_has(FEATURE_VMX);
+}
+
 static bool is_bochs_svm(void)
 {
 	return bed == BED_BOCHS && cpu_has(FEATURE_SVM);
@@ -200,6 +205,9 @@ static struct row rows[ERRATUM_COUNT] = {
 		NULL },
 	[ERRATUM_VMX_NO_MTF] = { "vmx_no_mtf",
 		"the monitor trap flag, which is offered, does nothing", NULL },
+	[ERRATUM_VMX_WALKS_PAST_EPT] = { "vmx_walks_past_ept",
+		"accessed bits of a guest's tables are set where EPT forbids writes: all walks are writes",
+		is_bochs_vmx },
 	[ERRATUM_XSAVEC_MISPLACES] = { "xsavec_misplaces",
 		"XSAVEC does not put AVX state where XRSTOR looks for it: guests are not offered it",
 		NULL },

@@ -79,6 +79,19 @@ void vmx_field_set(struct vmx_vcpu *s, enum vmcs_field field, uint64_t value)
 }
 
 /*
+ * Accessed and dirty flags in EPT make a guest's page walks writes of its tables: each page of them
+ * is marked, and copied where it is shared, though it is only read. So only where walks write in
+ * spite of EPT otherwise.
+ */
+static uint64_t eptp(const struct vcpu *vcpu)
+{
+	bool flags = errata_has(ERRATUM_VMX_WALKS_PAST_EPT) && vmx_ept_cap & EPT_CAP_ACCESSED_DIRTY;
+
+	return gmem_root(&vcpu->vm->gmem).v | EPTP_WB | EPTP_FOUR_LEVELS |
+	       (flags ? EPTP_ACCESSED_DIRTY : 0);
+}
+
+/*
  * #AC and #DB, because their delivery can loop for ever inside the chip; #MC, because it
  * is the host's.
  */
@@ -109,7 +122,7 @@ static void controls_init(struct vcpu *vcpu, struct vmx_vcpu *s)
 	vmcs_write(VMCS_MSR_BITMAP, vmx_msr_bitmap.v);
 	vmcs_write(VMCS_VIRTUAL_APIC, page_hpa(s->vapic_page).v);
 	vmcs_write(VMCS_TPR_THRESHOLD, 0);
-	vmcs_write(VMCS_EPTP, gmem_root(&vcpu->vm->gmem).v | EPTP_WB | EPTP_FOUR_LEVELS);
+	vmcs_write(VMCS_EPTP, eptp(vcpu));
 	vmcs_write(VMCS_CR0_MASK, ~VMX_CR0_GUEST);
 	vmcs_write(VMCS_CR4_MASK, ~s->cr4_guest);
 	vmcs_write(VMCS_LINK_POINTER, ~0ul);

@@ -111,7 +111,7 @@ def test_cores_svm(start, cpus, thread):
 def test_cores_vmx(start, cpus):
     keel = start("vmx", cpus=cpus).boot()
     assert cpus_of(keel) == cpus
-    assert vmx_quirks(keel) == {"vmx_preempt_by_timer_only"}     # by trial, not by name
+    assert vmx_quirks(keel) == {"vmx_preempt_by_timer_only", "vmx_walks_past_ept"}
     keel.poweroff()
 
 
@@ -158,7 +158,7 @@ def vmx_quirks(keel):
 def test_icelake_smoke(start):
     """It offers the monitor trap flag, which a trial finds not to work."""
     keel = start("vmx", cpu_model="corei7_icelake_u").boot()
-    assert vmx_quirks(keel) == {"vmx_preempt_by_timer_only", "vmx_no_mtf"}
+    assert vmx_quirks(keel) == {"vmx_preempt_by_timer_only", "vmx_no_mtf", "vmx_walks_past_ept"}
     keel.poweroff()
 
 

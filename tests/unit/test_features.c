@@ -94,6 +94,7 @@ static void test_intel(void **state)
 	errata_init();
 	assert_int_equal(errata_bed(), BED_BOCHS);
 	assert_false(errata_has(ERRATUM_VMX_PREEMPT_BY_TIMER_ONLY));	/* by trial alone */
+	assert_true(errata_has(ERRATUM_VMX_WALKS_PAST_EPT));
 	assert_false(errata_has(ERRATUM_ITLB_MULTIHIT));
 	assert_false(errata_has(ERRATUM_SVM_INJECT_BY_EVENTINJ));
 }
