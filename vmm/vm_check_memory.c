@@ -131,7 +131,10 @@ static int harvest_none(struct check *c)
 	return -EIO;
 }
 
-/* The guest works meanwhile, and finds its tables and what it never wrote gone now and then. */
+/*
+ * The guest works meanwhile, and finds its tables and what it never wrote gone now and then. What
+ * it has used is asked first: what is taken leaves its tables.
+ */
 static int fetch_while_it_runs(struct check *c, struct vm_memory_check *out)
 {
 	int err = 0;
@@ -142,8 +145,9 @@ static int fetch_while_it_runs(struct check *c, struct vm_memory_check *out)
 		if (err)
 			break;
 		mutex_lock(&c->vm->slots_lock);
+		err = harvest(c, &out->used);
 		out->taken += gmem_take(&c->vm->gmem, c->object, 0, c->object->size, true);
-		err = fetch(c) ?: harvest(c, &out->used);
+		err = err ?: fetch(c);
 		if (i % 3 == 1)
 			err = err ?: spare_slot(c->vm);
 		if (i % 3 == 2)

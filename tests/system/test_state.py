@@ -58,15 +58,18 @@ def test_debian_memory(start, bed, vcpus, soak):
         keel.expect("debian:/# ")
         keel.send(f"for i in $(seq {vcpus}); do (while cat /tmp/a >/tmp/b$i; do :; done) & done\r")
         keel.expect("debian:/# ")
-    taken_in_all = 0
-    for _ in range(20 if soak else rounds):
+    # Where the host is short of time the guest may hardly run in a round: then there are more.
+    rounds, done, taken_in_all, used_in_all = 20 if soak else rounds, 0, 0, 0
+    while done < rounds or (done < 40 and not (taken_in_all and used_in_all)):
         said = keel.command("dommemcheck debian", timeout=600)
-        changed, marked, taken = map(int, re.search(
-            r"changed (\d+) frames .* were (\d+) in all; (\d+) that held nothing were taken", said).groups())
+        changed, marked, taken, used = map(int, re.search(
+            r"changed (\d+) frames .* were (\d+) in all; (\d+) that held nothing were taken; "
+            r"(\d+) times one was found used", said).groups())
         assert 0 < changed <= marked, said
-        assert int(re.search(r"; (\d+) times one was found used", said).group(1)) > 0
         taken_in_all += taken
-    assert taken_in_all > 0
+        used_in_all += used
+        done += 1
+    assert taken_in_all > 0 and used_in_all > 0
     pinned = re.search(r"(\d+) times memory was pinned while its slot moved or went", keel.command("dmesg"))
     assert pinned and int(pinned.group(1)) > 50
     with keel.console("debian"):
