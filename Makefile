@@ -257,16 +257,22 @@ $(B)/keel.iso: $(B)/keel.elf $(B)/keelconf $(GUEST) configs/demo.conf tools/mkis
 	@$(call say,ISO,$@)
 	$(Q)tools/mkiso -o $@ -c configs/demo.conf $(GUEST)
 
-# Kernels of others, which only the tests start: one with a real-mode entry alone, one with a 32-bit
-# entry alone, and Xen.
-GUEST_OTHERS := $(B)/guest/ipxe.lkrn $(B)/guest/memtest.bin $(B)/guest/xen
+# Kernels of others, which only the tests start (one with a real-mode entry alone, one with a 32-bit
+# entry alone, and Xen), and loaders on media of their own.
+GUEST_OTHERS := $(B)/guest/ipxe.lkrn $(B)/guest/memtest.bin $(B)/guest/xen $(B)/guest/u-boot.rom \
+	$(B)/guest/ipxe.iso $(B)/guest/grub-rescue.iso $(B)/guest/memtest.iso
 $(B)/guest/ipxe.lkrn: PACKAGE := ipxe ipxe.lkrn
 $(B)/guest/memtest.bin: PACKAGE := memtest86+ boot/memtest86+ia32.bin
+$(B)/guest/u-boot.rom: PACKAGE := u-boot-qemu qemu-x86/u-boot.rom
+$(B)/guest/ipxe.iso: PACKAGE := ipxe ipxe.iso
+$(B)/guest/grub-rescue.iso: PACKAGE := grub-rescue-pc grub-rescue-cdrom.iso
+$(B)/guest/memtest.iso: PACKAGE := memtest86+ 'memtest86+x64.iso'
 $(B)/guest/xen: PACKAGE := 'xen-system-amd64:xen-hypervisor-[0-9.]*-amd64' 'boot/xen-*-amd64.gz'
 
 # Big ones, for the long proofs alone: Debian's full kernel, and its last one of 32 bits, which only
 # Debian 12's i386 still has.
-GUEST_SOAK := $(B)/guest/vmlinuz-full $(B)/guest/vmlinuz-686 $(B)/guest/vmlinuz-disks
+GUEST_SOAK := $(B)/guest/vmlinuz-full $(B)/guest/vmlinuz-686 $(B)/guest/vmlinuz-disks \
+	$(B)/guest/installer-amd64.iso $(B)/guest/installer-i386.iso
 $(B)/guest/vmlinuz-full: PACKAGE := 'linux-image-amd64:linux-image-[0-9][0-9.a-z+-]*-amd64' 'boot/vmlinuz-*'
 $(GUEST_OTHERS) $(B)/guest/vmlinuz-full: tools/guest-package
 	@mkdir -p $(@D); $(call say,GUEST,$@)
@@ -282,6 +288,10 @@ $(B)/guest/vmlinuz-686: tools/guest-package tools/apt-suite
 	$(Q)APT_CONFIG=$(CURDIR)/$(B)/guest/i386/apt.conf tools/guest-package $@ \
 		'linux-image-686-pae:linux-image-[0-9][0-9.a-z+-]*-686-pae' 'boot/vmlinuz-*'
 	$(Q)rm -rf $(B)/guest/i386
+
+$(B)/guest/installer-%.iso: tools/guest-installer tools/guest-package
+	@mkdir -p $(@D); $(call say,GUEST,$@)
+	$(Q)tools/guest-installer $@ $*
 
 guests: $(GUEST)
 
@@ -313,7 +323,7 @@ PYTEST_ARGS ?= -n 2
 
 system:
 	$(Q)$(MAKE) --no-print-directory $(B)/keel.elf $(B)/keelconf $(GUEST) $(GUEST_ELFS) $(GUEST_ROMS) \
-		$(GUEST_OTHERS) $(GUEST_MORE)
+		$(GUEST_IMAGES) 		$(GUEST_OTHERS) $(GUEST_MORE)
 	$(Q)tools/qemu10 $(B)/qemu10 || true
 	$(Q)$(PYTHON) -m pytest tests/system $(PYTEST_ARGS)
 

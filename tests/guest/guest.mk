@@ -3,12 +3,14 @@
 # runtime in tests/guest/lib become build/tests/guest/NAME.elf, a multiboot1 kernel:
 # `qemu-system-x86_64 -kernel` starts it bare, Keel starts it with `kernel = NAME.elf` and
 # `debug_exit = yes`. Those of OWN_HEADER bring another header than multiboot1's in their NAME.asm.
-# Each tests/guest/rom/NAME.asm becomes build/tests/guest/NAME.rom, for `firmware = NAME.rom`.
+# Each tests/guest/rom/NAME.asm becomes build/tests/guest/NAME.rom, for `firmware = NAME.rom`, and each
+# tests/guest/boot/NAME.asm the disk image build/tests/guest/NAME.img, which firmware boots.
 
 GUEST_OUT := build/tests/guest
 GUEST_NAMES := $(sort $(patsubst tests/guest/%.c,%,$(wildcard tests/guest/*.c)))
 GUEST_ELFS := $(GUEST_NAMES:%=$(GUEST_OUT)/%.elf)
 GUEST_ROMS := $(patsubst tests/guest/rom/%.asm,$(GUEST_OUT)/%.rom,$(sort $(wildcard tests/guest/rom/*.asm)))
+GUEST_IMAGES := $(patsubst tests/guest/boot/%.asm,$(GUEST_OUT)/%.img,$(sort $(wildcard tests/guest/boot/*.asm)))
 GUEST_LIB := $(patsubst tests/guest/lib/%.c,$(GUEST_OUT)/lib/%.o,$(wildcard tests/guest/lib/*.c)) \
 	$(patsubst tests/guest/lib/%.asm,$(GUEST_OUT)/lib/%.asm.o,$(wildcard tests/guest/lib/*.asm))
 OWN_HEADER := multiboot2
@@ -19,9 +21,13 @@ GUEST_CFLAGS := -std=gnu11 -O2 -g -m64 -ffreestanding -nostdlib -mno-red-zone \
 	-Wno-array-bounds -I. -MMD -MP
 
 .PHONY: guest-kernels
-guest-kernels: $(GUEST_ELFS) $(GUEST_ROMS)
+guest-kernels: $(GUEST_ELFS) $(GUEST_ROMS) $(GUEST_IMAGES)
 
 $(GUEST_OUT)/%.rom: tests/guest/rom/%.asm tests/guest/guest.mk
+	@mkdir -p $(@D); $(call say,NASM,$<)
+	$(Q)nasm -f bin -Werror -o $@ $<
+
+$(GUEST_OUT)/%.img: tests/guest/boot/%.asm tests/guest/guest.mk
 	@mkdir -p $(@D); $(call say,NASM,$<)
 	$(Q)nasm -f bin -Werror -o $@ $<
 

@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Loaders and operating systems of others, unmodified, from their own media: Keel's tests are never
+what they were written for."""
+import pytest
+from keel import BUILD
+from test_firmware import SEABIOS, pc
+from test_guests import exit_code
+
+DOS = f"{BUILD}/tests/guest/dos.img"
+DISKS = ("virtio", "sata")
+
+
+@pytest.mark.parametrize("bus", DISKS)
+def test_dos(start, bed, bus):
+    """A boot sector that lives on the BIOS's services, on each kind of disk: every one answers as
+    it did to DOS."""
+    config = pc("dos", disk=f"dos.img, bus={bus}", debug_exit="yes")
+    keel = start(bed, config=config, modules={"bios": SEABIOS, "dos.img": DOS}).boot()
+    with keel.console("dos", "start dos --console"):
+        said = keel.expect("press a key: ")
+        assert "\nbad " not in said and said.count("\nok ") == 13, said
+        keel.send("K")
+        keel.expect("is shut off")
+    keel.wait_state("dos", "shut off")
+    assert exit_code(keel, "dos") == 1
+    keel.poweroff()
+
+
+@pytest.mark.cost(15)
+def test_u_boot(start):
+    """As the firmware itself, to its prompt: it has found the PCI devices and reads its disk."""
+    config = pc("embedded", memory="128M", firmware="u-boot.rom", disk="dos.img, bus=sata")
+    keel = start("svm", config=config, modules={
+        "u-boot.rom": f"{BUILD}/guest/u-boot.rom", "dos.img": DOS}).boot()
+    with keel.console("embedded", "start embedded --console"):
+        keel.expect("stop autoboot")
+        keel.send(" ")
+        keel.expect("=> ")
+        keel.send("pci\r")
+        assert "0x2918" in keel.expect("=> ")
+        keel.send("scsi scan; scsi read 1000000 b3f 1; md.b 1000000 4\r")
+        keel.expect("LAST")
+        keel.send("reset\r")
+        keel.expect("U-Boot 20")
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_grub_rescue(start):
+    """Debian's GRUB from its CD-ROM: it lists the drives of the BIOS, and halts by ACPI."""
+    keel = start("svm", config=pc("rescue", memory="64M", cdrom="rescue.iso"), modules={
+        "bios": SEABIOS, "rescue.iso": f"{BUILD}/guest/grub-rescue.iso"}).boot()
+    with keel.console("rescue", "start rescue --console"):
+        keel.expect("highlighted entry")
+        keel.send("c")
+        keel.expect("grub>")
+        keel.send("ls; lspci\r")
+        said = keel.expect(r"00:1f\.2[\s\S]*grub>")
+        assert "(cd" in said, said
+        keel.send("halt\r")
+        keel.expect("is shut off")
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_ipxe(start):
+    """ISOLINUX loads iPXE, which finds no card that it has a driver for, and gives back to the
+    BIOS."""
+    keel = start("svm", config=pc("net", cdrom="ipxe.iso"), modules={
+        "bios": SEABIOS, "ipxe.iso": f"{BUILD}/guest/ipxe.iso"}).boot()
+    with keel.console("net", "start net --console"):
+        keel.expect("ISOLINUX")
+        keel.expect("Open Source Network Boot Firmware")
+        keel.expect("No bootable device")
+    keel.poweroff()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("arch", ["amd64", "i386"])
+def test_installer(start, arch):
+    """Debian's installer to its first question, on the serial line."""
+    config = pc("new", memory="1G", cdrom="installer.iso")
+    keel = start("svm", config=config, memory=2048, modules={
+        "bios": SEABIOS, "installer.iso": f"{BUILD}/guest/installer-{arch}.iso"}).boot()
+    with keel.console("new", "start new --console"):
+        keel.expect("highlighted entry")
+        keel.send("\r")
+        keel.expect("Linux version")
+        keel.expect("Choose the language to be used for the installation")
+    keel.poweroff()
