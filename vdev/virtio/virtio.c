@@ -4,16 +4,13 @@
 
 #include "include/bits.h"
 #include "lib/string.h"
+#include "vdev/turn.h"
 #include "vdev/virtio/virtio_ring.h"
 
 #define BUDGET		256		/* of one look at a queue: see virtio_kind.serve */
 #define LONG_CHAIN	16u		/* so many descriptors cost one more */
 #define LOOKS		8u		/* of one exit, when others ask meanwhile */
 #define RETRY_NS	10000000u	/* until memory may be there */
-
-/* Of `turn`. */
-#define OWNED		1u
-#define ASKED		2u		/* look again before you give it back */
 
 #define COMMON_FEATURES	(BIT(VIRTIO_INDIRECT) | BIT(VIRTIO_EVENT_IDX) | BIT(VIRTIO_VERSION_1) | \
 			 BIT(VIRTIO_PACKED) | BIT(VIRTIO_NOTIFICATION_DATA) | \
@@ -170,34 +167,11 @@ static void serve(struct virtio *v, struct virtio_queue *q)
 	settle(v, q, serve_all(v, q));
 }
 
-/* True: it is ours. False: who has it will look again. */
-static bool turn_take(struct virtio_queue *q)
-{
-	uint8_t old = __atomic_load_n(&q->turn, __ATOMIC_RELAXED);
-
-	while (!__atomic_compare_exchange_n(&q->turn, &old, old ? OWNED | ASKED : OWNED, false,
-					    __ATOMIC_SEQ_CST, __ATOMIC_RELAXED))
-		;
-	return !old;
-}
-
-/* False: somebody has asked meanwhile; it stays ours. */
-static bool turn_give(struct virtio_queue *q)
-{
-	uint8_t old = OWNED;
-
-	if (__atomic_compare_exchange_n(&q->turn, &old, 0, false, __ATOMIC_SEQ_CST,
-					__ATOMIC_RELAXED))
-		return true;
-	__atomic_store_n(&q->turn, OWNED, __ATOMIC_SEQ_CST);
-	return false;
-}
-
 static void look(struct virtio *v, struct virtio_queue *q)
 {
 	unsigned looks = 0;
 
-	while (!turn_give(q))
+	while (!turn_give(&q->turn))
 		if (looks++ < LOOKS)
 			serve(v, q);
 		else
@@ -206,7 +180,7 @@ static void look(struct virtio *v, struct virtio_queue *q)
 
 static void kick(struct virtio *v, struct virtio_queue *q)
 {
-	if (!may_serve(v, q) || !turn_take(q))
+	if (!may_serve(v, q) || !turn_take(&q->turn))
 		return;
 	serve(v, q);
 	look(v, q);
@@ -215,11 +189,7 @@ static void kick(struct virtio *v, struct virtio_queue *q)
 /* Who waits for queues to be let go may have seen this one free before: look again. */
 bool virtio_enter(struct virtio *v, struct virtio_queue *q)
 {
-	uint8_t free = 0;
-
-	if (!may_serve(v, q) ||
-	    !__atomic_compare_exchange_n(&q->turn, &free, OWNED, false, __ATOMIC_SEQ_CST,
-					 __ATOMIC_RELAXED))
+	if (!may_serve(v, q) || !turn_try(&q->turn))
 		return false;
 	if (may_serve(v, q))
 		return true;
@@ -416,7 +386,7 @@ static bool is_drained(struct vdev *d)
 	for (unsigned i = 0; i < v->queue_count; i++) {
 		const struct virtio_queue *q = &v->queue[i];
 
-		if (!is_live(q) && (__atomic_load_n(&q->turn, __ATOMIC_SEQ_CST) ||
+		if (!is_live(q) && (!turn_is_free(&q->turn) ||
 				    (v->kind->busy && v->kind->busy(v, q))))
 			return false;
 	}

@@ -83,7 +83,7 @@ struct virtio_queue {
 	bool live;			/* (atomic) may be served */
 	bool resetting;			/* it alone is being reset */
 	bool pending;			/* (atomic) the work is to look at it */
-	uint8_t turn;			/* (atomic) who serves it: virtio.c */
+	uint8_t turn;			/* (atomic) who serves it: vdev/turn.h */
 
 	/* (o) */
 	const struct virtio_ring *ring;
