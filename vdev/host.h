@@ -200,6 +200,7 @@ size_t host_media_get(struct vdev *d, unsigned medium, void *data, size_t n);
 
 enum host_media_op {
 	HOST_MEDIA_READ, HOST_MEDIA_WRITE,
+	HOST_MEDIA_COMPARE,		/* are the bytes those of guest memory? */
 	HOST_MEDIA_FLUSH,		/* what was done before it stays, whatever happens */
 	HOST_MEDIA_DISCARD,		/* the bytes need not be kept any more */
 	HOST_MEDIA_ZERO,		/* and read as zeros */
@@ -214,20 +215,23 @@ struct host_media_request {
 	enum host_media_op op;
 	uint32_t tag;			/* the device's, for media_done */
 	uint64_t offset, size;		/* of the medium, in bytes: multiples of HOST_MEDIA_BLOCK */
-	const struct host_segment *segment;	/* of a read or write: as many bytes in all */
+	/* Of a read, write or comparison: as many bytes in all. */
+	const struct host_segment *segment;
 	unsigned count;			/* at most HOST_SEGMENT_MAX; read before the return */
 };
 
 /*
- * 0: it is done. HOST_MEDIA_LATER: media_done will come, perhaps before the return. -EINVAL:
- * malformed, or beyond the medium's end; -EFAULT: a segment that is not RAM; -EPERM: the medium is
- * read-only; -ENOSYS: not a disk; -EIO: it failed; -ENOMEM: no memory for it; -EAGAIN: too many are
- * under way, none of which may be this one. After an error what was read or written is undefined.
+ * 0: it is done. HOST_MEDIA_LATER: media_done will come, perhaps before the return.
+ * HOST_MEDIA_DIFFERS: it was compared, and is not the same. -EINVAL: malformed, or beyond the
+ * medium's end; -EFAULT: a segment that is not RAM; -EPERM: the medium is read-only; -ENOSYS: not a
+ * disk; -EIO: it failed; -ENOMEM: no memory for it; -EAGAIN: too many are under way, none of which
+ * may be this one. After an error what was read or written is undefined.
  * Thread context, no lock held.
  */
 int host_media_submit(struct vdev *d, unsigned medium,
 		      const struct host_media_request *r) must_check;
 #define HOST_MEDIA_LATER	1
+#define HOST_MEDIA_DIFFERS	2
 #define HOST_MEDIA_MAX		6u
 #define HOST_MEDIA_BLOCK	512u
 #define HOST_SEGMENT_MAX	256u

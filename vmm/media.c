@@ -91,7 +91,7 @@ static bool is_well_formed(const struct media *m, const struct host_media_reques
 	if (r->count > HOST_SEGMENT_MAX || (r->offset | r->size) % HOST_MEDIA_BLOCK ||
 	    !range_within(r->offset, r->size, 0, m->facts.size))
 		return false;
-	if (r->op != HOST_MEDIA_READ && r->op != HOST_MEDIA_WRITE)
+	if (r->op > HOST_MEDIA_COMPARE)
 		return true;
 	for (unsigned i = 0; i < r->count; i++)
 		if (__builtin_add_overflow(sum, r->segment[i].size, &sum))
@@ -110,7 +110,9 @@ static int transfer(struct media *m, const struct host_media_request *r)
 
 		if (!gmem_is_plain(&vm->gmem, GPA(s.at), s.size))
 			return -EFAULT;
-		err = m->ops->transfer(m, vm, r->op == HOST_MEDIA_WRITE, at, s);
+		err = r->op == HOST_MEDIA_COMPARE
+		    ? m->ops->compare(m, vm, at, s)
+		    : m->ops->transfer(m, vm, r->op == HOST_MEDIA_WRITE, at, s);
 		at += s.size;
 	}
 	return err;
@@ -136,9 +138,9 @@ int host_media_submit(struct vdev *d, unsigned medium, const struct host_media_r
 		return -EINVAL;
 	if (r->op == HOST_MEDIA_FLUSH)
 		return m->ops->flush(m);
-	if (r->op != HOST_MEDIA_READ && m->facts.read_only)
+	if (r->op != HOST_MEDIA_READ && r->op != HOST_MEDIA_COMPARE && m->facts.read_only)
 		return -EPERM;
-	return r->op <= HOST_MEDIA_WRITE ? transfer(m, r) : clear(m, r);
+	return r->op <= HOST_MEDIA_COMPARE ? transfer(m, r) : clear(m, r);
 }
 
 void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *out)

@@ -25,6 +25,7 @@
 #define BLOCKS		512u			/* of a table */
 #define TABLE_SIZE	(BLOCKS * PAGE_SIZE)	/* bytes of the disk */
 #define LOCKS		16u
+#define COMPARED	256u			/* bytes at once */
 
 #define BLOCK_IMAGE	0ul			/* an entry; else a struct page */
 #define BLOCK_ZERO	1ul
@@ -246,6 +247,53 @@ static int disk_transfer(struct media *m, struct vm *vm, bool write, uint64_t of
 	return err;
 }
 
+/* ---- comparing ---- */
+
+/* Within one block; `from`: its bytes, NULL: zeros. */
+static int compare_bytes(struct vm *vm, const uint8_t *from, uint64_t at, uint64_t n)
+{
+	uint8_t guest[COMPARED];
+	int err = 0;
+
+	while (n && !err) {
+		uint64_t part = MIN(n, sizeof(guest));
+		bool same = true;
+
+		err = vm_read(vm, GPA(at), guest, part);
+		for (uint64_t i = 0; i < part && !err; i++)
+			same &= guest[i] == (from ? from[i] : 0);
+		if (!err && !same)
+			return HOST_MEDIA_DIFFERS;
+		from = from ? from + part : NULL;
+		at += part;
+		n -= part;
+	}
+	return err;
+}
+
+static int disk_compare(struct media *m, struct vm *vm, uint64_t offset, struct host_segment s)
+{
+	struct disk *d = disk_of(m);
+	int err = 0;
+
+	while (s.size && !err) {
+		uint64_t within = offset % PAGE_SIZE, n = MIN(s.size, PAGE_SIZE - within);
+		struct block b = { BLOCK_IMAGE, NULL };
+		const uint8_t *from = d->image + offset;
+
+		if (d->over)
+			b = block_get(d->over, offset - within);
+		if (b.page)
+			from = (uint8_t *)page_virt(b.page) + within;
+		err = compare_bytes(vm, b.entry == BLOCK_ZERO ? NULL : from, s.at, n);
+		block_put(b);
+		offset += n;
+		s.at += n;
+		s.size -= n;
+	}
+	return err;
+}
+
 /* Pages are memory until Keel ends: there is nothing to do. */
 static int disk_flush(struct media *m)
 {
@@ -339,8 +387,8 @@ static void disk_destroy(struct media *m)
 }
 
 static const struct media_ops disk_ops = {
-	.transfer = disk_transfer, .flush = disk_flush, .clear = disk_clear,
-	.destroy = disk_destroy,
+	.transfer = disk_transfer, .compare = disk_compare, .flush = disk_flush,
+	.clear = disk_clear, .destroy = disk_destroy,
 };
 
 int media_disk_create(const struct media_image *i, struct media **out)

@@ -260,6 +260,7 @@ void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *
 static int disk_transfer(struct vdev_host *h, const struct host_media_request *r)
 {
 	uint64_t at = r->offset;
+	bool same = true;
 
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct host_segment *s = &r->segment[i];
@@ -268,11 +269,13 @@ static int disk_transfer(struct vdev_host *h, const struct host_media_request *r
 			return -EFAULT;
 		if (r->op == HOST_MEDIA_READ)
 			memcpy(h->memory + s->at, h->disk + at, s->size);
+		else if (r->op == HOST_MEDIA_COMPARE)
+			same &= !memcmp(h->memory + s->at, h->disk + at, s->size);
 		else
 			memcpy(h->disk + at, h->memory + s->at, s->size);
 		at += s->size;
 	}
-	return 0;
+	return same ? 0 : HOST_MEDIA_DIFFERS;
 }
 
 static int disk_do(struct vdev_host *h, const struct host_media_request *r)
@@ -280,7 +283,7 @@ static int disk_do(struct vdev_host *h, const struct host_media_request *r)
 	if (r->op == HOST_MEDIA_ZERO)
 		memset(h->disk + r->offset, 0, r->size);
 	h->flushes += r->op == HOST_MEDIA_FLUSH;
-	return r->op <= HOST_MEDIA_WRITE ? disk_transfer(h, r) : 0;
+	return r->op <= HOST_MEDIA_COMPARE ? disk_transfer(h, r) : 0;
 }
 
 /* As the contract has it: the product's own checks are tested elsewhere. */
@@ -289,12 +292,12 @@ static bool disk_takes(const struct host_media_request *r)
 	uint64_t sum = 0;
 
 	CHECK(r->count <= HOST_SEGMENT_MAX);
-	for (unsigned i = 0; i < r->count && r->op <= HOST_MEDIA_WRITE; i++)
+	for (unsigned i = 0; i < r->count && r->op <= HOST_MEDIA_COMPARE; i++)
 		if (__builtin_add_overflow(sum, r->segment[i].size, &sum))
 			return false;
 	return range_within(r->offset, r->size, 0, VDEV_HOST_DISK) &&
 	       !((r->offset | r->size) % HOST_MEDIA_BLOCK) &&
-	       (r->op > HOST_MEDIA_WRITE || sum == r->size);
+	       (r->op > HOST_MEDIA_COMPARE || sum == r->size);
 }
 
 int host_media_submit(struct vdev *d, unsigned medium, const struct host_media_request *r)
@@ -306,7 +309,8 @@ int host_media_submit(struct vdev *d, unsigned medium, const struct host_media_r
 		return -ENOSYS;
 	if (!disk_takes(r))
 		return -EINVAL;
-	if (h->disk_read_only && r->op != HOST_MEDIA_READ && r->op != HOST_MEDIA_FLUSH)
+	if (h->disk_read_only && r->op != HOST_MEDIA_READ && r->op != HOST_MEDIA_COMPARE &&
+	    r->op != HOST_MEDIA_FLUSH)
 		return -EPERM;
 	if (h->disk_error)
 		return h->disk_error;

@@ -187,6 +187,26 @@ static void compare(void)
 	}
 }
 
+static uint32_t seed = 4711;
+
+static uint32_t any(uint32_t below)
+{
+	seed = seed * 1664525 + 1013904223;
+	return (seed >> 8) % below;
+}
+
+/* Guest memory that holds what the disk holds, then all but one byte of it. */
+static void compare_by_request(uint64_t at, uint64_t to, uint64_t n)
+{
+	uint64_t wrong = any((uint32_t)n);
+	uint8_t byte = (uint8_t)~model[at + wrong];
+
+	assert_int_equal(gmem_write(&vm.gmem, GPA(to), model + at, n), 0);
+	assert_int_equal(transfer(HOST_MEDIA_COMPARE, at, to, n), 0);
+	assert_int_equal(gmem_write(&vm.gmem, GPA(to + wrong), &byte, 1), 0);
+	assert_int_equal(transfer(HOST_MEDIA_COMPARE, at, to, n), HOST_MEDIA_DIFFERS);
+}
+
 static void facts(void **state)
 {
 	struct host_media_facts f;
@@ -244,6 +264,9 @@ static void refused(void **state)
 	detach(m);
 	m = attach(false);
 	assert_int_equal(transfer(HOST_MEDIA_WRITE, 0, 0, 512), -EPERM);
+	compare_by_request(512, 4095, 8192);
+	assert_int_equal(transfer(HOST_MEDIA_COMPARE, 0, RAM, 512), -EFAULT);
+	assert_int_equal(transfer(HOST_MEDIA_COMPARE, IMAGE, 0, 512), -EINVAL);
 	assert_int_equal(range(HOST_MEDIA_ZERO, 0, 512, 0), -EPERM);
 	assert_int_equal(range(HOST_MEDIA_DISCARD, 0, 512, 0), -EPERM);
 	assert_int_equal(range(HOST_MEDIA_FLUSH, 0, 0, 0), 0);
@@ -280,14 +303,6 @@ static void across_slots(void **state)
 	detach(m);
 }
 
-static uint32_t seed = 4711;
-
-static uint32_t any(uint32_t below)
-{
-	seed = seed * 1664525 + 1013904223;
-	return (seed >> 8) % below;
-}
-
 /* Writes, zeros and discards of all sizes; a discarded range is read and believed. */
 static void overlay_round(void)
 {
@@ -314,6 +329,7 @@ static void overlay_round(void)
 			assert_int_equal(transfer(HOST_MEDIA_READ, at, to, n), 0);
 			assert_int_equal(gmem_read(&vm.gmem, GPA(to), model + at, n), 0);
 		}
+		compare_by_request(at, to, n);
 	}
 	compare();
 	for (unsigned i = 0; i < IMAGE; i++)
