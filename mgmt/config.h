@@ -20,6 +20,7 @@
 #define CONFIG_CMDLINE_MAX	2048
 #define CONFIG_CLASS_MAX	32
 #define CONFIG_CABLE_MAX	32
+#define CONFIG_NVME		"nvme"		/* the class of disks with a controller each */
 #define CONFIG_SATA		"ich9-ahci"	/* the class of disks at SATA ports */
 #define CONFIG_SATA_PORTS	6u
 

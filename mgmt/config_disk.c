@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The keys `disk` and `cdrom` of keel.conf: a module as a disk at a slot, or as a disk or disc at a
- * port of the SATA controller. One that names no port is given one, and keeps it: it is written
- * out. See mgmt/config_parser.h.
+ * The keys `disk` and `cdrom` of keel.conf: a module as a disk at a slot, by virtio or NVMe, or as
+ * a disk or disc at a port of the SATA controller. One that names no port is given one, and keeps
+ * it: it is written out. See mgmt/config_parser.h.
  */
 #include "lib/format.h"
 #include "lib/string.h"
@@ -16,11 +16,11 @@
 static const struct {
 	const char *bus, *class;
 } buses[] = {
-	{ "virtio", "virtio-blk-pci" }, { "sata", CONFIG_SATA }, { "ahci", CONFIG_SATA },
+	{ "virtio", "virtio-blk-pci" }, { "nvme", CONFIG_NVME }, { "sata", CONFIG_SATA }, { "ahci", CONFIG_SATA },
 };
 
 #define DISK_LOOKS_LIKE \
-	"%s = %s is not right: it looks like disk.img, bus=virtio (or sata), mode=ro (or overlay), slot=0:4.0 (of sata: port=0)"
+	"%s = %s is not right: it looks like disk.img, bus=virtio (or nvme, sata), mode=ro (or overlay), slot=0:4.0 (of sata: port=0)"
 #define CDROM_LOOKS_LIKE "%s = %s is not right: it looks like disc.iso, port=0"
 
 /* Of `properties`, by row. */
@@ -29,6 +29,15 @@ enum { SEEN_SLOT = 4, SEEN_PORT = 8 };
 static bool is_sata(const struct config_device *d)
 {
 	return !strcmp(d->class, CONFIG_SATA);
+}
+
+static const char *bus_of(const struct config_device *d)
+{
+	unsigned i = 0;
+
+	while (strcmp(buses[i].class, d->class))
+		i++;
+	return buses[i].bus;
 }
 
 static bool has_port(const struct config_device *d, unsigned number)
@@ -151,7 +160,7 @@ void config_write_disk(const struct writer *w, const struct key *k, const void *
 		else
 			config_slot_text(d, place);
 		format(text, sizeof(text), "%s, bus=%s, mode=%s%s", d->module,
-		       buses[is_sata(d)].bus, d->overlay ? "overlay" : "ro", place);
+		       bus_of(d), d->overlay ? "overlay" : "ro", place);
 		config_put_line(w, k, text, "");
 	}
 }

@@ -15,6 +15,7 @@
 #include "vdev/vkbd.h"
 #include "vdev/vlpc.h"
 #include "vdev/vmch.h"
+#include "vdev/vnvme.h"
 #include "vdev/vpci.h"
 #include "vdev/vpci_port.h"
 #include "vdev/vpci_testdev.h"
@@ -140,6 +141,30 @@ static int make_virtio_blk(struct vm *vm, const struct machine_row *row, struct 
 	return virtio_pci_blk_create(vm->config.vcpus, out);
 }
 
+/* FNV-1a of the VM's UUID and the slot: what is made of it stays. */
+static uint64_t slot_hash(const struct vm *vm, const struct machine_row *row)
+{
+	uint64_t hash = 0xcbf29ce484222325;
+	const uint8_t slot[] = { row->slot.bus, row->slot.device, row->slot.function };
+
+	for (unsigned i = 0; i < sizeof(vm->config.uuid) + sizeof(slot); i++)
+		hash = (hash ^ (i < 16 ? vm->config.uuid[i] : slot[i - 16])) * 0x100000001b3;
+	return hash;
+}
+
+/* The namespace has a UUID of our own making (version 8). */
+static int make_nvme(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	struct vnvme_config c = { .queues = vm->config.vcpus };
+	uint64_t hash = slot_hash(vm, row);
+
+	memcpy(c.uuid, vm->config.uuid, 8);
+	memcpy(c.uuid + 8, &hash, 8);
+	c.uuid[6] = (uint8_t)((c.uuid[6] & 0x0f) | 0x80);
+	c.uuid[8] = (uint8_t)((c.uuid[8] & 0x3f) | 0x80);
+	return vnvme_create(&c, out);
+}
+
 /* Of the VM's and the slot's making, where none is given: it stays, and is nobody's by law. */
 static void make_mac(const struct vm *vm, const struct machine_row *row, uint8_t mac[6])
 {
@@ -210,6 +235,8 @@ static const struct device_class classes[] = {
 		.medium = HOST_MEDIA_DISK },
 	{ MACHINE_VIRTIO_NET, .create = make_virtio_net, .function = virtio_pci_function,
 		.medium = HOST_MEDIA_CABLE },
+	{ MACHINE_NVME, .create = make_nvme, .function = vnvme_function,
+		.medium = HOST_MEDIA_DISK },
 	{ MACHINE_AHCI, .plain = vahci_create, .function = vahci_function,
 		.medium = HOST_MEDIA_DISK },
 	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },

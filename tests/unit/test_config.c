@@ -453,14 +453,15 @@ static void sata(void **state)
 		"disk = a, bus=sata, slot=0:4.0", "disk = a, port=1", "disk = a, bus=sata, port=6",
 		"disk = a, bus=sata, port=", "disk = a, bus=sata, port=10", "cdrom = a, bus=sata",
 		"cdrom = a, mode=ro", "cdrom = a, slot=0:4.0", "cdrom = a, port=x", "cdrom =",
-		"cdrom = missing", "cdrom = a, port=1, port=2",
+		"cdrom = missing", "cdrom = a, port=1, port=2", "disk = a, bus=nvme, port=1",
+		"cdrom = a, bus=nvme",
 	};
 	const struct config_device *d;
 	char text[2048];
 
 	(void)state;
 	parse(GOOD "disk = a, bus=sata, port=1\ncdrom = b\ndisk = c, mode=ro, bus=ahci\n"
-	      "cdrom = d, port=5\ndisk = e\n" GOOD2);
+	      "cdrom = d, port=5\ndisk = e\ndisk = f, bus=nvme, slot=0:7.0\n" GOOD2);
 	assert_int_equal(c->error_count, 0);
 	d = c->vm[0]->disk;
 	assert_string_equal(d->class, "ich9-ahci");
@@ -468,6 +469,8 @@ static void sata(void **state)
 	assert_int_equal(d->next->port, 2);
 	assert_false(d->next->overlay);
 	assert_string_equal(d->next->next->class, "virtio-blk-pci");
+	assert_string_equal(d->next->next->next->class, "nvme");
+	assert_int_equal(d->next->next->next->device, 7);
 	d = c->vm[0]->cdrom;
 	assert_int_equal(d->port, 0);
 	assert_int_equal(d->next->port, 5);
