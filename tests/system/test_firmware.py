@@ -114,8 +114,9 @@ def test_refused(start):
 @pytest.mark.parametrize("bed", ["svm", pytest.param("vmx", marks=pytest.mark.soak)])
 def test_ovmf(start, bed):
     """Debian's OVMF to its shell, with two vCPUs. A variable that is set there is in its flash
-    after a reset."""
-    config = pc("efi", memory="128M", vcpus=2, firmware="efi", nvram="vars")
+    after a reset; it lists an NVMe disk."""
+    config = pc("efi", memory="128M", vcpus=2, firmware="efi", nvram="vars",
+                disk="vars, bus=nvme")
     keel = start(bed, config=config, memory=512, cpus=2,
                  modules={"efi": OVMF[0], "vars": OVMF[1]}).boot()
     name = "setvar kept -guid 2c1f5f1e-5a4b-4a7c-9d3e-1c2b3a495867"
@@ -127,6 +128,9 @@ def test_ovmf(start, bed):
 
     with keel.console("efi", "start efi --console"):
         shell()
+        keel.send("map\r")
+        keel.expect(r"NVMe\(0x1,")
+        keel.expect("Shell> ")
         keel.send(f"{name} -bs -rt -nv =4711\r")
         keel.expect("Shell> ")
         keel.send("reset\r")

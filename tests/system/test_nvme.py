@@ -4,7 +4,7 @@ import hashlib
 import os
 
 import pytest
-from keel import LINUX, vm, vmx_in_soak
+from keel import LINUX, fields, guest_elf, vm, vmx_in_soak
 from test_sata import SEABIOS, rescue_disc
 
 SHELL = r"\w+:/# "
@@ -83,4 +83,22 @@ def test_boot(start, bed, tmp_path):
         keel.expect("read by hd0")
     assert "came back the same" in keel.command("domstatecheck one 3")
     keel.command("destroy one")
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_driver(start, bed, tmp_path):
+    """tests/guest/nvme.c: a driver of its own: compares, zeroes, discards, resets, and what is no
+    memory."""
+    size = 2 * 1024 * 1024
+    rule = bytes((i * 7 + i // 512) & 255 for i in range(size))
+    config = vm("disk", memory="64M", kernel="nvme.elf", initrd=None, cmdline="nvme",
+                debug_exit="yes", disk="rule.img, bus=nvme")
+    keel = start(bed, config=config, modules={
+        "nvme.elf": guest_elf("nvme"), "rule.img": file_of(tmp_path / "rule.img", rule)}).boot()
+    keel.command("start disk")
+    keel.wait_state("disk", "shut off")
+    said = keel.command("console disk")
+    assert fields(keel.command("dominfo disk")).get("Exit code") == "1", said
+    assert "FAIL" not in said and "PASS queue_nowhere" in said, said
     keel.poweroff()
