@@ -154,6 +154,9 @@ void config_write_vm(const struct config_vm *vm, const char *skip, config_emit *
 void config_write_host(const struct config_host *host, config_emit *emit, void *arg);
 bool config_uuid_parse(const char *text, uint8_t uuid[16]);
 
+/* The value of a line for that `cdrom`, with such a module in it; "": none. */
+void config_cdrom_text(const struct config_device *d, const char *module, char *text, size_t size);
+
 /* Where that vCPU may run. */
 const struct cpu_set *config_affinity(const struct config_vm *vm, unsigned vcpu);
 /* May the key stand in a section more than once, each line adding to those before? */

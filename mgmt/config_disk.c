@@ -21,7 +21,8 @@ static const struct {
 
 #define DISK_LOOKS_LIKE \
 	"%s = %s is not right: it looks like disk.img, bus=virtio (or nvme, sata), mode=ro (or overlay), slot=0:4.0 (of sata: port=0)"
-#define CDROM_LOOKS_LIKE "%s = %s is not right: it looks like disc.iso, port=0"
+#define CDROM_LOOKS_LIKE "%s = %s is not right: it looks like disc.iso (or none), port=0"
+#define NO_DISC		"none"		/* a drive with nothing in it */
 
 /* Of `properties`, by row. */
 enum { SEEN_SLOT = 4, SEEN_PORT = 8 };
@@ -122,7 +123,8 @@ static bool read_medium(struct parser *p, const struct key *k, struct piece v,
 			    config_quote(all).s);
 		return false;
 	}
-	if (!config_read_module(p, k, name, d->module))
+	if (!(disc && config_equals(name, NO_DISC)) &&
+	    !config_read_module(p, k, name, d->module))
 		return false;
 	return !is_sata(d) || place_by_port(p, k, d, seen);
 }
@@ -165,13 +167,18 @@ void config_write_disk(const struct writer *w, const struct key *k, const void *
 	}
 }
 
+void config_cdrom_text(const struct config_device *d, const char *module, char *text, size_t size)
+{
+	format(text, size, "%s, port=%u", module[0] ? module : NO_DISC, d->port);
+}
+
 void config_write_cdrom(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_vm *vm = from;
 	char text[CONFIG_MODULE_MAX + 16];
 
 	for (const struct config_device *d = vm->cdrom; d; d = d->next) {
-		format(text, sizeof(text), "%s, port=%u", d->module, d->port);
+		config_cdrom_text(d, d->module, text, sizeof(text));
 		config_put_line(w, k, text, "");
 	}
 }

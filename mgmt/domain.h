@@ -143,6 +143,39 @@ int domain_sched_config(struct domain *d, unsigned how, struct config_vm **out,
 /* What it was started with (`live`, if it is active) or will be; a reference. */
 struct config_vm *domain_config_get(struct domain *d, bool live);
 
+/* --- its disks and drives: mgmt/domain_media.c */
+struct domain_disk {
+	char target[8];			/* libvirt's: "vda", "sdb" */
+	const char *bus, *device;	/* likewise: "sata", "cdrom" */
+	char source[CONFIG_MODULE_MAX];	/* "": nothing lies in the drive */
+	bool read_only;
+	bool open;			/* the drive's tray */
+	uint64_t size;			/* bytes */
+	bool has_slot;			/* of its own, else it is at port `unit` */
+	struct { uint8_t bus, device, function; } slot;
+	uint8_t unit;
+};
+
+/* Adds them to `out`, whose records they are: as they are (`live`, if it runs), or will be. */
+void domain_disks(struct domain *d, bool live, struct records *out);
+/* The one of that target or source; -ENOENT. */
+int domain_disk_find(struct domain *d, bool live, const char *name, struct domain_disk *out,
+		     struct mgmt_error *err) must_check;
+
+enum domain_media_what { DOMAIN_MEDIA_UPDATE, DOMAIN_MEDIA_INSERT, DOMAIN_MEDIA_EJECT };
+struct domain_media {
+	enum domain_media_what what;
+	const char *target, *source;	/* the drive's, or its source; NULL: with EJECT */
+	bool force;			/* also where the guest holds the tray shut */
+};
+/*
+ * Another disc for a drive. `how`: bits by enum domain_affect; what is changed in a guest that runs
+ * holds until it is shut off. -ENOENT, -EINVAL, -EPERM (the drive is full or empty already), -EBUSY
+ * (the guest holds the tray shut, and has been told of the wish).
+ */
+int domain_media_change(struct domain *d, unsigned how, const struct domain_media *m,
+			struct mgmt_error *err);
+
 /* --- mgmt/domain_xml.c */
 struct text;
 /* Adds it to `t` as a document of libvirt's: as it runs (`live`, if it does), or will. */

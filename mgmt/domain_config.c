@@ -64,12 +64,23 @@ static void add(void *arg, const char *part)
 	text_add(arg, part);
 }
 
+static int read_text(const struct config_vm *old, struct text *t, struct config_vm **out,
+		     struct mgmt_error *err)
+{
+	char *text = text_take(t);
+	int e;
+
+	if (!text)
+		return error_set(err, -ENOMEM, "domain '%s': no memory to change it", old->name);
+	e = read_one(text, strlen(text), out, err);
+	heap_free(text);
+	return e;
+}
+
 static int changed(const struct config_vm *old, const char *key, const char *value,
 		   struct config_vm **out, struct mgmt_error *err)
 {
 	struct text t = { 0 };
-	char *text;
-	int e;
 
 	if (strchr(value, '\n'))
 		return error_set(err, -EINVAL, "%s: its value is one line, and this has more", key);
@@ -77,12 +88,7 @@ static int changed(const struct config_vm *old, const char *key, const char *val
 	text_add(&t, key);
 	text_add(&t, " = ");
 	text_add(&t, value);
-	text = text_take(&t);
-	if (!text)
-		return error_set(err, -ENOMEM, "domain '%s': no memory to change it", old->name);
-	e = read_one(text, strlen(text), out, err);
-	heap_free(text);
-	return e;
+	return read_text(old, &t, out, err);
 }
 
 /* Takes over `c`; -EAGAIN: it has another one than `old` by now. */
@@ -146,6 +152,24 @@ static int change(struct domain *d, bool live, const char *key, const char *valu
 int domain_configure(struct domain *d, const char *key, const char *value, struct mgmt_error *err)
 {
 	return change(d, false, key, value, err);
+}
+
+int domain_configure_lines(struct domain *d, const char *key, domain_lines_t *lines,
+			   const void *arg, struct mgmt_error *err)
+{
+	struct config_vm *old, *c;
+	int e;
+
+	do {
+		struct text t = { 0 };
+
+		old = domain_config_get(d, false);
+		config_write_vm(old, key, add, &t);
+		lines(old, &t, arg);
+		e = read_text(old, &t, &c, err) ?: replace(d, old, c, err);
+		config_vm_put(old);
+	} while (e == -EAGAIN);
+	return e;
 }
 
 int domain_adjust(struct domain *d, unsigned how, const char *key, const char *value,

@@ -108,6 +108,8 @@ static int fill_image(struct domain *domain, const struct config_device *d, unsi
 	size_t size;
 	int e;
 
+	if (!d->module[0])
+		return 0;
 	if (!mgmt_module(d->module, &data, &size))
 		return error_set(err, -ENOENT, "domain '%s': there is no module '%s' for its disks: "
 				 "add it to the image", c->name, d->module);
@@ -116,6 +118,18 @@ static int fill_image(struct domain *domain, const struct config_device *d, unsi
 		.name = d->module, .data = data, .size = size,
 		.overlay = d->overlay && !e ? domain->overlay[overlay] : NULL,
 	};
+	return e;
+}
+
+/* The i-th drive, and what lies in it if nobody has changed that. */
+static int fill_drive(struct domain *domain, const struct config_device *d, unsigned i,
+		      struct media_image *image, struct mgmt_error *err)
+{
+	int e = fill_image(domain, d, 0, image, err);
+
+	if (!e && domain_tray_get(domain, i, image, &image->tray))
+		e = error_set(err, -ENOMEM, "domain '%s': no memory for its drives: end another one",
+			      domain->live->name);
 	return e;
 }
 
@@ -135,10 +149,9 @@ static int fill_images(struct domain *domain, struct machine_row *row, struct me
 		}
 		e = fill_image(domain, d, i, is_sata(d) ? &port[d->port] : image++, err);
 	}
-	for (const struct config_device *d = c->cdrom; d && !e; d = d->next) {
-		e = fill_image(domain, d, 0, &port[d->port], err);
-		port[d->port].optical = true;
-	}
+	i = 0;
+	for (const struct config_device *d = c->cdrom; d && !e; d = d->next, i++)
+		e = fill_drive(domain, d, i, &port[d->port], err);
 	if (first_sata(c)) {
 		row->properties = port;
 		row->disks = CONFIG_SATA_PORTS;
@@ -181,7 +194,7 @@ static int check_sizes(const struct config_device *d, char *why, size_t why_size
 		const void *data;
 		size_t size;
 
-		if (!mgmt_module(d->module, &data, &size) ||
+		if (!d->module[0] || !mgmt_module(d->module, &data, &size) ||
 		    (size && !(size % HOST_MEDIA_BLOCK)))
 			continue;
 		format(why, why_size, "module '%s' has %zu bytes, a disk has a multiple of %u",

@@ -74,6 +74,7 @@ static void shut_off(struct domain *d, enum domain_reason reason)
 {
 	console_shrink(&d->console);
 	domain_overlays_drop(d, d->live);
+	domain_trays_drop(d, d->live);
 	config_vm_put(d->live);
 	d->live = NULL;
 	domain_phase_set(d, PHASE_OFF);
@@ -339,8 +340,10 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 	WRITE_ONCE(d->starved_look_ns, 0);
 	domain_job_event(d, EVENT_JOB_BEGUN, JOB_END, 0, d->ending_pages * PAGE_SIZE);
 	console_bind(&d->console, NULL);
-	if (!d->restart)
+	if (!d->restart) {
 		domain_overlays_drop(d, d->live);
+		domain_trays_drop(d, d->live);
+	}
 	vm_destroy(d->vm, vm_gone, d);
 }
 

@@ -68,6 +68,7 @@ struct domain {
 	size_t nvram_size;
 	/* Likewise until it is shut off, by the disks of `live`; NULL: none yet. */
 	struct media_overlay **overlay;
+	struct media_tray **tray;	/* and by its `cdrom`s */
 	struct job *job;		/* a reference; NULL: none */
 	struct domain_job last_job;	/* how the last one went; no name: there was none */
 	uint64_t ending_ns, ending_pages;	/* when its end began, and what it held then */
@@ -157,6 +158,21 @@ struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct
 void domain_overlays_drop(struct domain *d, const struct config_vm *c);
 /* May it have the last of its devices or disks beside the others, and where? For config_limits. */
 int domain_devices_check(void *arg, struct config_vm *c, char *why, size_t why_size);
+
+/* --- domain_media.c */
+struct media_image;
+struct media_tray;
+/* The i-th `cdrom`'s, with `first` in it if it is new and that has a name; the domain's. */
+int domain_tray_get(struct domain *d, unsigned i, const struct media_image *first,
+		    struct media_tray **out) must_check;
+void domain_trays_drop(struct domain *d, const struct config_vm *c);	/* as overlays */
+
+/* --- domain_config.c */
+struct text;
+typedef void domain_lines_t(const struct config_vm *old, struct text *t, const void *arg);
+/* As domain_configure(), of a key that repeats: `lines` adds all of them anew. */
+int domain_configure_lines(struct domain *d, const char *key, domain_lines_t *lines,
+			   const void *arg, struct mgmt_error *err);
 
 /* --- domain_sched.c */
 /*

@@ -19,6 +19,8 @@
 struct vdev;
 struct host_frame;
 
+enum host_tray { HOST_TRAY_EJECT, HOST_TRAY_FORCE, HOST_TRAY_LOAD };
+
 enum host_space { HOST_PORT, HOST_MMIO };
 
 enum host_request {
@@ -65,6 +67,14 @@ struct vdev_ops {
 	 */
 	int (*media_frame)(struct vdev *d, unsigned medium, const struct host_frame *f);
 	void (*media_link)(struct vdev *d, unsigned medium);
+	/*
+	 * Optional, of a drive with a tray, for who administers the machine; thread context, no
+	 * lock held. EJECT opens it: what lay in it is not read any more once this returns; -EBUSY:
+	 * the guest holds it shut, and is told that somebody wants it. FORCE opens it all the same.
+	 * LOAD: another disc lies there, and it shuts, or none, and it stays open
+	 * (host_media_facts).
+	 */
+	int (*media_tray)(struct vdev *d, unsigned medium, enum host_tray what);
 	/*
 	 * Optional: thread context, after host_work_queue; one at a time, and none while the VM
 	 * does not run.
@@ -186,13 +196,20 @@ enum host_media_kind { HOST_MEDIA_NONE, HOST_MEDIA_CONSOLE, HOST_MEDIA_DISK, HOS
 struct host_media_facts {
 	enum host_media_kind kind;
 	bool read_only;
-	bool optical;			/* a disc: it is read in sectors of 2,048 bytes */
-	uint64_t size;			/* bytes of a disk, a multiple of HOST_MEDIA_BLOCK */
+	bool optical;			/* a drive: a disc is read in sectors of 2,048 bytes */
+	bool open;			/* its tray, and nothing is read */
+	uint64_t size;			/* bytes of a disk, a multiple of HOST_MEDIA_BLOCK; 0: a
+					 * drive without a disc */
 	char name[32];			/* what it was made from; "" or printable */
 };
 
-/* `kind` HOST_MEDIA_NONE where there is none. They do not change while the VM runs. */
+/*
+ * `kind` HOST_MEDIA_NONE where there is none. While the VM runs only a drive's change, in which its
+ * device has a part (media_tray).
+ */
 void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *out);
+/* The guest has opened or shut the drive's tray. Any lock of the device's may be held. */
+void host_media_tray(struct vdev *d, unsigned medium, bool open);
 
 /* How many were taken; the host never blocks. */
 size_t host_media_put(struct vdev *d, unsigned medium, const void *data, size_t n);

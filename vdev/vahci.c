@@ -408,6 +408,45 @@ static bool is_quiet(struct vdev *d)
 	return quiet;
 }
 
+static bool is_resting(struct vdev *d)
+{
+	struct vahci *a = vahci_of(d);
+	uint64_t flags = host_lock(d);
+	bool rests = !a->stepping;
+
+	host_unlock(d, flags);
+	return rests;
+}
+
+static int move_tray(struct vata_drive *drive, enum host_tray what,
+		     const struct host_media_facts *f)
+{
+	if (what != HOST_TRAY_LOAD)
+		return vata_eject(drive, what == HOST_TRAY_FORCE);
+	vata_insert(drive, f->size / VATA_SECTOR, f->open);
+	return 0;
+}
+
+/* A command under way is between two of its pieces then, and finds its disc gone. */
+static int vahci_tray(struct vdev *d, unsigned medium, enum host_tray what)
+{
+	struct vahci *a = vahci_of(d);
+	struct host_media_facts f;
+	uint64_t flags = host_lock(d);
+	int err;
+
+	a->held++;
+	host_unlock(d, flags);
+	host_wait_until(d, is_resting);
+	host_media_facts(d, medium, &f);
+	flags = host_lock(d);
+	a->held--;
+	err = move_tray(&a->port[medium].drive, what, &f);
+	host_unlock(d, flags);
+	host_work_queue(d);
+	return err;
+}
+
 static void drive_facts(struct vdev *d, unsigned n, struct vata_drive *drive)
 {
 	struct host_media_facts f;
@@ -417,6 +456,8 @@ static void drive_facts(struct vdev *d, unsigned n, struct vata_drive *drive)
 	drive->packet = f.optical;
 	drive->read_only = f.read_only || f.optical;
 	drive->sectors = f.size / VATA_SECTOR;
+	drive->open = f.open;
+	drive->attention = drive->event = 0;
 	memcpy(drive->name, f.name, sizeof(drive->name));
 	vata_reset(drive);
 }
@@ -562,6 +603,9 @@ static int vahci_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	a->status = s->status;
 	a->index = s->index;
 	memcpy(a->port, s->port, sizeof(a->port));
+	for (unsigned i = 0; i < VAHCI_PORTS; i++)
+		if (a->port[i].drive.packet)
+			host_media_tray(d, i, a->port[i].drive.open);
 	host_timer_cancel(d, AHCI_RETRY_TIMER);
 	host_unlock(d, flags);
 	vpci_function_commit(&a->function, &s->function);
@@ -577,9 +621,10 @@ static void vahci_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vahci_ops = {
-	.name = "vahci", .version = 1, .read = vahci_read, .write = vahci_write,
+	.name = "vahci", .version = 2, .read = vahci_read, .write = vahci_write,
 	.reset = vahci_reset, .save = vahci_save, .load = vahci_load, .destroy = vahci_destroy,
 	.timer = vahci_timer, .work = vahci_run_work, .media_done = vahci_run_done,
+	.media_tray = vahci_tray,
 };
 
 /*

@@ -9,7 +9,8 @@
  * that its command is not wanted any more.
  *
  * Locking. All is under the device's lock, but what is the work's own (w): that is touched by it
- * without the lock while `stepping`, and by others, with the lock, only when not.
+ * without the lock while `stepping`, and by others, with the lock, only when not. Who wants to do
+ * that while the guest runs says so in `held`, for which the work rests.
  */
 #pragma once
 
@@ -79,6 +80,7 @@ struct vahci {
 	struct ahci_port port[VAHCI_PORTS];
 	/* The command under way. */
 	bool busy, stepping;
+	unsigned held;
 	bool waiting;			/* for the medium */
 	int result;			/* its */
 	uint8_t run_port, run_slot;

@@ -276,8 +276,11 @@ static int transfer(struct vahci *a)
 		.op = op->what == VATA_WRITE ? HOST_MEDIA_WRITE : HOST_MEDIA_READ,
 		.offset = op->offset + r->moved, .segment = r->segment,
 	};
-	int err = gather(a, MIN(op->size - r->moved, AHCI_PIECE), HOST_MEDIA_BLOCK, &m.size);
+	int err;
 
+	if (vata_disc_gone(&port_of(a)->drive, op))
+		return FINISHED;
+	err = gather(a, MIN(op->size - r->moved, AHCI_PIECE), HOST_MEDIA_BLOCK, &m.size);
 	if (err)
 		return err;
 	if (!m.size)
@@ -367,10 +370,14 @@ static void command(struct vahci *a, const uint8_t *packet)
 		.command = f[2], .device = f[7], .features = (uint16_t)(f[3] | f[11] << 8),
 		.count = (uint16_t)(f[12] | f[13] << 8),
 	};
+	bool open;
 
 	for (unsigned i = 0; i < 3; i++)
 		regs.lba |= (uint64_t)f[4 + i] << 8 * i | (uint64_t)f[8 + i] << (24 + 8 * i);
+	open = p->drive.open;
 	vata_command(&p->drive, &regs, packet, &r->op);
+	if (p->drive.open != open)
+		host_media_tray(&a->dev, a->run_port, p->drive.open);
 	if (r->op.queued && r->op.tag != a->run_slot)
 		fail(a, VATA_ERROR_ABORT);
 }
@@ -470,7 +477,7 @@ static bool choose(struct vahci *a)
 /* False: there is nothing to do now. */
 static bool take_turn(struct vahci *a)
 {
-	if (a->waiting)
+	if (a->waiting || a->held)
 		return false;
 	if (a->busy && port_of(a)->round != a->run_round)
 		a->busy = false;

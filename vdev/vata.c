@@ -440,6 +440,7 @@ void vata_command(struct vata_drive *d, const struct vata_registers *r, const ui
 	op->what = VATA_DONE;
 	op->status = VATA_STATUS_READY;
 	op->lba = r->lba & LBA48_BITS;
+	op->round = d->round;
 	if (d->packet && r->command == COMMAND_PACKET)
 		vata_packet(d, packet, op);
 	else if (row)
@@ -470,9 +471,10 @@ void vata_failed(struct vata_drive *d, struct vata_operation *op, uint8_t error)
 void vata_reset(struct vata_drive *d)
 {
 	d->write_cache = d->look_ahead = true;
-	d->standby = d->locked = d->open = d->queue_failed = false;
+	d->standby = d->locked = d->queue_failed = false;
 	d->multiple = MULTIPLE_MAX;
-	d->attention = d->packet ? VATA_WAS_RESET : 0;
+	if (d->attention != VATA_CHANGED)
+		d->attention = d->packet ? VATA_WAS_RESET : 0;
 	d->queue_tag = d->queue_error = 0;
 	d->queue_lba = 0;
 	memset(d->sense, 0, sizeof(d->sense));
@@ -496,6 +498,7 @@ void vata_save(const struct vata_drive *d, struct record_writer *w)
 	record_put_u8(w, d->attention);
 	record_put_bool(w, d->locked);
 	record_put_bool(w, d->open);
+	record_put_u8(w, d->event);
 	record_put(w, d->sense, sizeof(d->sense));
 	record_put_bool(w, d->queue_failed);
 	record_put_u8(w, d->queue_tag);
@@ -512,6 +515,7 @@ void vata_read(struct vata_drive *d, struct record_reader *r)
 	d->attention = record_get_u8(r);
 	d->locked = record_get_bool(r);
 	d->open = record_get_bool(r);
+	d->event = (uint8_t)record_get_below(r, 1, VATA_EVENT_WENT);
 	record_get(r, d->sense, sizeof(d->sense));
 	d->queue_failed = record_get_bool(r);
 	d->queue_tag = (uint8_t)record_get_below(r, 1, VATA_TAGS - 1);

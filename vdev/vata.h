@@ -20,6 +20,9 @@ enum {
 	VATA_STATUS_BUSY = 0x80,
 };
 
+/* As MMC numbers them. */
+enum vata_event { VATA_EVENT_NONE, VATA_EVENT_WANTED, VATA_EVENT_CAME, VATA_EVENT_WENT };
+
 enum {
 	VATA_ERROR_ABORT = 0x04, VATA_ERROR_NO_SECTOR = 0x10, VATA_ERROR_MEDIUM = 0x40,
 };
@@ -35,6 +38,8 @@ struct vata_drive {
 	uint8_t multiple;		/* sectors of a block; 0: not set */
 	bool locked, open;		/* a CD-ROM's tray */
 	uint8_t attention;		/* and what it has to tell, by its code; 0: nothing */
+	uint8_t event;			/* of its tray, for who asks: enum vata_event */
+	uint8_t round;			/* rises when another disc may lie there */
 	uint8_t sense[3];		/* key, code, qualifier of its last error */
 	/* The last queued command that failed. */
 	bool queue_failed;
@@ -56,6 +61,7 @@ struct vata_operation {
 	bool pio;			/* data go by PIO */
 	bool queued, flush;		/* flush: behind a write */
 	uint8_t tag;
+	uint8_t round;			/* the drive's, as it began */
 	uint8_t status, error;		/* as the command ends, if all goes well */
 	uint8_t count;			/* and what the registers hold then */
 	uint64_t lba;
@@ -63,7 +69,7 @@ struct vata_operation {
 	uint8_t buffer[VATA_BUFFER];	/* the answer; or a VATA_TRIM's ranges, to be fetched */
 };
 
-/* As after power-on, but for the facts. */
+/* As after power-on, but for the facts and a CD-ROM's tray. */
 void vata_reset(struct vata_drive *d);
 /* What the registers hold after a reset. */
 void vata_signature(const struct vata_drive *d, struct vata_operation *op);
@@ -72,6 +78,11 @@ void vata_command(struct vata_drive *d, const struct vata_registers *r, const ui
 	struct vata_operation *op);
 /* The operation came to nothing: with that error of ATA. */
 void vata_failed(struct vata_drive *d, struct vata_operation *op, uint8_t error);
+/* Likewise if its disc is not the one any more that it began with: then it is true. */
+bool vata_disc_gone(struct vata_drive *d, struct vata_operation *op);
+/* Of a CD-ROM's tray: see vdev/host.h's media_tray. 0 sectors: no disc. */
+int vata_eject(struct vata_drive *d, bool force) must_check;
+void vata_insert(struct vata_drive *d, uint64_t sectors, bool open);
 /* The n-th range of a VATA_TRIM in bytes; a size of 0 is to be skipped. False: not the disk's. */
 bool vata_trim_range(const struct vata_drive *d, const struct vata_operation *op, unsigned n,
 	uint64_t *offset, uint64_t *size);

@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * See vata.h: packets that a CD-ROM takes, a table of them. An answer is made whole and cut to what
- * the packet allows. What failed is kept as sense data until it is asked for. The tray can be
- * opened and shut; what lies in it stays the same.
+ * the packet allows. What failed is kept as sense data until it is asked for. The tray is opened
+ * and shut by the guest, which may hold it shut, and by whoever administers the machine, who alone
+ * puts something else into it.
  */
 #include "vdev/vata.h"
 
 #include "include/bits.h"
+#include "include/errno.h"
 #include "lib/string.h"
 
 #define REASON_DONE	3		/* count register: no data, the command is complete */
@@ -45,6 +47,11 @@ static void put32(uint8_t *p, uint32_t v)
 {
 	put16(p, v >> 16);
 	put16(p + 2, v);
+}
+
+static bool has_disc(const struct vata_drive *d)
+{
+	return !d->open && d->sectors >= VATA_DISC_SECTOR / VATA_SECTOR;
 }
 
 static void sense(struct vata_drive *d, struct vata_operation *op, uint8_t key, uint8_t code,
@@ -137,12 +144,12 @@ static void get_configuration(struct vata_drive *d, const uint8_t *p, struct vat
 		bad_field(d, op);
 		return;
 	}
-	put16(b + 6, d->open ? 0 : now);
+	put16(b + 6, has_disc(d) ? now : 0);
 	if (first == 0) {		/* profiles */
 		put16(at + 4, PROFILE_DVD);
-		at[6] = !d->open && now == PROFILE_DVD;
+		at[6] = has_disc(d) && now == PROFILE_DVD;
 		put16(at + 8, PROFILE_CD);
-		at[10] = !d->open && now == PROFILE_CD;
+		at[10] = has_disc(d) && now == PROFILE_CD;
 		at = feature(at, 0, 3, 8);
 	}
 	if (type == 2 ? first == 1 : first <= 1) {	/* core: ATAPI */
@@ -168,7 +175,7 @@ static void mode_sense(struct vata_drive *d, const uint8_t *p, struct vata_opera
 		sense(d, op, SENSE_ILLEGAL, 0x39, 0);	/* nothing is saved */
 		return;
 	}
-	b[2] = d->open ? 0x71 : 0x01;
+	b[2] = d->open ? 0x71 : has_disc(d) ? 0x01 : 0x70;
 	if (page == 0x01 || page == 0x3f) {
 		b[n] = 0x01;
 		b[n + 1] = 6;
@@ -198,7 +205,7 @@ static void mode_sense(struct vata_drive *d, const uint8_t *p, struct vata_opera
 	answer(op, n, get16(p + 7));
 }
 
-/* Asked for, not waited for; of media alone. */
+/* Asked for, not waited for; of media alone. An event is told once. */
 static void event_status(struct vata_drive *d, const uint8_t *p, struct vata_operation *op)
 {
 	uint8_t *b = op->buffer;
@@ -211,7 +218,11 @@ static void event_status(struct vata_drive *d, const uint8_t *p, struct vata_ope
 	put16(b, media ? 6 : 2);
 	b[2] = media ? 4 : 0x80;	/* 80h: none of those classes */
 	b[3] = 0x10;
-	b[5] = d->open ? 1 : 2;
+	if (media) {
+		b[4] = d->event;
+		d->event = VATA_EVENT_NONE;
+		b[5] = (uint8_t)(d->open | has_disc(d) << 1);
+	}
 	answer(op, media ? 8 : 4, get16(p + 7));
 }
 
@@ -311,8 +322,47 @@ static void start_stop(struct vata_drive *d, const uint8_t *p, struct vata_opera
 		return;
 	}
 	if (load && d->open)
-		d->attention = VATA_CHANGED;
-	d->open = !load;
+		vata_insert(d, d->sectors, false);
+	if (!load && !d->open) {
+		d->open = true;
+		d->round++;
+	}
+}
+
+int vata_eject(struct vata_drive *d, bool force)
+{
+	if (d->open)
+		return 0;
+	if (d->locked && !force) {
+		d->event = VATA_EVENT_WANTED;
+		return -EBUSY;
+	}
+	d->event = d->sectors ? VATA_EVENT_WENT : VATA_EVENT_NONE;
+	d->open = true;
+	d->round++;
+	return 0;
+}
+
+void vata_insert(struct vata_drive *d, uint64_t sectors, bool open)
+{
+	d->sectors = sectors;
+	d->open = open;
+	d->round++;
+	if (!has_disc(d))
+		return;
+	d->attention = VATA_CHANGED;
+	d->event = VATA_EVENT_CAME;
+}
+
+bool vata_disc_gone(struct vata_drive *d, struct vata_operation *op)
+{
+	if (!d->packet || op->round == d->round)
+		return false;
+	if (has_disc(d))
+		sense(d, op, SENSE_ATTENTION, VATA_CHANGED, 0);
+	else
+		sense(d, op, SENSE_NOT_READY, 0x3a, d->open ? 2 : 1);
+	return true;
 }
 
 static const struct packet_row rows[] = {
@@ -351,7 +401,7 @@ void vata_packet(struct vata_drive *d, const uint8_t *p, struct vata_operation *
 	} else if (d->attention && !row->at_once) {
 		sense(d, op, SENSE_ATTENTION, d->attention, 0);
 		d->attention = 0;
-	} else if (row->wants_disc && (d->open || !disc_sectors(d))) {
+	} else if (row->wants_disc && !has_disc(d)) {
 		sense(d, op, SENSE_NOT_READY, 0x3a, d->open ? 2 : 1);
 	} else {
 		row->handle(d, p, op);

@@ -252,7 +252,7 @@ static unsigned instances(const struct machine *m, const struct device_class *cl
 	return n;
 }
 
-/* Those of a class with disks: medium 0 and on, as far as they have a name. */
+/* Those of a class with disks: medium 0 and on, as far as they have a name or a tray. */
 static int add_disks(struct vdev_host *h, const struct machine_row *row)
 {
 	const struct media_image *image = row->properties;
@@ -260,9 +260,10 @@ static int add_disks(struct vdev_host *h, const struct machine_row *row)
 	int err = 0;
 
 	for (unsigned i = 0; !err && i < MIN(row->disks, HOST_MEDIA_MAX); i++) {
-		if (!image[i].name)
+		if (!image[i].name && !image[i].tray)
 			continue;
-		err = media_disk_create(&image[i], &m);
+		err = image[i].tray ? media_disc_create(image[i].tray, &m)
+				    : media_disk_create(&image[i], &m);
 		if (!err)
 			media_attach(m, h, i);
 	}

@@ -40,7 +40,7 @@ struct machine_row {
 	const void *properties;		/* what the class wants to know; its own. Of a class with
 					 * disks, so many struct media_image, with a cable,
 					 * its struct media_nic; or NULL */
-	unsigned disks;			/* medium 0 and on; one without a name is none */
+	unsigned disks;			/* medium 0 and on; one without name or tray is none */
 };
 
 #define MACHINE_DEVICE_MAX	64

@@ -150,6 +150,17 @@ void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *
 	*out = (struct host_media_facts){ .kind = HOST_MEDIA_NONE };
 	if (medium < HOST_MEDIA_MAX && h->media[medium])
 		*out = h->media[medium]->facts;
+	if (out->kind && h->media[medium]->ops->facts)
+		h->media[medium]->ops->facts(h->media[medium], out);
+}
+
+void host_media_tray(struct vdev *d, unsigned medium, bool open)
+{
+	struct vdev_host *h = d->host;
+	struct media *m = medium < HOST_MEDIA_MAX ? h->media[medium] : NULL;
+
+	if (m && m->ops->tray)
+		m->ops->tray(m, open);
 }
 
 size_t host_media_put(struct vdev *d, unsigned medium, const void *data, size_t n)

@@ -38,6 +38,9 @@ struct media_ops {
 	/* A cable; NULL: not one. See vdev/host.h; the frame is well-formed. */
 	int (*send)(struct media *m, const struct host_frame *f);
 	bool (*link)(struct media *m);
+	/* Of a drive: what its facts say now; the guest has moved its tray. */
+	void (*facts)(struct media *m, struct host_media_facts *out);
+	void (*tray)(struct media *m, bool open);
 	/* Optional: the VM stands from now on, or runs. Thread context. */
 	void (*stop)(struct media *m);
 	void (*go)(struct media *m);
@@ -95,6 +98,7 @@ struct media_nic {
 
 /* What was written over an image: memory that is promised as a guest's. Empty; -ENOMEM. */
 struct media_overlay;
+struct media_tray;
 int media_overlay_create(uint64_t size, struct media_overlay **out) must_check;
 /* The creator's reference; disks have their own. Thread context; NULL is fine. */
 void media_overlay_put(struct media_overlay *o);
@@ -105,7 +109,30 @@ struct media_image {
 	const void *data;
 	uint64_t size;			/* a multiple of HOST_MEDIA_BLOCK, not 0 */
 	struct media_overlay *overlay;	/* for that size; NULL: read-only */
-	bool optical;			/* a disc; without an overlay */
+	struct media_tray *tray;	/* or it is a drive, and all of this is the tray's affair */
 };
 
 int media_disk_create(const struct media_image *i, struct media **out) must_check;
+
+/*
+ * A tray for discs, which is in one drive at a time or in none. Empty and shut; -ENOMEM. The
+ * creator's reference; drives have their own. NULL is fine.
+ */
+int media_tray_create(struct media_tray **out) must_check;
+void media_tray_get(struct media_tray *t);
+void media_tray_put(struct media_tray *t);
+#define MEDIA_TRAY_NAME	128
+struct media_tray_state {
+	char name[MEDIA_TRAY_NAME];	/* the disc's; "": none is there */
+	uint64_t size;
+	bool open;
+};
+void media_tray_look(struct media_tray *t, struct media_tray_state *out);
+/*
+ * That disc, for the one that lies there, in a shut tray; or none (NULL), in an open one. -EBUSY:
+ * the guest holds it shut, and is told of the wish; not if `force`. -EINVAL: no disc has that size.
+ * Thread context.
+ */
+int media_tray_change(struct media_tray *t, const struct media_image *i, bool force) must_check;
+/* The drive that the tray is in from now on. */
+int media_disc_create(struct media_tray *t, struct media **out) must_check;

@@ -403,7 +403,6 @@ int media_disk_create(const struct media_image *i, struct media **out)
 	d->media.ops = &disk_ops;
 	d->media.facts = (struct host_media_facts){
 		.kind = HOST_MEDIA_DISK, .read_only = !i->overlay, .size = i->size,
-		.optical = i->optical,
 	};
 	str_copy(d->media.facts.name, i->name, sizeof(d->media.facts.name));
 	d->image = i->data;

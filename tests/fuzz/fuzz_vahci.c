@@ -89,6 +89,18 @@ static void surroundings(struct vdev *d, struct fuzz_input *in)
 		vdev_host_finish(h);
 }
 
+/* Another size of disc, or none, or the guest's drive is asked to open. */
+static void tray(struct vdev *d, unsigned what)
+{
+	struct vdev_host *h = vdev_host_of(d);
+	enum host_tray how = what % 3;
+
+	h->disk_size = what & 4 ? 0 : VDEV_HOST_DISK >> (what & 1);
+	h->disk_open = how == HOST_TRAY_LOAD ? what & 1 : h->disk_open;
+	if (h->disk_optical && !d->ops->media_tray(d, 0, how))
+		h->disk_open |= how != HOST_TRAY_LOAD;
+}
+
 static void poke(struct vdev *d, struct fuzz_input *in)
 {
 	uint64_t at = fuzz_take(in, 2);
@@ -117,7 +129,10 @@ static void call(struct vdev *d, struct fuzz_input *in)
 		fuzz_config(d, (unsigned)fuzz_take(in, 2), 1u << (what >> 3 & 3), fuzz_take(in, 4));
 		break;
 	case 7:
-		fuzz_work(d, what >> 3 & 3);
+		if (what & 0x80)
+			tray(d, what >> 3 & 7);
+		else
+			fuzz_work(d, what >> 3 & 3);
 		break;
 	}
 }

@@ -72,6 +72,8 @@ int machine_slot_check(const struct machine_row *row, unsigned n, char *why, siz
 	if ((!strcmp(last->class, "toy") || !strncmp(last->class, "virtio-", 7)) &&
 	    last->slot.device <= 1)
 		return 0;
+	if (!strcmp(last->class, MACHINE_AHCI))
+		return 0;
 	snprintf(why, why_size, "no room for %s", last->class);
 	return -EINVAL;
 }
@@ -96,6 +98,47 @@ void media_overlay_put(struct media_overlay *o)
 {
 	fake.overlays -= o != NULL;
 	free(o);
+}
+
+struct media_tray {
+	struct media_tray_state state;
+	unsigned refs;
+};
+
+int media_tray_create(struct media_tray **out)
+{
+	*out = calloc(1, sizeof(**out));
+	(*out)->refs = 1;
+	fake.trays++;
+	return 0;
+}
+
+void media_tray_get(struct media_tray *t)
+{
+	t->refs++;
+}
+
+void media_tray_put(struct media_tray *t)
+{
+	if (--t->refs)
+		return;
+	fake.trays--;
+	free(t);
+}
+
+void media_tray_look(struct media_tray *t, struct media_tray_state *out)
+{
+	*out = t->state;
+}
+
+int media_tray_change(struct media_tray *t, const struct media_image *i, bool force)
+{
+	if (fake.tray_held && !force)
+		return -EBUSY;
+	t->state = (struct media_tray_state){ .open = !i, .size = i ? i->size : 0 };
+	if (i)
+		snprintf(t->state.name, sizeof(t->state.name), "%s", i->name);
+	return 0;
 }
 
 int vm_create(const struct vm_config *config, struct vm **out)

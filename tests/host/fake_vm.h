@@ -16,6 +16,8 @@ struct fake_vm {
 	unsigned devices;				/* rows that it was given */
 	unsigned overlays;				/* there are, and were made: */
 	unsigned overlays_made;
+	unsigned trays;					/* there are */
+	bool tray_held;					/* by the guest */
 	uint64_t available;				/* pages for gmem_available */
 	/* The next calls fail with these, and 0 again afterwards. */
 	int fail_create, fail_load, fail_start, fail_pause, fail_resume, fail_check;

@@ -251,10 +251,20 @@ void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *
 	if (medium || h->disk_absent)
 		return;
 	out->kind = HOST_MEDIA_DISK;
-	out->size = sizeof(h->disk);
+	out->size = h->disk_size;
+	out->open = h->disk_open;
 	out->read_only = h->disk_read_only;
 	out->optical = h->disk_optical;
 	strcpy(out->name, "test.img");
+}
+
+void host_media_tray(struct vdev *d, unsigned medium, bool open)
+{
+	struct vdev_host *h = d->host;
+
+	CHECK(!medium && h->disk_optical);
+	h->disk_open = open;
+	h->trays++;
 }
 
 static int disk_transfer(struct vdev_host *h, const struct host_media_request *r)
@@ -456,6 +466,7 @@ struct vdev_host *vdev_host_attach(struct vdev *d)
 	h->now = 1000000000;
 	h->wall = 1700000000;
 	h->accept = NEVER;
+	h->disk_size = sizeof(h->disk);
 	for (unsigned i = 0; i < HOST_TIMER_MAX; i++)
 		h->deadline[i] = NEVER;
 	d->host = h;

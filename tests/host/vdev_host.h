@@ -53,6 +53,9 @@ struct vdev_host {
 	size_t sent_count, input_count, input_taken, accept;
 	uint8_t disk[VDEV_HOST_DISK];		/* medium 0, unless disk_absent */
 	bool disk_absent, disk_read_only, disk_optical;
+	bool disk_open;				/* the tray; as the device says, too */
+	uint64_t disk_size;			/* VDEV_HOST_DISK, unless it is changed */
+	unsigned trays;				/* calls of host_media_tray */
 	int disk_error;				/* what requests get, if it is not 0 */
 	bool disk_late;				/* discards and the like are done later */
 	struct { uint32_t tag; struct host_media_request r; } later[VDEV_HOST_LATER];

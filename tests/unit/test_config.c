@@ -481,6 +481,12 @@ static void sata(void **state)
 		assert_int_equal(c->error_count, 1);
 		assert_int_equal(c->error[0].line, 4);
 	}
+	parse(GOOD "cdrom = none\ncdrom = none, port=3\n");
+	assert_int_equal(c->vm_count, 1);
+	d = c->vm[0]->cdrom;
+	assert_string_equal(d->module, "");
+	assert_int_equal(d->port, 0);
+	assert_int_equal(d->next->port, 3);
 	one_error(GOOD "cdrom = a\ndisk = a, bus=sata, port=0\n" GOOD2, 5, "is at port 0", 1);
 	strcpy(text, GOOD);
 	for (unsigned i = 0; i < 7; i++)

@@ -926,6 +926,88 @@ static void disks_outlive_a_restart(void **state)
 	domain_put(y);
 }
 
+static int media(struct domain *y, unsigned how, enum domain_media_what what, const char *target,
+		 const char *source, bool force, struct mgmt_error *err)
+{
+	struct domain_media m = {
+		.what = what, .target = target, .source = source, .force = force,
+	};
+
+	return domain_media_change(y, how, &m, err);
+}
+
+static struct domain_disk disk_of(struct domain *y, bool live, const char *name)
+{
+	struct domain_disk d;
+	struct mgmt_error err;
+
+	if (domain_disk_find(y, live, name, &d, &err))
+		fail_msg("%s", err.message);
+	return d;
+}
+
+#define EJECT	DOMAIN_MEDIA_EJECT
+#define INSERT	DOMAIN_MEDIA_INSERT
+#define UPDATE	DOMAIN_MEDIA_UPDATE
+
+/* Of a guest that runs: it holds over a restart, until that is shut off. */
+static void discs_are_changed(void **state)
+{
+	static const char text[] = "[vm y]\nkernel=k\nmemory=64M\non_reboot=restart\n"
+		"disk=disk-a\ndisk=disk-b, bus=sata, port=1\ncdrom=disk-c\ncdrom=none, port=5\n";
+	struct mgmt_error err;
+	struct domain *y;
+	struct domain_disk d;
+
+	(void)state;
+	fake.module = true;
+	if (define_text(text, true, &y, &err))
+		fail_msg("%s", err.message);
+	assert_int_equal(domain_start(y, &err), 0);
+	assert_int_equal(fake.trays, 2);
+	d = disk_of(y, true, "vda");
+	assert_string_equal(d.source, "disk-a");
+	assert_true(d.has_slot && !d.read_only && d.size == 512);
+	assert_string_equal(disk_of(y, true, "sdb").device, "disk");
+	assert_string_equal(disk_of(y, true, "disk-c").target, "sda");
+	assert_string_equal(disk_of(y, true, "sdf").source, "");
+	assert_int_equal(media(y, 0, EJECT, "sdf", NULL, false, &err), -EPERM);
+	assert_int_equal(media(y, 0, INSERT, "sda", "disk-d", false, &err), -EPERM);
+	assert_int_equal(media(y, 0, UPDATE, "sdb", "disk-d", false, &err), -EINVAL);
+	assert_int_equal(media(y, 0, UPDATE, "sdz", "disk-d", false, &err), -ENOENT);
+	assert_int_equal(media(y, 0, UPDATE, "sda", "nothere", false, &err), -ENOENT);
+	assert_int_equal(media(y, 0, UPDATE, "sda", "small", false, &err), -EINVAL);
+	assert_int_equal(media(y, 0, UPDATE, "sda", NULL, false, &err), -EINVAL);
+	assert_int_equal(media(y, 0, EJECT, "sda", "disk-d", false, &err), -EINVAL);
+	fake.tray_held = true;
+	assert_int_equal(media(y, 0, EJECT, "sda", NULL, false, &err), -EBUSY);
+	assert_non_null(strstr(err.message, "--force"));
+	assert_int_equal(media(y, 0, EJECT, "sda", NULL, true, &err), 0);
+	fake.tray_held = false;
+	d = disk_of(y, true, "sda");
+	assert_true(d.open && !d.source[0]);
+	assert_string_equal(disk_of(y, false, "sda").source, "disk-c");
+	assert_int_equal(media(y, 0, INSERT, "sdf", "disk-e", false, &err), 0);
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	settle_of(y);
+	assert_int_equal(fake.trays, 2);
+	assert_true(disk_of(y, true, "sda").open);
+	assert_string_equal(disk_of(y, true, "sdf").source, "disk-e");
+	assert_int_equal(media(y, DOMAIN_AFFECT_LIVE | DOMAIN_AFFECT_CONFIG, UPDATE, "sda",
+			       "disk-g", false, &err), 0);
+	assert_string_equal(disk_of(y, false, "sda").source, "disk-g");
+	assert_int_equal(domain_destroy(y, &err), 0);
+	settle_of(y);
+	assert_int_equal(fake.trays, 0);
+	assert_string_equal(disk_of(y, true, "sdf").source, "");
+	/* Of one that does not run: its definition. */
+	assert_int_equal(media(y, DOMAIN_AFFECT_LIVE, EJECT, "sda", NULL, false, &err), -EPERM);
+	assert_int_equal(media(y, 0, EJECT, "disk-g", NULL, false, &err), 0);
+	assert_string_equal(disk_of(y, true, "sda").source, "");
+	assert_string_equal(disk_of(y, true, "sdb").source, "disk-b");
+	domain_put(y);
+}
+
 static void without_memory_nothing_is_defined(void **state)
 {
 	static const char text[] = "[vm x]\nkernel=k\nmemory=64M\nmodule = a\n";
@@ -1480,7 +1562,7 @@ int main(void)
 		TEST(found_by_name_id_uuid), TEST(names_are_unique), TEST(walk), TEST(ids_rise),
 		TEST(undefined_stays_as_long_as_it_is_used), TEST(undefined_while_it_runs),
 		TEST(defined_by_text), TEST(devices_become_rows),
-		TEST(disks_outlive_a_restart),
+		TEST(disks_outlive_a_restart), TEST(discs_are_changed),
 		TEST(without_memory_nothing_is_defined),
 		TEST(transient_goes_when_it_ends), TEST(change_holds_from_the_next_start),
 		TEST(flash_outlives_its_vms),

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/media.c vmm/media_disk.c vmm/vm_copy.c vmm/gmem/gmem*.c
+/* links: vmm/media.c vmm/media_disk.c vmm/media_disc.c vmm/vm_copy.c vmm/gmem/gmem*.c
  * mm/paging.c mm/paging_host.c mm/paging_npt.c
  * mm/paging_ept.c mm/page.c mm/page_intake.c tests/host/heap.c tests/host/memory.c
  * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c
@@ -515,6 +515,91 @@ static void console(void **state)
 	detach(m);
 }
 
+/* ---- a drive ---- */
+
+static enum host_tray asked[8];
+static unsigned asked_count;
+static bool held_shut;
+
+static int media_tray(struct vdev *d, unsigned medium, enum host_tray what)
+{
+	struct host_media_facts f;
+
+	host_media_facts(d, medium, &f);
+	if (what == HOST_TRAY_LOAD)
+		assert_int_equal(f.open, !f.size);
+	asked[asked_count++ % 8] = what;
+	return held_shut && what == HOST_TRAY_EJECT ? -EBUSY : 0;
+}
+
+static int read_disc(uint64_t offset, uint64_t size)
+{
+	struct host_segment s = { 0x1000, size };
+	struct host_media_request r = {
+		.op = HOST_MEDIA_READ, .offset = offset, .size = size, .segment = &s, .count = 1,
+	};
+
+	return host_media_submit(&dev, 0, &r);
+}
+
+static void drive(void **state)
+{
+	static const struct vdev_ops with_tray = { .name = "test", .media_tray = media_tray };
+	struct media_image disc = { .name = "disc", .data = image, .size = 4096 };
+	struct media_tray_state now;
+	struct host_media_facts f;
+	struct media_tray *t;
+	struct media *m;
+	uint8_t got[512];
+
+	(void)state;
+	dev.ops = &with_tray;
+	asked_count = 0;
+	held_shut = false;
+	assert_int_equal(media_tray_create(&t), 0);
+	assert_int_equal(media_tray_change(t, &disc, false), 0);	/* it is in no drive */
+	assert_int_equal(media_disc_create(t, &m), 0);
+	media_attach(m, &host, 0);
+	host_media_facts(&dev, 0, &f);
+	assert_true(f.kind == HOST_MEDIA_DISK && f.optical && f.read_only && !f.open);
+	assert_int_equal(f.size, 4096);
+	assert_int_equal(read_disc(512, 3584), 0);
+	assert_int_equal(vm_read(&vm, GPA(0x1000), got, 512), 0);
+	assert_memory_equal(got, image + 512, 512);
+	assert_int_equal(read_disc(512, 4096), -EIO);
+	assert_int_equal(read_disc(~0ul - 1023, 512), -EIO);
+	assert_int_equal(host_media_submit(&dev, 0,
+		&(struct host_media_request){ .op = HOST_MEDIA_DISCARD, .size = 512 }), -EPERM);
+	held_shut = true;
+	assert_int_equal(media_tray_change(t, NULL, false), -EBUSY);
+	assert_int_equal(read_disc(0, 512), 0);
+	assert_int_equal(media_tray_change(t, NULL, true), 0);
+	assert_int_equal(asked_count, 3);
+	assert_int_equal(asked[1], HOST_TRAY_FORCE);
+	assert_int_equal(asked[2], HOST_TRAY_LOAD);
+	media_tray_look(t, &now);
+	assert_true(now.open && !now.name[0] && !now.size);
+	assert_int_equal(read_disc(0, 512), -EIO);
+	disc.size = 100;
+	assert_int_equal(media_tray_change(t, &disc, true), -EINVAL);
+	disc.size = 1024;
+	held_shut = false;
+	assert_int_equal(media_tray_change(t, &disc, false), 0);
+	assert_int_equal(asked[4], HOST_TRAY_LOAD);
+	assert_int_equal(read_disc(512, 512), 0);
+	assert_int_equal(read_disc(1024, 512), -EIO);
+	host_media_tray(&dev, 0, true);				/* the guest's hand */
+	media_tray_look(t, &now);
+	assert_true(now.open);
+	assert_string_equal(now.name, "disc");
+	assert_int_equal(read_disc(0, 512), -EIO);
+	detach(m);
+	assert_int_equal(media_tray_change(t, NULL, false), 0);
+	assert_int_equal(asked_count, 5);			/* nobody is there to be told */
+	media_tray_put(t);
+	dev.ops = &ops;
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -529,6 +614,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(later, setup, teardown),
 		cmocka_unit_test_setup_teardown(quiesced, setup, teardown),
 		cmocka_unit_test_setup_teardown(console, setup, teardown),
+		cmocka_unit_test_setup_teardown(drive, setup, teardown),
 	};
 
 	memory_init(64 * MIB);

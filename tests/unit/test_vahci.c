@@ -8,6 +8,7 @@
 
 #include "include/bits.h"
 #include "vdev/vahci.h"
+#include "vdev/vata.h"
 #include "vdev/vpci.h"
 #include "vdev/vpci_msi.h"
 
@@ -617,6 +618,113 @@ static void test_tray(void **state)
 	assert_int_equal(sense(), 0x031100);
 }
 
+static int tray(enum host_tray what)
+{
+	return d->ops->media_tray(d, 0, what);
+}
+
+static unsigned event(void)
+{
+	assert_int_equal(PACKET(0x4a, 1, 0, 0, 0x10, 0, 0, 0, 8), 1);
+	return (unsigned)(h->memory[DATA + 4] << 8 | h->memory[DATA + 5]);
+}
+
+/* The guest's own hand on the tray is told, and the disc that lies there comes back with it. */
+static void test_guest_ejects(void **state)
+{
+	(void)state;
+	sense();
+	assert_int_equal(PACKET(0x1b, 0, 0, 0, 2), 1);
+	assert_true(h->disk_open);
+	assert_int_equal(event(), 0x001);
+	d->ops->reset(d);					/* a reset does not shut it */
+	start();
+	sense();
+	assert_int_equal(PACKET(0), PACKET_FAILED);
+	assert_int_equal(sense(), 0x023a02);
+	assert_int_equal(PACKET(0x1b, 0, 0, 0, 3), 1);
+	assert_false(h->disk_open);
+	assert_int_equal(h->trays, 2);
+	assert_int_equal(event(), 0x202);
+	assert_int_equal(event(), 0x002);
+	assert_int_equal(PACKET(0x1b, 0, 0, 0, 3), 1 << 30 | 1);	/* it has changed */
+	assert_int_equal(PACKET(0x1b, 0, 0, 0, 3), 1);		/* and is shut already */
+	assert_int_equal(h->trays, 2);
+}
+
+static void test_disc_changed(void **state)
+{
+	(void)state;
+	sense();
+	assert_int_equal(PACKET(0x1e, 0, 0, 0, 1), 1);
+	assert_int_equal(tray(HOST_TRAY_EJECT), -EBUSY);
+	assert_int_equal(event(), 0x102);			/* it is asked for */
+	assert_int_equal(PACKET(0), 1);
+	assert_int_equal(tray(HOST_TRAY_FORCE), 0);
+	assert_int_equal(event(), 0x301);
+	assert_int_equal(tray(HOST_TRAY_EJECT), 0);		/* it is open */
+	h->disk_size = 8192;
+	assert_int_equal(tray(HOST_TRAY_LOAD), 0);
+	assert_int_equal(event(), 0x202);
+	assert_int_equal(PACKET(0), PACKET_FAILED);
+	assert_int_equal(sense(), 0x062800);
+	assert_int_equal(PACKET(0x25), 1);
+	assert_int_equal(h->memory[DATA + 3], 3);
+	assert_int_equal(PACKET(0x1e), 1);
+	assert_int_equal(tray(HOST_TRAY_EJECT), 0);
+	h->disk_size = 0;
+	h->disk_open = true;
+	assert_int_equal(tray(HOST_TRAY_LOAD), 0);		/* nothing there */
+	assert_int_equal(event(), 0x301);
+	assert_int_equal(PACKET(0x1b, 0, 0, 0, 3), 1);		/* nor when the guest shuts it */
+	assert_false(h->disk_open);
+	assert_int_equal(PACKET(0x28, 0, 0, 0, 0, 0, 0, 0, 1), PACKET_FAILED);
+	assert_int_equal(sense(), 0x023a01);
+	assert_int_equal(PACKET(0x46, 2, 0, 0, 0, 0, 0, 0, 8), 1);
+	assert_int_equal(h->memory[DATA + 7], 0);
+	assert_int_equal(event(), 0x000);
+	/* A reset on the way does not hide that the disc is another. */
+	h->disk_size = 4096;
+	assert_int_equal(tray(HOST_TRAY_LOAD), 0);
+	put(PORT + CMD, 0);
+	put(PORT + SCTL, 1);
+	put(PORT + SCTL, 0);
+	start();
+	assert_int_equal(PACKET(0), PACKET_FAILED);
+	assert_int_equal(sense(), 0x062800);
+}
+
+/* A read that has begun does not go on with another disc: nor does one that has still to begin. */
+static void test_disc_gone(void **state)
+{
+	struct vata_drive drive = { .present = true, .packet = true, .sectors = 64 };
+	static const uint8_t read[VATA_PACKET] = { 0x28, 0, 0, 0, 0, 0, 0, 0, 2 };
+	static struct vata_operation op;
+
+	(void)state;
+	vata_command(&drive, &(struct vata_registers){ .command = 0xa0 }, read, &op);
+	assert_int_equal(op.what, VATA_READ);
+	assert_false(vata_disc_gone(&drive, &op));
+	assert_int_equal(vata_eject(&drive, false), 0);
+	assert_true(vata_disc_gone(&drive, &op));
+	assert_int_equal(op.error, 0x24);
+	vata_insert(&drive, 32, false);
+	assert_true(vata_disc_gone(&drive, &op));
+	assert_int_equal(op.error, 0x64);
+	assert_int_equal(drive.sense[1], 0x28);
+	sense();
+	prepare(0, 0xa0, 0, 0, 1);
+	memcpy(h->memory + TABLE + 0x40, read, sizeof(read));
+	mem32(LIST, 5 | 0x20 | 1 << 16);
+	put(PORT + CI, 1);
+	assert_int_equal(tray(HOST_TRAY_EJECT), 0);
+	assert_int_equal(tray(HOST_TRAY_LOAD), 0);
+	vdev_host_work(h);
+	assert_int_equal(get(PORT + IS), PACKET_FAILED);
+	restart();
+	assert_int_equal(sense(), 0x062800);
+}
+
 /* ---- saved form ---- */
 
 static void test_saved(void **state)
@@ -635,9 +743,9 @@ static void test_saved(void **state)
 	n = vdev_host_save(d, one, sizeof(one));
 	make(&bus2, &d2);
 	memcpy(vdev_host_of(d2)->memory, h->memory, VDEV_HOST_MEMORY);
-	assert_int_equal(vdev_host_load(d2, one, n, 2), -EINVAL);
-	assert_int_equal(vdev_host_load(d2, one, n - 1, 1), -EINVAL);
-	assert_int_equal(vdev_host_load(d2, one, n, 1), 0);
+	assert_int_equal(vdev_host_load(d2, one, n, 3), -EINVAL);
+	assert_int_equal(vdev_host_load(d2, one, n - 1, 2), -EINVAL);
+	assert_int_equal(vdev_host_load(d2, one, n, 2), 0);
 	assert_int_equal(vdev_host_save(d2, two, sizeof(two)), n);
 	assert_memory_equal(one, two, n);
 	vdev_host_work(d2->host);				/* is begun anew */
@@ -648,7 +756,7 @@ static void test_saved(void **state)
 	for (unsigned i = 0; i < n; i++) {			/* taken or refused, never half */
 		one[i] ^= 0x81;
 		vdev_host_save(d2, two, sizeof(two));
-		if (vdev_host_load(d2, one, n, 1)) {
+		if (vdev_host_load(d2, one, n, 2)) {
 			static uint8_t three[8192];
 
 			vdev_host_save(d2, three, sizeof(three));
@@ -669,7 +777,8 @@ int main(void)
 		TEST(test_registers), TEST(test_identify), TEST(test_transfers),
 		TEST(test_settings), TEST(test_tables), TEST(test_queued), TEST(test_trim),
 		TEST(test_waits), TEST(test_interrupts), TEST(test_resets), DISC(test_disc),
-		DISC(test_tray), TEST(test_saved),
+		DISC(test_tray), DISC(test_guest_ejects), DISC(test_disc_changed),
+		DISC(test_disc_gone), TEST(test_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
