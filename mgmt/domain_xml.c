@@ -9,6 +9,7 @@
 #include "include/addr.h"
 #include "lib/string.h"
 #include "mgmt/domain.h"
+#include "mgmt/shape.h"
 #include "mgmt/text.h"
 
 #define NAMESPACE	"urn:keel:domain:1"
@@ -134,11 +135,78 @@ static void policies(struct text *t, const struct config_vm *c)
 	element(t, "  ", "on_crash", config_action_name(c->on_crash));
 }
 
-/* What vmm/machine.c gives every PC, as far as libvirt has a name for it. */
-static void devices(struct text *t)
+static void attribute(struct text *t, const char *name, const char *value)
 {
-	text_add(t, "  <devices>\n"
-		    "    <controller type='pci' index='0' model='pcie-root'/>\n"
+	text_format(t, " %s='", name);
+	text_add_xml(t, value);
+	text_add(t, "'");
+}
+
+static void pci_address(struct text *t, unsigned bus, unsigned device, unsigned function)
+{
+	text_format(t, "      <address type='pci' domain='0x0000' bus='0x%02x' slot='0x%02x'"
+		    " function='0x%x'/>\n", bus, device, function);
+}
+
+/* What an overlay has is gone when the domain is shut off. */
+static void disk(struct text *t, const struct domain_disk *d)
+{
+	text_format(t, "    <disk type='file' device='%s'>\n"
+		    "      <driver name='keel' type='raw'/>\n", d->device);
+	if (d->source[0]) {
+		text_add(t, "      <source");
+		attribute(t, "file", d->source);
+		text_add(t, "/>\n");
+	}
+	text_format(t, "      <target dev='%s' bus='%s'%s/>\n%s", d->target, d->bus,
+		    d->open ? " tray='open'" : "",
+		    d->read_only ? "      <readonly/>\n" : "      <transient/>\n");
+	if (d->has_slot)
+		pci_address(t, d->slot.bus, d->slot.device, d->slot.function);
+	else
+		text_format(t, "      <address type='drive' controller='0' bus='0' target='0'"
+			    " unit='%u'/>\n", d->unit);
+	text_add(t, "    </disk>\n");
+}
+
+static void disks(struct text *t, struct domain *d, bool live)
+{
+	struct records all = { .shape = &shape_disk };
+	const struct domain_disk *one;
+
+	domain_disks(d, live, &all);
+	t->failed |= !records_whole(&all);
+	records_for_each(one, &all)
+		disk(t, one);
+	records_fini(&all);
+}
+
+/* An address that is made when it starts is not told. */
+static void interface(struct text *t, const struct config_device *n)
+{
+	static const uint8_t made[sizeof(n->mac)];
+	const uint8_t *m = n->mac;
+
+	text_add(t, "    <interface type='network'>\n");
+	if (memcmp(m, made, sizeof(made)))
+		text_format(t, "      <mac address='%02x:%02x:%02x:%02x:%02x:%02x'/>\n", m[0], m[1],
+			    m[2], m[3], m[4], m[5]);
+	text_add(t, "      <source");
+	attribute(t, "network", n->cable);
+	text_add(t, "/>\n      <model type='virtio'/>\n");
+	pci_address(t, n->bus, n->device, n->function);
+	text_add(t, "    </interface>\n");
+}
+
+/* Its disks and cards, and what every PC has, as far as libvirt has a name for it. */
+static void devices(struct text *t, struct domain *d, const struct config_vm *c, bool live)
+{
+	text_add(t, "  <devices>\n");
+	disks(t, d, live);
+	text_add(t, "    <controller type='pci' index='0' model='pcie-root'/>\n");
+	for (const struct config_device *n = c->nic; n; n = n->next)
+		interface(t, n);
+	text_add(t,
 		    "    <serial type='pty'>\n"
 		    "      <target type='isa-serial' port='0'>\n"
 		    "        <model name='isa-serial'/>\n"
@@ -172,7 +240,7 @@ void domain_xml(struct domain *d, bool live, struct text *t)
 	os(t, c);
 	cpu(t, c);
 	policies(t, c);
-	devices(t);
+	devices(t, d, c, live);
 	text_add(t, "</domain>\n");
 	config_vm_put(c);
 }

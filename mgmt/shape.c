@@ -27,6 +27,15 @@ SHAPE(row, domain_row,
 	HAS("autostart", YES, domain_row, autostart),
 	HAS("persistent", YES, domain_row, persistent));
 
+SHAPE(disk, domain_disk,
+	HAS("target", TEXT, domain_disk, target),
+	HAS("bus", WORD, domain_disk, bus),
+	HAS("device", WORD, domain_disk, device),
+	HAS("source", TEXT, domain_disk, source),
+	HAS("read_only", YES, domain_disk, read_only),
+	HAS("open", YES, domain_disk, open),
+	HAS("size", NUMBER, domain_disk, size));
+
 SHAPE(dominfo, answer_dominfo,
 	HAS("name", TEXT, answer_dominfo, info.name),
 	HAS("uuid", UUID, answer_dominfo, info.uuid),

@@ -19,9 +19,22 @@
 static const struct verb_arg no_args[] = { END };
 static const struct verb_arg one_domain[] = { DOMAIN, END };
 static const struct verb_arg autostart_args[] = { DOMAIN, { "disable", VERB_FLAG, false }, END };
+static const struct verb_arg change_media_args[] = {
+	DOMAIN, { "path", VERB_TEXT, true }, { "source", VERB_TEXT, false },
+	{ "eject", VERB_FLAG, false }, { "insert", VERB_FLAG, false },
+	{ "update", VERB_FLAG, false }, { "force", VERB_FLAG, false },
+	{ "live", VERB_FLAG, false }, { "config", VERB_FLAG, false },
+	{ "current", VERB_FLAG, false }, END,
+};
 static const struct verb_arg check_args[] = { DOMAIN, { "rounds", VERB_NUMBER, false }, END };
 static const struct verb_arg define_args[] = {
 	{ "text", VERB_TEXT, true }, { "transient", VERB_FLAG, false }, END,
+};
+static const struct verb_arg domblkinfo_args[] = {
+	DOMAIN, { "device", VERB_TEXT, true }, END,
+};
+static const struct verb_arg domblklist_args[] = {
+	DOMAIN, { "inactive", VERB_FLAG, false }, END,
 };
 static const struct verb_arg domstats_args[] = {	/* flags as enum domain_stat_group */
 	DOMAIN, { "state", VERB_FLAG, false }, { "cpu-total", VERB_FLAG, false },
@@ -132,8 +145,11 @@ int verb_run_text(struct verb_call *c, struct text *t)
 const struct verb verb_table[VERB_COUNT] = {
 	[VERB_AUTOSTART] = DO("autostart", autostart_args, run_autostart),
 	[VERB_CAPABILITIES] = CALL("capabilities", no_args, text, verb_run_capabilities),
+	[VERB_CHANGE_MEDIA] = DO("change-media", change_media_args, verb_run_change_media),
 	[VERB_DEFINE] = DO("define", define_args, run_define),
 	[VERB_DESTROY] = SIMPLE("destroy", domain_destroy),
+	[VERB_DOMBLKINFO] = CALL("domblkinfo", domblkinfo_args, disk, verb_run_domblkinfo),
+	[VERB_DOMBLKLIST] = LIST("domblklist", domblklist_args, disk, verb_run_domblklist),
 	[VERB_DOMINFO] = CALL("dominfo", one_domain, dominfo, verb_run_dominfo),
 	[VERB_DOMJOBABORT] = SIMPLE("domjobabort", domain_job_abort),
 	[VERB_DOMJOBINFO] = CALL("domjobinfo", domjobinfo_args, job, verb_run_domjobinfo),

@@ -38,6 +38,13 @@ int verb_run_trace(struct verb_call *c);
 int verb_run_uptime(struct verb_call *c);
 int verb_run_version(struct verb_call *c);
 
+/* --- verb_media.c */
+int verb_run_change_media(struct verb_call *c);
+int verb_run_domblkinfo(struct verb_call *c);
+int verb_run_domblklist(struct verb_call *c);
+
 /* --- verb_sched.c */
+/* *how: from the flags "live", "config" and "current", whose places follow each other. */
+int verb_affects(struct verb_call *c, unsigned at, unsigned *how);
 int verb_run_schedinfo(struct verb_call *c);
 int verb_run_vcpupin(struct verb_call *c);

@@ -9,8 +9,7 @@
 #include "mgmt/answers.h"
 #include "mgmt/verb_run.h"
 
-/* From the flags "live", "config" and "current", whose places follow each other. */
-static int affects(struct verb_call *c, unsigned at, unsigned *how)
+int verb_affects(struct verb_call *c, unsigned at, unsigned *how)
 {
 	if (c->arg[at + 2] && (c->arg[at] || c->arg[at + 1]))
 		return error_set(&c->error, -EINVAL, "'--current' goes with neither '--live' nor "
@@ -44,7 +43,7 @@ static int add_pins(struct verb_call *c, unsigned how, unsigned vcpu, bool one)
 int verb_run_vcpupin(struct verb_call *c)
 {
 	unsigned how = 0, vcpu = (unsigned)MIN(c->number[1], 0xfffffffful);
-	int e = affects(c, 3, &how);
+	int e = verb_affects(c, 3, &how);
 
 	if (e)
 		return e;
@@ -76,7 +75,7 @@ int verb_run_schedinfo(struct verb_call *c)
 	unsigned how = 0;
 	const char *key;
 	int64_t value;
-	int e = affects(c, 2, &how);
+	int e = verb_affects(c, 2, &how);
 
 	if (!e && c->arg[1])
 		e = set_sched(c, how, c->arg[1]);

@@ -9,7 +9,7 @@
 #include "shell/command.h"
 
 extern const struct command domain_commands[], monitor_commands[], host_commands[],
-	diagnose_commands[], sched_commands[], shell_commands[];
+	diagnose_commands[], media_commands[], sched_commands[], shell_commands[];
 
 /* Runs the verb of the command's name and prints the texts that it answers. */
 int commands_text(const struct command_args *a);

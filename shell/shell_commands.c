@@ -10,6 +10,7 @@
 const struct command_group command_groups[] = {
 	{ "Domain Management", domain_commands },
 	{ "Domain Monitoring", monitor_commands },
+	{ "Domain media", media_commands },
 	{ "Host", host_commands },
 	{ "Domain scheduling", sched_commands }, { "Diagnosis", diagnose_commands },
 	{ "Shell", shell_commands },

@@ -7,6 +7,7 @@
 /* links: shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/sched_commands.c
+ * shell/media_commands.c
  * shell/shell_commands.c
  * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c
  * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c kernel/sched_group.c

@@ -37,9 +37,11 @@ const struct config_limits *mgmt_limits(void)
 
 bool mgmt_module(const char *name, const void **data, size_t *size)
 {
-	(void)name;
-	*data = "kernel";
-	*size = 6;
+	static const char sector[512];
+	bool disc = !strncmp(name, "disc", 4);
+
+	*data = disc ? sector : "kernel";
+	*size = disc ? sizeof(sector) : 6;
 	return true;
 }
 

@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+from xml.etree import ElementTree
 
 import pytest
 from keel import BUILD, INITRD, vm
@@ -39,8 +40,31 @@ def test_boot(start, bed, tmp_path, what, root):
     with keel.console("one", "start one --console"):
         keel.expect(rf"read by {root}")
     assert "came back the same" in keel.command("domstatecheck one 3")
+    if what.startswith("cdrom"):
+        change(keel)
     keel.command("destroy one")
     keel.poweroff()
+
+
+def change(keel):
+    """The disc of a guest that runs, as virsh has it; and what a drive does not take."""
+    def tray():
+        disk = ElementTree.fromstring(keel.command("dumpxml one")).find("devices/disk")
+        return disk.find("source"), disk.find("target").get("tray")
+
+    assert "sda      grub.iso" in keel.command("domblklist one")
+    assert tray()[0].get("file") == "grub.iso"
+    assert "there is a disc" in keel.command("change-media one sda grub.iso --insert")
+    assert "Successfully ejected media." in keel.command("change-media one sda --eject")
+    assert "sda      -" in keel.command("domblklist one") and tray() == (None, "open")
+    assert "there is no disc" in keel.command("change-media one sda --eject")
+    assert "no module 'x'" in keel.command("change-media one sda x --insert")
+    assert "came back the same" in keel.command("domstatecheck one 3")
+    assert "Successfully inserted" in keel.command("change-media one sda grub.iso --insert")
+    assert tray()[1] is None
+    assert "Successfully ejected" in keel.command("change-media one grub.iso --eject --config")
+    assert "cdrom = none, port=0" in keel.command("dumpconf one --inactive")
+    assert "sda      grub.iso" in keel.command("domblklist one")
 
 
 def file_of(path, data):
@@ -78,6 +102,59 @@ def test_linux(start, tmp_path):
         keel.expect("sleep 3600")
         keel.send("echo bad$(dmesg | grep -cE 'ata[0-9].*(exception|failed|error)')bad\r")
         keel.expect("bad0bad")
+    assert "came back the same" in keel.command("domstatecheck debian 3")
+    keel.command("destroy debian")
+    keel.poweroff()
+
+
+def labelled(path, label):
+    """A disc of that name with one file."""
+    tree = path / label
+    tree.mkdir()
+    (tree / "name").write_text(label)
+    out = str(path / f"{label}.iso")
+    subprocess.run(["xorriso", "-as", "mkisofs", "-quiet", "-V", label, "-o", out, tree], check=True)
+    return out
+
+
+@pytest.mark.soak
+@pytest.mark.cost(30)
+def test_discs(start, tmp_path):
+    """Debian's own driver sees each other disc, holds a drive shut that is mounted, and ejects."""
+    kernel = f"{BUILD}/guest/vmlinuz-disks"
+    with open(INITRD, "rb") as initrd, open(f"{kernel}.cpio", "rb") as drivers:
+        both = file_of(tmp_path / "initrd.img", initrd.read() + drivers.read())
+    config = vm("debian", memory="256M", cdrom="one.iso")
+    keel = start("svm", config=config, memory=768, modules={
+        "vmlinuz": kernel, "initrd.img": both, "one.iso": labelled(tmp_path, "ONE"),
+        "two.iso": labelled(tmp_path, "TWO")}).boot()
+    label = "dd if=/dev/sr0 bs=1 skip=32808 count=8 2>/dev/null"
+
+    def guest(command, answer):
+        with keel.console("debian"):
+            keel.send(f"{command}; echo do$((1 + 1))ne\r")
+            assert answer in keel.expect("do2ne")
+
+    with keel.console("debian", "start debian --console"):
+        keel.expect("debian:/# ")
+        keel.send("sh /lib/disks/load; until [ -b /dev/sr0 ]; do sleep 1; done; echo do$((1 + 1))ne\r")
+        keel.expect("do2ne")
+    guest(label, "ONE")
+    assert "Successfully updated" in keel.command("change-media debian sda two.iso")
+    guest(label, "TWO")
+    guest("mount -t iso9660 -o ro /dev/sr0 /root && cat /root/name", "TWO")
+    assert "holds the tray of 'sda' shut" in keel.command("change-media debian sda --eject")
+    guest("cat /root/name; umount /root", "TWO")
+    assert "Successfully ejected" in keel.command("change-media debian sda --eject")
+    guest("dd if=/dev/sr0 count=1 2>&1", "No medium")
+    assert "Successfully inserted" in keel.command("change-media debian sda one.iso --insert")
+    guest(label, "ONE")
+    guest(f"echo 1 >/proc/sys/dev/cdrom/autoeject; {label}", "ONE")
+    assert "sda      -" in keel.command("domblklist debian")
+    assert "tray='open'" in keel.command("dumpxml debian")
+    # Linux shuts it as it opens the drive, and reads a disc that has changed from the next time on.
+    guest(f"echo 0 >/proc/sys/dev/cdrom/autoeject; {label}; {label}", "ONE")
+    assert "sda      one.iso" in keel.command("domblklist debian")
     assert "came back the same" in keel.command("domstatecheck debian 3")
     keel.command("destroy debian")
     keel.poweroff()

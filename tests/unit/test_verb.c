@@ -57,7 +57,7 @@ static int setup(void **state)
 	host_tsc = 1000000000;
 	fake_host_power = 0;
 	assert_int_equal(begin_with("[vm debian]\nkernel = vmlinuz\nmemory = 64M\nvcpus = 2\n"
-				    "cmdline = a < b & 'c'\n"), 0);
+				    "cmdline = a < b & 'c'\ncdrom = disc, port=1\n"), 0);
 	return 0;
 }
 
@@ -135,6 +135,9 @@ static void check_records(const struct records *r, bool many)
 static const char *text_for(enum verb_id id)
 {
 	switch (id) {
+	case VERB_CHANGE_MEDIA:
+	case VERB_DOMBLKINFO:
+		return "disc";
 	case VERB_DEFINE:
 		return "[vm web]\nkernel = k\nmemory = 4M\n";
 	case VERB_EVENT:
@@ -161,7 +164,7 @@ static void prepare(enum verb_id id)
 	static const enum verb_id active[] = {
 		VERB_DESTROY, VERB_DOMMEMCHECK, VERB_DOMSTATECHECK, VERB_INJECT_NMI, VERB_REBOOT,
 		VERB_RESET, VERB_RESUME, VERB_SHUTDOWN, VERB_SUSPEND, VERB_VCPUINFO, VERB_DOMSTATS,
-		VERB_DOMINFO, VERB_VCPUPIN, VERB_SCHEDINFO,
+		VERB_DOMINFO, VERB_VCPUPIN, VERB_SCHEDINFO, VERB_CHANGE_MEDIA,
 	};
 	struct verb_call c = { .arg = { "debian" } };
 
@@ -179,13 +182,19 @@ static void prepare(enum verb_id id)
 	}
 }
 
+/* Goes with no other. */
+static bool is_alone(const char *flag)
+{
+	return !strcmp(flag, "current") || !strcmp(flag, "eject") || !strcmp(flag, "insert");
+}
+
 /* All but a flag that goes with no other. */
 static void give_all(const struct verb *v, struct verb_call *c)
 {
 	*c = (struct verb_call){ .arg = { NULL } };
 	for (unsigned i = 0; v->arg[i].name; i++)
 		c->arg[i] = v->arg[i].kind == VERB_DOMAIN ? "debian" :
-			    !strcmp(v->arg[i].name, "current") ? NULL :
+			    is_alone(v->arg[i].name) ? NULL :
 			    v->arg[i].kind == VERB_FLAG ? "" :
 			    v->arg[i].kind == VERB_NUMBER ? "0" :
 			    text_for((enum verb_id)(v - verb_table));
