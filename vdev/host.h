@@ -235,6 +235,7 @@ struct host_media_request {
 	/* Of a read, write or comparison: as many bytes in all. */
 	const struct host_segment *segment;
 	unsigned count;			/* at most HOST_SEGMENT_MAX; read before the return */
+	void *data;			/* or they go to or from the device's own memory */
 };
 
 /*

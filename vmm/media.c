@@ -13,6 +13,8 @@
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
 
+#define COMPARED	256u		/* bytes at once, on the stack */
+
 /* ---- what is done later ---- */
 
 static bool later_add(struct media *m, const struct host_media_request *r)
@@ -93,10 +95,26 @@ static bool is_well_formed(const struct media *m, const struct host_media_reques
 		return false;
 	if (r->op > HOST_MEDIA_COMPARE)
 		return true;
+	if (r->data)
+		return !r->count && r->op != HOST_MEDIA_COMPARE;
 	for (unsigned i = 0; i < r->count; i++)
 		if (__builtin_add_overflow(sum, r->segment[i].size, &sum))
 			return false;
 	return sum == r->size;
+}
+
+static int compare(struct media *m, struct vm *vm, uint64_t at, struct host_segment s)
+{
+	uint8_t medium[COMPARED], guest[COMPARED];
+	int err = 0;
+
+	for (uint64_t n; s.size && !err; at += n, s.at += n, s.size -= n) {
+		n = MIN(s.size, COMPARED);
+		err = m->ops->copy(m, false, at, medium, n) ?: vm_read(vm, GPA(s.at), guest, n);
+		if (!err && memcmp(medium, guest, n))
+			err = HOST_MEDIA_DIFFERS;
+	}
+	return err;
 }
 
 static int transfer(struct media *m, const struct host_media_request *r)
@@ -111,7 +129,7 @@ static int transfer(struct media *m, const struct host_media_request *r)
 		if (!gmem_is_plain(&vm->gmem, GPA(s.at), s.size))
 			return -EFAULT;
 		err = r->op == HOST_MEDIA_COMPARE
-		    ? m->ops->compare(m, vm, at, s)
+		    ? compare(m, vm, at, s)
 		    : m->ops->transfer(m, vm, r->op == HOST_MEDIA_WRITE, at, s);
 		at += s.size;
 	}
@@ -140,7 +158,11 @@ int host_media_submit(struct vdev *d, unsigned medium, const struct host_media_r
 		return m->ops->flush(m);
 	if (r->op != HOST_MEDIA_READ && r->op != HOST_MEDIA_COMPARE && m->facts.read_only)
 		return -EPERM;
-	return r->op <= HOST_MEDIA_COMPARE ? transfer(m, r) : clear(m, r);
+	if (r->op > HOST_MEDIA_COMPARE)
+		return clear(m, r);
+	if (r->data)
+		return m->ops->copy(m, r->op == HOST_MEDIA_WRITE, r->offset, r->data, r->size);
+	return transfer(m, r);
 }
 
 void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *out)

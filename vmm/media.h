@@ -27,11 +27,12 @@ struct media_ops {
 	size_t (*get)(struct media *m, void *data, size_t n);
 	/*
 	 * A disk; NULL: not one. Ranges lie within it and are multiples of HOST_MEDIA_BLOCK, but
-	 * those of transfer and compare, one segment's; errors as host_media_submit's.
+	 * those of transfer and copy, a part's; errors as host_media_submit's.
 	 */
 	int (*transfer)(struct media *m, struct vm *vm, bool write, uint64_t offset,
 			struct host_segment s);
-	int (*compare)(struct media *m, struct vm *vm, uint64_t offset, struct host_segment s);
+	/* The same with Keel's memory. */
+	int (*copy)(struct media *m, bool write, uint64_t offset, void *data, uint64_t n);
 	int (*flush)(struct media *m);
 	/* At most MEDIA_AT_ONCE bytes; they read as zeros then, if `zero`. */
 	int (*clear)(struct media *m, uint64_t offset, uint64_t size, bool zero);

@@ -150,6 +150,17 @@ static int disc_transfer(struct media *m, struct vm *vm, bool write, uint64_t of
 	return vm_write(vm, GPA(s.at), data + offset, s.size);
 }
 
+static int disc_copy(struct media *m, bool write, uint64_t offset, void *data, uint64_t n)
+{
+	struct media_tray_state state;
+	const uint8_t *from = look(tray_of(m), &state);
+
+	if (write || state.open || !range_within(offset, n, 0, state.size))
+		return -EIO;
+	memcpy(data, from + offset, n);
+	return 0;
+}
+
 static int disc_flush(struct media *m)
 {
 	(void)m;
@@ -168,7 +179,8 @@ static void disc_destroy(struct media *m)
 }
 
 static const struct media_ops disc_ops = {
-	.transfer = disc_transfer, .flush = disc_flush, .facts = disc_facts, .tray = disc_tray,
+	.transfer = disc_transfer, .copy = disc_copy, .flush = disc_flush, .facts = disc_facts,
+	.tray = disc_tray,
 	.destroy = disc_destroy,
 };
 

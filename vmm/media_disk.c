@@ -25,7 +25,6 @@
 #define BLOCKS		512u			/* of a table */
 #define TABLE_SIZE	(BLOCKS * PAGE_SIZE)	/* bytes of the disk */
 #define LOCKS		16u
-#define COMPARED	256u			/* bytes at once */
 
 #define BLOCK_IMAGE	0ul			/* an entry; else a struct page */
 #define BLOCK_ZERO	1ul
@@ -150,8 +149,31 @@ static uint64_t image_part(const struct disk *d, uint64_t at)
 
 /* ---- reading and writing ---- */
 
+/* The other end of a copy: a guest's memory, Keel's, or zeros where there is neither. */
+struct end {
+	struct vm *vm;
+	gpa_t at;
+	uint8_t *data;
+};
+
+static int give(const struct end *to, const uint8_t *from, uint64_t n)
+{
+	if (to->vm)
+		return vm_write(to->vm, to->at, from, n);
+	memcpy(to->data, from, n);
+	return 0;
+}
+
+static int give_zeros(const struct end *to, uint64_t n)
+{
+	if (to->vm)
+		return gmem_fill(&to->vm->gmem, to->at, 0, n);
+	memset(to->data, 0, n);
+	return 0;
+}
+
 /* Within one block. */
-static int read_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t to, uint64_t n)
+static int read_part(struct disk *d, uint64_t offset, const struct end *to, uint64_t n)
 {
 	uint64_t within = offset % PAGE_SIZE;
 	struct block b = block_get(d->over, offset - within);
@@ -160,23 +182,25 @@ static int read_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t to, u
 
 	if (b.page)
 		from = (uint8_t *)page_virt(b.page) + within;
-	err = b.entry == BLOCK_ZERO ? gmem_fill(&vm->gmem, to, 0, n) : vm_write(vm, to, from, n);
+	err = b.entry == BLOCK_ZERO ? give_zeros(to, n) : give(to, from, n);
 	block_put(b);
 	return err;
 }
 
-/* The guest's bytes, or zeros if there is no guest. */
-static int take(struct vm *vm, gpa_t from, uint8_t *to, uint64_t n)
+static int take(const struct end *from, uint8_t *to, uint64_t n)
 {
-	if (vm)
-		return vm_read(vm, from, to, n);
-	memset(to, 0, n);
+	if (from->vm)
+		return vm_read(from->vm, from->at, to, n);
+	if (from->data)
+		memcpy(to, from->data, n);
+	else
+		memset(to, 0, n);
 	return 0;
 }
 
 /* What the block holds now, which has no page, and the new bytes. */
-static int fill_page(struct disk *d, uint8_t *p, struct block was, struct vm *vm, uint64_t offset,
-		     gpa_t from, uint64_t n)
+static int fill_page(struct disk *d, uint8_t *p, struct block was, uint64_t offset,
+		     const struct end *from, uint64_t n)
 {
 	uint64_t within = offset % PAGE_SIZE, at = offset - within;
 
@@ -186,11 +210,11 @@ static int fill_page(struct disk *d, uint8_t *p, struct block was, struct vm *vm
 		memcpy(p, d->image + at, part);
 		memset(p + part, 0, PAGE_SIZE - part);
 	}
-	return take(vm, from, p + within, n);
+	return take(from, p + within, n);
 }
 
 /* A page for the block, in place of what it was. -EAGAIN: it was changed meanwhile. */
-static int write_new(struct disk *d, struct block was, struct vm *vm, uint64_t offset, gpa_t from,
+static int write_new(struct disk *d, struct block was, uint64_t offset, const struct end *from,
 		     uint64_t n)
 {
 	uint64_t at = ALIGN_DOWN(offset, PAGE_SIZE);
@@ -200,7 +224,7 @@ static int write_new(struct disk *d, struct block was, struct vm *vm, uint64_t o
 	p = err ? NULL : overlay_alloc(d->over, 0);
 	if (!p)
 		return -ENOMEM;
-	err = fill_page(d, page_virt(p), was, vm, offset, from, n);
+	err = fill_page(d, page_virt(p), was, offset, from, n);
 	if (!err && !block_set(d->over, at, was.entry, (uint64_t)p))
 		err = -EAGAIN;
 	if (err)
@@ -208,7 +232,7 @@ static int write_new(struct disk *d, struct block was, struct vm *vm, uint64_t o
 	return err;
 }
 
-static int write_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t from, uint64_t n)
+static int write_part(struct disk *d, uint64_t offset, const struct end *from, uint64_t n)
 {
 	uint64_t within = offset % PAGE_SIZE;
 	int err;
@@ -217,11 +241,30 @@ static int write_part(struct disk *d, struct vm *vm, uint64_t offset, gpa_t from
 		struct block b = block_get(d->over, offset - within);
 
 		if (b.page)
-			err = take(vm, from, (uint8_t *)page_virt(b.page) + within, n);
+			err = take(from, (uint8_t *)page_virt(b.page) + within, n);
 		else
-			err = write_new(d, b, vm, offset, from, n);
+			err = write_new(d, b, offset, from, n);
 		block_put(b);
 	} while (err == -EAGAIN);
+	return err;
+}
+
+static int move(struct disk *d, bool write, uint64_t offset, struct end e, uint64_t size)
+{
+	int err = 0;
+
+	while (size && !err) {
+		uint64_t n = MIN(size, PAGE_SIZE - offset % PAGE_SIZE);
+
+		if (!(offset % PAGE_2M))
+			sched_point();
+		err = write ? write_part(d, offset, &e, n) : read_part(d, offset, &e, n);
+		offset += n;
+		e.at.v += n;
+		if (e.data)
+			e.data += n;
+		size -= n;
+	}
 	return err;
 }
 
@@ -229,69 +272,20 @@ static int disk_transfer(struct media *m, struct vm *vm, bool write, uint64_t of
 			 struct host_segment s)
 {
 	struct disk *d = disk_of(m);
-	int err = 0;
 
 	if (!d->over)
 		return vm_write(vm, GPA(s.at), d->image + offset, s.size);
-	while (s.size && !err) {
-		uint64_t n = MIN(s.size, PAGE_SIZE - offset % PAGE_SIZE);
-
-		if (!(offset % PAGE_2M))
-			sched_point();
-		err = write ? write_part(d, vm, offset, GPA(s.at), n)
-			    : read_part(d, vm, offset, GPA(s.at), n);
-		offset += n;
-		s.at += n;
-		s.size -= n;
-	}
-	return err;
+	return move(d, write, offset, (struct end){ .vm = vm, .at = GPA(s.at) }, s.size);
 }
 
-/* ---- comparing ---- */
-
-/* Within one block; `from`: its bytes, NULL: zeros. */
-static int compare_bytes(struct vm *vm, const uint8_t *from, uint64_t at, uint64_t n)
-{
-	uint8_t guest[COMPARED];
-	int err = 0;
-
-	while (n && !err) {
-		uint64_t part = MIN(n, sizeof(guest));
-		bool same = true;
-
-		err = vm_read(vm, GPA(at), guest, part);
-		for (uint64_t i = 0; i < part && !err; i++)
-			same &= guest[i] == (from ? from[i] : 0);
-		if (!err && !same)
-			return HOST_MEDIA_DIFFERS;
-		from = from ? from + part : NULL;
-		at += part;
-		n -= part;
-	}
-	return err;
-}
-
-static int disk_compare(struct media *m, struct vm *vm, uint64_t offset, struct host_segment s)
+static int disk_copy(struct media *m, bool write, uint64_t offset, void *data, uint64_t n)
 {
 	struct disk *d = disk_of(m);
-	int err = 0;
 
-	while (s.size && !err) {
-		uint64_t within = offset % PAGE_SIZE, n = MIN(s.size, PAGE_SIZE - within);
-		struct block b = { BLOCK_IMAGE, NULL };
-		const uint8_t *from = d->image + offset;
-
-		if (d->over)
-			b = block_get(d->over, offset - within);
-		if (b.page)
-			from = (uint8_t *)page_virt(b.page) + within;
-		err = compare_bytes(vm, b.entry == BLOCK_ZERO ? NULL : from, s.at, n);
-		block_put(b);
-		offset += n;
-		s.at += n;
-		s.size -= n;
-	}
-	return err;
+	if (d->over)
+		return move(d, write, offset, (struct end){ .data = data }, n);
+	memcpy(data, d->image + offset, n);
+	return 0;
 }
 
 /* Pages are memory until Keel ends: there is nothing to do. */
@@ -333,7 +327,7 @@ static int disk_clear(struct media *m, uint64_t offset, uint64_t size, bool zero
 		if (!(offset % PAGE_SIZE) && n == image_part(d, offset))
 			err = clear_block(d, offset, zero);
 		else if (zero)
-			err = write_part(d, NULL, offset, GPA(0), n);
+			err = write_part(d, offset, &(struct end){ 0 }, n);
 		offset += n;
 		size -= n;
 	}
@@ -387,8 +381,8 @@ static void disk_destroy(struct media *m)
 }
 
 static const struct media_ops disk_ops = {
-	.transfer = disk_transfer, .compare = disk_compare, .flush = disk_flush,
-	.clear = disk_clear, .destroy = disk_destroy,
+	.transfer = disk_transfer, .copy = disk_copy, .flush = disk_flush, .clear = disk_clear,
+	.destroy = disk_destroy,
 };
 
 int media_disk_create(const struct media_image *i, struct media **out)

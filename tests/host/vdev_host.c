@@ -272,6 +272,10 @@ static int disk_transfer(struct vdev_host *h, const struct host_media_request *r
 	uint64_t at = r->offset;
 	bool same = true;
 
+	if (r->data && r->op == HOST_MEDIA_READ)
+		memcpy(r->data, h->disk + at, r->size);
+	else if (r->data)
+		memcpy(h->disk + at, r->data, r->size);
 	for (unsigned i = 0; i < r->count; i++) {
 		const struct host_segment *s = &r->segment[i];
 
@@ -301,13 +305,13 @@ static bool disk_takes(const struct host_media_request *r)
 {
 	uint64_t sum = 0;
 
-	CHECK(r->count <= HOST_SEGMENT_MAX);
+	CHECK(r->count <= HOST_SEGMENT_MAX && !(r->data && r->count));
 	for (unsigned i = 0; i < r->count && r->op <= HOST_MEDIA_COMPARE; i++)
 		if (__builtin_add_overflow(sum, r->segment[i].size, &sum))
 			return false;
 	return range_within(r->offset, r->size, 0, VDEV_HOST_DISK) &&
 	       !((r->offset | r->size) % HOST_MEDIA_BLOCK) &&
-	       (r->op > HOST_MEDIA_COMPARE || sum == r->size);
+	       (r->op > HOST_MEDIA_COMPARE || r->data || sum == r->size);
 }
 
 int host_media_submit(struct vdev *d, unsigned medium, const struct host_media_request *r)

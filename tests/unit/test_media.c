@@ -515,6 +515,49 @@ static void console(void **state)
 	detach(m);
 }
 
+/* Into and out of the device's own memory, over the edges of blocks. */
+static void own_memory(void **state)
+{
+	static uint8_t got[8192], put[8192];
+	struct host_media_request r = { .op = HOST_MEDIA_READ, .offset = 3584, .size = 8192,
+					.data = got };
+	struct media *m = attach(true);
+
+	(void)state;
+	assert_int_equal(host_media_submit(&dev, 0, &r), 0);
+	assert_memory_equal(got, image + 3584, 8192);
+	memset(put, 0xa5, sizeof(put));
+	r.op = HOST_MEDIA_WRITE;
+	r.data = put;
+	assert_int_equal(host_media_submit(&dev, 0, &r), 0);
+	r.op = HOST_MEDIA_ZERO;
+	r.offset = 4096;
+	r.size = 4096;
+	r.data = NULL;
+	assert_int_equal(host_media_submit(&dev, 0, &r), 0);
+	memset(put + 512, 0, 4096);
+	r.op = HOST_MEDIA_READ;
+	r.offset = 3584;
+	r.size = 8192;
+	r.data = got;
+	assert_int_equal(host_media_submit(&dev, 0, &r), 0);
+	assert_memory_equal(got, put, 8192);
+	r.count = 1;						/* not both */
+	r.segment = &(struct host_segment){ 0, 8192 };
+	assert_int_equal(host_media_submit(&dev, 0, &r), -EINVAL);
+	detach(m);
+	m = attach(false);
+	r.count = 0;
+	assert_int_equal(host_media_submit(&dev, 0, &r), 0);
+	assert_memory_equal(got, image + 3584, 8192);
+	r.op = HOST_MEDIA_WRITE;
+	assert_int_equal(host_media_submit(&dev, 0, &r), -EPERM);
+	r.op = HOST_MEDIA_READ;
+	r.offset = ALIGN_DOWN(IMAGE, 512ul) - 512;
+	assert_int_equal(host_media_submit(&dev, 0, &r), -EINVAL);
+	detach(m);
+}
+
 /* ---- a drive ---- */
 
 static enum host_tray asked[8];
@@ -614,6 +657,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(later, setup, teardown),
 		cmocka_unit_test_setup_teardown(quiesced, setup, teardown),
 		cmocka_unit_test_setup_teardown(console, setup, teardown),
+		cmocka_unit_test_setup_teardown(own_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(drive, setup, teardown),
 	};
 
