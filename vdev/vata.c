@@ -10,6 +10,8 @@
 #include "lib/string.h"
 
 #define MULTIPLE_MAX	16u
+#define HEADS		16u		/* the geometry of a disk after a reset */
+#define TRACK		63u
 #define TRIM_BLOCKS	(VATA_BUFFER / VATA_SECTOR)
 #define TRIM_RANGE	8u		/* bytes of one */
 #define DEVICE_LBA	0x40
@@ -23,6 +25,7 @@ struct row {
 	uint8_t code;
 	bool wide;			/* 48 bits of address, 16 of count */
 	bool pio, flush, write;
+	bool serial;			/* of SATA alone */
 	void (*handle)(struct vata_drive *d, const struct row *row,
 		       const struct vata_registers *r, struct vata_operation *op);
 };
@@ -51,6 +54,17 @@ static uint64_t lba_of(const struct row *row, const struct vata_registers *r)
 	return (r->lba & BITS(23, 0)) | (uint64_t)(r->device & 0xf) << 24;
 }
 
+/* By cylinder, head and sector, which counts from 1; beyond the end if there is no such one. */
+static uint64_t chs_of(const struct vata_drive *d, const struct vata_registers *r)
+{
+	uint64_t cylinder = r->lba >> 8 & 0xffff, sector = r->lba & 0xff;
+	unsigned head = r->device & 0xf;
+
+	if (!sector || sector > d->track || head >= d->heads)
+		return d->sectors;
+	return (cylinder * d->heads + head) * d->track + sector - 1;
+}
+
 static void place(const struct vata_drive *d, struct vata_operation *op, enum vata_what what,
 		  uint64_t lba, uint64_t sectors)
 {
@@ -67,15 +81,18 @@ static void place(const struct vata_drive *d, struct vata_operation *op, enum va
 	op->size = sectors * VATA_SECTOR;
 }
 
-/* Addresses by cylinder, head and sector are none that a SATA disk must know. */
+/* Addresses by cylinder, head and sector are those of 28 bits alone, and no SATA disk's. */
 static void transfer(struct vata_drive *d, const struct row *row, const struct vata_registers *r,
 		     struct vata_operation *op)
 {
 	op->pio = row->pio;
 	op->flush = row->flush;
+	op->block = VATA_SECTOR;
 	if (r->device & DEVICE_LBA)
 		place(d, op, row->write ? VATA_WRITE : VATA_READ, lba_of(row, r),
 		      sectors_of(row, r));
+	else if (d->parallel && !row->wide)
+		place(d, op, row->write ? VATA_WRITE : VATA_READ, chs_of(d, r), sectors_of(row, r));
 	else
 		vata_fail(op, VATA_ERROR_ABORT);
 }
@@ -88,6 +105,7 @@ static void transfer_multiple(struct vata_drive *d, const struct row *row,
 		transfer(d, row, r, op);
 	else
 		vata_fail(op, VATA_ERROR_ABORT);
+	op->block = d->multiple * VATA_SECTOR;
 }
 
 static void verify(struct vata_drive *d, const struct row *row, const struct vata_registers *r,
@@ -161,9 +179,9 @@ struct word {
 };
 
 static const struct word disk_words[] = {
-	{ 0, 0x0040 }, { 3, 16 }, { 6, 63 }, { 47, 0x8000 | MULTIPLE_MAX },
+	{ 0, 0x0040 }, { 3, HEADS }, { 6, TRACK }, { 47, 0x8000 | MULTIPLE_MAX },
 	{ 49, 0x0b00 },			/* IORDY, LBA, DMA */
-	{ 50, 0x4000 }, { 53, 7 }, { 55, 16 }, { 56, 63 }, { 63, 7 }, { 64, 3 }, { 65, 120 },
+	{ 50, 0x4000 }, { 53, 7 }, { 63, 7 }, { 64, 3 }, { 65, 120 },
 	{ 66, 120 }, { 67, 120 }, { 68, 120 }, { 75, VATA_TAGS - 1 },
 	{ 76, 0x0102 },			/* NCQ, 1.5 Gb/s */
 	{ 80, 0x01f0 },
@@ -186,15 +204,33 @@ static void identify_names(const struct vata_drive *d, uint8_t *b)
 	put_text(b + 54, d->packet ? "KEEL DVD-ROM" : "KEEL HARDDISK", 40);
 }
 
-static void put_size(uint8_t *b, uint64_t sectors)
+static void put_size(uint8_t *b, const struct vata_drive *d)
 {
-	uint64_t small = MIN(sectors, LBA28_BITS), cylinders = MIN(sectors / (16 * 63), 16383ul);
+	uint64_t sectors = d->sectors, small = MIN(sectors, LBA28_BITS);
+	uint64_t cylinders = MIN(sectors / (HEADS * TRACK), 16383ul);
+	uint64_t now = MIN(sectors / (d->heads * d->track), 65535ul);
 
 	put_word(b, 1, (uint16_t)cylinders);
-	put_word(b, 54, (uint16_t)cylinders);
-	memcpy(b + 2 * 57, &(uint32_t){ (uint32_t)(cylinders * 16 * 63) }, 4);
+	put_word(b, 54, (uint16_t)now);
+	put_word(b, 55, d->heads);
+	put_word(b, 56, d->track);
+	memcpy(b + 2 * 57, &(uint32_t){ (uint32_t)(now * d->heads * d->track) }, 4);
 	memcpy(b + 2 * 60, &small, 4);
 	memcpy(b + 2 * 100, &sectors, 8);
+}
+
+/* What a drive at an IDE cable has else; word 93: that it was found by reset, and 80 wires. */
+static void make_parallel(const struct vata_drive *d, uint8_t *b)
+{
+	static const struct word words[] = {
+		{ 75, 0 }, { 76, 0 }, { 84, 0x4040 }, { 87, 0x4040 }, { 93, 0x600b }, { 105, 0 },
+		{ 169, 0 }, { 222, 0 },
+	};
+
+	if (d->parallel)
+		put_words(b, words + (d->packet ? 4 : 0), ARRAY_COUNT(words) - (d->packet ? 4 : 0));
+	if (d->parallel && d->packet)
+		put_word(b, 76, 0);
 }
 
 /* All bytes and this one sum up to 0. */
@@ -210,7 +246,7 @@ static void seal(uint8_t *b)
 static uint8_t *answer(struct vata_operation *op, unsigned size)
 {
 	op->what = VATA_ANSWER;
-	op->size = size;
+	op->size = op->block = size;
 	memset(op->buffer, 0, size);
 	return op->buffer;
 }
@@ -224,7 +260,7 @@ static void identify(struct vata_drive *d, const struct row *row, const struct v
 	op->pio = row->pio;
 	put_words(b, disk_words, ARRAY_COUNT(disk_words));
 	identify_names(d, b);
-	put_size(b, d->sectors);
+	put_size(b, d);
 	if (d->multiple)
 		put_word(b, 59, 0x0100 | d->multiple);
 	put_word(b, 85, (uint16_t)(0x0008 | d->write_cache << 5 | d->look_ahead << 6));
@@ -232,6 +268,7 @@ static void identify(struct vata_drive *d, const struct row *row, const struct v
 		put_word(b, 105, TRIM_BLOCKS);
 		put_word(b, 169, 1);
 	}
+	make_parallel(d, b);
 	seal(b);
 }
 
@@ -326,6 +363,19 @@ static void check_power(struct vata_drive *d, const struct row *row,
 	op->count = d->standby ? 0 : 0xff;
 }
 
+/* Its geometry, which CHS addresses go by. */
+static void set_geometry(struct vata_drive *d, const struct row *row,
+			 const struct vata_registers *r, struct vata_operation *op)
+{
+	(void)row;
+	if (!(r->count & 0xff)) {
+		vata_fail(op, VATA_ERROR_ABORT);
+		return;
+	}
+	d->heads = (r->device & 0xf) + 1;
+	d->track = (uint8_t)r->count;
+}
+
 static void nothing(struct vata_drive *d, const struct row *row, const struct vata_registers *r,
 		    struct vata_operation *op)
 {
@@ -342,30 +392,37 @@ static void diagnose(struct vata_drive *d, const struct row *row, const struct v
 /* ---- commands ---- */
 
 static const struct row disk_rows[] = {
-	{ .code = 0x06, .wide = true, .handle = trim },
+	{ .code = 0x06, .wide = true, .serial = true, .handle = trim },
+	{ .code = 0x10, .handle = nothing },			/* recalibrate */
 	{ .code = 0x20, .pio = true, .handle = transfer },
+	{ .code = 0x21, .pio = true, .handle = transfer },	/* without retries, as some more */
 	{ .code = 0x24, .wide = true, .pio = true, .handle = transfer },
 	{ .code = 0x25, .wide = true, .handle = transfer },
 	{ .code = 0x27, .wide = true, .handle = native_max },
 	{ .code = 0x29, .wide = true, .pio = true, .handle = transfer_multiple },
-	{ .code = 0x2f, .wide = true, .pio = true, .handle = read_log },
+	{ .code = 0x2f, .wide = true, .serial = true, .pio = true, .handle = read_log },
 	{ .code = 0x30, .pio = true, .write = true, .handle = transfer },
+	{ .code = 0x31, .pio = true, .write = true, .handle = transfer },
 	{ .code = 0x34, .wide = true, .pio = true, .write = true, .handle = transfer },
 	{ .code = 0x35, .wide = true, .write = true, .handle = transfer },
 	{ .code = 0x39, .wide = true, .pio = true, .write = true, .handle = transfer_multiple },
 	{ .code = 0x3d, .wide = true, .write = true, .flush = true, .handle = transfer },
 	{ .code = 0x40, .handle = verify },
+	{ .code = 0x41, .handle = verify },
 	{ .code = 0x42, .wide = true, .handle = verify },
-	{ .code = 0x47, .wide = true, .handle = read_log },
-	{ .code = 0x60, .wide = true, .handle = transfer_queued },
-	{ .code = 0x61, .wide = true, .write = true, .handle = transfer_queued },
+	{ .code = 0x47, .wide = true, .serial = true, .handle = read_log },
+	{ .code = 0x60, .wide = true, .serial = true, .handle = transfer_queued },
+	{ .code = 0x61, .wide = true, .serial = true, .write = true, .handle = transfer_queued },
 	{ .code = 0x90, .handle = diagnose },
-	{ .code = 0x91, .handle = nothing },
+	{ .code = 0x70, .handle = nothing },			/* seek */
+	{ .code = 0x91, .handle = set_geometry },
 	{ .code = 0xc4, .pio = true, .handle = transfer_multiple },
 	{ .code = 0xc5, .pio = true, .write = true, .handle = transfer_multiple },
 	{ .code = 0xc6, .handle = set_multiple },
 	{ .code = 0xc8, .handle = transfer },
+	{ .code = 0xc9, .handle = transfer },
 	{ .code = 0xca, .write = true, .handle = transfer },
+	{ .code = 0xcb, .write = true, .handle = transfer },
 	{ .code = 0xce, .wide = true, .pio = true, .write = true, .flush = true,
 	  .handle = transfer_multiple },
 	{ .code = 0xe0, .write = true, .handle = power },	/* write: into standby */
@@ -396,6 +453,7 @@ static void identify_disc(struct vata_drive *d, const struct row *row,
 	op->pio = row->pio;
 	put_words(b, disc_words, ARRAY_COUNT(disc_words));
 	identify_names(d, b);
+	make_parallel(d, b);
 	seal(b);
 }
 
@@ -443,7 +501,7 @@ void vata_command(struct vata_drive *d, const struct vata_registers *r, const ui
 	op->round = d->round;
 	if (d->packet && r->command == COMMAND_PACKET)
 		vata_packet(d, packet, op);
-	else if (row)
+	else if (row && !(row->serial && d->parallel))
 		row->handle(d, row, r, op);
 	else
 		vata_fail(op, VATA_ERROR_ABORT);
@@ -473,6 +531,8 @@ void vata_reset(struct vata_drive *d)
 	d->write_cache = d->look_ahead = true;
 	d->standby = d->locked = d->queue_failed = false;
 	d->multiple = MULTIPLE_MAX;
+	d->heads = HEADS;
+	d->track = TRACK;
 	if (d->attention != VATA_CHANGED)
 		d->attention = d->packet ? VATA_WAS_RESET : 0;
 	d->queue_tag = d->queue_error = 0;
@@ -495,6 +555,8 @@ void vata_save(const struct vata_drive *d, struct record_writer *w)
 	record_put_bool(w, d->look_ahead);
 	record_put_bool(w, d->standby);
 	record_put_u8(w, d->multiple);
+	record_put_u8(w, d->heads);
+	record_put_u8(w, d->track);
 	record_put_u8(w, d->attention);
 	record_put_bool(w, d->locked);
 	record_put_bool(w, d->open);
@@ -512,6 +574,8 @@ void vata_read(struct vata_drive *d, struct record_reader *r)
 	d->look_ahead = record_get_bool(r);
 	d->standby = record_get_bool(r);
 	d->multiple = (uint8_t)record_get_below(r, 1, MULTIPLE_MAX);
+	d->heads = (uint8_t)record_get_below(r, 1, HEADS);
+	d->track = record_get_u8(r);
 	d->attention = record_get_u8(r);
 	d->locked = record_get_bool(r);
 	d->open = record_get_bool(r);
@@ -521,7 +585,7 @@ void vata_read(struct vata_drive *d, struct record_reader *r)
 	d->queue_tag = (uint8_t)record_get_below(r, 1, VATA_TAGS - 1);
 	d->queue_error = record_get_u8(r);
 	d->queue_lba = record_get_below(r, 8, LBA48_BITS);
-	if (d->multiple & (d->multiple - 1) ||
+	if (d->multiple & (d->multiple - 1) || !d->heads || !d->track ||
 	    (d->attention && d->attention != VATA_CHANGED && d->attention != VATA_WAS_RESET))
 		r->error = -EINVAL;
 }

@@ -30,12 +30,14 @@ enum {
 struct vata_drive {
 	/* Facts. */
 	bool present, packet;		/* a CD-ROM */
+	bool parallel;			/* at an IDE cable: neither NCQ nor TRIM */
 	bool read_only;
 	uint64_t sectors;		/* of 512 bytes */
 	char name[32];
 	/* What commands change. */
 	bool write_cache, look_ahead, standby;
 	uint8_t multiple;		/* sectors of a block; 0: not set */
+	uint8_t heads, track;		/* of its geometry; track: in sectors */
 	bool locked, open;		/* a CD-ROM's tray */
 	uint8_t attention;		/* and what it has to tell, by its code; 0: nothing */
 	uint8_t event;			/* of its tray, for who asks: enum vata_event */
@@ -66,6 +68,7 @@ struct vata_operation {
 	uint8_t count;			/* and what the registers hold then */
 	uint64_t lba;
 	uint64_t offset, size;		/* bytes of the medium; size: of an answer or of ranges */
+	uint32_t block;			/* bytes that go by PIO at once; 0: by its packet's limit */
 	uint8_t buffer[VATA_BUFFER];	/* the answer; or a VATA_TRIM's ranges, to be fetched */
 };
 
