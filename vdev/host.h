@@ -272,6 +272,7 @@ struct host_frame {
 	const struct host_segment *segment;	/* the bytes behind the head */
 	unsigned count;
 	const uint8_t *body;		/* or they are here */
+	uint32_t skip;			/* but for so many first ones: of a piece of a frame */
 };
 
 /*

@@ -50,6 +50,7 @@ int host_frame_send(struct vdev *d, unsigned medium, struct host_frame *f)
 		return -ENODEV;
 	f->from = d;
 	f->body = NULL;
+	f->skip = 0;
 	err = check(gmem_of(d), f);
 	return err ?: m->ops->send(m, f);
 }
@@ -116,7 +117,7 @@ static int give(const struct host_frame *f, uint32_t offset, uint32_t n, frame_s
 	n -= part;
 	if (err || !n)
 		return err;
-	offset -= f->head_size;
+	offset = offset - f->head_size + f->skip;
 	return f->body ? sink(to, f->body + offset, n) : give_segments(f, offset, n, sink, to);
 }
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/virtio/virtio*.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/virtio/virtio*.c vdev/vframe.c vdev/vinbox.c vdev/vpci*.c
+ * lib/record.c tests/host/vdev_host.c */
 /*
  * A virtio block or entropy device on PCI: accesses to its registers, messages and configuration
  * space, rings set up as a driver does and bent afterwards, requests, interruptions, media that

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/virtio/virtio.c vdev/virtio/virtio_ring.c vdev/virtio/virtio_split.c
  * vdev/virtio/virtio_packed.c vdev/virtio/virtio_net.c vdev/virtio/virtio_net_frame.c
- * vdev/virtio/virtio_net_filter.c lib/record.c tests/host/vdev_host.c */
+ * vdev/virtio/virtio_net_filter.c vdev/vframe.c vdev/vinbox.c lib/record.c
+ * tests/host/vdev_host.c */
 /*
  * Two virtio network cards on a cable, both drivers hostile: features, headers and frames of any
  * kind, buffers of any kind for them, commands, rings that are bent, queues that somebody has, a

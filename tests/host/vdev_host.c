@@ -342,7 +342,7 @@ int host_media_submit(struct vdev *d, unsigned medium, const struct host_media_r
 static int frame_read(const struct host_frame *f, uint32_t offset, uint8_t *dst, uint32_t n)
 {
 	for (; n; n--, offset++) {
-		uint64_t at = offset - f->head_size;
+		uint64_t at = offset - f->head_size + f->skip;
 		unsigned i = 0;
 
 		CHECK(offset < f->size);
@@ -391,6 +391,8 @@ int host_frame_send(struct vdev *d, unsigned medium, struct host_frame *f)
 		sum += f->segment[i].size;
 	CHECK(sum == f->size);
 	f->from = d;
+	f->body = NULL;
+	f->skip = 0;
 	h->frames++;
 	h->frame = *f;
 	h->frame_result = frame_read(f, 0, h->frame_bytes, f->size);

@@ -8,6 +8,7 @@
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c
  * vmm/media*.c vmm/vm_copy.c kernel/random.c lib/chacha.c vdev/virtio/virtio*.c vmm/regs.c
+ * vdev/vframe.c vdev/vinbox.c vdev/ve1000*.c
  * vmm/exit.c vmm/gmem/gmem*.c
  * vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c vmm/load/load*.c
  * vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/virtio/virtio*.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c
+/* links: vdev/virtio/virtio*.c vdev/vframe.c vdev/vinbox.c vdev/vpci*.c
+ * lib/record.c tests/host/vdev_host.c
  * tests/host/steps.c */
 /*
  * What a block request costs in virtio's own code, in instructions: from the doorbell to the end of

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/virtio/virtio.c vdev/virtio/virtio_ring.c vdev/virtio/virtio_split.c
  * vdev/virtio/virtio_packed.c vdev/virtio/virtio_net.c vdev/virtio/virtio_net_frame.c
- * vdev/virtio/virtio_net_filter.c lib/record.c tests/host/vdev_host.c */
+ * vdev/virtio/virtio_net_filter.c vdev/vframe.c vdev/vinbox.c lib/record.c
+ * tests/host/vdev_host.c */
 /*
  * Two virtio network cards on one cable: frames in every framing and both formats, merged buffers,
  * open checksums and large frames between drivers that take different things, filters, queues that
@@ -87,6 +88,8 @@ static void make_ip(unsigned n, unsigned version, unsigned protocol, unsigned po
 	make_frame(n, version == 4 ? 0x0800 : 0x86dd);
 	frame[14] = version == 4 ? 0x45 : 0x60;
 	frame[version == 4 ? 23 : 20] = (uint8_t)protocol;
+	if (version == 4)
+		frame[20] = frame[21] = 0;		/* no fragment */
 	frame[l4] = (uint8_t)(port >> 8);
 	frame[l4 + 1] = (uint8_t)port;
 	frame[l4 + 12] = protocol == 6 ? 0x50 : 0;
@@ -424,6 +427,22 @@ static void sums(void **state)
 	end();
 }
 
+/* Piece `i` of an IPv6 frame of 74 bytes of headers and 1000 bytes each. */
+static void expect_piece(uint64_t at, unsigned i, unsigned n)
+{
+	unsigned from = 74 + i * 1000, size = MIN(n - from, 1000u) + 74;
+	const uint8_t *got = b.h->memory + at + 12;
+	uint32_t written;
+	uint16_t id;
+
+	assert_true(driver_take(&b.queue[RX], &id, &written));
+	assert_int_equal(written, 12 + size);
+	assert_int_equal(got[-12] | got[-11], 0);
+	assert_memory_equal(got, frame, 18);
+	assert_int_equal(got[18] << 8 | got[19], size - 54);
+	assert_memory_equal(got + 74, frame + from, size - 74);
+}
+
 static void large(void **state)
 {
 	const uint64_t tso = BIT(NET_CSUM) | BIT(NET_HOST_TSO4) | BIT(NET_HOST_TSO6);
@@ -454,12 +473,24 @@ static void large(void **state)
 	assert_int_equal(got.flags, 1);
 	end();
 
-	/* Who does not take them does not get them. */
+	/* Who does not take them gets pieces, as far as he has buffers. */
 	begin(COMMON | tso, COMMON | BIT(NET_GUEST_CSUM) | BIT(NET_GUEST_TSO4) | BIT(NET_MTU));
 	make_ip(5000, 6, 6, 80);
-	one_buffer(BUFFER, 5012);
+	for (unsigned i = 0; i < 5; i++)
+		one_buffer(BUFFER + i * 0x600, 1200);
+	assert_true(tx(&h6, 5000, 4, false));
+	assert_int_equal(a.h->frame_result, 0);
+	for (unsigned i = 0; i < 5; i++)
+		expect_piece(BUFFER + i * 0x600, i, 5000);
+	assert_false(got_any());
+	one_buffer(BUFFER, 1200);
+	assert_true(tx(&h6, 5000, 1, false));
+	assert_int_equal(a.h->frame_result, -ENOSPC);
+	expect_piece(BUFFER, 0, 5000);
+	h6.gso_size = 1;				/* too many */
 	assert_true(tx(&h6, 5000, 1, false));
 	assert_int_equal(a.h->frame_result, -ENOSYS);
+	one_buffer(BUFFER, 5012);
 	h4.gso_size = 1469;				/* beyond the MTU and two tags */
 	make_ip(5000, 4, 6, 80);
 	assert_true(tx(&h4, 5000, 1, false));

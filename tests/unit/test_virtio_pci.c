@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/virtio/virtio*.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/virtio/virtio*.c vdev/vframe.c vdev/vinbox.c vdev/vpci*.c
+ * lib/record.c tests/host/vdev_host.c */
 /*
  * Virtio over PCI as a driver meets it: capabilities, the common registers in every width,
  * doorbells and interrupts by MSI-X and by the pin, the window in configuration space, resets,

@@ -11,14 +11,13 @@
 
 #include "include/bits.h"
 #include "lib/string.h"
+#include "vdev/vinbox.h"
 #include "vdev/virtio/virtio_net_filter.h"
 
 #define COST_UNIT	4096u
 #define HEADER		((uint32_t)sizeof(struct virtio_net_header))
 #define FRAME_MIN	14u
 #define BUFFERS_MAX	64u		/* of one frame */
-#define INBOX_FRAMES	64u
-#define INBOX_BYTES	(256u * 1024)
 #define CONTROL_MAX	1024u		/* bytes of a command */
 
 enum { STATUS_LINK = 1, STATUS_ANNOUNCE = 2 };	/* of the configuration */
@@ -33,14 +32,6 @@ struct config {
 _Static_assert(sizeof(struct config) == 12 && sizeof(struct virtio_net_header) == 12,
 	       "the driver's layout");
 
-/* A frame of the inbox; its bytes behind the head follow. */
-struct parcel {
-	struct parcel *next;
-	unsigned queue;
-	struct host_frame frame;
-	uint8_t body[];
-};
-
 struct net {
 	struct virtio v;
 	uint8_t mac[6];			/* after a reset */
@@ -48,8 +39,7 @@ struct net {
 	bool moved;			/* a state was loaded: others are to hear where it is */
 	struct net_filter filter, loaded;
 	uint16_t loaded_pairs;
-	struct parcel *first, **end;
-	unsigned frames, bytes;		/* of the inbox */
+	struct vinbox inbox;
 };
 
 static struct net *net_of(struct virtio *v)
@@ -69,81 +59,23 @@ static int cost(uint32_t bytes)
 
 /* ---- the inbox ---- */
 
-static struct parcel *parcel_make(unsigned queue, const struct host_frame *f)
-{
-	uint32_t n = f->size - f->head_size;
-	struct parcel *p = host_alloc(sizeof(*p) + n);
-
-	if (!p)
-		return NULL;
-	p->queue = queue;
-	p->frame = *f;
-	p->frame.from = NULL;
-	p->frame.segment = NULL;
-	p->frame.count = 0;
-	p->frame.body = p->body;
-	if (host_frame_read(f, f->head_size, p->body, n)) {
-		host_free(p);
-		return NULL;
-	}
-	return p;
-}
-
 static int inbox_put(struct net *n, unsigned queue, const struct host_frame *f)
 {
-	struct parcel *p = parcel_make(queue, f);
+	struct vinbox_parcel *p = vinbox_wrap(queue, f);
 	uint64_t flags;
 	bool room;
 
 	if (!p)
 		return -ENOMEM;
 	flags = host_lock(&n->v.dev);
-	room = n->frames < INBOX_FRAMES && n->bytes + f->size <= INBOX_BYTES &&
-	       __atomic_load_n(&n->v.queue[queue].live, __ATOMIC_RELAXED);
-	if (room) {
-		*n->end = p;
-		n->end = &p->next;
-		n->frames++;
-		n->bytes += f->size;
-	}
+	room = __atomic_load_n(&n->v.queue[queue].live, __ATOMIC_RELAXED) &&
+	       vinbox_put(&n->inbox, p);
 	host_unlock(&n->v.dev, flags);
 	if (room)
 		virtio_kick(&n->v, queue);
 	else
 		host_free(p);
 	return room ? 0 : -ENOSPC;
-}
-
-/* Under the lock. */
-static struct parcel *inbox_take(struct net *n, unsigned queue)
-{
-	for (struct parcel **at = &n->first, *p; (p = *at); at = &p->next) {
-		if (p->queue != queue)
-			continue;
-		*at = p->next;
-		n->end = p->next ? n->end : at;
-		n->frames--;
-		n->bytes -= p->frame.size;
-		return p;
-	}
-	return NULL;
-}
-
-static bool inbox_has(const struct net *n, unsigned queue)
-{
-	const struct parcel *p = n->first;
-
-	while (p && p->queue != queue)
-		p = p->next;
-	return p;
-}
-
-static void inbox_empty(struct net *n, unsigned queue)
-{
-	struct parcel *p;
-
-	while ((p = inbox_take(n, queue)))
-		host_free(p);
 }
 
 /* The older interface's header ends earlier where the driver does not take several buffers. */
@@ -255,10 +187,12 @@ static int rx_serve(struct virtio *v, struct virtio_queue *q)
 {
 	struct net *n = net_of(v);
 	uint64_t flags = host_lock(&v->dev);
-	struct parcel *p = inbox_take(n, (unsigned)(q - v->queue));
+	struct vinbox_parcel *p = vinbox_first(&n->inbox, (unsigned)(q - v->queue));
 	uint32_t size;
 	int err;
 
+	if (p)
+		vinbox_remove(&n->inbox, p);
 	host_unlock(&v->dev, flags);
 	if (!p)
 		return -EAGAIN;
@@ -277,22 +211,20 @@ static struct virtio_queue *rx_queue(struct net *n, const struct host_frame *f, 
 	bool takes = virtio_net_filter_takes(&n->filter, mac, virtio_has(&n->v, NET_CTRL_VLAN),
 					     f->head, f->head_size);
 
-	*waits = inbox_has(n, queue);
+	*waits = vinbox_first(&n->inbox, queue);
 	host_unlock(&n->v.dev, flags);
 	return takes ? &n->v.queue[queue] : NULL;
 }
 
-static int net_media_frame(struct vdev *d, unsigned medium, const struct host_frame *f)
+/* One that the driver takes as it is, or when its sum is finished. */
+static int rx_frame(void *to, const struct host_frame *f)
 {
-	struct net *n = container_of(d, struct net, v.dev);
+	struct net *n = to;
 	struct host_frame own;
 	struct virtio_queue *q;
 	bool waits;
 	int err;
 
-	(void)medium;
-	if (!(READ_ONCE(n->v.status) & VIRTIO_DRIVER_OK))
-		return -EAGAIN;
 	q = rx_queue(n, f, &waits);
 	if (!q)
 		return 0;
@@ -302,6 +234,18 @@ static int net_media_frame(struct vdev *d, unsigned medium, const struct host_fr
 	err = rx_put(&n->v, q, &own);
 	virtio_leave(&n->v, q, err == -EIO ? err : 0);
 	return err;
+}
+
+static int net_media_frame(struct vdev *d, unsigned medium, const struct host_frame *f)
+{
+	struct net *n = container_of(d, struct net, v.dev);
+
+	(void)medium;
+	if (!(READ_ONCE(n->v.status) & VIRTIO_DRIVER_OK))
+		return -EAGAIN;
+	if (unlikely(virtio_net_frame_is_large(f, READ_ONCE(n->v.accepted))))
+		return vframe_cut(f, rx_frame, n);
+	return rx_frame(n, f);
 }
 
 /* ---- sending ---- */
@@ -489,12 +433,12 @@ static void net_reset(struct virtio *v)
 	n->pairs = 1;
 	n->moved = false;
 	for (unsigned i = 0; i < v->queue_count; i++)
-		inbox_empty(n, i);
+		vinbox_empty(&n->inbox, i);
 }
 
 static void net_queue_reset(struct virtio *v, unsigned queue)
 {
-	inbox_empty(net_of(v), queue);
+	vinbox_empty(&net_of(v)->inbox, queue);
 }
 
 /* What waits in the inbox is lost, as on a cable. */
@@ -525,14 +469,14 @@ static void net_commit(struct virtio *v)
 	n->pairs = n->loaded_pairs;
 	n->moved = true;
 	for (unsigned i = 0; i < v->queue_count; i++)
-		inbox_empty(n, i);
+		vinbox_empty(&n->inbox, i);
 	c->mac[0] &= (uint8_t)~1u;
 }
 
 static void net_destroy(struct virtio *v)
 {
 	for (unsigned i = 0; i < v->queue_count; i++)
-		inbox_empty(net_of(v), i);
+		vinbox_empty(&net_of(v)->inbox, i);
 }
 
 static const struct virtio_kind kind = {
@@ -549,7 +493,7 @@ int virtio_net_create(const uint8_t mac[6], unsigned pairs, struct virtio **out)
 
 	if (!n)
 		return -ENOMEM;
-	n->end = &n->first;
+	vinbox_init(&n->inbox);
 	memcpy(n->mac, mac, sizeof(n->mac));
 	n->pairs_max = (uint16_t)MIN(MAX(pairs, 1u), VIRTIO_NET_PAIRS_MAX);
 	n->pairs = 1;

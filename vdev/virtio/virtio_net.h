@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "vdev/vframe.h"
 #include "vdev/virtio/virtio.h"
 
 #define VIRTIO_NET_PAIRS_MAX	7u	/* with the control queue, VIRTIO_QUEUES_MAX */
@@ -17,9 +18,6 @@ enum {
 	NET_STATUS = 16, NET_CTRL_VQ = 17, NET_CTRL_RX = 18, NET_CTRL_VLAN = 19,
 	NET_CTRL_RX_EXTRA = 20, NET_GUEST_ANNOUNCE = 21, NET_MQ = 22, NET_CTRL_MAC_ADDR = 23,
 };
-
-enum { NET_NEEDS_CSUM = 1 };		/* of a frame's flags */
-enum { NET_GSO_NONE = 0, NET_GSO_TCP4 = 1, NET_GSO_TCP6 = 4, NET_GSO_ECN = 0x80 };
 
 int virtio_net_create(const uint8_t mac[6], unsigned pairs, struct virtio **out) must_check;
 
@@ -35,6 +33,8 @@ struct virtio_net_header {
  */
 bool virtio_net_frame_check(struct host_frame *f, const struct virtio_net_header *h,
 			    uint64_t accepted) must_check;
+/* Is it one that a driver with these features wants cut? */
+bool virtio_net_frame_is_large(const struct host_frame *f, uint64_t accepted);
 /*
  * Makes it one that a driver with these features can take: finishes its checksum. -ENOSYS: that
  * cannot be; or host_frame_read's errors.
