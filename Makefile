@@ -62,7 +62,8 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% \
 	cpu/features.c cpu/errata.c cpu/place.c kernel/cpu_set.c kernel/log.c kernel/main.c kernel/panic.c \
 	kernel/sched_group.c kernel/selftest.c kernel/smp.c kernel/symbols.c kernel/trace.c lib/format.c lib/record.c \
-	mm/kmap.c mm/page_init.c mm/page_intake.c vdev/vacpi_% vdev/vahci.c vdev/vata% vdev/vedu.c vdev/vflash.c \
+	mm/kmap.c mm/page_init.c mm/page_intake.c vdev/vacpi_% vdev/vahci.c vdev/vata% vdev/ve1000.c vdev/ve1000_phy.c \
+	vdev/vedu.c vdev/vflash.c \
 	vdev/vfwcfg.c vdev/vkbd.c vdev/vlpc.c vdev/vmch.c vdev/vmp_table.c \
 	$(addprefix vdev/vnvme,.c _admin.c _info.c _state.c) \
 	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vrtc.c vdev/vsmbios.c vdev/vtestdev.c \

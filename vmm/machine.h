@@ -45,7 +45,9 @@ struct machine_row {
 
 #define MACHINE_DEVICE_MAX	64
 #define MACHINE_VIRTIO_BLK	"virtio-blk-pci"	/* a class that has a disk */
-#define MACHINE_VIRTIO_NET	"virtio-net-pci"	/* and one that has a cable */
+#define MACHINE_VIRTIO_NET	"virtio-net-pci"	/* and those that have a cable */
+#define MACHINE_E1000		"e1000"
+#define MACHINE_E1000E		"e1000e"
 #define MACHINE_SLOT_MAX	40	/* PCI devices that a configuration may add */
 #define MACHINE_NVME		"nvme"			/* one that has one disk */
 #define MACHINE_AHCI		"ich9-ahci"		/* one that has several */

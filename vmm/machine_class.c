@@ -8,6 +8,7 @@
 #include "vdev/vacpi.h"
 #include "vdev/vahci.h"
 #include "vdev/vdebug_exit.h"
+#include "vdev/ve1000.h"
 #include "vdev/vedu.h"
 #include "vdev/vflash.h"
 #include "vdev/vfwcfg.h"
@@ -177,17 +178,32 @@ static void make_mac(const struct vm *vm, const struct machine_row *row, uint8_t
 	memcpy(mac + 3, &hash, 3);
 }
 
-static int make_virtio_net(struct vm *vm, const struct machine_row *row, struct vdev **out)
+static void mac_of(const struct vm *vm, const struct machine_row *row, uint8_t mac[6])
 {
 	static const uint8_t none[6];
 	const struct media_nic *n = row->properties;
-	uint8_t mac[6];
 
 	if (n && memcmp(n->mac, none, sizeof(none)))
-		memcpy(mac, n->mac, sizeof(mac));
+		memcpy(mac, n->mac, 6);
 	else
 		make_mac(vm, row, mac);
+}
+
+static int make_virtio_net(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	uint8_t mac[6];
+
+	mac_of(vm, row, mac);
 	return virtio_pci_net_create(mac, vm->config.vcpus, out);
+}
+
+static int make_e1000(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	uint8_t mac[6];
+
+	mac_of(vm, row, mac);
+	return ve1000_create(strcmp(row->class, MACHINE_E1000E) ? VE1000_82540 : VE1000_82574, mac,
+			     out);
 }
 
 static const struct device_class classes[] = {
@@ -237,6 +253,10 @@ static const struct device_class classes[] = {
 		.medium = HOST_MEDIA_CABLE },
 	{ MACHINE_NVME, .create = make_nvme, .function = vnvme_function,
 		.medium = HOST_MEDIA_DISK },
+	{ MACHINE_E1000, .create = make_e1000, .function = ve1000_function,
+		.medium = HOST_MEDIA_CABLE },
+	{ MACHINE_E1000E, .create = make_e1000, .function = ve1000_function,
+		.medium = HOST_MEDIA_CABLE },
 	{ MACHINE_AHCI, .plain = vahci_create, .function = vahci_function,
 		.medium = HOST_MEDIA_DISK },
 	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
