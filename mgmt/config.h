@@ -157,6 +157,8 @@ bool config_uuid_parse(const char *text, uint8_t uuid[16]);
 /* The value of a line for that `cdrom`, with such a module in it; "": none. */
 void config_cdrom_text(const struct config_device *d, const char *module, char *text, size_t size);
 
+/* A network card's model, in the words of `nic`. */
+const char *config_nic_model(const struct config_device *d);
 /* Where that vCPU may run. */
 const struct cpu_set *config_affinity(const struct config_vm *vm, unsigned vcpu);
 /* May the key stand in a section more than once, each line adding to those before? */

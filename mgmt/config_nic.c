@@ -8,12 +8,16 @@
 #include "lib/string.h"
 #include "mgmt/config_parser.h"
 
-#define CLASS		"virtio-net-pci"
-#define MODEL		"virtio"
+/* The classes of devices, by `model`; the first one is what a card is when none is named. */
+static const struct {
+	const char *model, *class;
+} models[] = {
+	{ "virtio", "virtio-net-pci" }, { "e1000e", "e1000e" }, { "e1000", "e1000" },
+};
 
 #define LOOKS_LIKE \
-	"%s = %s is not right: it looks like model=virtio, cable=NAME, mac=52:54:00:12:34:56, " \
-	"slot=0:4.0"
+	"%s = %s is not right: it looks like cable=NAME, model=virtio (or e1000e, e1000), " \
+	"mac=52:54:00:12:34:56, slot=0:4.0"
 
 static const uint8_t no_mac[6];
 
@@ -42,8 +46,22 @@ static bool read_mac(struct piece v, struct config_device *d)
 
 static bool read_model(struct piece v, struct config_device *d)
 {
-	str_copy(d->class, CLASS, sizeof(d->class));
-	return config_equals(v, MODEL);
+	for (size_t i = 0; i < sizeof(models) / sizeof(models[0]); i++) {
+		if (!config_equals(v, models[i].model))
+			continue;
+		str_copy(d->class, models[i].class, sizeof(d->class));
+		return true;
+	}
+	return false;
+}
+
+const char *config_nic_model(const struct config_device *d)
+{
+	size_t i = sizeof(models) / sizeof(models[0]);
+
+	while (--i && strcmp(d->class, models[i].class))
+		;
+	return models[i].model;
 }
 
 static const struct property properties[] = {
@@ -82,7 +100,7 @@ static bool read_card(struct parser *p, const struct key *k, struct piece v,
 {
 	unsigned seen;
 
-	read_model((struct piece){ MODEL, sizeof(MODEL) - 1 }, d);
+	read_model((struct piece){ models[0].model, strlen(models[0].model) }, d);
 	if (!config_read_properties(properties, ~0u, v, d, &seen) || !d->cable[0]) {
 		config_fail(p, p->line, LOOKS_LIKE, k->name, config_quote(v).s);
 		return false;
@@ -105,8 +123,8 @@ void config_write_nic(const struct writer *w, const struct key *k, const void *f
 		if (memcmp(d->mac, no_mac, sizeof(no_mac)))
 			format(mac, sizeof(mac), ", mac=%02x:%02x:%02x:%02x:%02x:%02x", d->mac[0],
 			       d->mac[1], d->mac[2], d->mac[3], d->mac[4], d->mac[5]);
-		format(text, sizeof(text), "model=%s, cable=%s%s%s", MODEL, d->cable, mac,
-		       config_slot_text(d, slot));
+		format(text, sizeof(text), "model=%s, cable=%s%s%s", config_nic_model(d), d->cable,
+		       mac, config_slot_text(d, slot));
 		config_put_line(w, k, text, "");
 	}
 }

@@ -193,7 +193,7 @@ static void interface(struct text *t, const struct config_device *n)
 			    m[2], m[3], m[4], m[5]);
 	text_add(t, "      <source");
 	attribute(t, "network", n->cable);
-	text_add(t, "/>\n      <model type='virtio'/>\n");
+	text_format(t, "/>\n      <model type='%s'/>\n", config_nic_model(n));
 	pci_address(t, n->bus, n->device, n->function);
 	text_add(t, "    </interface>\n");
 }

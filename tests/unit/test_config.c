@@ -416,26 +416,30 @@ static void nics(void **state)
 	char text[2048] = GOOD;
 
 	(void)state;
-	parse(GOOD "nic = cable=a\nnic=mac=52:54:00:aB:34:56 , cable = b,model = virtio\n"
-	      "nic = cable=a, slot=1:0.7\ndisk = a.img\n" GOOD2);
+	parse(GOOD "nic = cable=a\nnic=mac=52:54:00:aB:34:56 , cable = b,model = e1000\n"
+	      "nic = model=e1000e, cable=a, slot=1:0.7\ndisk = a.img\n" GOOD2);
 	assert_int_equal(c->error_count, 0);
 	d = c->vm[0]->nic;
 	assert_string_equal(d->class, "virtio-net-pci");
 	assert_string_equal(d->cable, "a");
 	assert_int_equal(d->device, 29);
 	assert_memory_equal(d->mac, "\0\0\0\0\0\0", 6);
+	assert_string_equal(config_nic_model(d), "virtio");
 	d = d->next;
+	assert_string_equal(d->class, "e1000");
+	assert_string_equal(config_nic_model(d), "e1000");
 	assert_string_equal(d->cable, "b");
 	assert_memory_equal(d->mac, "\x52\x54\0\xab\x34\x56", 6);
 	assert_int_equal(d->device, 30);
 	d = d->next;
+	assert_string_equal(d->class, "e1000e");
 	assert_int_equal(d->bus, 1);
 	assert_int_equal(d->function, 7);
 	assert_null(d->next);
 	assert_int_equal(c->vm[0]->disk->device, 31);
 	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
 		snprintf(text, sizeof(text), GOOD "nic = %s\n" GOOD2, wrong[i]);
-		one_error(text, 4, "it looks like model=virtio, cable=NAME", 1);
+		one_error(text, 4, "it looks like cable=NAME, model=virtio", 1);
 	}
 	one_error(GOOD "nic = cable=a, slot=0:1.0\ndevice = b, slot=0:1.0\n" GOOD2, 5, "is there",
 		  1);

@@ -550,7 +550,8 @@ static void domain_as_xml(void **state)
 				    "cmdline = a=\"b\" 'c' <d> & \xc3\xa9 \xc3 \xed\xa0\x80 "
 				    "\xf0\x9f\x98\x80\xff]]>\non_crash = preserve\n"
 				    "debug_exit = yes\ncpuset = 0-1,^0\nvcpupin = 2:0\ncpu_shares = 2048\n"
-				    "global_quota = 5000\nvcpu_quota = 2000\n"), 0);
+				    "global_quota = 5000\nvcpu_quota = 2000\nnic = cable=a\n"
+				    "nic = cable=b, model=e1000e, mac=52:54:00:0a:bc:de\n"), 0);
 	a = ask(VERB_DUMPXML, &c, "web", NULL);
 	is_document(a->text);
 	assert_null(strstr(a->text, " id='"));
@@ -568,6 +569,10 @@ static void domain_as_xml(void **state)
 		     "    <feature policy='disable' name='x2apic'/>\n"
 		     "    <feature policy='disable' name='aes'/>\n  </cpu>");
 	has(a->text, "<on_reboot>restart</on_reboot>\n  <on_crash>preserve</on_crash>");
+	has(a->text, "<interface type='network'>\n      <source network='a'/>\n"
+		     "      <model type='virtio'/>\n    </interface>\n");
+	has(a->text, "<mac address='52:54:00:0a:bc:de'/>\n      <source network='b'/>\n"
+		     "      <model type='e1000e'/>");
 	verb_end(&c);
 	prepare(VERB_DOMINFO);
 	a = ask(VERB_DUMPXML, &c, "debian", NULL);
