@@ -13,17 +13,21 @@ ORDER = ("virtio_ring virtio virtio_pci_modern_dev virtio_pci_legacy_dev virtio_
 FILE = 'dd if=/dev/urandom of=/f bs=64k count=64 2>/dev/null; md5sum /f | cut -c1-32'
 
 
-@pytest.fixture
-def modules(tmp_path):
-    """The demo's initrd with the modules behind it."""
-    both = tmp_path / "net.img"
+def initrd_with(path, *folders):
+    """The demo's initrd with what is in the folders behind it."""
     with open(INITRD, "rb") as f:
         data = f.read()
-    names = "".join(f"{n}\n" for n in sorted(os.listdir(MODULES)))
-    data += subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=MODULES,
-                           input=names.encode(), stdout=subprocess.PIPE, check=True).stdout
-    both.write_bytes(data)
-    return {"vmlinuz": KERNEL, "net.img": str(both)}
+    for folder in folders:
+        names = "".join(f"{n}\n" for n in sorted(os.listdir(folder)))
+        data += subprocess.run(["cpio", "--quiet", "-o", "-H", "newc"], cwd=folder,
+                               input=names.encode(), stdout=subprocess.PIPE, check=True).stdout
+    path.write_bytes(data)
+    return str(path)
+
+
+@pytest.fixture
+def modules(tmp_path):
+    return {"vmlinuz": KERNEL, "net.img": initrd_with(tmp_path / "net.img", MODULES)}
 
 
 def net_vm(name, **more):
