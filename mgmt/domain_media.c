@@ -55,9 +55,10 @@ void domain_trays_drop(struct domain *d, const struct config_vm *c)
 
 /* By class: libvirt's bus, and what its targets begin with; those at ports have their letters. */
 static const struct {
-	const char *class, *bus, *prefix;
+	const char *class, *bus, *prefix, *suffix;
 } buses[] = {
-	{ CONFIG_SATA, "sata", "sd" }, { "", "virtio", "vd" },
+	{ CONFIG_SATA, "sata", "sd", NULL }, { CONFIG_NVME, "nvme", "nvme", "n1" },
+	{ "", "virtio", "vd", NULL },
 };
 
 static unsigned bus_of(const struct config_device *c)
@@ -69,29 +70,40 @@ static unsigned bus_of(const struct config_device *c)
 	return i;
 }
 
-/* "vda", "vdb", ..., "vdz", "vdaa". */
-static void name_target(char *out, size_t size, const char *prefix, unsigned n)
+static bool has_port(unsigned bus)
 {
-	if (n < 26)
+	return !strcmp(buses[bus].class, CONFIG_SATA);
+}
+
+/* "vda", "vdb", ..., "vdz", "vdaa"; "nvme0n1", the namespace of the first controller. */
+static void name_target(char *out, size_t size, unsigned bus, unsigned n)
+{
+	const char *prefix = buses[bus].prefix;
+
+	if (buses[bus].suffix)
+		format(out, size, "%s%u%s", prefix, n, buses[bus].suffix);
+	else if (n < 26)
 		format(out, size, "%s%c", prefix, 'a' + n);
 	else
 		format(out, size, "%s%c%c", prefix, 'a' + n / 26 - 1, 'a' + n % 26);
 }
 
-static void describe(const struct config_device *c, bool disc, unsigned nth,
+/* One of `list`. */
+static void describe(const struct config_device *c, bool disc, const struct config_device *list,
 		     struct domain_disk *to)
 {
-	unsigned bus = bus_of(c);
+	unsigned bus = bus_of(c), nth = 0;
 	const void *data;
 	size_t size = 0;
 
+	for (; list != c; list = list->next)
+		nth += bus_of(list) == bus;
 	*to = (struct domain_disk){
 		.bus = buses[bus].bus, .device = disc ? "cdrom" : "disk", .read_only = !c->overlay,
-		.has_slot = !buses[bus].class[0], .slot = { c->bus, c->device, c->function },
+		.has_slot = !has_port(bus), .slot = { c->bus, c->device, c->function },
 		.unit = c->port,
 	};
-	name_target(to->target, sizeof(to->target), buses[bus].prefix,
-		    to->has_slot ? nth : c->port);
+	name_target(to->target, sizeof(to->target), bus, to->has_slot ? nth : c->port);
 	str_copy(to->source, c->module, sizeof(to->source));
 	if (c->module[0] && mgmt_module(c->module, &data, &size))
 		to->size = size;
@@ -114,18 +126,15 @@ static void look(const struct domain *d, unsigned i, struct domain_disk *to)
 static bool disk_at(const struct domain *d, bool live, unsigned i, struct domain_disk *to)
 {
 	const struct config_vm *c = live && d->live ? d->live : d->config;
-	unsigned nth = 0;
 
-	for (const struct config_device *x = c->disk; x; x = x->next) {
+	for (const struct config_device *x = c->disk; x; x = x->next)
 		if (!i--) {
-			describe(x, false, nth, to);
+			describe(x, false, c->disk, to);
 			return true;
 		}
-		nth += !buses[bus_of(x)].class[0];
-	}
 	for (const struct config_device *x = c->cdrom; x; x = x->next)
 		if (!i--) {
-			describe(x, true, 0, to);
+			describe(x, true, c->cdrom, to);
 			if (live && d->live)
 				look(d, count_of(c->cdrom) - count_of(x), to);
 			return true;
@@ -254,7 +263,7 @@ static void add_lines(const struct config_vm *c, struct text *t, const void *arg
 	for (const struct config_device *x = c->cdrom; x; x = x->next) {
 		const char *now = m->what == DOMAIN_MEDIA_EJECT ? "" : m->source;
 
-		describe(x, true, 0, &one);
+		describe(x, true, x, &one);
 		config_cdrom_text(x, strcmp(one.target, m->target) ? x->module : now, line,
 				  sizeof(line));
 		text_add(t, "cdrom = ");

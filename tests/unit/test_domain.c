@@ -954,7 +954,8 @@ static struct domain_disk disk_of(struct domain *y, bool live, const char *name)
 static void discs_are_changed(void **state)
 {
 	static const char text[] = "[vm y]\nkernel=k\nmemory=64M\non_reboot=restart\n"
-		"disk=disk-a\ndisk=disk-b, bus=sata, port=1\ncdrom=disk-c\ncdrom=none, port=5\n";
+		"disk=disk-a\ndisk=disk-b, bus=sata, port=1\n"
+		"disk=disk-a, bus=nvme, slot=0:a.0\ndisk=disk-a, bus=nvme, slot=0:b.0\ndisk=disk-b, slot=0:c.0\ncdrom=disk-c\ncdrom=none, port=5\n";
 	struct mgmt_error err;
 	struct domain *y;
 	struct domain_disk d;
@@ -969,6 +970,9 @@ static void discs_are_changed(void **state)
 	assert_string_equal(d.source, "disk-a");
 	assert_true(d.has_slot && !d.read_only && d.size == 512);
 	assert_string_equal(disk_of(y, true, "sdb").device, "disk");
+	assert_string_equal(disk_of(y, true, "nvme1n1").bus, "nvme");
+	assert_true(disk_of(y, true, "nvme0n1").has_slot);
+	assert_string_equal(disk_of(y, true, "vdb").source, "disk-b");
 	assert_string_equal(disk_of(y, true, "disk-c").target, "sda");
 	assert_string_equal(disk_of(y, true, "sdf").source, "");
 	assert_int_equal(media(y, 0, EJECT, "sdf", NULL, false, &err), -EPERM);

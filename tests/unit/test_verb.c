@@ -570,7 +570,7 @@ static void domain_as_xml(void **state)
 		     "    <feature policy='disable' name='aes'/>\n  </cpu>");
 	has(a->text, "<on_reboot>restart</on_reboot>\n  <on_crash>preserve</on_crash>");
 	has(a->text, "<interface type='network'>\n      <source network='a'/>\n"
-		     "      <model type='virtio'/>\n    </interface>\n");
+		     "      <model type='virtio'/>\n      <address type='pci' ");
 	has(a->text, "<mac address='52:54:00:0a:bc:de'/>\n      <source network='b'/>\n"
 		     "      <model type='e1000e'/>");
 	verb_end(&c);
