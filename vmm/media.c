@@ -126,7 +126,7 @@ static int transfer(struct media *m, const struct host_media_request *r)
 	for (unsigned i = 0; i < r->count && !err; i++) {
 		struct host_segment s = r->segment[i];
 
-		if (!gmem_is_plain(&vm->gmem, GPA(s.at), s.size))
+		if (!vm_is_plain(vm, GPA(s.at), s.size))
 			return -EFAULT;
 		err = r->op == HOST_MEDIA_COMPARE
 		    ? compare(m, vm, at, s)

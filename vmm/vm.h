@@ -179,6 +179,7 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu);
 /* As gmem_read and gmem_write, and quicker in an exit of the vm's own: vmm/vm_copy.c. */
 int vm_read(struct vm *vm, gpa_t a, void *dst, size_t n) must_check;
 int vm_write(struct vm *vm, gpa_t a, const void *src, size_t n) must_check;
+bool vm_is_plain(struct vm *vm, gpa_t a, uint64_t n);	/* as gmem_is_plain, likewise */
 /*
  * Waits until no other vCPU holds what it read without a lock before: for freeing that, once it is
  * published no more. Thread context, no spinlock held; a vCPU's exit, if it holds nothing itself

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vmm/media.c vmm/media_frame.c vmm/media_cable.c vmm/gmem/gmem*.c mm/paging.c
+/* links: vmm/media.c vmm/media_frame.c vmm/media_cable.c vmm/vm_copy.c vmm/gmem/gmem*.c mm/paging.c
  * mm/paging_host.c mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c tests/host/heap.c
  * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
  * tests/host/log.c tests/host/one_thread.c */
@@ -39,6 +39,11 @@ struct side {
 
 static struct side a, b, c;
 static unsigned quiet;
+
+void vcpu_main(void *arg)
+{
+	(void)arg;
+}
 
 void ipi_call_others(void (*fn)(void *arg), void *arg)
 {
