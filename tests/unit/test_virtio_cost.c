@@ -77,13 +77,13 @@ static void check_cost(bool packed_ring, uint64_t alone, uint64_t deep)
 static void split_ring(void **state)
 {
 	(void)state;
-	check_cost(false, 1050, 650);
+	check_cost(false, 980, 580);
 }
 
 static void packed_rings(void **state)
 {
 	(void)state;
-	check_cost(true, 1050, 700);
+	check_cost(true, 980, 580);
 }
 
 int main(void)

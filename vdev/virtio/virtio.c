@@ -67,6 +67,7 @@ void virtio_untake(struct virtio_queue *q, const struct virtio_queue_state *befo
 {
 	q->s.avail = before->avail;
 	q->s.avail_wrap = before->avail_wrap;
+	q->ahead_count = q->ahead_seen = 0;
 }
 
 static bool is_live(const struct virtio_queue *q)
@@ -328,6 +329,7 @@ static void places_forget(struct virtio_queue *q)
 {
 	q->seen = q->s.avail;
 	q->head_count = 0;
+	q->ahead_count = q->ahead_seen = 0;
 	q->window_count = 0;
 }
 

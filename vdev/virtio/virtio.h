@@ -90,6 +90,9 @@ struct virtio_queue {
 	uint16_t seen;			/* split: the driver's index when it was read last */
 	uint16_t head_first, head_count;
 	uint16_t head[VIRTIO_HEADS];
+	/* Entries that begin chains, in `ahead`; packed: so many behind them are available. */
+	unsigned ahead_first, ahead_count, ahead_seen;
+	struct virtio_descriptor ahead[VIRTIO_HEADS];
 	uint64_t window_table;
 	unsigned window_first, window_count;
 	struct virtio_descriptor window[VIRTIO_WINDOW];

@@ -332,8 +332,11 @@ static int blk_serve(struct virtio *v, struct virtio_queue *q)
 
 	if (!c->write_size || c->read_size < sizeof(h))
 		return -EIO;
-	err = virtio_chain_read(v, c, &h, sizeof(h));
-	if (err)
+	if (likely(c->segment[0].size >= sizeof(h)))
+		err = host_mem_read(&v->dev, GPA(c->segment[0].at), &h, sizeof(h));
+	else
+		err = virtio_chain_read(v, c, &h, sizeof(h));
+	if (unlikely(err))
 		return err;
 	switch (h.type) {
 	case TYPE_IN:

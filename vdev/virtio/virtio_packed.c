@@ -64,16 +64,52 @@ static int add_table(struct virtio *v, struct virtio_queue *q, const struct virt
 	return err;
 }
 
+/*
+ * Entries from the next one on, as far as the ring's end. Those that are seen to be available in
+ * them may have been half written; read once more they are whole, and need no look.
+ */
+static int read_ahead(struct virtio *v, struct virtio_queue *q)
+{
+	unsigned room = (unsigned)(q->s.size - q->s.avail), i = 1;
+	unsigned n = q->ahead_seen ?: MIN(VIRTIO_HEADS, room);
+	bool again = q->ahead_seen;
+	int err;
+
+	q->ahead_count = q->ahead_seen = 0;
+	err = virtio_ring_read(v, slot(q, q->s.avail), q->ahead, n * sizeof(q->ahead[0]));
+	if (unlikely(err))
+		return err;
+	__atomic_thread_fence(__ATOMIC_ACQUIRE);
+	q->ahead_first = q->s.avail;
+	q->ahead_count = again ? n : 1;
+	while (!again && i < n && is_available(q, q->ahead[i].word[1]))
+		i++;
+	q->ahead_seen = again ? 0 : i - 1;
+	return 0;
+}
+
+/* The next one, which is available. NULL with the error in *err. */
+static const struct virtio_descriptor *first_entry(struct virtio *v, struct virtio_queue *q,
+						   int *err)
+{
+	if (!virtio_has(v, VIRTIO_INDIRECT))
+		return virtio_ring_entry(v, q, q->s.desc, q->s.size, q->s.avail, err);
+	if ((unsigned)q->s.avail - q->ahead_first >= q->ahead_count) {
+		*err = read_ahead(v, q);
+		if (unlikely(*err))
+			return NULL;
+	}
+	return &q->ahead[q->s.avail - q->ahead_first];
+}
+
 static int walk(struct virtio *v, struct virtio_queue *q)
 {
 	struct virtio_chain *c = &q->chain;
 	unsigned i = q->s.avail, flags;
 	int err = 0;
+	const struct virtio_descriptor *d = first_entry(v, q, &err);
 
-	do {
-		const struct virtio_descriptor *d;
-
-		d = virtio_ring_entry(v, q, q->s.desc, q->s.size, i, &err);
+	for (;; d = virtio_ring_entry(v, q, q->s.desc, q->s.size, i, &err)) {
 		if (unlikely(!d))
 			return err;
 		if (c->slots++ == q->s.size)
@@ -85,13 +121,15 @@ static int walk(struct virtio *v, struct virtio_queue *q)
 		else
 			err = flags & DESCRIPTOR_NEXT ? -EIO : add_table(v, q, d);
 		i = i + 1 == q->s.size ? 0 : i + 1;
-	} while (!err && flags & DESCRIPTOR_NEXT);
-	return err;
+		if (err || !(flags & DESCRIPTOR_NEXT))
+			return err;
+	}
 }
 
 static int packed_next(struct virtio *v, struct virtio_queue *q)
 {
-	int r = look(v, q);
+	bool known = (unsigned)q->s.avail - q->ahead_first < q->ahead_count || q->ahead_seen;
+	int r = known ? 1 : look(v, q);
 
 	if (r <= 0)
 		return r;
@@ -112,6 +150,12 @@ static void advance(uint16_t size, uint16_t *place, bool *wrap, uint16_t by)
 
 static void packed_take(struct virtio_queue *q)
 {
+	unsigned slots = q->chain.slots, left = q->ahead_first + q->ahead_count - q->s.avail;
+
+	/* What was read of places that are behind us is nothing when we come there again. */
+	if (slots >= left)
+		q->ahead_count = 0;
+	q->ahead_seen -= MIN(q->ahead_seen, slots > left ? slots - left : 0);
 	advance(q->s.size, &q->s.avail, &q->s.avail_wrap, q->chain.slots);
 }
 

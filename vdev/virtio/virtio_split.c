@@ -48,7 +48,7 @@ static int read_heads(struct virtio *v, struct virtio_queue *q)
 	int err;
 
 	n = MIN(MIN(n, VIRTIO_HEADS), q->s.size - place);
-	q->head_count = 0;
+	q->head_count = q->ahead_count = 0;
 	err = virtio_ring_read(v, q->s.driver + RING_ENTRIES + 2 * place, q->head,
 			       n * sizeof(q->head[0]));
 	if (err)
@@ -58,21 +58,55 @@ static int read_heads(struct virtio *v, struct virtio_queue *q)
 	return 0;
 }
 
+/*
+ * How many of the heads that were read follow one another in the table, from `head` on, which is
+ * the next one. Where chains are one entry that leads to a table, these are all chains.
+ */
+static unsigned run_length(const struct virtio_queue *q, unsigned head)
+{
+	unsigned place = (uint16_t)(q->s.avail - q->head_first), n = 1;
+
+	while (place + n < q->head_count && q->head[place + n] == head + n)
+		n++;
+	return MIN(n, q->s.size - head);
+}
+
+/* A chain's first entry; those of others may be read along. NULL with the error in *err. */
+static const struct virtio_descriptor *first_entry(struct virtio *v, struct virtio_queue *q,
+						   unsigned head, int *err)
+{
+	unsigned n;
+
+	if (!virtio_has(v, VIRTIO_INDIRECT))
+		return virtio_ring_entry(v, q, q->s.desc, q->s.size, head, err);
+	if (head - q->ahead_first >= q->ahead_count) {
+		n = run_length(q, head);
+		q->ahead_count = 0;
+		*err = virtio_ring_read(v, q->s.desc + head * sizeof(q->ahead[0]), q->ahead,
+					n * sizeof(q->ahead[0]));
+		if (unlikely(*err))
+			return NULL;
+		q->ahead_first = head;
+		q->ahead_count = n;
+	}
+	return &q->ahead[head - q->ahead_first];
+}
+
 /* An indirect table takes the place of what would follow, and is the chain's end. */
 static int walk(struct virtio *v, struct virtio_queue *q, unsigned i)
 {
 	uint64_t table = q->s.desc;
 	unsigned count = q->s.size;
 	bool indirect = false;
+	int err = -EIO;
+	const struct virtio_descriptor *d = i < count ? first_entry(v, q, i, &err) : NULL;
 
-	for (;;) {
-		const struct virtio_descriptor *d;
+	for (;; d = i < count ? virtio_ring_entry(v, q, table, count, i, &err) : NULL) {
 		unsigned flags, n;
-		int err = -EIO;
 
-		d = i < count ? virtio_ring_entry(v, q, table, count, i, &err) : NULL;
 		if (unlikely(!d))
 			return err;
+		err = -EIO;
 		flags = d->word[0];
 		if (flags & DESCRIPTOR_INDIRECT) {
 			n = indirect ? 0 : virtio_ring_indirect(v, d);
