@@ -1,12 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * Buses and the bridges between them. A bridge is a vpci_function with a header of type 1: by its
- * bus numbers it lets configuration accesses through, by its windows those to BARs, by its bus
- * master bit DMA and messages; its reset bit holds what is behind it in reset. Bridges are root
- * ports: they sit on bus 0, and behind each is one slot.
+ * bus numbers it lets configuration accesses through, by its windows those to BARs; its reset bit
+ * holds what is behind it in reset. DMA and messages pass while it has power: its bus master bit
+ * holds none back, as in QEMU's, for SeaBIOS sets none. Bridges are root ports: they sit on bus 0,
+ * and behind each is one slot.
  */
 #pragma once
 
+#include "vdev/vpci_express.h"
 #include "vdev/vpci_function.h"
 
 struct vpci_bus {
@@ -37,5 +39,5 @@ void vpci_bridge_replaced(struct vpci_bridge *b);
 /* May what is behind it do DMA? */
 static inline bool vpci_bridge_is_master(const struct vpci_bridge *b)
 {
-	return !b || b->function.master;
+	return !b || vpci_express_is_on(&b->function);
 }

@@ -155,7 +155,7 @@ static void message(unsigned bdf, uint64_t bar)
 	if (bdf == FAR) {
 		pci_write(PORT, PCI_COMMAND, 2, PCI_MEMORY);
 		mmio_write(bar + EDU_RAISE, 1);
-		check(arrived(3), "msi_bridge_no_master", "%u", count);
+		check(arrived(4), "msi_bridge_no_master", "%u", count);
 		pci_write(PORT, PCI_COMMAND, 2, PCI_MEMORY | PCI_MASTER);
 		check(arrived(4), "msi_bridge_master", "%u", count);
 	}
