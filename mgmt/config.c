@@ -145,6 +145,8 @@ static void check_vm(struct parser *p)
 	if ((vm->option_rom || vm->nvram[0]) && !vm->firmware[0])
 		config_fail(p, vm->line, "VM '%s' has %s and no firmware to use it", vm->name,
 			    vm->nvram[0] ? "nvram" : "an option_rom");
+	if (!p->vm_bad)
+		config_check_boot(p);
 	if (!p->vm_bad && l->check && l->check(l->arg, vm, why, sizeof(why)))
 		fail_image(p, why);
 }

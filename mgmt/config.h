@@ -27,6 +27,10 @@
 /* What follows when a VM ends, in libvirt's words. */
 enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
 
+/* Kinds of devices that firmware may start from. */
+enum config_boot { CONFIG_BOOT_NONE, CONFIG_BOOT_DISK, CONFIG_BOOT_CDROM, CONFIG_BOOT_NETWORK };
+#define CONFIG_BOOT_KINDS	3
+
 /* A further module of a VM's kernel; the list is in the file's order. */
 struct config_module {
 	struct config_module *next;
@@ -40,6 +44,7 @@ struct config_device {
 	char class[CONFIG_CLASS_MAX];
 	bool placed;			/* it has a slot; bus N: behind the Nth root port */
 	uint8_t bus, device, function;
+	uint16_t boot;			/* firmware starts from 1 first; 0: not given */
 	/* Of a disk or a disc. */
 	char module[CONFIG_MODULE_MAX];	/* "": it is none */
 	bool overlay;
@@ -88,6 +93,10 @@ struct config_vm {
 	struct config_device *nic;	/* and behind these */
 	struct config_device *cdrom;	/* all at the SATA controller */
 	struct config_module *option_rom;	/* without arguments; with firmware alone */
+	/* With firmware alone: from what it starts, if no device has its own number... */
+	uint8_t boot[CONFIG_BOOT_KINDS];	/* enum config_boot; NONE behind the last */
+	bool boot_menu;			/* and whether it offers to choose */
+	uint16_t boot_menu_ms;		/* for so long; 0: as long as it likes */
 	/* What SMBIOS tells: "" if it is not given. */
 	char manufacturer[CONFIG_NAME_MAX], product[CONFIG_NAME_MAX], serial[CONFIG_NAME_MAX];
 	char cmdline[CONFIG_CMDLINE_MAX];
@@ -161,6 +170,8 @@ void config_cdrom_text(const struct config_device *d, const char *module, char *
 const char *config_nic_model(const struct config_device *d);
 /* Where that vCPU may run. */
 const struct cpu_set *config_affinity(const struct config_vm *vm, unsigned vcpu);
+/* The device with the lowest boot=N above that; NULL: none. */
+const struct config_device *config_boot_next(const struct config_vm *vm, unsigned after);
 /* May the key stand in a section more than once, each line adding to those before? */
 bool config_key_repeats(const char *name);
 

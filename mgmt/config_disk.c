@@ -25,7 +25,7 @@ static const struct {
 #define NO_DISC		"none"		/* a drive with nothing in it */
 
 /* Of `properties`, by row. */
-enum { SEEN_SLOT = 4, SEEN_PORT = 8 };
+enum { SEEN_SLOT = 4, SEEN_PORT = 8, SEEN_BOOT = 16 };
 
 static bool is_sata(const struct config_device *d)
 {
@@ -83,7 +83,7 @@ static bool read_port(struct piece v, struct config_device *d)
 
 static const struct property properties[] = {
 	{ "bus", read_bus }, { "mode", read_mode }, { "slot", config_read_slot },
-	{ "port", read_port }, { 0 },
+	{ "port", read_port }, { "boot", config_read_boot_number }, { 0 },
 };
 
 static bool place_by_port(struct parser *p, const struct key *k, struct config_device *d,
@@ -117,7 +117,7 @@ static bool read_medium(struct parser *p, const struct key *k, struct piece v,
 
 	d->overlay = !disc;
 	read_bus(disc ? (struct piece){ "sata", 4 } : (struct piece){ "virtio", 6 }, d);
-	right = config_read_properties(properties, disc ? SEEN_PORT : ~0u, v, d, &seen);
+	right = config_read_properties(properties, disc ? SEEN_PORT | SEEN_BOOT : ~0u, v, d, &seen);
 	if (!right || seen & (is_sata(d) ? SEEN_SLOT : SEEN_PORT)) {
 		config_fail(p, p->line, disc ? CDROM_LOOKS_LIKE : DISK_LOOKS_LIKE, k->name,
 			    config_quote(all).s);
@@ -154,28 +154,32 @@ bool config_read_cdrom(struct parser *p, const struct key *k, struct piece v)
 void config_write_disk(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_vm *vm = from;
-	char text[CONFIG_MODULE_MAX + 64], place[CONFIG_SLOT_TEXT];
+	char text[CONFIG_MODULE_MAX + 80], place[CONFIG_SLOT_TEXT], boot[CONFIG_BOOT_TEXT];
 
 	for (const struct config_device *d = vm->disk; d; d = d->next) {
 		if (is_sata(d))
 			format(place, sizeof(place), ", port=%u", d->port);
 		else
 			config_slot_text(d, place);
-		format(text, sizeof(text), "%s, bus=%s, mode=%s%s", d->module,
-		       bus_of(d), d->overlay ? "overlay" : "ro", place);
+		format(text, sizeof(text), "%s, bus=%s, mode=%s%s%s", d->module,
+		       bus_of(d), d->overlay ? "overlay" : "ro", place,
+		       config_boot_text(d, boot));
 		config_put_line(w, k, text, "");
 	}
 }
 
 void config_cdrom_text(const struct config_device *d, const char *module, char *text, size_t size)
 {
-	format(text, size, "%s, port=%u", module[0] ? module : NO_DISC, d->port);
+	char boot[CONFIG_BOOT_TEXT];
+
+	format(text, size, "%s, port=%u%s", module[0] ? module : NO_DISC, d->port,
+	       config_boot_text(d, boot));
 }
 
 void config_write_cdrom(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_vm *vm = from;
-	char text[CONFIG_MODULE_MAX + 16];
+	char text[CONFIG_MODULE_MAX + 48];
 
 	for (const struct config_device *d = vm->cdrom; d; d = d->next) {
 		config_cdrom_text(d, d->module, text, sizeof(text));

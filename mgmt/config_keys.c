@@ -427,6 +427,8 @@ static void write_uuid(const struct writer *w, const struct key *k, const void *
 
 const struct key config_vm_keys[] = {
 	{ "autostart", read_bool, write_bool, VM_FIELD(autostart), false },
+	{ "boot", config_read_boot, config_write_boot, VM_FIELD(boot), false },
+	{ "boot_menu", config_read_boot_menu, config_write_boot_menu, VM_FIELD(boot_menu), false },
 	{ "cdrom", config_read_cdrom, config_write_cdrom, VM_FIELD(cdrom), true },
 	{ "cmdline", read_text, write_text, VM_FIELD(cmdline), false },
 	{ "cpu", read_cpu, write_cpu, VM_FIELD(cpu), false },

@@ -66,7 +66,7 @@ const char *config_nic_model(const struct config_device *d)
 
 static const struct property properties[] = {
 	{ "model", read_model }, { "cable", read_cable }, { "mac", read_mac },
-	{ "slot", config_read_slot }, { 0 },
+	{ "slot", config_read_slot }, { "boot", config_read_boot_number }, { 0 },
 };
 enum { SEEN_MAC = 4 };			/* by row */
 
@@ -116,15 +116,15 @@ bool config_read_nic(struct parser *p, const struct key *k, struct piece v)
 void config_write_nic(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_vm *vm = from;
-	char text[CONFIG_CABLE_MAX + 80], mac[24], slot[CONFIG_SLOT_TEXT];
+	char text[CONFIG_CABLE_MAX + 96], mac[24], slot[CONFIG_SLOT_TEXT], boot[CONFIG_BOOT_TEXT];
 
 	for (const struct config_device *d = vm->nic; d; d = d->next) {
 		mac[0] = 0;
 		if (memcmp(d->mac, no_mac, sizeof(no_mac)))
 			format(mac, sizeof(mac), ", mac=%02x:%02x:%02x:%02x:%02x:%02x", d->mac[0],
 			       d->mac[1], d->mac[2], d->mac[3], d->mac[4], d->mac[5]);
-		format(text, sizeof(text), "model=%s, cable=%s%s%s", config_nic_model(d), d->cable,
-		       mac, config_slot_text(d, slot));
+		format(text, sizeof(text), "model=%s, cable=%s%s%s%s", config_nic_model(d), d->cable, mac,
+		       config_slot_text(d, slot), config_boot_text(d, boot));
 		config_put_line(w, k, text, "");
 	}
 }

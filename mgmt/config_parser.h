@@ -87,6 +87,19 @@ bool config_read_module(struct parser *p, const struct key *k, struct piece v, c
 /* Digits only. */
 bool config_read_number(struct piece v, uint64_t *out);
 
+/* --- config_boot.c */
+/* A device's place in the order. */
+bool config_read_boot_number(struct piece v, struct config_device *d);
+/* Behind other properties: ", boot=..." or nothing. */
+#define CONFIG_BOOT_TEXT	16
+const char *config_boot_text(const struct config_device *d, char text[CONFIG_BOOT_TEXT]);
+/* Of a VM that is read: what is said of the order goes together. */
+void config_check_boot(struct parser *p);
+bool config_read_boot(struct parser *p, const struct key *k, struct piece v);
+void config_write_boot(const struct writer *w, const struct key *k, const void *from);
+bool config_read_boot_menu(struct parser *p, const struct key *k, struct piece v);
+void config_write_boot_menu(const struct writer *w, const struct key *k, const void *from);
+
 /* --- config_device.c */
 /*
  * "NAME=VALUE, ...": each name once, and of the rows of `allowed` alone, a bit each; `seen` says

@@ -63,6 +63,7 @@ int domain_image_get(const struct config_vm *c, struct load_image *out, struct m
 	*out = (struct load_image){
 		.name = c->kernel, .cmdline = c->cmdline, .module = m, .module_count = modules,
 		.option_rom = m + modules, .option_rom_count = roms,
+		.boot_menu = c->boot_menu, .boot_menu_ms = c->boot_menu_ms,
 	};
 	if (!m)
 		return error_set(err, -ENOMEM, "domain '%s': no memory for its modules: end "
@@ -77,6 +78,8 @@ int domain_image_get(const struct config_vm *c, struct load_image *out, struct m
 		e = find_modules(c, m, err);
 	if (!e)
 		e = find_list(c, c->option_rom, "firmware", m + modules, err);
+	if (!e)
+		e = domain_boot_order(c, (char **)&out->boot_order, err);
 	if (e)
 		domain_image_put(out);
 	return e;
@@ -85,5 +88,7 @@ int domain_image_get(const struct config_vm *c, struct load_image *out, struct m
 void domain_image_put(struct load_image *image)
 {
 	heap_free((void *)image->module);
+	heap_free((void *)image->boot_order);
 	image->module = NULL;
+	image->boot_order = NULL;
 }

@@ -258,7 +258,7 @@ static void add_lines(const struct config_vm *c, struct text *t, const void *arg
 {
 	const struct domain_media *m = arg;
 	struct domain_disk one;
-	char line[CONFIG_MODULE_MAX + 32];
+	char line[CONFIG_MODULE_MAX + 48];
 
 	for (const struct config_device *x = c->cdrom; x; x = x->next) {
 		const char *now = m->what == DOMAIN_MEDIA_EJECT ? "" : m->source;

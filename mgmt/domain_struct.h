@@ -181,6 +181,10 @@ int domain_configure_lines(struct domain *d, const char *key, domain_lines_t *li
  */
 void domain_sched_follow(struct domain *d, struct vm *vm, const struct config_vm *before);
 
+/* --- domain_boot.c */
+/* For its firmware, on the heap; NULL: it has none. -ENOMEM. */
+int domain_boot_order(const struct config_vm *c, char **out, struct mgmt_error *err) must_check;
+
 /* --- domain_image.c */
 struct load_image;
 /* Kernel and modules from the boot loader's; what it allocates the other frees. */

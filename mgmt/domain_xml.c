@@ -100,12 +100,30 @@ static void cputune(struct text *t, const struct config_vm *c)
 	text_add(t, "  </cputune>\n");
 }
 
+static void boot(struct text *t, const struct config_vm *c)
+{
+	static const char *const names[] = {
+		[CONFIG_BOOT_DISK] = "hd", [CONFIG_BOOT_CDROM] = "cdrom",
+		[CONFIG_BOOT_NETWORK] = "network",
+	};
+
+	for (unsigned i = 0; i < CONFIG_BOOT_KINDS && c->boot[i]; i++)
+		text_format(t, "    <boot dev='%s'/>\n", names[c->boot[i]]);
+	if (!c->boot_menu)
+		return;
+	text_add(t, "    <bootmenu enable='yes'");
+	if (c->boot_menu_ms)
+		text_format(t, " timeout='%u'", c->boot_menu_ms);
+	text_add(t, "/>\n");
+}
+
 static void os(struct text *t, const struct config_vm *c)
 {
 	text_add(t, "  <os>\n    <type arch='x86_64' machine='pc-q35-keel'>hvm</type>\n");
 	element(t, "    ", "kernel", c->kernel);
 	element(t, "    ", "initrd", c->initrd);
 	element(t, "    ", "cmdline", c->cmdline);
+	boot(t, c);
 	text_add(t, "  </os>\n  <features>\n    <acpi/>\n    <apic/>\n  </features>\n");
 }
 

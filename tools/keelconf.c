@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/cpu_set.c mgmt/domain_image.c
+ * mgmt/domain_boot.c mgmt/text.c
  * mgmt/error.c
  * vmm/load/load*.c vmm/firmware/memory_map.c lib/format.c tests/host/heap.c */
 /*

@@ -30,7 +30,8 @@ static inline bool round_same_devices(const struct config_device *d, const struc
 	for (; d && e; d = d->next, e = e->next)
 		if (strcmp(d->class, e->class) || d->bus != e->bus || d->device != e->device ||
 		    d->function != e->function || strcmp(d->module, e->module) ||
-		    d->overlay != e->overlay || d->port != e->port || strcmp(d->cable, e->cable) ||
+		    d->overlay != e->overlay || d->boot != e->boot || d->port != e->port ||
+		    strcmp(d->cable, e->cable) ||
 		    memcmp(d->mac, e->mac, sizeof(d->mac)))
 			return false;
 	return d == e;

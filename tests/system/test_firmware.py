@@ -61,6 +61,50 @@ def test_reset(start, bed, tmp_path):
     keel.poweroff()
 
 
+def boot_sector(path, word):
+    """A disk whose first sector says that by the BIOS; without a word it cannot be started."""
+    code = bytes.fromhex("31c0 8ed8 be187c ac 84c0 7409 b40e bb0700 cd10 ebf2 f4 ebfd")
+    start = code + f"this is {word}".encode() if word else b""
+    sector = start.ljust(510, b"\0") + (b"\x55\xaa" if word else b"")
+    path.write_bytes(sector.ljust(1 << 20, b"\0"))
+    return str(path)
+
+
+def test_boot_order(start, tmp_path):
+    """Which disk is started first: at each kind of controller, by numbers and by kinds; what is not
+    in the order is not tried; the menu offers all."""
+    words = {"one": "one", "two": "two", "none": ""}
+    guests = {
+        "second": (["disk = one", "disk = two, boot=1"], "this is two"),
+        "behind": (["device = pcie-root-port, slot=0:1c.0", "disk = one, slot=0:3.0, boot=2",
+                    "disk = two, slot=1:0.0, boot=1"], "this is two"),
+        "sata": (["disk = one, boot=9", "disk = none, bus=sata",
+                  "disk = two, bus=sata, port=4, boot=8"], "this is two"),
+        "next": (["disk = two", "disk = one, boot=2", "cdrom = none, boot=1"], "this is one"),
+        "strict": (["disk = one", "cdrom = none, boot=1"], r"No bootable device\."),
+        "kinds": (["disk = one", "cdrom = none", "boot = cdrom, disk"], "this is one"),
+    }
+    config = "".join(f"[vm {name}]\nmemory = 32M\nfirmware = bios\n" + "\n".join(lines) + "\n"
+                     for name, (lines, _) in guests.items())
+    config += pc("menu", disk="one", boot_menu="60000")
+    keel = start("svm", config=config, modules={
+        "bios": SEABIOS, **{n: boot_sector(tmp_path / n, w) for n, w in words.items()}}).boot()
+    for name, (_, said) in guests.items():
+        with keel.console(name, f"start {name} --console"):
+            assert "this is" not in keel.expect(said)[:-len(said)]
+        keel.command(f"destroy {name}")
+    with keel.console("menu", "start menu --console"):
+        keel.expect("Press ESC for boot menu")
+        keel.send("\x1b")
+        keel.expect("Select boot device:")
+        keel.expect(r"1\. Virtio disk")
+        keel.send("1")
+        keel.expect("this is one")
+    assert "<boot dev='cdrom'/>" in keel.command("dumpxml kinds")
+    assert "<bootmenu enable='yes' timeout='60000'/>" in keel.command("dumpxml menu")
+    keel.poweroff()
+
+
 def test_hostile(start, bed):
     """Two processors move what is shown below 1 MiB, and the chipset's registers, under each
     other: contained, and all answers as the registers say afterwards. Another guest beside it does

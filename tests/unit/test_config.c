@@ -131,6 +131,50 @@ static void one_error(const char *text, unsigned line, const char *word, unsigne
 #define GOOD "[vm good]\nkernel = k\nmemory = 64M\n"
 #define GOOD2 "[vm other]\nkernel = k\nmemory = 64M\n"
 
+/* What comes first: by kinds of devices or by their own numbers, with firmware to follow it. */
+static void boot_order(void **state)
+{
+	static const char *const wrong[] = {
+		"boot = floppy", "boot = disk, disk", "boot = disk,, cdrom", "boot =", "boot = disk cdrom",
+		"boot = disk, cdrom, network, disk", "boot_menu = 0", "boot_menu = 65536",
+		"boot_menu = soon", "boot_menu = -1", "disk = a, boot=0", "disk = a, boot=1000",
+		"cdrom = a, boot=", "nic = cable=a, boot=x", "disk = a, boot=1, boot=2",
+	};
+	const struct config_vm *v;
+	char text[512];
+
+	(void)state;
+	parse(GOOD "firmware = f\nboot = network ,disk\nboot_menu = 3000\n" GOOD2
+	      "firmware = f\nboot_menu = yes\ndisk = a, boot=7\ncdrom = b, boot=2\n"
+	      "nic = cable=c, boot=999\ndisk = d\n");
+	assert_int_equal(c->error_count, 0);
+	v = c->vm[0];
+	assert_memory_equal(v->boot, ((uint8_t[]){ CONFIG_BOOT_NETWORK, CONFIG_BOOT_DISK, 0 }), 3);
+	assert_true(v->boot_menu);
+	assert_int_equal(v->boot_menu_ms, 3000);
+	assert_null(config_boot_next(v, 0));
+	v = c->vm[1];
+	assert_true(v->boot_menu && !v->boot_menu_ms);
+	assert_ptr_equal(config_boot_next(v, 0), v->cdrom);
+	assert_ptr_equal(config_boot_next(v, 2), v->disk);
+	assert_ptr_equal(config_boot_next(v, 7), v->nic);
+	assert_null(config_boot_next(v, 999));
+	assert_true(config_round(c, &limits));
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), GOOD "%s\nfirmware = f\n" GOOD2, wrong[i]);
+		one_error(text, 4, "is not right", 1);
+	}
+	one_error(GOOD "boot = disk\n" GOOD2, 1, "no firmware to follow it", 1);
+	one_error(GOOD "disk = a, boot=1\n" GOOD2, 1, "no firmware to follow it", 1);
+	one_error(GOOD "boot_menu = yes\n" GOOD2, 1, "a boot_menu and no firmware", 1);
+	one_error(GOOD "firmware = f\nboot = disk\ncdrom = a, boot=1\n" GOOD2, 1, "one of them", 1);
+	one_error(GOOD "firmware = f\ndisk = a, boot=3\nnic = cable=a, boot=3\n" GOOD2, 1,
+		  "two devices with boot=3", 1);
+	parse(GOOD "firmware = f\nboot_menu = no\n");
+	assert_int_equal(c->error_count, 0);
+	assert_false(c->vm[0]->boot_menu);
+}
+
 static void all_keys(void **state)
 {
 	static const uint8_t uuid[16] = { 0x6b, 0x1c, 0x1f, 0x2e, 0x0d, 0x6a, 0x4c, 0x1e,
@@ -251,7 +295,7 @@ static void bad_values(void **state)
 	one_error(GOOD "vcpus = -1", 4, "1 to 64", 0);
 	one_error(GOOD "vcpus = 99999999999999999999999", 4, "1 to 64", 0);
 	one_error(GOOD "vcpus =", 4, "1 to 64", 0);
-	one_error(GOOD "colour = red", 4, "unknown key 'colour': autostart, cdrom, cmdline", 0);
+	one_error(GOOD "colour = red", 4, "unknown key 'colour': autostart, boot, boot_menu", 0);
 	one_error(GOOD "autostart = maybe", 4, "yes or no", 0);
 	one_error(GOOD "on_crash = explode", 4, "destroy, restart or preserve", 0);
 	one_error(GOOD "uuid = 123", 4, "32 hexadecimal digits", 0);
@@ -782,6 +826,10 @@ static void random_value(const char *key, char *out)
 	} else if (!strcmp(key, "device")) {
 		sprintf(out, "class-%u, slot=%x:%x.%u", below(100), below(256), below(29),
 			below(8));
+	} else if (!strcmp(key, "boot")) {
+		sprintf(out, "%s", below(2) ? "network, disk" : "cdrom");
+	} else if (!strcmp(key, "boot_menu")) {
+		sprintf(out, "%u", 1 + below(65535));
 	} else if (!strcmp(key, "cdrom")) {
 		sprintf(out, "m%u", below(1000));
 	} else if (!strcmp(key, "disk")) {
@@ -819,7 +867,7 @@ static bool always(const char *key)
 	return !strcmp(key, "kernel") || !strcmp(key, "memory");
 }
 
-static void random_section(char *out, const struct key *keys, uint32_t *used)
+static void random_section(char *out, const struct key *keys, uint64_t *used)
 {
 	bool topology = below(2), firmware = below(2);
 	unsigned row = 0;
@@ -830,7 +878,8 @@ static void random_section(char *out, const struct key *keys, uint32_t *used)
 		/* These want firmware. */
 		if (!strcmp(k->name, "firmware"))
 			lines = firmware;
-		else if ((!strcmp(k->name, "option_rom") || !strcmp(k->name, "nvram")) && !firmware)
+		else if ((!strcmp(k->name, "option_rom") || !strcmp(k->name, "nvram") ||
+			  !strncmp(k->name, "boot", 4)) && !firmware)
 			continue;
 		/* These two would contradict each other. */
 		if (!strcmp(k->name, topology ? "vcpus" : "topology"))
@@ -840,7 +889,7 @@ static void random_section(char *out, const struct key *keys, uint32_t *used)
 			random_value(k->name, out);
 			out += strlen(out);
 			out += sprintf(out, "\n");
-			*used |= 1u << row;
+			*used |= 1ul << row;
 		}
 	}
 }
@@ -849,7 +898,7 @@ static void random_section(char *out, const struct key *keys, uint32_t *used)
 static void written_and_read(void **state)
 {
 	static char text[65536];
-	uint32_t used = 0, host_used = 0;
+	uint64_t used = 0, host_used = 0;
 	unsigned rows = 0;
 
 	(void)state;
@@ -870,7 +919,7 @@ static void written_and_read(void **state)
 		if (!config_round(c, &limits))
 			fail_msg("not the same again:\n%s", text);
 	}
-	assert_int_equal(used, (1u << rows) - 1);
+	assert_int_equal(used, (1ul << rows) - 1);
 	assert_int_equal(host_used, 1);
 }
 
@@ -900,7 +949,7 @@ int main(void)
 		cmocka_unit_test(bad_values),	 cmocka_unit_test(bad_sections),
 		cmocka_unit_test(strange_bytes), cmocka_unit_test(many),
 		cmocka_unit_test(modules), cmocka_unit_test(devices),
-		cmocka_unit_test(disks),
+		cmocka_unit_test(disks), cmocka_unit_test(boot_order),
 		cmocka_unit_test(nics),
 		cmocka_unit_test(affinity),
 		cmocka_unit_test(cputune),

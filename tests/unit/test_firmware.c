@@ -357,6 +357,9 @@ static void test_files(void **state)
 	assert_true(file_has(vm, "etc/smbios/smbios-tables", "Keel"));
 	assert_int_equal(select_file(vm, "genroms/some.bin"), sizeof(rom));
 	assert_int_equal(select_file(vm, "bootorder"), 0);
+	assert_int_equal(select_file(vm, "etc/boot-menu-wait"), 0);
+	bus_write(vm, HOST_PORT, 0x510, 2, VFWCFG_BOOT_MENU);
+	assert_int_equal(next(vm), 0);
 	assert_int_equal(select_file(vm, "etc/acpi/rsdp"), 36);
 	assert_int_equal(select_file(vm, "etc/acpi/tables") % 4096, 0);
 	/* They tell of ECAM when there is some. */
@@ -377,7 +380,8 @@ static void test_kernel(void **state)
 	struct load_image i = {
 		.firmware = image, .firmware_size = IMAGE, .cmdline = "quiet", .name = "k",
 		.kernel = kernel, .kernel_size = sizeof(kernel), .option_rom = roms,
-		.option_rom_count = 1,
+		.option_rom_count = 1, .boot_order = "/pci@i0cf8/scsi@3\nHALT", .boot_menu = true,
+		.boot_menu_ms = 0x1234,
 	};
 	struct vm *vm = make();
 	uint8_t setup[1024];
@@ -388,7 +392,12 @@ static void test_kernel(void **state)
 	memcpy(kernel + 0x1fe, "\x55\xaa", 2);
 	memcpy(kernel + 0x202, "HdrS\x0f\x02", 6);
 	assert_int_equal(vm_load_image(vm, &i, why, sizeof(why)), 0);
-	assert_true(file_has(vm, "bootorder", "/rom@genroms/some.bin\n"));
+	assert_true(file_has(vm, "bootorder", "/rom@genroms/some.bin\n/pci@i0cf8/scsi@3\nHALT"));
+	assert_int_equal(select_file(vm, "bootorder"), 22 + 22 + 1);
+	assert_int_equal(select_file(vm, "etc/boot-menu-wait"), 2);
+	assert_int_equal(next(vm), 0x34);
+	bus_write(vm, HOST_PORT, 0x510, 2, VFWCFG_BOOT_MENU);
+	assert_int_equal(next(vm), 1);
 	bus_write(vm, HOST_PORT, 0x510, 2, VFWCFG_SETUP_DATA);
 	for (unsigned k = 0; k < sizeof(setup); k++)
 		setup[k] = next(vm);

@@ -78,7 +78,6 @@ static void fill_machine(struct filling *f, const struct vm *vm, const struct lo
 		{ VFWCFG_CPUS, 2, vm->config.vcpus },
 		{ VFWCFG_MACHINE_ID, 2, 0 },
 		{ VFWCFG_NUMA, 8, 0 },
-		{ VFWCFG_BOOT_MENU, 2, 0 },
 		{ VFWCFG_CPUS_MAX, 2, vm->config.vcpus },
 		{ VFWCFG_IRQ0_OVERRIDE, 4, 1 },
 	};
@@ -123,6 +122,15 @@ static void add_smbios(struct filling *f, const struct vm *vm)
 		add_file(f, "etc/smbios/smbios-tables", tables, (size_t)size);
 	}
 	heap_free(tables);
+}
+
+static void add_boot_menu(struct filling *f, const struct load_image *image)
+{
+	uint16_t on = image->boot_menu;
+
+	add_copy(f, VFWCFG_BOOT_MENU, &on, sizeof(on));
+	if (image->boot_menu_ms)
+		add_file(f, "etc/boot-menu-wait", &image->boot_menu_ms, sizeof(uint16_t));
 }
 
 /* What firmware alone asks for. Its screen is the serial port, for there is no other. */
@@ -193,26 +201,45 @@ static void fill_image(struct filling *f, const struct load_image *image,
 		add_blob(f, VFWCFG_INITRD_DATA, image->module[0].data, initrd);
 }
 
+static void add_rom(struct filling *f, const struct load_module *m)
+{
+	char name[VFWCFG_NAME_MAX];
+	struct vfwcfg_item item = { .name = name, .size = (uint32_t)m->size, .data = m->data };
+
+	if (format(name, sizeof(name), "genroms/%s", m->name) >= (int)sizeof(name))
+		f->err = -EINVAL;
+	f->err = f->err ?: vfwcfg_add(f->to, &item);
+}
+
 /* With a kernel the ROMs, of which one will start it, come before all else that could be booted. */
+static void add_order(struct filling *f, const struct load_image *image)
+{
+	unsigned roms = image->kernel ? image->option_rom_count : 0;
+	const char *order = image->boot_order ?: "";
+	size_t size = roms * (VFWCFG_NAME_MAX + 8) + strlen(order) + 1, n = 0;
+	char *all;
+
+	if (size == 1)
+		return;
+	all = heap_alloc(size);
+	if (!all) {
+		f->err = f->err ?: -ENOMEM;
+		return;
+	}
+	for (unsigned i = 0; i < roms; i++)
+		n += (size_t)format(all + n, size - n, "/rom@genroms/%s\n",
+				    image->option_rom[i].name);
+	str_copy(all + n, order, size - n);
+	add_file(f, "bootorder", all, n + strlen(order) + 1);
+	heap_free(all);
+}
+
 static void fill_roms(struct filling *f, const struct load_image *image)
 {
-	char order[512], name[VFWCFG_NAME_MAX];
-	size_t n = 0;
-
-	for (unsigned i = 0; i < image->option_rom_count && !f->err; i++) {
-		const struct load_module *m = &image->option_rom[i];
-		struct vfwcfg_item item = {
-			.name = name, .size = (uint32_t)m->size, .data = m->data,
-		};
-
-		if (format(name, sizeof(name), "genroms/%s", m->name) >= (int)sizeof(name))
-			f->err = -EINVAL;
-		f->err = f->err ?: vfwcfg_add(f->to, &item);
-		if (n < sizeof(order))
-			n += (size_t)format(order + n, sizeof(order) - n, "/rom@%s\n", name);
-	}
-	if (image->kernel && n && n < sizeof(order))
-		add_file(f, "bootorder", order, n + 1);
+	for (unsigned i = 0; i < image->option_rom_count && !f->err; i++)
+		add_rom(f, &image->option_rom[i]);
+	if (!f->err)
+		add_order(f, image);
 }
 
 int fwcfg_fill(struct vm *vm, const struct load_image *image, const struct load_machine *machine)
@@ -220,6 +247,7 @@ int fwcfg_fill(struct vm *vm, const struct load_image *image, const struct load_
 	struct filling f = { .to = machine_fwcfg(vm) };
 
 	fill_machine(&f, vm, machine);
+	add_boot_menu(&f, image);
 	if (vm->config.firmware)
 		fill_firmware(&f, vm);
 	if (image->kernel)

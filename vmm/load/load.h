@@ -32,6 +32,13 @@ struct load_image {
 	size_t nvram_size;
 	const struct load_module *option_rom;	/* that it is to start, in this order */
 	unsigned option_rom_count;
+	/*
+	 * From what it is to start, by paths as Open Firmware has them, a line each; NULL: as it
+	 * likes. And whether it offers to choose, for so many milliseconds; 0: as many as it likes.
+	 */
+	const char *boot_order;
+	bool boot_menu;
+	uint16_t boot_menu_ms;
 	const uint8_t *kernel;
 	size_t kernel_size;
 	const char *name;		/* goes before the command line where a protocol wants it */
