@@ -67,8 +67,8 @@ SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/lo
 	vdev/vfwcfg.c vdev/vkbd.c vdev/vlpc.c vdev/vmch.c vdev/vmp_table.c \
 	$(addprefix vdev/vnvme,.c _admin.c _info.c _state.c) \
 	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vrtc.c vdev/vsmbios.c vdev/vtestdev.c \
-	vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% vmm/gmem/gmem_share.c vmm/gmem/gmem_take.c vmm/insn/decode.c \
-	vmm/machine.c vmm/machine_slot.c vmm/vm.c vmm/vm_image.c vmm/vm_memory.c vmm/vm_state.c vmm/vm_stats.c vmm/vmm.c \
+	vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% $(addprefix vmm/gmem/gmem_,balloon.c share.c take.c) vmm/insn/decode.c \
+	vmm/machine.c vmm/machine_slot.c $(addprefix vmm/vm,.c _balloon.c _image.c _memory.c _state.c _stats.c m.c) \
 	svm/svm_audit% vmx/vmx_audit% vmx/vmx_errata.c,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os
 

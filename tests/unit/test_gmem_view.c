@@ -323,8 +323,11 @@ static uint64_t bitmap[GIB / PAGE_SIZE / 64];
 static void one_change(struct gmem_object *o, uint64_t *seed)
 {
 	uint64_t r = random_of(seed), at = ALIGN_DOWN(r % AREA, PAGE_SIZE);
+	struct gmem_range range = { BASE + at, (1 + r % 3) * PAGE_SIZE };
 
-	switch (random_of(seed) % 8) {
+	if (r / 8 % 4 == 3)
+		range = (struct gmem_range){ BASE + ALIGN_DOWN(at, PAGE_2M), PAGE_2M };
+	switch (random_of(seed) % 11) {
 	case 0:
 		gmem_drop_tables(&g);
 		break;
@@ -343,6 +346,15 @@ static void one_change(struct gmem_object *o, uint64_t *seed)
 	case 4:
 	case 5:
 		assert_true(gmem_harvest(&g, o, at, 4 * MIB, bitmap) >= 0);
+		break;
+	case 8:
+		(void)gmem_inflate(&g, &range, 1);
+		break;
+	case 9:
+		(void)gmem_deflate(&g, &range, 1);
+		break;
+	case 10:
+		(void)gmem_discard(&g, &range, 1);
 		break;
 	case 6:
 		assert_int_equal(gmem_slot_move(&g, GPA(small), GPA(SMALL + at)), 0);

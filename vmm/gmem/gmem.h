@@ -91,6 +91,7 @@ bool gmem_slot_get(struct gmem *g, unsigned i, struct gmem_slot *out);
 
 struct gmem_stats {
 	uint64_t ram_pages, present_pages, table_pages, faults;
+	uint64_t out_pages;		/* of ram_pages, see gmem_inflate() */
 };
 struct gmem_stats gmem_stats(const struct gmem *g);
 
@@ -150,6 +151,22 @@ hpa_t gmem_root(const struct gmem *g);		/* for EPTP / nCR3 */
  * object changes meanwhile.
  */
 uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size, bool clean);
+
+struct gmem_range {
+	uint64_t at, size;		/* guest addresses; the whole pages in it count */
+};
+
+/*
+ * Likewise by guest addresses, of RAM of which no access is a device's; what else lies there stays.
+ * In one wait for the vCPUs. discard: the frames come back when they are touched, as for take.
+ * inflate: they are not promised any more, each once, and come back when they are touched if they
+ * can be promised then; gmem_fault() and the like say -ENOMEM until that is so. deflate: they are
+ * promised again, as far as that can be now. The number of frames that were taken, went out, came
+ * back.
+ */
+uint64_t gmem_discard(struct gmem *g, const struct gmem_range *r, unsigned n);
+uint64_t gmem_inflate(struct gmem *g, const struct gmem_range *r, unsigned n);
+uint64_t gmem_deflate(struct gmem *g, const struct gmem_range *r, unsigned n);
 
 /* ---- sharing --------------------------------------------------------------------------------- */
 

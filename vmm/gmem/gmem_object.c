@@ -122,7 +122,8 @@ void gmem_object_put(struct gmem_object *o)
 			page_put(gmem_entry_page(e));
 		sched_point();
 	}
-	gmem_promise_take_back((o->size - o->start) / PAGE_SIZE);
+	gmem_promise_take_back((o->size - o->start) / PAGE_SIZE - o->out_pages);
+	heap_free(o->out);
 	heap_free(o->chunk);
 	heap_free(o);
 }
@@ -152,6 +153,10 @@ bool gmem_object_commit(struct gmem_object *o, uint64_t at, struct page *p, uint
 	struct spinlock *l = gmem_lock_of(o, at);
 	uint64_t irq = spin_lock_irq(l), size, *e = gmem_entry_of(o, at, &size);
 	bool won = !*e && size == PAGE_SIZE << p->order;
+
+	/* It may have gone out after it was looked at. */
+	if (unlikely(READ_ONCE(o->out)))
+		won &= p->order ? !gmem_any_out(o, at) : !gmem_is_out(o, at);
 
 	ASSERT(range_within(ALIGN_DOWN(at, PAGE_SIZE << p->order),
 	       PAGE_SIZE << p->order, o->start, o->size - o->start));
@@ -183,7 +188,7 @@ static bool fill_1g(struct gmem_object *o, uint64_t at)
 {
 	struct page *p;
 
-	if (!covers(o, at, PAGE_1G))
+	if (!covers(o, at, PAGE_1G) || READ_ONCE(o->out_pages))
 		return false;
 	at = ALIGN_DOWN(at, PAGE_1G);
 	if (!gib_is_absent(o, at))
@@ -225,7 +230,7 @@ static int fill_4k(struct gmem_object *o, uint64_t at)
 {
 	struct page *p;
 
-	if (gmem_object_table(o, at))
+	if ((gmem_is_out(o, at) && gmem_object_recall(o, at)) || gmem_object_table(o, at))
 		return -ENOMEM;
 	p = guest_page(o, PAGE_ORDER_4K, PAGE_ZEROED);
 	if (!p)
@@ -240,7 +245,7 @@ static int fill(struct gmem_object *o, uint64_t at)
 	struct page *p;
 
 	ASSERT(thread_may_wait());
-	if (READ_ONCE(*gmem_chunk_of(o, at)) || !covers(o, at, PAGE_2M))
+	if (READ_ONCE(*gmem_chunk_of(o, at)) || !covers(o, at, PAGE_2M) || gmem_any_out(o, at))
 		return fill_4k(o, at);
 	if (fill_1g(o, at))
 		return 0;

@@ -13,6 +13,10 @@
  * of one 2 MiB page, the table's struct page has it as its owner; else NULL. A page's own struct
  * page names the object as its owner (NULL: several have it), and the first frame as its index.
  *
+ * Out. A frame that its guest has in a balloon is absent, and not promised any more; a bit says so,
+ * under its chunk's lock. While a chunk has such frames it is filled by 4K. See
+ * vmm/gmem/gmem_balloon.c.
+ *
  * Locking. A chunk's lock (LOCK_GMEM; chunks share a few, interrupts off) guards its entries. It is
  * not held while pages are allocated, cleared or copied: a fill looks again before it commits.
  */
@@ -43,6 +47,8 @@ struct gmem_object {
 	uint32_t refs;			/* (a) */
 	unsigned trackers;		/* (a) between gmem_object_track_begin() and _end() */
 	uint64_t present_pages;		/* (a) 4K frames that are filled */
+	uint64_t *out;			/* (a) of each frame, is it out; NULL: none ever was */
+	uint64_t out_pages;		/* (a) frames that are */
 	unsigned page_level;		/* largest pages it is filled with: 1 to 3 */
 	int node;			/* preferred */
 	struct charge *charge;
@@ -90,6 +96,35 @@ bool gmem_object_is_absent(struct gmem_object *o, uint64_t at);
 bool gmem_object_write_whole(struct gmem_object *o, uint64_t at, const void *src);
 /* vmm/gmem/gmem_dirty.c: the frame at `at`, if it is there, counts as written, and may be. */
 void gmem_object_mark(struct gmem_object *o, uint64_t at);
+
+/* ---- frames that are out --------------------------------------------------------------------- */
+
+/* The words of the chunk at `at`; `o` has some. */
+static inline uint64_t *gmem_out_of(const struct gmem_object *o, uint64_t at)
+{
+	return READ_ONCE(o->out) + (at >> CHUNK_SHIFT) * (ENTRIES / 64);
+}
+
+static inline bool gmem_is_out(const struct gmem_object *o, uint64_t at)
+{
+	return unlikely(READ_ONCE(o->out)) &&
+	       gmem_out_of(o, at)[(at >> PAGE_SHIFT) % ENTRIES / 64] >> (at >> PAGE_SHIFT) % 64 & 1;
+}
+
+/* Any frame of the chunk at `at`. */
+static inline bool gmem_any_out(const struct gmem_object *o, uint64_t at)
+{
+	uint64_t any = 0;
+
+	if (likely(!READ_ONCE(o->out)))
+		return false;
+	for (unsigned i = 0; i < ENTRIES / 64; i++)
+		any |= gmem_out_of(o, at)[i];
+	return any;
+}
+
+/* vmm/gmem/gmem_balloon.c: the frame at `at` is to be filled: it is promised again; -ENOMEM. */
+int gmem_object_recall(struct gmem_object *o, uint64_t at) must_check;
 
 /* ---- following entries ----------------------------------------------------------------------- */
 

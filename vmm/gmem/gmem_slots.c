@@ -319,6 +319,7 @@ struct gmem_stats gmem_stats(const struct gmem *g)
 		o = l->place[i].object;
 		s.ram_pages += (o->size - o->start) / PAGE_SIZE;
 		s.present_pages += READ_ONCE(o->present_pages);
+		s.out_pages += READ_ONCE(o->out_pages);
 	}
 	cpu_irq_restore(irq);
 	return s;

@@ -61,6 +61,16 @@ static always_inline void *gmem_place_peek(const struct gmem_place *p, uint64_t 
  */
 bool gmem_object_split(struct gmem_object *o, uint64_t at);
 void gmem_object_track(struct gmem_object *o, int by);
+/* vmm/gmem/gmem_take.c: frames leave; the views and who follows entries are to forget them next. */
+struct gmem_taking {
+	struct gmem_object *object;
+	uint64_t from, to;		/* offsets in it */
+	bool clean;			/* only what was never written */
+	struct list pages;		/* without an entry, with a reference */
+	uint64_t frames;		/* so many */
+};
+
+void gmem_take_range(struct gmem_taking *t);
 /*
  * vmm/gmem/gmem_take.c, under the lock: the page that the table's entries are the parts of, and
  * that nobody has pinned, becomes 512.
@@ -83,3 +93,7 @@ uint64_t gmem_view_faults(const struct gmem_view *v);
 void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t b, uint64_t size);
 void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
 		   enum gmem_loss loss);
+/* The same in two steps: any number of the first, then one wait. */
+void gmem_views_lose(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		     enum gmem_loss loss);
+void gmem_views_wait(struct gmem *g);

@@ -15,21 +15,14 @@
 #include "kernel/thread.h"
 #include "vmm/gmem/gmem_slots.h"
 
-struct taking {
-	struct gmem_object *object;
-	uint64_t from, to;		/* offsets */
-	bool clean;			/* only what was never written */
-	struct list pages;		/* without an entry, with a reference */
-	uint64_t frames;
-};
 
-static bool may_go(const struct taking *t, uint64_t e, const struct page *p)
+static bool may_go(const struct gmem_taking *t, uint64_t e, const struct page *p)
 {
 	return e && !(t->clean && e & ENTRY_DIRTY) &&
 	       __atomic_load_n(&p->refs, __ATOMIC_RELAXED) == 1;
 }
 
-static void take_entry(struct taking *t, uint64_t *e, struct page *p)
+static void take_entry(struct gmem_taking *t, uint64_t *e, struct page *p)
 {
 	WRITE_ONCE(*e, 0);
 	list_push_back(&t->pages, &p->link);
@@ -37,7 +30,7 @@ static void take_entry(struct taking *t, uint64_t *e, struct page *p)
 }
 
 /* Are the parts of a whole page all such that it may go? */
-static bool parts_may_go(const struct taking *t, const uint64_t *leaf, const struct page *whole)
+static bool parts_may_go(const struct gmem_taking *t, const uint64_t *leaf, const struct page *whole)
 {
 	for (unsigned i = 0; i < ENTRIES; i++)
 		if (!may_go(t, leaf[i], whole))
@@ -59,11 +52,22 @@ void gmem_fall_apart(struct gmem_object *o, struct page *table)
 	table->owner = NULL;
 }
 
-/* Under the lock: of the chunk at `at`, which is a table. */
-static void take_leaves(struct taking *t, uint64_t at, uint64_t *c)
+static bool is_empty(const uint64_t *leaf)
+{
+	for (unsigned i = 0; i < ENTRIES; i++)
+		if (leaf[i])
+			return false;
+	return true;
+}
+
+/*
+ * Under the lock: of the chunk at `at`, which is a table. One without frames goes, so that a large
+ * page may come there again.
+ */
+static void take_leaves(struct gmem_taking *t, uint64_t at, uint64_t *c)
 {
 	struct page *table = gmem_entry_page(*c), *whole = table->owner;
-	bool all = t->from <= at && at + PAGE_2M <= t->to;
+	bool all = t->from <= at && at + PAGE_2M <= t->to, any = false;
 
 	ASSERT(spin_held(gmem_lock_of(t->object, at)));
 	if (all && whole && parts_may_go(t, gmem_leaf_of(*c, 0), whole)) {
@@ -81,11 +85,16 @@ static void take_leaves(struct taking *t, uint64_t at, uint64_t *c)
 		if (table->owner)
 			gmem_fall_apart(t->object, table);
 		take_entry(t, e, gmem_entry_page(*e));
+		any = true;
+	}
+	if (any && is_empty(gmem_leaf_of(*c, 0))) {
+		WRITE_ONCE(*c, 0);
+		list_push_back(&t->pages, &table->link);
 	}
 }
 
 /* Under the lock; false: a page is to be split first. */
-static bool take_chunk(struct taking *t, uint64_t at)
+static bool take_chunk(struct gmem_taking *t, uint64_t at)
 {
 	uint64_t *c = gmem_chunk_of(t->object, at);
 	bool all = t->from <= at && at + PAGE_2M <= t->to;
@@ -106,7 +115,7 @@ static bool take_chunk(struct taking *t, uint64_t at)
 }
 
 /* Without memory to split a page it stays. */
-static void take_from(struct taking *t, uint64_t at)
+static void take_from(struct gmem_taking *t, uint64_t at)
 {
 	struct spinlock *l = gmem_lock_of(t->object, at);
 	bool done;
@@ -119,18 +128,25 @@ static void take_from(struct taking *t, uint64_t at)
 	} while (!done && gmem_object_split(t->object, at));
 }
 
-uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size, bool clean)
+void gmem_take_range(struct gmem_taking *t)
 {
-	struct taking t = { .object = o, .from = MAX(at, o->start), .clean = clean };
-
-	ASSERT(IS_ALIGNED(at | size, PAGE_SIZE) && thread_may_wait());
-	t.to = MIN(at + size, o->size);
-	list_init(&t.pages);
-	for (uint64_t a = ALIGN_DOWN(t.from, PAGE_2M); a < t.to; a += PAGE_2M) {
-		take_from(&t, a);
+	ASSERT(IS_ALIGNED(t->from | t->to, PAGE_SIZE) && thread_may_wait());
+	for (uint64_t a = ALIGN_DOWN(t->from, PAGE_2M); a < t->to; a += PAGE_2M) {
+		take_from(t, a);
 		if (!(a % PAGE_1G))
 			sched_point();
 	}
+}
+
+uint64_t gmem_take(struct gmem *g, struct gmem_object *o, uint64_t at, uint64_t size, bool clean)
+{
+	struct gmem_taking t = {
+		.object = o, .from = MAX(at, o->start), .to = MIN(at + size, o->size),
+		.clean = clean,
+	};
+
+	list_init(&t.pages);
+	gmem_take_range(&t);
 	if (list_empty(&t.pages))
 		return 0;
 	gmem_views_of(g, o, t.from, t.to - t.from, GMEM_LOSE_ALL);

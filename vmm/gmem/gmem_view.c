@@ -299,7 +299,7 @@ static void prune(struct gmem *g, uint64_t a, uint64_t size)
 }
 
 /* Behind a change of the tables: one wait for all of it. */
-static void changed(struct gmem *g)
+void gmem_views_wait(struct gmem *g)
 {
 	struct list tables;
 
@@ -322,15 +322,15 @@ void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t b, uint64_t size)
 		prune(g, b, size);
 	}
 	cpu_irq_restore(irq);
-	changed(g);
+	gmem_views_wait(g);
 }
 
 /*
  * Of slots that come meanwhile the leaves are made of what is there now. Those of before stay as
  * long as interrupts are off.
  */
-void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
-		   enum gmem_loss loss)
+void gmem_views_lose(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		     enum gmem_loss loss)
 {
 	uint64_t irq = cpu_irq_save();
 	const struct gmem_slots *l = gmem_slots_now(g);
@@ -345,7 +345,13 @@ void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uin
 			lose(g, from - p->delta, to - from, loss);
 	}
 	cpu_irq_restore(irq);
-	changed(g);
+}
+
+void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,
+		   enum gmem_loss loss)
+{
+	gmem_views_lose(g, o, at, size, loss);
+	gmem_views_wait(g);
 }
 
 /* ---- what was used --------------------------------------------------------------------------- */
@@ -426,7 +432,7 @@ int gmem_harvest(struct gmem *g, const struct gmem_object *o, uint64_t at, uint6
 		any |= h.any;
 	}
 	if (any)
-		changed(g);
+		gmem_views_wait(g);
 	return any;
 }
 
