@@ -270,6 +270,24 @@ static int add_disks(struct vdev_host *h, const struct machine_row *row)
 	return err;
 }
 
+static int add_channels(struct vdev_host *h, const struct machine_row *row)
+{
+	const struct media_channel *channel = row->properties;
+	struct media *m;
+	int err = 0;
+
+	for (unsigned i = 0; !err && channel && i < MIN(row->disks, HOST_MEDIA_MAX); i++) {
+		if (!channel[i].put)
+			continue;
+		err = media_channel_create(&channel[i], &m);
+		if (!err)
+			media_attach(m, h, i);
+	}
+	if (channel)
+		h->vm->machine->part[PART_SERIAL] = h->dev;
+	return err;
+}
+
 static int add_media(struct vdev_host *h, const struct device_class *class,
 		     const struct machine_row *row)
 {
@@ -281,6 +299,8 @@ static int add_media(struct vdev_host *h, const struct device_class *class,
 		err = add_disks(h, row);
 	else if (class->medium == HOST_MEDIA_CABLE && nic)
 		err = media_cable_create(nic->cable, &m);
+	else if (class->medium == HOST_MEDIA_CONSOLE && class->function)
+		err = add_channels(h, row);
 	else if (class->medium == HOST_MEDIA_CONSOLE && !h->dev->instance)
 		err = media_console_create(&m);
 	if (m)
@@ -532,6 +552,14 @@ void machine_console_input(struct vm *vm)
 	if (vm->machine)
 		vm->machine->part[PART_UART]->ops->media_input(vm->machine->part[PART_UART],
 							       VUART_CONSOLE);
+}
+
+void machine_channel_input(struct vm *vm, unsigned port)
+{
+	struct vdev *d = vm->machine ? vm->machine->part[PART_SERIAL] : NULL;
+
+	if (d)
+		d->ops->media_input(d, port);
 }
 
 void machine_save(struct vm *vm, struct record_writer *w)

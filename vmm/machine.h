@@ -39,8 +39,10 @@ struct machine_row {
 	struct machine_line line[2];
 	const void *properties;		/* what the class wants to know; its own. Of a class with
 					 * disks, so many struct media_image, with a cable,
-					 * its struct media_nic; or NULL */
-	unsigned disks;			/* medium 0 and on; one without name or tray is none */
+					 * its struct media_nic, with ports, so many struct
+					 * media_channel; or NULL */
+	unsigned disks;			/* or ports: medium 0 and on; one without name or tray, or
+					 * without functions, is none */
 };
 
 #define MACHINE_DEVICE_MAX	64
@@ -48,6 +50,7 @@ struct machine_row {
 #define MACHINE_VIRTIO_NET	"virtio-net-pci"	/* and those that have a cable */
 #define MACHINE_E1000		"e1000"
 #define MACHINE_E1000E		"e1000e"
+#define MACHINE_VIRTIO_SERIAL	"virtio-serial-pci"	/* and one that has ports */
 #define MACHINE_SLOT_MAX	40	/* PCI devices that a configuration may add */
 #define MACHINE_NVME		"nvme"			/* one that has one disk */
 #define MACHINE_AHCI		"ich9-ahci"		/* one that has several */
@@ -111,6 +114,7 @@ void machine_power_button(struct vm *vm);
 unsigned machine_buses(const struct vm *vm);	/* PCI's: one, and one behind each root port */
 struct vdev *machine_fwcfg(struct vm *vm);	/* for vmm/firmware/fwcfg.c to fill */
 void machine_console_input(struct vm *vm);
+void machine_channel_input(struct vm *vm, unsigned port);	/* of the device with ports */
 
 struct media_cable_stats;
 /* Of the i-th card that is on a cable; false beyond the last. */

@@ -206,6 +206,12 @@ static int make_e1000(struct vm *vm, const struct machine_row *row, struct vdev 
 			     out);
 }
 
+static int make_virtio_serial(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	(void)vm;
+	return virtio_pci_console_create(row->disks, out);
+}
+
 static const struct device_class classes[] = {
 	{ "isa-i8259", .create = make_vpic, .part = PART_PIC, .lock = LOCK_IRQCHIP,
 		.intr = 1 + VPIC_INTR, .region = {
@@ -259,6 +265,8 @@ static const struct device_class classes[] = {
 		.medium = HOST_MEDIA_CABLE },
 	{ MACHINE_AHCI, .plain = vahci_create, .function = vahci_function,
 		.medium = HOST_MEDIA_DISK },
+	{ MACHINE_VIRTIO_SERIAL, .create = make_virtio_serial, .function = virtio_pci_function,
+		.medium = HOST_MEDIA_CONSOLE },
 	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
 };
 

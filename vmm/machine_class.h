@@ -15,7 +15,7 @@ struct machine_row;
 
 /* Devices that others of the machine call by name. */
 enum part { PART_NONE, PART_PIC, PART_IOAPIC, PART_PIT, PART_UART, PART_ACPI, PART_FWCFG, PART_PCI,
-	PART_MCH, PARTS };
+	PART_MCH, PART_SERIAL, PART_BALLOON, PARTS };
 
 struct region_row {
 	uint8_t region;
@@ -34,7 +34,7 @@ struct device_class {
 	enum part part;
 	uint8_t lock;			/* LOCK_VDEV if 0 */
 	uint8_t intr;			/* 1 + the line that is the vCPUs' INTR */
-	/* What medium 0 is: the VM's console is that of the first. */
+	/* What medium 0 is: the VM's console is that of the first that is no PCI device. */
 	enum host_media_kind medium;
 	struct region_row region[MACHINE_REGION_MAX];
 };

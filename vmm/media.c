@@ -256,3 +256,48 @@ int media_console_create(struct media **out)
 	*out = m;
 	return 0;
 }
+
+/* ---- channels ---- */
+
+struct channel {
+	struct media media;
+	struct media_channel to;
+};
+
+static struct media_channel *channel_of(struct media *m)
+{
+	return &container_of(m, struct channel, media)->to;
+}
+
+static size_t channel_put(struct media *m, const void *data, size_t n)
+{
+	return channel_of(m)->put(channel_of(m)->arg, data, n);
+}
+
+static size_t channel_get(struct media *m, void *data, size_t n)
+{
+	return channel_of(m)->get(channel_of(m)->arg, data, n);
+}
+
+static void channel_destroy(struct media *m)
+{
+	heap_free(container_of(m, struct channel, media));
+}
+
+static const struct media_ops channel_ops = {
+	.put = channel_put, .get = channel_get, .destroy = channel_destroy,
+};
+
+int media_channel_create(const struct media_channel *c, struct media **out)
+{
+	struct channel *channel = heap_alloc(sizeof(*channel));
+
+	if (!channel)
+		return -ENOMEM;
+	channel->to = *c;
+	channel->media.ops = &channel_ops;
+	channel->media.facts.kind = HOST_MEDIA_CONSOLE;
+	str_copy(channel->media.facts.name, c->name, sizeof(channel->media.facts.name));
+	*out = &channel->media;
+	return 0;
+}

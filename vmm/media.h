@@ -77,6 +77,17 @@ void media_destroy(struct media *m);		/* likewise */
 /* The VM's serial console: its configuration's callbacks. */
 int media_console_create(struct media **out) must_check;
 
+/* A stream of bytes that is a device's beside that one; the callbacks are as vm_config's. */
+#define MEDIA_CHANNEL_NAME_MAX	32
+struct media_channel {
+	char name[MEDIA_CHANNEL_NAME_MAX];
+	void *arg;
+	size_t (*put)(void *arg, const void *data, size_t n);	/* NULL: there is none */
+	size_t (*get)(void *arg, void *data, size_t n);
+};
+
+int media_channel_create(const struct media_channel *c, struct media **out) must_check;
+
 /*
  * One end of the cable of that name, which is there as long as an end is; or of one that leads back
  * to itself. -EBUSY: it has two.

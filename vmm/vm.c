@@ -464,6 +464,13 @@ void vm_console_input(struct vm *vm)
 	mutex_unlock(&vm->lock);
 }
 
+void vm_channel_input(struct vm *vm, unsigned port)
+{
+	mutex_lock(&vm->lock);
+	machine_channel_input(vm, port);
+	mutex_unlock(&vm->lock);
+}
+
 void vm_nmi(struct vm *vm)
 {
 	mutex_lock(&vm->lock);

@@ -161,6 +161,7 @@ void vm_stop_self(struct vm *vm, enum vm_stop why, uint32_t code);
 
 void vm_power_button(struct vm *vm);		/* ACPI: the guest shuts down if it listens */
 void vm_console_input(struct vm *vm);		/* config.console_get has something new */
+void vm_channel_input(struct vm *vm, unsigned port);	/* likewise a port of virtio-serial-pci */
 void vm_nmi(struct vm *vm);
 /* From now on that vCPU runs on these CPUs alone. -ENOENT: there is no such vCPU, or no longer. */
 int vm_vcpu_pin(struct vm *vm, unsigned id, const struct cpu_set *allowed);

@@ -223,6 +223,7 @@ size_t host_media_put(struct vdev *d, unsigned medium, const void *data, size_t 
 	struct vdev_host *h = d->host;
 
 	CHECK(medium < HOST_MEDIA_MAX);
+	h->sent_medium = medium;
 	n = MIN(n, h->accept);
 	h->accept -= n;
 	for (size_t i = 0; i < n; i++)
@@ -235,6 +236,8 @@ size_t host_media_get(struct vdev *d, unsigned medium, void *data, size_t n)
 	struct vdev_host *h = d->host;
 
 	CHECK(medium < HOST_MEDIA_MAX);
+	if (medium != h->input_medium)
+		return 0;
 	n = MIN(n, h->input_count - h->input_taken);
 	memcpy(data, h->input + h->input_taken, n);
 	h->input_taken += n;
@@ -248,7 +251,12 @@ void host_media_facts(struct vdev *d, unsigned medium, struct host_media_facts *
 	const struct vdev_host *h = d->host;
 
 	*out = (struct host_media_facts){ .kind = HOST_MEDIA_NONE };
-	if (medium || h->disk_absent)
+	if (h->consoles >> medium & 1) {
+		out->kind = HOST_MEDIA_CONSOLE;
+		sprintf(out->name, "port.%u", medium);
+		return;
+	}
+	if (medium || h->disk_absent || h->consoles)
 		return;
 	out->kind = HOST_MEDIA_DISK;
 	out->size = h->disk_size;
@@ -515,7 +523,7 @@ void vdev_host_type(struct vdev_host *h, const char *text)
 
 	memcpy(h->input + h->input_count, text, n);
 	h->input_count += n;
-	h->d->ops->media_input(h->d, 0);
+	h->d->ops->media_input(h->d, h->input_medium);
 	CHECK(!h->locked);
 }
 

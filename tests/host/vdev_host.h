@@ -51,6 +51,8 @@ struct vdev_host {
 	char sent[4096], input[4096];
 	/* `accept`: how many bytes the host takes, ~0 all */
 	size_t sent_count, input_count, input_taken, accept;
+	unsigned sent_medium, input_medium;	/* where bytes went last; where they come from */
+	unsigned consoles;			/* bits: media that are; then there is no disk */
 	uint8_t disk[VDEV_HOST_DISK];		/* medium 0, unless disk_absent */
 	bool disk_absent, disk_read_only, disk_optical;
 	bool disk_open;				/* the tray; as the device says, too */

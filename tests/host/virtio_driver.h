@@ -335,6 +335,7 @@ static inline struct vdev_host *driver_attach(struct virtio *v)
 		.name = v->kind->name, .version = 1, .reset = driver_reset_op,
 		.save = driver_save_op, .load = driver_load_op, .destroy = driver_destroy_op,
 		.timer = virtio_timer, .work = virtio_work, .media_done = v->kind->media_done,
+		.media_input = v->kind->media_input,
 		.media_frame = v->kind->media_frame, .media_link = v->kind->media_link,
 	};
 	v->dev.ops = ops;

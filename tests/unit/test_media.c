@@ -643,6 +643,35 @@ static void drive(void **state)
 	dev.ops = &ops;
 }
 
+static void channel(void **state)
+{
+	struct media_channel c = { .name = "org.keel.test.0", .arg = said, .put = put, .get = get };
+	struct host_media_facts f;
+	struct media *m, *other;
+	char got[8];
+
+	(void)state;
+	assert_int_equal(media_channel_create(&c, &m), 0);
+	media_attach(m, &host, 1);
+	assert_int_equal(media_console_create(&other), 0);
+	media_attach(other, &host, 0);
+	vm.config.console_put = NULL;
+	c = (struct media_channel){ .name = "gone" };		/* it was copied */
+	host_media_facts(&dev, 1, &f);
+	assert_int_equal(f.kind, HOST_MEDIA_CONSOLE);
+	assert_string_equal(f.name, "org.keel.test.0");
+	strcpy(said, "");
+	assert_int_equal(host_media_put(&dev, 0, "x", 1), 1);
+	assert_string_equal(said, "");
+	assert_int_equal(host_media_put(&dev, 1, "hello", 5), 5);
+	assert_memory_equal(said, "hello", 5);
+	assert_int_equal(host_media_get(&dev, 1, got, 8), 5);
+	assert_memory_equal(got, "typed", 5);
+	detach(other);
+	host.media[1] = NULL;
+	media_destroy(m);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -659,6 +688,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(console, setup, teardown),
 		cmocka_unit_test_setup_teardown(own_memory, setup, teardown),
 		cmocka_unit_test_setup_teardown(drive, setup, teardown),
+		cmocka_unit_test_setup_teardown(channel, setup, teardown),
 	};
 
 	memory_init(64 * MIB);

@@ -226,10 +226,17 @@ void virtio_work(struct vdev *d)
 			kick(v, &v->queue[i]);
 }
 
+void virtio_ask(struct virtio *v, unsigned queue)
+{
+	leave_to_work(v, &v->queue[queue], true);
+}
+
 void virtio_timer(struct vdev *d, unsigned timer)
 {
-	(void)timer;
-	host_work_queue(d);
+	if (timer)
+		virtio_of(d)->kind->timer(virtio_of(d), timer);
+	else
+		host_work_queue(d);
 }
 
 /* ---- features and status ---- */
@@ -500,6 +507,8 @@ void virtio_config_write(struct virtio *v, uint64_t offset, unsigned size, uint6
 		WRITE_ONCE(v->config[offset + i],
 			   (uint8_t)((v->config[offset + i] & ~mask[offset + i]) |
 				     (value >> 8 * i & mask[offset + i])));
+	if (v->kind->config_written)
+		v->kind->config_written(v, offset, size, value);
 }
 
 /* ---- life ---- */

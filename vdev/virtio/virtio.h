@@ -121,7 +121,11 @@ struct virtio_kind {
 	void (*queue_reset)(struct virtio *v, unsigned queue);	/* optional */
 	const uint8_t *config_writable;	/* optional: bits that a driver may change */
 	const uint8_t *config_varies;	/* optional: further ones that the device does */
-	/* Optional: see vdev/host.h. */
+	/* Optional: the driver has written its configuration; thread context. */
+	void (*config_written)(struct virtio *v, uint64_t offset, unsigned size, uint64_t value);
+	/* Optional: see vdev/host.h; 0 is not the kind's. */
+	void (*timer)(struct virtio *v, unsigned timer);
+	void (*media_input)(struct vdev *d, unsigned medium);
 	void (*media_done)(struct vdev *d, unsigned medium, uint32_t tag, int error);
 	int (*media_frame)(struct vdev *d, unsigned medium, const struct host_frame *f);
 	void (*media_link)(struct vdev *d, unsigned medium);
@@ -183,6 +187,13 @@ int virtio_done(struct virtio *v, struct virtio_queue *q, uint32_t written) must
 /* Bytes from the start of what the device reads; they are there. */
 int virtio_chain_read(struct virtio *v, const struct virtio_chain *c, void *dst,
 		      size_t n) must_check;
+int virtio_chain_read_at(struct virtio *v, const struct virtio_chain *c, uint64_t offset,
+			 void *dst, size_t n) must_check;
+/* Bytes to the start of what the device writes, for which there is room. */
+int virtio_chain_write(struct virtio *v, const struct virtio_chain *c, const void *src,
+		       size_t n) must_check;
+/* The work is to look at the queue; any context. */
+void virtio_ask(struct virtio *v, unsigned queue);
 
 /*
  * For who brings something to a queue that he does not own, in any thread. enter: it is live, and

@@ -9,6 +9,7 @@
 #include "include/bits.h"
 #include "lib/string.h"
 #include "vdev/virtio/virtio_blk.h"
+#include "vdev/virtio/virtio_console.h"
 #include "vdev/virtio/virtio_net.h"
 #include "vdev/virtio/virtio_rng.h"
 #include "vdev/vpci_express.h"
@@ -19,6 +20,7 @@
 #define REVISION	0u		/* of a device that has both interfaces */
 #define CLASS_SCSI	0x010000u
 #define CLASS_ETHERNET	0x020000u
+#define CLASS_SERIAL	0x078000u
 #define CLASS_OTHER	0x00ff00u
 
 #define BAR_PORTS	0u
@@ -598,6 +600,11 @@ static void pci_destroy(struct vdev *d)
 	host_free(p);
 }
 
+static void pci_media_input(struct vdev *d, unsigned medium)
+{
+	virtio_of(d)->kind->media_input(d, medium);
+}
+
 static void pci_media_done(struct vdev *d, unsigned medium, uint32_t tag, int error)
 {
 	virtio_of(d)->kind->media_done(d, medium, tag, error);
@@ -616,8 +623,8 @@ static void pci_media_link(struct vdev *d, unsigned medium)
 static const struct vdev_ops pci_ops = {
 	.version = 1, .read = pci_read, .write = pci_write, .reset = pci_reset, .save = pci_save,
 	.load = pci_load, .destroy = pci_destroy, .timer = virtio_timer, .work = virtio_work,
-	.media_done = pci_media_done, .media_frame = pci_media_frame,
-	.media_link = pci_media_link,
+	.media_input = pci_media_input, .media_done = pci_media_done,
+	.media_frame = pci_media_frame, .media_link = pci_media_link,
 };
 
 /* Its place, or 0. */
@@ -718,6 +725,13 @@ int virtio_pci_net_create(const uint8_t mac[6], unsigned pairs, struct vdev **ou
 	struct virtio *v;
 
 	return virtio_net_create(mac, pairs, &v) ?: create(v, CLASS_ETHERNET, out);
+}
+
+int virtio_pci_console_create(unsigned ports, struct vdev **out)
+{
+	struct virtio *v;
+
+	return virtio_console_create(ports, &v) ?: create(v, CLASS_SERIAL, out);
 }
 
 int virtio_pci_rng_create(struct vdev **out)

@@ -49,3 +49,38 @@ int virtio_chain_read(struct virtio *v, const struct virtio_chain *c, void *dst,
 	}
 	return n ? -EFAULT : 0;
 }
+
+int virtio_chain_read_at(struct virtio *v, const struct virtio_chain *c, uint64_t offset,
+			 void *dst, size_t n)
+{
+	uint8_t *to = dst;
+
+	for (unsigned i = 0; n && i < c->readable; i++) {
+		uint64_t skip = MIN(offset, c->segment[i].size);
+		size_t part = MIN(c->segment[i].size - skip, n);
+		int err = part ? host_mem_read(&v->dev, GPA(c->segment[i].at + skip), to, part) : 0;
+
+		if (err)
+			return err;
+		offset -= skip;
+		to += part;
+		n -= part;
+	}
+	return n ? -EFAULT : 0;
+}
+
+int virtio_chain_write(struct virtio *v, const struct virtio_chain *c, const void *src, size_t n)
+{
+	const uint8_t *from = src;
+
+	for (unsigned i = c->readable; n && i < c->count; i++) {
+		size_t part = MIN(c->segment[i].size, n);
+		int err = host_mem_write(&v->dev, GPA(c->segment[i].at), from, part);
+
+		if (err)
+			return err;
+		from += part;
+		n -= part;
+	}
+	return n ? -EFAULT : 0;
+}
