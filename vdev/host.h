@@ -132,6 +132,18 @@ int host_nvram_read(struct vdev *d, uint64_t offset, void *dst, size_t n) must_c
 int host_nvram_write(struct vdev *d, uint64_t offset, const void *src, size_t n) must_check;
 
 /*
+ * Memory that the guest does not use, as it says: whole pages of the VM's RAM in these ranges; all
+ * else there stays. Thread context, no lock held. DISCARD: it goes back to the host, and is zeroed
+ * RAM when the guest touches it again. INFLATE: so that others may have it for good, who may be
+ * using it when the guest comes back for it: then it waits. DEFLATE: the guest is about to use it.
+ * The number of pages for which that was so.
+ */
+enum host_unused { HOST_UNUSED_DISCARD, HOST_UNUSED_INFLATE, HOST_UNUSED_DEFLATE };
+struct host_segment;
+uint64_t host_mem_unused(struct vdev *d, enum host_unused what, const struct host_segment *s,
+			 unsigned n);
+
+/*
  * From a port's write: the instruction is not done. It runs again when what it stopped for has been
  * seen to: pause, another thread's turn, the guest's interrupts. For what takes long or got -EINTR;
  * the device keeps how far it has come, and saves it.

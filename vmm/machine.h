@@ -46,6 +46,7 @@ struct machine_row {
 };
 
 #define MACHINE_DEVICE_MAX	64
+#define MACHINE_VIRTIO_BALLOON	"virtio-balloon-pci"
 #define MACHINE_VIRTIO_BLK	"virtio-blk-pci"	/* a class that has a disk */
 #define MACHINE_VIRTIO_NET	"virtio-net-pci"	/* and those that have a cable */
 #define MACHINE_E1000		"e1000"

@@ -253,6 +253,8 @@ static const struct device_class classes[] = {
 		{ VTESTDEV_MEMORY, HOST_MMIO, VTESTDEV_MEMORY_BASE, VTESTDEV_MEMORY_SIZE } } },
 	{ "isa-debug-exit", .plain = vdebug_exit_create, .region = {
 		{ VDEBUG_EXIT_PORTS, HOST_PORT, 0xf4, 4 } } },
+	{ MACHINE_VIRTIO_BALLOON, .plain = virtio_pci_balloon_create,
+		.function = virtio_pci_function, .part = PART_BALLOON },
 	{ MACHINE_VIRTIO_BLK, .create = make_virtio_blk, .function = virtio_pci_function,
 		.medium = HOST_MEDIA_DISK },
 	{ MACHINE_VIRTIO_NET, .create = make_virtio_net, .function = virtio_pci_function,

@@ -89,6 +89,12 @@ int host_nvram_write(struct vdev *d, uint64_t offset, const void *src, size_t n)
 	return shadow_nvram_write(host_of(d)->vm, offset, src, n);
 }
 
+uint64_t host_mem_unused(struct vdev *d, enum host_unused what, const struct host_segment *s,
+			 unsigned n)
+{
+	return vm_memory_unused(host_of(d)->vm, what, s, n);
+}
+
 void host_again(struct vdev *d)
 {
 	struct vm *vm = host_of(d)->vm;

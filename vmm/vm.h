@@ -12,6 +12,7 @@
 #include "kernel/mutex.h"
 #include "kernel/work.h"
 #include "mm/page.h"
+#include "vdev/host.h"
 #include "vmm/bus.h"
 #include "vmm/cpuid.h"
 #include "vmm/gmem/gmem.h"
@@ -80,6 +81,7 @@ struct vm_stats {
 						 * entry */
 	uint64_t exits;
 	uint64_t ram_pages, present_pages, charged_pages, table_pages;
+	uint64_t out_pages;			/* of ram_pages, not promised any more */
 	uint64_t unclaimed_ports, unclaimed_mmio;
 	uint64_t unknown_msrs;			/* accesses to MSRs that a guest does not have */
 	bool wants_memory;			/* some vCPU waits for it */
@@ -181,6 +183,9 @@ bool vm_park(struct vm *vm, struct vcpu *vcpu);
 int vm_read(struct vm *vm, gpa_t a, void *dst, size_t n) must_check;
 int vm_write(struct vm *vm, gpa_t a, const void *src, size_t n) must_check;
 bool vm_is_plain(struct vm *vm, gpa_t a, uint64_t n);	/* as gmem_is_plain, likewise */
+/* vmm/vm_balloon.c: host_mem_unused() of vdev/host.h. */
+uint64_t vm_memory_unused(struct vm *vm, enum host_unused what, const struct host_segment *s,
+			  unsigned n);
 /*
  * Waits until no other vCPU holds what it read without a lock before: for freeing that, once it is
  * published no more. Thread context, no spinlock held; a vCPU's exit, if it holds nothing itself

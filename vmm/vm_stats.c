@@ -21,6 +21,7 @@ struct vm_stats vm_stats_now(const struct vm *vm)
 	struct gmem_stats g = gmem_stats(&vm->gmem);
 	struct vm_stats s = {
 		.ram_pages = g.ram_pages, .present_pages = g.present_pages,
+		.out_pages = g.out_pages,
 		.charged_pages = READ_ONCE(vm->charge.pages),
 		.table_pages = g.table_pages,
 		.wants_memory = READ_ONCE(vm->memory_waiters),

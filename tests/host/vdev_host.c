@@ -70,6 +70,27 @@ int host_mem_write(struct vdev *d, gpa_t a, const void *src, size_t n)
 	return 0;
 }
 
+/* Whole pages, by what was said of them: 0 was nothing, else 1 + enum host_unused. */
+uint64_t host_mem_unused(struct vdev *d, enum host_unused what, const struct host_segment *s,
+			 unsigned n)
+{
+	struct vdev_host *h = d->host;
+	uint64_t pages = 0;
+
+	CHECK(!h->locked && n);
+	h->unused_calls++;
+	for (unsigned i = 0; i < n; i++) {
+		h->unused_ranges++;
+		for (uint64_t at = ALIGN_UP(s[i].at, PAGE_SIZE);
+		     at < VDEV_HOST_MEMORY && range_within(at, PAGE_SIZE, s[i].at, s[i].size);
+		     at += PAGE_SIZE) {
+			h->unused[at / PAGE_SIZE] = (uint8_t)(1 + what);
+			pages++;
+		}
+	}
+	return pages;
+}
+
 int host_shadow_set(struct vdev *d, unsigned piece, unsigned access)
 {
 	struct vdev_host *h = d->host;

@@ -72,6 +72,8 @@ struct vdev_host {
 	unsigned work_queued, logged;
 	unsigned again;				/* calls of host_again */
 	uint8_t random;				/* the last byte of host_random */
+	uint8_t unused[VDEV_HOST_MEMORY / PAGE_SIZE];	/* host_mem_unused: see vdev_host.c */
+	unsigned unused_calls, unused_ranges;
 	unsigned mem_interrupt;			/* so many accesses to memory get -EINTR */
 };
 

@@ -7,6 +7,7 @@
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c vdev/vedu.c kernel/sched_group.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c
+ * vmm/vm_balloon.c
  * vmm/media*.c kernel/random.c lib/chacha.c vdev/virtio/virtio*.c vmm/regs.c
  * vdev/vframe.c vdev/vinbox.c vdev/ve1000*.c
  * vmm/exit.c vmm/gmem/gmem*.c

@@ -75,6 +75,11 @@ static uint64_t deflate(uint64_t at, uint64_t size)
 	return gmem_deflate(&g, &(struct gmem_range){ at, size }, 1);
 }
 
+static uint64_t discard(uint64_t at, uint64_t size)
+{
+	return gmem_discard(&g, &(struct gmem_range){ at, size }, 1);
+}
+
 static void write_8(uint64_t a, uint64_t v)
 {
 	assert_int_equal(gmem_write(&g, GPA(a), &v, 8), 0);
@@ -342,7 +347,7 @@ static void random_change(void)
 	if (what == 2)
 		assert_int_equal(deflate(first * PAGE_SIZE, size * PAGE_SIZE), n);
 	if (what == 3)
-		(void)gmem_discard(&g, &(struct gmem_range){ first * PAGE_SIZE, size * PAGE_SIZE }, 1);
+		(void)discard(first * PAGE_SIZE, size * PAGE_SIZE);
 }
 
 static void any_order(void **state)

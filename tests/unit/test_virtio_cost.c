@@ -3,8 +3,8 @@
  * lib/record.c tests/host/vdev_host.c
  * tests/host/steps.c */
 /*
- * What a block request costs in virtio's own code, in instructions: from the doorbell to the end of
- * what the driver added, without what the host does for it (memory, the medium, the interrupt).
+ * What a request costs in virtio's own code, in instructions: of a disk, a console, a balloon; from
+ * the doorbell to the end of what the driver added, without what the host does for it (memory, the medium, the interrupt).
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -13,7 +13,9 @@
 
 #include "tests/host/steps.h"
 #include "virtio_driver.h"
+#include "vdev/virtio/virtio_balloon.h"
 #include "vdev/virtio/virtio_blk.h"
+#include "vdev/virtio/virtio_console.h"
 
 #define DEPTH	16u
 #define BUFFER	0xc000u
@@ -86,10 +88,70 @@ static void packed_rings(void **state)
 	check_cost(true, 980, 580);
 }
 
+/* A line of text to the medium. */
+static void console(void **state)
+{
+	struct driver_part p = { BUFFER, 80, false };
+	struct virtio *v;
+	struct vdev_host *h;
+	struct driver d;
+	uint32_t written;
+	uint16_t id;
+
+	(void)state;
+	assert_int_equal(virtio_console_create(1, &v), 0);
+	h = driver_attach(v);
+	assert_true(driver_negotiate(v, BIT(VIRTIO_VERSION_1) | BIT(VIRTIO_EVENT_IDX)));
+	assert_true(driver_queue(&d, v, 1, 64));
+	driver_start(v);
+	for (unsigned i = 0; i < 8; i++) {
+		driver_add(&d, &p, 1, false);
+		driver_want(&d, 0);
+		steps = 0;
+		steps_trap(true);
+		virtio_kick(v, 1);
+		steps_trap(false);
+		assert_true(driver_take(&d, &id, &written));
+		print_message("a line: %lu instructions\n", steps);
+		assert_in_range(steps, 800 / 8, 800);
+	}
+	vdev_host_detach(h);
+}
+
+/* So many pages as Linux tells of at once; falling, as it often has them. */
+static void balloon(void **state)
+{
+	struct driver_part p = { BUFFER, 1024, false };
+	struct virtio *v;
+	struct vdev_host *h;
+	struct driver d;
+	uint32_t written;
+	uint16_t id;
+
+	(void)state;
+	assert_int_equal(virtio_balloon_create(&v), 0);
+	h = driver_attach(v);
+	assert_true(driver_negotiate(v, BIT(VIRTIO_VERSION_1)));
+	assert_true(driver_queue(&d, v, 0, 64));
+	driver_start(v);
+	for (unsigned i = 0; i < 256; i++)
+		put32(&d, BUFFER + 4 * i, 100000 - i);
+	driver_add(&d, &p, 1, false);
+	steps = 0;
+	steps_trap(true);
+	virtio_kick(v, 0);
+	steps_trap(false);
+	assert_true(driver_take(&d, &id, &written));
+	print_message("256 pages: %lu instructions\n", steps);
+	assert_in_range(steps, 256, 40000);
+	vdev_host_detach(h);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(split_ring), cmocka_unit_test(packed_rings),
+		cmocka_unit_test(console), cmocka_unit_test(balloon),
 	};
 
 	steps_begin(count_step);

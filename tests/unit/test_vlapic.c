@@ -6,6 +6,7 @@
  * vdev/vflash.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c
+ * vmm/vm_balloon.c
  * vmm/media*.c vmm/vm_copy.c kernel/random.c lib/chacha.c vdev/virtio/virtio*.c vmm/regs.c
  * vdev/vframe.c vdev/vinbox.c vdev/ve1000*.c
  * vmm/exit.c vmm/gmem/gmem*.c vmm/insn/emulate*.c

@@ -6,7 +6,8 @@
  * vmm/vm_quiesce.c vmm/vm_memory.c vmm/vm_check.c
  * vdev/vpvpanic.c vdev/vtestdev.c vdev/vdebug_exit.c vdev/vedu.c kernel/hwstate.c vmm/vcpu*.c
  * vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c kernel/sched_group.c vmm/cpu_model.c
- * vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c vmm/regs.c vmm/media*.c
+ * vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c
+ * vmm/vm_balloon.c vmm/regs.c vmm/media*.c
  * kernel/random.c lib/chacha.c vdev/virtio/virtio*.c vmm/vm_copy.c
  * vdev/vframe.c vdev/vinbox.c vdev/ve1000*.c
  * vmm/exit.c vmm/gmem/gmem*.c

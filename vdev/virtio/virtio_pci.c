@@ -8,6 +8,7 @@
 
 #include "include/bits.h"
 #include "lib/string.h"
+#include "vdev/virtio/virtio_balloon.h"
 #include "vdev/virtio/virtio_blk.h"
 #include "vdev/virtio/virtio_console.h"
 #include "vdev/virtio/virtio_net.h"
@@ -711,6 +712,13 @@ fail:
 	host_free(p);
 	virtio_destroy(v);
 	return err;
+}
+
+int virtio_pci_balloon_create(struct vdev **out)
+{
+	struct virtio *v;
+
+	return virtio_balloon_create(&v) ?: create(v, CLASS_OTHER, out);
 }
 
 int virtio_pci_blk_create(unsigned queues, struct vdev **out)

@@ -22,6 +22,7 @@ enum { VIRTIO_PCI_MESSAGES, VIRTIO_PCI_REGISTERS, VIRTIO_PCI_PORTS };
 
 struct vpci_function *virtio_pci_function(struct vdev *d);
 /* -ENOMEM, -ENOSPC. */
+int virtio_pci_balloon_create(struct vdev **out) must_check;
 int virtio_pci_blk_create(unsigned queues, struct vdev **out) must_check;
 int virtio_pci_net_create(const uint8_t mac[6], unsigned pairs, struct vdev **out) must_check;
 int virtio_pci_console_create(unsigned ports, struct vdev **out) must_check;

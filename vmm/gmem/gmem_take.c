@@ -30,7 +30,8 @@ static void take_entry(struct gmem_taking *t, uint64_t *e, struct page *p)
 }
 
 /* Are the parts of a whole page all such that it may go? */
-static bool parts_may_go(const struct gmem_taking *t, const uint64_t *leaf, const struct page *whole)
+static bool parts_may_go(const struct gmem_taking *t, const uint64_t *leaf,
+			 const struct page *whole)
 {
 	for (unsigned i = 0; i < ENTRIES; i++)
 		if (!may_go(t, leaf[i], whole))
