@@ -406,6 +406,7 @@ void config_vm_put(struct config_vm *vm)
 	free_devices(vm->nic);
 	free_pins(vm->pin);
 	free_devices(vm->cdrom);
+	free_devices(vm->channel);
 	heap_free(vm);
 }
 

@@ -21,6 +21,10 @@
 #define CONFIG_CLASS_MAX	32
 #define CONFIG_CABLE_MAX	32
 #define CONFIG_NVME		"nvme"		/* the class of disks with a controller each */
+#define CONFIG_CHANNEL_MAX	32
+#define CONFIG_BALLOON		"virtio-balloon-pci"
+#define CONFIG_SERIAL		"virtio-serial-pci"	/* the class of channels and such a console */
+#define CONFIG_SERIAL_PORTS	6u	/* 0 is the console's */
 #define CONFIG_SATA		"ich9-ahci"	/* the class of disks at SATA ports */
 #define CONFIG_SATA_PORTS	6u
 
@@ -48,10 +52,11 @@ struct config_device {
 	/* Of a disk or a disc. */
 	char module[CONFIG_MODULE_MAX];	/* "": it is none */
 	bool overlay;
-	uint8_t port;			/* of the SATA controller, if it is there */
+	uint8_t port;			/* of the SATA controller, or of the serial one */
 	/* Of a network card. */
 	char cable[CONFIG_CABLE_MAX];
 	uint8_t mac[6];			/* all 0: not given */
+	char channel[CONFIG_CHANNEL_MAX];	/* of a channel */
 };
 
 /* Where one vCPU may run. */
@@ -92,6 +97,7 @@ struct config_vm {
 	struct config_device *disk;	/* likewise, behind these */
 	struct config_device *nic;	/* and behind these */
 	struct config_device *cdrom;	/* all at the SATA controller */
+	struct config_device *channel;	/* ports of one device; 0 is the console, without a name */
 	struct config_module *option_rom;	/* without arguments; with firmware alone */
 	/* With firmware alone: from what it starts, if no device has its own number... */
 	uint8_t boot[CONFIG_BOOT_KINDS];	/* enum config_boot; NONE behind the last */
@@ -161,6 +167,8 @@ void config_vm_put(struct config_vm *vm);	/* frees it with the last; NULL is fin
 typedef void config_emit(void *arg, const char *text);
 void config_write_vm(const struct config_vm *vm, const char *skip, config_emit *emit, void *arg);
 void config_write_host(const struct config_host *host, config_emit *emit, void *arg);
+/* A number with K, M or G, or without. */
+bool config_size_parse(const char *text, uint64_t *out);
 bool config_uuid_parse(const char *text, uint8_t uuid[16]);
 
 /* The value of a line for that `cdrom`, with such a module in it; "": none. */

@@ -287,21 +287,33 @@ static void write_cpu(const struct writer *w, const struct key *k, const void *f
 }
 
 /* A number with K, M, G (KiB, KB and so on are too many ways to say the same). */
-static bool read_memory(struct parser *p, const struct key *k, struct piece v)
+static bool read_size(struct piece v, uint64_t *out)
 {
 	static const char suffixes[] = "KMG";
 	const char *suffix = v.n ? strchr(suffixes, v.s[v.n - 1] & ~0x20) : NULL;
 	unsigned shift = suffix && *suffix ? (unsigned)(suffix - suffixes + 1) * 10 : 0;
+	bool right = config_read_number(config_trim((struct piece){ v.s, v.n - (shift ? 1 : 0) }),
+					out) && *out <= ~0ul >> shift;
+
+	*out <<= shift;
+	return right;
+}
+
+bool config_size_parse(const char *text, uint64_t *out)
+{
+	return read_size((struct piece){ text, strlen(text) }, out);
+}
+
+static bool read_memory(struct parser *p, const struct key *k, struct piece v)
+{
 	uint64_t n;
 
-	if (!config_read_number(config_trim((struct piece){ v.s, v.n - (shift ? 1 : 0) }), &n) ||
-	    n > ~0ul >> shift) {
+	if (!read_size(v, &n)) {
 		config_fail(p, p->line,
 			  "%s = %s is not right: a number with K, M or G is wanted, as in 192M",
 			  k->name, config_quote(v).s);
 		return false;
 	}
-	n <<= shift;
 	if (n < MEMORY_MIN || n > p->limits->memory_max) {
 		config_fail(p, p->line, "%s = %s is not possible: %luM to %luM are allowed", k->name,
 			  config_quote(v).s, MEMORY_MIN / MIB, p->limits->memory_max / MIB);
@@ -430,7 +442,9 @@ const struct key config_vm_keys[] = {
 	{ "boot", config_read_boot, config_write_boot, VM_FIELD(boot), false },
 	{ "boot_menu", config_read_boot_menu, config_write_boot_menu, VM_FIELD(boot_menu), false },
 	{ "cdrom", config_read_cdrom, config_write_cdrom, VM_FIELD(cdrom), true },
+	{ "channel", config_read_channel, config_write_channel, VM_FIELD(channel), true },
 	{ "cmdline", read_text, write_text, VM_FIELD(cmdline), false },
+	{ "console", config_read_console, config_write_console, VM_FIELD(channel), false },
 	{ "cpu", read_cpu, write_cpu, VM_FIELD(cpu), false },
 	{ "cpu_shares", config_read_tune, config_write_tune, VM_FIELD(cputune.shares), false },
 	{ "cpuset", config_read_cpuset, config_write_cpuset, VM_FIELD(cpuset), false },

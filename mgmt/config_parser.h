@@ -119,6 +119,12 @@ bool config_add_device(struct parser *p, const struct key *k, struct piece v,
 bool config_read_device(struct parser *p, const struct key *k, struct piece v);
 void config_write_device(const struct writer *w, const struct key *k, const void *from);
 
+/* --- config_channel.c */
+bool config_read_channel(struct parser *p, const struct key *k, struct piece v);
+void config_write_channel(const struct writer *w, const struct key *k, const void *from);
+bool config_read_console(struct parser *p, const struct key *k, struct piece v);
+void config_write_console(const struct writer *w, const struct key *k, const void *from);
+
 /* --- config_disk.c */
 bool config_read_disk(struct parser *p, const struct key *k, struct piece v);
 void config_write_disk(const struct writer *w, const struct key *k, const void *from);

@@ -166,7 +166,9 @@ size_t console_write(struct console *c, const void *data, size_t n)
 	flags = spin_lock_irq(&c->lock);
 	done = ring_write(&c->input, data, (uint32_t)MIN(n, (size_t)CONSOLE_INPUT_SIZE));
 	spin_unlock_irq(&c->lock, flags);
-	if (c->vm && done)
+	if (c->vm && done && c->channel)
+		vm_channel_input(c->vm, c->channel - 1);
+	else if (c->vm && done)
 		vm_console_input(c->vm);
 	mutex_unlock(&c->bound);
 	return done;

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The console of a domain: what its serial port says and is told. It outlives the vm, so that the
- * last words of a dead guest can be read. Output goes into a ring; what nobody has read yet is
- * kept, the oldest is dropped (and counted) when the ring is full, and the guest is never held up.
- * Input waits in a ring until the guest reads it.
+ * A console of a domain: what its serial port, or a port of virtio-serial-pci, says and is told. It
+ * outlives the vm, so that the last words of a dead guest can be read. Output goes into a ring;
+ * what nobody has read yet is kept, the oldest is dropped (and counted) when the ring is full, and
+ * the guest is never held up. Input waits in a ring until the guest reads it.
  *
  * Any context, never sleeps. Locks: console.lock (LOCK_LEAF, irq-safe); console.bound,
  * a mutex that only bind and write take, in thread context.
@@ -27,12 +27,13 @@ struct console {
 	uint64_t dropped;		/* bytes of output lost since the last read */
 	bool attached;
 	struct vm *vm;			/* whom to tell of input; a reference, or NULL */
+	unsigned channel;		/* constant; 0: the serial port, else 1 + the port */
 	/* There is output, or the vm has gone; any context, lock not held. */
 	void (*notify)(void *arg);
 	void *notify_arg;
 };
 
-void console_init(struct console *c);
+void console_init(struct console *c);	/* of the serial port; else `channel` is set then */
 void console_fini(struct console *c);	/* nobody uses it any more */
 /* Buffers; 0 or -ENOMEM. Thread context, before the vm can use it. */
 int console_prepare(struct console *c) must_check;

@@ -97,11 +97,6 @@ enum domain_state domain_state(const struct domain *d)
 	return READ_ONCE(d->state);
 }
 
-struct console *domain_console(struct domain *d)
-{
-	return &d->console;
-}
-
 void domain_uuid_format(const uint8_t uuid[16], char text[DOMAIN_UUID_TEXT])
 {
 	int n = 0;

@@ -176,6 +176,17 @@ struct domain_media {
 int domain_media_change(struct domain *d, unsigned how, const struct domain_media *m,
 			struct mgmt_error *err);
 
+/* --- its memory while it runs: mgmt/domain_balloon.c */
+#define DOMAIN_PERIOD_MAX	86400u
+/* Asks its balloon for so much. -ENODEV: it has none; -ENOMEM: others were promised that. */
+int domain_memory_set(struct domain *d, uint64_t bytes, struct mgmt_error *err);
+/* How often it is asked for statistics, in seconds; 0: not. */
+int domain_memory_period(struct domain *d, uint64_t seconds, struct mgmt_error *err);
+/* Under libvirt's names, in KiB, as far as they are known: struct domain_stat. */
+int domain_memory_stats(struct domain *d, struct records *out, struct mgmt_error *err) must_check;
+/* Bytes that it has now; 0: it does not run. And the period. */
+uint64_t domain_memory_now(struct domain *d, unsigned *period);
+
 /* --- mgmt/domain_xml.c */
 struct text;
 /* Adds it to `t` as a document of libvirt's: as it runs (`live`, if it does), or will. */
@@ -224,7 +235,12 @@ void domain_job_get(struct domain *d, bool completed, struct domain_job *out);
  */
 int domain_job_abort(struct domain *d, struct mgmt_error *err);
 /* The console, for console_attach() and the rest of mgmt/console.h; the domain may be shut off. */
-struct console *domain_console(struct domain *d);
+/*
+ * By name: "serial0" (or NULL), "hvc0", or a channel's. It stays as long as the domain. -ENOENT;
+ * -EPERM: it is not there before the domain has started.
+ */
+int domain_console_find(struct domain *d, const char *name, struct console **out,
+			struct mgmt_error *err) must_check;
 
 /* --- results */
 #define DOMAIN_CRASH_MAX 256

@@ -46,7 +46,7 @@ static const struct config_device *first_sata(const struct config_vm *c)
 	return c->cdrom;
 }
 
-/* Those with a slot of their own, then the SATA controller if it has anything; cards come last. */
+/* Those with a slot of their own, then controllers that have anything; cards come last. */
 static void fill(const struct config_vm *c, struct rows *to)
 {
 	const struct config_device *sata = first_sata(c);
@@ -58,6 +58,8 @@ static void fill(const struct config_vm *c, struct rows *to)
 			add(to, d);
 	if (sata)
 		add(to, sata);
+	if (c->channel)
+		add(to, c->channel);
 	for (const struct config_device *d = c->nic; d; d = d->next)
 		add(to, d);
 }
@@ -78,6 +80,21 @@ static void fill_nics(const struct config_vm *c, struct machine_row *row, struct
 		str_copy(nic->cable, d->cable, sizeof(nic->cable));
 		memcpy(nic->mac, d->mac, sizeof(nic->mac));
 		row->properties = nic;
+	}
+}
+
+/* Their consoles are the domain's: it has them when it starts. */
+static void fill_channels(struct domain *d, struct machine_row *row, struct media_channel *channel)
+{
+	row->properties = channel;
+	row->disks = CONFIG_SERIAL_PORTS;
+	for (const struct config_device *c = d->live->channel; c; c = c->next) {
+		struct media_channel *to = &channel[c->port];
+
+		str_copy(to->name, c->channel, sizeof(to->name));
+		to->arg = domain_channel(d, c->port);
+		to->put = console_put;
+		to->get = console_get;
 	}
 }
 
@@ -163,11 +180,13 @@ struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct
 {
 	const struct config_vm *c = d->live;
 	unsigned devices = count_of(c->device), disks = count_of(c->disk), nics = count_of(c->nic);
-	unsigned rows = devices + disks + nics + 1, images = disks + CONFIG_SATA_PORTS;
+	unsigned rows = devices + disks + nics + 2, images = disks + CONFIG_SATA_PORTS;
 	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +
 					     images * sizeof(struct media_image) +
+					     CONFIG_SERIAL_PORTS * sizeof(struct media_channel) +
 					     nics * sizeof(struct media_nic));
 	struct media_image *image = (void *)(row + rows + ARRAY_COUNT(debug_rows));
+	struct media_channel *channel = (void *)(image + images);
 	struct rows all = { row, 0, rows };
 
 	if (!row) {
@@ -181,7 +200,9 @@ struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct
 		return NULL;
 	}
 	*count = all.count;
-	fill_nics(c, row + all.count - nics, (void *)(image + images));
+	fill_nics(c, row + all.count - nics, (void *)(channel + CONFIG_SERIAL_PORTS));
+	if (c->channel)
+		fill_channels(d, row + all.count - nics - 1, channel);
 	for (unsigned i = 0; c->debug_exit && i < ARRAY_COUNT(debug_rows); i++)
 		row[(*count)++] = debug_rows[i];
 	return row;
@@ -207,7 +228,7 @@ static int check_sizes(const struct config_device *d, char *why, size_t why_size
 /* The one without a slot, which has come last; it stays where it is put when others come. */
 static struct config_device *unplaced(const struct config_vm *c)
 {
-	struct config_device *const list[] = { c->device, c->disk, c->nic };
+	struct config_device *const list[] = { c->device, c->disk, c->channel, c->nic };
 
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
 		for (struct config_device *d = list[i]; d; d = d->next)

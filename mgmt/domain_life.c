@@ -73,6 +73,7 @@ static int closing_error(struct mgmt_error *err)
 static void shut_off(struct domain *d, enum domain_reason reason)
 {
 	console_shrink(&d->console);
+	domain_channels_shrink(d);
 	domain_overlays_drop(d, d->live);
 	domain_trays_drop(d, d->live);
 	config_vm_put(d->live);
@@ -210,7 +211,8 @@ static int make_vm(struct job *j, struct vm **out)
 		return error_set(&j->error, -ENOMEM,
 				 "domain '%s': no memory for its console: end another one",
 				 c->name);
-	e = domain_image_get(c, &image, &j->error);
+	e = domain_channels_prepare(d, &j->error);
+	e = e ?: domain_image_get(c, &image, &j->error);
 	if (e)
 		return e;
 	e = prepare_nvram(d, &image, &j->error);
@@ -229,6 +231,7 @@ static int run_vm(struct domain *d, struct vm *vm, struct mgmt_error *err)
 	d->end = END_NONE;
 	d->crash[0] = 0;
 	console_bind(&d->console, vm);
+	domain_channels_bind(d, vm);
 	d->started_ns = clock_ns();
 	e = vm_start(vm);
 	return !e ? 0 : error_set(err, e, "domain '%s' cannot be started (%s): see 'dmesg'",
@@ -340,6 +343,7 @@ void domain_end_locked(struct domain *d, bool restart, enum domain_reason reason
 	WRITE_ONCE(d->starved_look_ns, 0);
 	domain_job_event(d, EVENT_JOB_BEGUN, JOB_END, 0, d->ending_pages * PAGE_SIZE);
 	console_bind(&d->console, NULL);
+	domain_channels_bind(d, NULL);
 	if (!d->restart) {
 		domain_overlays_drop(d, d->live);
 		domain_trays_drop(d, d->live);
@@ -489,14 +493,17 @@ static void stopped(struct domain *d)
 	}
 }
 
-/* It is looked at again as long as it waits: a vCPU that tries anew waits for a moment less. */
-static void look_for_memory(struct domain *d, bool waits)
+/*
+ * It is looked at again as long as it waits: a vCPU that tries anew waits for a moment less. True:
+ * it has just begun to.
+ */
+static bool look_for_memory(struct domain *d, bool waits)
 {
 	bool before = d->starved_look_ns;
 	struct vm_stats s;
 
 	if (before && clock_ns() < d->starved_look_ns)
-		return;
+		return false;
 	if (!waits && domain_has_vm(d)) {
 		vm_stats_get(d->vm, &s);
 		waits = s.wants_memory;
@@ -504,11 +511,13 @@ static void look_for_memory(struct domain *d, bool waits)
 	WRITE_ONCE(d->starved_look_ns, waits ? clock_ns() + STARVED_LOOK : 0);
 	if (waits != before)
 		domain_event(d, waits ? EVENT_MEMORY_WAITING : EVENT_MEMORY_CAME, "");
+	return waits && !before;
 }
 
 void domain_work(struct domain *d)
 {
 	uint32_t notes;
+	bool scarce = false;
 	struct mgmt_error err;
 
 	mutex_lock(&d->lock);
@@ -522,9 +531,11 @@ void domain_work(struct domain *d)
 	if (is_over(d))
 		after_end(d);
 	if (domain_has_vm(d) && (notes & NOTE_MEMORY || d->starved_look_ns))
-		look_for_memory(d, notes & NOTE_MEMORY);
+		scarce = look_for_memory(d, notes & NOTE_MEMORY);
 	if ((notes & NOTE_START) && d->phase == PHASE_OFF && d->defined &&
 	    domain_start_locked(d, REASON_BOOTED, NULL, &err))
 		log_error("mgmt: %s", err.message);
 	mutex_unlock(&d->lock);
+	if (scarce)
+		domain_memory_scarce();
 }

@@ -140,9 +140,9 @@ static void emit_cpu(struct emitter *to, const struct vm_stats *s)
 
 static void emit_balloon(struct domain *d, struct emitter *to, const struct vm_stats *s)
 {
-	number(to, "balloon.current", d->live->memory / KIB);
 	number(to, "balloon.maximum", d->live->memory / KIB);
-	number(to, "balloon.rss", s->charged_pages * (PAGE_SIZE / KIB));
+	domain_memory_stats_locked(d, "balloon.", "current", to->to);
+	number(to, "balloon.out", s->out_pages * (PAGE_SIZE / KIB));
 	number(to, "balloon.present", s->present_pages * (PAGE_SIZE / KIB));
 	number(to, "balloon.tables", s->table_pages * (PAGE_SIZE / KIB));
 }

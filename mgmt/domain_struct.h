@@ -53,6 +53,7 @@ struct domain {
 	bool defined;			/* changed under both mutexes */
 	struct sched_group *group;	/* (c) pays for its vCPUs and its jobs; a reference */
 	struct console console;		/* its own lock */
+	struct domain_channels *channels;	/* NULL until it starts with some; then kept */
 
 	struct mutex lock;
 	bool persistent;
@@ -173,6 +174,20 @@ typedef void domain_lines_t(const struct config_vm *old, struct text *t, const v
 /* As domain_configure(), of a key that repeats: `lines` adds all of them anew. */
 int domain_configure_lines(struct domain *d, const char *key, domain_lines_t *lines,
 			   const void *arg, struct mgmt_error *err);
+
+/* --- domain_balloon.c */
+/* d->lock held, and it has a vm. */
+void domain_memory_stats_locked(struct domain *d, const char *prefix, const char *current,
+				struct records *out);
+void domain_memory_scarce(void);	/* all guests are to say what they do not use; no lock */
+
+/* --- domain_channel.c */
+/* The channels of `live` have their consoles, with buffers. By the job that starts it; no lock. */
+int domain_channels_prepare(struct domain *d, struct mgmt_error *err) must_check;
+struct console *domain_channel(struct domain *d, unsigned port);	/* after that */
+void domain_channels_bind(struct domain *d, struct vm *vm);	/* see console_bind() */
+void domain_channels_shrink(struct domain *d);			/* see console_shrink() */
+void domain_channels_fini(struct domain *d);
 
 /* --- domain_sched.c */
 /*

@@ -45,12 +45,12 @@ static void metadata(struct text *t, const struct config_vm *c)
 	text_add(t, "    </keel:domain>\n  </metadata>\n");
 }
 
-static void resources(struct text *t, const struct config_vm *c)
+static void resources(struct text *t, const struct config_vm *c, uint64_t now)
 {
 	char cpus[CPU_SET_TEXT];
 
 	text_format(t, "  <memory unit='KiB'>%lu</memory>\n", c->memory / KIB);
-	text_format(t, "  <currentMemory unit='KiB'>%lu</currentMemory>\n", c->memory / KIB);
+	text_format(t, "  <currentMemory unit='KiB'>%lu</currentMemory>\n", now / KIB);
 	text_add(t, "  <vcpu placement='static'");
 	if (!cpu_set_is_full(&c->cpuset)) {
 		cpu_set_format(&c->cpuset, CPU_MAX, cpus);
@@ -216,8 +216,50 @@ static void interface(struct text *t, const struct config_device *n)
 	text_add(t, "    </interface>\n");
 }
 
+static void slot_of(struct text *t, const struct config_device *d)
+{
+	pci_address(t, d->bus, d->device, d->function);
+}
+
+/* Port 0 is the console, the others are channels, all of one controller. */
+static void channels(struct text *t, const struct config_vm *c)
+{
+	if (c->channel) {
+		text_add(t, "    <controller type='virtio-serial' index='0'>\n");
+		slot_of(t, c->channel);
+		text_add(t, "    </controller>\n");
+	}
+	for (const struct config_device *d = c->channel; d; d = d->next) {
+		const char *what = d->port ? "channel" : "console";
+
+		text_format(t, "    <%s type='pty'>\n      <target type='virtio'", what);
+		if (d->port)
+			text_format(t, " name='%s'", d->channel);
+		text_format(t, "/>\n      <address type='virtio-serial' controller='0' bus='0' "
+			    "port='%u'/>\n    </%s>\n", d->port, what);
+	}
+}
+
+static void balloon(struct text *t, const struct config_vm *c, unsigned period)
+{
+	const struct config_device *d = c->device;
+
+	while (d && strcmp(d->class, CONFIG_BALLOON))
+		d = d->next;
+	if (!d) {
+		text_add(t, "    <memballoon model='none'/>\n");
+		return;
+	}
+	text_add(t, "    <memballoon model='virtio' autodeflate='on' freePageReporting='on'>\n");
+	if (period)
+		text_format(t, "      <stats period='%u'/>\n", period);
+	slot_of(t, d);
+	text_add(t, "    </memballoon>\n");
+}
+
 /* Its disks and cards, and what every PC has, as far as libvirt has a name for it. */
-static void devices(struct text *t, struct domain *d, const struct config_vm *c, bool live)
+static void devices(struct text *t, struct domain *d, const struct config_vm *c, bool live,
+		    unsigned period)
 {
 	text_add(t, "  <devices>\n");
 	disks(t, d, live);
@@ -232,15 +274,18 @@ static void devices(struct text *t, struct domain *d, const struct config_vm *c,
 		    "    </serial>\n"
 		    "    <console type='pty'>\n"
 		    "      <target type='serial' port='0'/>\n"
-		    "    </console>\n"
-		    "    <memballoon model='none'/>\n"
-		    "    <panic model='isa'/>\n"
+		    "    </console>\n");
+	channels(t, c);
+	balloon(t, c, period);
+	text_add(t, "    <panic model='isa'/>\n"
 		    "  </devices>\n");
 }
 
 void domain_xml(struct domain *d, bool live, struct text *t)
 {
 	struct config_vm *c = domain_config_get(d, live);
+	unsigned period = 0;
+	uint64_t now = live ? domain_memory_now(d, &period) : 0;
 	struct domain_row row;
 	char uuid[DOMAIN_UUID_TEXT];
 
@@ -253,12 +298,12 @@ void domain_xml(struct domain *d, bool live, struct text *t)
 	element(t, "  ", "name", row.name);
 	element(t, "  ", "uuid", uuid);
 	metadata(t, c);
-	resources(t, c);
+	resources(t, c, now ?: c->memory);
 	cputune(t, c);
 	os(t, c);
 	cpu(t, c);
 	policies(t, c);
-	devices(t, d, c, live);
+	devices(t, d, c, live, period);
 	text_add(t, "</domain>\n");
 	config_vm_put(c);
 }

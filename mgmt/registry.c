@@ -141,6 +141,7 @@ void domain_put(struct domain *d)
 	if (__atomic_sub_fetch(&d->refs, 1, __ATOMIC_ACQ_REL))
 		return;
 	console_fini(&d->console);
+	domain_channels_fini(d);
 	sched_group_put(d->group);
 	config_vm_put(d->config);
 	heap_free(d->nvram);

@@ -36,6 +36,9 @@ static const struct verb_arg domblkinfo_args[] = {
 static const struct verb_arg domblklist_args[] = {
 	DOMAIN, { "inactive", VERB_FLAG, false }, END,
 };
+static const struct verb_arg dommemstat_args[] = {
+	DOMAIN, { "period", VERB_NUMBER, false }, END,
+};
 static const struct verb_arg domstats_args[] = {	/* flags as enum domain_stat_group */
 	DOMAIN, { "state", VERB_FLAG, false }, { "cpu-total", VERB_FLAG, false },
 	{ "balloon", VERB_FLAG, false }, { "vcpu", VERB_FLAG, false },
@@ -70,6 +73,9 @@ static const struct verb_arg schedinfo_args[] = {
 };
 static const struct verb_arg set_args[] = {
 	DOMAIN, { "value", VERB_TEXT, true }, { "config", VERB_FLAG, false }, END,
+};
+static const struct verb_arg setmem_args[] = {
+	DOMAIN, { "value", VERB_TEXT, true }, { "live", VERB_FLAG, false }, END,
 };
 static const struct verb_arg trace_args[] = { { "count", VERB_NUMBER, false }, END };
 static const struct verb_arg vcpupin_args[] = {
@@ -113,6 +119,23 @@ static int run_setmaxmem(struct verb_call *c)
 	return configure(c, "memory");
 }
 
+static int run_setmem(struct verb_call *c)
+{
+	uint64_t bytes;
+
+	if (!config_size_parse(c->arg[1], &bytes))
+		return error_set(&c->error, -EINVAL, "setmem: a number with K, M or G is wanted, as in "
+				 "192M");
+	return domain_memory_set(c->domain, bytes, &c->error);
+}
+
+static int run_dommemstat(struct verb_call *c)
+{
+	int e = c->arg[1] ? domain_memory_period(c->domain, c->number[1], &c->error) : 0;
+
+	return e ?: domain_memory_stats(c->domain, &c->answer, &c->error);
+}
+
 static int run_setvcpus(struct verb_call *c)
 {
 	return configure(c, "vcpus");
@@ -154,6 +177,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_DOMJOBABORT] = SIMPLE("domjobabort", domain_job_abort),
 	[VERB_DOMJOBINFO] = CALL("domjobinfo", domjobinfo_args, job, verb_run_domjobinfo),
 	[VERB_DOMMEMCHECK] = DO("dommemcheck", check_args, run_dommemcheck),
+	[VERB_DOMMEMSTAT] = LIST("dommemstat", dommemstat_args, stat, run_dommemstat),
 	[VERB_DOMSTATECHECK] = DO("domstatecheck", check_args, run_domstatecheck),
 	[VERB_DOMSTATS] = LIST("domstats", domstats_args, stat, verb_run_domstats),
 	[VERB_DUMPCONF] = LIST("dumpconf", dumpconf_args, text, verb_run_dumpconf),
@@ -178,6 +202,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_RESUME] = SIMPLE("resume", domain_resume),
 	[VERB_SCHEDINFO] = LIST("schedinfo", schedinfo_args, parameter, verb_run_schedinfo),
 	[VERB_SETMAXMEM] = DO("setmaxmem", set_args, run_setmaxmem),
+	[VERB_SETMEM] = DO("setmem", setmem_args, run_setmem),
 	[VERB_SETVCPUS] = DO("setvcpus", set_args, run_setvcpus),
 	[VERB_SHUTDOWN] = SIMPLE("shutdown", domain_shutdown),
 	[VERB_START] = DO("start", one_domain, run_start),

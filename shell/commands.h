@@ -26,7 +26,7 @@ int commands_wait_job(struct verb_call *c);
  * console_command.c: 0 when the terminal was given back, -Exxx after it has said why it could not
  * attach.
  */
-int console_command(struct domain *d);
+int console_command(struct domain *d, const char *name);
 
 #define OPTION_DOMAIN(w) { "domain", "name, id or UUID of the domain", OPTION_TEXT, w, true, true }
 #define OPTION_SWITCH(n, h) { n, h, OPTION_FLAG, WHAT_NOTHING, false, false }

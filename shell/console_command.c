@@ -109,11 +109,14 @@ static int shut_off(struct domain *d, struct console *c)
 		domain_name(d), domain_name(d));
 }
 
-int console_command(struct domain *d)
+int console_command(struct domain *d, const char *name)
 {
-	struct console *c = domain_console(d);
+	struct mgmt_error err;
+	struct console *c;
 	int e = 0;
 
+	if (domain_console_find(d, name, &c, &err))
+		return command_fail(&err);
 	if (console_attach(c, notify, NULL))
 		return command_error(
 			-EBUSY,

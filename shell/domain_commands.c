@@ -49,6 +49,7 @@ static const char *const done[VERB_COUNT] = {
 	[VERB_INJECT_NMI] = "received an NMI", [VERB_REBOOT] = "is being rebooted",
 	[VERB_RESET] = "was reset", [VERB_RESUME] = "resumed",
 	[VERB_SETMAXMEM] = "has other memory from its next start",
+	[VERB_SETMEM] = "is asked to have that much memory",
 	[VERB_SETVCPUS] = "has other vCPUs from its next start",
 	[VERB_SHUTDOWN] = "is being shutdown", [VERB_SUSPEND] = "suspended",
 	[VERB_UNDEFINE] = "has been undefined", [VERB_DEFINE] = "defined",
@@ -205,6 +206,18 @@ int commands_wait_job(struct verb_call *c)
 	return c->job->result ? command_fail(&c->job->error) : 0;
 }
 
+static int run_console(const struct command_args *a)
+{
+	struct domain *d = named_domain(a);
+	int e;
+
+	if (!d)
+		return -ENOENT;
+	e = console_command(d, command_text(a, "devname"));
+	domain_put(d);
+	return e;
+}
+
 static int run_start(const struct command_args *a)
 {
 	bool wait = command_flag(a, "wait");
@@ -215,7 +228,7 @@ static int run_start(const struct command_args *a)
 		return command_error(-EINVAL, "'--timeout' wants '--wait' beside it");
 	e = on_domain(a, start);
 	if (!e && command_flag(a, "console"))
-		e = on_domain(a, console_command);
+		e = run_console(a);
 	if (e || !wait)
 		return e;
 	d = named_domain(a);
@@ -322,12 +335,13 @@ static int run_create(const struct command_args *a)
 	return define(a, "");
 }
 
-static int run_console(const struct command_args *a)
-{
-	return on_domain(a, console_command);
-}
-
 static const struct option active[] = { OPTION_DOMAIN(WHAT_ACTIVE), OPTION_LAST };
+static const struct option console_options[] = {
+	OPTION_DOMAIN(WHAT_ACTIVE),
+	{ "devname", "serial0 (if none is given), hvc0, or the name of a channel", OPTION_TEXT,
+	  WHAT_NOTHING, false, true },
+	OPTION_LAST
+};
 static const struct option any[] = { OPTION_DOMAIN(WHAT_DOMAIN), OPTION_LAST };
 static const struct option autostart_options[] = {
 	OPTION_DOMAIN(WHAT_DOMAIN),
@@ -338,6 +352,12 @@ static const struct option set_options[] = {
 	OPTION_DOMAIN(WHAT_DOMAIN),
 	{ "value", "as in keel.conf", OPTION_TEXT, WHAT_NOTHING, true, true },
 	OPTION_SWITCH("config", "what holds from its next start"),
+	OPTION_LAST
+};
+static const struct option setmem_options[] = {
+	OPTION_DOMAIN(WHAT_ACTIVE),
+	{ "value", "as in keel.conf", OPTION_TEXT, WHAT_NOTHING, true, true },
+	OPTION_SWITCH("live", "of the guest that runs: there is no other"),
 	OPTION_LAST
 };
 static const struct option dumpconf_options[] = {
@@ -367,10 +387,10 @@ static const struct option start_options[] = {
 const struct command domain_commands[] = {
 	{ "autostart", "start a domain when the host starts, or not", NULL, autostart_options,
 	  run_verb },
-	{ "console", "connect to the guest's serial console",
+	{ "console", "connect to the guest's serial console, or to a port of it by name",
 	  "What it printed while nobody was connected comes first. Ctrl-] leaves; it goes on.\n"
 	  "    A guest can print anything, 'keel> ' too: Ctrl-] always ends in Keel's own prompt.",
-	  active, run_console },
+	  console_options, run_console },
 	{ "create", "define a domain that goes when it is shut off, and start it",
 	  "As define: create NAME memory=64M kernel=vmlinuz", define_options, run_create },
 	{ "define", "define a domain, or give it another configuration",
@@ -392,6 +412,9 @@ const struct command domain_commands[] = {
 	  active, run_verb },
 	{ "resume", "let a suspended domain go on", NULL, active, run_verb },
 	{ "setmaxmem", "the memory of a domain, as 64M", NULL, set_options, run_verb },
+	{ "setmem", "the memory that a running domain has of what it may have, as 64M",
+	  "Its balloon is asked for that: it needs 'device = virtio-balloon-pci' and a driver.\n"
+	  "    'dommemstat' tells how far it is.", setmem_options, run_verb },
 	{ "setvcpus", "how many vCPUs a domain has", NULL, set_options, run_verb },
 	{ "shutdown", "ask the guest to shut down",
 	  "Presses the power button. A guest that does not listen goes on: 'destroy' does not ask.",

@@ -350,6 +350,19 @@ static int run_domstats(const struct command_args *a)
 	return e;
 }
 
+static int run_dommemstat(const struct command_args *a)
+{
+	struct verb_call c = { .arg = { NULL } };
+	const struct domain_stat *s;
+	int e = commands_call(a, VERB_DOMMEMSTAT, &c);
+
+	if (!e)
+		records_for_each(s, &c.answer)
+			tty_print("%s %lu\n", s->key, s->value);
+	verb_end(&c);
+	return e;
+}
+
 /* --- event */
 
 static void on_event(struct event_watch *w)
@@ -453,6 +466,12 @@ static const struct option domstate_options[] = {
 	OPTION_SWITCH("reason", "also say why"),
 	OPTION_LAST
 };
+static const struct option dommemstat_options[] = {
+	OPTION_DOMAIN(WHAT_ACTIVE),
+	{ "period", "seconds from one time to the next that it is asked; 0: not any more",
+	  OPTION_NUMBER, WHAT_NOTHING, false, false },
+	OPTION_LAST
+};
 static const struct option domstats_options[] = {
 	{ "domain", "name, id or UUID; all domains if none is given", OPTION_TEXT, WHAT_DOMAIN,
 	  false, true },
@@ -488,6 +507,10 @@ const struct command monitor_commands[] = {
 	{ "domjobinfo", "how far a domain's job is", NULL, domjobinfo_options, run_domjobinfo },
 	{ "domname", "a domain's name", NULL, domain_only, run_domname },
 	{ "domstate", "a domain's state", NULL, domstate_options, run_domstate },
+	{ "dommemstat", "what a domain tells of its memory, in KiB",
+	  "Its balloon's driver tells it when it starts, and each PERIOD seconds. 'actual' is what\n"
+	  "    the guest has, 'unused' and 'usable' what it does not need of that, 'rss' what it takes\n"
+	  "    of the host.", dommemstat_options, run_dommemstat },
 	{ "domstats", "statistics of one domain or all", "Without an option, all groups are shown.",
 	  domstats_options, run_domstats },
 	{ "domuuid", "a domain's UUID", NULL, domain_only, run_domuuid },

@@ -3,6 +3,7 @@
  * See fake_vm.h.
  */
 #include "fake_vm.h"
+#include "vmm/vm_balloon.h"
 #include "vmm/vm_check.h"
 
 #include <assert.h>
@@ -151,6 +152,9 @@ int vm_create(const struct vm_config *config, struct vm **out)
 	vm = calloc(1, sizeof(*vm));
 	vm->config = *config;
 	fake.devices = config->device_count;
+	for (unsigned i = 0; i < config->device_count; i++)
+		if (!strcmp(config->device[i].class, MACHINE_VIRTIO_SERIAL))
+			memcpy(fake.channel, config->device[i].properties, sizeof(fake.channel));
 	vm->refs = 1;
 	vm->vcpu_count = config->vcpus;
 	for (unsigned i = 0; i < config->vcpus; i++) {
@@ -287,6 +291,44 @@ void vm_console_input(struct vm *vm)
 	fake.inputs++;
 }
 
+void vm_channel_input(struct vm *vm, unsigned port)
+{
+	intact(vm);
+	fake.channel_inputs[port]++;
+}
+
+/* A balloon if `fake.balloon` is there. */
+int vm_balloon_target(struct vm *vm, uint32_t pages)
+{
+	intact(vm);
+	if (fake.balloon)
+		fake.balloon->target = pages;
+	return fake.balloon ? 0 : -ENODEV;
+}
+
+int vm_balloon_period(struct vm *vm, uint32_t seconds)
+{
+	intact(vm);
+	if (fake.balloon)
+		fake.balloon->period = seconds;
+	return fake.balloon ? 0 : -ENODEV;
+}
+
+int vm_balloon_hint(struct vm *vm)
+{
+	intact(vm);
+	fake.hints++;
+	return fake.balloon ? 0 : -ENODEV;
+}
+
+int vm_balloon_info(struct vm *vm, struct virtio_balloon_info *out)
+{
+	intact(vm);
+	if (fake.balloon)
+		*out = *fake.balloon;
+	return fake.balloon ? 0 : -ENODEV;
+}
+
 void vm_nmi(struct vm *vm)
 {
 	intact(vm);
@@ -299,7 +341,8 @@ void vm_stats_get(struct vm *vm, struct vm_stats *out)
 	*out = (struct vm_stats){
 		.run_ticks = 5000000000, .exits = 30, .keel_ticks = 3702,
 		.ram_pages = vm->config.memory / PAGE_SIZE, .present_pages = 100,
-		.charged_pages = 120, .table_pages = 8, .wants_memory = vm->memory_waiters,
+		.charged_pages = 120, .table_pages = 8, .out_pages = fake.out_pages,
+		.wants_memory = vm->memory_waiters,
 	};
 }
 

@@ -6,12 +6,18 @@
  */
 #pragma once
 
-#include "vmm/vm.h"
+#include "vmm/media.h"
+#include "vmm/vm_balloon.h"
 
 struct fake_vm {
 	/* alive: not yet freed by the last vm_put */
 	unsigned created, alive, destroyed, released;
 	unsigned buttons, nmis, inputs, pauses, resumes;
+	struct virtio_balloon_info *balloon;
+	uint64_t out_pages;
+	unsigned hints;
+	struct media_channel channel[HOST_MEDIA_MAX];	/* of the last vm that has some */
+	unsigned channel_inputs[HOST_MEDIA_MAX];	/* by port */
 	struct vm *last;				/* created last */
 	unsigned devices;				/* rows that it was given */
 	unsigned overlays;				/* there are, and were made: */

@@ -543,6 +543,56 @@ static void sata(void **state)
 	one_error(text, 10, "none of the SATA controller's 6 ports is free", 1);
 }
 
+/* `channel` and `console`: one device's ports. */
+static void channels(void **state)
+{
+	static const char *const wrong[] = {
+		"channel =", "channel = a b", "channel = -a", "channel = a, port=0", "channel = a, port=6",
+		"channel = a, port=x", "channel = a, port=1, port=1", "channel = a, name=b",
+		"channel = a, slot=0:4", "channel = 01234567890123456789012345678901",
+		"console =", "console = serial", "console = virtio, port=0", "console = virtio, slot=x",
+	};
+	const struct config_device *d;
+	char text[2048];
+
+	(void)state;
+	parse(GOOD "channel = b, port=2\nchannel = a.0\nconsole = virtio, slot=0:5.0\n"
+	      "channel = c-1\n" GOOD2);
+	assert_int_equal(c->error_count, 0);		/* a slot for all of them */
+	assert_int_equal(c->vm[0]->channel->next->next->next->device, 5);
+	parse(GOOD "channel = b, port=2, slot=0:5.0\nchannel = a.0\nconsole = virtio\n"
+	      "channel = c-1, slot=0:5.0\n" GOOD2);
+	assert_int_equal(c->error_count, 0);
+	d = c->vm[0]->channel;
+	assert_string_equal(d->class, "virtio-serial-pci");
+	assert_int_equal(d->port, 0);
+	assert_int_equal(d->device, 5);
+	d = d->next;
+	assert_string_equal(d->channel, "b");
+	assert_int_equal(d->port, 2);
+	assert_string_equal(d->next->channel, "a.0");
+	assert_int_equal(d->next->port, 1);
+	assert_int_equal(d->next->device, 5);
+	assert_int_equal(d->next->next->port, 3);
+	assert_true(config_round(c, &limits));
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), GOOD "%s\n" GOOD2, wrong[i]);
+		parse(text);
+		assert_int_equal(c->error_count, 1);
+		assert_int_equal(c->error[0].line, 4);
+	}
+	one_error(GOOD "channel = a\nchannel = a\n" GOOD2, 5, "there is a channel 'a' already", 1);
+	one_error(GOOD "channel = a\nchannel = b, port=1\n" GOOD2, 5, "is at port 1 already", 1);
+	one_error(GOOD "console = virtio\nconsole = virtio\n" GOOD2, 5, "stands twice", 1);
+	one_error(GOOD "channel = a, slot=0:4.0\nchannel = b, slot=0:4.1\n" GOOD2, 5,
+		  "have one slot, which is 0:4.0 already", 1);
+	strcpy(text, GOOD);
+	for (unsigned i = 0; i < 6; i++)
+		sprintf(text + strlen(text), "channel = a%u\n", i);
+	strcat(text, GOOD2);
+	one_error(text, 9, "at most 5 channels are possible", 1);
+}
+
 static void firmware(void **state)
 {
 	(void)state;
@@ -830,6 +880,12 @@ static void random_value(const char *key, char *out)
 		sprintf(out, "%s", below(2) ? "network, disk" : "cdrom");
 	} else if (!strcmp(key, "boot_menu")) {
 		sprintf(out, "%u", 1 + below(65535));
+	} else if (!strcmp(key, "channel")) {
+		static unsigned channels;
+
+		sprintf(out, "org.keel.%u%s", channels++, below(2) ? ", slot=1:2.3" : "");
+	} else if (!strcmp(key, "console")) {
+		strcpy(out, "virtio");
 	} else if (!strcmp(key, "cdrom")) {
 		sprintf(out, "m%u", below(1000));
 	} else if (!strcmp(key, "disk")) {
@@ -954,7 +1010,7 @@ int main(void)
 		cmocka_unit_test(affinity),
 		cmocka_unit_test(cputune),
 		cmocka_unit_test(sata),
-		cmocka_unit_test(firmware),
+		cmocka_unit_test(firmware),	 cmocka_unit_test(channels),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),
 		cmocka_unit_test(written_form),

@@ -297,6 +297,7 @@ static uint64_t stat(unsigned groups, const char *key)
 
 static void destroy_is_asynchronous(void **state)
 {
+	struct console *console;
 	struct mgmt_error err;
 	struct domain_info i;
 	struct domain_vcpu v;
@@ -315,7 +316,8 @@ static void destroy_is_asynchronous(void **state)
 	assert_int_equal(domain_vcpu_get(d, 0, &v, &err), -EPERM);
 	assert_int_equal(stat(STATS_ALL, "state.state"), DOMAIN_SHUTDOWN);
 	assert_int_equal(stat(STATS_ALL, "cpu.time"), ~0ull);
-	assert_int_equal(console_write(domain_console(d), "x", 1), 1);
+	assert_int_equal(domain_console_find(d, NULL, &console, &err), 0);
+	assert_int_equal(console_write(console, "x", 1), 1);
 	assert_int_equal(i.cpu_time_ns, 5000000000);
 	settle();
 	domain_info_get(d, &i);

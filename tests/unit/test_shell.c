@@ -26,6 +26,8 @@
 
 #include "cpu/tsc.h"
 #include "fake_vm.h"
+#include "include/addr.h"
+#include "include/bits.h"
 #include "kernel/log.h"
 #include "mgmt/domain_struct.h"
 #include "mgmt/answers.h"
@@ -645,6 +647,92 @@ static void noise(void **state)
 	assert_string_equal(run("echo fine"), "fine\r\n");
 }
 
+/* Its other consoles, by name; they are there once it has started. */
+static void channels(void **state)
+{
+	const struct media_channel *port;
+	unsigned inputs;
+	char got[8];
+
+	(void)state;
+	run("define web memory=64M kernel=vmlinuz console=virtio channel=org.keel.a 'channel=b, port=4'");
+	has(run("dumpconf web"), "channel = org.keel.a, port=1\r\n"
+				 "channel = b, port=4\r\n");
+	has(run("dumpxml web"), "<controller type='virtio-serial' index='0'>");
+	has(run("dumpxml web"), "<target type='virtio' name='org.keel.a'/>");
+	has(run("console web x"), "has no console 'x': it has serial0, hvc0, org.keel.a, b");
+	has(run("console web hvc0"), "is shut off and its console is closed");
+	run("start web");
+	port = &fake.channel[4];
+	inputs = fake.inputs;
+	assert_string_equal(port->name, "b");
+	assert_null(fake.channel[2].put);
+	assert_int_equal(port->put(port->arg, "early\r\n", 7), 7);
+	say("serial\r\n");
+	has(type("console web --devname b\r"), "Escape character is ^] (Ctrl + ])\r\nearly\r\n");
+	type("typed");
+	assert_int_equal(fake.channel_inputs[4], 1);
+	assert_int_equal(fake.inputs, inputs);
+	assert_int_equal(port->get(port->arg, got, sizeof(got)), 5);
+	assert_memory_equal(got, "typed", 5);
+	type("\x1d");
+	has(type("console web hvc0\r"), "Escape character is ^] (Ctrl + ])\r\n");
+	fake.channel[0].put(fake.channel[0].arg, "login: ", 7);
+	assert_string_equal(type(""), "login: ");
+	type("\x1d");
+	has(type("console web serial0\r"), "serial\r\n");
+	type("\x1d");
+	port->put(port->arg, "last words", 10);
+	run("destroy web");
+	has(run("console web b"), "last words");
+	run("undefine web");
+}
+
+static void ballooned(void **state)
+{
+	static struct virtio_balloon_info balloon;
+
+	(void)state;
+	run("define web memory=64M kernel=vmlinuz 'device=virtio-balloon-pci, slot=0:1.0'");
+	has(run("setmem web 32M"), "error: domain 'web' is shut off");
+	run("start web");
+	has(run("setmem web 32M"), "has no balloon: 'device = virtio-balloon-pci'");
+	fake.balloon = &balloon;
+	assert_string_equal(run("setmem web 32M --live"),
+			    "Domain 'web' is asked to have that much memory\r\n");
+	assert_int_equal(balloon.target, 32 * MIB / PAGE_SIZE);
+	has(run("setmem web 65M"), "can have 2048 to 65536 KiB");
+	has(run("setmem web 1M"), "can have 2048 to 65536 KiB");
+	has(run("setmem web x"), "a number with K, M or G is wanted");
+	balloon.actual = 4096;
+	assert_string_equal(run("dommemstat web"), "actual 49152\r\nrss 480\r\n");
+	balloon.known = BIT(BALLOON_FREE) | BIT(BALLOON_MAJOR_FAULTS);
+	balloon.stat[BALLOON_FREE] = 3 * KIB;
+	balloon.stat[BALLOON_MAJOR_FAULTS] = 7;
+	balloon.told_at = 1700000000;
+	assert_string_equal(run("dommemstat web --period 5"),
+			    "actual 49152\r\nmajor_fault 7\r\nunused 3\r\n"
+			    "last_update 1700000000\r\nrss 480\r\n");
+	assert_int_equal(balloon.period, 5);
+	has(run("dommemstat web --period 100000"), "error: a period is 0 (none) to 86400");
+	has(run("domstats web --balloon"), "  balloon.current=49152\r\n  balloon.major_fault=7");
+	has(run("dumpxml web"), "<currentMemory unit='KiB'>49152</currentMemory>");
+	has(run("dumpxml web"), "freePageReporting='on'>\r\n      <stats period='5'/>");
+	has(run("dumpxml web --inactive"), "<currentMemory unit='KiB'>65536</currentMemory>");
+	/* What others were promised meanwhile it does not get. */
+	fake.out_pages = 8192;
+	fake.available = 100;
+	has(run("setmem web 48M"), "error: domain 'web' has given 32 MiB back, of which 0 MiB are left");
+	assert_int_equal(balloon.target, 8192);
+	fake.available = 4096;
+	run("setmem web 48M");
+	assert_int_equal(balloon.target, 4096);
+	run("destroy web; undefine web");
+	fake.out_pages = 0;
+	fake.available = 1 << 20;
+	fake.balloon = NULL;
+}
+
 /* --- definitions, jobs, verbs */
 
 static void defined_and_forgotten(void **state)
@@ -823,6 +911,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes),
 		TEST(long_line), TEST(completion), TEST(log_lines_go_above), TEST(console),
+		TEST(channels), TEST(ballooned),
 		TEST(console_of_a_paused_guest), TEST(console_of_a_guest_that_ends),
 		TEST(console_through_a_restart), TEST(console_drops_the_oldest), TEST(interrupt),
 		TEST(start_and_wait), TEST(waiting_ends), TEST(batch), TEST(typing_ahead),
