@@ -105,12 +105,8 @@ def test_promised_again(start):
         ask(keel, "mkdir /m; mount -t tmpfs -o size=200m none /m")
         keel.send("rmmod virtio_balloon; dd if=/dev/zero bs=1M count=150 of=/m/x; "
                   "echo wri$((1))tten\r")
-    for _ in range(100):
-        said = keel.command("event debian --since 1")
-        if "'memory'" in said:
-            break
-        keel.settle(0.2)
-    assert "'memory'" in said, said
+    wait(keel, lambda k: {"waits": "(waiting for memory)" in k.command("dominfo debian")},
+         "waits", bool)
     with keel.console("other"):
         keel.send("\recho other$((1 + 1))\r")
         keel.expect("other2")
