@@ -80,8 +80,8 @@ def test_balloon(start, bed):
 
 @pytest.mark.cost(30)
 def test_promised_again(start):
-    """What a balloon gives back another guest is started with. Then the first one does not get it: by
-    setmem it is refused, and a guest that takes it without asking (its driver is unloaded) waits
+    """What a balloon gives back another guest is started with. Then the first one does not get it:
+    by setmem it is refused, and a guest that takes it without asking (its driver is unloaded) waits
     until the other one, which goes on, has ended."""
     config = (vm("debian", memory="256M", device="virtio-balloon-pci") +
               vm("other", memory="96M", cmdline="console=ttyS0 quiet hostname=other"))

@@ -104,7 +104,7 @@ static void in_and_out(void **state)
 		assert_true(taken(0));
 		assert_true(virtio_test.interrupts);
 		assert_int_equal(h->unused_calls, 1);		/* one wait for the vCPUs */
-		assert_int_equal(h->unused_ranges, 5);		/* 2-4, 8-9, 15, and two that are none */
+		assert_int_equal(h->unused_ranges, 5);		/* 2-4, 8-9, 15, two beyond */
 		assert_int_equal(count_of(INFLATED), 6);
 		assert_int_equal(h->unused[3], INFLATED);
 		put_pages(page, 3);
@@ -225,7 +225,7 @@ static void reports(void **state)
 	assert_int_equal(count_of(DISCARDED), 3);	/* whole pages: 2, 3 and 15 */
 	assert_int_equal(h->unused[2] | h->unused[3] << 4, DISCARDED | DISCARDED << 4);
 	memset(h->unused, 0, sizeof(h->unused));
-	report(0, 0xffffffff);				/* too much at once: it only counts as done */
+	report(0, 0xffffffff);				/* too much at once: nothing of it */
 	assert_true(taken(3));
 	assert_int_equal(count_of(DISCARDED), 0);
 	/* A driver that fills free pages with a pattern keeps them. */

@@ -4,7 +4,8 @@
  * tests/host/steps.c */
 /*
  * What a request costs in virtio's own code, in instructions: of a disk, a console, a balloon; from
- * the doorbell to the end of what the driver added, without what the host does for it (memory, the medium, the interrupt).
+ * the doorbell to the end of what the driver added, without what the host does for it (memory, the
+ * medium, the interrupt).
  */
 #include <setjmp.h>
 #include <stdarg.h>
