@@ -50,12 +50,6 @@ void ipi_call_others(void (*fn)(void *arg), void *arg)
 	fn(arg);
 }
 
-/* Disks alone compare. */
-int vm_read(struct vm *vm, gpa_t at, void *dst, size_t n)
-{
-	return gmem_read(&vm->gmem, at, dst, n);
-}
-
 void work_init_slow(struct work *w, void (*fn)(struct work *w))
 {
 	*w = (struct work){ .fn = fn };
