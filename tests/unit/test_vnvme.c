@@ -184,6 +184,10 @@ static void test_queues(void **state)
 	assert_int_equal(nvme_delete(0, 2), 0x4101);
 	assert_int_equal(nvme_delete(0, 0), 0x4101);
 	assert_int_equal(nvme_delete(4, 0), 0x4101);
+	assert_int_equal(nvme_create_cq(253, 8, 0), 0x4101);	/* beyond any table */
+	assert_int_equal(nvme_create_sq(253, 8, 1), 0x4101);
+	assert_int_equal(nvme_delete(0, 253), 0x4101);
+	assert_int_equal(nvme_delete(4, 0xffff), 0x4101);
 	assert_int_equal(nvme_delete(0, 1), 0);
 	assert_int_equal(nvme_delete(4, 1), 0);
 	assert_int_equal(nvme_delete(4, 1), 0x4101);
