@@ -1,18 +1,24 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """A whole Debian from its own disk: firmware, boot loader, systemd, a login prompt."""
 import os
+import re
 import subprocess
 
 import pytest
 from keel import BUILD, ROOT
 
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
-CONFIG = """\
+OVMF = {"efi": "/usr/share/OVMF/OVMF_CODE_4M.fd", "vars": "/usr/share/OVMF/OVMF_VARS_4M.fd"}
+
+
+def config(firmware, bus):
+    return f"""\
 [vm debian]
 memory = 512M
-firmware = bios
+firmware = {firmware}
 on_reboot = restart
-disk = debian.img, bus=virtio, mode=overlay
+boot = disk
+disk = debian.img, bus={bus}, mode=overlay
 """
 
 
@@ -35,8 +41,8 @@ def log_in(keel):
 @pytest.mark.soak
 def test_debian_from_its_disk(start, image):
     """It starts, works, keeps what it writes over a reboot, and switches itself off."""
-    keel = start("svm", config=CONFIG, modules={"bios": SEABIOS, "debian.img": image},
-                 memory=3072).boot()
+    keel = start("svm", config=config("bios", "virtio"), memory=3072,
+                 modules={"bios": SEABIOS, "debian.img": image}).boot()
     with keel.console("debian", "start debian --console"):
         keel.expect("GRUB")
         log_in(keel)
@@ -44,8 +50,29 @@ def test_debian_from_its_disk(start, image):
                   "systemctl reboot\r")
         assert "\n0" in keel.expect("GRUB").replace("\r", "")
         log_in(keel)
-        keel.send("cat /root/word; grep vda1 /proc/mounts; systemctl poweroff\r")
+        keel.send("cat /root/word; grep vda3 /proc/mounts; systemctl poweroff\r")
         keel.expect("kept2")
-        keel.expect("/dev/vda1 / ext4")
+        keel.expect("/dev/vda3 / ext4")
+        keel.expect("Domain 'debian' is shut off")
+    keel.poweroff()
+
+
+@pytest.mark.soak
+@pytest.mark.parametrize("bus,disk", [("virtio", "vda"), ("sata", "sda")])
+def test_debian_by_uefi(start, image, bus, disk):
+    """OVMF starts what is at the removable path, then by an entry that Debian has made in the flash,
+    which is there after a reboot; from the disk of either controller."""
+    keel = start("svm", config=config("efi\nnvram = vars", bus), memory=3072,
+                 modules={**OVMF, "debian.img": image}).boot()
+    with keel.console("debian", "start debian --console"):
+        log_in(keel)
+        keel.send(f"efibootmgr -q -c -d /dev/{disk} -p 2 -L Debian -l '\\EFI\\debian\\grubx64.efi'; "
+                  "systemctl --failed --no-legend | wc -l; systemctl reboot\r")
+        assert "\n0" in keel.expect("BdsDxe: starting").replace("\r", "")
+        log_in(keel)
+        keel.send(f"efibootmgr; grep {disk}3 /proc/mounts; systemctl poweroff\r")
+        said = keel.expect(f"/dev/{disk}3 / ext4")
+        current = re.search(r"BootCurrent: (\w+)", said).group(1)
+        assert re.search(rf"Boot{current}\* Debian", said), said
         keel.expect("Domain 'debian' is shut off")
     keel.poweroff()
