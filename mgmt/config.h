@@ -27,6 +27,8 @@
 #define CONFIG_SERIAL_PORTS	6u	/* 0 is the console's */
 #define CONFIG_SATA		"ich9-ahci"	/* the class of disks at SATA ports */
 #define CONFIG_SATA_PORTS	6u
+#define CONFIG_IDE		"piix3-ide"	/* and at an IDE controller */
+#define CONFIG_IDE_PORTS	4u
 
 /* What follows when a VM ends, in libvirt's words. */
 enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
@@ -52,7 +54,7 @@ struct config_device {
 	/* Of a disk or a disc. */
 	char module[CONFIG_MODULE_MAX];	/* "": it is none */
 	bool overlay;
-	uint8_t port;			/* of the SATA controller, or of the serial one */
+	uint8_t port;			/* of the SATA or IDE controller, or of the serial one */
 	/* Of a network card. */
 	char cable[CONFIG_CABLE_MAX];
 	uint8_t mac[6];			/* all 0: not given */
@@ -96,7 +98,7 @@ struct config_vm {
 	struct config_device *device;	/* any number */
 	struct config_device *disk;	/* likewise, behind these */
 	struct config_device *nic;	/* and behind these */
-	struct config_device *cdrom;	/* all at the SATA controller */
+	struct config_device *cdrom;	/* all at the SATA or IDE controller */
 	struct config_device *channel;	/* ports of one device; 0 is the console, without a name */
 	struct config_module *option_rom;	/* without arguments; with firmware alone */
 	/* With firmware alone: from what it starts, if no device has its own number... */
@@ -171,6 +173,8 @@ void config_write_host(const struct config_host *host, config_emit *emit, void *
 bool config_size_parse(const char *text, uint64_t *out);
 bool config_uuid_parse(const char *text, uint8_t uuid[16]);
 
+/* The ports of a disk's or disc's controller; 0: it has a slot of its own. */
+unsigned config_ports(const struct config_device *d);
 /* The value of a line for that `cdrom`, with such a module in it; "": none. */
 void config_cdrom_text(const struct config_device *d, const char *module, char *text, size_t size);
 

@@ -15,17 +15,18 @@
 
 #define ROOT_PORT	"pcie-root-port"
 
-/* How a class is named, and what is behind it; of one with ports: the drive at that, first. */
+/* How a class is named, and what is behind it; NULL: drives with so many disks at each port. */
 static const struct node {
 	const char *class, *name, *behind;
-	bool has_ports;
+	uint8_t disks;
 } nodes[] = {
-	{ "virtio-blk-pci", "scsi", "/disk@0,0", false },
-	{ CONFIG_SATA, "pci8086,2922", "/disk@0", true },
+	{ "virtio-blk-pci", "scsi", "/disk@0,0", 0 },
+	{ CONFIG_SATA, "pci8086,2922", NULL, 1 },
+	{ CONFIG_IDE, "ide", NULL, 2 },
 	/* As the first ones of their kind were numbered, whatever theirs is now. */
-	{ CONFIG_NVME, "pci8086,5845", "/namespace@1,0", false },
-	{ "", "storage", "", false },
-}, card = { "", "ethernet", "/ethernet-phy@0", false };
+	{ CONFIG_NVME, "pci8086,5845", "/namespace@1,0", 0 },
+	{ "", "storage", "", 0 },
+}, card = { "", "ethernet", "/ethernet-phy@0", 0 };
 
 static const struct node *node_of(const struct config_device *d)
 {
@@ -64,9 +65,10 @@ static void add_path(struct text *t, const struct config_vm *c, const struct con
 	if (port)
 		add_node(t, "pci-bridge", port);
 	add_node(t, n->name, d);
-	if (n->has_ports)
-		text_format(t, "/drive@%u", d->port);
-	text_add(t, n->behind);
+	if (n->behind)
+		text_add(t, n->behind);
+	else
+		text_format(t, "/drive@%u/disk@%u", d->port / n->disks, d->port % n->disks);
 	text_add(t, "\n");
 }
 

@@ -11,7 +11,15 @@
 #include "vmm/machine.h"
 #include "vmm/media.h"
 
-_Static_assert(CONFIG_SATA_PORTS == MACHINE_AHCI_PORTS, "ports");
+_Static_assert(CONFIG_SATA_PORTS == MACHINE_AHCI_PORTS && CONFIG_IDE_PORTS == MACHINE_IDE_PORTS,
+	       "ports");
+
+/* Controllers whose disks and discs are one row, the rows of those that have any in this order. */
+static const struct {
+	const char *class;
+	unsigned ports;
+} controllers[] = { { CONFIG_SATA, CONFIG_SATA_PORTS }, { CONFIG_IDE, CONFIG_IDE_PORTS } };
+#define ALL_PORTS	(CONFIG_SATA_PORTS + CONFIG_IDE_PORTS)
 
 /* What `debug_exit` stands for. */
 static const struct machine_row debug_rows[] = {
@@ -24,11 +32,6 @@ struct rows {
 	unsigned count, max;
 };
 
-static bool is_sata(const struct config_device *d)
-{
-	return !strcmp(d->class, CONFIG_SATA);
-}
-
 static void add(struct rows *to, const struct config_device *d)
 {
 	if (to->count < to->max)
@@ -37,27 +40,29 @@ static void add(struct rows *to, const struct config_device *d)
 		};
 }
 
-/* Of the disks and discs at SATA ports; NULL: there is none. */
-static const struct config_device *first_sata(const struct config_vm *c)
+/* Of the disks and discs at that controller; NULL: there is none. */
+static const struct config_device *first_at(const struct config_vm *c, const char *class)
 {
 	for (const struct config_device *d = c->disk; d; d = d->next)
-		if (is_sata(d))
+		if (!strcmp(d->class, class))
 			return d;
-	return c->cdrom;
+	for (const struct config_device *d = c->cdrom; d; d = d->next)
+		if (!strcmp(d->class, class))
+			return d;
+	return NULL;
 }
 
-/* Those with a slot of their own, then controllers that have anything; cards come last. */
+/* Those with a slot of their own, then the controllers that have anything; cards come last. */
 static void fill(const struct config_vm *c, struct rows *to)
 {
-	const struct config_device *sata = first_sata(c);
-
 	for (const struct config_device *d = c->device; d; d = d->next)
 		add(to, d);
 	for (const struct config_device *d = c->disk; d; d = d->next)
-		if (!is_sata(d))
+		if (!config_ports(d))
 			add(to, d);
-	if (sata)
-		add(to, sata);
+	for (unsigned i = 0; i < ARRAY_COUNT(controllers); i++)
+		if (first_at(c, controllers[i].class))
+			add(to, first_at(c, controllers[i].class));
 	if (c->channel)
 		add(to, c->channel);
 	for (const struct config_device *d = c->nic; d; d = d->next)
@@ -150,7 +155,26 @@ static int fill_drive(struct domain *domain, const struct config_device *d, unsi
 	return e;
 }
 
-/* The images of the disks' rows; those at SATA ports are the last row's of them. */
+/* Of a disk or disc at a port, among those of all controllers. */
+static struct media_image *image_at(struct media_image *port, const struct config_device *d)
+{
+	for (unsigned i = 0; strcmp(controllers[i].class, d->class); i++)
+		port += controllers[i].ports;
+	return port + d->port;
+}
+
+/* The rows of controllers, which follow each other. */
+static void fill_controllers(const struct config_vm *c, struct machine_row *row,
+			     struct media_image *port)
+{
+	for (unsigned i = 0; i < ARRAY_COUNT(controllers); port += controllers[i++].ports)
+		if (first_at(c, controllers[i].class)) {
+			row->properties = port;
+			row++->disks = controllers[i].ports;
+		}
+}
+
+/* The images of the disks' rows; behind them those at ports. */
 static int fill_images(struct domain *domain, struct machine_row *row, struct media_image *image,
 		       struct mgmt_error *err)
 {
@@ -160,19 +184,18 @@ static int fill_images(struct domain *domain, struct machine_row *row, struct me
 	int e = 0;
 
 	for (const struct config_device *d = c->disk; d && !e; d = d->next, i++) {
-		if (!is_sata(d)) {
+		bool own = !config_ports(d);
+
+		if (own) {
 			row->properties = image;
 			row++->disks = 1;
 		}
-		e = fill_image(domain, d, i, is_sata(d) ? &port[d->port] : image++, err);
+		e = fill_image(domain, d, i, own ? image++ : image_at(port, d), err);
 	}
 	i = 0;
 	for (const struct config_device *d = c->cdrom; d && !e; d = d->next, i++)
-		e = fill_drive(domain, d, i, &port[d->port], err);
-	if (first_sata(c)) {
-		row->properties = port;
-		row->disks = CONFIG_SATA_PORTS;
-	}
+		e = fill_drive(domain, d, i, image_at(port, d), err);
+	fill_controllers(c, row, port);
 	return e;
 }
 
@@ -180,7 +203,8 @@ struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct
 {
 	const struct config_vm *c = d->live;
 	unsigned devices = count_of(c->device), disks = count_of(c->disk), nics = count_of(c->nic);
-	unsigned rows = devices + disks + nics + 2, images = disks + CONFIG_SATA_PORTS;
+	unsigned rows = devices + disks + nics + ARRAY_COUNT(controllers) + 1;
+	unsigned images = disks + ALL_PORTS;
 	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +
 					     images * sizeof(struct media_image) +
 					     CONFIG_SERIAL_PORTS * sizeof(struct media_channel) +

@@ -57,8 +57,8 @@ void domain_trays_drop(struct domain *d, const struct config_vm *c)
 static const struct {
 	const char *class, *bus, *prefix, *suffix;
 } buses[] = {
-	{ CONFIG_SATA, "sata", "sd", NULL }, { CONFIG_NVME, "nvme", "nvme", "n1" },
-	{ "", "virtio", "vd", NULL },
+	{ CONFIG_SATA, "sata", "sd", NULL }, { CONFIG_IDE, "ide", "hd", NULL },
+	{ CONFIG_NVME, "nvme", "nvme", "n1" }, { "", "virtio", "vd", NULL },
 };
 
 static unsigned bus_of(const struct config_device *c)
@@ -68,11 +68,6 @@ static unsigned bus_of(const struct config_device *c)
 	while (buses[i].class[0] && strcmp(buses[i].class, c->class))
 		i++;
 	return i;
-}
-
-static bool has_port(unsigned bus)
-{
-	return !strcmp(buses[bus].class, CONFIG_SATA);
 }
 
 /* "vda", "vdb", ..., "vdz", "vdaa"; "nvme0n1", the namespace of the first controller. */
@@ -100,7 +95,7 @@ static void describe(const struct config_device *c, bool disc, const struct conf
 		nth += bus_of(list) == bus;
 	*to = (struct domain_disk){
 		.bus = buses[bus].bus, .device = disc ? "cdrom" : "disk", .read_only = !c->overlay,
-		.has_slot = !has_port(bus), .slot = { c->bus, c->device, c->function },
+		.has_slot = !config_ports(c), .slot = { c->bus, c->device, c->function },
 		.unit = c->port,
 	};
 	name_target(to->target, sizeof(to->target), bus, to->has_slot ? nth : c->port);

@@ -169,6 +169,8 @@ static void pci_address(struct text *t, unsigned bus, unsigned device, unsigned 
 /* What an overlay has is gone when the domain is shut off. */
 static void disk(struct text *t, const struct domain_disk *d)
 {
+	bool is_ide = !strcmp(d->bus, "ide");
+
 	text_format(t, "    <disk type='file' device='%s'>\n"
 		    "      <driver name='keel' type='raw'/>\n", d->device);
 	if (d->source[0]) {
@@ -182,8 +184,9 @@ static void disk(struct text *t, const struct domain_disk *d)
 	if (d->has_slot)
 		pci_address(t, d->slot.bus, d->slot.device, d->slot.function);
 	else
-		text_format(t, "      <address type='drive' controller='0' bus='0' target='0'"
-			    " unit='%u'/>\n", d->unit);
+		text_format(t, "      <address type='drive' controller='0' bus='%u' target='0'"
+			    " unit='%u'/>\n", is_ide ? d->unit / 2u : 0, is_ide ? d->unit % 2u
+									     : d->unit);
 	text_add(t, "    </disk>\n");
 }
 

@@ -329,6 +329,8 @@ static int connect(struct machine *m, struct vdev_host *h, const struct device_c
 		h->line[class->intr - 1].is_intr = true;
 	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)
 		err = wire(m, h, &row->line[i]);
+	for (unsigned i = 0; !err && i < ARRAY_COUNT(class->line) && class->line[i].gsi; i++)
+		err = wire(m, h, &class->line[i]);
 	if (!err && class->function)
 		err = place(m, h, &row->slot, class->function(h->dev));
 	return err;

@@ -56,6 +56,8 @@ struct machine_row {
 #define MACHINE_NVME		"nvme"			/* one that has one disk */
 #define MACHINE_AHCI		"ich9-ahci"		/* one that has several */
 #define MACHINE_AHCI_PORTS	6u
+#define MACHINE_IDE		"piix3-ide"		/* and another; one in a machine */
+#define MACHINE_IDE_PORTS	4u
 
 /*
  * Would a machine with these rows of PCI devices have a slot for each? -EINVAL and a line in `why`.

@@ -12,6 +12,7 @@
 #include "vdev/vedu.h"
 #include "vdev/vflash.h"
 #include "vdev/vfwcfg.h"
+#include "vdev/vide.h"
 #include "vdev/vioapic.h"
 #include "vdev/vkbd.h"
 #include "vdev/vlpc.h"
@@ -38,6 +39,7 @@
 #define TESTDEV_SOURCE	63	/* of a line, behind those that are wired */
 
 _Static_assert(MACHINE_AHCI_PORTS == VAHCI_PORTS && VAHCI_PORTS <= HOST_MEDIA_MAX, "ports");
+_Static_assert(MACHINE_IDE_PORTS == VIDE_CHANNELS * VIDE_UNITS, "ports");
 _Static_assert(MEMORY_ECAM_SIZE <= VPCI_ECAM_MAX, "ECAM");
 
 static int make_vpic(struct vm *vm, const struct machine_row *row, struct vdev **out)
@@ -269,6 +271,13 @@ static const struct device_class classes[] = {
 		.medium = HOST_MEDIA_DISK },
 	{ MACHINE_VIRTIO_SERIAL, .create = make_virtio_serial, .function = virtio_pci_function,
 		.medium = HOST_MEDIA_CONSOLE },
+	{ MACHINE_IDE, .plain = vide_create, .function = vide_function,
+		.medium = HOST_MEDIA_DISK, .line = { { VIDE_IRQ, 14 }, { VIDE_IRQ1, 15 } },
+		.region = {
+		{ VIDE_COMMAND, HOST_PORT, 0x1f0, VIDE_COMMAND_SIZE },
+		{ VIDE_CONTROL, HOST_PORT, 0x3f6, 1 },
+		{ VIDE_COMMAND1, HOST_PORT, 0x170, VIDE_COMMAND_SIZE },
+		{ VIDE_CONTROL1, HOST_PORT, 0x376, 1 } } },
 	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
 };
 

@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Disks and discs at the SATA controller of a guest: firmware finds them and boots from them."""
+"""Disks and discs at a guest's SATA and IDE controllers: firmware finds them and boots from them."""
 import hashlib
 import os
 import subprocess
 from xml.etree import ElementTree
 
 import pytest
-from keel import BUILD, INITRD, vm
+from keel import BUILD, INITRD, LINUX_CMDLINE, vm
 
 SEABIOS = "/usr/share/seabios/bios-256k.bin"
 GRUB_CFG = """\
@@ -31,7 +31,9 @@ def rescue_disc(path):
 
 @pytest.mark.cost(15)
 @pytest.mark.parametrize("what,root", [("cdrom = grub.iso", "hd96"),
-                                       ("disk = grub.iso, bus=sata", "hd0")])
+                                       ("disk = grub.iso, bus=sata", "hd0"),
+                                       ("cdrom = grub.iso, bus=ide", "hd96"),
+                                       ("disk = grub.iso, bus=ide", "hd0")])
 def test_boot(start, bed, tmp_path, what, root):
     """SeaBIOS finds the drive, and GRUB reads its configuration by INT 13h."""
     config = f"[vm one]\nmemory = 32M\nfirmware = bios\n{what}\n"
@@ -41,30 +43,30 @@ def test_boot(start, bed, tmp_path, what, root):
         keel.expect(rf"read by {root}")
     assert "came back the same" in keel.command("domstatecheck one 3")
     if what.startswith("cdrom"):
-        change(keel)
+        change(keel, "hda" if "ide" in what else "sda")
     keel.command("destroy one")
     keel.poweroff()
 
 
-def change(keel):
+def change(keel, drive):
     """The disc of a guest that runs, as virsh has it; and what a drive does not take."""
     def tray():
         disk = ElementTree.fromstring(keel.command("dumpxml one")).find("devices/disk")
         return disk.find("source"), disk.find("target").get("tray")
 
-    assert "sda      grub.iso" in keel.command("domblklist one")
+    assert f"{drive}      grub.iso" in keel.command("domblklist one")
     assert tray()[0].get("file") == "grub.iso"
-    assert "there is a disc" in keel.command("change-media one sda grub.iso --insert")
-    assert "Successfully ejected media." in keel.command("change-media one sda --eject")
-    assert "sda      -" in keel.command("domblklist one") and tray() == (None, "open")
-    assert "there is no disc" in keel.command("change-media one sda --eject")
-    assert "no module 'x'" in keel.command("change-media one sda x --insert")
+    assert "there is a disc" in keel.command(f"change-media one {drive} grub.iso --insert")
+    assert "Successfully ejected media." in keel.command(f"change-media one {drive} --eject")
+    assert f"{drive}      -" in keel.command("domblklist one") and tray() == (None, "open")
+    assert "there is no disc" in keel.command(f"change-media one {drive} --eject")
+    assert "no module 'x'" in keel.command(f"change-media one {drive} x --insert")
     assert "came back the same" in keel.command("domstatecheck one 3")
-    assert "Successfully inserted" in keel.command("change-media one sda grub.iso --insert")
+    assert "Successfully inserted" in keel.command(f"change-media one {drive} grub.iso --insert")
     assert tray()[1] is None
     assert "Successfully ejected" in keel.command("change-media one grub.iso --eject --config")
-    assert "cdrom = none, port=0" in keel.command("dumpconf one --inactive")
-    assert "sda      grub.iso" in keel.command("domblklist one")
+    assert "cdrom = none" in keel.command("dumpconf one --inactive")
+    assert f"{drive}      grub.iso" in keel.command("domblklist one")
 
 
 def file_of(path, data):
@@ -74,14 +76,20 @@ def file_of(path, data):
 
 @pytest.mark.soak
 @pytest.mark.cost(40)
-def test_linux(start, tmp_path):
-    """Debian's own driver, with NCQ and by MSI: what it reads is there, what it writes is kept."""
+@pytest.mark.parametrize("bus,cmdline,depth", [("sata", "", 32), ("ide", "", 1),
+                                               ("ide", "libata.dma=0", 1)])
+def test_linux(start, tmp_path, bus, cmdline, depth):
+    """
+    Debian's own drivers, with NCQ and by MSI, by a bus master and by PIO: what they read is there,
+    what they write is kept.
+    """
     kernel = f"{BUILD}/guest/vmlinuz-disks"
     with open(INITRD, "rb") as initrd, open(f"{kernel}.cpio", "rb") as drivers:
         both = file_of(tmp_path / "initrd.img", initrd.read() + drivers.read())
     image = os.urandom(1 << 20)
     disc = rescue_disc(tmp_path)
-    config = vm("debian", memory="256M", disk="a.img, bus=sata", cdrom="grub.iso")
+    config = vm("debian", memory="256M", disk=f"a.img, bus={bus}", cdrom=f"grub.iso, bus={bus}",
+                cmdline=f"{LINUX_CMDLINE} hostname=debian {cmdline}")
     keel = start("svm", config=config, memory=768, modules={
         "vmlinuz": kernel, "initrd.img": both, "grub.iso": disc,
         "a.img": file_of(tmp_path / "a.img", image)}).boot()
@@ -91,7 +99,7 @@ def test_linux(start, tmp_path):
                   "cat /sys/block/sda/device/queue_depth; sha256sum /dev/sda /dev/sr0; "
                   "echo read$((1 + 1))\r")
         said = keel.expect("read2")
-        assert "\n32" in said
+        assert f"\n{depth}" in said
         assert hashlib.sha256(image).hexdigest() in said
         with open(disc, "rb") as f:
             assert hashlib.sha256(f.read()).hexdigest() in said

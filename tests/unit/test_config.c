@@ -74,7 +74,7 @@ static int device(void *arg, struct config_vm *vm, char *why, size_t size)
 
 		if (d != e && d->bus == e->bus && d->device == e->device &&
 		    d->function == e->function &&
-		    (strcmp(d->class, CONFIG_SATA) || strcmp(e->class, CONFIG_SATA))) {
+		    (!config_ports(d) || strcmp(d->class, e->class))) {
 			snprintf(why, size, "%s is there", d->class);
 			return -EINVAL;
 		}
@@ -411,7 +411,7 @@ static void devices(void **state)
 static void disks(void **state)
 {
 	static const char *const wrong[] = {
-		"a.img, bus", "a.img, bus=ide", "a.img, mode=rw", "a.img, mode=", "a.img, slot=",
+		"a.img, bus", "a.img, bus=scsi", "a.img, mode=rw", "a.img, mode=", "a.img, slot=",
 		"a.img, slot=1", "a.img, mode=ro, mode=ro", "a.img, ro",
 		"a.img, bus=virtio x", "a.img,, mode=ro",
 	};
@@ -499,7 +499,8 @@ static void sata(void **state)
 {
 	static const char *const wrong[] = {
 		"disk = a, bus=sata, slot=0:4.0", "disk = a, port=1", "disk = a, bus=sata, port=6",
-		"disk = a, bus=sata, port=", "disk = a, bus=sata, port=10", "cdrom = a, bus=sata",
+		"disk = a, bus=sata, port=", "disk = a, bus=sata, port=10", "cdrom = a, bus=virtio",
+		"cdrom = a, bus=ide, port=4", "disk = a, bus=ide, slot=0:4.0",
 		"cdrom = a, mode=ro", "cdrom = a, slot=0:4.0", "cdrom = a, port=x", "cdrom =",
 		"cdrom = missing", "cdrom = a, port=1, port=2", "disk = a, bus=nvme, port=1",
 		"cdrom = a, bus=nvme",
@@ -529,6 +530,13 @@ static void sata(void **state)
 		assert_int_equal(c->error_count, 1);
 		assert_int_equal(c->error[0].line, 4);
 	}
+	parse(GOOD "disk = b, bus=ide\ncdrom = c, bus=ide\ncdrom = d\ndisk = e, bus=ide, port=3");
+	assert_int_equal(c->error_count, 0);
+	d = c->vm[0]->cdrom;
+	assert_true(!strcmp(d->class, CONFIG_IDE) && d->port == 1 && d->function == 1);
+	assert_true(!strcmp(d->next->class, CONFIG_SATA) && d->next->port == 0);
+	one_error(GOOD "disk = b, bus=ide, port=2\ncdrom = c, bus=ide, port=2\n" GOOD2, 5,
+		  "is at port 2", 1);
 	parse(GOOD "cdrom = none\ncdrom = none, port=3\n");
 	assert_int_equal(c->vm_count, 1);
 	d = c->vm[0]->cdrom;

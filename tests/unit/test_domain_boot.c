@@ -68,6 +68,7 @@ static void test_kinds(void **state)
 {
 	static const char two[] = "disk = a, slot=0:4.0\ndisk = b, slot=0:3.0\ncdrom = c\n"
 				  "nic = cable=n, slot=0:5.0\n";
+	static const char others[] = "disk = a, bus=nvme, slot=0:6.0\ndisk = b, bus=ide, port=3\n";
 	char text[512] = HEAD;
 
 	(void)state;
@@ -77,6 +78,9 @@ static void test_kinds(void **state)
 	strcpy(text, HEAD);
 	check(strcat(strcat(text, "boot = network\n"), two),
 	      "/pci@i0cf8/ethernet@5/ethernet-phy@0\nHALT");
+	strcpy(text, HEAD);
+	check(strcat(strcat(text, "boot = disk\n"), others),
+	      "/pci@i0cf8/pci8086,5845@6/namespace@1,0\n/pci@i0cf8/ide@1f,1/drive@1/disk@1\nHALT");
 	check(HEAD "boot = disk\n", "HALT");
 }
 
