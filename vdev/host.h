@@ -42,6 +42,14 @@ struct vdev_ops {
 	uint64_t (*read)(struct vdev *d, unsigned region, uint64_t offset, unsigned size);
 	void (*write)(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
 		      uint64_t value);
+	/*
+	 * Optional: the same port, read into or written from guest memory as often as `n` says, for
+	 * REP INS and OUTS. How many were done, in order; what is left comes one by one.
+	 */
+	unsigned (*read_string)(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+				void *to, unsigned n);
+	unsigned (*write_string)(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+				 const void *from, unsigned n);
 	void (*reset)(struct vdev *d);
 	void (*save)(struct vdev *d, struct record_writer *w);
 	/*

@@ -384,6 +384,52 @@ static bool data_write(struct vide *v, struct ide_channel *c, unsigned size, uin
 	return true;
 }
 
+/* As much of a block as there is, and whole elements. */
+unsigned vide_read_string(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	void *to, unsigned n)
+{
+	struct vide *v = vide_of(d);
+	struct ide_channel *c = &v->channel[region / 2 % VIDE_CHANNELS];
+	uint64_t flags;
+	bool wanted = false;
+
+	if (region == VIDE_MASTER || offset != REG_DATA || size == 1)
+		return 0;
+	flags = host_lock(d);
+	n = c->phase == IDE_IN ? MIN(n, (c->block - c->at) / size) : 0;
+	memcpy(to, c->data + c->at, n * size);
+	c->at += n * size;
+	if (n && c->at == c->block)
+		wanted = block_given(v, c);
+	host_unlock(d, flags);
+	if (wanted)
+		host_work_queue(d);
+	return n;
+}
+
+unsigned vide_write_string(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	const void *from, unsigned n)
+{
+	struct vide *v = vide_of(d);
+	struct ide_channel *c = &v->channel[region / 2 % VIDE_CHANNELS];
+	uint64_t flags;
+	bool wanted;
+
+	if (region == VIDE_MASTER || offset != REG_DATA || size == 1)
+		return 0;
+	flags = host_lock(d);
+	n = c->phase == IDE_OUT ? MIN(n, (c->block - c->at) / size) : 0;
+	memcpy(c->data + c->at, from, n * size);
+	c->at += n * size;
+	wanted = n && c->at == c->block;
+	if (wanted)
+		await_work(c, IDE_STORE);
+	host_unlock(d, flags);
+	if (wanted)
+		host_work_queue(d);
+	return n;
+}
+
 /* ---- the bus master ---- */
 
 static uint64_t master_read(const struct ide_channel *c)

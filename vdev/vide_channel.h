@@ -110,6 +110,10 @@ void vide_noted(struct ide_channel *c);		/* the reset that waited for the work *
 void vide_clear(struct ide_channel *c);		/* as after power-on, but for the drives */
 uint64_t vide_read(struct vdev *d, unsigned region, uint64_t offset, unsigned size);
 void vide_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size, uint64_t value);
+unsigned vide_read_string(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	void *to, unsigned n);
+unsigned vide_write_string(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
+	const void *from, unsigned n);
 
 /* --- vide_run.c */
 void vide_run_work(struct vdev *d);

@@ -340,6 +340,7 @@ static void vide_destroy(struct vdev *d)
 
 static const struct vdev_ops vide_ops = {
 	.name = "vide", .version = 1, .read = vide_read, .write = vide_write, .reset = vide_reset,
+	.read_string = vide_read_string, .write_string = vide_write_string,
 	.save = vide_save, .load = vide_load, .destroy = vide_destroy,
 	.timer = vide_timer, .work = vide_run_work, .media_tray = vide_tray,
 };

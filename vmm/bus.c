@@ -282,3 +282,22 @@ void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned 
 		c->dev->ops->write(c->dev, c->region, address - c->base, size,
 				   value & bytes_mask(size));
 }
+
+unsigned bus_read_string(struct vm *vm, unsigned port, unsigned size, void *to, unsigned n)
+{
+	const struct bus_claim *c = bus_port_claim(&vm->bus, port, size);
+
+	if (!c || !c->dev->ops->read_string)
+		return 0;
+	return c->dev->ops->read_string(c->dev, c->region, port - c->base, size, to, n);
+}
+
+unsigned bus_write_string(struct vm *vm, unsigned port, unsigned size, const void *from,
+			  unsigned n)
+{
+	const struct bus_claim *c = bus_port_claim(&vm->bus, port, size);
+
+	if (!c || !c->dev->ops->write_string)
+		return 0;
+	return c->dev->ops->write_string(c->dev, c->region, port - c->base, size, from, n);
+}

@@ -58,6 +58,11 @@ uint64_t bus_read(struct vm *vm, enum host_space space, uint64_t address, unsign
 void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned size,
 	       uint64_t value);
 
+/* vdev/host.h's read_string and write_string of the device at that port; 0 if it has none. */
+unsigned bus_read_string(struct vm *vm, unsigned port, unsigned size, void *to, unsigned n);
+unsigned bus_write_string(struct vm *vm, unsigned port, unsigned size, const void *from,
+			  unsigned n);
+
 /*
  * The first claim that ends behind `port`, 0 to 0xffff: there is one always, the row behind the
  * last.

@@ -66,6 +66,12 @@ static void packet(struct vdev *d, struct fuzz_input *in)
 
 static void block(struct vdev *d, unsigned words, bool write)
 {
+	uint8_t many[64];
+
+	if (words & 1 && write)
+		d->ops->write_string(d, VIDE_COMMAND, 0, 4, memset(many, 1, 64), 16);
+	else if (words & 1)
+		d->ops->read_string(d, VIDE_COMMAND, 0, 2, many, 32);
 	for (unsigned i = 0; i < 16 * words; i++)
 		if (write)
 			vdev_host_write(d, VIDE_COMMAND, 0, 4, i);

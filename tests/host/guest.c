@@ -96,6 +96,34 @@ void bus_write(struct vm *vm, enum host_space space, uint64_t address, unsigned 
 	memcpy(guest_device + (guest_log.ports * size) % 4096, &value, size);
 }
 
+unsigned guest_string;
+
+unsigned bus_read_string(struct vm *vm, unsigned port, unsigned size, void *to, unsigned n)
+{
+	n = MIN(n, guest_string);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t v = bus_read(vm, HOST_PORT, port, size);
+
+		memcpy((char *)to + i * size, &v, size);
+	}
+	guest_log.strings += n != 0;
+	return n;
+}
+
+unsigned bus_write_string(struct vm *vm, unsigned port, unsigned size, const void *from,
+			  unsigned n)
+{
+	n = MIN(n, guest_string);
+	for (unsigned i = 0; i < n; i++) {
+		uint64_t v = 0;
+
+		memcpy(&v, (const char *)from + i * size, size);
+		bus_write(vm, HOST_PORT, port, size, v);
+	}
+	guest_log.strings += n != 0;
+	return n;
+}
+
 /* ---- the vCPU */
 
 void event_queue(struct vcpu *vcpu, const struct event *e)

@@ -34,7 +34,7 @@ struct guest_log {
 	unsigned next, length, nexts;	/* calls of vcpu_next, the last one's length */
 	unsigned reads, writes;		/* of the device */
 	unsigned sizes[16];		/* of the first accesses */
-	unsigned ports;
+	unsigned ports, strings;	/* accesses, and calls that made several of them */
 	unsigned flushes;		/* of the TLB: an instruction is not what the exit told */
 	struct event event;		/* queued */
 	unsigned events;
@@ -42,6 +42,7 @@ struct guest_log {
 	char crash[256];
 };
 extern struct guest_log guest_log;
+extern unsigned guest_string;		/* so many accesses of a string at once; 0: none */
 
 /* Everything as new: RAM and device zero, long mode at CPL 0, paging on. */
 void guest_reset(void);

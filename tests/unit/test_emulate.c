@@ -456,6 +456,90 @@ static void alignment(void **state)
 	done(4);
 }
 
+/* REP INS or OUTS of that many, from where rDI and rSI are; what came of it, one by one or not. */
+static void string_io(const char *code, unsigned size, uint64_t at, uint64_t count)
+{
+	bool in = (uint8_t)code[1] == 0x6d || (uint8_t)code[2] == 0x6d;
+	struct io_access io = { .port = 0x60, .size = (uint8_t)size, .in = in, .rep = true,
+				.segment = SEG_COUNT };
+
+	guest_vcpu.gpr[GPR_RDI] = guest_vcpu.gpr[GPR_RSI] = at;
+	guest_vcpu.gpr[GPR_RCX] = count;
+	guest_vcpu.rip = 0x1000;
+	guest_code(code, strlen(code));
+	guest_log = (struct guest_log){ 0 };
+	emulate_string_io(&guest_vcpu, &io);
+}
+
+struct string_end {
+	uint64_t rdi, rsi, rcx;
+	struct guest_log log;
+	uint8_t ram[3 * PAGE_SIZE];
+};
+
+static void string_state(struct string_end *e)
+{
+	e->rdi = guest_vcpu.gpr[GPR_RDI];
+	e->rsi = guest_vcpu.gpr[GPR_RSI];
+	e->rcx = guest_vcpu.gpr[GPR_RCX];
+	e->log = guest_log;
+	e->log.strings = 0;
+	memcpy(e->ram, guest_ram + 0x5000, sizeof(e->ram));
+}
+
+/* Whatever is done at once is as if it had come one by one. */
+static void strings_at_once(void **state)
+{
+	static const struct {
+		const char *code;
+		unsigned size;
+		uint64_t at, count;
+		bool once;			/* it may not be done at once */
+	} rows[] = {
+		{ "\xf3\x66\x6d", 2, 0x5010, 256, false }, { "\xf3\x6d", 4, 0x5ff0, 64, false },
+		{ "\xf3\x66\x6d", 2, 0x5fff, 1, true }, { "\xf3\x66\x6d", 2, 0x5ffd, 40, false },
+		{ "\xf3\x66\x6f", 2, 0x5100, 300, false }, { "\xf3\x6f", 4, 0x5ffe, 9, false },
+		{ "\xf3\x66\x6d", 2, 0x5010, 0, true }, { "\xf3\x6d", 4, 0x5010, 1, true },
+		{ "\xf3\x67\x6d", 4, 0xfffffff0, 8, true },
+	};
+	static struct string_end alone, many;
+
+	(void)state;
+	for (unsigned i = 0; i < ARRAY_COUNT(rows); i++)
+		for (unsigned down = 0; down < 2; down++)
+			for (guest_string = 1; guest_string < 400; guest_string += 57) {
+				unsigned most = guest_string;
+
+				guest_vcpu.rflags &= ~RFLAGS_DF;
+				guest_vcpu.rflags |= down ? RFLAGS_DF : 0;
+				memset(guest_ram + 0x5000, 0x5a, sizeof(alone.ram));
+				guest_string = 0;
+				string_io(rows[i].code, rows[i].size, rows[i].at, rows[i].count);
+				string_state(&alone);
+				memset(guest_ram + 0x5000, 0x5a, sizeof(alone.ram));
+				guest_string = most;
+				string_io(rows[i].code, rows[i].size, rows[i].at, rows[i].count);
+				assert_int_equal(guest_log.strings != 0, !rows[i].once && !down);
+				string_state(&many);
+				assert_memory_equal(&alone, &many, sizeof(many));
+			}
+	/* One step each, and where somebody watches. */
+	guest_vcpu.rflags &= ~RFLAGS_DF;
+	guest_vcpu.rflags |= RFLAGS_TF;
+	string_io("\xf3\x66\x6d", 2, 0x5010, 16);
+	assert_int_equal(guest_log.strings, 0);
+	assert_int_equal(guest_vcpu.gpr[GPR_RCX], 15);
+	guest_vcpu.rflags &= ~RFLAGS_TF;
+	/* A segment that ends on the way. */
+	guest_flat(32);
+	guest_segment[SEG_ES].limit = 0x501f;
+	guest_string = 100;
+	string_io("\xf3\x66\x6d", 2, 0x5010, 16);
+	assert_int_equal(guest_vcpu.gpr[GPR_RCX], 8);
+	expect_event(EXC_GP, 0, 0);
+	guest_string = 0;
+}
+
 /* ---- breakpoints on data and ports: DR7 has type and length of each, 4 bits from bit 16 on */
 
 #define DR7_ON(n, type, length) \
@@ -833,6 +917,7 @@ int main(void)
 		cmocka_unit_test_setup(access_of_none, setup),
 		cmocka_unit_test_setup(segments_of_changed_code, setup),
 		cmocka_unit_test_setup(alignment, setup),
+		cmocka_unit_test_setup(strings_at_once, setup),
 		cmocka_unit_test_setup(watched_data, setup),
 		cmocka_unit_test_setup(watched_repeats, setup),
 		cmocka_unit_test_setup(watched_ports, setup),

@@ -297,6 +297,37 @@ static void test_pio(void **state)
 	assert_int_equal(status(), FAILED);
 }
 
+/* As REP INS and OUTS have it: no further than a block, of whole elements. */
+static void test_strings(void **state)
+{
+	static uint8_t data[4096], block[4096];
+
+	(void)state;
+	assert_int_equal(d->ops->read_string(d, VIDE_COMMAND, 0, 2, data, 16), 0);
+	issue(0x20, 4, 2);
+	assert_int_equal(d->ops->read_string(d, VIDE_CONTROL, 0, 1, data, 16), 0);
+	assert_int_equal(d->ops->read_string(d, VIDE_COMMAND, 2, 2, data, 16), 0);
+	assert_int_equal(d->ops->read_string(d, VIDE_COMMAND1, 0, 2, data, 16), 0);
+	assert_int_equal(d->ops->read_string(d, VIDE_COMMAND, 0, 2, data, 16), 16);
+	assert_int_equal(d->ops->read_string(d, VIDE_COMMAND, 0, 4, data + 32, 1000), 120);
+	assert_memory_equal(data, h->disk + 4 * 512, 512);
+	assert_int_equal(status(), DRQ);		/* the next one, with its interrupt */
+	read_data(data, 512, 512);
+	assert_memory_equal(data, h->disk + 5 * 512, 512);
+	get(COMMAND);
+	for (unsigned i = 0; i < sizeof(block); i++)
+		block[i] = (uint8_t)(7 * i);
+	issue(0x30, 1, 2);
+	assert_int_equal(d->ops->write_string(d, VIDE_COMMAND, 0, 2, block, 2000), 256);
+	assert_int_equal(status(), BUSY);
+	assert_int_equal(d->ops->write_string(d, VIDE_COMMAND, 0, 2, block, 2000), 0);
+	vdev_host_work(h);
+	assert_int_equal(d->ops->write_string(d, VIDE_COMMAND, 0, 4, block + 512, 900), 128);
+	vdev_host_work(h);
+	assert_int_equal(get(COMMAND), READY);
+	assert_memory_equal(h->disk + 512, block, 1024);
+}
+
 static void test_dma(void **state)
 {
 	(void)state;
@@ -567,7 +598,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
 #define DISC(f) cmocka_unit_test_setup_teardown(f, setup_disc, teardown)
-		TEST(test_registers), TEST(test_identify), TEST(test_pio), TEST(test_dma),
+		TEST(test_registers), TEST(test_identify), TEST(test_pio), TEST(test_strings),
+		TEST(test_dma),
 		DISC(test_packets), DISC(test_trays), TEST(test_saved), DISC(test_saved_packet),
 	};
 

@@ -37,6 +37,7 @@ struct emulation {
 	bool watched;			/* breakpoints are on */
 	uint64_t hits;			/* those met, as DR6 has them */
 	uint16_t port;			/* INS, OUTS */
+	unsigned more;			/* iterations that were done beside the one */
 	/* The pages that string instructions are on: source and destination. */
 	struct page_at {
 		uint64_t page;		/* linear; 1 when unknown */

@@ -134,15 +134,52 @@ static void watch_port(struct emulation *e, unsigned size)
 		e->hits |= breakpoint_io(e->vcpu, e->port, size);
 }
 
+/*
+ * How many iterations find their operands one behind the other, from `first` on, in its page of
+ * RAM, and nobody looks at each; 0: the one alone.
+ */
+static unsigned in_a_row(struct emulation *e, enum seg s, enum gpr r, unsigned access, int which,
+			 const struct operand *first)
+{
+	uint64_t room = (PAGE_SIZE - (first->gpa[0].v & ~PAGE_MASK)) / first->size;
+	uint64_t n = MIN(MIN(counter(e, GPR_RCX), room), (uint64_t)ITERATIONS_MAX);
+	uint64_t behind = (n - 1) * first->size;
+	struct event fault = e->fault;
+	struct operand last;
+
+	if (!e->insn->rep || e->watched || e->vcpu->rflags & (RFLAGS_TF | RFLAGS_DF) || n < 2 ||
+	    !first->host[0] || first->first != first->size ||
+	    counter(e, r) + behind > bytes_mask(e->insn->address))
+		return 0;
+	if (!operand_prepare_at(e, s, counter(e, r) + behind, first->size, access, which, &last) &&
+	    last.host[0] == first->host[0] + behind && last.first == last.size)
+		return (unsigned)n;
+	e->fault = fault;
+	return 0;
+}
+
+/* So many of a string were done at once, one at least. */
+static int done_at_once(struct emulation *e, enum gpr r, unsigned size, unsigned n)
+{
+	counter_set(e, r, counter(e, r) + n * size);
+	e->more = n - 1;
+	return 0;
+}
+
 /* Ports know 4 bytes at most. */
 static int ins(struct emulation *e)
 {
-	unsigned size = MIN(size_of(e->insn), 4u);
+	unsigned size = MIN(size_of(e->insn), 4u), n;
 	struct operand to;
 	int err = operand_prepare_at(e, SEG_ES, counter(e, GPR_RDI), size, GMEM_WRITE, 1, &to);
 
 	if (err)
 		return err;
+	n = in_a_row(e, SEG_ES, GPR_RDI, GMEM_WRITE, 1, &to);
+	if (n)
+		n = bus_read_string(e->vcpu->vm, e->port, size, to.host[0], n);
+	if (n)
+		return done_at_once(e, GPR_RDI, size, n);
 	watch_port(e, size);
 	operand_write(e, &to, bus_read(e->vcpu->vm, HOST_PORT, e->port, size));
 	counter_set(e, GPR_RDI,
@@ -152,13 +189,18 @@ static int ins(struct emulation *e)
 
 static int outs(struct emulation *e)
 {
-	unsigned size = MIN(size_of(e->insn), 4u);
+	unsigned size = MIN(size_of(e->insn), 4u), n;
 	struct operand from;
 	int err = operand_prepare_at(e, e->insn->segment, counter(e, GPR_RSI), size, GMEM_READ, 0,
 				     &from);
 
 	if (err)
 		return err;
+	n = in_a_row(e, e->insn->segment, GPR_RSI, GMEM_READ, 0, &from);
+	if (n)
+		n = bus_write_string(e->vcpu->vm, e->port, size, from.host[0], n);
+	if (n)
+		return done_at_once(e, GPR_RSI, size, n);
 	watch_port(e, size);
 	bus_write(e->vcpu->vm, HOST_PORT, e->port, size, operand_read(e, &from));
 	if (vcpu_io_again(e->vcpu))
@@ -222,7 +264,8 @@ static int run(struct emulation *e)
 		err = once(e);
 		if (err)
 			return err;
-		counter_set(e, GPR_RCX, left - 1);
+		counter_set(e, GPR_RCX, left - 1 - e->more);
+		e->more = 0;
 		if (found(e))
 			return 0;
 		if (unlikely(traps(e) && left > 1)) {
