@@ -15,7 +15,7 @@ def ask(keel, line):
     return keel.expect(r"do1ne[\s\S]*?debian:/# ")
 
 
-@pytest.mark.cost(30)
+@pytest.mark.cost(20)
 @vmx_in_soak
 def test_console(start, bed):
     """console=hvc0 is the kernel's console: its messages and a shell. A channel is a port by its
