@@ -193,7 +193,7 @@ void config_cdrom_text(const struct config_device *d, const char *module, char *
 void config_write_cdrom(const struct writer *w, const struct key *k, const void *from)
 {
 	const struct config_vm *vm = from;
-	char text[CONFIG_MODULE_MAX + 48];
+	char text[CONFIG_MODULE_MAX + 64];
 
 	for (const struct config_device *d = vm->cdrom; d; d = d->next) {
 		config_cdrom_text(d, d->module, text, sizeof(text));

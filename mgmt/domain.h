@@ -151,6 +151,7 @@ struct domain_disk {
 	bool read_only;
 	bool open;			/* the drive's tray */
 	uint64_t size;			/* bytes */
+	uint16_t boot;			/* its place in the boot order; 0: none */
 	bool has_slot;			/* of its own, else it is at port `unit` */
 	struct { uint8_t bus, device, function; } slot;
 	uint8_t unit;

@@ -96,7 +96,7 @@ static void describe(const struct config_device *c, bool disc, const struct conf
 	*to = (struct domain_disk){
 		.bus = buses[bus].bus, .device = disc ? "cdrom" : "disk", .read_only = !c->overlay,
 		.has_slot = !config_ports(c), .slot = { c->bus, c->device, c->function },
-		.unit = c->port,
+		.unit = c->port, .boot = c->boot,
 	};
 	name_target(to->target, sizeof(to->target), bus, to->has_slot ? nth : c->port);
 	str_copy(to->source, c->module, sizeof(to->source));
@@ -253,7 +253,7 @@ static void add_lines(const struct config_vm *c, struct text *t, const void *arg
 {
 	const struct domain_media *m = arg;
 	struct domain_disk one;
-	char line[CONFIG_MODULE_MAX + 48];
+	char line[CONFIG_MODULE_MAX + 64];
 
 	for (const struct config_device *x = c->cdrom; x; x = x->next) {
 		const char *now = m->what == DOMAIN_MEDIA_EJECT ? "" : m->source;

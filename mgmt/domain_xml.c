@@ -166,6 +166,12 @@ static void pci_address(struct text *t, unsigned bus, unsigned device, unsigned 
 		    " function='0x%x'/>\n", bus, device, function);
 }
 
+static void boot_order(struct text *t, unsigned n)
+{
+	if (n)
+		text_format(t, "      <boot order='%u'/>\n", n);
+}
+
 /* What an overlay has is gone when the domain is shut off. */
 static void disk(struct text *t, const struct domain_disk *d)
 {
@@ -181,6 +187,7 @@ static void disk(struct text *t, const struct domain_disk *d)
 	text_format(t, "      <target dev='%s' bus='%s'%s/>\n%s", d->target, d->bus,
 		    d->open ? " tray='open'" : "",
 		    d->read_only ? "      <readonly/>\n" : "      <transient/>\n");
+	boot_order(t, d->boot);
 	if (d->has_slot)
 		pci_address(t, d->slot.bus, d->slot.device, d->slot.function);
 	else
@@ -215,6 +222,7 @@ static void interface(struct text *t, const struct config_device *n)
 	text_add(t, "      <source");
 	attribute(t, "network", n->cable);
 	text_format(t, "/>\n      <model type='%s'/>\n", config_nic_model(n));
+	boot_order(t, n->boot);
 	pci_address(t, n->bus, n->device, n->function);
 	text_add(t, "    </interface>\n");
 }

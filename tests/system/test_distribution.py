@@ -58,20 +58,21 @@ def test_debian_from_its_disk(start, image):
 
 
 @pytest.mark.soak
-@pytest.mark.parametrize("bus,disk", [("virtio", "vda"), ("sata", "sda")])
+@pytest.mark.parametrize("bus,disk", [("virtio", "vda"), ("sata", "sda"), ("nvme", "nvme0n1")])
 def test_debian_by_uefi(start, image, bus, disk):
-    """OVMF starts what is at the removable path, then by an entry that Debian has made in the flash,
-    which is there after a reboot; from the disk of either controller."""
+    """OVMF starts what is at the removable path, then by an entry that Debian made in its flash and
+    that is there after a reboot; from the disk of each kind of controller."""
     keel = start("svm", config=config("efi\nnvram = vars", bus), memory=3072,
                  modules={**OVMF, "debian.img": image}).boot()
     with keel.console("debian", "start debian --console"):
         log_in(keel)
-        keel.send(f"efibootmgr -q -c -d /dev/{disk} -p 2 -L Debian -l '\\EFI\\debian\\grubx64.efi'; "
+        keel.send(f"efibootmgr -qcd /dev/{disk} -p 2 -L Debian -l '\\EFI\\debian\\grubx64.efi'; "
                   "systemctl --failed --no-legend | wc -l; systemctl reboot\r")
         assert "\n0" in keel.expect("BdsDxe: starting").replace("\r", "")
         log_in(keel)
-        keel.send(f"efibootmgr; grep {disk}3 /proc/mounts; systemctl poweroff\r")
-        said = keel.expect(f"/dev/{disk}3 / ext4")
+        root = f"{disk}{'p' * disk.startswith('nvme')}3"
+        keel.send(f"efibootmgr; grep {root} /proc/mounts; systemctl poweroff\r")
+        said = keel.expect(f"/dev/{root} / ext4")
         current = re.search(r"BootCurrent: (\w+)", said).group(1)
         assert re.search(rf"Boot{current}\* Debian", said), said
         keel.expect("Domain 'debian' is shut off")

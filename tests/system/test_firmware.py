@@ -80,6 +80,8 @@ def test_boot_order(start, tmp_path):
                     "disk = two, slot=1:0.0, boot=1"], "this is two"),
         "sata": (["disk = one, boot=9", "disk = none, bus=sata",
                   "disk = two, bus=sata, port=4, boot=8"], "this is two"),
+        "ide": (["disk = one, boot=9", "disk = none, bus=ide",
+                 "disk = two, bus=ide, port=3, boot=8"], "this is two"),
         "next": (["disk = two", "disk = one, boot=2", "cdrom = none, boot=1"], "this is one"),
         "strict": (["disk = one", "cdrom = none, boot=1"], r"No bootable device\."),
         "kinds": (["disk = one", "cdrom = none", "boot = cdrom, disk"], "this is one"),

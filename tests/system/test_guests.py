@@ -15,7 +15,7 @@ from keel import (BUILD, EXACT, LINUX, ROOT, fields, free_pages, guest_elf, is_q
 NAMES = sorted(os.path.splitext(os.path.basename(p))[0]
                for p in glob.glob(f"{ROOT}/tests/guest/*.c"))
 # These do not end by themselves with a result, or take what to do from their command line.
-SPECIAL = ("armed", "bars", "bench", "die", "disk", "flip", "model", "modules", "multiboot2",
+SPECIAL = ("armed", "bars", "bench", "die", "disk", "flip", "model", "modules", "multiboot2", "nvme",
            "panic", "power", "spin", "ticker", "ticks")
 # Told to their owners; out of here as they are mended.
 PENDING = ()

@@ -40,6 +40,8 @@ def test_linux(start, bed, tmp_path):
                         "$(cat $b/device/model $b/device/queue_count $b/mq/*/cpu_list) "
                         "$(cat /sys/block/nvme1n1/ro)")
         assert "= 4096 0 Keel NVMe Ctrl 3 0 1 1" in " ".join(out.split()), out
+        # Each queue has a message of its own.
+        assert "msi3msi" in ask(keel, "echo msi$(grep -c 'MSI.*nvme0q' /proc/interrupts)msi")
         out = ask(keel, "md5sum /dev/nvme0n1 /dev/nvme1n1")
         assert hashlib.md5(one).hexdigest() in out and hashlib.md5(two).hexdigest() in out, out
         # 256 KiB in the middle, by the page cache and past it; a read finds them again.

@@ -596,6 +596,21 @@ static void domain_as_xml(void **state)
 	verb_end(&c);
 }
 
+static void boot_order_as_xml(void **state)
+{
+	struct answer_text *a;
+	struct verb_call c;
+
+	(void)state;
+	assert_int_equal(begin_with("[vm f]\nfirmware = f\nmemory = 8M\n"
+				    "disk = disk, boot=2\nnic = cable=a, boot=1\n"), 0);
+	a = ask(VERB_DUMPXML, &c, "f", NULL);
+	is_document(a->text);
+	has(a->text, "<transient/>\n      <boot order='2'/>\n");
+	has(a->text, "<model type='virtio'/>\n      <boot order='1'/>\n");
+	verb_end(&c);
+}
+
 static void device_as_xml(void **state)
 {
 	struct answer_text *a;
@@ -870,7 +885,8 @@ int main(void)
 		TEST(rows_are_complete), TEST(each_answers_as_declared), TEST(bent_arguments),
 		TEST(without_memory), TEST(records_by_number), TEST(lists),
 		TEST(pins),
-		TEST(log_by_level_and_number), TEST(domain_as_xml), TEST(device_as_xml),
+		TEST(log_by_level_and_number), TEST(domain_as_xml),
+		TEST(boot_order_as_xml), TEST(device_as_xml),
 		TEST(any_text_as_xml),
 		TEST(events_are_read_on), TEST(lost_events_are_counted), TEST(watches_wake),
 		TEST(waiting_for_memory), TEST(checks_are_given_up), TEST(some_jobs_cannot_be),
