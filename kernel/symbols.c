@@ -10,10 +10,14 @@
 #include "include/bits.h"
 
 /* By tools/symtab, whose head tells what they are. */
-extern const uint32_t symbol_count, symbol_offsets[];
-extern const uint16_t symbol_starts[];
+extern const uint32_t symbol_count;
+extern const struct symbol_block {
+	uint32_t offset, name;
+} symbol_blocks[];
+extern const uint16_t symbol_distances[];
 extern const uint8_t symbol_pairs[][2], symbol_names[];
 
+#define BLOCK		32
 #define FIRST_PAIR	128
 #define PAIRS_DEEP	16
 
@@ -52,20 +56,27 @@ static void unpack(const uint8_t *from, char *name, size_t size)
 bool symbols_find(uint64_t address, char *name, size_t size, uint64_t *offset)
 {
 	uint64_t at = address - (uint64_t)image_start;
-	unsigned low = 0, high = symbol_count;
+	unsigned low = 0, high = DIV_UP(symbol_count, BLOCK), i;
+	const uint8_t *from;
 
-	if (!is_code(address) || !high || at < symbol_offsets[0])
+	if (!is_code(address) || !high || at < symbol_blocks[0].offset)
 		return false;
 	while (high - low > 1) {
 		unsigned middle = low + (high - low) / 2;
 
-		if (symbol_offsets[middle] <= at)
+		if (symbol_blocks[middle].offset <= at)
 			low = middle;
 		else
 			high = middle;
 	}
-	*offset = at - symbol_offsets[low];
-	unpack(symbol_names + symbol_starts[low], name, size);
+	at -= symbol_blocks[low].offset;
+	from = symbol_names + symbol_blocks[low].name;
+	high = MIN(low * BLOCK + BLOCK, symbol_count);
+	for (i = low * BLOCK; i + 1 < high && symbol_distances[i + 1] <= at; i++)
+		while (*from++)
+			;
+	*offset = at - symbol_distances[i];
+	unpack(from, name, size);
 	return true;
 }
 

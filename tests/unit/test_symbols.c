@@ -13,9 +13,22 @@
 
 /* 128 stands for "ab", 129 for "abab", 130 for "ababc". */
 const uint8_t symbol_pairs[][2] = { { 'a', 'b' }, { 128, 128 }, { 129, 'c' } };
-const uint8_t symbol_names[] = { 'f', 'i', 'r', 's', 't', 0, 130, '_', 128, 0, 'z', 130, 0, 0 };
-const uint32_t symbol_count = 3, symbol_offsets[] = { 0x10, 0x40, 0x41 };
-const uint16_t symbol_starts[] = { 0, 6, 10 };
+
+/* Three of these, then others that fill the first block, and one behind it. */
+#define BLOCK	32
+#define OTHERS	(BLOCK - 3)
+#define NAMES	"first\0\x82_\x80\0z\x82\0"
+const uint8_t symbol_names[] = NAMES "o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0o\0"
+	"o\0o\0o\0o\0o\0o\0o\0o\0o\0p\0last\0";
+const uint32_t symbol_count = BLOCK + 1;
+const struct { uint32_t offset, name; } symbol_blocks[] = {
+	{ 0x10, 0 }, { 0xf0, sizeof(NAMES) - 1 + 2 * OTHERS },
+};
+const uint16_t symbol_distances[BLOCK + 1] = {
+	0, 0x30, 0x31, 0x60, 0x61, 0x62, 0x63, 0x64, 0x65, 0x66, 0x67, 0x68, 0x69, 0x6a, 0x6b, 0x6c,
+	0x6d, 0x6e, 0x6f, 0x70, 0x71, 0x72, 0x73, 0x74, 0x75, 0x76, 0x77, 0x78, 0x79, 0x7a, 0x7b,
+	0x7c, 0,
+};
 
 /* Code lies behind the first 8 bytes of an image of 256. */
 asm(".section .bss.image\n"
@@ -46,7 +59,12 @@ static void test_find(void **state)
 	look(0x3F, "first", 0x2F);
 	look(0x40, "ababc_ab", 0);
 	look(0x41, "zababc", 0);
-	look(0xFF, "zababc", 0xBE);
+	look(0x6F, "zababc", 0x2E);
+	look(0x70, "o", 0);
+	/* The last of a block holds all up to the next one. */
+	look(0xEF, "p", 0x63);
+	look(0xF0, "last", 0);
+	look(0xFF, "last", 0xF);
 	/* Before the first, outside the code. */
 	assert_false(symbols_find((uint64_t)image_start + 0xF, name, sizeof(name), &into));
 	assert_false(symbols_find((uint64_t)image_start + 4, name, sizeof(name), &into));
