@@ -269,12 +269,19 @@ static int begin_section(struct parser *p, struct piece v)
 	return 0;
 }
 
-/* A comment begins at ; or #, at the line's start or behind a blank, in values too. */
+/* A comment begins at ; or #, where a line or its value begins or behind a blank. */
 static struct piece uncomment(struct piece v)
 {
-	for (size_t i = 0; i < v.n; i++)
-		if ((v.s[i] == ';' || v.s[i] == '#') && (i == 0 || config_is_space(v.s[i - 1])))
+	bool may = true, equal = false;
+
+	for (size_t i = 0; i < v.n; i++) {
+		char c = v.s[i];
+
+		if (may && (c == ';' || c == '#'))
 			return (struct piece){ v.s, i };
+		may = config_is_space(c) || (c == '=' && !equal);
+		equal |= c == '=';
+	}
 	return v;
 }
 

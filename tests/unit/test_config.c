@@ -351,6 +351,7 @@ static void modules(void **state)
 	unsigned count = 0;
 
 	(void)state;
+	one_error(GOOD "initrd =;rd", 4, "initrd names no module", 0);
 	parse(GOOD "module = dom0   root=/dev/ram a;b  ; comment\ninitrd = rd\nmodule = x\n" GOOD2);
 	assert_int_equal(c->error_count, 0);
 	assert_string_equal(c->vm[0]->module->name, "dom0");
