@@ -206,6 +206,15 @@ int domain_destroy(struct domain *d, struct mgmt_error *err);
 int domain_suspend(struct domain *d, struct mgmt_error *err);
 int domain_resume(struct domain *d, struct mgmt_error *err);
 int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
+#define DOMAIN_KEYS_MAX	16u
+#define DOMAIN_HOLD_MAX	10000u
+#define DOMAIN_HOLD	50u
+/*
+ * Presses the keys that `text` names, blanks between them, and releases them after so long.
+ * -EINVAL, -E2BIG: they cannot be; -EAGAIN: the guest does not read its keyboard; -EPERM: it has
+ * switched it off. Waits meanwhile. See mgmt/domain_keys.c.
+ */
+int domain_send_keys(struct domain *d, const char *text, uint64_t hold_ms, struct mgmt_error *err);
 /*
  * Begins a check of a running guest, so many rounds of it: *job tells how it goes, and what it has
  * found. JOB_CHECK_STATE: its state is saved, put back to power-up, loaded and compared, and the

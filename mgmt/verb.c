@@ -71,6 +71,9 @@ static const struct verb_arg schedinfo_args[] = {
 	DOMAIN, { "set", VERB_TEXT, false }, { "live", VERB_FLAG, false },
 	{ "config", VERB_FLAG, false }, { "current", VERB_FLAG, false }, END,
 };
+static const struct verb_arg send_key_args[] = {
+	DOMAIN, { "keys", VERB_TEXT, true }, { "holdtime", VERB_NUMBER, false }, END,
+};
 static const struct verb_arg set_args[] = {
 	DOMAIN, { "value", VERB_TEXT, true }, { "config", VERB_FLAG, false }, END,
 };
@@ -112,6 +115,13 @@ static int configure(struct verb_call *c, const char *key)
 		return error_set(&c->error, -EINVAL, "the %s of a running guest cannot be changed: "
 				 "'--config' changes what it has from its next start", key);
 	return domain_configure(c->domain, key, c->arg[1], &c->error);
+}
+
+static int run_send_key(struct verb_call *c)
+{
+	uint64_t hold = c->arg[2] ? c->number[2] : DOMAIN_HOLD;
+
+	return domain_send_keys(c->domain, c->arg[1], hold, &c->error);
 }
 
 static int run_setmaxmem(struct verb_call *c)
@@ -201,6 +211,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_RESET] = SIMPLE("reset", domain_reset),
 	[VERB_RESUME] = SIMPLE("resume", domain_resume),
 	[VERB_SCHEDINFO] = LIST("schedinfo", schedinfo_args, parameter, verb_run_schedinfo),
+	[VERB_SEND_KEY] = DO("send-key", send_key_args, run_send_key),
 	[VERB_SETMAXMEM] = DO("setmaxmem", set_args, run_setmaxmem),
 	[VERB_SETMEM] = DO("setmem", setmem_args, run_setmem),
 	[VERB_SETVCPUS] = DO("setvcpus", set_args, run_setvcpus),

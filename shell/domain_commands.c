@@ -335,6 +335,24 @@ static int run_create(const struct command_args *a)
 	return define(a, "");
 }
 
+static int run_send_key(const struct command_args *a)
+{
+	static char keys[1024];			/* the shell has one thread */
+	struct verb_call c = { .arg = { NULL, keys } };
+	const char *codeset = command_text(a, "codeset");
+	size_t n = 0;
+	int e;
+
+	if (codeset && strcmp(codeset, "linux"))
+		return command_error(-EINVAL, "the codeset is 'linux': there is no other");
+	keys[0] = 0;
+	for (unsigned i = 0; i < a->rest_count && n < sizeof(keys); i++)
+		n += (size_t)format(keys + n, sizeof(keys) - n, "%s%s", i ? " " : "", a->rest[i]);
+	e = commands_call(a, VERB_SEND_KEY, &c);
+	verb_end(&c);
+	return e;
+}
+
 static const struct option active[] = { OPTION_DOMAIN(WHAT_ACTIVE), OPTION_LAST };
 static const struct option console_options[] = {
 	OPTION_DOMAIN(WHAT_ACTIVE),
@@ -352,6 +370,14 @@ static const struct option set_options[] = {
 	OPTION_DOMAIN(WHAT_DOMAIN),
 	{ "value", "as in keel.conf", OPTION_TEXT, WHAT_NOTHING, true, true },
 	OPTION_SWITCH("config", "what holds from its next start"),
+	OPTION_LAST
+};
+static const struct option send_key_options[] = {
+	OPTION_DOMAIN(WHAT_ACTIVE),
+	{ "codeset", "linux: there is no other", OPTION_TEXT, WHAT_NOTHING, false, false },
+	{ "holdtime", "milliseconds until they are released", OPTION_NUMBER, WHAT_NOTHING, false,
+	  false },
+	{ "keys", "KEY_A and so on, or numbers", OPTION_REST, WHAT_NOTHING, true, true },
 	OPTION_LAST
 };
 static const struct option setmem_options[] = {
@@ -411,6 +437,10 @@ const struct command domain_commands[] = {
 	{ "reset", "start a domain anew at once, as its reset button does", NULL,
 	  active, run_verb },
 	{ "resume", "let a suspended domain go on", NULL, active, run_verb },
+	{ "send-key", "press keys of a guest's keyboard together, and release them",
+	  "By libvirt's names: send-key web KEY_LEFTCTRL KEY_LEFTALT KEY_DELETE; or Linux's numbers.\n"
+	  "    What the guest does not read is said, and nothing stays pressed.",
+	  send_key_options, run_send_key },
 	{ "setmaxmem", "the memory of a domain, as 64M", NULL, set_options, run_verb },
 	{ "setmem", "the memory that a running domain has of what it may have, as 64M",
 	  "Its balloon is asked for that: it needs 'device = virtio-balloon-pci' and a driver.\n"

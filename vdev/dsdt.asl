@@ -108,6 +108,16 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 			})
 		}
 
+		Device (KBD)
+		{
+			Name (_HID, EisaId ("PNP0303"))
+			Name (_CRS, ResourceTemplate ()
+			{
+				IO (Decode16, 0x0060, 0x0060, 1, 1)
+				IO (Decode16, 0x0064, 0x0064, 1, 1)
+				IRQNoFlags () { 1 }
+			})
+		}
 		Device (RTC)
 		{
 			Name (_HID, EisaId ("PNP0B00"))

@@ -17,7 +17,7 @@
 #define VCPUS_MAX	4096
 
 #define CMOS_CENTURY	0x32
-#define BOOT_LEGACY	0x01	/* ISA devices; no 8042 and no VGA to look for */
+#define BOOT_LEGACY	0x03	/* ISA devices and an 8042; no VGA to look for */
 #define BOOT_NO_VGA	0x04
 #define FADT_WBINVD	BIT(0)
 #define FADT_C1		BIT(2)

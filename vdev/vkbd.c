@@ -7,6 +7,7 @@
 
 #include "include/bits.h"
 #include "lib/string.h"
+#include "vdev/vps2.h"
 
 #define STATUS_FULL	0x01	/* a byte waits in the output buffer */
 #define STATUS_SYSTEM	0x04
@@ -18,6 +19,9 @@
 #define MODE_IRQ	0x01
 #define MODE_AUX_IRQ	0x02
 #define MODE_SYSTEM	0x04
+#define MODE_KBD_OFF	0x10
+#define MODE_AUX_OFF	0x20
+#define MODE_TRANSLATE	0x40
 
 #define OUTPUT_RESET	0x01	/* high: not reset */
 #define OUTPUT_A20	0x02
@@ -39,6 +43,10 @@ struct vkbd {
 	uint8_t status, data;
 	uint8_t pending;	/* a command that waits for its data byte, or 0 */
 	uint8_t port92;
+	/* What the controller itself has to say while a byte waits that was there before. */
+	uint8_t own, own_how;
+	bool own_waits, released;	/* released: F0h came, which translation swallows */
+	struct vps2 keyboard;
 };
 
 static struct vkbd *vkbd_of(struct vdev *d)
@@ -46,20 +54,50 @@ static struct vkbd *vkbd_of(struct vdev *d)
 	return container_of(d, struct vkbd, dev);
 }
 
-static void update(struct vkbd *k)
-{
-	bool full = k->status & STATUS_FULL, aux = k->status & STATUS_AUX;
-
-	host_line_set(&k->dev, VKBD_IRQ, full && !aux && k->ram[0] & MODE_IRQ);
-	host_line_set(&k->dev, VKBD_AUX_IRQ, full && aux && k->ram[0] & MODE_AUX_IRQ);
-}
-
-/* A byte for the guest; `how` is 0, STATUS_AUX, STATUS_TIMEOUT or both. */
-static void answer(struct vkbd *k, uint8_t v, uint8_t how)
+static void present(struct vkbd *k, uint8_t v, uint8_t how)
 {
 	k->status &= ~(STATUS_AUX | STATUS_TIMEOUT);
 	k->status |= STATUS_FULL | how;
 	k->data = v;
+}
+
+/* A byte of the controller's for the guest; `how` is 0, STATUS_AUX, STATUS_TIMEOUT or both. */
+static void answer(struct vkbd *k, uint8_t v, uint8_t how)
+{
+	k->own = v;
+	k->own_how = how;
+	k->own_waits = true;
+}
+
+/* The output buffer is filled when it is empty: the controller's own byte goes first. */
+static void fill(struct vkbd *k)
+{
+	uint8_t v;
+
+	if (k->status & STATUS_FULL)
+		return;
+	if (k->own_waits) {
+		k->own_waits = false;
+		present(k, k->own, k->own_how);
+		return;
+	}
+	while (!(k->ram[0] & MODE_KBD_OFF) && vps2_take(&k->keyboard, &v)) {
+		if (k->ram[0] & MODE_TRANSLATE && !vps2_translate(&k->released, &v))
+			continue;
+		present(k, v, 0);
+		return;
+	}
+}
+
+static void update(struct vkbd *k)
+{
+	bool full, aux;
+
+	fill(k);
+	full = k->status & STATUS_FULL;
+	aux = k->status & STATUS_AUX;
+	host_line_set(&k->dev, VKBD_IRQ, full && !aux && k->ram[0] & MODE_IRQ);
+	host_line_set(&k->dev, VKBD_AUX_IRQ, full && aux && k->ram[0] & MODE_AUX_IRQ);
 }
 
 /* The bits of the output port that matter: does it pull the reset line? */
@@ -88,7 +126,8 @@ static bool write_data(struct vkbd *k, uint8_t v)
 		answer(k, RESEND, STATUS_AUX | STATUS_TIMEOUT);
 		break;
 	default:
-		answer(k, RESEND, STATUS_TIMEOUT);
+		k->ram[0] &= ~MODE_KBD_OFF;	/* who speaks to it wants its answer */
+		vps2_write(&k->keyboard, v);
 	}
 	return false;
 }
@@ -104,16 +143,16 @@ static bool write_command(struct vkbd *k, uint8_t v)
 		k->pending = v;
 	switch (v) {
 	case AUX_OFF:
-		k->ram[0] |= 0x20;
+		k->ram[0] |= MODE_AUX_OFF;
 		break;
 	case AUX_ON:
-		k->ram[0] &= ~0x20;
+		k->ram[0] &= ~MODE_AUX_OFF;
 		break;
 	case KBD_OFF:
-		k->ram[0] |= 0x10;
+		k->ram[0] |= MODE_KBD_OFF;
 		break;
 	case KBD_ON:
-		k->ram[0] &= ~0x10;
+		k->ram[0] &= ~MODE_KBD_OFF;
 		break;
 	case SELF_TEST:
 		k->status |= STATUS_SYSTEM;
@@ -174,6 +213,8 @@ static uint64_t vkbd_read(struct vdev *d, unsigned region, uint64_t offset, unsi
 	} else {
 		v = k->data;
 		k->status &= ~(STATUS_FULL | STATUS_AUX | STATUS_TIMEOUT);
+		host_line_set(d, VKBD_IRQ, false);	/* an edge for each byte */
+		host_line_set(d, VKBD_AUX_IRQ, false);
 		update(k);
 	}
 	host_unlock(d, flags);
@@ -186,10 +227,13 @@ static void vkbd_reset(struct vdev *d)
 	uint64_t flags = host_lock(d);
 
 	memset(k->ram, 0, sizeof(k->ram));
-	k->ram[0] = MODE_SYSTEM | 0x30;		/* both interfaces off */
+	k->ram[0] = MODE_SYSTEM | MODE_KBD_OFF | MODE_AUX_OFF;
 	k->status = STATUS_SYSTEM | STATUS_UNLOCKED;
 	k->data = k->pending = 0;
 	k->port92 = PORT92_A20;
+	k->own_waits = k->released = false;
+	k->own = k->own_how = 0;
+	vps2_reset(&k->keyboard);
 	update(k);
 	host_unlock(d, flags);
 }
@@ -204,31 +248,49 @@ static void vkbd_save(struct vdev *d, struct record_writer *w)
 	record_put_u8(w, k->data);
 	record_put_u8(w, k->pending);
 	record_put_u8(w, k->port92);
+	record_put_u8(w, k->own);
+	record_put_u8(w, k->own_how);
+	record_put_bool(w, k->own_waits);
+	record_put_bool(w, k->released);
+	vps2_save(&k->keyboard, w);
 	host_unlock(d, flags);
 }
 
 static int vkbd_load(struct vdev *d, struct record_reader *r, uint32_t version)
 {
-	struct vkbd *k = vkbd_of(d);
-	uint8_t ram[sizeof(k->ram)], status, data, pending, port92;
+	struct vkbd *k = vkbd_of(d), in = *k;
 	uint64_t flags;
 
-	record_get(r, ram, sizeof(ram));
-	status = (uint8_t)record_get_below(r, 1, 0x7f);
-	data = record_get_u8(r);
-	pending = record_get_u8(r);
-	port92 = (uint8_t)record_get_below(r, 1, PORT92_RESET | PORT92_A20);
-	if (version != d->ops->version || record_finish(r))
+	record_get(r, in.ram, sizeof(in.ram));
+	in.status = (uint8_t)record_get_below(r, 1, 0x7f);
+	in.data = record_get_u8(r);
+	in.pending = record_get_u8(r);
+	in.port92 = (uint8_t)record_get_below(r, 1, PORT92_RESET | PORT92_A20);
+	in.own = record_get_u8(r);
+	in.own_how = record_get_u8(r);
+	in.own_waits = record_get_bool(r);
+	in.released = record_get_bool(r);
+	vps2_load(&in.keyboard, r);
+	if (version != d->ops->version || record_finish(r) ||
+	    in.own_how & ~(STATUS_AUX | STATUS_TIMEOUT))
 		return -EINVAL;
 	flags = host_lock(d);
-	memcpy(k->ram, ram, sizeof(ram));
-	k->status = status;
-	k->data = data;
-	k->pending = pending;
-	k->port92 = port92;
+	in.dev = k->dev;
+	*k = in;
 	update(k);
 	host_unlock(d, flags);
 	return 0;
+}
+
+int vkbd_key(struct vdev *d, uint8_t key, bool pressed)
+{
+	struct vkbd *k = vkbd_of(d);
+	uint64_t flags = host_lock(d);
+	int err = vps2_key(&k->keyboard, key, pressed);
+
+	update(k);
+	host_unlock(d, flags);
+	return err;
 }
 
 static void vkbd_destroy(struct vdev *d)
@@ -237,7 +299,7 @@ static void vkbd_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vkbd_ops = {
-	.name = "vkbd", .version = 2, .read = vkbd_read, .write = vkbd_write, .reset = vkbd_reset,
+	.name = "vkbd", .version = 3, .read = vkbd_read, .write = vkbd_write, .reset = vkbd_reset,
 	.save = vkbd_save, .load = vkbd_load, .destroy = vkbd_destroy,
 };
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * An 8042 keyboard controller with nothing plugged in: it passes its self test, keeps its command
- * byte, answers a byte sent to the absent keyboard with a time-out, and pulses the reset line. With
- * it port 0x92 (fast A20 and reset). A20 cannot be switched off.
+ * An 8042 keyboard controller with a PS/2 keyboard (vps2.c) and no mouse: it passes its self test,
+ * keeps its command byte, translates scan codes, answers a byte sent to the absent mouse with a
+ * time-out, and pulses the reset line. With it port 0x92 (fast A20 and reset). A20 cannot be
+ * switched off.
  */
 #pragma once
 
@@ -12,3 +13,5 @@ enum { VKBD_DATA, VKBD_COMMAND, VKBD_PORT92 };	/* regions of one port each: 0x60
 enum { VKBD_IRQ, VKBD_AUX_IRQ };		/* lines: IRQ 1, IRQ 12 */
 
 int vkbd_create(struct vdev **out);
+/* A key, as vps2_key() has it. Thread context. */
+int vkbd_key(struct vdev *d, uint8_t key, bool pressed) must_check;

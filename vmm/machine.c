@@ -535,6 +535,11 @@ void machine_power_button(struct vm *vm)
 		vacpi_power_button(vm->machine->part[PART_ACPI]);
 }
 
+int machine_key(struct vm *vm, uint8_t key, bool pressed)
+{
+	return vm->machine ? vkbd_key(vm->machine->part[PART_KEYBOARD], key, pressed) : -ENODEV;
+}
+
 unsigned machine_buses(const struct vm *vm)
 {
 	unsigned n = 1;

@@ -226,7 +226,7 @@ static const struct device_class classes[] = {
 	{ "mc146818rtc", .create = make_vrtc, .region = { { VRTC_PORTS, HOST_PORT, 0x70, 2 } } },
 	{ "isa-serial", .plain = vuart_create, .part = PART_UART, .medium = HOST_MEDIA_CONSOLE,
 		.region = { { VUART_PORTS, HOST_PORT, 0, 8 } } },
-	{ "i8042", .plain = vkbd_create, .region = {
+	{ "i8042", .plain = vkbd_create, .part = PART_KEYBOARD, .region = {
 		{ VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
 		{ VKBD_PORT92, HOST_PORT, 0x92, 1 } } },
 	{ "acpi", .plain = vacpi_create, .part = PART_ACPI, .region = {

@@ -16,7 +16,7 @@ struct machine_row;
 
 /* Devices that others of the machine call by name. */
 enum part { PART_NONE, PART_PIC, PART_IOAPIC, PART_PIT, PART_UART, PART_ACPI, PART_FWCFG, PART_PCI,
-	PART_MCH, PART_SERIAL, PART_BALLOON, PARTS };
+	PART_MCH, PART_SERIAL, PART_BALLOON, PART_KEYBOARD, PARTS };
 
 struct region_row {
 	uint8_t region;

@@ -450,6 +450,16 @@ void vm_destroy(struct vm *vm, void (*done)(void *arg), void *arg)
 
 /* ---- what mgmt asks for, at any time before its reference goes ---- */
 
+int vm_key(struct vm *vm, uint8_t key, bool pressed)
+{
+	int err;
+
+	mutex_lock(&vm->lock);
+	err = machine_key(vm, key, pressed);
+	mutex_unlock(&vm->lock);
+	return err;
+}
+
 void vm_power_button(struct vm *vm)
 {
 	mutex_lock(&vm->lock);

@@ -279,6 +279,21 @@ static void intact(const struct vm *vm)
 		panic("a vm is used that is being taken apart");
 }
 
+int vm_key(struct vm *vm, uint8_t key, bool pressed)
+{
+	intact(vm);
+	if (fake.keys_full) {
+		fake.keys_full--;
+		return -EAGAIN;
+	}
+	if (fake.key_error)
+		return fake.key_error;
+	assert(fake.key_count + 2 <= sizeof(fake.keys));
+	fake.keys[fake.key_count++] = key;
+	fake.keys[fake.key_count++] = pressed;
+	return 0;
+}
+
 void vm_power_button(struct vm *vm)
 {
 	intact(vm);

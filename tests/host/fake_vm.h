@@ -13,6 +13,9 @@ struct fake_vm {
 	/* alive: not yet freed by the last vm_put */
 	unsigned created, alive, destroyed, released;
 	unsigned buttons, nmis, inputs, pauses, resumes;
+	uint8_t keys[32];		/* pairs: a code of set 1, and whether it was pressed */
+	unsigned key_count, keys_full;	/* keys_full: so many more find no room */
+	int key_error;
 	struct virtio_balloon_info *balloon;
 	uint64_t out_pages;
 	unsigned hints;

@@ -138,9 +138,9 @@ def test_linux_by_seabios(start):
         seen = keel.expect("debian:.*# ")
         for text in ("A maker", "Some machine", "S-1234", UUID):
             assert text in seen.splitlines(), seen
-        keel.send("dmesg | grep -iE 'acpi.*error|firmware bug|mmconfig|brought up'\r")
+        keel.send("dmesg | grep -iE 'acpi.*error|firmware bug|mmconfig|brought up|i8042'\r")
         seen = keel.expect("debian:.*# ")
-        assert "MMCONFIG" in seen and "2 CPUs" in seen, seen
+        assert "MMCONFIG" in seen and "2 CPUs" in seen and "i8042 KBD port" in seen, seen
         assert not re.search(r"\] .*(error|Firmware Bug)", seen, re.I), seen
         keel.send("reboot\r")
         keel.expect(r"SeaBIOS \(version")

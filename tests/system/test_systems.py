@@ -19,8 +19,11 @@ def test_dos(start, bed, bus):
     with keel.console("dos", "start dos --console"):
         said = keel.expect("press a key: ")
         assert "\nbad " not in said and said.count("\nok ") == 13, said
-        keel.send("K")
-        keel.expect("is shut off")
+        # By the BIOS's serial console, and by the keyboard itself.
+        keel.send("k")
+        keel.expect("k[\\s\\S]*and a K: ")
+    assert "there is no key 'KEY_NO'" in keel.command("send-key dos KEY_NO")
+    keel.command("send-key dos KEY_LEFTSHIFT KEY_K")
     keel.wait_state("dos", "shut off")
     assert exit_code(keel, "dos") == 1
     keel.poweroff()

@@ -166,7 +166,7 @@ static void prepare(enum verb_id id)
 		VERB_DESTROY, VERB_DOMMEMCHECK, VERB_DOMSTATECHECK, VERB_INJECT_NMI, VERB_REBOOT,
 		VERB_RESET, VERB_RESUME, VERB_SHUTDOWN, VERB_SUSPEND, VERB_VCPUINFO, VERB_DOMSTATS,
 		VERB_DOMINFO, VERB_VCPUPIN, VERB_SCHEDINFO, VERB_CHANGE_MEDIA, VERB_SETMEM,
-		VERB_DOMMEMSTAT,
+		VERB_DOMMEMSTAT, VERB_SEND_KEY,
 	};
 	static struct virtio_balloon_info balloon;
 	struct verb_call c = { .arg = { "debian" } };
@@ -611,6 +611,60 @@ static void boot_order_as_xml(void **state)
 	verb_end(&c);
 }
 
+static int send_keys(const char *keys, struct mgmt_error *err)
+{
+	struct verb_call c = { .arg = { "debian", keys } };
+	int e = verb_run(&verb_table[VERB_SEND_KEY], &c);
+
+	*err = c.error;
+	verb_end(&c);
+	return e;
+}
+
+static void keys_refused(const char *keys, int code, const char *why)
+{
+	struct mgmt_error err;
+
+	fake.key_count = 0;
+	assert_int_equal(send_keys(keys, &err), code);
+	if (!strstr(err.message, why))
+		fail_msg("'%s', and not '%s'", err.message, why);
+}
+
+/* They are released in the reverse order, also where one of them cannot be pressed. */
+static void keys(void **state)
+{
+	struct mgmt_error err;
+
+	(void)state;
+	prepare(VERB_SEND_KEY);
+	assert_int_equal(send_keys("KEY_LEFTCTRL  KEY_RIGHTALT 111", &err), 0);
+	assert_int_equal(fake.key_count, 12);
+	assert_memory_equal(fake.keys, "\x1d\1\xb8\1\xd3\1\xd3\0\xb8\0\x1d", 12);
+	fake.key_count = 0;
+	assert_int_equal(send_keys("KEY_102ND 88 KEY_ESC KEY_P", &err), 0);
+	assert_memory_equal(fake.keys, "\x56\1\x58\1\x01\1\x19\1", 8);
+	keys_refused("KEY_", -EINVAL, "no key 'KEY_'");
+	keys_refused("KEY_A KEY_NONE", -EINVAL, "no key 'KEY_NONE'");
+	keys_refused("0", -EINVAL, "no key '0'");
+	keys_refused("84", -EINVAL, "no key '84'");
+	keys_refused("KEY_84", -EINVAL, "no key");
+	keys_refused("1000", -EINVAL, "no key");
+	keys_refused("a", -EINVAL, "no key 'a'");
+	keys_refused(" ", -EINVAL, "no key is named");
+	keys_refused("1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17", -E2BIG, "at most 16");
+	assert_int_equal(fake.key_count, 0);
+	fake.keys_full = 3;
+	assert_int_equal(send_keys("30", &err), 0);
+	assert_int_equal(fake.key_count, 4);
+	fake.keys_full = 1000;
+	keys_refused("30", -EAGAIN, "does not read its keyboard");
+	fake.keys_full = 0;
+	fake.key_error = -EPERM;
+	keys_refused("30", -EPERM, "switched its keyboard off");
+	fake.key_error = 0;
+}
+
 static void device_as_xml(void **state)
 {
 	struct answer_text *a;
@@ -886,7 +940,7 @@ int main(void)
 		TEST(without_memory), TEST(records_by_number), TEST(lists),
 		TEST(pins),
 		TEST(log_by_level_and_number), TEST(domain_as_xml),
-		TEST(boot_order_as_xml), TEST(device_as_xml),
+		TEST(boot_order_as_xml), TEST(keys), TEST(device_as_xml),
 		TEST(any_text_as_xml),
 		TEST(events_are_read_on), TEST(lost_events_are_counted), TEST(watches_wake),
 		TEST(waiting_for_memory), TEST(checks_are_given_up), TEST(some_jobs_cannot_be),

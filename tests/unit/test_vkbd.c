@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/vkbd.c vdev/vpost.c vdev/vdebug_exit.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/vkbd.c vdev/vps2.c vdev/vpost.c vdev/vdebug_exit.c lib/record.c
+ * tests/host/vdev_host.c */
 /*
- * vdev/vkbd: the probe of a driver, the absent keyboard, both resets, saved form; vdev/vpost
- * and vdev/vdebug_exit.
+ * vdev/vkbd: the probe of a driver, the keyboard, the absent mouse, both resets, saved form;
+ * vdev/vpost and vdev/vdebug_exit.
  */
 #include "tests/host/vdev_test.h"
 
@@ -53,9 +54,10 @@ static void test_probe(void **state)
 	check_answer(0x34);
 	command(0x60);
 	out8(d, VKBD_DATA, 0, 0x47);
+	check_answer(0xaa);			/* the keyboard's self test */
 	command(0x20);
 	check_answer(0x47);
-	assert_int_equal(h->edges[VKBD_IRQ], 1);	/* only since interrupts are on */
+	assert_int_equal(h->edges[VKBD_IRQ], 2);	/* only since interrupts are on */
 	command(0xad);
 	command(0xa7);
 	command(0x20);
@@ -74,16 +76,143 @@ static void test_probe(void **state)
 	check_answer(0x99);
 }
 
+/* The first byte is what its self test said. */
+static void setup_keyboard(uint8_t mode)
+{
+	command(0xae);
+	check_answer(0xaa);
+	command(0x60);
+	out8(d, VKBD_DATA, 0, mode);
+}
+
+static void check_next(const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert_true(h->line[VKBD_IRQ]);
+		assert_int_equal(in8(d, VKBD_DATA, 0), (uint8_t)bytes[i]);
+	}
+	assert_false(h->line[VKBD_IRQ]);
+	assert_int_equal(in8(d, VKBD_COMMAND, 0) & 1, 0);
+}
+
+#define NEXT(s) check_next(s, sizeof(s) - 1)
+
+static void to_keyboard(uint8_t v)
+{
+	out8(d, VKBD_DATA, 0, v);
+}
+
+static void press(uint8_t key)
+{
+	assert_int_equal(vkbd_key(d, key, true), 0);
+	assert_int_equal(vkbd_key(d, key, false), 0);
+}
+
+static void test_commands(void **state)
+{
+	(void)state;
+	setup_keyboard(0x01);
+	to_keyboard(0xf2);
+	NEXT("\xfa\xab\x83");
+	to_keyboard(0xee);
+	NEXT("\xee");
+	to_keyboard(0xfe);
+	NEXT("\xee");
+	to_keyboard(0xed);
+	NEXT("\xfa");
+	to_keyboard(0x07);
+	NEXT("\xfa");
+	to_keyboard(0xf3);
+	NEXT("\xfa");
+	to_keyboard(0x20);
+	NEXT("\xfa");
+	to_keyboard(0xf0);
+	NEXT("\xfa");
+	to_keyboard(0x00);
+	NEXT("\xfa\x02");
+	to_keyboard(0xf0);
+	NEXT("\xfa");
+	to_keyboard(0x04);
+	NEXT("\xfe");
+	to_keyboard(0x12);
+	NEXT("\xfe");
+	to_keyboard(0xf5);
+	NEXT("\xfa");
+	assert_int_equal(vkbd_key(d, 0x1e, true), -EPERM);
+	to_keyboard(0xf4);
+	NEXT("\xfa");
+	assert_int_equal(vkbd_key(d, 0x80, true), -EINVAL);
+	to_keyboard(0xff);
+	NEXT("\xfa\xaa");
+}
+
+static void test_sets(void **state)
+{
+	(void)state;
+	setup_keyboard(0x01);
+	press(0x1e);
+	NEXT("\x1c\xf0\x1c");
+	press(0xc8);
+	NEXT("\xe0\x75\xe0\xf0\x75");
+	press(0x41);
+	NEXT("\x83\xf0\x83");
+	press(0xc6);
+	NEXT("\xe1\x14\x77\xe1\xf0\x14\xf0\x77");
+	press(0xb7);
+	NEXT("\xe0\x12\xe0\x7c\xe0\xf0\x7c\xe0\xf0\x12");
+	assert_int_equal(vkbd_key(d, 0x38, true), 0);
+	press(0x54);
+	NEXT("\x11\x84\xf0\x84");
+	command(0x60);
+	out8(d, VKBD_DATA, 0, 0x41);		/* translated */
+	press(0x41);
+	press(0xc6);
+	NEXT("\x41\xc1\xe1\x1d\x45\xe1\x9d\xc5");
+	to_keyboard(0xf2);
+	NEXT("\xfa\xab\x41");
+	command(0x60);
+	out8(d, VKBD_DATA, 0, 0x01);
+	to_keyboard(0xf0);
+	NEXT("\xfa");
+	to_keyboard(0x03);
+	NEXT("\xfa");
+	press(0x1e);
+	press(0xc8);
+	press(0x1d);
+	NEXT("\x1c\x63\x11\xf0\x11");
+	to_keyboard(0xfc);
+	NEXT("\xfa");
+	to_keyboard(0x1c);
+	NEXT("\xfa");
+	to_keyboard(0xf4);
+	NEXT("\xfa");
+	press(0x1e);
+	NEXT("\x1c\xf0\x1c");
+}
+
+/* A key goes in whole or not at all; while the interface is off nothing is lost. */
+static void test_queue(void **state)
+{
+	unsigned n = 0;
+
+	(void)state;
+	setup_keyboard(0x11);
+	while (!vkbd_key(d, 0xc8, false))
+		n++;
+	assert_int_equal(n, 5);
+	assert_int_equal(vkbd_key(d, 0xc8, false), -EAGAIN);
+	assert_false(h->line[VKBD_IRQ]);
+	command(0xae);
+	for (; n; n--)
+		for (unsigned i = 0; i < 3; i++)
+			assert_int_equal(in8(d, VKBD_DATA, 0), (uint8_t)"\xe0\xf0\x75"[i]);
+	assert_int_equal(vkbd_key(d, 0xc8, true), 0);
+}
+
 static void test_nobody_there(void **state)
 {
 	(void)state;
-	command(0x60);
-	out8(d, VKBD_DATA, 0, 0x03);
-	out8(d, VKBD_DATA, 0, 0xf2);
-	assert_int_equal(in8(d, VKBD_COMMAND, 0) & 0x61, 0x41);
-	assert_true(h->line[VKBD_IRQ]);
-	check_answer(0xfe);
-	assert_false(h->line[VKBD_IRQ]);
+	setup_keyboard(0x13);
 	command(0xd4);
 	out8(d, VKBD_DATA, 0, 0xf2);
 	assert_int_equal(in8(d, VKBD_COMMAND, 0) & 0x61, 0x61);
@@ -187,7 +316,8 @@ int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		CASE(test_probe), CASE(test_nobody_there), CASE(test_reset), CASE(test_saved),
+		CASE(test_probe), CASE(test_commands), CASE(test_sets), CASE(test_queue),
+		CASE(test_nobody_there), CASE(test_reset), CASE(test_saved),
 		cmocka_unit_test(test_post), cmocka_unit_test(test_debug_exit),
 	};
 

@@ -2,8 +2,8 @@
 ;
 ; A disk as DOS's was: a boot sector that the BIOS loads, which loads the rest by cylinder, head and
 ; sector, and lives on the BIOS's services: INT 10h, 11h, 12h, 13h, 15h, 16h, 1Ah. It asks each of
-; them, prints a line for what it found ("ok NAME" or "bad NAME"), waits for a key and shows it, and
-; tells port F4h how many were bad.
+; them, prints a line for what it found ("ok NAME" or "bad NAME"), waits for a key and shows it,
+; then for a K, and tells port F4h how many were bad.
 
 SECTORS	equ 2880			; of the disk
 STAGE	equ 8				; sectors behind the first that are loaded
@@ -97,8 +97,13 @@ stage:
 	mov ah, 0x0e
 	mov bx, 7
 	int 0x10
-	mov si, newline
+	mov si, press_more
 	call print
+	mov ah, 0
+	int 0x16
+	cmp al, 'K'
+	setne ah
+	add [bads], ah
 	mov al, [bads]
 	mov dx, 0xf4
 	out dx, al
@@ -447,6 +452,7 @@ ok:	db "ok ", 0
 bad:	db "bad ", 0
 press:	db "press a key: ", 0
 newline: db 13, 10, 0
+press_more: db 13, 10, "and a K: ", 0
 bads:	db 0
 	align 4
 end:	dd 0
