@@ -67,6 +67,7 @@ struct domain {
 	/* Its flash, from one vm to the next; its vm's, while it has one, or a job's. */
 	uint8_t *nvram;
 	size_t nvram_size;
+	struct vrtc_battery battery;	/* and of its clock */
 	/* Likewise until it is shut off, by the disks of `live`; NULL: none yet. */
 	struct media_overlay **overlay;
 	struct media_tray **tray;	/* and by its `cdrom`s */

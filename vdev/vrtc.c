@@ -20,7 +20,7 @@
 enum {
 	SECONDS, SECONDS_ALARM, MINUTES, MINUTES_ALARM, HOURS, HOURS_ALARM, WEEKDAY, DAY_OF_MONTH,
 	MONTH, YEAR,
-	REG_A, REG_B, REG_C, REG_D, SHUTDOWN, SUMMED_FIRST, EQUIPMENT = 0x14, SUM = 0x2e,
+	REG_A, REG_B, REG_C, REG_D, SHUTDOWN = 0x0f, SUMMED_FIRST, EQUIPMENT = 0x14, SUM = 0x2e,
 	CENTURY = 0x32,
 	BOOT_THIRD = 0x38, BOOT_ORDER = 0x3d,
 };
@@ -307,9 +307,23 @@ static void write_control(struct vrtc *t, unsigned reg, uint8_t v, uint64_t now)
 		thaw(t, now, was_reset ? HALF_SECOND : since_began(t, now) % SECOND);
 }
 
+/* The battery has what is there; with `time`, which was set, that too. */
+static void keep(struct vrtc *t, bool time)
+{
+	struct vrtc_battery *b = t->config.battery;
+
+	if (!b)
+		return;
+	b->written = true;
+	memcpy(b->ram, t->ram, sizeof(b->ram));
+	if (time)
+		b->ahead = (int64_t)(t->epoch - MIN(host_wall_clock(&t->dev), SECONDS_MAX));
+}
+
 static void write_register(struct vrtc *t, uint8_t v, uint64_t now)
 {
 	unsigned reg = t->index;
+	uint64_t epoch = t->epoch, began = t->began;
 
 	catch_up(t, now);
 	if (reg == REG_A || reg == REG_B) {
@@ -321,6 +335,7 @@ static void write_register(struct vrtc *t, uint8_t v, uint64_t now)
 	} else if (reg != REG_C && reg != REG_D) {
 		t->ram[reg] = v;
 	}
+	keep(t, epoch != t->epoch || began != t->began);
 	update(t);
 }
 
@@ -387,23 +402,48 @@ static void seal(struct vrtc *t)
 	t->ram[SUM + 1] = (uint8_t)sum;
 }
 
+/* As of a battery that was never written, or what it has; the reset pin stops all interrupts. */
+static void take_from_battery(struct vrtc *t)
+{
+	const struct vrtc_battery *b = t->config.battery;
+
+	if (b && b->written) {
+		memcpy(t->ram, b->ram, sizeof(t->ram));
+		t->ram[REG_B] &= B_24H | B_BINARY;
+		t->ram[REG_C] = 0;
+		/* Who wanted to go on where he was after a reset finds no memory of that. */
+		t->ram[SHUTDOWN] = 0;
+	} else {
+		memset(t->ram, 0, sizeof(t->ram));
+		t->ram[REG_B] = B_24H;
+		t->ram[EQUIPMENT] = 0x02;	/* a coprocessor, no display, no diskette */
+		t->ram[BOOT_ORDER] = 0x12;	/* disk, diskette, CD, unless firmware is told */
+		t->ram[BOOT_THIRD] = 0x30;
+	}
+	t->ram[REG_A] = 0x26;
+	t->ram[REG_D] = D_VALID;
+}
+
+static uint64_t wall_of_guest(struct vrtc *t)
+{
+	const struct vrtc_battery *b = t->config.battery;
+	uint64_t wall = MIN(host_wall_clock(&t->dev), SECONDS_MAX);
+	int64_t guest = (int64_t)wall + (b ? b->ahead : 0);
+
+	return guest < 0 ? 0 : MIN((uint64_t)guest, SECONDS_MAX);
+}
+
 static void vrtc_reset(struct vdev *d)
 {
 	struct vrtc *t = vrtc_of(d);
 	uint64_t flags = host_lock(d);
 
-	memset(t->ram, 0, sizeof(t->ram));
-	t->ram[REG_A] = 0x26;
-	t->ram[REG_B] = B_24H;
-	t->ram[REG_D] = D_VALID;
-	t->ram[EQUIPMENT] = 0x02;	/* a coprocessor, no display, no diskette */
-	t->ram[BOOT_ORDER] = 0x12;	/* disk, diskette, CD, where firmware is told no other */
-	t->ram[BOOT_THIRD] = 0x30;
+	take_from_battery(t);
 	describe_memory(t);
 	seal(t);
 	t->index = 0;
 	t->began = t->seen = host_clock_ns(d);
-	t->epoch = MIN(host_wall_clock(d), SECONDS_MAX);
+	t->epoch = wall_of_guest(t);
 	update(t);
 	host_unlock(d, flags);
 }
@@ -441,6 +481,7 @@ static int vrtc_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	t->began = n.began;
 	t->epoch = n.epoch;
 	t->seen = n.seen;
+	keep(t, false);
 	update(t);
 	host_unlock(d, flags);
 	return 0;

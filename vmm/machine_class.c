@@ -65,6 +65,7 @@ static int make_vrtc(struct vm *vm, const struct machine_row *row, struct vdev *
 		.ram_below_4g = memory_low_end(vm->config.memory),
 		.ram_above_4g = memory_high_size(vm->config.memory),
 		.base_kib = MEMORY_BASE_END / KIB, .vcpus = vm->config.vcpus,
+		.battery = vm->config.battery,
 	};
 
 	(void)row;

@@ -13,6 +13,7 @@
 #include "kernel/work.h"
 #include "mm/page.h"
 #include "vdev/host.h"
+#include "vdev/vrtc.h"
 #include "vmm/bus.h"
 #include "vmm/cpuid.h"
 #include "vmm/gmem/gmem.h"
@@ -49,6 +50,7 @@ struct vm_config {
 	/* Its flash, which is written while the vm lives, from any vCPU; NULL: none. */
 	uint8_t *nvram;
 	size_t nvram_size;
+	struct vrtc_battery *battery;	/* of its clock and CMOS, likewise; NULL: none */
 	/* What SMBIOS says of the machine; NULL: Keel's words, and no serial number. */
 	const char *manufacturer, *product, *serial;
 	const struct machine_row *device;	/* beyond a PC's own; until vm_create is done */

@@ -323,6 +323,46 @@ static void test_saved(void **state)
 	vdev_host_detach(f);
 }
 
+/* A clock that is set and a byte that is written are there after a reset and in a new machine. */
+static void test_battery(void **state)
+{
+	static struct vrtc_battery battery;
+	struct vrtc_config c = {
+		.ram_below_4g = 64 * MIB, .base_kib = 639, .vcpus = 1, .battery = &battery,
+	};
+
+	(void)state;
+	vdev_host_detach(h);
+	for (unsigned boot = 0; boot < 3; boot++) {
+		assert_int_equal(vrtc_create(&c, &d), 0);
+		h = vdev_host_attach(d);
+		h->wall = NOON + boot * 3600;
+		d->ops->reset(d);
+		if (boot == 2)
+			break;
+		check_time(0x12 + boot * 3, 0x00, 0x00);
+		assert_int_equal(get(0x40), boot ? 0x5a : 0);
+		/* Two hours ahead, once. */
+		put(4, boot ? 0x15 : 0x14);
+		put(0x40, 0x5a);
+		put(0x0f, 0x0a);
+		put(0x15, 0);			/* tells of memory: not the guest's to say */
+		put(0x0b, 0x42);
+		d->ops->reset(d);
+		check_time(0x14 + boot, 0x00, 0x00);
+		assert_int_equal(get(0x40), 0x5a);
+		assert_int_equal(get(0x0f), 0);
+		assert_int_equal(get(0x15), 639 % 256);
+		assert_int_equal(get(0x0b), 0x02);
+		vdev_host_detach(h);
+	}
+	check_time(0x16, 0x00, 0x00);
+	/* Far behind the host's: it begins where time does. */
+	battery.ahead = -(int64_t)NOON * 2;
+	d->ops->reset(d);
+	assert_int_equal(get(9), 0x70);
+}
+
 int main(void)
 {
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
@@ -330,7 +370,7 @@ int main(void)
 		CASE(test_dates), CASE(test_formats), CASE(test_set), CASE(test_update_in_progress),
 		CASE(test_update_interrupt), CASE(test_alarm),
 		CASE(test_alarm_search), CASE(test_impossible_alarm), CASE(test_periodic),
-		CASE(test_memory), CASE(test_saved),
+		CASE(test_memory), CASE(test_saved), CASE(test_battery),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
