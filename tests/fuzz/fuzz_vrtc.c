@@ -6,8 +6,11 @@ static const unsigned long fuzz_regions[] = { 2, 0 };
 
 static int fuzz_create(struct vdev **out)
 {
+	static struct vrtc_battery battery;
+
+	battery = (struct vrtc_battery){ 0 };
 	return vrtc_create(&(struct vrtc_config){ .ram_below_4g = 3ul << 30,
-		.ram_above_4g = 1ul << 40 }, out);
+		.ram_above_4g = 1ul << 40, .battery = &battery }, out);
 }
 
 #include "tests/fuzz/vdev_fuzz.h"
