@@ -118,6 +118,7 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 				IRQNoFlags () { 1 }
 			})
 		}
+
 		Device (RTC)
 		{
 			Name (_HID, EisaId ("PNP0B00"))

@@ -45,6 +45,7 @@ struct vkbd {
 	uint8_t port92;
 	/* What the controller itself has to say while a byte waits that was there before. */
 	uint8_t own, own_how;
+	bool line[2];		/* as they are */
 	bool own_waits, released;	/* released: F0h came, which translation swallows */
 	struct vps2 keyboard;
 };
@@ -89,6 +90,13 @@ static void fill(struct vkbd *k)
 	}
 }
 
+static void line_set(struct vkbd *k, unsigned line, bool level)
+{
+	if (k->line[line] != level)
+		host_line_set(&k->dev, line, level);
+	k->line[line] = level;
+}
+
 static void update(struct vkbd *k)
 {
 	bool full, aux;
@@ -96,8 +104,8 @@ static void update(struct vkbd *k)
 	fill(k);
 	full = k->status & STATUS_FULL;
 	aux = k->status & STATUS_AUX;
-	host_line_set(&k->dev, VKBD_IRQ, full && !aux && k->ram[0] & MODE_IRQ);
-	host_line_set(&k->dev, VKBD_AUX_IRQ, full && aux && k->ram[0] & MODE_AUX_IRQ);
+	line_set(k, VKBD_IRQ, full && !aux && k->ram[0] & MODE_IRQ);
+	line_set(k, VKBD_AUX_IRQ, full && aux && k->ram[0] & MODE_AUX_IRQ);
 }
 
 /* The bits of the output port that matter: does it pull the reset line? */
@@ -213,8 +221,8 @@ static uint64_t vkbd_read(struct vdev *d, unsigned region, uint64_t offset, unsi
 	} else {
 		v = k->data;
 		k->status &= ~(STATUS_FULL | STATUS_AUX | STATUS_TIMEOUT);
-		host_line_set(d, VKBD_IRQ, false);	/* an edge for each byte */
-		host_line_set(d, VKBD_AUX_IRQ, false);
+		line_set(k, VKBD_IRQ, false);	/* an edge for each byte */
+		line_set(k, VKBD_AUX_IRQ, false);
 		update(k);
 	}
 	host_unlock(d, flags);
@@ -277,6 +285,10 @@ static int vkbd_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	flags = host_lock(d);
 	in.dev = k->dev;
 	*k = in;
+	for (unsigned i = 0; i < 2; i++) {
+		host_line_set(d, i, false);
+		k->line[i] = false;
+	}
 	update(k);
 	host_unlock(d, flags);
 	return 0;

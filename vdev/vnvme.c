@@ -394,7 +394,8 @@ int vnvme_create(const struct vnvme_config *c, struct vdev **out)
 	if (!n)
 		return err;
 	n->dev.ops = &vnvme_ops;
-	n->queues = 1 + MIN(MAX(c->queues, 1u), VNVME_QUEUES_MAX);
+	/* OVMF's driver makes two, and does without the disk where it cannot. */
+	n->queues = 1 + MIN(MAX(c->queues, 2u), VNVME_QUEUES_MAX);
 	memcpy(n->uuid, c->uuid, sizeof(n->uuid));
 	n->cq = host_alloc(n->queues * sizeof(n->cq[0]));
 	if (n->cq)

@@ -509,6 +509,15 @@ static void config_write(struct vdev *pci, unsigned slot, unsigned reg, uint32_t
 	pci->ops->write(pci, VPCI_PORTS, 4, 4, value);
 }
 
+/* It is on, translates, tells by IRQ 1, and has said that it is well. */
+static void enable_keyboard(struct vdev *d)
+{
+	d->ops->write(d, VKBD_COMMAND, 0, 1, 0xae);
+	(void)d->ops->read(d, VKBD_DATA, 0, 1);
+	d->ops->write(d, VKBD_COMMAND, 0, 1, 0x60);
+	d->ops->write(d, VKBD_DATA, 0, 1, 0x65);
+}
+
 void machine_firmware_registers(struct vm *vm)
 {
 	struct vdev *pci = vm->machine->part[PART_PCI];
@@ -517,6 +526,7 @@ void machine_firmware_registers(struct vm *vm)
 	config_write(pci, VLPC_SLOT, VLPC_PMBASE, VACPI_BASE | 1);
 	config_write(pci, VLPC_SLOT, VLPC_ACPI_CNTL, 0x80);
 	pci->ops->write(pci, VPCI_PORTS, 0, 4, 0);
+	enable_keyboard(vm->machine->part[PART_KEYBOARD]);
 }
 
 uint64_t machine_ecam(struct vm *vm)

@@ -257,6 +257,8 @@ def test_debian_warns_of_nothing_new(start, bed, tmp_path):
         text = keel.expect("Power down")
     keel.poweroff()
     new = normal(text) - plain(bed, tmp_path)
+    # There is no mouse, and where there is none Linux wonders.
+    new = {line for line in new if "appears to have AUX port disabled" not in line}
     assert not new, "\n".join(sorted(new))
 
 

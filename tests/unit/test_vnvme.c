@@ -206,6 +206,18 @@ static void test_queues(void **state)
 	assert_int_equal(nvme_create_cq(4, 8, 0), 0x4002);
 }
 
+/* However few vCPUs there are. */
+static void test_two_queues_at_least(void **state)
+{
+	(void)state;
+	nvme_driver_end();
+	nvme_driver_make(1);
+	nvme_dev->ops->reset(nvme_dev);
+	nvme_driver_start();
+	assert_int_equal(nvme_feature(10, 7, 0), 0);
+	assert_int_equal(nvme_last.result, 0x10001);
+}
+
 static void test_features(void **state)
 {
 	(void)state;
@@ -721,7 +733,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(test_registers), TEST(test_states), TEST(test_identify),
 		cmocka_unit_test_setup_teardown(test_read_only, setup_read_only, teardown),
-		TEST(test_queues), TEST(test_features), TEST(test_transfers), TEST(test_pages),
+		TEST(test_queues), TEST(test_two_queues_at_least),
+		TEST(test_features), TEST(test_transfers), TEST(test_pages),
 		TEST(test_ranges), TEST(test_later), TEST(test_full), TEST(test_interrupts),
 		TEST(test_events), TEST(test_logs), TEST(test_shadow), TEST(test_waits),
 		TEST(test_save),
