@@ -263,13 +263,12 @@ $(B)/keel.iso: $(B)/keel.elf $(B)/keelconf $(GUEST) configs/demo.conf tools/mkis
 # Kernels of others, which only the tests start (one with a real-mode entry alone, one with a 32-bit
 # entry alone, and Xen), and loaders on media of their own.
 GUEST_OTHERS := $(B)/guest/ipxe.lkrn $(B)/guest/memtest.bin $(B)/guest/xen $(B)/guest/u-boot.rom \
-	$(B)/guest/ipxe.iso $(B)/guest/grub-rescue.iso $(B)/guest/memtest.iso
+	$(B)/guest/ipxe.iso $(B)/guest/grub-rescue.iso
 $(B)/guest/ipxe.lkrn: PACKAGE := ipxe ipxe.lkrn
 $(B)/guest/memtest.bin: PACKAGE := memtest86+ boot/memtest86+ia32.bin
 $(B)/guest/u-boot.rom: PACKAGE := u-boot-qemu qemu-x86/u-boot.rom
 $(B)/guest/ipxe.iso: PACKAGE := ipxe ipxe.iso
 $(B)/guest/grub-rescue.iso: PACKAGE := grub-rescue-pc grub-rescue-cdrom.iso
-$(B)/guest/memtest.iso: PACKAGE := memtest86+ 'memtest86+x64.iso'
 $(B)/guest/xen: PACKAGE := 'xen-system-amd64:xen-hypervisor-[0-9.]*-amd64' 'boot/xen-*-amd64.gz'
 
 # Big ones, for the long proofs alone: Debian's full kernel, and its last one of 32 bits, which only
