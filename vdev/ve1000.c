@@ -181,6 +181,14 @@ static unsigned write_icr(struct ve1000 *e, unsigned place, uint32_t v, uint32_t
 	return 0;
 }
 
+/* A cause that waits may have a vector now. */
+static unsigned write_ivar(struct ve1000 *e, unsigned place, uint32_t v, uint32_t bits)
+{
+	e->reg[place] = v & bits;
+	ve1000_irq_update(e);
+	return 0;
+}
+
 static unsigned write_ics(struct ve1000 *e, unsigned place, uint32_t v, uint32_t bits)
 {
 	(void)place, (void)bits;
@@ -294,7 +302,7 @@ static const struct row rows[] = {
 	{ 0x00d8, 1, false, R_NONE, 0, NULL, write_imc },
 	{ 0x00dc, 1, true, R_EIAC, 0x01f00000, NULL, NULL },
 	{ 0x00e0, 1, true, R_IAM, ALL, NULL, NULL },
-	{ 0x00e4, 1, true, R_IVAR, 0x800fffff, NULL, NULL },
+	{ 0x00e4, 1, true, R_IVAR, 0x800fffff, NULL, write_ivar },
 	{ 0x00e8, VE1000_VECTORS, true, R_EITR, 0xffff, NULL, NULL },
 	{ 0x0100, 1, false, R_RCTL, ALL, NULL, write_switch },
 	{ 0x0170, 1, false, R_FCTTV, 0xffff, NULL, NULL },

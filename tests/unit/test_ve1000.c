@@ -808,6 +808,12 @@ static void messages(void **state)
 	nic_put(&b, REG_ICS, 0x500000);
 	assert_int_equal(b.h->message_count, 7);
 	assert_false(b.h->line[0]);
+	/* It is told of when it has one. */
+	nic_put(&b, REG_IMS, 0x100000);
+	assert_int_equal(b.h->message_count, 7);
+	nic_put(&b, REG_IVAR, 9);
+	assert_int_equal(b.h->message_count, 8);
+	assert_int_equal(b.h->message[7].data, 0x41);
 	end();
 }
 
