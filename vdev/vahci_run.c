@@ -8,6 +8,7 @@
 
 #include "include/bits.h"
 #include "lib/string.h"
+#include "vdev/vprd.h"
 
 #define STEPS		16		/* pieces of one call of the work */
 #define RETRY_NS	10000000ul
@@ -41,22 +42,6 @@ static uint64_t entry_size(const struct ahci_entry *e)
 	return (uint64_t)((e->size & ENTRY_SIZE_BITS) | 1) + 1;
 }
 
-/* Only whole granules stay; what is left. */
-static uint64_t round_down(struct ahci_run *r, uint64_t sum, unsigned granule)
-{
-	uint64_t over = sum % granule, left = over;
-
-	while (left) {
-		struct host_segment *s = &r->segment[r->segments - 1];
-		uint64_t n = MIN(left, s->size);
-
-		s->size -= n;
-		left -= n;
-		r->segments -= !s->size;
-	}
-	return sum - over;
-}
-
 /* Up to `want` bytes, whole granules, as far as a window goes; 0: the table has ended. */
 static int gather(struct vahci *a, uint64_t want, unsigned granule, uint64_t *got)
 {
@@ -79,7 +64,7 @@ static int gather(struct vahci *a, uint64_t want, unsigned granule, uint64_t *go
 		};
 		sum += size;
 	}
-	*got = round_down(r, sum, granule);
+	*got = vprd_round_down(r->segment, &r->segments, sum, granule);
 	return err;
 }
 

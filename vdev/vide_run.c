@@ -9,6 +9,7 @@
 
 #include "include/bits.h"
 #include "lib/string.h"
+#include "vdev/vprd.h"
 
 #define STEPS		16		/* pieces of one call of the work */
 #define RETRY_NS	10000000ul
@@ -55,22 +56,6 @@ static void advance(struct ide_run *r, uint64_t n)
 	r->skip = 0;
 }
 
-/* Only whole granules stay; what is left. */
-static uint64_t round_down(struct ide_run *r, uint64_t sum, unsigned granule)
-{
-	uint64_t over = sum % granule, left = over;
-
-	while (left) {
-		struct host_segment *s = &r->segment[r->segments - 1];
-		uint64_t n = MIN(left, s->size);
-
-		s->size -= n;
-		left -= n;
-		r->segments -= !s->size;
-	}
-	return sum - over;
-}
-
 /* Up to `want` bytes, whole granules; *got 0: the table has no more. */
 static int gather(struct vide *v, uint64_t want, unsigned granule, uint64_t *got)
 {
@@ -94,7 +79,7 @@ static int gather(struct vide *v, uint64_t want, unsigned granule, uint64_t *got
 		if (r->window[i].size & ENTRY_LAST)
 			break;
 	}
-	*got = round_down(r, sum, granule);
+	*got = vprd_round_down(r->segment, &r->segments, sum, granule);
 	return err;
 }
 
