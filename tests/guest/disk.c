@@ -7,6 +7,7 @@
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/pages.h"
+#include "tests/guest/lib/pci.h"
 
 #define BAR_MESSAGES	0xd0000000u
 #define BAR_REGISTERS	0xd0010000u
@@ -58,47 +59,13 @@ static uint64_t sectors;
 
 /* ---- PCI ---- */
 
-static uint32_t config(unsigned at)
-{
-	outl(0xcf8, 0x80000000u | function << 8 | at);
-	return inl(0xcfc);
-}
-
-static void config_set(unsigned at, uint32_t value)
-{
-	outl(0xcf8, 0x80000000u | function << 8 | at);
-	outl(0xcfc, value);
-}
-
-static bool find(void)
-{
-	for (function = 0; function < 256; function++)
-		if (config(0) == 0x10011af4)
-			return true;
-	return false;
-}
-
-/* Where the capability is; 0: it is not there. */
-static unsigned capability(uint8_t id)
-{
-	unsigned at = config(0x34) & 0xff;
-
-	while (at && (config(at & ~3u) & 0xff) != id)
-		at = config(at & ~3u) >> 8 & 0xff;
-	return at;
-}
-
 static void open_bars(void)
 {
-	config_set(0x14, BAR_MESSAGES);
-	config_set(0x20, BAR_REGISTERS);
-	config_set(0x24, 0);
-	config_set(0x04, 6);
-	mmio_write(BAR_MESSAGES, 0xfee00000);
-	mmio_write(BAR_MESSAGES + 4, 0);
-	mmio_write(BAR_MESSAGES + 8, VEC_DISK);
-	mmio_write(BAR_MESSAGES + 12, 0);
-	config_set(capability(0x11), 0x80000000);
+	pci_write(function, PCI_BAR(1), 4, BAR_MESSAGES);
+	pci_write(function, PCI_BAR(4), 4, BAR_REGISTERS);
+	pci_write(function, PCI_BAR(5), 4, 0);
+	pci_write(function, PCI_COMMAND, 2, PCI_MEMORY | PCI_MASTER);
+	pci_msix_enable(function, BAR_MESSAGES, 1, VEC_DISK);
 }
 
 /* ---- registers ---- */
@@ -453,7 +420,8 @@ static void cost(unsigned f, const char *name, const char *inside_name, unsigned
 void test_main(void)
 {
 	apic_init(APIC_XAPIC);
-	if (!find())
+	function = pci_find(0x10011af4);
+	if (function == PCI_NOWHERE)
 		astray("there is no disk");
 	open_bars();
 	sti();

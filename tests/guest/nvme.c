@@ -7,6 +7,7 @@
  */
 #include "tests/guest/lib/apic.h"
 #include "tests/guest/lib/pages.h"
+#include "tests/guest/lib/pci.h"
 
 #define BAR		0xd0000000u
 #define DOORBELLS	(BAR + 0x1000)
@@ -52,47 +53,12 @@ static uint64_t sectors;
 
 /* ---- PCI ---- */
 
-static uint32_t config(unsigned at)
-{
-	outl(0xcf8, 0x80000000u | function << 8 | at);
-	return inl(0xcfc);
-}
-
-static void config_set(unsigned at, uint32_t value)
-{
-	outl(0xcf8, 0x80000000u | function << 8 | at);
-	outl(0xcfc, value);
-}
-
-static bool find(void)
-{
-	for (function = 0; function < 256; function++)
-		if (config(0) == 0x00101b36)
-			return true;
-	return false;
-}
-
-static unsigned capability(uint8_t id)
-{
-	unsigned at = config(0x34) & 0xff;
-
-	while (at && (config(at & ~3u) & 0xff) != id)
-		at = config(at & ~3u) >> 8 & 0xff;
-	return at;
-}
-
 static void open_bar(void)
 {
-	config_set(0x10, BAR);
-	config_set(0x14, 0);
-	config_set(0x04, 6);
-	for (unsigned i = 0; i < 2; i++) {
-		mmio_write(MESSAGES + 16 * i, 0xfee00000);
-		mmio_write(MESSAGES + 16 * i + 4, 0);
-		mmio_write(MESSAGES + 16 * i + 8, VEC_ADMIN + i);
-		mmio_write(MESSAGES + 16 * i + 12, 0);
-	}
-	config_set(capability(0x11), 0x80000000);
+	pci_write(function, PCI_BAR(0), 4, BAR);
+	pci_write(function, PCI_BAR(1), 4, 0);
+	pci_write(function, PCI_COMMAND, 2, PCI_MEMORY | PCI_MASTER);
+	pci_msix_enable(function, MESSAGES, 2, VEC_ADMIN);
 }
 
 /* ---- queues ---- */
@@ -431,7 +397,8 @@ static void cost(bool memory, const char *name, const char *inside_name, unsigne
 void test_main(void)
 {
 	apic_init(APIC_XAPIC);
-	if (!find())
+	function = pci_find(0x00101b36);
+	if (function == PCI_NOWHERE)
 		astray("there is no disk");
 	trap_count_set(VEC_ADMIN, &admin_interrupts);
 	trap_count_set(VEC_DISK, &interrupts);

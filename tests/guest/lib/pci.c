@@ -34,6 +34,14 @@ uint32_t pci_read_ports(unsigned bdf, unsigned reg)
 	return inl(PCI_DATA);
 }
 
+unsigned pci_find(uint32_t id)
+{
+	for (unsigned bdf = 0; bdf < PCI_BDF(1, 0, 0); bdf++)
+		if (pci_read(bdf, 0, 4) == id)
+			return bdf;
+	return PCI_NOWHERE;
+}
+
 unsigned pci_capability(unsigned bdf, uint8_t id)
 {
 	unsigned at = pci_read(bdf, CAPABILITIES, 1);
@@ -58,6 +66,17 @@ void pci_msi_enable(unsigned bdf, uint8_t vector)
 void pci_msi_disable(unsigned bdf)
 {
 	pci_write(bdf, pci_capability(bdf, PCI_CAP_MSI) + 2, 2, 0);
+}
+
+void pci_msix_enable(unsigned bdf, uint64_t table, unsigned count, uint8_t vector)
+{
+	for (unsigned i = 0; i < count; i++, table += 16) {
+		mmio_write(table, MSI_ADDRESS | cpuid(1).ebx >> 24 << 12);
+		mmio_write(table + 4, 0);
+		mmio_write(table + 8, vector + i);
+		mmio_write(table + 12, 0);
+	}
+	pci_write(bdf, pci_capability(bdf, PCI_CAP_MSIX) + 2, 2, 0x8000);
 }
 
 void pci_port_open(unsigned bdf, unsigned bus, uint32_t base, uint32_t last)

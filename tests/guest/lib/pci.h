@@ -21,6 +21,7 @@
 #define PCI_INTX	8			/* of the status */
 #define PCI_CAP_MSI	5
 #define PCI_CAP_EXPRESS	0x10
+#define PCI_CAP_MSIX	0x11
 
 #define PCI_BDF(bus, slot, function)	((bus) << 8 | (slot) << 3 | (function))
 #define PCI_ADDRESS	0xcf8
@@ -29,10 +30,14 @@
 uint32_t pci_read(unsigned bdf, unsigned reg, unsigned size);
 void pci_write(unsigned bdf, unsigned reg, unsigned size, uint32_t value);
 uint32_t pci_read_ports(unsigned bdf, unsigned reg);
+unsigned pci_find(uint32_t id);		/* the first of bus 0; PCI_NOWHERE: there is none */
+#define PCI_NOWHERE	0x10000u
 unsigned pci_capability(unsigned bdf, uint8_t id);	/* 0: none */
 /* A message for the boot processor, of vector `vector`, enabled with all masks clear. */
 void pci_msi_enable(unsigned bdf, uint8_t vector);
 void pci_msi_disable(unsigned bdf);
+/* `count` such messages, of vectors from `vector` on, in the table at that address. */
+void pci_msix_enable(unsigned bdf, uint64_t table, unsigned count, uint8_t vector);
 
 /*
  * A root port leads to bus `bus` and lets [base, last] of memory through: whole mebibytes; as
