@@ -28,9 +28,6 @@ static struct vpci_function *fuzz_device_function(struct vdev *d)
 #define FIS	0x2000u
 #define TABLE	0x3000u
 
-struct fuzz_input;
-static uint64_t fuzz_take(struct fuzz_input *in, unsigned bytes);
-
 static void put(struct vdev *d, unsigned at, uint32_t v)
 {
 	vdev_host_write(d, VAHCI_REGISTERS, at, 4, v);
@@ -101,13 +98,6 @@ static void tray(struct vdev *d, unsigned what)
 		h->disk_open |= how != HOST_TRAY_LOAD;
 }
 
-static void poke(struct vdev *d, struct fuzz_input *in)
-{
-	uint64_t at = fuzz_take(in, 2);
-
-	vdev_host_of(d)->memory[at] = (uint8_t)fuzz_take(in, 1);
-}
-
 static void call(struct vdev *d, struct fuzz_input *in)
 {
 	unsigned what = (unsigned)fuzz_take(in, 1);
@@ -123,7 +113,7 @@ static void call(struct vdev *d, struct fuzz_input *in)
 		surroundings(d, in);
 		break;
 	case 5:
-		poke(d, in);
+		fuzz_poke(d, in);
 		break;
 	case 6:
 		fuzz_config(d, (unsigned)fuzz_take(in, 2), 1u << (what >> 3 & 3), fuzz_take(in, 4));

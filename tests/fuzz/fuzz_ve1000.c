@@ -32,9 +32,6 @@ static struct vpci_function *fuzz_device_function(struct vdev *d)
 #define FRAMES		0xc000u
 #define SLOTS		16u
 
-struct fuzz_input;
-static uint64_t fuzz_take(struct fuzz_input *in, unsigned bytes);
-
 static void put(struct vdev *d, unsigned at, uint32_t v)
 {
 	vdev_host_write(d, VE1000_REGISTERS, at, 4, v);
@@ -157,7 +154,6 @@ static void hold(struct vdev *d, unsigned what)
 static void call(struct vdev *d, struct fuzz_input *in)
 {
 	unsigned what = (unsigned)fuzz_take(in, 1);
-	uint64_t at;
 
 	switch (what % 8) {
 	case 0:
@@ -176,8 +172,7 @@ static void call(struct vdev *d, struct fuzz_input *in)
 		hold(d, 0);
 		break;
 	case 5:
-		at = fuzz_take(in, 2);
-		vdev_host_of(d)->memory[at] = (uint8_t)fuzz_take(in, 1);
+		fuzz_poke(d, in);
 		break;
 	case 6:
 		vdev_host_of(d)->mem_interrupt = what >> 3 & 7;

@@ -28,9 +28,6 @@ static struct vpci_function *fuzz_device_function(struct vdev *d)
 
 #define TABLE	0x1000u
 
-struct fuzz_input;
-static uint64_t fuzz_take(struct fuzz_input *in, unsigned bytes);
-
 static void put(struct vdev *d, unsigned reg, uint64_t v)
 {
 	vdev_host_write(d, VIDE_COMMAND, reg, 1, v);

@@ -58,9 +58,6 @@ static struct vpci_function *fuzz_device_function(struct vdev *d)
 #define SHADOW		0x6000u
 #define LIST		0x8000u
 
-struct fuzz_input;
-static uint64_t fuzz_take(struct fuzz_input *in, unsigned bytes);
-
 static void put(struct vdev *d, unsigned at, uint32_t v)
 {
 	vdev_host_write(d, 0, at, 4, v);
@@ -146,13 +143,6 @@ static void surroundings(struct vdev *d, struct fuzz_input *in)
 		vdev_host_finish(h);
 }
 
-static void poke(struct vdev *d, struct fuzz_input *in)
-{
-	uint64_t at = fuzz_take(in, 2);
-
-	vdev_host_of(d)->memory[at] = (uint8_t)fuzz_take(in, 1);
-}
-
 static void call(struct vdev *d, struct fuzz_input *in)
 {
 	unsigned what = (unsigned)fuzz_take(in, 1);
@@ -168,7 +158,7 @@ static void call(struct vdev *d, struct fuzz_input *in)
 		surroundings(d, in);
 		break;
 	case 5:
-		poke(d, in);
+		fuzz_poke(d, in);
 		break;
 	case 6:
 		fuzz_config(d, (unsigned)fuzz_take(in, 2), 1u << (what >> 3 & 3), fuzz_take(in, 4));

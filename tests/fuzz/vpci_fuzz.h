@@ -13,6 +13,17 @@
 
 #define FUZZ_DEVFN	(3u << 3)
 
+struct fuzz_input;
+static uint64_t fuzz_take(struct fuzz_input *in, unsigned bytes);	/* vdev_fuzz.h */
+
+/* A byte of guest memory, as another vCPU writes it. */
+static inline void fuzz_poke(struct vdev *d, struct fuzz_input *in)
+{
+	uint64_t at = fuzz_take(in, 2);
+
+	vdev_host_of(d)->memory[at] = (uint8_t)fuzz_take(in, 1);
+}
+
 static struct vdev_ops fuzz_ops;
 static void (*fuzz_inner_destroy)(struct vdev *d);
 

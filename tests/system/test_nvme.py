@@ -5,19 +5,8 @@ import os
 
 import pytest
 from keel import LINUX, fields, guest_elf, vm, vmx_in_soak
-from test_sata import SEABIOS, rescue_disc
-
-SHELL = r"\w+:/# "
-
-
-def ask(keel, line):
-    keel.send(line + "; echo do$((1))ne\r")
-    return keel.expect(r"do1ne[\s\S]*?" + SHELL)
-
-
-def file_of(path, data):
-    path.write_bytes(data)
-    return str(path)
+from test_disks import SHELL, ask
+from test_sata import SEABIOS, file_of, rescue_disc
 
 
 @pytest.mark.cost(20)

@@ -16,7 +16,6 @@
 #include "mm/heap.h"
 #include "vmm/gmem/gmem_slots.h"
 
-
 /* ---- the bits -------------------------------------------------------------------------------- */
 
 static bool make_bits(struct gmem_object *o)
