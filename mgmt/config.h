@@ -175,6 +175,7 @@ bool config_uuid_parse(const char *text, uint8_t uuid[16]);
 
 /* The ports of a disk's or disc's controller; 0: it has a slot of its own. */
 unsigned config_ports(const struct config_device *d);
+const char *config_disk_bus(const struct config_device *d);	/* as `bus=` has it */
 /* The value of a line for that `cdrom`, with such a module in it; "": none. */
 void config_cdrom_text(const struct config_device *d, const char *module, char *text, size_t size);
 

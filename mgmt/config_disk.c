@@ -48,6 +48,11 @@ unsigned config_ports(const struct config_device *d)
 	return bus_of(d)->ports;
 }
 
+const char *config_disk_bus(const struct config_device *d)
+{
+	return bus_of(d)->bus;
+}
+
 static bool has_port(const struct config_device *d, const char *class, unsigned number)
 {
 	for (; d; d = d->next)

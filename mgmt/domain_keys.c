@@ -2,8 +2,8 @@
 /*
  * `send-key`: keys of a guest's keyboard, pressed together and released after a while, by libvirt's
  * names or by number, of codeset "linux" (Linux's input event codes). Up to 88 those are the codes
- * of set 1; those behind stand in a table. What the guest has no room for is waited for, and what
- * was pressed is released in any case: no key stays down.
+ * of set 1; those behind stand in a table. What the guest has no room for is waited for, a second
+ * at most for each; what was pressed is released also where a later one could not be.
  */
 #include "include/bits.h"
 #include "include/errno.h"

@@ -53,12 +53,12 @@ void domain_trays_drop(struct domain *d, const struct config_vm *c)
 
 /* ---- the list ---- */
 
-/* By class: libvirt's bus, and what its targets begin with; those at ports have their letters. */
+/* By class: what libvirt's targets begin and end with; those at ports have their letters. */
 static const struct {
-	const char *class, *bus, *prefix, *suffix;
+	const char *class, *prefix, *suffix;
 } buses[] = {
-	{ CONFIG_SATA, "sata", "sd", NULL }, { CONFIG_IDE, "ide", "hd", NULL },
-	{ CONFIG_NVME, "nvme", "nvme", "n1" }, { "", "virtio", "vd", NULL },
+	{ CONFIG_SATA, "sd", NULL }, { CONFIG_IDE, "hd", NULL }, { CONFIG_NVME, "nvme", "n1" },
+	{ "", "vd", NULL },
 };
 
 static unsigned bus_of(const struct config_device *c)
@@ -94,7 +94,7 @@ static void describe(const struct config_device *c, bool disc, const struct conf
 	for (; list != c; list = list->next)
 		nth += bus_of(list) == bus;
 	*to = (struct domain_disk){
-		.bus = buses[bus].bus, .device = disc ? "cdrom" : "disk", .read_only = !c->overlay,
+		.bus = config_disk_bus(c), .device = disc ? "cdrom" : "disk", .read_only = !c->overlay,
 		.has_slot = !config_ports(c), .slot = { c->bus, c->device, c->function },
 		.unit = c->port, .boot = c->boot,
 	};

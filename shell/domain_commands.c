@@ -439,7 +439,7 @@ const struct command domain_commands[] = {
 	{ "resume", "let a suspended domain go on", NULL, active, run_verb },
 	{ "send-key", "press keys of a guest's keyboard together, and release them",
 	  "By libvirt's names: send-key web KEY_LEFTCTRL KEY_LEFTALT KEY_DELETE; or Linux's numbers.\n"
-	  "    What the guest does not read is said, and nothing stays pressed.",
+	  "    What the guest does not read is said.",
 	  send_key_options, run_send_key },
 	{ "setmaxmem", "the memory of a domain, as 64M", NULL, set_options, run_verb },
 	{ "setmem", "the memory that a running domain has of what it may have, as 64M",
