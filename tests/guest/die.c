@@ -214,10 +214,11 @@ static void timer_storm(void)
 		sti_hlt_cli();
 }
 
+/* So much that its first words are dropped from its console: each line says that it goes on. */
 static void print_storm(void)
 {
 	for (;;)
-		print("All work and no play makes this guest a loud neighbour.\n");
+		print("GOING on: all work and no play makes this guest a loud neighbour.\n");
 }
 
 static void memory_hog(void)
