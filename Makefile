@@ -67,9 +67,9 @@ SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/lo
 	vdev/virtio/virtio_balloon.c vdev/virtio/virtio_console.c vdev/virtio/virtio_pci.c vdev/vkbd.c \
 	vdev/vlpc.c vdev/vmch.c vdev/vmp_table.c $(addprefix vdev/vnvme,.c _admin.c _info.c _state.c) \
 	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vps2.c vdev/vrtc.c vdev/vsmbios.c \
-	vdev/vtestdev.c vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% \
+	vdev/vtestdev.c vdev/vvga% vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% \
 	$(addprefix vmm/gmem/gmem_,balloon.c share.c take.c) vmm/insn/decode.c vmm/machine.c vmm/machine_slot.c \
-	vmm/media_disc.c $(addprefix vmm/vm,.c _balloon.c _image.c _memory.c _state.c _stats.c m.c) \
+	vmm/media_disc.c vmm/vram.c $(addprefix vmm/vm,.c _balloon.c _image.c _memory.c _state.c _stats.c m.c) \
 	svm/svm_audit% vmx/vmx_audit% vmx/vmx_errata.c,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os
 

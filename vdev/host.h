@@ -140,14 +140,12 @@ int host_nvram_read(struct vdev *d, uint64_t offset, void *dst, size_t n) must_c
 int host_nvram_write(struct vdev *d, uint64_t offset, const void *src, size_t n) must_check;
 
 /*
- * Video memory: the device's own, kept over a reset, zeros where nobody has written. `region` is
- * where it is to be found: while that is claimed (host_region_set) the guest reads and writes the
- * memory there by itself, as far as the host can have it so; else the device gets the accesses.
- * From its create on; size: in bytes, a power of two, 0: the machine has none. The others: thread
- * context, no lock held. -EINVAL: there is not so much; -EINTR, -ENOMEM as host_mem_read().
+ * Video memory: the device's own, kept over a reset, zeros where nobody has written. The machine
+ * knows by which region it is to be found: while that is claimed (host_region_set) the guest reads
+ * and writes the memory there by itself, as far as the host can have it so; else the device gets
+ * the accesses. Thread context, no lock held. -EINVAL: there is not so much; -EINTR, -ENOMEM as
+ * host_mem_read().
  */
-uint64_t host_vram_size(struct vdev *d);
-int host_vram_region(struct vdev *d, unsigned region) must_check;
 int host_vram_read(struct vdev *d, uint64_t offset, void *dst, size_t n) must_check;
 int host_vram_write(struct vdev *d, uint64_t offset, const void *src, size_t n) must_check;
 

@@ -20,6 +20,8 @@ enum vvga_region {
 #define VVGA_PORTS_SIZE		0x30u
 #define VVGA_VBE_BASE		0x1ceu
 #define VVGA_VBE_SIZE		4u
+#define VVGA_WINDOW_BASE	0xa0000u
+#define VVGA_WINDOW_SIZE	0x20000u
 #define VVGA_MMIO_SIZE		0x1000u
 
 #define VVGA_WIDTH_MAX		2560u
@@ -36,7 +38,11 @@ struct vvga_mode {
 	unsigned cursor_column, cursor_row;
 };
 
-int vvga_create(struct vdev **out) must_check;
+#define VVGA_VRAM_MIN		0x100000u
+#define VVGA_VRAM_MAX		0x4000000u
+
+/* `vram`: bytes of video memory, a power of two in these bounds. */
+int vvga_create(uint64_t vram, struct vdev **out) must_check;
 struct vpci_function *vvga_function(struct vdev *d);
 
 /* --- thread context, no lock held; what is beyond the present mode is blank */

@@ -144,6 +144,36 @@ int host_nvram_write(struct vdev *d, uint64_t offset, const void *src, size_t n)
 	return vdev_host_of(d)->nvram_error;
 }
 
+static uint8_t *vram_at(struct vdev *d, uint64_t offset, size_t n)
+{
+	struct vdev_host *h = d->host;
+
+	CHECK(!h->locked);
+	if (!h->vram)
+		h->vram = calloc(1, VDEV_HOST_VRAM);
+	return range_within(offset, n, 0, VDEV_HOST_VRAM) ? h->vram + offset : NULL;
+}
+
+/* A device asks for what there is alone. */
+int host_vram_read(struct vdev *d, uint64_t offset, void *dst, size_t n)
+{
+	const uint8_t *at = vram_at(d, offset, n);
+
+	CHECK(at);
+	memcpy(dst, at, n);
+	return 0;
+}
+
+int host_vram_write(struct vdev *d, uint64_t offset, const void *src, size_t n)
+{
+	uint8_t *at = vram_at(d, offset, n);
+
+	CHECK(at);
+	if (!vdev_host_of(d)->vram_error)
+		memcpy(at, src, n);
+	return vdev_host_of(d)->vram_error;
+}
+
 void host_again(struct vdev *d)
 {
 	CHECK(!vdev_host_of(d)->locked);
@@ -513,6 +543,7 @@ struct vdev_host *vdev_host_attach(struct vdev *d)
 void vdev_host_detach(struct vdev_host *h)
 {
 	h->d->ops->destroy(h->d);
+	free(h->vram);
 	free(h);
 }
 

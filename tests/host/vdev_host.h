@@ -11,6 +11,7 @@
 
 #define VDEV_HOST_MEMORY	(64 * 1024)
 #define VDEV_HOST_NVRAM		(32 * 1024)
+#define VDEV_HOST_VRAM		(1024 * 1024)
 #define VDEV_HOST_MESSAGES	64
 #define VDEV_HOST_DISK		(32 * 1024)
 #define VDEV_HOST_LATER		4
@@ -47,6 +48,8 @@ struct vdev_host {
 	bool nvram_hidden;
 	unsigned nvram_calls;			/* of host_nvram_show */
 	int nvram_error;			/* what that and host_nvram_write return */
+	uint8_t *vram;				/* VDEV_HOST_VRAM; NULL until it is touched */
+	int vram_error;				/* what host_vram_write returns */
 	uint8_t shadow_memory[HOST_SHADOW_END - HOST_SHADOW_FIRST];
 	char sent[4096], input[4096];
 	/* `accept`: how many bytes the host takes, ~0 all */
