@@ -219,6 +219,24 @@ int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned reg
 	return bus_claim_all(vm, space, &add, 1);
 }
 
+bool bus_claimed(struct vm *vm, enum host_space space, const struct vdev *d, unsigned region,
+		 uint64_t *base)
+{
+	struct vcpu *self = vm_quiet_begin(vm);
+	const struct bus_claims *c;
+	bool found = false;
+
+	mutex_lock(&vm->bus.lock);
+	c = vm->bus.space[space];
+	for (unsigned i = 0; i < c->count && !found; i++) {
+		found = c->claim[i].dev == d && c->claim[i].region == region;
+		*base = found ? c->claim[i].base : 0;
+	}
+	mutex_unlock(&vm->bus.lock);
+	vm_quiet_end(self);
+	return found;
+}
+
 static inline const struct bus_claim *first_behind(const struct vm *vm, enum host_space space,
 						   uint64_t address)
 {

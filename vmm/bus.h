@@ -50,6 +50,10 @@ int bus_claim(struct vm *vm, enum host_space space, struct vdev *d, unsigned reg
 int bus_claim_all(struct vm *vm, enum host_space space, const struct bus_claim *add,
 		  unsigned n) must_check;
 
+/* Where the device's region has its place now; false: nowhere. Waits as bus_claim(). */
+bool bus_claimed(struct vm *vm, enum host_space space, const struct vdev *d, unsigned region,
+		 uint64_t *base);
+
 /*
  * `size` 1, 2, 4 or 8 (MMIO only). An access that is only partly within a claim is
  * split into bytes.

@@ -29,6 +29,7 @@
 #include "vmm/media.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
+#include "vmm/vram.h"
 
 #define NO_PIC		VLPC_NO_IRQ
 #define GSI_PIRQ	16		/* PIRQA's, then the others' */
@@ -325,6 +326,8 @@ static int connect(struct machine *m, struct vdev_host *h, const struct device_c
 {
 	int err = 0;
 
+	if (class->vram)
+		vram_bind(h->vm, h->dev, class->vram - 1);
 	if (class->intr)
 		h->line[class->intr - 1].is_intr = true;
 	for (unsigned i = 0; !err && i < ARRAY_COUNT(row->line) && row->line[i].gsi; i++)

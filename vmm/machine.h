@@ -56,6 +56,7 @@ struct machine_row {
 #define MACHINE_NVME		"nvme"			/* one that has one disk */
 #define MACHINE_AHCI		"ich9-ahci"		/* one that has several */
 #define MACHINE_AHCI_PORTS	6u
+#define MACHINE_VGA		"VGA"			/* its memory: vm_config.vram */
 #define MACHINE_IDE		"piix3-ide"		/* and another; one in a machine */
 #define MACHINE_IDE_PORTS	4u
 
@@ -65,8 +66,12 @@ struct machine_row {
 int machine_slot_check(const struct machine_row *row, unsigned n, char *why,
 			size_t why_size) must_check;
 
-/* One on bus 0 that neither these rows have nor what a PC has there. -ENOSPC. */
-int machine_slot_free(const struct machine_row *row, unsigned n,
+/*
+ * One on bus 0 that neither these rows have nor what a PC has there; device `wish`, if that is not
+ * 0 and is free. -ENOSPC.
+ */
+#define MACHINE_SLOT_SCREEN	1u
+int machine_slot_free(const struct machine_row *row, unsigned n, unsigned wish,
 		      struct machine_slot *out) must_check;
 
 /*

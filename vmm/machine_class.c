@@ -28,18 +28,21 @@
 #include "vdev/vrtc.h"
 #include "vdev/vtestdev.h"
 #include "vdev/vuart.h"
+#include "vdev/vvga.h"
 #include "vmm/firmware/memory_map.h"
 #include "vmm/firmware/shadow.h"
 #include "vmm/machine.h"
 #include "vmm/media.h"
 #include "vmm/vdev_host.h"
 #include "vmm/vm.h"
+#include "vmm/vram.h"
 
 #define IOAPIC_BASE	0xfec00000ul
 #define TESTDEV_SOURCE	63	/* of a line, behind those that are wired */
 
 _Static_assert(MACHINE_AHCI_PORTS == VAHCI_PORTS && VAHCI_PORTS <= HOST_MEDIA_MAX, "ports");
 _Static_assert(MACHINE_IDE_PORTS == VIDE_CHANNELS * VIDE_UNITS, "ports");
+_Static_assert(VVGA_VRAM_MIN == VRAM_MIN && VVGA_VRAM_MAX == VRAM_MAX, "video memory");
 _Static_assert(MEMORY_ECAM_SIZE <= VPCI_ECAM_MAX, "ECAM");
 
 static int make_vpic(struct vm *vm, const struct machine_row *row, struct vdev **out)
@@ -215,6 +218,12 @@ static int make_virtio_serial(struct vm *vm, const struct machine_row *row, stru
 	return virtio_pci_console_create(row->disks, out);
 }
 
+static int make_vga(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	(void)row;
+	return vvga_create(vm->config.vram, out);
+}
+
 static const struct device_class classes[] = {
 	{ "isa-i8259", .create = make_vpic, .part = PART_PIC, .lock = LOCK_IRQCHIP,
 		.intr = 1 + VPIC_INTR, .region = {
@@ -279,6 +288,11 @@ static const struct device_class classes[] = {
 		{ VIDE_CONTROL, HOST_PORT, 0x3f6, 1 },
 		{ VIDE_COMMAND1, HOST_PORT, 0x170, VIDE_COMMAND_SIZE },
 		{ VIDE_CONTROL1, HOST_PORT, 0x376, 1 } } },
+	{ MACHINE_VGA, .create = make_vga, .function = vvga_function, .part = PART_SCREEN,
+		.vram = 1 + VVGA_VRAM, .region = {
+		{ VVGA_PORTS, HOST_PORT, VVGA_PORTS_BASE, VVGA_PORTS_SIZE },
+		{ VVGA_VBE, HOST_PORT, VVGA_VBE_BASE, VVGA_VBE_SIZE },
+		{ VVGA_WINDOW, HOST_MMIO, VVGA_WINDOW_BASE, VVGA_WINDOW_SIZE } } },
 	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
 };
 

@@ -16,7 +16,7 @@ struct machine_row;
 
 /* Devices that others of the machine call by name. */
 enum part { PART_NONE, PART_PIC, PART_IOAPIC, PART_PIT, PART_UART, PART_ACPI, PART_FWCFG, PART_PCI,
-	PART_MCH, PART_SERIAL, PART_BALLOON, PART_KEYBOARD, PARTS };
+	PART_MCH, PART_SERIAL, PART_BALLOON, PART_KEYBOARD, PART_SCREEN, PARTS };
 
 struct region_row {
 	uint8_t region;
@@ -34,6 +34,7 @@ struct device_class {
 	bool is_bridge;
 	enum part part;
 	uint8_t lock;			/* LOCK_VDEV if 0 */
+	uint8_t vram;			/* 1 + the region that shows the vm's video memory */
 	uint8_t intr;			/* 1 + the line that is the vCPUs' INTR */
 	struct machine_line line[2];	/* of all of the class, beside the row's */
 	/* What medium 0 is: the VM's console is that of the first that is no PCI device. */

@@ -11,7 +11,7 @@
 #include "vmm/machine_class.h"
 
 /*
- * Devices of bus 0 for those who take any: a PC has its screen at 1, a network card at 2, root
+ * Devices of bus 0 for those who take any: a PC has its screen at MACHINE_SLOT_SCREEN, a network card at 2, root
  * ports from 1c on and its south bridge at 1f.
  */
 #define FREE_FIRST	3
@@ -92,16 +92,22 @@ int machine_slot_check(const struct machine_row *row, unsigned n, char *why, siz
 	return 0;
 }
 
-int machine_slot_free(const struct machine_row *row, unsigned n, struct machine_slot *out)
+static bool is_free(const struct machine_row *row, unsigned n, unsigned device)
 {
-	for (*out = (struct machine_slot){ .device = FREE_FIRST }; out->device <= FREE_LAST;
-	     out->device++) {
-		unsigned i = 0;
+	for (unsigned i = 0; i < n; i++)
+		if (!row[i].slot.bus && row[i].slot.device == device)
+			return false;
+	return true;
+}
 
-		while (i < n && (row[i].slot.bus || row[i].slot.device != out->device))
-			i++;
-		if (i == n)
-			return 0;
-	}
-	return -ENOSPC;
+int machine_slot_free(const struct machine_row *row, unsigned n, unsigned wish,
+		      struct machine_slot *out)
+{
+	unsigned device = wish;
+
+	if (!wish || !is_free(row, n, wish))
+		for (device = FREE_FIRST; device <= FREE_LAST && !is_free(row, n, device);)
+			device++;
+	*out = (struct machine_slot){ .device = (uint8_t)device };
+	return device <= FREE_LAST ? 0 : -ENOSPC;
 }

@@ -21,6 +21,7 @@
 #include "vmm/media.h"
 #include "vmm/vlapic/vlapic.h"
 #include "vmm/vm.h"
+#include "vmm/vram.h"
 
 #define LOG_PER_SECOND	4
 #define WAIT_NS		20000u
@@ -87,6 +88,16 @@ int host_nvram_read(struct vdev *d, uint64_t offset, void *dst, size_t n)
 int host_nvram_write(struct vdev *d, uint64_t offset, const void *src, size_t n)
 {
 	return shadow_nvram_write(host_of(d)->vm, offset, src, n);
+}
+
+int host_vram_read(struct vdev *d, uint64_t offset, void *dst, size_t n)
+{
+	return vram_read(host_of(d)->vm, offset, dst, n);
+}
+
+int host_vram_write(struct vdev *d, uint64_t offset, const void *src, size_t n)
+{
+	return vram_write(host_of(d)->vm, offset, src, n);
 }
 
 uint64_t host_mem_unused(struct vdev *d, enum host_unused what, const struct host_segment *s,
@@ -191,13 +202,20 @@ bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data)
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
 		    uint64_t size, bool enabled)
 {
-	return bus_claim(host_of(d)->vm, space, d, region, base, enabled ? size : 0);
+	struct vm *vm = host_of(d)->vm;
+	int err = bus_claim(vm, space, d, region, base, enabled ? size : 0);
+
+	if (space == HOST_MMIO)
+		vram_follow(vm);
+	return err;
 }
 
 int host_regions_set(struct vdev *d, enum host_space space, const struct host_region *r,
 		     unsigned n)
 {
+	struct vm *vm = host_of(d)->vm;
 	struct bus_claim add[HOST_REGION_MAX];
+	int err;
 
 	if (n > ARRAY_COUNT(add))
 		return -EINVAL;
@@ -207,7 +225,10 @@ int host_regions_set(struct vdev *d, enum host_space space, const struct host_re
 			.end = r[i].enabled ? r[i].base + r[i].size : 0,
 			.dev = d, .region = (uint8_t)r[i].region,
 		};
-	return bus_claim_all(host_of(d)->vm, space, add, n);
+	err = bus_claim_all(vm, space, add, n);
+	if (space == HOST_MMIO)
+		vram_follow(vm);
+	return err;
 }
 
 /* Lines are rationed by device and second. */

@@ -22,6 +22,7 @@
 #include "vmm/firmware/memory_map.h"
 #include "vmm/firmware/shadow.h"
 #include "vmm/machine.h"
+#include "vmm/vram.h"
 
 /* ---- waiting for vCPUs ---- */
 
@@ -183,6 +184,8 @@ static int build(struct vm *vm)
 	vm_memory_join();
 	err = add_memory(vm);
 	if (!err)
+		err = vram_create(vm);
+	if (!err)
 		err = bus_init(&vm->bus);
 	if (!err)
 		err = (vm->cpuid = heap_alloc(sizeof(*vm->cpuid))) ? 0 : -ENOMEM;
@@ -233,6 +236,7 @@ static void release(struct vm *vm)
 	heap_free(vm->cpuid);
 	bus_fini(&vm->bus);
 	shadow_destroy(vm);
+	vram_destroy(vm);
 	if (vm->gmem_made) {
 		gmem_destroy(&vm->gmem);
 		vm_memory_leave();

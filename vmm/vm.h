@@ -50,6 +50,7 @@ struct vm_config {
 	/* Its flash, which is written while the vm lives, from any vCPU; NULL: none. */
 	uint8_t *nvram;
 	size_t nvram_size;
+	uint64_t vram;			/* bytes of video memory: vmm/vram.h; 0: none */
 	struct vrtc_battery *battery;	/* of its clock and CMOS, likewise; NULL: none */
 	/* What SMBIOS says of the machine; NULL: Keel's words, and no serial number. */
 	const char *manufacturer, *product, *serial;
@@ -101,6 +102,7 @@ struct vm {
 	struct mutex slots_lock;	/* changes of gmem's slots, and what wants none meanwhile */
 	struct acpi_files *acpi_files;	/* (c) likewise: vmm/firmware/acpi_files.h */
 	struct shadow *shadow;		/* (c) where there is firmware: vmm/firmware/shadow.h */
+	struct vram *vram;		/* (c) where there is a screen: vmm/vram.h */
 	struct bus bus;
 	struct cpuid_policy *cpuid;	/* (c) frozen at creation */
 	struct vcpu *vcpu[VM_VCPU_MAX];

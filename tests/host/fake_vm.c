@@ -79,9 +79,10 @@ int machine_slot_check(const struct machine_row *row, unsigned n, char *why, siz
 	return -EINVAL;
 }
 
-int machine_slot_free(const struct machine_row *row, unsigned n, struct machine_slot *out)
+int machine_slot_free(const struct machine_row *row, unsigned n, unsigned wish,
+		      struct machine_slot *out)
 {
-	(void)row;
+	(void)row, (void)wish;
 	*out = (struct machine_slot){ .device = (uint8_t)(n - 1) };
 	return n <= 2 ? 0 : -ENOSPC;
 }

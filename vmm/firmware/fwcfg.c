@@ -74,7 +74,7 @@ static void fill_machine(struct filling *f, const struct vm *vm, const struct lo
 {
 	const struct number numbers[] = {
 		{ VFWCFG_RAM_SIZE, 8, vm->config.memory },
-		{ VFWCFG_NOGRAPHIC, 2, 1 },
+		{ VFWCFG_NOGRAPHIC, 2, !vm->config.vram },
 		{ VFWCFG_CPUS, 2, vm->config.vcpus },
 		{ VFWCFG_MACHINE_ID, 2, 0 },
 		{ VFWCFG_NUMA, 8, 0 },
@@ -133,7 +133,7 @@ static void add_boot_menu(struct filling *f, const struct load_image *image)
 		add_file(f, "etc/boot-menu-wait", &image->boot_menu_ms, sizeof(uint16_t));
 }
 
-/* What firmware alone asks for. Its screen is the serial port, for there is no other. */
+/* What firmware alone asks for. The serial port is its screen, beside another or alone. */
 static void fill_firmware(struct filling *f, struct vm *vm)
 {
 	static const uint32_t wait_for_ever = ~0u;
@@ -201,12 +201,12 @@ static void fill_image(struct filling *f, const struct load_image *image,
 		add_blob(f, VFWCFG_INITRD_DATA, image->module[0].data, initrd);
 }
 
-static void add_rom(struct filling *f, const struct load_module *m)
+static void add_rom(struct filling *f, const char *folder, const struct load_module *m)
 {
 	char name[VFWCFG_NAME_MAX];
 	struct vfwcfg_item item = { .name = name, .size = (uint32_t)m->size, .data = m->data };
 
-	if (format(name, sizeof(name), "genroms/%s", m->name) >= (int)sizeof(name))
+	if (format(name, sizeof(name), "%s/%s", folder, m->name) >= (int)sizeof(name))
 		f->err = -EINVAL;
 	f->err = f->err ?: vfwcfg_add(f->to, &item);
 }
@@ -237,7 +237,9 @@ static void add_order(struct filling *f, const struct load_image *image)
 static void fill_roms(struct filling *f, const struct load_image *image)
 {
 	for (unsigned i = 0; i < image->option_rom_count && !f->err; i++)
-		add_rom(f, &image->option_rom[i]);
+		add_rom(f, "genroms", &image->option_rom[i]);
+	if (image->video_rom)
+		add_rom(f, "vgaroms", image->video_rom);
 	if (!f->err)
 		add_order(f, image);
 }

@@ -140,7 +140,17 @@ static always_inline void copy(void *dst, const void *src, size_t n)
 		memcpy(dst, src, n);
 }
 
-/* One page's part; absent frames read as zeros. 1: once more. */
+/* Of what could not be had at once: absent frames read as zeros. 1: once more. */
+static noinline int read_absent(struct gmem *g, struct gmem_object *o, uint64_t at, void *dst,
+				size_t n)
+{
+	if (!gmem_object_is_absent(o, at))
+		return provide(g, o, at, GMEM_READ) ?: 1;	/* a copy is under way, or done */
+	memset(dst, 0, n);
+	return 0;
+}
+
+/* One page's part. 1: once more. */
 static int read_piece(struct gmem *g, gpa_t a, void *dst, size_t n)
 {
 	struct gmem_mapping m;
@@ -151,12 +161,8 @@ static int read_piece(struct gmem *g, gpa_t a, void *dst, size_t n)
 	if (likely(!r)) {
 		copy(dst, m.ptr, n);
 		page_put(m.page);
-	} else if (gmem_object_is_absent(m.object, m.at)) {
-		memset(dst, 0, n);
-		r = 0;
 	} else {
-		/* A copy is under way, or there is a page meanwhile. */
-		r = provide(g, m.object, m.at, GMEM_READ) ?: 1;
+		r = read_absent(g, m.object, m.at, dst, n);
 	}
 	gmem_object_put(m.object);
 	return r;
@@ -227,6 +233,33 @@ int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n)
 			return err;
 		copy(m.ptr, from, len);
 		gmem_unmap(&m);
+	}
+	return 0;
+}
+
+int gmem_object_read(struct gmem *g, struct gmem_object *o, uint64_t at, void *dst, size_t n)
+{
+	uint8_t *to = dst;
+
+	while (n) {
+		size_t len = piece(at, n);
+		struct page *page;
+		void *from;
+		int r = 0;
+
+		if (gmem_object_pin_now(o, at, GMEM_READ, &from, &page)) {
+			copy(to, from, len);
+			page_put(page);
+		} else {
+			r = read_absent(g, o, at, to, len);
+		}
+		if (r < 0)
+			return r;
+		if (r)
+			continue;
+		n -= len;
+		to += len;
+		at += len;
 	}
 	return 0;
 }

@@ -106,8 +106,10 @@ int gmem_read(struct gmem *g, gpa_t a, void *dst, size_t n) must_check;
 int gmem_write(struct gmem *g, gpa_t a, const void *src, size_t n) must_check;
 int gmem_fill(struct gmem *g, gpa_t a, uint8_t byte, size_t n) must_check;
 /*
- * Writes by offset in an object that this gmem shows, or is to: ROM, and what is hidden. -ENOMEM.
+ * By offset in an object that this gmem shows, or is to: ROM, and what is hidden. -ENOMEM.
  */
+int gmem_object_read(struct gmem *g, struct gmem_object *o, uint64_t at, void *dst,
+		     size_t n) must_check;
 int gmem_object_write(struct gmem *g, struct gmem_object *o, uint64_t at, const void *src,
 		      size_t n) must_check;
 

@@ -32,6 +32,7 @@ struct load_image {
 	size_t nvram_size;
 	const struct load_module *option_rom;	/* that it is to start, in this order */
 	unsigned option_rom_count;
+	const struct load_module *video_rom;	/* its screen's; NULL: it has none */
 	/*
 	 * From what it is to start, by paths as Open Firmware has them, a line each; NULL: as it
 	 * likes. And whether it offers to choose, for so many milliseconds; 0: as many as it likes.
