@@ -147,6 +147,8 @@ static void check_vm(struct parser *p)
 			    vm->nvram[0] ? "nvram" : "an option_rom");
 	if (!p->vm_bad)
 		config_check_boot(p);
+	if (!p->vm_bad)
+		config_default_video(p);
 	if (!p->vm_bad && l->check && l->check(l->arg, vm, why, sizeof(why)))
 		fail_image(p, why);
 }
@@ -414,6 +416,7 @@ void config_vm_put(struct config_vm *vm)
 	free_pins(vm->pin);
 	free_devices(vm->cdrom);
 	free_devices(vm->channel);
+	free_devices(vm->video);
 	heap_free(vm);
 }
 

@@ -29,6 +29,7 @@
 #define CONFIG_SATA_PORTS	6u
 #define CONFIG_IDE		"piix3-ide"	/* and at an IDE controller */
 #define CONFIG_IDE_PORTS	4u
+#define CONFIG_VIDEO		"VGA"		/* the class of a screen */
 
 /* What follows when a VM ends, in libvirt's words. */
 enum config_action { CONFIG_DESTROY, CONFIG_RESTART, CONFIG_PRESERVE };
@@ -59,6 +60,7 @@ struct config_device {
 	char cable[CONFIG_CABLE_MAX];
 	uint8_t mac[6];			/* all 0: not given */
 	char channel[CONFIG_CHANNEL_MAX];	/* of a channel */
+	uint64_t vram;			/* of a screen, bytes; its BIOS is the module */
 };
 
 /* Where one vCPU may run. */
@@ -99,6 +101,7 @@ struct config_vm {
 	struct config_device *disk;	/* likewise, behind these */
 	struct config_device *nic;	/* and behind these */
 	struct config_device *cdrom;	/* all at the SATA or IDE controller */
+	struct config_device *video;	/* one at most */
 	struct config_device *channel;	/* ports of one device; 0 is the console, without a name */
 	struct config_module *option_rom;	/* without arguments; with firmware alone */
 	/* With firmware alone: from what it starts, if no device has its own number... */

@@ -111,7 +111,10 @@ static bool read_class(struct parser *p, const struct key *k, struct piece v,
 		return false;
 	}
 	config_copy_piece(d->class, class);
-	return true;
+	if (!strcmp(d->class, CONFIG_VIDEO))
+		config_fail(p, p->line, "%s = %s: a screen is written video = vga", k->name,
+			    d->class);
+	return strcmp(d->class, CONFIG_VIDEO);
 }
 
 bool config_read_device(struct parser *p, const struct key *k, struct piece v)

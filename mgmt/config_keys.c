@@ -474,6 +474,7 @@ const struct key config_vm_keys[] = {
 	{ "vcpu_quota", config_read_tune, config_write_tune, VM_FIELD(cputune.vcpu_quota), false },
 	{ "vcpupin", config_read_vcpupin, config_write_vcpupin, VM_FIELD(pin), true },
 	{ "vcpus", read_vcpus, write_vcpus, VM_FIELD(vcpus), false },
+	{ "video", config_read_video, config_write_video, VM_FIELD(video), false },
 	{ 0 }
 };
 

@@ -135,6 +135,12 @@ void config_write_cdrom(const struct writer *w, const struct key *k, const void 
 bool config_read_nic(struct parser *p, const struct key *k, struct piece v);
 void config_write_nic(const struct writer *w, const struct key *k, const void *from);
 
+/* --- config_video.c */
+bool config_read_video(struct parser *p, const struct key *k, struct piece v);
+void config_write_video(const struct writer *w, const struct key *k, const void *from);
+/* Of a VM that is read: the screen of one whose section does not speak of it. */
+void config_default_video(struct parser *p);
+
 /* --- config_sched.c */
 bool config_read_cpuset(struct parser *p, const struct key *k, struct piece v);
 void config_write_cpuset(const struct writer *w, const struct key *k, const void *from);

@@ -57,6 +57,8 @@ static void fill(const struct config_vm *c, struct rows *to)
 {
 	for (const struct config_device *d = c->device; d; d = d->next)
 		add(to, d);
+	if (c->video)
+		add(to, c->video);
 	for (const struct config_device *d = c->disk; d; d = d->next)
 		if (!config_ports(d))
 			add(to, d);
@@ -202,7 +204,7 @@ static int fill_images(struct domain *domain, struct machine_row *row, struct me
 struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct mgmt_error *err)
 {
 	const struct config_vm *c = d->live;
-	unsigned devices = count_of(c->device), disks = count_of(c->disk), nics = count_of(c->nic);
+	unsigned devices = count_of(c->device) + count_of(c->video), disks = count_of(c->disk), nics = count_of(c->nic);
 	unsigned rows = devices + disks + nics + ARRAY_COUNT(controllers) + 1;
 	unsigned images = disks + ALL_PORTS;
 	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +
@@ -252,7 +254,9 @@ static int check_sizes(const struct config_device *d, char *why, size_t why_size
 /* The one without a slot, which has come last; it stays where it is put when others come. */
 static struct config_device *unplaced(const struct config_vm *c)
 {
-	struct config_device *const list[] = { c->device, c->disk, c->channel, c->nic };
+	struct config_device *const list[] = {
+		c->device, c->video, c->disk, c->channel, c->nic,
+	};
 
 	for (unsigned i = 0; i < ARRAY_COUNT(list); i++)
 		for (struct config_device *d = list[i]; d; d = d->next)
@@ -269,7 +273,7 @@ static int place(const struct config_vm *c, const struct machine_row *row, unsig
 
 	if (!d)
 		return 0;
-	if (machine_slot_free(row, n, &s)) {
+	if (machine_slot_free(row, n, d == c->video ? MACHINE_SLOT_SCREEN : 0, &s)) {
 		str_copy(why, "no slot is left on bus 0: name one behind a root port", why_size);
 		return -ENOSPC;
 	}

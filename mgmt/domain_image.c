@@ -9,6 +9,9 @@
 #include "mm/heap.h"
 #include "vmm/load/load.h"
 
+/* The screen's BIOS where none is named; a guest whose firmware needs none does without. */
+#define VIDEO_ROM	"vgabios-stdvga.bin"
+
 static int find(const struct config_vm *c, const char *name, const char *what,
 		const uint8_t **data, size_t *size, struct mgmt_error *err)
 {
@@ -54,6 +57,20 @@ static int find_modules(const struct config_vm *c, struct load_module *to, struc
 	return e ?: find_list(c, c->module, "kernel", to, err);
 }
 
+static int find_video_rom(const struct config_vm *c, struct load_module *to,
+			  struct load_image *out, struct mgmt_error *err)
+{
+	const char *name = c->video->module[0] ? c->video->module : VIDEO_ROM;
+	const void *data;
+	size_t size;
+
+	*to = (struct load_module){ .name = name, .arguments = "" };
+	if (!c->video->module[0] && !mgmt_module(name, &data, &size))
+		return 0;
+	out->video_rom = to;
+	return find(c, name, "screen", &to->data, &to->size, err);
+}
+
 int domain_image_get(const struct config_vm *c, struct load_image *out, struct mgmt_error *err)
 {
 	unsigned modules = (c->initrd[0] != 0) + count(c->module), roms = count(c->option_rom);
@@ -78,6 +95,8 @@ int domain_image_get(const struct config_vm *c, struct load_image *out, struct m
 		e = find_modules(c, m, err);
 	if (!e)
 		e = find_list(c, c->option_rom, "firmware", m + modules, err);
+	if (!e && c->video)
+		e = find_video_rom(c, m + modules + roms, out, err);
 	if (!e)
 		e = domain_boot_order(c, (char **)&out->boot_order, err);
 	if (e)

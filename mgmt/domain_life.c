@@ -180,7 +180,7 @@ static int make_of_image(struct job *j, const struct config_vm *c, struct load_i
 		.vcpus = c->vcpus, .topology = c->topology, .memory = c->memory,
 		.firmware = image->firmware, .firmware_size = image->firmware_size,
 		.nvram = d->nvram, .nvram_size = d->nvram ? d->nvram_size : 0,
-		.battery = &d->battery,
+		.vram = c->video ? c->video->vram : 0, .battery = &d->battery,
 		.manufacturer = said(c->manufacturer), .product = said(c->product),
 		.serial = said(c->serial),
 		.cpu = c->cpu, .group = d->group,

@@ -251,6 +251,19 @@ static void channels(struct text *t, const struct config_vm *c)
 	}
 }
 
+static void video(struct text *t, const struct config_device *d)
+{
+	text_add(t, "    <video>\n");
+	if (d) {
+		text_format(t, "      <model type='vga' vram='%lu' heads='1' primary='yes'/>\n",
+			    d->vram / KIB);
+		slot_of(t, d);
+	} else {
+		text_add(t, "      <model type='none'/>\n");
+	}
+	text_add(t, "    </video>\n");
+}
+
 static void balloon(struct text *t, const struct config_vm *c, unsigned period)
 {
 	const struct config_device *d = c->device;
@@ -287,6 +300,7 @@ static void devices(struct text *t, struct domain *d, const struct config_vm *c,
 		    "      <target type='serial' port='0'/>\n"
 		    "    </console>\n");
 	channels(t, c);
+	video(t, c->video);
 	balloon(t, c, period);
 	text_add(t, "    <panic model='isa'/>\n"
 		    "  </devices>\n");

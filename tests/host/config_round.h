@@ -31,6 +31,7 @@ static inline bool round_same_devices(const struct config_device *d, const struc
 		if (strcmp(d->class, e->class) || d->bus != e->bus || d->device != e->device ||
 		    d->function != e->function || strcmp(d->module, e->module) ||
 		    d->overlay != e->overlay || d->boot != e->boot || d->port != e->port ||
+		    d->vram != e->vram ||
 		    strcmp(d->cable, e->cable) ||
 		    memcmp(d->mac, e->mac, sizeof(d->mac)) || strcmp(d->channel, e->channel))
 			return false;
@@ -56,6 +57,7 @@ static inline bool round_same(const struct config_vm *a, const struct config_vm 
 	    !round_same_devices(a->nic, b->nic) ||
 	    !round_same_devices(a->cdrom, b->cdrom) ||
 	    !round_same_devices(a->channel, b->channel) ||
+	    !round_same_devices(a->video, b->video) ||
 	    !round_same_modules(a->module, b->module) ||
 	    !round_same_modules(a->option_rom, b->option_rom))
 		return false;
@@ -64,7 +66,7 @@ static inline bool round_same(const struct config_vm *a, const struct config_vm 
 	x.firmware_line = y.firmware_line = 0;
 	x.module = y.module = x.option_rom = y.option_rom = NULL;
 	x.device = y.device = x.disk = y.disk = x.cdrom = y.cdrom = NULL;
-	x.nic = y.nic = x.channel = y.channel = NULL;
+	x.nic = y.nic = x.channel = y.channel = x.video = y.video = NULL;
 	x.pin = y.pin = NULL;
 	return !memcmp(&x, &y, sizeof(x));
 }

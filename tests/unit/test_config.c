@@ -61,6 +61,8 @@ static int device(void *arg, struct config_vm *vm, char *why, size_t size)
 		list[n++] = d;
 	for (struct config_device *d = vm->disk; d; d = d->next)
 		list[n++] = d;
+	for (struct config_device *d = vm->video; d; d = d->next)
+		list[n++] = d;
 	for (unsigned i = 0; i < n; i++)
 		given += list[i]->placed && list[i]->device >= 29;
 	for (unsigned i = 0; i < n; i++) {
@@ -628,6 +630,43 @@ static void firmware(void **state)
 	one_error(GOOD "serial = a\001\n" GOOD2, 4, "control character", 1);
 }
 
+/* A screen: with firmware unless it is said, else if it is said. */
+static void video(void **state)
+{
+	static const char *const wrong[] = {
+		"vga, vram=3M", "vga, vram=512K", "vga, vram=128M", "vga, vram=16M, vram=16M",
+		"vga, rom=", "vga, slot=0:1", "qxl", "", "vga, none", "vga vram=16M",
+		"vga, vram=9999999999999999M",
+	};
+	struct round_text t = { 0 };
+	char text[512];
+
+	(void)state;
+	parse(GOOD GOOD2 "firmware = f\n[vm third]\nmemory = 4M\nfirmware = f\nvideo = none\n"
+	      "[vm fourth]\nmemory = 4M\nkernel = k\nvideo = vga, vram=1M, rom=r, slot=0:7.0\n");
+	assert_int_equal(c->error_count, 0);
+	assert_null(c->vm[0]->video);
+	assert_string_equal(c->vm[1]->video->class, "VGA");
+	assert_int_equal(c->vm[1]->video->vram, 16 * MIB);
+	assert_true(c->vm[1]->video->placed);
+	assert_null(c->vm[2]->video);
+	assert_int_equal(c->vm[3]->video->vram, MIB);
+	assert_int_equal(c->vm[3]->video->device, 7);
+	assert_string_equal(c->vm[3]->video->module, "r");
+	assert_true(config_round(c, &limits));
+	config_write_vm(c->vm[3], NULL, round_emit, &t);
+	assert_non_null(strstr(t.at, "\nvideo = vga, vram=1M, rom=r, slot=0:7.0\n"));
+	free(t.at);
+	for (unsigned i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+		snprintf(text, sizeof(text), GOOD "firmware = f\nvideo = %s\n" GOOD2, wrong[i]);
+		one_error(text, 5, "is not right: it looks like vga", 1);
+	}
+	one_error(GOOD "video = vga, rom=missing\n" GOOD2, 4, "no module 'missing'", 1);
+	one_error(GOOD "device = VGA\n" GOOD2, 4, "a screen is written video = vga", 1);
+	one_error(GOOD "device = edu, slot=0:1.0\nvideo = vga, slot=0:1.0\n" GOOD2, 5, "is there",
+		  1);
+}
+
 static void strange_bytes(void **state)
 {
 	static char text[70000];
@@ -895,6 +934,10 @@ static void random_value(const char *key, char *out)
 		sprintf(out, "org.keel.%u%s", channels++, below(2) ? ", slot=1:2.3" : "");
 	} else if (!strcmp(key, "console")) {
 		strcpy(out, "virtio");
+	} else if (!strcmp(key, "video")) {
+		sprintf(out, "%s", below(2) ? "none" : "vga");
+		if (*out == 'v' && below(2))
+			sprintf(out + 3, ", vram=%uM, rom=m%u", 1u << below(7), below(1000));
 	} else if (!strcmp(key, "cdrom")) {
 		sprintf(out, "m%u", below(1000));
 	} else if (!strcmp(key, "disk")) {
@@ -1019,7 +1062,8 @@ int main(void)
 		cmocka_unit_test(affinity),
 		cmocka_unit_test(cputune),
 		cmocka_unit_test(sata),
-		cmocka_unit_test(firmware),	 cmocka_unit_test(channels),
+		cmocka_unit_test(firmware),	 cmocka_unit_test(video),
+			 cmocka_unit_test(channels),
 		cmocka_unit_test(no_memory),	 cmocka_unit_test(samples),
 		cmocka_unit_test(printed_samples), cmocka_unit_test(written_and_read),
 		cmocka_unit_test(written_form),
