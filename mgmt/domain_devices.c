@@ -204,7 +204,8 @@ static int fill_images(struct domain *domain, struct machine_row *row, struct me
 struct machine_row *domain_devices_get(struct domain *d, unsigned *count, struct mgmt_error *err)
 {
 	const struct config_vm *c = d->live;
-	unsigned devices = count_of(c->device) + count_of(c->video), disks = count_of(c->disk), nics = count_of(c->nic);
+	unsigned devices = count_of(c->device) + count_of(c->video);
+	unsigned disks = count_of(c->disk), nics = count_of(c->nic);
 	unsigned rows = devices + disks + nics + ARRAY_COUNT(controllers) + 1;
 	unsigned images = disks + ALL_PORTS;
 	struct machine_row *row = heap_alloc((rows + ARRAY_COUNT(debug_rows)) * sizeof(*row) +

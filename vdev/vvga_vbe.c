@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The VBE extensions of Bochs: a mode is a few numbers, and what cannot be shown is cut down to what
- * can when it is written, so that whoever reads them never leaves video memory. Interface: Bochs,
- * "VBE display interface" (DISPI); QEMU, "QEMU Standard VGA".
+ * The VBE extensions of Bochs: a mode is a few numbers, and what cannot be shown is cut down to
+ * what can when it is written, so that whoever reads them never leaves video memory. Interface:
+ * Bochs, "VBE display interface" (DISPI); QEMU, "QEMU Standard VGA".
  */
 #include "include/bits.h"
 #include "lib/string.h"

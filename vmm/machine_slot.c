@@ -11,8 +11,8 @@
 #include "vmm/machine_class.h"
 
 /*
- * Devices of bus 0 for those who take any: a PC has its screen at MACHINE_SLOT_SCREEN, a network card at 2, root
- * ports from 1c on and its south bridge at 1f.
+ * Devices of bus 0 for those who take any: a PC has its screen at MACHINE_SLOT_SCREEN, a network
+ * card at 2, root ports from 1c on and its south bridge at 1f.
  */
 #define FREE_FIRST	3
 #define FREE_LAST	0x1b

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* links: vdev/vvga*.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
 /*
- * A VGA: besides what is done with every device, registers behind an index, VBE modes, runs of bytes
- * in the window, and somebody who looks at the screen at any time.
+ * A VGA: besides what is done with every device, registers behind an index, VBE modes, runs of
+ * bytes in the window, and somebody who looks at the screen at any time.
  */
 #include "vdev/vvga.h"
 

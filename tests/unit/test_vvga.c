@@ -210,8 +210,10 @@ static unsigned model_bit(const uint8_t *gc, unsigned p, unsigned bit, uint8_t v
 		open &= turned;
 		break;
 	}
-	from = function == 0 ? from : function == 1 ? (from & latch) : function == 2 ? (from | latch)
-										: from ^ latch;
+	from = function == 0   ? from
+	       : function == 1 ? (from & latch)
+	       : function == 2 ? (from | latch)
+			       : from ^ latch;
 	return open ? from : latch;
 }
 
@@ -241,7 +243,8 @@ static void write_modes(void **state)
 			uint8_t want = 0;
 
 			for (unsigned bit = 0; bit < 8; bit++)
-				want |= (uint8_t)(model_bit(gc, p, bit, v, before[p] >> bit & 1) << bit);
+				want |= (uint8_t)(model_bit(gc, p, bit, v, before[p] >> bit & 1)
+						  << bit);
 			if (there[p] != (map >> p & 1 ? want : before[p]))
 				fail_msg("mode %u plane %u: %02x, not %02x", gc[GC_MODE], p, there[p],
 					 want);
@@ -424,7 +427,7 @@ static void planes(void **state)
 	out(0x10, ATTR_SHOWN);
 	row(3);
 	assert_int_equal(pixel(5), red(4));
-	set(CRTC_PORT, CRTC_OVERFLOW, 0x02);		/* a split: from line 101 the memory's begin */
+	set(CRTC_PORT, CRTC_OVERFLOW, 0x02);		/* a split: at line 101 it begins anew */
 	set(CRTC_PORT, CRTC_CELL, 0);
 	set(CRTC_PORT, CRTC_COMPARE, 100);
 	set(CRTC_PORT, CRTC_START_HIGH, 0x40);
