@@ -194,9 +194,11 @@ def test_ovmf(start, bed):
 
 @pytest.mark.soak
 def test_linux_by_ovmf(start, bed):
-    """Debian's kernel as an EFI program: OVMF takes it from the firmware's configuration itself."""
+    """Debian's kernel as an EFI program: OVMF takes it from the firmware's configuration itself.
+    It takes the screen over, and the card's registers where OVMF has put them, above 4 GiB."""
     config = pc("debian", memory="256M", vcpus=2, firmware="efi", nvram="vars", kernel="vmlinuz",
-                initrd="initrd.img", cmdline=f"{LINUX_CMDLINE} hostname=debian")
+                initrd="initrd.img", cmdline=f"{LINUX_CMDLINE} hostname=debian",
+                device="virtio-rng-pci, slot=0:3.0")
     keel = start(bed, config=config, memory=768, cpus=2, modules={
         "efi": OVMF[0], "vars": OVMF[1], "vmlinuz": KERNEL, "initrd.img": INITRD}).boot()
     with keel.console("debian", "start debian --console"):
@@ -204,5 +206,11 @@ def test_linux_by_ovmf(start, bed):
         keel.expect("debian:/# ")
         keel.send("ls /sys/firmware/efi; dmesg | grep -c 'Brought up 1 node, 2 CPUs'\r")
         assert "runtime" in keel.expect("\n1\r")
+        keel.send("cat /proc/iomem; echo en''d\r")
+        seen = keel.expect("\nend\r")
+        assert re.search(r"100000000-[0-9a-f]+ : PCI Bus 0000:00\s+e[0-9a-f]{9}-[0-9a-f]+ : "
+                         r"0000:00:03.0", seen), seen
+        assert re.search(r"c[0-9a-f]{7}-[0-9a-f]+ : 0000:00:01.0\s+c[0-9a-f]{7}-[0-9a-f]+ : efifb",
+                         seen), seen
     assert "came back the same" in keel.command("domstatecheck debian 3")
     keel.poweroff()

@@ -32,9 +32,12 @@
 
 #include "lib/string.h"
 #include "vdev/vacpi.h"
+#include "vdev/vacpi_tables.h"
 #include "vdev/vfwcfg.h"
 #include "vdev/vlpc.h"
 #include "vdev/vmch.h"
+#include "vmm/firmware/firmware.h"
+#include "vmm/firmware/memory_map.h"
 #include "vmm/firmware/shadow.h"
 #include "vmm/load/load.h"
 #include "vmm/machine.h"
@@ -196,6 +199,22 @@ static void test_shadow(void **state)
 	assert_int_equal(shadow_set(vm, HOST_SHADOW_COUNT, 0), -EINVAL);
 	assert_int_equal(shadow_write(vm, GPA(0x100000), "", 1), -EINVAL);
 	assert_int_equal(shadow_write(vm, GPA(0x9ffff), "", 1), -EINVAL);
+	vm_put(vm);
+}
+
+/* The window for BARs of 64 bits: from the GiB behind all memory on, as far as addresses go. */
+static void test_window(void **state)
+{
+	struct vm *vm = make();
+	struct vacpi_tables_config c = firmware_acpi_config(vm, 0);
+
+	(void)state;
+	assert_int_equal(c.pci_window64, MEMORY_HIGH);
+	assert_int_equal(c.pci_window64 + c.pci_window64_size, BIT(vm->cpuid->phys_bits));
+	vm->config.memory = MEMORY_LOW_MAX + 5 * GIB + 4096;
+	assert_int_equal(firmware_acpi_config(vm, 0).pci_window64, MEMORY_HIGH + 6 * GIB);
+	vm->config.memory = MEMORY_LOW_MAX + BIT(vm->cpuid->phys_bits);
+	assert_int_equal(firmware_acpi_config(vm, 0).pci_window64_size, 0);
 	vm_put(vm);
 }
 
@@ -412,7 +431,7 @@ int main(void)
 		cmocka_unit_test(test_image), cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_shadow_no_memory), cmocka_unit_test(test_flash),
-		cmocka_unit_test(test_pirqs),
+		cmocka_unit_test(test_pirqs), cmocka_unit_test(test_window),
 		cmocka_unit_test(test_files), cmocka_unit_test(test_kernel),
 	};
 

@@ -93,10 +93,15 @@ static uint32_t apic_id(const void *context, unsigned index)
 
 struct vacpi_tables_config firmware_acpi_config(const struct vm *vm, uint64_t ecam)
 {
+	uint64_t ram_end = MEMORY_HIGH + memory_high_size(vm->config.memory);
+	uint64_t window = ALIGN_UP(ram_end, GIB), end = BIT(vm->cpuid->phys_bits);
+
 	return (struct vacpi_tables_config){
 		.apic_id = apic_id, .context = vm, .vcpus = vm->config.vcpus,
 		.ioapic_id = MACHINE_IOAPIC_ID, .ecam = ecam, .buses = machine_buses(vm),
 		.pci_window = MACHINE_PCI_WINDOW,
+		/* Wherever firmware puts a BAR of 64 bits. */
+		.pci_window64 = window, .pci_window64_size = window < end ? end - window : 0,
 	};
 }
 
