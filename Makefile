@@ -70,7 +70,7 @@ SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/lo
 	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vps2.c vdev/vrtc.c vdev/vsmbios.c \
 	vdev/vtestdev.c vdev/vvga% vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% \
 	$(addprefix vmm/gmem/gmem_,balloon.c share.c take.c) vmm/insn/decode.c vmm/machine.c vmm/machine_slot.c \
-	vmm/media_disc.c vmm/vram.c $(addprefix vmm/vm,.c _balloon.c _image.c _memory.c _state.c _stats.c m.c) \
+	vmm/media_disc.c vmm/vram.c $(addprefix vmm/vm,.c _balloon.c _image.c _memory.c _screen.c _state.c _stats.c m.c) \
 	svm/svm_audit% vmx/vmx_audit% vmx/vmx_errata.c,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os
 

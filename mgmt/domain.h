@@ -216,6 +216,11 @@ int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
  */
 int domain_send_keys(struct domain *d, const char *text, uint64_t hold_ms, struct mgmt_error *err);
 /*
+ * One of them goes down or up, by its code of set 1; one behind E0h has 80h added. Does not wait:
+ * -EAGAIN, -EPERM as above, without a message; with one where the guest does not run.
+ */
+int domain_key(struct domain *d, uint8_t code, bool down, struct mgmt_error *err) must_check;
+/*
  * Begins a check of a running guest, so many rounds of it: *job tells how it goes, and what it has
  * found. JOB_CHECK_STATE: its state is saved, put back to power-up, loaded and compared, and the
  * guest goes on. JOB_CHECK_MEMORY: its memory is compared with what the dirty log says of it, while

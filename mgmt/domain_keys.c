@@ -99,6 +99,7 @@ static int read_keys(const char *text, struct domain_keys *out, struct mgmt_erro
 	return out->count ? 0 : error_set(err, -EINVAL, "no key is named");
 }
 
+/* `id`: only if it still is the one of that id; 0: whichever. */
 static int press(struct domain *d, int id, uint8_t code, bool down, struct mgmt_error *err)
 {
 	int e;
@@ -106,7 +107,7 @@ static int press(struct domain *d, int id, uint8_t code, bool down, struct mgmt_
 	mutex_lock(&d->lock);
 	e = domain_need(d, BIT(DOMAIN_RUNNING) | BIT(DOMAIN_SHUTDOWN), err);
 	if (!e)
-		e = d->id == id ? vm_key(d->vm, code, down) : -ENODEV;
+		e = !id || d->id == id ? vm_key(d->vm, code, down) : -ENODEV;
 	mutex_unlock(&d->lock);
 	return e;
 }
@@ -155,4 +156,9 @@ int domain_send_keys(struct domain *d, const char *text, uint64_t hold_ms, struc
 		e = e ?: up;
 	}
 	return e;
+}
+
+int domain_key(struct domain *d, uint8_t code, bool down, struct mgmt_error *err)
+{
+	return press(d, 0, code, down, err);
 }

@@ -7,6 +7,7 @@
 #include "include/bits.h"
 #include "lib/string.h"
 #include "mgmt/answers.h"
+#include "mgmt/domain_screen.h"
 #include "mgmt/shape.h"
 #include "mgmt/text.h"
 #include "mgmt/verb_run.h"
@@ -117,6 +118,11 @@ static int configure(struct verb_call *c, const char *key)
 	return domain_configure(c->domain, key, c->arg[1], &c->error);
 }
 
+static int run_screenshot(struct verb_call *c)
+{
+	return domain_screenshot(c->domain, c->put, c->put_arg, &c->error);
+}
+
 static int run_send_key(struct verb_call *c)
 {
 	uint64_t hold = c->arg[2] ? c->number[2] : DOMAIN_HOLD;
@@ -169,11 +175,12 @@ int verb_run_text(struct verb_call *c, struct text *t)
 	return 0;
 }
 
-/* What it answers, one record or many, or nothing; or no more than it does to a domain. */
-#define CALL(n, a, r, f)	{ n, a, &shape_##r, false, f, NULL }
-#define LIST(n, a, r, f)	{ n, a, &shape_##r, true, f, NULL }
-#define DO(n, a, f)		{ n, a, NULL, false, f, NULL }
-#define SIMPLE(n, f)		{ n, one_domain, NULL, false, NULL, f }
+/* What it answers, one record or many, nothing, or bytes; or no more than it does to a domain. */
+#define CALL(n, a, r, f)	{ n, a, &shape_##r, false, NULL, f, NULL }
+#define LIST(n, a, r, f)	{ n, a, &shape_##r, true, NULL, f, NULL }
+#define DO(n, a, f)		{ n, a, NULL, false, NULL, f, NULL }
+#define STREAM(n, a, type, f)	{ n, a, NULL, false, type, f, NULL }
+#define SIMPLE(n, f)		{ n, one_domain, NULL, false, NULL, NULL, f }
 
 const struct verb verb_table[VERB_COUNT] = {
 	[VERB_AUTOSTART] = DO("autostart", autostart_args, run_autostart),
@@ -211,6 +218,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_RESET] = SIMPLE("reset", domain_reset),
 	[VERB_RESUME] = SIMPLE("resume", domain_resume),
 	[VERB_SCHEDINFO] = LIST("schedinfo", schedinfo_args, parameter, verb_run_schedinfo),
+	[VERB_SCREENSHOT] = STREAM("screenshot", one_domain, "image/png", run_screenshot),
 	[VERB_SEND_KEY] = DO("send-key", send_key_args, run_send_key),
 	[VERB_SETMAXMEM] = DO("setmaxmem", set_args, run_setmaxmem),
 	[VERB_SETMEM] = DO("setmem", setmem_args, run_setmem),
@@ -289,8 +297,12 @@ static int check_arguments(const struct verb *v, struct verb_call *c)
 
 static int run(const struct verb *v, struct verb_call *c)
 {
-	int e = v->run ? v->run(c) : v->on_domain(c->domain, &c->error);
+	int e;
 
+	if (v->stream && !c->put)
+		return error_set(&c->error, -EINVAL, "'%s' answers by %s, which nobody takes here",
+				 v->name, v->stream);
+	e = v->run ? v->run(c) : v->on_domain(c->domain, &c->error);
 	if (!e && !records_whole(&c->answer))
 		e = error_set(&c->error, -ENOMEM, "'%s': no memory for the answer: end a domain",
 			      v->name);

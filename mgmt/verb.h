@@ -3,7 +3,8 @@
  * What can be asked of the hypervisor and done to it, as one table: each verb's number and name,
  * its arguments, the shape of its answer, its function. The shell's commands and a network API are
  * made from it, so that neither can do what the other cannot. Arguments are text and are checked in
- * one place; an answer is a copy of what was, and nothing here prints. Thread context.
+ * one place; an answer is a copy of what was, and nothing here prints. What would be too long for
+ * that is streamed, in pieces, to who has asked. Thread context.
  */
 #pragma once
 
@@ -25,6 +26,7 @@ enum verb_id {
 	VERB_CHANGE_MEDIA, VERB_DOMBLKINFO, VERB_DOMBLKLIST,
 	VERB_DOMMEMSTAT, VERB_SETMEM,
 	VERB_SEND_KEY,
+	VERB_SCREENSHOT,
 	VERB_COUNT
 };
 
@@ -46,6 +48,12 @@ struct verb_arg {
 
 struct verb_call {
 	const char *arg[VERB_ARGS];	/* by the row's order; NULL: not given */
+	/*
+	 * Of a verb that streams: takes what it answers, some KiB at a time, for as long as it
+	 * likes; what it returns other than 0, -Exxx, ends the verb.
+	 */
+	int (*put)(void *arg, const void *data, size_t n);
+	void *put_arg;
 
 	/* All of this is the answer's, until verb_end(). */
 	uint64_t number[VERB_ARGS];	/* of arguments that are numbers; 0 if not given */
@@ -60,6 +68,7 @@ struct verb {
 	const struct verb_arg *arg;	/* at most VERB_ARGS of them; ends without a name */
 	const struct shape *answer;	/* NULL: that it was done is all */
 	bool many;			/* any number of records, not just one */
+	const char *stream;		/* the MIME type of the bytes that it streams; NULL: none */
 	/* One of these. */
 	int (*run)(struct verb_call *c);
 	int (*on_domain)(struct domain *d, struct mgmt_error *err);

@@ -27,6 +27,8 @@ int commands_wait_job(struct verb_call *c);
  * attach.
  */
 int console_command(struct domain *d, const char *name);
+/* screenshot_command.c */
+int screenshot_command(const struct command_args *a);
 
 #define OPTION_DOMAIN(w) { "domain", "name, id or UUID of the domain", OPTION_TEXT, w, true, true }
 #define OPTION_SWITCH(n, h) { n, h, OPTION_FLAG, WHAT_NOTHING, false, false }

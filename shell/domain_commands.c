@@ -437,6 +437,10 @@ const struct command domain_commands[] = {
 	{ "reset", "start a domain anew at once, as its reset button does", NULL,
 	  active, run_verb },
 	{ "resume", "let a suspended domain go on", NULL, active, run_verb },
+	{ "screenshot", "what the guest's screen shows, as a picture",
+	  "A PNG in base64, for tools/screenshot to take out of what your terminal has recorded. The\n"
+	  "    guest goes on; what it draws meanwhile may be seen in part. Ctrl-C gives it up.",
+	  active, screenshot_command },
 	{ "send-key", "press keys of a guest's keyboard together, and release them",
 	  "By libvirt's names: send-key web KEY_LEFTCTRL KEY_LEFTALT KEY_DELETE; or Linux's numbers.\n"
 	  "    What the guest does not read is said.",

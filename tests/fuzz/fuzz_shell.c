@@ -6,12 +6,14 @@
  */
 /* links: shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
+ * shell/screenshot_command.c
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/sched_commands.c
  * shell/media_commands.c
  * shell/shell_commands.c
  * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c
  * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c kernel/sched_group.c
  * lib/format.c mgmt/text.c mgmt/verb*.c mgmt/shape.c mgmt/records.c kernel/cpu_set.c
+ * lib/png.c lib/deflate.c lib/crc.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <stdlib.h>

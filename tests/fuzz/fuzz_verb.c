@@ -6,6 +6,7 @@
 /* links: mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/verb*.c mgmt/shape.c mgmt/records.c
  * mgmt/text.c mgmt/events.c mgmt/error.c mgmt/console.c mgmt/config*.c vmm/cpu_model.c
  * vmm/cpu_topology.c kernel/cpu_set.c kernel/log.c kernel/sched_group.c lib/format.c
+ * lib/png.c lib/deflate.c lib/crc.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <stdlib.h>
@@ -74,10 +75,30 @@ static const char *argument(const uint8_t **data, size_t *size, const struct ver
 	return own;
 }
 
+static uint32_t pixel(unsigned x, unsigned y)
+{
+	return x * y;
+}
+
+static struct fake_screen screen = {
+	.mode = { .width = 33, .height = 20 }, .pixel = pixel,
+};
+
+/* Not always all of it. */
+static int take_stream(void *arg, const void *data, size_t n)
+{
+	unsigned *left = arg;
+
+	for (size_t i = 0; i < n; i++)
+		read_sum += ((const uint8_t *)data)[i];
+	return (*left)-- ? 0 : -EINTR;
+}
+
 static void one(const uint8_t **data, size_t *size)
 {
 	const struct verb *v = &verb_table[*(*data)++ % VERB_COUNT];
-	struct verb_call c = { .arg = { NULL } };
+	unsigned left = (unsigned)*size % 8;
+	struct verb_call c = { .put = take_stream, .put_arg = &left };
 	static char own[VERB_ARGS][256];
 	unsigned i = 0;
 	int e;
@@ -104,6 +125,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	host_percpu_init(1);
 	fake_vm_reset();
+	fake.screen = &screen;
 	if (domain_define_text("[vm debian]\nkernel = k\nmemory = 4M\n", 35, true, NULL, NULL))
 		abort();
 	while (size) {

@@ -345,6 +345,42 @@ int vm_balloon_info(struct vm *vm, struct virtio_balloon_info *out)
 	return fake.balloon ? 0 : -ENODEV;
 }
 
+/* A screen if `fake.screen` is there. */
+int vm_screen_mode(struct vm *vm, struct vvga_mode *out)
+{
+	intact(vm);
+	if (fake.screen)
+		*out = fake.screen->mode;
+	return fake.screen ? 0 : -ENODEV;
+}
+
+int vm_screen_text_row(struct vm *vm, unsigned row, uint16_t *cells)
+{
+	unsigned columns = fake.screen ? MIN(fake.screen->mode.columns, VVGA_COLUMNS_MAX) : 0;
+
+	intact(vm);
+	for (unsigned i = 0; i < columns; i++)
+		cells[i] = row < fake.screen->mode.rows ? fake.screen->cell[row][i] : 0;
+	return fake.screen ? 0 : -ENODEV;
+}
+
+int vm_screen_pixel_row(struct vm *vm, unsigned y, uint8_t *rgb)
+{
+	unsigned width = fake.screen ? MIN(fake.screen->mode.width, VVGA_WIDTH_MAX) : 0;
+
+	intact(vm);
+	for (unsigned x = 0; x < width; x++, rgb += 3) {
+		uint32_t pixel = fake.screen->pixel(x, y);
+
+		rgb[0] = (uint8_t)(pixel >> 16);
+		rgb[1] = (uint8_t)(pixel >> 8);
+		rgb[2] = (uint8_t)pixel;
+	}
+	if (fake.screen)
+		fake.screen->rows_read++;
+	return fake.screen ? 0 : -ENODEV;
+}
+
 void vm_nmi(struct vm *vm)
 {
 	intact(vm);

@@ -8,6 +8,14 @@
 
 #include "vmm/media.h"
 #include "vmm/vm_balloon.h"
+#include "vmm/vm_screen.h"
+
+struct fake_screen {
+	struct vvga_mode mode;
+	uint16_t cell[VVGA_ROWS_MAX][VVGA_COLUMNS_MAX];
+	uint32_t (*pixel)(unsigned x, unsigned y);	/* red above green above blue */
+	unsigned rows_read;
+};
 
 struct fake_vm {
 	/* alive: not yet freed by the last vm_put */
@@ -17,6 +25,7 @@ struct fake_vm {
 	unsigned key_count, keys_full;	/* keys_full: so many more find no room */
 	int key_error;
 	struct virtio_balloon_info *balloon;
+	struct fake_screen *screen;
 	uint64_t out_pages;
 	unsigned hints;
 	struct media_channel channel[HOST_MEDIA_MAX];	/* of the last vm that has some */

@@ -169,6 +169,15 @@ class Keel:
             assert time.monotonic() < end, f"{line}: no {pattern!r} in:\n{out}"
             time.sleep(0.2)
 
+    def screenshot(self, name):
+        """The PNG that the command prints, as people get it."""
+        picture = f"{self.work.name}/screenshot.png"
+        subprocess.run([f"{ROOT}/tools/screenshot", "-o", picture],
+                       input=self.command(f"screenshot {name}").encode("latin-1"), check=True,
+                       stdout=subprocess.DEVNULL)
+        with open(picture, "rb") as f:
+            return f.read()
+
     def state(self, name):
         return self.wait_for(f"domstate {name}", r"(\S[^\r\n]*)").group(1)
 

@@ -3,7 +3,9 @@
 import gzip
 import os
 import socket
+import struct
 import time
+import zlib
 
 FONT = "/usr/share/consolefonts/Lat15-VGA16.psf.gz"
 
@@ -78,6 +80,42 @@ def framebuffer_rows(monitor, tmp_path):
             rows.append(sum(0x80 >> i for i in range(8) if dots[at + 3 * i:at + 3 * i + 3] == b"\xaa\xaa\xaa"))
         return character.get(bytes(rows), "?")
     return ["".join(cell(y, x) for x in range(width // 8)).rstrip() for y in range(height // 16)]
+
+
+def read_png(png):
+    """Width, height, and the rows of it, red, green and blue; as Keel makes them, and checked."""
+    assert png[:8] == b"\x89PNG\r\n\x1a\n"
+    chunks, at = [], 8
+    while at < len(png):
+        size, kind = struct.unpack(">I4s", png[at:at + 8])
+        data = png[at + 8:at + 8 + size]
+        assert zlib.crc32(kind + data) == int.from_bytes(png[at + 8 + size:at + 12 + size], "big")
+        chunks.append((kind, data))
+        at += size + 12
+    (_, head), *others, end = chunks
+    assert chunks[0][0] == b"IHDR" and end == (b"IEND", b"")
+    width, height, depth, colour, *rest = struct.unpack(">IIBBBBB", head)
+    assert rest == [0, 0, 0] and colour in (2, 3)
+    palette = others.pop(0)[1] if colour == 3 else None
+    assert all(kind == b"IDAT" for kind, _ in others)
+    raw = zlib.decompress(b"".join(data for _, data in others))
+    line = (width * (depth if palette else 24) + 7) // 8
+    assert len(raw) == (line + 1) * height
+    lines = [raw[y * (line + 1):(y + 1) * (line + 1)] for y in range(height)]
+    return width, height, [dots(row, width, depth, palette) for row in lines]
+
+
+def dots(row, width, depth, palette):
+    """Of one row with its filter in front: none with a palette, else the difference to the left."""
+    kind, out = row[0], bytearray(row[1:])
+    assert kind == (0 if palette else 1)
+    if not palette:
+        for i in range(3, len(out)):
+            out[i] = (out[i] + out[i - 3]) & 255
+        return bytes(out)
+    mask, per = (1 << depth) - 1, 8 // depth
+    index = (out[x // per] >> (8 - depth - x % per * depth) & mask for x in range(width))
+    return b"".join(palette[3 * i:3 * i + 3] for i in index)
 
 
 SCREENS = {"bios": ({}, ega_rows), "uefi": ({"uefi": True}, framebuffer_rows)}

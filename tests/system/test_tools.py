@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The build's own tools, and what the image promises about itself."""
+import base64
 import glob
 import os
 import re
@@ -53,6 +54,26 @@ def test_version(tmp_path):
     assert commit_of(inside) == "no commit"
     (tmp_path / "file").write_text("12")
     assert commit_of(tmp_path) == head[:12] + "+"
+
+
+def test_screenshot(tmp_path):
+    """Whole pictures alone, from a record with all else that a terminal shows."""
+    first, second = b"\x89PNG\r\n\x1a\nfirst", b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+    def printed(data, end=b"-----END PNG-----\r\n"):
+        text = base64.b64encode(data)
+        lines = [text[i:i + 76] for i in range(0, len(text), 76)]
+        return b"-----BEGIN PNG-----\r\n" + b"\r\n".join(lines) + b"\r\n" + end
+    record = tmp_path / "record"
+    record.write_bytes(b"keel> screenshot a\r\n" + printed(first) + b"\x1b[K\xffkeel> \r\n" + printed(second)
+                       + printed(first, b"error: interrupted\r\n") + printed(b"no picture"))
+    out = tmp_path / "out.png"
+    assert subprocess.run([f"{ROOT}/tools/screenshot", record, "-o", out], check=False).returncode == 0
+    assert out.read_bytes() == second
+    subprocess.run([f"{ROOT}/tools/screenshot", record, "-o", out, "--all"], check=True)
+    assert [(tmp_path / f"out-{i}.png").read_bytes() for i in (1, 2)] == [first, second]
+    record.write_bytes(b"-----BEGIN PNG-----\r\n-----END PNG-----\r\n")
+    said = subprocess.run([f"{ROOT}/tools/screenshot", record, "-o", out], stderr=subprocess.PIPE, check=False)
+    assert said.returncode == 1 and b"no whole picture" in said.stderr
 
 
 def test_symtab_empty():

@@ -6,6 +6,7 @@
 /* links: mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/cpu_set.c mgmt/domain*.c
  * mgmt/registry.c
  * mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c kernel/sched_group.c lib/format.c
+ * lib/png.c lib/deflate.c lib/crc.c
  * tests/host/fake_vm.c mgmt/text.c mgmt/shape.c mgmt/records.c
  * tests/host/one_thread.c tests/host/heap.c tests/host/log.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */

@@ -7,6 +7,7 @@
  * mgmt/domain*.c
  * mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c kernel/sched_group.c
  * lib/format.c mgmt/text.c mgmt/records.c mgmt/shape.c
+ * lib/png.c lib/deflate.c lib/crc.c
  * tests/host/fake_vm.c tests/host/one_thread.c tests/host/heap.c tests/host/log.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>

@@ -91,12 +91,17 @@ static unsigned symbol(struct reader *r)
 
 static size_t inflate(const uint8_t *p, size_t n, uint8_t *out, size_t room)
 {
-	static const uint16_t length[] = { 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35,
-		43, 51, 59, 67, 83, 99, 115, 131, 163, 195, 227, 258 };
-	static const uint8_t length_extra[] = { 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3,
-		3, 4, 4, 4, 4, 5, 5, 5, 5, 0 };
-	static const uint16_t far[] = { 1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257,
-		385, 513, 769, 1025, 1537, 2049, 3073, 4097, 6145, 8193, 12289, 16385, 24577 };
+	static const uint16_t length[] = {
+		3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 15, 17, 19, 23, 27, 31, 35, 43, 51, 59, 67, 83, 99,
+		115, 131, 163, 195, 227, 258,
+	};
+	static const uint8_t length_extra[] = {
+		0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 4, 4, 4, 4, 5, 5, 5, 5, 0,
+	};
+	static const uint16_t far[] = {
+		1, 2, 3, 4, 5, 7, 9, 13, 17, 25, 33, 49, 65, 97, 129, 193, 257, 385, 513, 769, 1025,
+		1537, 2049, 3073, 4097, 6145,
+	};
 	struct reader r = { p, n, 2, 0 };
 	size_t done = 0;
 	unsigned s, a = 1, b = 0;
@@ -335,9 +340,10 @@ static void text_page(void **state)
 
 		for (unsigned y = 0; y < 16; y++)
 			for (unsigned x = 0; x < 9; x++) {
-				size_t at = ((size_t)(cell / 80 * 16 + y) * 720 + cell % 80 * 9 + x) * 3;
+				size_t at = (cell / 80 * 16 + y) * 720 + cell % 80 * 9 + x;
+				bool ink = x < 8 && glyph[c][y] & 0x80 >> x;
 
-				memset(picture + at, x < 8 && glyph[c][y] & 0x80 >> x ? 0xaa : 0, 3);
+				memset(picture + 3 * at, ink ? 0xaa : 0, 3);
 			}
 	}
 	assert_int_equal(draw_and_read(720, 400), 1);

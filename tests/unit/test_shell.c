@@ -5,12 +5,14 @@
  */
 /* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
+ * shell/screenshot_command.c
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/sched_commands.c
  * shell/media_commands.c
  * shell/shell_commands.c
  * mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/events.c mgmt/error.c mgmt/console.c
  * mgmt/config*.c vmm/cpu_model.c vmm/cpu_topology.c kernel/log.c kernel/sched_group.c
  * lib/format.c mgmt/text.c mgmt/verb*.c mgmt/shape.c mgmt/records.c kernel/cpu_set.c
+ * lib/png.c lib/deflate.c lib/crc.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
@@ -733,6 +735,86 @@ static void ballooned(void **state)
 	fake.balloon = NULL;
 }
 
+static uint32_t pixel(unsigned x, unsigned y)
+{
+	return (x * 7 ^ y * 3) & 1023 ? x * y : y;
+}
+
+static struct fake_screen screen;
+static uint8_t streamed[1 << 18];
+static size_t streamed_count;
+
+static int take_stream(void *arg, const void *data, size_t n)
+{
+	(void)arg;
+	assert_true(streamed_count + n <= sizeof(streamed));
+	memcpy(streamed + streamed_count, data, n);
+	streamed_count += n;
+	return 0;
+}
+
+/* Lines of base64; what ends them. */
+static const char *decode(const char *text, uint8_t *out, size_t *n)
+{
+	static const char digits[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+	for (*n = 0; *text != '-'; text += 2) {
+		const char *start = text;
+
+		for (; *text != '\r'; text += 4) {
+			uint32_t v = 0;
+
+			for (unsigned i = 0; i < 4; i++)
+				v = v << 6 | (uint32_t)(text[i] == '=' ? 0 :
+						 strchr(digits, text[i]) - digits);
+			out[(*n)++] = (uint8_t)(v >> 16);
+			out[(*n)++] = (uint8_t)(v >> 8);
+			out[(*n)++] = (uint8_t)v;
+			*n -= (text[2] == '=') + (text[3] == '=');
+		}
+		assert_in_range(text - start, 4, 76);
+		assert_memory_equal(text, "\r\n", 2);
+	}
+	return text;
+}
+
+/* What is printed is what the verb streams, for each length of a last line. */
+static void screenshot(void **state)
+{
+	static uint8_t printed[sizeof(streamed)];
+	static const char begin[] = "-----BEGIN PNG-----\r\n";
+
+	(void)state;
+	screen = (struct fake_screen){ .mode = { .width = 300 }, .pixel = pixel };
+	has(run("screenshot debian"), "error: domain 'debian' is shut off");
+	run("start debian");
+	has(run("screenshot debian"), "error: domain 'debian' has no screen: 'video = vga'");
+	fake.screen = &screen;
+	has(run("screenshot debian"), "shows nothing yet");
+	for (screen.mode.height = 1; screen.mode.height < 60; screen.mode.height++) {
+		struct verb_call c = { .arg = { "debian" }, .put = take_stream };
+		const char *out = run("screenshot debian");
+		size_t n;
+
+		assert_memory_equal(out, begin, strlen(begin));
+		assert_string_equal(decode(out + strlen(begin), printed, &n), "-----END PNG-----\r\n");
+		streamed_count = 0;
+		assert_int_equal(verb_run(&verb_table[VERB_SCREENSHOT], &c), 0);
+		verb_end(&c);
+		assert_int_equal(n, streamed_count);
+		assert_memory_equal(printed, streamed, n);
+	}
+	budget = 23;
+	waits = 0;
+	interrupt_at = 40;
+	fast_after = 45;
+	has(run("screenshot debian"), "error: the picture was given up\r\n");
+	assert_null(strstr(output, "END PNG"));
+	budget = ~0ul;
+	fake.screen = NULL;
+}
+
 /* --- definitions, jobs, verbs */
 
 static void defined_and_forgotten(void **state)
@@ -913,7 +995,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes),
 		TEST(long_line), TEST(completion), TEST(log_lines_go_above), TEST(console),
-		TEST(channels), TEST(ballooned),
+		TEST(channels), TEST(ballooned), TEST(screenshot),
 		TEST(console_of_a_paused_guest), TEST(console_of_a_guest_that_ends),
 		TEST(console_through_a_restart), TEST(console_drops_the_oldest), TEST(interrupt),
 		TEST(start_and_wait), TEST(waiting_ends), TEST(batch), TEST(typing_ahead),

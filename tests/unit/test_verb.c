@@ -8,6 +8,7 @@
 /* links: mgmt/domain*.c mgmt/registry.c mgmt/job.c mgmt/verb*.c mgmt/shape.c mgmt/records.c
  * mgmt/text.c mgmt/events.c mgmt/error.c mgmt/console.c mgmt/config*.c vmm/cpu_model.c
  * vmm/cpu_topology.c kernel/cpu_set.c kernel/log.c kernel/sched_group.c lib/format.c
+ * lib/png.c lib/deflate.c lib/crc.c
  * tests/host/fake_vm.c tests/host/fake_host.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/panic.c tests/host/spinlock.c tests/host/percpu.c tests/host/tsc.c */
 #include <setjmp.h>
@@ -159,6 +160,35 @@ static const char *text_for(enum verb_id id)
 	}
 }
 
+static struct fake_screen screen;
+
+static uint32_t stripes(unsigned x, unsigned y)
+{
+	return x / 10 % 2 ? 0xff0000 : y;
+}
+
+/* What was streamed; `stream_room`: what is wanted of it. */
+static uint8_t stream[1 << 20];
+static size_t stream_count, stream_room = sizeof(stream);
+static void (*stream_meanwhile)(void);
+
+/* As slow as a terminal: no domain's lock is held meanwhile. */
+static int take_stream(void *arg, const void *data, size_t n)
+{
+	struct domain *d;
+
+	list_for_each(d, &domain_list, link)
+		assert_false(mutex_held(&d->lock));
+	assert_ptr_equal(arg, stream);
+	if (stream_meanwhile)
+		stream_meanwhile();
+	if (stream_count + n > stream_room)
+		return -EINTR;
+	memcpy(stream + stream_count, data, n);
+	stream_count += n;
+	return 0;
+}
+
 /* In which state the domain has to be for it. */
 static void prepare(enum verb_id id)
 {
@@ -166,12 +196,14 @@ static void prepare(enum verb_id id)
 		VERB_DESTROY, VERB_DOMMEMCHECK, VERB_DOMSTATECHECK, VERB_INJECT_NMI, VERB_REBOOT,
 		VERB_RESET, VERB_RESUME, VERB_SHUTDOWN, VERB_SUSPEND, VERB_VCPUINFO, VERB_DOMSTATS,
 		VERB_DOMINFO, VERB_VCPUPIN, VERB_SCHEDINFO, VERB_CHANGE_MEDIA, VERB_SETMEM,
-		VERB_DOMMEMSTAT, VERB_SEND_KEY,
+		VERB_DOMMEMSTAT, VERB_SEND_KEY, VERB_SCREENSHOT,
 	};
 	static struct virtio_balloon_info balloon;
 	struct verb_call c = { .arg = { "debian" } };
 
 	fake.balloon = &balloon;
+	fake.screen = &screen;
+	screen = (struct fake_screen){ .mode = { .width = 100, .height = 50 }, .pixel = stripes };
 
 	for (unsigned i = 0; i < ARRAY_COUNT(active); i++)
 		if (active[i] == id) {
@@ -196,7 +228,8 @@ static bool is_alone(const char *flag)
 /* All but a flag that goes with no other. */
 static void give_all(const struct verb *v, struct verb_call *c)
 {
-	*c = (struct verb_call){ .arg = { NULL } };
+	*c = (struct verb_call){ .put = take_stream, .put_arg = stream };
+	stream_count = 0;
 	for (unsigned i = 0; v->arg[i].name; i++)
 		c->arg[i] = v->arg[i].kind == VERB_DOMAIN ? "debian" :
 			    is_alone(v->arg[i].name) ? NULL :
@@ -225,6 +258,7 @@ static void rows_are_complete(void **state)
 		assert_non_null(v->name);
 		assert_ptr_equal(verb_find(v->name), v);
 		assert_true(!v->run != !v->on_domain);
+		assert_true(!v->stream || (!v->answer && strchr(v->stream, '/')));
 		while (v->arg[n].name)
 			n++;
 		assert_in_range(n, 0, VERB_ARGS);
@@ -249,6 +283,7 @@ static void each_answers_as_declared(void **state)
 			check_records(&c.answer, v->many);
 		else
 			assert_int_equal(c.answer.count, 0);
+		assert_true(!stream_count == !v->stream);
 		verb_end(&c);
 		teardown(state);
 		setup(state);
@@ -665,6 +700,94 @@ static void keys(void **state)
 	fake.key_error = 0;
 }
 
+static int shoot(struct mgmt_error *err)
+{
+	struct verb_call c = {
+		.arg = { "debian" }, .put = take_stream, .put_arg = stream,
+	};
+	int e;
+
+	stream_count = 0;
+	e = verb_run(&verb_table[VERB_SCREENSHOT], &c);
+	*err = c.error;
+	verb_end(&c);
+	return e;
+}
+
+static void no_shot(int code, const char *why)
+{
+	struct mgmt_error err;
+
+	assert_int_equal(shoot(&err), code);
+	has(err.message, why);
+}
+
+static unsigned big(unsigned at)
+{
+	return (unsigned)stream[at] << 24 | stream[at + 1] << 16 | stream[at + 2] << 8 |
+	       stream[at + 3];
+}
+
+/* Another mode, and then no guest any more, in the middle of a picture. */
+static void smaller(void)
+{
+	screen.mode.width = screen.mode.height = 3;
+}
+
+static void gone(void)
+{
+	if (stream_count > 100)
+		fake.screen = NULL;
+}
+
+/* Nobody to take it, no screen, no mode, nobody who wants more; not more than there can be. */
+static void screenshots(void **state)
+{
+	struct verb_call c = { .arg = { "debian" } };
+	struct mgmt_error err;
+
+	(void)state;
+	no_shot(-EPERM, "is shut off");
+	prepare(VERB_SCREENSHOT);
+	assert_int_equal(verb_run(&verb_table[VERB_SCREENSHOT], &c), -EINVAL);
+	has(c.error.message, "answers by image/png");
+	verb_end(&c);
+	fake.screen = NULL;
+	no_shot(-ENODEV, "'video = vga'");
+	fake.screen = &screen;
+	screen.mode.height = 0;
+	no_shot(-EAGAIN, "shows nothing yet");
+	screen.mode.height = 50;
+	assert_int_equal(shoot(&err), 0);
+	assert_memory_equal(stream, "\x89PNG", 4);
+	assert_memory_equal(stream + stream_count - 8, "IEND", 4);
+	assert_int_equal(big(16), 100);
+	assert_int_equal(big(20), 50);
+	assert_int_equal(stream[24], 8);
+	assert_int_equal(stream[25], 3);
+	for (unsigned i = 0; i < 200; i++) {
+		stream_room = i;
+		no_shot(-EINTR, "given up");
+	}
+	stream_room = sizeof(stream);
+	host_heap_left = 0;
+	no_shot(-ENOMEM, "no memory for a picture");
+	host_heap_left = ~0u;
+	screen.mode.width = screen.mode.height = 100000;
+	assert_int_equal(shoot(&err), 0);
+	assert_int_equal(big(16), VVGA_WIDTH_MAX);
+	assert_int_equal(big(20), VVGA_HEIGHT_MAX);
+	stream_meanwhile = smaller;
+	screen.mode.width = screen.mode.height = 300;
+	assert_int_equal(shoot(&err), 0);
+	assert_int_equal(big(16), 300);
+	assert_memory_equal(stream + stream_count - 8, "IEND", 4);
+	stream_meanwhile = gone;
+	screen.mode.width = screen.mode.height = 1000;
+	no_shot(-ENODEV, "has no screen");
+	stream_meanwhile = NULL;
+}
+
 static void device_as_xml(void **state)
 {
 	struct answer_text *a;
@@ -940,7 +1063,7 @@ int main(void)
 		TEST(without_memory), TEST(records_by_number), TEST(lists),
 		TEST(pins),
 		TEST(log_by_level_and_number), TEST(domain_as_xml),
-		TEST(boot_order_as_xml), TEST(keys), TEST(device_as_xml),
+		TEST(boot_order_as_xml), TEST(keys), TEST(screenshots), TEST(device_as_xml),
 		TEST(any_text_as_xml),
 		TEST(events_are_read_on), TEST(lost_events_are_counted), TEST(watches_wake),
 		TEST(waiting_for_memory), TEST(checks_are_given_up), TEST(some_jobs_cannot_be),
