@@ -11,9 +11,9 @@
 #include "lib/string.h"
 
 #define MATCH_MIN	3u
-#define MATCH_MAX	258u
+#define MATCH_MAX	257u		/* one more would be a symbol of its own */
 #define ADLER_BASE	65521u
-#define BLOCK_END	256u
+#define BLOCK_END_BITS	7u		/* all of them 0 */
 
 static void flush(struct deflate *d)
 {
@@ -46,7 +46,7 @@ static void put_code(struct deflate *d, uint32_t code, unsigned n)
 		put_bits(d, code >> n & 1, 1);
 }
 
-/* A literal, the end of the block, or a length. */
+/* A literal or a length. */
 static void put_symbol(struct deflate *d, unsigned s)
 {
 	if (s < 144)
@@ -68,19 +68,15 @@ static void put_match(struct deflate *d, unsigned length, unsigned distance)
 {
 	unsigned n = length - MATCH_MIN, far = distance - 1, extra = n < 8 ? 0 : log2_of(n) - 2;
 
-	if (length == MATCH_MAX) {
-		put_symbol(d, 285);
-	} else {
-		put_symbol(d, n < 4 ? 257 + n : 261 + 4 * extra + (n >> extra & 3));
-		put_bits(d, n & ((1u << extra) - 1), extra);
-	}
+	put_symbol(d, n < 4 ? 257 + n : 261 + 4 * extra + (n >> extra & 3));
+	put_bits(d, n & ((1u << extra) - 1), extra);
 	extra = far < 4 ? 0 : log2_of(far) - 1;
 	put_code(d, far < 4 ? far : 2 * extra + 2 + (far >> extra & 1), 5);
 	put_bits(d, far & ((1u << extra) - 1), extra);
 }
 
 /* Of the three bytes there; its place, which the next one with that hash will find. */
-static uint16_t *place_of(struct deflate *d, unsigned at)
+static noinline uint16_t *place_of(struct deflate *d, unsigned at)
 {
 	const uint8_t *p = d->in + at;
 	uint32_t h = (uint32_t)(p[0] << 16 | p[1] << 8 | p[2]) * 0x9e3779b1u;
@@ -134,10 +130,8 @@ void deflate_begin(struct deflate *d, deflate_put_t *put, void *arg)
 	d->put = put;
 	d->arg = arg;
 	d->adler[0] = 1;
-	put_byte(d, 0x58);		/* a window of 8 KiB */
-	put_byte(d, 0x09);
-	put_bits(d, 1, 1);		/* one block, and the last; in the fixed code */
-	put_bits(d, 1, 2);
+	/* A window of 8 KiB; one block, and the last, in the fixed code. */
+	put_bits(d, 0x0958 | 3 << 16, 19);
 }
 
 void deflate_write(struct deflate *d, const void *data, size_t n)
@@ -162,7 +156,7 @@ int deflate_end(struct deflate *d)
 {
 	while (d->at < d->count)
 		step(d);
-	put_symbol(d, BLOCK_END);
+	put_bits(d, 0, BLOCK_END_BITS);
 	put_bits(d, 0, -d->bit_count & 7);
 	for (unsigned i = 4; i--;)
 		put_byte(d, d->adler[i / 2] >> 8 * (i & 1));

@@ -37,37 +37,32 @@ static int put_data(void *arg, const void *data, size_t n)
 
 /* --- colours */
 
-static uint32_t pixel(const uint8_t *rgb)
-{
-	return (uint32_t)(rgb[0] << 16 | rgb[1] << 8 | rgb[2]);
-}
-
 /* Where the colour is, or would be: half of the slots at least are empty. */
 static uint16_t *slot_of(struct png *p, const uint8_t *rgb)
 {
-	unsigned i = pixel(rgb) * 0x9e3779b1u >> 23;
+	uint32_t pixel = (uint32_t)(rgb[0] << 16 | rgb[1] << 8 | rgb[2]);
+	unsigned i = pixel * 0x9e3779b1u >> 23;
 
+	if (pixel == p->last)
+		return &p->slot[p->last_slot];
 	while (p->slot[i] && memcmp(p->palette[p->slot[i] - 1], rgb, 3))
 		i = (i + 1) % PNG_SLOTS;
+	p->last = pixel;
+	p->last_slot = i;
 	return &p->slot[i];
 }
 
 void png_look_begin(struct png *p)
 {
-	p->colours = 0;
+	memset(p, 0, offsetof(struct png, palette));
 	p->last = ~0u;
-	memset(p->slot, 0, sizeof(p->slot));
 }
 
 void png_look(struct png *p, const uint8_t *rgb, unsigned width)
 {
 	for (; width-- && p->colours <= PNG_COLOURS; rgb += 3) {
-		uint16_t *slot;
+		uint16_t *slot = slot_of(p, rgb);
 
-		if (pixel(rgb) == p->last)
-			continue;
-		p->last = pixel(rgb);
-		slot = slot_of(p, rgb);
 		if (*slot)
 			continue;
 		if (p->colours < PNG_COLOURS)
@@ -78,14 +73,9 @@ void png_look(struct png *p, const uint8_t *rgb, unsigned width)
 
 static unsigned index_of(struct png *p, const uint8_t *rgb)
 {
-	unsigned index;
+	unsigned index = *slot_of(p, rgb);
 
-	if (pixel(rgb) == p->last)
-		return p->last_index;
-	index = *slot_of(p, rgb);
-	p->last = pixel(rgb);
-	p->last_index = index ? index - 1 : 0;
-	return p->last_index;
+	return index ? index - 1 : 0;
 }
 
 /* --- the picture */
@@ -98,7 +88,6 @@ int png_begin(struct png *p, unsigned width, unsigned height, deflate_put_t *put
 	p->put = put;
 	p->arg = arg;
 	p->width = width;
-	p->last = ~0u;
 	p->depth = p->colours > PNG_COLOURS ? 0 : p->colours > 16 ? 8 : p->colours > 4 ? 4 :
 		   p->colours > 2 ? 2 : 1;
 	put_u32(head, width);

@@ -18,8 +18,8 @@ struct png {
 	unsigned width;
 	unsigned depth;			/* of a palette's pixel in bits; 0: there is none */
 	unsigned colours;		/* of the palette; above PNG_COLOURS: too many for one */
-	uint32_t last;			/* the pixel before, and which colour it was */
-	unsigned last_index;
+	uint32_t last;			/* the pixel before, and where its colour is */
+	unsigned last_slot;
 	uint16_t slot[PNG_SLOTS];	/* 1 + a colour's index, by a hash of it; 0: none */
 	uint8_t palette[PNG_COLOURS][3];
 	struct deflate z;

@@ -17,44 +17,30 @@
 #define SHOWS	(BIT(DOMAIN_RUNNING) | BIT(DOMAIN_PAUSED) | BIT(DOMAIN_SHUTDOWN) | \
 		 BIT(DOMAIN_CRASHED))
 
-static int no_screen(const struct domain *d, struct mgmt_error *err)
-{
-	return error_set(err, -ENODEV, "domain '%s' has no screen: 'video = vga' in its configuration "
-			 "gives it one from its next start", d->name);
-}
-
-/* Its mutex is held if that is 0. */
-static int take(struct domain *d, struct mgmt_error *err)
+static int get(struct domain *d, enum vm_screen_part part, unsigned row, void *out,
+	       struct mgmt_error *err)
 {
 	int e;
 
 	mutex_lock(&d->lock);
 	e = domain_need(d, SHOWS, err);
-	if (e)
-		mutex_unlock(&d->lock);
-	return e;
-}
-
-static int release(struct domain *d, int e, struct mgmt_error *err)
-{
+	if (!e && vm_screen_get(d->vm, part, row, out))
+		e = error_set(err, -ENODEV, "domain '%s' has no screen: 'video = vga' in its "
+			      "configuration gives it one from its next start", d->name);
 	mutex_unlock(&d->lock);
-	return e ? no_screen(d, err) : 0;
+	return e;
 }
 
 int domain_screen_mode(struct domain *d, struct vvga_mode *out, struct mgmt_error *err)
 {
-	int e = take(d, err);
-
-	return e ?: release(d, vm_screen_mode(d->vm, out), err);
+	return get(d, VM_SCREEN_MODE, 0, out, err);
 }
 
 int domain_screen_row(struct domain *d, unsigned row, uint16_t cells[VVGA_COLUMNS_MAX],
 		      struct mgmt_error *err)
 {
-	int e = take(d, err);
-
 	memset(cells, 0, VVGA_COLUMNS_MAX * sizeof(*cells));
-	return e ?: release(d, vm_screen_text_row(d->vm, row, cells), err);
+	return get(d, VM_SCREEN_TEXT, row, cells, err);
 }
 
 struct shot {
@@ -64,12 +50,9 @@ struct shot {
 
 static int get_row(struct domain *d, unsigned y, struct shot *s, struct mgmt_error *err)
 {
-	int e;
-
 	sched_point();
-	e = take(d, err);
 	memset(s->rgb, 0, sizeof(s->rgb));
-	return e ?: release(d, vm_screen_pixel_row(d->vm, y, s->rgb), err);
+	return get(d, VM_SCREEN_PIXELS, y, s->rgb, err);
 }
 
 static int look(struct domain *d, const struct vvga_mode *m, struct shot *s,

@@ -5,50 +5,18 @@
 #include "include/errno.h"
 #include "vmm/machine_class.h"
 
-/* With vm->lock held until release(), if there is one. */
-static struct vdev *take(struct vm *vm)
+int vm_screen_get(struct vm *vm, enum vm_screen_part part, unsigned row, void *out)
 {
 	struct vdev *d;
 
 	mutex_lock(&vm->lock);
 	d = vm->machine ? machine_part(vm, PART_SCREEN) : NULL;
-	if (!d)
-		mutex_unlock(&vm->lock);
-	return d;
-}
-
-static int release(struct vm *vm)
-{
+	if (d && part == VM_SCREEN_MODE)
+		vvga_mode(d, out);
+	else if (d && part == VM_SCREEN_TEXT)
+		vvga_text_row(d, row, out);
+	else if (d)
+		vvga_pixel_row(d, row, out);
 	mutex_unlock(&vm->lock);
-	return 0;
-}
-
-int vm_screen_mode(struct vm *vm, struct vvga_mode *out)
-{
-	struct vdev *d = take(vm);
-
-	if (!d)
-		return -ENODEV;
-	vvga_mode(d, out);
-	return release(vm);
-}
-
-int vm_screen_text_row(struct vm *vm, unsigned row, uint16_t *cells)
-{
-	struct vdev *d = take(vm);
-
-	if (!d)
-		return -ENODEV;
-	vvga_text_row(d, row, cells);
-	return release(vm);
-}
-
-int vm_screen_pixel_row(struct vm *vm, unsigned y, uint8_t *rgb)
-{
-	struct vdev *d = take(vm);
-
-	if (!d)
-		return -ENODEV;
-	vvga_pixel_row(d, y, rgb);
-	return release(vm);
+	return d ? 0 : -ENODEV;
 }

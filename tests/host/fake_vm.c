@@ -345,40 +345,33 @@ int vm_balloon_info(struct vm *vm, struct virtio_balloon_info *out)
 	return fake.balloon ? 0 : -ENODEV;
 }
 
-/* A screen if `fake.screen` is there. */
-int vm_screen_mode(struct vm *vm, struct vvga_mode *out)
+/* What a device leaves alone beyond its mode stays as it was. */
+static void fake_pixels(const struct fake_screen *s, unsigned y, uint8_t *rgb)
 {
-	intact(vm);
-	if (fake.screen)
-		*out = fake.screen->mode;
-	return fake.screen ? 0 : -ENODEV;
-}
-
-int vm_screen_text_row(struct vm *vm, unsigned row, uint16_t *cells)
-{
-	unsigned columns = fake.screen ? MIN(fake.screen->mode.columns, VVGA_COLUMNS_MAX) : 0;
-
-	intact(vm);
-	for (unsigned i = 0; i < columns; i++)
-		cells[i] = row < fake.screen->mode.rows ? fake.screen->cell[row][i] : 0;
-	return fake.screen ? 0 : -ENODEV;
-}
-
-int vm_screen_pixel_row(struct vm *vm, unsigned y, uint8_t *rgb)
-{
-	unsigned width = fake.screen ? MIN(fake.screen->mode.width, VVGA_WIDTH_MAX) : 0;
-
-	intact(vm);
-	for (unsigned x = 0; x < width; x++, rgb += 3) {
-		uint32_t pixel = fake.screen->pixel(x, y);
+	for (unsigned x = 0; x < MIN(s->mode.width, VVGA_WIDTH_MAX); x++, rgb += 3) {
+		uint32_t pixel = s->pixel(x, y);
 
 		rgb[0] = (uint8_t)(pixel >> 16);
 		rgb[1] = (uint8_t)(pixel >> 8);
 		rgb[2] = (uint8_t)pixel;
 	}
-	if (fake.screen)
-		fake.screen->rows_read++;
-	return fake.screen ? 0 : -ENODEV;
+}
+
+/* A screen if `fake.screen` is there. */
+int vm_screen_get(struct vm *vm, enum vm_screen_part part, unsigned row, void *out)
+{
+	const struct fake_screen *s = fake.screen;
+
+	intact(vm);
+	if (!s)
+		return -ENODEV;
+	if (part == VM_SCREEN_MODE)
+		*(struct vvga_mode *)out = s->mode;
+	else if (part == VM_SCREEN_TEXT && row < MIN(s->mode.rows, VVGA_ROWS_MAX))
+		memcpy(out, s->cell[row], 2 * MIN(s->mode.columns, VVGA_COLUMNS_MAX));
+	else if (part == VM_SCREEN_PIXELS)
+		fake_pixels(s, row, out);
+	return 0;
 }
 
 void vm_nmi(struct vm *vm)

@@ -14,7 +14,6 @@ struct fake_screen {
 	struct vvga_mode mode;
 	uint16_t cell[VVGA_ROWS_MAX][VVGA_COLUMNS_MAX];
 	uint32_t (*pixel)(unsigned x, unsigned y);	/* red above green above blue */
-	unsigned rows_read;
 };
 
 struct fake_vm {

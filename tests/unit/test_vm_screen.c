@@ -71,9 +71,9 @@ static void nothing_there(void **state)
 
 	(void)state;
 	for (unsigned i = 0; i < 2; i++) {
-		assert_int_equal(vm_screen_mode(&vm, &mode), -ENODEV);
-		assert_int_equal(vm_screen_text_row(&vm, 0, cells), -ENODEV);
-		assert_int_equal(vm_screen_pixel_row(&vm, 0, rgb), -ENODEV);
+		assert_int_equal(vm_screen_get(&vm, VM_SCREEN_MODE, 0, &mode), -ENODEV);
+		assert_int_equal(vm_screen_get(&vm, VM_SCREEN_TEXT, 0, cells), -ENODEV);
+		assert_int_equal(vm_screen_get(&vm, VM_SCREEN_PIXELS, 0, rgb), -ENODEV);
 		assert_false(mutex_held(&vm.lock));
 		vm.machine = (struct machine *)&vm;
 	}
@@ -89,11 +89,11 @@ static void asked_and_told(void **state)
 	(void)state;
 	vm.machine = (struct machine *)&vm;
 	part = &screen;
-	assert_int_equal(vm_screen_mode(&vm, &mode), 0);
+	assert_int_equal(vm_screen_get(&vm, VM_SCREEN_MODE, 0, &mode), 0);
 	assert_int_equal(mode.width, 640);
-	assert_int_equal(vm_screen_text_row(&vm, 24, cells), 0);
+	assert_int_equal(vm_screen_get(&vm, VM_SCREEN_TEXT, 24, cells), 0);
 	assert_int_equal(cells[0], 24);
-	assert_int_equal(vm_screen_pixel_row(&vm, 99, rgb), 0);
+	assert_int_equal(vm_screen_get(&vm, VM_SCREEN_PIXELS, 99, rgb), 0);
 	assert_int_equal(rgb[0], 99);
 	assert_int_equal(asked, 3);
 	assert_false(mutex_held(&vm.lock));
