@@ -6,6 +6,7 @@
 
 #include "include/bits.h"
 #include "lib/format.h"
+#include "lib/keyboard.h"
 #include "lib/string.h"
 
 #define RELEASED	0x80
@@ -18,12 +19,6 @@ enum code {
 	KEY_PAD = 0x47, KEY_PAGE_UP = 0x49, KEY_PAGE_DOWN = 0x51, KEY_PAD_LAST = 0x53,
 	KEY_F11 = 0x57, KEY_F12 = 0x58, KEY_ENTER = 0x1c,
 };
-
-/* By code: as it is, and with Shift; NUL: no character. */
-static const char plain[] =
-	"\0\x1b" "1234567890-=\x7f\tqwertyuiop[]\r\0asdfghjkl;'`\0\\zxcvbnm,./\0*\0 ";
-static const char shifted[] =
-	"\0\x1b" "!@#$%^&*()_+\x7f\tQWERTYUIOP{}\r\0ASDFGHJKL:\"~\0|ZXCVBNM<>?\0*\0 ";
 
 /* The keypad from 47h on, as numbers, and as what stands below them. */
 static const char pad_numbers[] = "789-456+1230.";
@@ -136,11 +131,11 @@ static size_t pressed(struct keys *k, uint8_t code, uint8_t *out)
 		return function_key(k, code - KEY_F11 + 10, out);
 	else if (code >= KEY_PAD && code <= KEY_PAD_LAST)
 		return pad_key(k, code, out);
-	if (code >= sizeof(plain) - 1 || (k->extended && code != KEY_ENTER && code != KEY_SLASH))
+	if (code >= KEYBOARD_CODES || (k->extended && code != KEY_ENTER && code != KEY_SLASH))
 		return 0;
-	c = (uint8_t)plain[code];
+	c = (uint8_t)keyboard_plain[code];
 	if (!k->extended && (k->shift != 0) != (k->caps && c >= 'a' && c <= 'z'))
-		c = (uint8_t)shifted[code];
+		c = (uint8_t)keyboard_shifted[code];
 	return c ? character(k, c, out) : 0;
 }
 

@@ -27,6 +27,9 @@ int commands_wait_job(struct verb_call *c);
  * attach.
  */
 int console_command(struct domain *d, const char *name);
+void console_restore(void);	/* the terminal is plain again, whatever was left of it */
+/* screen_console.c: likewise, of the guest's screen and keyboard. */
+int screen_console(struct domain *d);
 /* screenshot_command.c */
 int screenshot_command(const struct command_args *a);
 

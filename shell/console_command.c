@@ -48,6 +48,11 @@ static bool type(struct console *c)
 	return key != LEAVE;
 }
 
+void console_restore(void)
+{
+	tty_write(console_plain, sizeof(console_plain) - 1);
+}
+
 static bool active(struct domain *d)
 {
 	return domain_state(d) != DOMAIN_SHUTOFF;
@@ -77,14 +82,14 @@ static void pass(struct domain *d, struct console *c)
 		if (!said)
 			state = tell_of_standstill(d, state);
 		if (!type(c)) {
-			tty_write(console_plain, sizeof(console_plain) - 1);
+			console_restore();
 			tty_print("\nLeft the console of domain '%s'\n", domain_name(d));
 			return;
 		}
 		if (said || tty_typed())
 			continue;
 		if (!was_active) {
-			tty_write(console_plain, sizeof(console_plain) - 1);
+			console_restore();
 			tty_print("\nDomain '%s' is shut off\n", domain_name(d));
 			return;
 		}
@@ -100,7 +105,7 @@ static int shut_off(struct domain *d, struct console *c)
 	while (show(c))
 		said = true;
 	if (said) {
-		tty_write(console_plain, sizeof(console_plain) - 1);
+		console_restore();
 		tty_text("\n");
 	}
 	return command_error(

@@ -208,12 +208,17 @@ int commands_wait_job(struct verb_call *c)
 
 static int run_console(const struct command_args *a)
 {
-	struct domain *d = named_domain(a);
+	const char *name = command_text(a, "devname");
+	bool screen = command_flag(a, "screen");
+	struct domain *d;
 	int e;
 
+	if (screen && name)
+		return command_error(-EINVAL, "'--screen' goes without the name of a port");
+	d = named_domain(a);
 	if (!d)
 		return -ENOENT;
-	e = console_command(d, command_text(a, "devname"));
+	e = screen ? screen_console(d) : console_command(d, name);
 	domain_put(d);
 	return e;
 }
@@ -358,6 +363,7 @@ static const struct option console_options[] = {
 	OPTION_DOMAIN(WHAT_ACTIVE),
 	{ "devname", "serial0 (if none is given), hvc0, or the name of a channel", OPTION_TEXT,
 	  WHAT_NOTHING, false, true },
+	OPTION_SWITCH("screen", "its screen, where that shows text, and its keyboard"),
 	OPTION_LAST
 };
 static const struct option any[] = { OPTION_DOMAIN(WHAT_DOMAIN), OPTION_LAST };
@@ -415,6 +421,8 @@ const struct command domain_commands[] = {
 	  run_verb },
 	{ "console", "connect to the guest's serial console, or to a port of it by name",
 	  "What it printed while nobody was connected comes first. Ctrl-] leaves; it goes on.\n"
+	  "    With --screen what its screen shows is drawn here, and what is typed is keys of a US\n"
+	  "    keyboard; ESC before a character is Alt. 'send-key' has those that no terminal has.\n"
 	  "    A guest can print anything, 'keel> ' too: Ctrl-] always ends in Keel's own prompt.",
 	  console_options, run_console },
 	{ "create", "define a domain that goes when it is shut off, and start it",

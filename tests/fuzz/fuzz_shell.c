@@ -6,7 +6,8 @@
  */
 /* links: shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
- * shell/screenshot_command.c
+ * shell/screenshot_command.c shell/screen_console.c shell/screen_draw.c
+ * shell/screen_keys.c lib/keyboard.c
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/sched_commands.c
  * shell/media_commands.c
  * shell/shell_commands.c
@@ -59,6 +60,13 @@ static void port_write(const void *data, size_t n)
 			abort();
 }
 
+static struct fake_screen screen;
+
+static uint32_t pixel(unsigned x, unsigned y)
+{
+	return x ^ y;
+}
+
 static void on_wait(void)
 {
 	host_tsc += 1000000;
@@ -84,6 +92,12 @@ static void start(void)
 
 	host_percpu_init(1);
 	fake_vm_reset();
+	screen = (struct fake_screen){
+		.mode = { .text = true, .width = 72, .height = 40, .columns = 9, .rows = 5 },
+		.cell = { { 0x0748, 0x1f69 } }, .pixel = pixel,
+	};
+	fake.screen = &screen;
+	fake.key_error = -EPERM;
 	host_wait = on_wait;
 	define("a");
 	define("debian");

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: drivers/i8042.c drivers/keys.c lib/format.c tests/host/log.c tests/host/panic.c
- * tests/host/percpu.c tests/host/spinlock.c tests/host/tsc.c */
+/* links: drivers/i8042.c drivers/keys.c lib/keyboard.c lib/format.c tests/host/log.c
+ * tests/host/panic.c tests/host/percpu.c tests/host/spinlock.c tests/host/tsc.c */
 /*
  * drivers/i8042 against controllers that work, that work half, that are not there or never end;
  * keys by interrupts, without them, and between a mouse's bytes.

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: drivers/keys.c lib/format.c */
+/* links: drivers/keys.c lib/keyboard.c lib/format.c */
 /*
  * drivers/keys: what each key sends, with and without modifiers; that no code sends more than
  * there is room for.

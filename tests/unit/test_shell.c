@@ -5,7 +5,8 @@
  */
 /* links: shell/shell.c shell/tty.c shell/editor.c shell/history.c shell/words.c shell/command.c
  * shell/complete.c shell/table.c shell/help.c shell/domain_commands.c shell/console_command.c
- * shell/screenshot_command.c
+ * shell/screenshot_command.c shell/screen_console.c shell/screen_draw.c
+ * shell/screen_keys.c lib/keyboard.c
  * shell/monitor_commands.c shell/host_commands.c shell/diagnose_commands.c shell/sched_commands.c
  * shell/media_commands.c
  * shell/shell_commands.c
@@ -38,7 +39,7 @@
 #include "shell/shell.h"
 
 extern void (*host_wait)(void), (*host_thread_entry)(void *arg);
-extern unsigned fake_host_power;
+extern unsigned fake_host_power, host_waits;
 bool fake_host_settle(void);
 
 static const char *input;
@@ -149,7 +150,7 @@ static const char *run(const char *line)
 	end = out + strlen(out) - strlen("keel> ");
 	assert_string_equal(end, "keel> ");
 	snprintf(text, sizeof(text), "%.*s", (int)(end - start), start);
-	while ((log = strstr(text, "[    ")))
+	while ((log = strstr(text, "[   ")))
 		memmove(log, strchr(log, '\n') + 1, strlen(strchr(log, '\n')));
 	return text;
 }
@@ -815,6 +816,165 @@ static void screenshot(void **state)
 	fake.screen = NULL;
 }
 
+static void set_row(unsigned row, const char *text)
+{
+	for (unsigned i = 0; text[i]; i++)
+		screen.cell[row][i] = (uint16_t)(0x0700 | (uint8_t)text[i]);
+}
+
+static void text_screen(void)
+{
+	memset(&screen, 0, sizeof(screen));
+	screen.mode = (struct vvga_mode){
+		.text = true, .width = 720, .height = 400, .columns = 80, .rows = 25,
+		.cell_height = 16, .cursor_shown = true,
+	};
+	screen.pixel = pixel;
+	fake.screen = &screen;
+	fake.key_count = 0;
+	set_row(0, "BIOS");
+	run("start debian");
+}
+
+/* Some frames later: what came meanwhile. */
+static const char *later(void)
+{
+	static char text[65536];
+	size_t n = 0;
+
+	host_waits = 0;
+	for (unsigned i = 0; i < 600; i++) {
+		const char *out = type("");
+
+		memcpy(text + n, out, output_length);
+		n += output_length;
+		assert_true(n < sizeof(text));
+	}
+	text[n] = 0;
+	return text;
+}
+
+static void keys_are(const char *codes, unsigned n)
+{
+	assert_int_equal(fake.key_count, n);
+	assert_memory_equal(fake.keys, codes, n);
+	fake.key_count = 0;
+}
+
+/* What is on it is drawn, then what changes, then that it is none of text; and it ends. */
+static void screen_drawn(void **state)
+{
+	(void)state;
+	has(run("console debian --screen"), "error: domain 'debian' is shut off");
+	run("start debian");
+	has(run("console debian --screen"), "error: domain 'debian' has no screen");
+	has(run("console debian hvc0 --screen"), "error: '--screen' goes without the name of a port");
+	text_screen();
+	has(type("console debian --screen\r"), "Connected to the screen of domain 'debian'\r\n"
+	    "Escape character is ^] (Ctrl + ])\r\n\x1b[?1049h\x1b[?7l\x1b[999;999H\x1b[6n");
+	has(type("\x1b[24;80R"), "\x1b[H\x1b[2J\x1b[?25l\x1b[1;1HBIOS\x1b[1;1H\x1b[?25h");
+	assert_string_equal(later(), "");
+	set_row(3, "Booting");
+	screen.mode.cursor_row = 4;
+	assert_string_equal(later(), "\x1b[?25l\x1b[4;1HBooting\x1b[5;1H\x1b[?25h");
+	/* Its last row is the 25th, and the terminal has 24. */
+	screen.mode.cursor_row = 24;
+	set_row(24, "$");
+	has(later(), "\x1b[3;1HBooting\x1b[4;1H       \x1b[24;1H$\x1b[24;1H\x1b[?25h");
+	screen.mode.cursor_row = 30;
+	has(later(), "\x1b[?25l");
+	screen.mode.text = false;
+	screen.mode.width = 1024;
+	has(later(), "\x1b[H\x1b[2JGraphics, 1024 x 400: 'screenshot debian' shows it");
+	assert_string_equal(later(), "");
+	screen.mode.blank = true;
+	has(later(), "The guest's screen is dark");
+	screen.mode.text = true;
+	screen.mode.blank = false;
+	has(later(), "\x1b[1;1HBIOS\x1b[4;1HBooting");
+	has(type("\x1d"), "\x1b[?1049l");
+	has(output, "\r\nLeft the screen of domain 'debian'\r\nkeel> ");
+	assert_string_equal(run("echo fine"), "fine\r\n");
+	fake.screen = NULL;
+}
+
+/* Without the terminal's answer all of it is drawn, whatever its size. */
+static void screen_of_any_size(void **state)
+{
+	(void)state;
+	text_screen();
+	screen.mode.columns = screen.mode.rows = 1000;
+	set_row(VVGA_ROWS_MAX - 1, "last");
+	type("console debian --screen\r");
+	has(later(), "\x1b[100;1Hlast");
+	screen.mode.columns = screen.mode.rows = 0;
+	has(later(), "\x1b[2J");
+	screen.mode.columns = screen.mode.rows = 1;
+	has(later(), "\x1b[1;1HB");
+	type("\x1d");
+	fake.screen = NULL;
+}
+
+static void screen_keys(void **state)
+{
+	(void)state;
+	text_screen();
+	type("console debian --screen\r");
+	type("aB");
+	keys_are("\x1e\1\x1e\0\x2a\1\x30\1\x30\0\x2a", 12);
+	type("\x03\x1b[A");
+	keys_are("\x1d\1\x2e\1\x2e\0\x1d\0\xc8\1\xc8", 12);
+	type("\x1b");
+	keys_are("", 0);
+	later();
+	keys_are("\1\1\1", 4);
+	/* No room: they come later, in their order, and Ctrl-] is not one of them. */
+	fake.keys_full = 40;
+	type("xy");
+	later();
+	keys_are("\x2d\1\x2d\0\x15\1\x15", 8);
+	fake.keys_full = ~0u;
+	type("z");
+	for (unsigned i = 0; i < 600; i++)
+		type("x");
+	has(output, "\a");
+	type("\x1d");
+	has(later(), "Left the screen of domain 'debian'");
+	keys_are("", 0);
+	/* What is down comes up, what has not begun is forgotten. */
+	fake.keys_full = 0;
+	type("console debian --screen\r");
+	fake.keys_full = 4;
+	type("qr\x1d");
+	later();
+	keys_are("\x10\1\x10", 4);
+	fake.key_error = -EPERM;
+	type("console debian --screen\r");
+	has(type("q\x1d"), "Left");
+	keys_are("", 0);
+	fake.key_error = 0;
+	fake.screen = NULL;
+}
+
+/* A reboot is seen through, the end of its life is not. */
+static void screen_of_a_guest_that_ends(void **state)
+{
+	(void)state;
+	text_screen();
+	type("console debian --screen\r\x1b[24;80R");
+	fake_vm_stop(VM_STOP_RESET, 0, NULL);
+	assert_null(strstr(later(), "shut off"));
+	set_row(0, "again");
+	has(later(), "again");
+	fake_vm_stop(VM_STOP_POWER_OFF, 0, NULL);
+	has(later(), "\r\nDomain 'debian' is shut off\r\n");
+	has(output, "");
+	run("start debian");
+	type("console debian --screen\r\x1b[24;80R");
+	fake.screen = NULL;
+	has(later(), "error: domain 'debian' has no screen");
+}
+
 /* --- definitions, jobs, verbs */
 
 static void defined_and_forgotten(void **state)
@@ -996,6 +1156,8 @@ int main(void)
 		TEST(prompt_and_echo), TEST(table), TEST(life), TEST(fields), TEST(mistakes),
 		TEST(long_line), TEST(completion), TEST(log_lines_go_above), TEST(console),
 		TEST(channels), TEST(ballooned), TEST(screenshot),
+		TEST(screen_drawn), TEST(screen_of_any_size), TEST(screen_keys),
+		TEST(screen_of_a_guest_that_ends),
 		TEST(console_of_a_paused_guest), TEST(console_of_a_guest_that_ends),
 		TEST(console_through_a_restart), TEST(console_drops_the_oldest), TEST(interrupt),
 		TEST(start_and_wait), TEST(waiting_ends), TEST(batch), TEST(typing_ahead),
