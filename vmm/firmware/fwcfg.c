@@ -201,13 +201,25 @@ static void fill_image(struct filling *f, const struct load_image *image,
 		add_blob(f, VFWCFG_INITRD_DATA, image->module[0].data, initrd);
 }
 
-static void add_rom(struct filling *f, const char *folder, const struct load_module *m)
+static void add_rom(struct filling *f, const struct load_module *m)
 {
 	char name[VFWCFG_NAME_MAX];
 	struct vfwcfg_item item = { .name = name, .size = (uint32_t)m->size, .data = m->data };
 
-	if (format(name, sizeof(name), "%s/%s", folder, m->name) >= (int)sizeof(name))
+	if (format(name, sizeof(name), "genroms/%s", m->name) >= (int)sizeof(name))
 		f->err = -EINVAL;
+	f->err = f->err ?: vfwcfg_add(f->to, &item);
+}
+
+/* By the ids of the function that it is for: so SeaBIOS tells it where that is. */
+static void add_video_rom(struct filling *f, const struct load_module *m)
+{
+	struct vfwcfg_item item = { .name = "pci1234,1111.rom" };
+
+	if (!m)
+		return;
+	item.size = (uint32_t)m->size;
+	item.data = m->data;
 	f->err = f->err ?: vfwcfg_add(f->to, &item);
 }
 
@@ -237,9 +249,8 @@ static void add_order(struct filling *f, const struct load_image *image)
 static void fill_roms(struct filling *f, const struct load_image *image)
 {
 	for (unsigned i = 0; i < image->option_rom_count && !f->err; i++)
-		add_rom(f, "genroms", &image->option_rom[i]);
-	if (image->video_rom)
-		add_rom(f, "vgaroms", image->video_rom);
+		add_rom(f, &image->option_rom[i]);
+	add_video_rom(f, image->video_rom);
 	if (!f->err)
 		add_order(f, image);
 }
