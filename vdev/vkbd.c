@@ -7,6 +7,7 @@
 
 #include "include/bits.h"
 #include "lib/string.h"
+#include "vdev/vmouse.h"
 #include "vdev/vps2.h"
 
 #define STATUS_FULL	0x01	/* a byte waits in the output buffer */
@@ -25,6 +26,8 @@
 
 #define OUTPUT_RESET	0x01	/* high: not reset */
 #define OUTPUT_A20	0x02
+#define OUTPUT_KBD_FULL	0x10	/* as IRQ 1 */
+#define OUTPUT_AUX_FULL	0x20	/* as IRQ 12 */
 #define PORT92_RESET	0x01
 #define PORT92_A20	0x02
 
@@ -47,7 +50,10 @@ struct vkbd {
 	uint8_t own, own_how;
 	bool line[2];		/* as they are */
 	bool own_waits, released;	/* released: F0h came, which translation swallows */
+	bool mouse_next;		/* the keyboard had its turn */
+	bool has_mouse;			/* for good */
 	struct vps2 keyboard;
+	struct vmouse mouse;
 };
 
 static struct vkbd *vkbd_of(struct vdev *d)
@@ -70,11 +76,37 @@ static void answer(struct vkbd *k, uint8_t v, uint8_t how)
 	k->own_waits = true;
 }
 
-/* The output buffer is filled when it is empty: the controller's own byte goes first. */
-static void fill(struct vkbd *k)
+static bool take_key(struct vkbd *k)
 {
 	uint8_t v;
 
+	while (!(k->ram[0] & MODE_KBD_OFF) && vps2_take(&k->keyboard, &v)) {
+		if (k->ram[0] & MODE_TRANSLATE && !vps2_translate(&k->released, &v))
+			continue;
+		present(k, v, 0);
+		k->mouse_next = true;
+		return true;
+	}
+	return false;
+}
+
+static bool take_mouse(struct vkbd *k)
+{
+	uint8_t v;
+
+	if (!k->has_mouse || k->ram[0] & MODE_AUX_OFF || !vmouse_take(&k->mouse, &v))
+		return false;
+	present(k, v, STATUS_AUX);
+	k->mouse_next = false;
+	return true;
+}
+
+/*
+ * The output buffer is filled when it is empty: the controller's own byte goes first, then keyboard
+ * and mouse take turns.
+ */
+static void fill(struct vkbd *k)
+{
 	if (k->status & STATUS_FULL)
 		return;
 	if (k->own_waits) {
@@ -82,12 +114,10 @@ static void fill(struct vkbd *k)
 		present(k, k->own, k->own_how);
 		return;
 	}
-	while (!(k->ram[0] & MODE_KBD_OFF) && vps2_take(&k->keyboard, &v)) {
-		if (k->ram[0] & MODE_TRANSLATE && !vps2_translate(&k->released, &v))
-			continue;
-		present(k, v, 0);
+	if (k->mouse_next && take_mouse(k))
 		return;
-	}
+	if (!take_key(k))
+		(void)take_mouse(k);
 }
 
 static void line_set(struct vkbd *k, unsigned line, bool level)
@@ -106,6 +136,17 @@ static void update(struct vkbd *k)
 	aux = k->status & STATUS_AUX;
 	line_set(k, VKBD_IRQ, full && !aux && k->ram[0] & MODE_IRQ);
 	line_set(k, VKBD_AUX_IRQ, full && aux && k->ram[0] & MODE_AUX_IRQ);
+}
+
+/* Who speaks to a device wants its answer: its interface is on then. */
+static void write_mouse(struct vkbd *k, uint8_t v)
+{
+	if (!k->has_mouse) {
+		answer(k, RESEND, STATUS_AUX | STATUS_TIMEOUT);
+		return;
+	}
+	k->ram[0] &= ~MODE_AUX_OFF;
+	vmouse_write(&k->mouse, v);
 }
 
 /* The bits of the output port that matter: does it pull the reset line? */
@@ -131,13 +172,22 @@ static bool write_data(struct vkbd *k, uint8_t v)
 		answer(k, v, STATUS_AUX);
 		break;
 	case TO_AUX:
-		answer(k, RESEND, STATUS_AUX | STATUS_TIMEOUT);
+		write_mouse(k, v);
 		break;
 	default:
-		k->ram[0] &= ~MODE_KBD_OFF;	/* who speaks to it wants its answer */
+		k->ram[0] &= ~MODE_KBD_OFF;
 		vps2_write(&k->keyboard, v);
 	}
 	return false;
+}
+
+/* What of it a guest may ask for; the buffer's flags are its interrupts' as well. */
+static uint8_t output_port(const struct vkbd *k)
+{
+	static const uint8_t full[] = { OUTPUT_KBD_FULL, OUTPUT_AUX_FULL };
+	uint8_t v = OUTPUT_RESET | OUTPUT_A20;
+
+	return k->status & STATUS_FULL ? v | full[!!(k->status & STATUS_AUX)] : v;
 }
 
 static bool write_command(struct vkbd *k, uint8_t v)
@@ -174,7 +224,7 @@ static bool write_command(struct vkbd *k, uint8_t v)
 		answer(k, 0x80, 0);	/* not locked */
 		break;
 	case READ_OUTPUT:
-		answer(k, OUTPUT_RESET | OUTPUT_A20 | (k->status & STATUS_FULL ? 0x10 : 0), 0);
+		answer(k, output_port(k), 0);
 		break;
 	}
 	return v >= PULSE && !(v & OUTPUT_RESET);
@@ -239,9 +289,10 @@ static void vkbd_reset(struct vdev *d)
 	k->status = STATUS_SYSTEM | STATUS_UNLOCKED;
 	k->data = k->pending = 0;
 	k->port92 = PORT92_A20;
-	k->own_waits = k->released = false;
+	k->own_waits = k->released = k->mouse_next = false;
 	k->own = k->own_how = 0;
 	vps2_reset(&k->keyboard);
+	vmouse_reset(&k->mouse);
 	update(k);
 	host_unlock(d, flags);
 }
@@ -260,7 +311,10 @@ static void vkbd_save(struct vdev *d, struct record_writer *w)
 	record_put_u8(w, k->own_how);
 	record_put_bool(w, k->own_waits);
 	record_put_bool(w, k->released);
+	record_put_bool(w, k->mouse_next);
 	vps2_save(&k->keyboard, w);
+	if (k->has_mouse)
+		vmouse_save(&k->mouse, w);
 	host_unlock(d, flags);
 }
 
@@ -278,7 +332,10 @@ static int vkbd_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	in.own_how = record_get_u8(r);
 	in.own_waits = record_get_bool(r);
 	in.released = record_get_bool(r);
+	in.mouse_next = record_get_bool(r);
 	vps2_load(&in.keyboard, r);
+	if (in.has_mouse)
+		vmouse_load(&in.mouse, r);
 	if (version != d->ops->version || record_finish(r) ||
 	    in.own_how & ~(STATUS_AUX | STATUS_TIMEOUT))
 		return -EINVAL;
@@ -305,23 +362,39 @@ int vkbd_key(struct vdev *d, uint8_t key, bool pressed)
 	return err;
 }
 
+int vkbd_mouse(struct vdev *d, int dx, int dy, int wheel, unsigned buttons)
+{
+	struct vkbd *k = vkbd_of(d);
+	uint64_t flags;
+	int err;
+
+	if (!k->has_mouse)
+		return -ENODEV;
+	flags = host_lock(d);
+	err = vmouse_move(&k->mouse, dx, dy, wheel, buttons);
+	update(k);
+	host_unlock(d, flags);
+	return err;
+}
+
 static void vkbd_destroy(struct vdev *d)
 {
 	host_free(vkbd_of(d));
 }
 
 static const struct vdev_ops vkbd_ops = {
-	.name = "vkbd", .version = 3, .read = vkbd_read, .write = vkbd_write, .reset = vkbd_reset,
+	.name = "vkbd", .version = 4, .read = vkbd_read, .write = vkbd_write, .reset = vkbd_reset,
 	.save = vkbd_save, .load = vkbd_load, .destroy = vkbd_destroy,
 };
 
-int vkbd_create(struct vdev **out)
+int vkbd_create(bool mouse, struct vdev **out)
 {
 	struct vkbd *k = host_alloc(sizeof(*k));
 
 	if (!k)
 		return -ENOMEM;
 	k->dev.ops = &vkbd_ops;
+	k->has_mouse = mouse;
 	*out = &k->dev;
 	return 0;
 }

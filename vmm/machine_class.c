@@ -75,6 +75,13 @@ static int make_vrtc(struct vm *vm, const struct machine_row *row, struct vdev *
 	return vrtc_create(&c, out);
 }
 
+/* A system that starts directly has no use for a mouse, whose driver keeps it from starting. */
+static int make_vkbd(struct vm *vm, const struct machine_row *row, struct vdev **out)
+{
+	(void)row;
+	return vkbd_create(vm->config.firmware, out);
+}
+
 static int make_vpci(struct vm *vm, const struct machine_row *row, struct vdev **out)
 {
 	(void)vm, (void)row;
@@ -236,7 +243,7 @@ static const struct device_class classes[] = {
 	{ "mc146818rtc", .create = make_vrtc, .region = { { VRTC_PORTS, HOST_PORT, 0x70, 2 } } },
 	{ "isa-serial", .plain = vuart_create, .part = PART_UART, .medium = HOST_MEDIA_CONSOLE,
 		.region = { { VUART_PORTS, HOST_PORT, 0, 8 } } },
-	{ "i8042", .plain = vkbd_create, .part = PART_KEYBOARD, .region = {
+	{ "i8042", .create = make_vkbd, .part = PART_KEYBOARD, .region = {
 		{ VKBD_DATA, HOST_PORT, 0x60, 1 }, { VKBD_COMMAND, HOST_PORT, 0x64, 1 },
 		{ VKBD_PORT92, HOST_PORT, 0x92, 1 } } },
 	{ "acpi", .plain = vacpi_create, .part = PART_ACPI, .region = {

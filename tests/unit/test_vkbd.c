@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/vkbd.c vdev/vps2.c vdev/vpost.c vdev/vdebug_exit.c lib/record.c
+/* links: vdev/vkbd.c vdev/vmouse.c vdev/vps2.c vdev/vpost.c vdev/vdebug_exit.c lib/record.c
  * tests/host/vdev_host.c */
 /*
- * vdev/vkbd: the probe of a driver, the keyboard, the absent mouse, both resets, saved form;
- * vdev/vpost and vdev/vdebug_exit.
+ * vdev/vkbd: the probe of a driver, the keyboard, the mouse and that there is none, both resets,
+ * saved form; vdev/vpost and vdev/vdebug_exit.
  */
 #include "tests/host/vdev_test.h"
 
@@ -17,7 +17,7 @@ static struct vdev_host *h;
 static int setup(void **state)
 {
 	(void)state;
-	assert_int_equal(vkbd_create(&d), 0);
+	assert_int_equal(vkbd_create(false, &d), 0);
 	h = vdev_host_attach(d);
 	return 0;
 }
@@ -258,7 +258,7 @@ static void test_saved(void **state)
 	struct vdev_host *f;
 
 	(void)state;
-	assert_int_equal(vkbd_create(&fresh), 0);
+	assert_int_equal(vkbd_create(false, &fresh), 0);
 	f = vdev_host_attach(fresh);
 	command(0x60);
 	out8(d, VKBD_DATA, 0, 0x41);
@@ -269,6 +269,141 @@ static void test_saved(void **state)
 	check_refused(d, 32, 0x80);
 	check_refused(d, 35, 4);
 	vdev_host_detach(f);
+}
+
+/* A machine with a mouse and one without do not take each other's state. */
+static void check_another(struct vdev *from, struct vdev *to)
+{
+	uint8_t saved[256];
+	size_t n = vdev_host_save(from, saved, sizeof(saved));
+
+	assert_int_equal(vdev_host_load(to, saved, n, to->ops->version), -EINVAL);
+}
+
+/* A machine with a mouse: it is told by status bit 5 and IRQ 12 alone. */
+static void setup_mouse(uint8_t mode)
+{
+	vdev_host_detach(h);
+	assert_int_equal(vkbd_create(true, &d), 0);
+	h = vdev_host_attach(d);
+	setup_keyboard(mode);
+}
+
+static void check_mouse(const char *bytes, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		assert_true(h->line[VKBD_AUX_IRQ] && !h->line[VKBD_IRQ]);
+		assert_int_equal(in8(d, VKBD_COMMAND, 0) & 0x61, 0x21);
+		assert_int_equal(in8(d, VKBD_DATA, 0), (uint8_t)bytes[i]);
+	}
+	assert_false(h->line[VKBD_AUX_IRQ]);
+}
+
+#define MOUSE(s) check_mouse(s, sizeof(s) - 1)
+
+static void to_mouse(uint8_t v)
+{
+	command(0xd4);
+	out8(d, VKBD_DATA, 0, v);
+}
+
+static void test_mouse(void **state)
+{
+	(void)state;
+	assert_int_equal(vkbd_mouse(d, 1, 1, 0, 0), -ENODEV);
+	setup_mouse(0x03);
+	command(0xa9);
+	check_answer(0);
+	command(0xd3);
+	out8(d, VKBD_DATA, 0, 0xa5);
+	MOUSE("\xa5");
+	to_mouse(0xff);
+	MOUSE("\xfa\xaa\x00");
+	assert_int_equal(vkbd_mouse(d, 1, 1, 0, 0), -EPERM);
+	to_mouse(0xf4);
+	MOUSE("\xfa");
+	assert_int_equal(vkbd_mouse(d, 1, 1, 0, 1), 0);
+	MOUSE("\x29\x01\xff");
+	assert_int_equal(vkbd_mouse(d, 0, 0, 0, 0), 0);
+	command(0xd0);
+	assert_int_equal(in8(d, VKBD_DATA, 0), 0x08);
+	assert_int_equal(in8(d, VKBD_DATA, 0), 0x23);	/* as when it was asked for */
+	MOUSE("\x00\x00");
+	command(0x60);
+	out8(d, VKBD_DATA, 0, 0x01);		/* polled: no interrupt */
+	assert_int_equal(vkbd_mouse(d, 2, 0, 0, 0), 0);
+	assert_int_equal(in8(d, VKBD_COMMAND, 0) & 0x21, 0x21);
+	assert_false(h->line[VKBD_AUX_IRQ]);
+}
+
+/* While its interface is off it keeps what it has to say; a command switches it on. */
+static void test_mouse_off(void **state)
+{
+	(void)state;
+	setup_mouse(0x03);
+	to_mouse(0xf4);
+	MOUSE("\xfa");
+	command(0xa7);
+	assert_int_equal(vkbd_mouse(d, 1, 0, 0, 0), 0);
+	assert_int_equal(vkbd_mouse(d, 2, 0, 0, 0), 0);
+	assert_int_equal(in8(d, VKBD_COMMAND, 0) & 1, 0);
+	command(0xa8);
+	MOUSE("\x08\x03\x00");
+	command(0xa7);
+	to_mouse(0xe6);
+	MOUSE("\xfa");
+	command(0x20);
+	check_answer(0x03);
+	d->ops->reset(d);
+	assert_int_equal(vkbd_mouse(d, 1, 0, 0, 0), -EPERM);
+	command(0xa8);
+	assert_int_equal(in8(d, VKBD_COMMAND, 0) & 1, 0);
+}
+
+/* Neither keeps the other from the guest. */
+static void test_turns(void **state)
+{
+	unsigned keys = 0, moves = 0;
+
+	(void)state;
+	setup_mouse(0x03);
+	to_mouse(0xf4);
+	MOUSE("\xfa");
+	assert_int_equal(vkbd_mouse(d, 2000, 0, 0, 0), 0);
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(vkbd_key(d, 0xc8, false), 0);
+	while (keys < 15) {
+		bool aux = in8(d, VKBD_COMMAND, 0) & 0x20;
+
+		in8(d, VKBD_DATA, 0);
+		keys += !aux;
+		moves += aux;
+		assert_in_range(moves, keys, keys + 1);
+	}
+}
+
+static void test_mouse_saved(void **state)
+{
+	struct vdev *fresh, *none;
+	struct vdev_host *f, *n;
+
+	(void)state;
+	setup_mouse(0x03);
+	assert_int_equal(vkbd_create(true, &fresh) | vkbd_create(false, &none), 0);
+	f = vdev_host_attach(fresh);
+	n = vdev_host_attach(none);
+	to_mouse(0xf4);
+	MOUSE("\xfa");
+	assert_int_equal(vkbd_mouse(d, 400, 0, 0, 1), 0);
+	assert_int_equal(in8(d, VKBD_DATA, 0), 0x09);
+	check_save_load(d, fresh);
+	assert_true(f->line[VKBD_AUX_IRQ]);
+	assert_int_equal(in8(fresh, VKBD_DATA, 0), 0xff);
+	check_refused(d, 40, 2);
+	check_another(d, none);
+	check_another(none, d);
+	vdev_host_detach(f);
+	vdev_host_detach(n);
 }
 
 static void test_post(void **state)
@@ -317,7 +452,8 @@ int main(void)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_probe), CASE(test_commands), CASE(test_sets), CASE(test_queue),
-		CASE(test_nobody_there), CASE(test_reset), CASE(test_saved),
+		CASE(test_nobody_there), CASE(test_reset), CASE(test_saved), CASE(test_mouse),
+		CASE(test_mouse_off), CASE(test_turns), CASE(test_mouse_saved),
 		cmocka_unit_test(test_post), cmocka_unit_test(test_debug_exit),
 	};
 
