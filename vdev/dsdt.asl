@@ -2,7 +2,7 @@
 /*
  * What a Keel VM has that cannot be found by probing. The names PWIN to LBUS are numbers that
  * vacpi_tables.c writes into the compiled table; their values here only keep iasl from
- * shortening them.
+ * shortening them. The mouse is last, and is cut off where there is none.
  */
 DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 {
@@ -219,5 +219,14 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 				Return (CRS0)
 			}
 		}
+	}
+
+	Device (\_SB.MOU)
+	{
+		Name (_HID, EisaId ("PNP0F13"))
+		Name (_CRS, ResourceTemplate ()
+		{
+			IRQNoFlags () { 12 }
+		})
 	}
 }

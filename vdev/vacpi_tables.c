@@ -232,6 +232,19 @@ static void patch(struct build *b, size_t at, const char *name, unsigned bytes, 
 	}
 }
 
+/* Device (\_SB.MOU) ends the table: opcode and a length of one byte precede the path. */
+static void cut_mouse(struct build *b, size_t at)
+{
+	static const uint8_t start[] = { 0x5b, 0x82 };
+	static const char path[] = "._SB_MOU_";
+	size_t n = sizeof(start) + 1, end = b->used;
+
+	for (; at + n + strlen(path) <= end; at++)
+		if (!memcmp(b->buf + at, start, sizeof(start)) &&
+		    !memcmp(b->buf + at + n, path, strlen(path)))
+			b->used = at;
+}
+
 static size_t build_dsdt(struct build *b, const struct vacpi_tables_config *c)
 {
 	size_t at = append(b, dsdt_aml, dsdt_aml_size);
@@ -241,6 +254,8 @@ static size_t build_dsdt(struct build *b, const struct vacpi_tables_config *c)
 	patch(b, at, "QLEN", 8, c->pci_window64_size);
 	patch(b, at, "ECAM", 4, c->ecam);
 	patch(b, at, "LBUS", 4, c->buses - 1);
+	if (!c->mouse)
+		cut_mouse(b, at);
 	finish(b, at);
 	return at;
 }

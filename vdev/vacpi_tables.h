@@ -20,6 +20,7 @@ struct vacpi_tables_config {
 	/* first byte of the 32-bit MMIO window; it ends below 0xfec00000 */
 	uint32_t pci_window;
 	uint64_t pci_window64, pci_window64_size;	/* or 0 */
+	bool mouse;			/* beside the keyboard */
 };
 
 #define VACPI_TABLES_MAX	(128 * 1024)	/* enough for 4096 vCPUs */

@@ -153,6 +153,36 @@ static void test_numbers(void **state)
 	assert_non_null(memmem(dsdt, n, "\x08QLEN\x0e\0\0\0\x23\x01\0\0\0", 14));
 }
 
+static const uint8_t *dsdt_of(const struct vacpi_tables_config *c)
+{
+	assert_true(vacpi_tables_build(c, buf, sizeof(buf), GPA(BASE), NULL) > 0);
+	return at(get(table("FACP") + 40, 4));
+}
+
+/* The mouse is the table's last object, whole, or the table ends before it. */
+static void test_mouse(void **state)
+{
+	static const uint8_t id[] = { 0x41, 0xd0, 0x0f, 0x13 };
+	struct vacpi_tables_config c = one;
+	const uint8_t *dsdt, *mouse;
+	size_t n, start;
+
+	(void)state;
+	c.mouse = true;
+	dsdt = dsdt_of(&c);
+	n = get(dsdt + 4, 4);
+	mouse = memmem(dsdt, n, "._SB_MOU_", 9);
+	assert_non_null(mouse);
+	assert_non_null(memmem(mouse, n - (size_t)(mouse - dsdt), id, sizeof(id)));
+	start = (size_t)(mouse - dsdt) - 3;
+	assert_memory_equal(dsdt + start, "\x5b\x82", 2);
+	assert_int_equal(start + 2 + dsdt[start + 2], n);
+	c.mouse = false;
+	dsdt = dsdt_of(&c);
+	assert_int_equal(get(dsdt + 4, 4), start);
+	assert_null(memmem(dsdt, start, id, sizeof(id)));
+}
+
 static void test_refused(void **state)
 {
 	struct vacpi_tables_config c = one;
@@ -227,7 +257,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_roots), cmocka_unit_test(test_madt),
-		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_numbers), cmocka_unit_test(test_mouse),
 		cmocka_unit_test(test_refused), cmocka_unit_test(test_iasl),
 	};
 
