@@ -64,7 +64,7 @@ SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/lo
 	kernel/sched_group.c kernel/selftest.c kernel/smp.c kernel/symbols.c kernel/trace.c lib/deflate.c lib/format.c lib/keyboard.c \
 	lib/png.c lib/record.c \
 	mm/kmap.c mm/page_init.c mm/page_intake.c vdev/vacpi_% vdev/vahci.c vdev/vata% vdev/vahci_run.c \
-	vdev/ve1000.c vdev/ve1000_phy.c vdev/vedu.c vdev/vflash.c vdev/vfwcfg.c vdev/vide% \
+	vdev/ve1000.c vdev/ve1000_phy.c vdev/vedu.c vdev/vflash.c vdev/vfwcfg.c vdev/vhpet.c vdev/vide% \
 	vdev/virtio/virtio_balloon.c vdev/virtio/virtio_console.c vdev/virtio/virtio_pci.c vdev/vkbd.c \
 	vdev/vlpc.c vdev/vmch.c vdev/vmouse.c vdev/vmp_table.c $(addprefix vdev/vnvme,.c _admin.c _info.c _state.c) \
 	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vps2.c vdev/vrtc.c vdev/vsmbios.c \
