@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * What a Keel VM has that cannot be found by probing. The names PWIN to LBUS are numbers that
+ * What a Keel VM has that cannot be found by probing. The names PWIN to HPTA are numbers that
  * vacpi_tables.c writes into the compiled table; their values here only keep iasl from
  * shortening them. The mouse is last, and is cut off where there is none.
  */
@@ -14,6 +14,7 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 	Name (QLEN, 0x1111111111111111)
 	Name (ECAM, 0x11111111)			/* configuration space in memory, or 0 */
 	Name (LBUS, 0x11111111)			/* the last bus */
+	Name (HPTA, 0x11111111)			/* is there an HPET? */
 
 	Scope (\_SB)
 	{
@@ -137,6 +138,25 @@ DefinitionBlock ("", "DSDT", 2, "KEEL", "KEELVM", 1)
 				IO (Decode16, 0x0040, 0x0040, 1, 4)
 				IRQNoFlags () { 0 }
 			})
+		}
+
+		/* Its whole page, so that nothing else is put there. */
+		Device (HPET)
+		{
+			Name (_HID, EisaId ("PNP0103"))
+			Name (_UID, 0)
+			Name (_CRS, ResourceTemplate ()
+			{
+				Memory32Fixed (ReadWrite, 0xfed00000, 0x1000)
+			})
+			Method (_STA, 0, NotSerialized)
+			{
+				If (HPTA == 0)
+				{
+					Return (0)
+				}
+				Return (15)
+			}
 		}
 
 		Device (PIC)

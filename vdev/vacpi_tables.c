@@ -9,6 +9,7 @@
 #include "include/bits.h"
 #include "lib/string.h"
 #include "vdev/vacpi.h"
+#include "vdev/vhpet.h"
 #include "vdev/vpci.h"
 
 #define LAPIC_BASE	0xfee00000u
@@ -28,6 +29,7 @@
 #define RESET_PORT	0xcf9
 #define RESET_VALUE	0x06
 #define SPACE_PORT	1
+#define HPET_PAGE_4K	1	/* nothing else is in its 4 KiB */
 
 extern const unsigned char dsdt_aml[];
 extern const unsigned dsdt_aml_size;
@@ -110,8 +112,18 @@ struct mcfg {
 	uint32_t reserved1;
 } packed;
 
+struct hpet {
+	struct header head;
+	uint32_t id;
+	struct address base;
+	uint8_t number;
+	uint16_t least_ticks;		/* of a period */
+	uint8_t page;
+} packed;
+
 _Static_assert(sizeof(struct rsdp) == 36 && sizeof(struct fadt) == 276 && sizeof(struct facs) == 64,
 	"ACPI 6");
+_Static_assert(sizeof(struct hpet) == 56, "IA-PC HPET 1.0a");
 
 #define MADT_ENABLED	1u
 #define MADT_LEVEL_HIGH	0x0d
@@ -123,7 +135,7 @@ struct build {
 	uint64_t base;
 	bool full;
 	struct vacpi_layout *layout;
-	size_t tables[4];	/* those that the root tables list */
+	size_t tables[6];	/* those that the root tables list */
 	unsigned table_count;
 };
 
@@ -213,7 +225,10 @@ static void finish(struct build *b, size_t at)
 
 static void list(struct build *b, size_t at)
 {
-	b->tables[b->table_count++] = at;
+	if (b->table_count == ARRAY_COUNT(b->tables))
+		b->full = true;
+	else
+		b->tables[b->table_count++] = at;
 }
 
 /* --- DSDT */
@@ -254,6 +269,7 @@ static size_t build_dsdt(struct build *b, const struct vacpi_tables_config *c)
 	patch(b, at, "QLEN", 8, c->pci_window64_size);
 	patch(b, at, "ECAM", 4, c->ecam);
 	patch(b, at, "LBUS", 4, c->buses - 1);
+	patch(b, at, "HPTA", 4, c->hpet);
 	if (!c->mouse)
 		cut_mouse(b, at);
 	finish(b, at);
@@ -371,6 +387,22 @@ static void build_mcfg(struct build *b, const struct vacpi_tables_config *c)
 	list(b, at);
 }
 
+static void build_hpet(struct build *b, const struct vacpi_tables_config *c)
+{
+	struct hpet h = {
+		.head = header("HPET", 1, sizeof(h)), .id = VHPET_ID,
+		.base = { .bits = 64, .address = VHPET_BASE },
+		.least_ticks = VHPET_GAP_NS / VHPET_TICK_NS, .page = HPET_PAGE_4K,
+	};
+	size_t at;
+
+	if (!c->hpet)
+		return;
+	at = append(b, &h, sizeof(h));
+	finish(b, at);
+	list(b, at);
+}
+
 /* --- the roots */
 
 static size_t build_root(struct build *b, const char *signature, unsigned entry)
@@ -434,6 +466,7 @@ long vacpi_tables_build(const struct vacpi_tables_config *config, void *buf, siz
 	build_fadt(&b, facs_at, dsdt_at);
 	build_madt(&b, config);
 	build_mcfg(&b, config);
+	build_hpet(&b, config);
 	rsdt_at = build_root(&b, "RSDT", 4);
 	xsdt_at = build_root(&b, "XSDT", 8);
 	if (b.full)

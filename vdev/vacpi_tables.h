@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The ACPI tables of a Keel VM, for a guest that is started without firmware: RSDP, XSDT, RSDT,
- * FADT, FACS, MADT, MCFG where there is ECAM, and the DSDT that iasl made of dsdt.asl. Pure: they
- * are built in a caller's buffer as they will lie at a guest-physical address. (ACPI 6.5, "ACPI
- * Software Programming Model".)
+ * FADT, FACS, MADT, MCFG where there is ECAM, HPET where there is one, and the DSDT that iasl made
+ * of dsdt.asl. Pure: they are built in a caller's buffer as they will lie at a guest-physical
+ * address. (ACPI 6.5, "ACPI Software Programming Model".)
  */
 #pragma once
 
@@ -16,6 +16,7 @@ struct vacpi_tables_config {
 	const void *context;
 	uint8_t ioapic_id;
 	uint64_t ecam;			/* base of 1 MiB for each bus, or 0 */
+	bool hpet;			/* there is a vhpet */
 	unsigned buses;			/* 1 to 256: systems look at all that they are told of */
 	/* first byte of the 32-bit MMIO window; it ends below 0xfec00000 */
 	uint32_t pci_window;

@@ -39,8 +39,8 @@ struct line {
 	uint64_t sources;	/* bit per source that raises it */
 	uint8_t source_count;
 	uint8_t pic_irq;	/* input of the 8259, or NO_PIC */
-	struct vdev_host *host[8];
-	uint8_t host_line[8];
+	struct vdev_host *host[9];	/* with what the machine has on a line of PCI's */
+	uint8_t host_line[9];
 };
 
 struct machine {
@@ -242,7 +242,13 @@ static const struct machine_row pc[] = {
 
 static const struct machine_row flash = { .class = "cfi.pflash01" };
 
-_Static_assert(ARRAY_COUNT(pc) + RESERVED + MACHINE_SLOT_MAX <= MACHINE_DEVICE_MAX, "all fit");
+/* What one with firmware has besides. */
+static const struct machine_row with_firmware[] = {
+	{ .class = "hpet" },
+};
+
+_Static_assert(ARRAY_COUNT(pc) + ARRAY_COUNT(with_firmware) + RESERVED + MACHINE_SLOT_MAX <=
+	MACHINE_DEVICE_MAX, "all fit");
 
 static unsigned instances(const struct machine *m, const struct device_class *class)
 {
@@ -418,6 +424,8 @@ int machine_create(struct vm *vm)
 				     : i == 0 || i >= 16 ? NO_PIC
 							 : (uint8_t)i;
 	err = add_devices(vm, pc, ARRAY_COUNT(pc));
+	if (!err && vm->config.firmware)
+		err = add_devices(vm, with_firmware, ARRAY_COUNT(with_firmware));
 	if (!err && vm->config.nvram)
 		err = add_device(vm, &flash);
 	if (!err)

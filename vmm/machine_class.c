@@ -12,6 +12,7 @@
 #include "vdev/vedu.h"
 #include "vdev/vflash.h"
 #include "vdev/vfwcfg.h"
+#include "vdev/vhpet.h"
 #include "vdev/vide.h"
 #include "vdev/vioapic.h"
 #include "vdev/vkbd.h"
@@ -255,6 +256,10 @@ static const struct device_class classes[] = {
 		  HOST_SHADOW_END - HOST_SHADOW_FIRST } } },
 	{ "ICH9-LPC", .create = make_vlpc },
 	{ "cfi.pflash01", .create = make_vflash },
+	{ "hpet", .plain = vhpet_create, .line = {
+		{ 0, VHPET_GSI }, { 1, VHPET_GSI + 1 }, { 2, VHPET_GSI + 2 },
+		{ 3, VHPET_GSI + 3 } }, .region = {
+		{ VHPET_REGISTERS, HOST_MMIO, VHPET_BASE, VHPET_SIZE } } },
 	{ "pcie-root-port", .plain = vpci_port_create, .function = vpci_port_function,
 		.is_bridge = true },
 	{ "post", .plain = vpost_create, .region = {

@@ -36,7 +36,7 @@ struct device_class {
 	uint8_t lock;			/* LOCK_VDEV if 0 */
 	uint8_t vram;			/* 1 + the region that shows the vm's video memory */
 	uint8_t intr;			/* 1 + the line that is the vCPUs' INTR */
-	struct machine_line line[2];	/* of all of the class, beside the row's */
+	struct machine_line line[4];	/* of all of the class, beside the row's */
 	/* What medium 0 is: the VM's console is that of the first that is no PCI device. */
 	enum host_media_kind medium;
 	struct region_row region[MACHINE_REGION_MAX];

@@ -122,6 +122,23 @@ def test_hostile(start, bed):
     keel.poweroff()
 
 
+def hpet_keeps_time(keel):
+    """A sleep by the HPET's clock is as long by the RTC's, whichever is read first: the outer
+    difference is never the smaller one, but for the RTC's second."""
+    keel.send("cd /sys/devices/system/clocksource/clocksource0; cat available_clocksource\r")
+    assert "hpet" in keel.expect("debian:.*# ").split()
+    keel.send("echo hpet >current_clocksource; cat current_clocksource\r")
+    assert "hpet" in keel.expect("debian:.*# ").splitlines()
+    rtc, up = "echo $(cat /sys/class/rtc/rtc0/since_epoch)00", "cut -d' ' -f1 /proc/uptime | tr -d ."
+    keel.send(f"{rtc}; {up}; {rtc}; sleep 4; {rtc}; {up}; {rtc}\r")
+    seen = [int(n) for n in re.findall(r"^\d+$", keel.expect("debian:.*# "), re.M)]
+    assert len(seen) == 6, seen
+    assert seen[4] - seen[1] < seen[5] - seen[0] + 100, seen
+    assert seen[3] - seen[2] < seen[4] - seen[1] + 100, seen
+    keel.send("echo kvm-clock >current_clocksource\r")
+    keel.expect("debian:.*# ")
+
+
 @pytest.mark.skipif(not os.path.exists(LINUXBOOT), reason="no linuxboot_dma.bin (qemu-system-data)")
 @pytest.mark.cost(12)
 def test_linux_by_seabios(start):
@@ -142,6 +159,7 @@ def test_linux_by_seabios(start):
         seen = keel.expect("debian:.*# ")
         assert "MMCONFIG" in seen and "2 CPUs" in seen and "i8042 KBD port" in seen, seen
         assert not re.search(r"\] .*(error|Firmware Bug)", seen, re.I), seen
+        hpet_keeps_time(keel)
         # Its clock goes on from what the guest has set it to.
         keel.send("date -s 2031-02-03 >/dev/null; hwclock -w -u; reboot\r")
         keel.expect(r"SeaBIOS \(version")

@@ -12,10 +12,11 @@
  * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c
  * mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c
  * vdev/vpit.c vdev/vahci*.c vdev/vata*.c vdev/vnvme*.c vdev/vide*.c vdev/vrtc.c vdev/vuart.c
- * vdev/vkbd.c vdev/vmouse.c vdev/vps2.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c vdev/vpost.c
- * vmm/firmware/fwcfg.c vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
- * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
- * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+ * vdev/vkbd.c vdev/vmouse.c vdev/vps2.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c
+ * vdev/vpost.c vmm/firmware/fwcfg.c vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c
+ * tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c tests/host/memory.c
+ * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c
+ * vdev/vhpet.c */
 /*
  * vmm/machine: rows of PCI devices get their slots, and the lines that follow from these; rows that
  * cannot be are refused with the reason, before a vm is made of them and then, too.
@@ -23,7 +24,7 @@
 /*
  * A vm with firmware: its image where a processor starts, what PAM and SMRAM show below 1 MiB; that
  * hidden RAM keeps what it holds, its flash, a reset, where PIRQs lead, and the files that it
- * reads, of which the ACPI tables follow ECAM.
+ * reads, of which the ACPI tables follow ECAM; the HPET's wires.
  */
 #include "tests/host/vm_test.h"
 
@@ -34,6 +35,7 @@
 #include "vdev/vacpi.h"
 #include "vdev/vacpi_tables.h"
 #include "vdev/vfwcfg.h"
+#include "vdev/vhpet.h"
 #include "vdev/vlpc.h"
 #include "vdev/vmch.h"
 #include "vmm/firmware/firmware.h"
@@ -308,6 +310,25 @@ static void test_pirqs(void **state)
 	vm_put(vm);
 }
 
+/* The HPET's interrupts arrive where PCI's do, at inputs of the I/O APIC. */
+static void test_hpet(void **state)
+{
+	struct vm *vm = make();
+	const struct bus_claim *c = vm->bus.space[HOST_MMIO]->claim;
+
+	(void)state;
+	assert_int_equal(bus_read(vm, HOST_MMIO, VHPET_BASE, 8), 0x0098968080862201);
+	assert_int_equal(bus_read(vm, HOST_MMIO, VHPET_BASE + VHPET_SIZE, 4), ~0u);
+	while (c->base != VHPET_BASE)
+		c++;
+	for (unsigned i = 0; i < VHPET_LINES; i++) {
+		const struct vdev_line *l = &((struct vdev_host *)c->dev->host)->line[i];
+
+		assert_true(l->wired && l->gsi == VHPET_GSI + i);
+	}
+	vm_put(vm);
+}
+
 /* ---- files ---- */
 
 static const struct load_module roms[] = { { rom, sizeof(rom), "some.bin", "" } };
@@ -380,6 +401,7 @@ static void test_files(void **state)
 	assert_int_equal(select_file(vm, "etc/acpi/tables") % 4096, 0);
 	/* They tell of ECAM when there is some. */
 	assert_true(file_has(vm, "etc/acpi/tables", "FACP"));
+	assert_true(file_has(vm, "etc/acpi/tables", "HPET"));
 	assert_false(file_has(vm, "etc/acpi/tables", "MCFG"));
 	put(vm, VMCH_SLOT, VMCH_PCIEXBAR, 4, 0xb0000001);
 	assert_true(file_has(vm, "etc/acpi/tables", "MCFG"));
@@ -431,7 +453,7 @@ int main(void)
 		cmocka_unit_test(test_image), cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_shadow_no_memory), cmocka_unit_test(test_flash),
-		cmocka_unit_test(test_pirqs), cmocka_unit_test(test_window),
+		cmocka_unit_test(test_pirqs), cmocka_unit_test(test_window), cmocka_unit_test(test_hpet),
 		cmocka_unit_test(test_files), cmocka_unit_test(test_kernel),
 	};
 

@@ -91,6 +91,7 @@ static void test_roots(void **state)
 	assert_int_equal((facs - buf) % 64, 0);
 	assert_int_equal(get(fadt + 112, 4) >> 20 & 1, 0);	/* not HW_REDUCED */
 	assert_null(table("MCFG"));
+	assert_null(table("HPET"));
 }
 
 static unsigned entries(const uint8_t *madt, unsigned type)
@@ -131,12 +132,13 @@ static void test_madt(void **state)
 static void test_numbers(void **state)
 {
 	struct vacpi_tables_config c = { .vcpus = 2, .apic_id = apic_id, .context = &dense,
-		.pci_window = 0xd0000000, .ecam = 0xc0000000, .buses = 5,
+		.pci_window = 0xd0000000, .ecam = 0xc0000000, .buses = 5, .hpet = true,
 		.pci_window64 = 0x800000000,
 		.pci_window64_size = 0x123000000 };
 	static const uint8_t pwin[] = "\x08PWIN\x0c\0\0\0\xd0",
-		ecam[] = "\x08" "ECAM\x0c\0\0\0\xc0", last[] = "\x08LBUS\x0c\x04\0\0\0";
-	const uint8_t *fadt, *dsdt, *mcfg;
+		ecam[] = "\x08" "ECAM\x0c\0\0\0\xc0", last[] = "\x08LBUS\x0c\x04\0\0\0",
+		hpta[] = "\x08HPTA\x0c\x01\0\0\0";
+	const uint8_t *fadt, *dsdt, *mcfg, *hpet;
 	size_t n;
 
 	(void)state;
@@ -144,12 +146,17 @@ static void test_numbers(void **state)
 	assert_non_null(mcfg = table("MCFG"));
 	assert_int_equal(get(mcfg + 44, 8), 0xc0000000);
 	assert_int_equal(get(mcfg + 54, 2), 0x0400);		/* buses 0 to 4 */
+	assert_non_null(hpet = table("HPET"));
+	assert_int_equal(get(hpet + 4, 4), 56);
+	assert_int_equal(get(hpet + 36, 4), 0x80862201);
+	assert_int_equal(get(hpet + 44, 8), 0xfed00000);
 	fadt = table("FACP");
 	dsdt = at(get(fadt + 40, 4));
 	n = get(dsdt + 4, 4);
 	assert_non_null(memmem(dsdt, n, pwin, sizeof(pwin) - 1));
 	assert_non_null(memmem(dsdt, n, ecam, sizeof(ecam) - 1));
 	assert_non_null(memmem(dsdt, n, last, sizeof(last) - 1));
+	assert_non_null(memmem(dsdt, n, hpta, sizeof(hpta) - 1));
 	assert_non_null(memmem(dsdt, n, "\x08QLEN\x0e\0\0\0\x23\x01\0\0\0", 14));
 }
 
@@ -238,7 +245,7 @@ static void test_iasl(void **state)
 {
 	struct vacpi_tables_config c = { .vcpus = 300, .apic_id = apic_id, .context = &dense,
 		.pci_window = 0xd0000000,
-		.ecam = 0xc0000000, .buses = 256 };
+		.ecam = 0xc0000000, .buses = 256, .hpet = true };
 
 	(void)state;
 	if (system("iasl -v >/dev/null 2>&1"))
@@ -247,6 +254,7 @@ static void test_iasl(void **state)
 	disassemble(table("FACP"));
 	disassemble(table("APIC"));
 	disassemble(table("MCFG"));
+	disassemble(table("HPET"));
 	disassemble(at(get(table("FACP") + 40, 4)));
 	disassemble(at(get(table("FACP") + 36, 4)));
 	disassemble(at(get(buf + 24, 8)));

@@ -5,17 +5,18 @@
  * vdev/vacpi_loader.c vdev/vsmbios.c vmm/firmware/shadow.c vmm/vram.c vdev/vvga*.c
  * vmm/firmware/acpi_files.c vdev/vflash.c vmm/vlapic/vlapic*.c vmm/msr.c vmm/mtrr.c vmm/cpuid.c
  * vmm/cpu_model.c vmm/pvclock.c vmm/event.c vmm/bus.c vmm/machine*.c vmm/vdev_host.c
- * vmm/vm_balloon.c vmm/media*.c vmm/vm_copy.c kernel/random.c lib/chacha.c
- * vdev/virtio/virtio*.c vmm/regs.c vdev/vframe.c vdev/vinbox.c vdev/ve1000*.c vmm/exit.c
- * vmm/gmem/gmem*.c vmm/insn/emulate*.c vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c
- * vmm/load/load*.c vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c
+ * vmm/vm_balloon.c vmm/media*.c vmm/vm_copy.c kernel/random.c lib/chacha.c vdev/virtio/virtio*.c
+ * vmm/regs.c vdev/vframe.c vdev/vinbox.c vdev/ve1000*.c vmm/exit.c vmm/gmem/gmem*.c
+ * vmm/insn/emulate*.c vmm/insn/fetch.c vmm/insn/gwalk.c vmm/insn/decode.c vmm/load/load*.c
+ * vmm/firmware/firmware.c vmm/firmware/memory_map.c vdev/vmp_table.c
  * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c
  * mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c
  * vdev/vpit.c vdev/vahci*.c vdev/vata*.c vdev/vnvme*.c vdev/vide*.c vdev/vrtc.c vdev/vuart.c
- * vdev/vkbd.c vdev/vmouse.c vdev/vps2.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c vdev/vpost.c
- * vmm/firmware/fwcfg.c vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c
- * tests/host/one_thread.c tests/host/heap.c tests/host/memory.c tests/host/percpu.c
- * tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c */
+ * vdev/vkbd.c vdev/vmouse.c vdev/vps2.c vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c
+ * vdev/vpost.c vmm/firmware/fwcfg.c vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c
+ * tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c tests/host/memory.c
+ * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c
+ * vdev/vhpet.c */
 /*
  * The local APIC of a vCPU on a back end without a chip, by the manual's tables: what its timer
  * does while it is written to, which bits each register has in x2APIC mode, where its window lies.

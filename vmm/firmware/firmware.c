@@ -100,6 +100,7 @@ struct vacpi_tables_config firmware_acpi_config(const struct vm *vm, uint64_t ec
 		.apic_id = apic_id, .context = vm, .vcpus = vm->config.vcpus,
 		.ioapic_id = MACHINE_IOAPIC_ID, .ecam = ecam, .buses = machine_buses(vm),
 		.pci_window = MACHINE_PCI_WINDOW, .mouse = vm->config.firmware,
+		.hpet = vm->config.firmware,
 		/* Wherever firmware puts a BAR of 64 bits. */
 		.pci_window64 = window, .pci_window64_size = window < end ? end - window : 0,
 	};
