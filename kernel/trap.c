@@ -22,7 +22,7 @@
 #include "lib/format.h"
 #include "mm/kmap.h"
 
-#define STUB_SIZE	16
+#define STUB_SIZE	12
 #define GATE_INTERRUPT	0x8e	/* present, ring 0, interrupts off */
 
 struct gate {

@@ -20,11 +20,12 @@ section .text
 bits 64
 
 ; All stubs are of one size, so that trap_init() finds them without a table.
+%define STUB_SIZE	12
 align 16
 trap_stubs:
 %assign vector 0
 %rep 256
-	align 16, int3
+	times vector * STUB_SIZE - ($ - trap_stubs) int3
 	%if vector >= IRQ_FIRST
 	push rdi
 	mov edi, vector

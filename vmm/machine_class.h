@@ -19,9 +19,8 @@ enum part { PART_NONE, PART_PIC, PART_IOAPIC, PART_PIT, PART_UART, PART_ACPI, PA
 	PART_MCH, PART_SERIAL, PART_BALLOON, PART_KEYBOARD, PART_SCREEN, PARTS };
 
 struct region_row {
-	uint8_t region;
-	enum host_space space;
-	uint64_t base, size;		/* base: behind the row's */
+	uint8_t region, space;		/* enum host_space */
+	uint32_t base, size;		/* base: behind the row's */
 };
 
 struct device_class {

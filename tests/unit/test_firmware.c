@@ -453,7 +453,8 @@ int main(void)
 		cmocka_unit_test(test_image), cmocka_unit_test(test_sizes),
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_shadow_no_memory), cmocka_unit_test(test_flash),
-		cmocka_unit_test(test_pirqs), cmocka_unit_test(test_window), cmocka_unit_test(test_hpet),
+		cmocka_unit_test(test_pirqs), cmocka_unit_test(test_window),
+		cmocka_unit_test(test_hpet),
 		cmocka_unit_test(test_files), cmocka_unit_test(test_kernel),
 	};
 
