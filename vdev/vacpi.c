@@ -6,6 +6,7 @@
 #include "vdev/vacpi.h"
 
 #include "include/bits.h"
+#include "vdev/vtco.h"
 
 /* 3579545 * 2^64 / 1e9; 1e9 * 2^32 / 3579545, up. */
 #define NS_TICKS(ns)	((uint64_t)((__uint128_t)(ns) * 66030950515326656ul >> 64))
@@ -37,7 +38,10 @@ struct vacpi {
 	uint16_t control;
 	uint8_t smi[2];
 	uint64_t turns;		/* of the timer's bit 31, those that `event.status` knows of */
+	struct vtco tco;
 };
+
+enum { TIMER_OVERFLOW, TIMER_TCO };	/* the host's */
 
 static struct vacpi *vacpi_of(struct vdev *d)
 {
@@ -59,18 +63,45 @@ static void update(struct vacpi *a)
 	due = (a->event.status & a->event.enable & PM1_ENABLES) || (a->gpe.status & a->gpe.enable);
 	host_line_set(&a->dev, VACPI_SCI, due && a->control & CONTROL_SCI);
 	if (a->event.enable & ~a->event.status & PM1_TIMER)
-		host_timer_set(&a->dev, 0, MAX(TICK_NS((turns + 1) << 31), now + TICK_NS(1)));
+		host_timer_set(&a->dev, TIMER_OVERFLOW,
+			       MAX(TICK_NS((turns + 1) << 31), now + TICK_NS(1)));
 	else
-		host_timer_cancel(&a->dev, 0);
+		host_timer_cancel(&a->dev, TIMER_OVERFLOW);
+}
+
+static void set_tco_timer(struct vacpi *a)
+{
+	if (a->tco.end)
+		host_timer_set(&a->dev, TIMER_TCO, a->tco.end);
+	else
+		host_timer_cancel(&a->dev, TIMER_TCO);
 }
 
 static void vacpi_timer(struct vdev *d, unsigned timer)
 {
+	struct vacpi *a = vacpi_of(d);
 	uint64_t flags = host_lock(d);
+	bool reset = false;
 
-	(void)timer;
-	update(vacpi_of(d));
+	if (timer == TIMER_TCO) {
+		reset = vtco_expire(&a->tco, host_clock_ns(d));
+		set_tco_timer(a);
+	} else {
+		update(a);
+	}
 	host_unlock(d, flags);
+	if (reset)
+		host_machine_request(d, HOST_REQUEST_RESET, 0);
+}
+
+bool vacpi_no_reboot(struct vdev *d)
+{
+	return READ_ONCE(vacpi_of(d)->tco.no_reboot);
+}
+
+void vacpi_set_no_reboot(struct vdev *d, bool on)
+{
+	WRITE_ONCE(vacpi_of(d)->tco.no_reboot, on);
 }
 
 bool vacpi_power_button(struct vdev *d)
@@ -125,7 +156,6 @@ static uint64_t vacpi_read(struct vdev *d, unsigned region, uint64_t offset, uns
 	struct vacpi *a = vacpi_of(d);
 	uint64_t flags, v = 0;
 
-	(void)size;
 	if (region == VACPI_TIMER)
 		return (NS_TICKS(host_clock_ns(d)) & 0xffffffff) >> 8 * offset;
 	if (region == VACPI_SMI_EN)
@@ -140,6 +170,8 @@ static uint64_t vacpi_read(struct vdev *d, unsigned region, uint64_t offset, uns
 		v = read_block(&a->gpe, offset);
 	} else if (region == VACPI_SMI) {
 		v = (a->smi[0] | a->smi[1] << 8) >> 8 * offset;
+	} else if (region == VACPI_TCO) {
+		v = vtco_read(&a->tco, offset, size, host_clock_ns(d));
 	}
 	host_unlock(d, flags);
 	return v;
@@ -161,6 +193,10 @@ static void vacpi_write(struct vdev *d, unsigned region, uint64_t offset, unsign
 		write_block(&a->gpe, 0xffff, offset, size, value);
 	else if (region == VACPI_SMI)
 		write_smi(a, offset, (uint8_t)value);
+	else if (region == VACPI_TCO)
+		vtco_write(&a->tco, offset, size, value, host_clock_ns(d));
+	if (region == VACPI_TCO)
+		set_tco_timer(a);
 	update(a);
 	host_unlock(d, flags);
 	if (off)
@@ -175,6 +211,7 @@ void vacpi_place(struct vdev *d, uint16_t base, bool enabled)
 		[VACPI_EVENT] = { VACPI_EVENT_PORT, 4 }, [VACPI_CONTROL] = { VACPI_CONTROL_PORT, 2 },
 		[VACPI_TIMER] = { VACPI_TIMER_PORT, 4 }, [VACPI_GPE] = { VACPI_GPE_PORT, 4 },
 		[VACPI_SMI_EN] = { VACPI_SMI_EN_PORT, 8 },
+		[VACPI_TCO] = { VACPI_TCO_PORT, VTCO_SIZE },
 	};
 
 	struct host_region r[ARRAY_COUNT(place)];
@@ -196,6 +233,8 @@ static void vacpi_reset(struct vdev *d)
 	a->control = 0;
 	a->smi[0] = a->smi[1] = 0;
 	a->turns = NS_TICKS(host_clock_ns(d)) >> 31;
+	vtco_reset(&a->tco);
+	set_tco_timer(a);
 	update(a);
 	host_unlock(d, flags);
 }
@@ -213,6 +252,7 @@ static void vacpi_save(struct vdev *d, struct record_writer *w)
 	record_put_u16(w, a->control);
 	record_put(w, a->smi, sizeof(a->smi));
 	record_put_u64(w, a->turns);
+	vtco_save(&a->tco, w);
 	host_unlock(d, flags);
 }
 
@@ -220,6 +260,7 @@ static int vacpi_load(struct vdev *d, struct record_reader *r, uint32_t version)
 {
 	struct vacpi *a = vacpi_of(d), n;
 	uint64_t flags;
+	bool valid;
 
 	n.event.status = record_get_u16(r);
 	n.event.enable = record_get_u16(r);
@@ -228,8 +269,9 @@ static int vacpi_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	n.control = record_get_u16(r);
 	record_get(r, n.smi, sizeof(n.smi));
 	n.turns = record_get_u64(r);
+	valid = vtco_load(&n.tco, r);
 	if (version != d->ops->version || record_finish(r) || n.control & ~CONTROL_KEPT ||
-		n.event.enable & ~PM1_ENABLES)
+		n.event.enable & ~PM1_ENABLES || !valid)
 		return -EINVAL;
 	flags = host_lock(d);
 	a->event = n.event;
@@ -238,6 +280,8 @@ static int vacpi_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	a->smi[0] = n.smi[0];
 	a->smi[1] = n.smi[1];
 	a->turns = n.turns;
+	a->tco = n.tco;
+	set_tco_timer(a);
 	update(a);
 	host_unlock(d, flags);
 	return 0;
@@ -249,7 +293,7 @@ static void vacpi_destroy(struct vdev *d)
 }
 
 static const struct vdev_ops vacpi_ops = {
-	.name = "vacpi", .version = 1, .read = vacpi_read, .write = vacpi_write,
+	.name = "vacpi", .version = 2, .read = vacpi_read, .write = vacpi_write,
 	.reset = vacpi_reset,
 	.save = vacpi_save, .load = vacpi_load, .destroy = vacpi_destroy, .timer = vacpi_timer,
 };

@@ -33,6 +33,8 @@
 #define ROUTES_FIRST	0x3140u
 #define ROUTES_END	0x3152u
 #define ROUTES		0x3210u
+#define GCS		0x3410u		/* "General Control and Status" */
+#define NO_REBOOT	0x20u
 
 struct vlpc {
 	struct vdev dev;
@@ -157,12 +159,14 @@ static void written(struct vpci_function *f, unsigned offset, unsigned size)
 		tell(container_of(f, struct vlpc, function));
 }
 
-/* --- the root complex's registers: they only say what is */
+/* --- the root complex's registers: they only say what is, but for the watchdog's bit */
 
-static uint8_t rcba_byte(uint64_t offset)
+static uint8_t rcba_byte(const struct vlpc *l, uint64_t offset)
 {
 	bool routes = offset >= ROUTES_FIRST && offset < ROUTES_END;
 
+	if (offset == GCS)
+		return vacpi_no_reboot(l->config.acpi) ? NO_REBOOT : 0;
 	return routes ? (uint8_t)(ROUTES >> 8 * (offset & 1)) : 0;
 }
 
@@ -170,16 +174,19 @@ static uint64_t vlpc_read(struct vdev *d, unsigned region, uint64_t offset, unsi
 {
 	uint64_t v = 0;
 
-	(void)d, (void)region;
+	(void)region;
 	for (unsigned i = 0; i < size; i++)
-		v |= (uint64_t)rcba_byte(offset + i) << 8 * i;
+		v |= (uint64_t)rcba_byte(vlpc_of(d), offset + i) << 8 * i;
 	return v;
 }
 
 static void vlpc_write(struct vdev *d, unsigned region, uint64_t offset, unsigned size,
 	uint64_t value)
 {
-	(void)d, (void)region, (void)offset, (void)size, (void)value;
+	(void)region;
+	if (range_within(GCS, 1, offset, size))
+		vacpi_set_no_reboot(vlpc_of(d)->config.acpi,
+				    value >> 8 * (GCS - offset) & NO_REBOOT);
 }
 
 /* --- life */

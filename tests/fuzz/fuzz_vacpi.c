@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/vacpi.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/vacpi.c vdev/vtco.c lib/record.c tests/host/vdev_host.c */
 #include "vdev/vacpi.h"
+#include "vdev/vtco.h"
 
-static const unsigned long fuzz_regions[] = { 4, 2, 4, 4, 2, 0 };
+static const unsigned long fuzz_regions[] = { 4, 2, 4, 4, 8, VTCO_SIZE, 2, 0 };
 
 static int fuzz_create(struct vdev **out)
 {

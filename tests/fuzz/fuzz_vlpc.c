@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/vlpc.c vdev/vacpi.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/vlpc.c vdev/vacpi.c vdev/vtco.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
 /*
  * The LPC bridge by configuration space, its register block, resets, and loads of any bytes. After
  * each input others were told what the registers say.

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/vacpi.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/vacpi.c vdev/vtco.c lib/record.c tests/host/vdev_host.c */
 /*
- * vdev/vacpi: enabling, the power button, the timer and its overflow, soft-off, GPEs, byte and wide
- * accesses, saved form.
+ * vdev/vacpi: enabling, the power button, the timer and its overflow, soft-off, GPEs, the watchdog,
+ * byte and wide accesses, saved form.
  */
 #include "tests/host/vdev_test.h"
 
 #include "vdev/vacpi.h"
+#include "vdev/vtco.h"
 
 #define HZ		3579545ul
 #define S		1000000000ul
@@ -126,6 +127,86 @@ static void test_gpe(void **state)
 	assert_int_equal(get(VACPI_GPE, 0, 4), 0x12ff0000);
 }
 
+/* The watchdog's registers, of 16 bits. */
+enum { RELOAD = 0x00, STATUS1 = 0x04, STATUS2 = 0x06, CONTROL1 = 0x08, INITIAL = 0x12 };
+
+#define HALT	0x0800u
+#define TICK	VTCO_TICK_NS
+
+static uint32_t tco(uint64_t offset)
+{
+	return get(VACPI_TCO, offset, 2);
+}
+
+static void set_tco(uint64_t offset, uint32_t v)
+{
+	put(VACPI_TCO, offset, 2, v);
+}
+
+static void test_watchdog(void **state)
+{
+	(void)state;
+	assert_int_equal(get(VACPI_TCO, 0x10, 4), 0x00040003);
+	vdev_host_advance(h, 100 * S);
+	assert_int_equal(h->timer_count, 0);		/* nobody has touched it */
+	assert_true(vacpi_no_reboot(d));
+	vacpi_set_no_reboot(d, false);
+	set_tco(CONTROL1, HALT);
+	set_tco(INITIAL, 0xfc0a);
+	assert_int_equal(tco(INITIAL), 10);
+	set_tco(RELOAD, 1);
+	vdev_host_advance(h, 100 * TICK);
+	assert_int_equal(tco(RELOAD), 10);		/* it stands */
+	set_tco(CONTROL1, 0);
+	vdev_host_advance(h, 3 * TICK + 1);
+	assert_int_equal(tco(RELOAD), 7);
+	set_tco(CONTROL1, HALT);
+	vdev_host_advance(h, 100 * TICK);
+	assert_int_equal(tco(RELOAD), 7);
+	set_tco(CONTROL1, 0);
+	vdev_host_advance(h, 7 * TICK - 1);
+	assert_int_equal(tco(STATUS1), 0);
+	vdev_host_advance(h, 1);
+	assert_int_equal(tco(STATUS1), 8);		/* the first time */
+	assert_int_equal(tco(RELOAD), 10);
+	set_tco(STATUS1, 0xfff7);
+	assert_int_equal(tco(STATUS1), 8);
+	set_tco(STATUS1, 8);
+	assert_int_equal(tco(STATUS1), 0);
+	for (unsigned i = 0; i < 5; i++) {
+		vdev_host_advance(h, 9 * TICK);
+		set_tco(RELOAD, i);			/* in time */
+	}
+	vdev_host_advance(h, 20 * TICK - 1);
+	assert_int_equal(tco(STATUS1), 8);
+	assert_int_equal(tco(STATUS2), 0);
+	assert_int_equal(h->requests[HOST_REQUEST_RESET], 0);
+	vdev_host_advance(h, 1);
+	assert_int_equal(tco(STATUS2), 6);
+	assert_int_equal(h->requests[HOST_REQUEST_RESET], 1);
+	/* Without a reset: round after round. */
+	vacpi_set_no_reboot(d, true);
+	set_tco(STATUS2, 2);
+	assert_int_equal(tco(STATUS2), 4);
+	vdev_host_advance(h, 40 * TICK);
+	assert_int_equal(tco(STATUS2), 6);
+	assert_int_equal(h->requests[HOST_REQUEST_RESET], 1);
+	/* From 0 and 1 it does not count. */
+	set_tco(INITIAL, 1);
+	h->timer_count = 0;
+	set_tco(RELOAD, 0);
+	vdev_host_advance(h, 100 * S);
+	assert_int_equal(h->timer_count, 0);
+	put(VACPI_TCO, CONTROL1 + 1, 1, 0x10);		/* locked, until a reset */
+	put(VACPI_TCO, CONTROL1 + 1, 1, 0);
+	assert_int_equal(tco(CONTROL1), 0x1000);
+	put(VACPI_TCO, 0x0c, 4, ~0u);
+	assert_int_equal(get(VACPI_TCO, 0x0c, 4), 0x00ffffff);
+	d->ops->reset(d);
+	assert_int_equal(tco(CONTROL1), 0);
+	assert_true(vacpi_no_reboot(d));
+}
+
 static void test_saved(void **state)
 {
 	struct vdev *fresh;
@@ -137,10 +218,22 @@ static void test_saved(void **state)
 	put(VACPI_SMI, 0, 1, VACPI_ENABLE);
 	put(VACPI_EVENT, 2, 2, BUTTON | TIMER);
 	vacpi_power_button(d);
+	set_tco(RELOAD, 1);
+	vacpi_set_no_reboot(d, false);
+	vdev_host_advance(h, 5 * TICK);
 	check_save_load(d, fresh);
 	assert_true(f->line[VACPI_SCI]);
+	vdev_host_advance(f, 3 * TICK);
+	assert_int_equal(f->requests[HOST_REQUEST_RESET], 1);
 	check_refused(d, 2, 0x02);
 	check_refused(d, 9, 0x20);
+	check_refused(d, 20, 1);			/* reload is no place of its own */
+	check_refused(d, 20 + 9, 0x08);			/* halted, and it counts */
+	check_refused(d, 20 + 19, 0x04);
+	check_refused(d, 20 + 33, 2);			/* ended */
+	check_refused(d, 20 + 34, 0);			/* nothing is left */
+	check_refused(d, 20 + 35, 0x04);
+	check_refused(d, 20 + 43, 0x80);
 	vdev_host_detach(f);
 }
 
@@ -149,7 +242,7 @@ int main(void)
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		CASE(test_enable), CASE(test_button), CASE(test_timer), CASE(test_soft_off),
-		CASE(test_gpe), CASE(test_saved),
+		CASE(test_gpe), CASE(test_watchdog), CASE(test_saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

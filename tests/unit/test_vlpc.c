@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
-/* links: vdev/vlpc.c vdev/vacpi.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
+/* links: vdev/vlpc.c vdev/vacpi.c vdev/vtco.c vdev/vpci*.c lib/record.c tests/host/vdev_host.c */
 /*
  * vdev/vlpc: PMBASE and ACPI_CNTL place ACPI's registers, PIRQs are routed where they may be, RCBA
- * tells the slots' wiring, two vCPUs at once, saved form.
+ * tells the slots' wiring and has the watchdog's bit, two vCPUs at once, saved form.
  */
 #include "tests/host/vdev_test.h"
 
@@ -96,7 +96,7 @@ static void test_reset(void **state)
 
 static bool acpi_is_at(uint64_t base)
 {
-	static const uint16_t behind[] = { 0, 4, 8, 0x20, 0x30 };
+	static const uint16_t behind[] = { 0, 4, 8, 0x20, 0x30, 0x60 };
 	bool there = true;
 
 	for (unsigned i = 0; i < ARRAY_COUNT(behind); i++) {
@@ -166,6 +166,15 @@ static void test_rcba(void **state)
 	assert_int_equal(vdev_host_read(b.d, VLPC_RCBA, 0x3ff8, 8), 0);
 	vdev_host_write(b.d, VLPC_RCBA, 0x3140, 2, 0);
 	assert_int_equal(vdev_host_read(b.d, VLPC_RCBA, 0x3140, 2), 0x3210);
+	/* NO_REBOOT, the watchdog's. */
+	assert_int_equal(vdev_host_read(b.d, VLPC_RCBA, 0x3410, 4), 0x20);
+	vdev_host_write(b.d, VLPC_RCBA, 0x3411, 1, 0);
+	assert_int_equal(vdev_host_read(b.d, VLPC_RCBA, 0x340c, 8), 0x20ul << 32);
+	vdev_host_write(b.d, VLPC_RCBA, 0x3410, 4, 0xffffffdf);
+	assert_int_equal(vdev_host_read(b.d, VLPC_RCBA, 0x3410, 4), 0);
+	assert_false(vacpi_no_reboot(b.acpi));
+	vdev_host_write(b.d, VLPC_RCBA, 0x340c, 8, 0x20ul << 32);
+	assert_true(vacpi_no_reboot(b.acpi));
 	b.h->region_error = -ENOSPC;
 	put(VLPC_RCBA_BASE, 4, 0xfec00001);
 	assert_true(b.h->logged);
