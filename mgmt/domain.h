@@ -215,6 +215,12 @@ int domain_inject_nmi(struct domain *d, struct mgmt_error *err);
  * switched it off. Waits meanwhile. See mgmt/domain_keys.c.
  */
 int domain_send_keys(struct domain *d, const char *text, uint64_t hold_ms, struct mgmt_error *err);
+#define DOMAIN_MOTION_MAX	10000
+/*
+ * Moves its mouse to the right and down by the two numbers that `text` begins with, and clicks the
+ * buttons that it names then. Errors as domain_send_keys(); -ENOSYS: it has none. Waits meanwhile.
+ */
+int domain_send_mouse(struct domain *d, const char *text, struct mgmt_error *err);
 /*
  * One of them goes down or up, by its code of set 1; one behind E0h has 80h added. Does not wait:
  * -EAGAIN, -EPERM as above, without a message; with one where the guest does not run.

@@ -100,35 +100,53 @@ static int read_keys(const char *text, struct domain_keys *out, struct mgmt_erro
 }
 
 /* `id`: only if it still is the one of that id; 0: whichever. */
-static int press(struct domain *d, int id, uint8_t code, bool down, struct mgmt_error *err)
+static int put_once(struct domain *d, int id, domain_input_t *put, const void *arg,
+		    struct mgmt_error *err)
 {
 	int e;
 
 	mutex_lock(&d->lock);
 	e = domain_need(d, BIT(DOMAIN_RUNNING) | BIT(DOMAIN_SHUTDOWN), err);
 	if (!e)
-		e = !id || d->id == id ? vm_key(d->vm, code, down) : -ENODEV;
+		e = !id || d->id == id ? put(d->vm, arg) : -ENODEV;
 	mutex_unlock(&d->lock);
 	return e;
 }
 
-static int press_patiently(struct domain *d, int id, uint8_t code, bool down,
-			   struct mgmt_error *err)
+int domain_input(struct domain *d, int id, const char *what, domain_input_t *put, const void *arg,
+		 struct mgmt_error *err)
 {
-	int e = press(d, id, code, down, err);
+	int e = put_once(d, id, put, arg, err);
 
 	for (unsigned i = 0; e == -EAGAIN && i < TRIES; i++) {
 		thread_sleep_ns(TRY_NS);
-		e = press(d, id, code, down, err);
+		e = put_once(d, id, put, arg, err);
 	}
 	if (e == -EAGAIN)
-		error_set(err, e, "the guest of domain '%s' does not read its keyboard, whose buffer "
-			  "is full", d->name);
+		error_set(err, e, "the guest of domain '%s' does not read its %s, whose buffer is full",
+			  d->name, what);
 	else if (e == -EPERM)
-		error_set(err, e, "the guest of domain '%s' has switched its keyboard off", d->name);
+		error_set(err, e, "the guest of domain '%s' has switched its %s off", d->name, what);
 	else if (e == -ENODEV)
 		error_set(err, e, "domain '%s' has been started anew meanwhile", d->name);
 	return e;
+}
+
+struct stroke {
+	uint8_t code;
+	bool down;
+};
+
+static int put_key(struct vm *vm, const void *arg)
+{
+	const struct stroke *s = arg;
+
+	return vm_key(vm, s->code, s->down);
+}
+
+static int press(struct domain *d, int id, uint8_t code, bool down, struct mgmt_error *err)
+{
+	return domain_input(d, id, "keyboard", put_key, &(struct stroke){ code, down }, err);
 }
 
 int domain_send_keys(struct domain *d, const char *text, uint64_t hold_ms, struct mgmt_error *err)
@@ -146,13 +164,13 @@ int domain_send_keys(struct domain *d, const char *text, uint64_t hold_ms, struc
 	id = d->id;
 	mutex_unlock(&d->lock);
 	while (!e && n < keys.count) {
-		e = press_patiently(d, id, keys.code[n], true, err);
+		e = press(d, id, keys.code[n], true, err);
 		n += !e;
 	}
 	if (!e && hold_ms)
 		thread_sleep_ns(hold_ms * 1000000);
 	while (n--) {
-		up = press_patiently(d, id, keys.code[n], false, e ? NULL : err);
+		up = press(d, id, keys.code[n], false, e ? NULL : err);
 		e = e ?: up;
 	}
 	return e;
@@ -160,5 +178,5 @@ int domain_send_keys(struct domain *d, const char *text, uint64_t hold_ms, struc
 
 int domain_key(struct domain *d, uint8_t code, bool down, struct mgmt_error *err)
 {
-	return press(d, 0, code, down, err);
+	return put_once(d, 0, put_key, &(struct stroke){ code, down }, err);
 }

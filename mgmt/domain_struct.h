@@ -176,6 +176,16 @@ typedef void domain_lines_t(const struct config_vm *old, struct text *t, const v
 int domain_configure_lines(struct domain *d, const char *key, domain_lines_t *lines,
 			   const void *arg, struct mgmt_error *err);
 
+/* --- domain_keys.c */
+typedef int domain_input_t(struct vm *vm, const void *arg);
+/*
+ * What somebody does at the guest's `what`, while it runs as `id`: `put` is called under d->lock
+ * and again for a second while it is -EAGAIN. *err is set for that, -EPERM (it is switched off) and
+ * -ENODEV.
+ */
+int domain_input(struct domain *d, int id, const char *what, domain_input_t *put, const void *arg,
+		 struct mgmt_error *err) must_check;
+
 /* --- domain_balloon.c */
 /* d->lock held, and it has a vm. */
 void domain_memory_stats_locked(struct domain *d, const char *prefix, const char *current,

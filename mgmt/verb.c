@@ -75,6 +75,9 @@ static const struct verb_arg schedinfo_args[] = {
 static const struct verb_arg send_key_args[] = {
 	DOMAIN, { "keys", VERB_TEXT, true }, { "holdtime", VERB_NUMBER, false }, END,
 };
+static const struct verb_arg send_mouse_args[] = {
+	DOMAIN, { "motion", VERB_TEXT, true }, END,
+};
 static const struct verb_arg set_args[] = {
 	DOMAIN, { "value", VERB_TEXT, true }, { "config", VERB_FLAG, false }, END,
 };
@@ -128,6 +131,11 @@ static int run_send_key(struct verb_call *c)
 	uint64_t hold = c->arg[2] ? c->number[2] : DOMAIN_HOLD;
 
 	return domain_send_keys(c->domain, c->arg[1], hold, &c->error);
+}
+
+static int run_send_mouse(struct verb_call *c)
+{
+	return domain_send_mouse(c->domain, c->arg[1], &c->error);
 }
 
 static int run_setmaxmem(struct verb_call *c)
@@ -220,6 +228,7 @@ const struct verb verb_table[VERB_COUNT] = {
 	[VERB_SCHEDINFO] = LIST("schedinfo", schedinfo_args, parameter, verb_run_schedinfo),
 	[VERB_SCREENSHOT] = STREAM("screenshot", one_domain, "image/png", run_screenshot),
 	[VERB_SEND_KEY] = DO("send-key", send_key_args, run_send_key),
+	[VERB_SEND_MOUSE] = DO("send-mouse", send_mouse_args, run_send_mouse),
 	[VERB_SETMAXMEM] = DO("setmaxmem", set_args, run_setmaxmem),
 	[VERB_SETMEM] = DO("setmem", setmem_args, run_setmem),
 	[VERB_SETVCPUS] = DO("setvcpus", set_args, run_setvcpus),

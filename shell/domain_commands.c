@@ -340,19 +340,35 @@ static int run_create(const struct command_args *a)
 	return define(a, "");
 }
 
+/* The words of the last option as one text; it stays until the next call. */
+static const char *rest_of(const struct command_args *a)
+{
+	static char text[1024];			/* the shell has one thread */
+	size_t n = 0;
+
+	text[0] = 0;
+	for (unsigned i = 0; i < a->rest_count && n < sizeof(text); i++)
+		n += (size_t)format(text + n, sizeof(text) - n, "%s%s", i ? " " : "", a->rest[i]);
+	return text;
+}
+
+static int run_send_mouse(const struct command_args *a)
+{
+	struct verb_call c = { .arg = { NULL, rest_of(a) } };
+	int e = commands_call(a, VERB_SEND_MOUSE, &c);
+
+	verb_end(&c);
+	return e;
+}
+
 static int run_send_key(const struct command_args *a)
 {
-	static char keys[1024];			/* the shell has one thread */
-	struct verb_call c = { .arg = { NULL, keys } };
+	struct verb_call c = { .arg = { NULL, rest_of(a) } };
 	const char *codeset = command_text(a, "codeset");
-	size_t n = 0;
 	int e;
 
 	if (codeset && strcmp(codeset, "linux"))
 		return command_error(-EINVAL, "the codeset is 'linux': there is no other");
-	keys[0] = 0;
-	for (unsigned i = 0; i < a->rest_count && n < sizeof(keys); i++)
-		n += (size_t)format(keys + n, sizeof(keys) - n, "%s%s", i ? " " : "", a->rest[i]);
 	e = commands_call(a, VERB_SEND_KEY, &c);
 	verb_end(&c);
 	return e;
@@ -384,6 +400,12 @@ static const struct option send_key_options[] = {
 	{ "holdtime", "milliseconds until they are released", OPTION_NUMBER, WHAT_NOTHING, false,
 	  false },
 	{ "keys", "KEY_A and so on, or numbers", OPTION_REST, WHAT_NOTHING, true, true },
+	OPTION_LAST
+};
+static const struct option send_mouse_options[] = {
+	OPTION_DOMAIN(WHAT_ACTIVE),
+	{ "motion", "how far to the right and down, then buttons", OPTION_REST, WHAT_NOTHING, true,
+	  true },
 	OPTION_LAST
 };
 static const struct option setmem_options[] = {
@@ -453,6 +475,10 @@ const struct command domain_commands[] = {
 	  "By libvirt's names: send-key web KEY_LEFTCTRL KEY_LEFTALT KEY_DELETE; or Linux's numbers.\n"
 	  "    What the guest does not read is said.",
 	  send_key_options, run_send_key },
+	{ "send-mouse", "move a guest's mouse, and click",
+	  "To the right and down, then its buttons: send-mouse web 40 -25 LEFT; RIGHT, MIDDLE, SIDE,\n"
+	  "    EXTRA, and a notch UP or DOWN of the wheel.",
+	  send_mouse_options, run_send_mouse },
 	{ "setmaxmem", "the memory of a domain, as 64M", NULL, set_options, run_verb },
 	{ "setmem", "the memory that a running domain has of what it may have, as 64M",
 	  "Its balloon is asked for that: it needs 'device = virtio-balloon-pci' and a driver.\n"

@@ -369,7 +369,7 @@ int vkbd_mouse(struct vdev *d, int dx, int dy, int wheel, unsigned buttons)
 	int err;
 
 	if (!k->has_mouse)
-		return -ENODEV;
+		return -ENOSYS;
 	flags = host_lock(d);
 	err = vmouse_move(&k->mouse, dx, dy, wheel, buttons);
 	update(k);

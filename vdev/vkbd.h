@@ -15,5 +15,5 @@ enum { VKBD_IRQ, VKBD_AUX_IRQ };		/* lines: IRQ 1, IRQ 12 */
 int vkbd_create(bool mouse, struct vdev **out);
 /* A key, as vps2_key() has it. Thread context. */
 int vkbd_key(struct vdev *d, uint8_t key, bool pressed) must_check;
-/* As vmouse_move() has it; -ENODEV: there is no mouse. Thread context. */
+/* As vmouse_move() has it; -ENOSYS: there is no mouse. Thread context. */
 int vkbd_mouse(struct vdev *d, int dx, int dy, int wheel, unsigned buttons) must_check;

@@ -3,10 +3,10 @@
  * A PS/2 mouse with a wheel and five buttons, as it is behind its cable: commands go in, answers
  * and packets come out, answers first. What its user did waits as steps, each a state of the
  * buttons and the movement made with it; a packet is made of the first when the controller has
- * room, so that movement adds up and no packet is ever cut. Drivers that know the knock find an IntelliMouse
- * (id 3: wheel) or its Explorer (id 4: five buttons). Rate and resolution are kept, told and mean
- * nothing. No locks: its controller's (vkbd.c). "Mouse" as in the IBM Personal System/2 Hardware
- * Interface Technical Reference.
+ * room, so that movement adds up and no packet is ever cut. Drivers that know the knock find an
+ * IntelliMouse (id 3: wheel) or its Explorer (id 4: five buttons). Rate and resolution are kept,
+ * told and mean nothing. No locks: its controller's (vkbd.c). "Mouse" as in the IBM Personal
+ * System/2 Hardware Interface Technical Reference.
  */
 #pragma once
 

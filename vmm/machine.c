@@ -561,6 +561,12 @@ int machine_key(struct vm *vm, uint8_t key, bool pressed)
 	return vm->machine ? vkbd_key(vm->machine->part[PART_KEYBOARD], key, pressed) : -ENODEV;
 }
 
+int machine_mouse(struct vm *vm, int dx, int dy, int wheel, unsigned buttons)
+{
+	return vm->machine ? vkbd_mouse(vm->machine->part[PART_KEYBOARD], dx, dy, wheel, buttons)
+			   : -ENODEV;
+}
+
 unsigned machine_buses(const struct vm *vm)
 {
 	unsigned n = 1;

@@ -119,8 +119,9 @@ uint64_t machine_ecam(struct vm *vm);		/* where the chipset has it now; 0: nowhe
 /* The 8259s and the 8254 as a BIOS leaves them; no vCPU runs. */
 void machine_bios_devices(struct vm *vm);
 void machine_power_button(struct vm *vm);
-/* As vkbd_key() has it; -ENODEV: it has no devices (any more). */
+/* As vkbd_key() and vkbd_mouse() have it; -ENODEV: it has no devices (any more). */
 int machine_key(struct vm *vm, uint8_t key, bool pressed) must_check;
+int machine_mouse(struct vm *vm, int dx, int dy, int wheel, unsigned buttons) must_check;
 unsigned machine_buses(const struct vm *vm);	/* PCI's: one, and one behind each root port */
 struct vdev *machine_fwcfg(struct vm *vm);	/* for vmm/firmware/fwcfg.c to fill */
 void machine_console_input(struct vm *vm);

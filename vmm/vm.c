@@ -464,6 +464,16 @@ int vm_key(struct vm *vm, uint8_t key, bool pressed)
 	return err;
 }
 
+int vm_mouse(struct vm *vm, int dx, int dy, int wheel, unsigned buttons)
+{
+	int err;
+
+	mutex_lock(&vm->lock);
+	err = machine_mouse(vm, dx, dy, wheel, buttons);
+	mutex_unlock(&vm->lock);
+	return err;
+}
+
 void vm_power_button(struct vm *vm)
 {
 	mutex_lock(&vm->lock);

@@ -167,6 +167,8 @@ void vm_stop_self(struct vm *vm, enum vm_stop why, uint32_t code);
 
 /* A key of its keyboard, as vkbd_key() has it; -ENODEV: it is gone. */
 int vm_key(struct vm *vm, uint8_t key, bool pressed) must_check;
+/* As vkbd_mouse() has it; -ENODEV: it is gone. */
+int vm_mouse(struct vm *vm, int dx, int dy, int wheel, unsigned buttons) must_check;
 void vm_power_button(struct vm *vm);		/* ACPI: the guest shuts down if it listens */
 void vm_console_input(struct vm *vm);		/* config.console_get has something new */
 void vm_channel_input(struct vm *vm, unsigned port);	/* likewise a port of virtio-serial-pci */

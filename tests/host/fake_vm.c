@@ -295,6 +295,24 @@ int vm_key(struct vm *vm, uint8_t key, bool pressed)
 	return 0;
 }
 
+int vm_mouse(struct vm *vm, int dx, int dy, int wheel, unsigned buttons)
+{
+	intact(vm);
+	if (fake.keys_full) {
+		fake.keys_full--;
+		return -EAGAIN;
+	}
+	if (fake.key_error)
+		return fake.key_error;
+	fake.moves++;
+	fake.dx += dx;
+	fake.dy += dy;
+	fake.wheel += wheel;
+	fake.pressed |= buttons;
+	fake.held = buttons;
+	return 0;
+}
+
 void vm_power_button(struct vm *vm)
 {
 	intact(vm);

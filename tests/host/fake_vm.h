@@ -21,6 +21,8 @@ struct fake_vm {
 	unsigned created, alive, destroyed, released;
 	unsigned buttons, nmis, inputs, pauses, resumes;
 	uint8_t keys[32];		/* pairs: a code of set 1, and whether it was pressed */
+	int dx, dy, wheel;		/* of the mouse, summed up */
+	unsigned moves, pressed, held;	/* buttons: at any time, and now */
 	unsigned key_count, keys_full;	/* keys_full: so many more find no room */
 	int key_error;
 	struct virtio_balloon_info *balloon;

@@ -18,12 +18,14 @@ def test_dos(start, bed, bus):
     keel = start(bed, config=config, modules={"bios": SEABIOS, "dos.img": DOS}).boot()
     with keel.console("dos", "start dos --console"):
         said = keel.expect("press a key: ")
-        assert "\nbad " not in said and said.count("\nok ") == 13, said
+        assert "\nbad " not in said and said.count("\nok ") == 14, said
         # By the BIOS's serial console, and by the keyboard itself.
         keel.send("k")
         keel.expect("k[\\s\\S]*and a K: ")
     assert "there is no key 'KEY_NO'" in keel.command("send-key dos KEY_NO")
     keel.command("send-key dos KEY_LEFTSHIFT KEY_K")
+    assert "there is no button 'KEY_K'" in keel.command("send-mouse dos 0 0 KEY_K")
+    keel.command("send-mouse dos 300 40 LEFT")
     keel.wait_state("dos", "shut off")
     assert exit_code(keel, "dos") == 1
     keel.poweroff()

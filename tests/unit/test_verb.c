@@ -148,6 +148,8 @@ static const char *text_for(enum verb_id id)
 	case VERB_NODEDEV_DUMPXML:
 	case VERB_NODEDEV_INFO:
 		return "pci_0000_00_1f_2";
+	case VERB_SEND_MOUSE:
+		return "1 -1 LEFT";
 	case VERB_SETMAXMEM:
 	case VERB_SETMEM:
 		return "32M";
@@ -197,6 +199,7 @@ static void prepare(enum verb_id id)
 		VERB_RESET, VERB_RESUME, VERB_SHUTDOWN, VERB_SUSPEND, VERB_VCPUINFO, VERB_DOMSTATS,
 		VERB_DOMINFO, VERB_VCPUPIN, VERB_SCHEDINFO, VERB_CHANGE_MEDIA, VERB_SETMEM,
 		VERB_DOMMEMSTAT, VERB_SEND_KEY, VERB_SCREENSHOT,
+		VERB_SEND_MOUSE,
 	};
 	static struct virtio_balloon_info balloon;
 	struct verb_call c = { .arg = { "debian" } };
@@ -788,6 +791,66 @@ static void screenshots(void **state)
 	stream_meanwhile = NULL;
 }
 
+static int send_mouse(const char *motion, struct mgmt_error *err)
+{
+	struct verb_call c = { .arg = { "debian", motion } };
+	int e = verb_run(&verb_table[VERB_SEND_MOUSE], &c);
+
+	*err = c.error;
+	verb_end(&c);
+	return e;
+}
+
+static void motion_refused(const char *motion, int code, const char *why)
+{
+	struct mgmt_error err;
+
+	assert_int_equal(send_mouse(motion, &err), code);
+	if (!strstr(err.message, why))
+		fail_msg("'%s', and not '%s'", err.message, why);
+}
+
+/* It is moved first; what is pressed is released. */
+static void mouse(void **state)
+{
+	struct mgmt_error err;
+
+	(void)state;
+	prepare(VERB_SEND_MOUSE);
+	fake.moves = 0;
+	fake.dx = fake.dy = 0;
+	assert_int_equal(send_mouse(" 10000  -10000 DOWN ", &err), 0);
+	assert_int_equal(fake.moves, 1);
+	assert_int_equal(fake.dx, 10000);
+	assert_int_equal(fake.dy, -10000);
+	assert_int_equal(fake.wheel, 1);
+	fake.keys_full = 3;
+	fake.pressed = 0;
+	assert_int_equal(send_mouse("+0 0 LEFT EXTRA UP UP", &err), 0);
+	assert_int_equal(fake.moves, 4);
+	assert_int_equal(fake.wheel, -1);
+	assert_int_equal(fake.pressed, 0x11);
+	assert_int_equal(fake.held, 0);
+	motion_refused("", -EINVAL, "two numbers");
+	motion_refused("1", -EINVAL, "two numbers");
+	motion_refused("1 LEFT", -EINVAL, "'LEFT' is no distance");
+	motion_refused("1 -", -EINVAL, "'-' is no distance");
+	motion_refused("1- 1", -EINVAL, "'1-' is no distance");
+	motion_refused("10001 0", -EINVAL, "10000 at most");
+	motion_refused("0 99999999999999999999", -EINVAL, "no distance");
+	motion_refused("0 0 LEF", -EINVAL, "no button 'LEF'");
+	motion_refused("0 0 LEFTS", -EINVAL, "no button 'LEFTS'");
+	assert_int_equal(fake.moves, 4);
+	fake.keys_full = 1000;
+	motion_refused("1 1", -EAGAIN, "does not read its mouse");
+	fake.keys_full = 0;
+	fake.key_error = -EPERM;
+	motion_refused("1 1", -EPERM, "switched its mouse off");
+	fake.key_error = -ENOSYS;
+	motion_refused("1 1", -ENOSYS, "has no mouse");
+	fake.key_error = 0;
+}
+
 static void device_as_xml(void **state)
 {
 	struct answer_text *a;
@@ -1064,6 +1127,7 @@ int main(void)
 		TEST(pins),
 		TEST(log_by_level_and_number), TEST(domain_as_xml),
 		TEST(boot_order_as_xml), TEST(keys), TEST(screenshots), TEST(device_as_xml),
+		TEST(boot_order_as_xml), TEST(keys), TEST(mouse), TEST(device_as_xml),
 		TEST(any_text_as_xml),
 		TEST(events_are_read_on), TEST(lost_events_are_counted), TEST(watches_wake),
 		TEST(waiting_for_memory), TEST(checks_are_given_up), TEST(some_jobs_cannot_be),

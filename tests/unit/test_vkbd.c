@@ -310,7 +310,7 @@ static void to_mouse(uint8_t v)
 static void test_mouse(void **state)
 {
 	(void)state;
-	assert_int_equal(vkbd_mouse(d, 1, 1, 0, 0), -ENODEV);
+	assert_int_equal(vkbd_mouse(d, 1, 1, 0, 0), -ENOSYS);
 	setup_mouse(0x03);
 	command(0xa9);
 	check_answer(0);

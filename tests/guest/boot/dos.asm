@@ -3,7 +3,8 @@
 ; A disk as DOS's was: a boot sector that the BIOS loads, which loads the rest by cylinder, head and
 ; sector, and lives on the BIOS's services: INT 10h, 11h, 12h, 13h, 15h, 16h, 1Ah. It asks each of
 ; them, prints a line for what it found ("ok NAME" or "bad NAME"), waits for a key and shows it,
-; then for a K, and tells port F4h how many were bad.
+; then for a K, and a click with its mouse 300 to the right and 40 down, and tells port F4h how many
+; were bad.
 
 SECTORS	equ 2880			; of the disk
 STAGE	equ 8				; sectors behind the first that are loaded
@@ -102,6 +103,18 @@ stage:
 	mov ah, 0
 	int 0x16
 	cmp al, 'K'
+	setne ah
+	add [bads], ah
+	mov si, press_mouse
+	call print
+.moved:
+	hlt
+	cmp byte [clicked], 2		; pressed, and released
+	jb .moved
+	cmp word [moved_x], 300
+	setne ah
+	add [bads], ah
+	cmp word [moved_y], -40		; up is positive
 	setne ah
 	add [bads], ah
 	mov al, [bads]
@@ -425,6 +438,62 @@ keyboard:
 	clc
 	ret
 
+; The BIOS finds a PS/2 mouse, and calls when it tells of something.
+mouse:
+	mov ax, 0xc205			; packets of three bytes
+	mov bh, 3
+	int 0x15
+	jc wrong
+	mov ax, 0xc204
+	int 0x15
+	jc wrong
+	test bh, bh			; a plain one
+	jnz wrong
+	push cs
+	pop es
+	mov ax, 0xc207
+	mov bx, mouse_told
+	int 0x15
+	jc wrong
+	mov ax, 0xc200
+	mov bh, 1
+	int 0x15
+	jc wrong
+	clc
+	ret
+
+; The BIOS has pushed status, X, Y and 0.
+mouse_told:
+	push bp
+	mov bp, sp
+	push ax
+	push bx
+	mov bx, [bp + 12]
+	mov al, [bp + 10]		; X, with its sign in the status
+	mov ah, 0
+	test bl, 0x10
+	jz .right
+	dec ah
+.right:
+	add [cs:moved_x], ax
+	mov al, [bp + 8]
+	mov ah, 0
+	test bl, 0x20
+	jz .up
+	dec ah
+.up:
+	add [cs:moved_y], ax
+	and bl, 1
+	cmp bl, [cs:button]
+	je .same
+	mov [cs:button], bl
+	inc byte [cs:clicked]
+.same:
+	pop bx
+	pop ax
+	pop bp
+	retf
+
 wrong:
 	stc
 	ret
@@ -433,7 +502,7 @@ wrong:
 checks:
 	dw video, .video, base, .base, geometry, .geometry, read, .read, write, .write
 	dw beyond, .beyond, memory, .memory, move, .move, a20, .a20, date, .date, ticks, .ticks
-	dw pci, .pci, keyboard, .keyboard, 0
+	dw pci, .pci, keyboard, .keyboard, mouse, .mouse, 0
 .video:	db "video", 0
 .base:	db "base memory", 0
 .geometry: db "geometry", 0
@@ -447,13 +516,19 @@ checks:
 .ticks:	db "ticks", 0
 .pci:	db "pci", 0
 .keyboard: db "keyboard", 0
+.mouse:	db "mouse", 0
 hello:	db "DOS-like guest", 13, 10, 0
 ok:	db "ok ", 0
 bad:	db "bad ", 0
 press:	db "press a key: ", 0
 newline: db 13, 10, 0
 press_more: db 13, 10, "and a K: ", 0
+press_mouse: db 13, 10, "and its mouse: ", 0
 bads:	db 0
+button:	db 0
+clicked: db 0
+moved_x: dw 0
+moved_y: dw 0
 	align 4
 end:	dd 0
 above:	dd 0
