@@ -68,7 +68,7 @@ SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/lo
 	$(addprefix vdev/virtio/virtio_,balloon.c console.c pci.c rng.c) vdev/vkbd.c vdev/vpost.c vdev/vlpc.c vdev/vmch.c \
 	vdev/vmouse.c vdev/vmp_table.c $(addprefix vdev/vnvme,.c _admin.c _info.c _state.c) \
 	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vps2.c vdev/vrtc.c vdev/vpic.c \
-	vdev/vpit.c vdev/vsmbios.c vdev/vuart.c vdev/vtco.c vdev/vtestdev.c vdev/vvga% vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% \
+	vdev/vpit.c vdev/vsmbios.c vdev/vsmbus.c vdev/vuart.c vdev/vtco.c vdev/vtestdev.c vdev/vvga% vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% \
 	$(addprefix vmm/gmem/gmem_,balloon.c dirty.c share.c take.c) vmm/insn/decode.c vmm/machine% vmm/pvclock.c \
 	vmm/vcpu_reset.c vmm/vlapic/vlapic_save.c svm/svm.c svm/svm_machine_check.c vmx/vmx.c vmm/media_disc.c vmm/vram.c \
 	$(addprefix vmm/vm,.c _balloon.c _image.c _memory.c _screen.c _state.c _stats.c m.c) svm/svm_audit% vmx/vmx_audit% \

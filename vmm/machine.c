@@ -23,6 +23,7 @@
 #include "vdev/vpic.h"
 #include "vdev/vpit.h"
 #include "vdev/vrtc.h"
+#include "vdev/vsmbus.h"
 #include "vdev/vuart.h"
 #include "vmm/firmware/memory_map.h"
 #include "vmm/machine_class.h"
@@ -245,6 +246,7 @@ static const struct machine_row flash = { .class = "cfi.pflash01" };
 /* What one with firmware has besides. */
 static const struct machine_row with_firmware[] = {
 	{ .class = "hpet" },
+	{ .class = "ich9-smb", .slot = { 0, VLPC_SLOT, VSMBUS_FUNCTION } },
 };
 
 _Static_assert(ARRAY_COUNT(pc) + ARRAY_COUNT(with_firmware) + RESERVED + MACHINE_SLOT_MAX <=

@@ -27,6 +27,7 @@
 #include "vdev/vpost.h"
 #include "vdev/vpvpanic.h"
 #include "vdev/vrtc.h"
+#include "vdev/vsmbus.h"
 #include "vdev/vtestdev.h"
 #include "vdev/vuart.h"
 #include "vdev/vvga.h"
@@ -305,6 +306,7 @@ static const struct device_class classes[] = {
 		{ VVGA_PORTS, HOST_PORT, VVGA_PORTS_BASE, VVGA_PORTS_SIZE },
 		{ VVGA_VBE, HOST_PORT, VVGA_VBE_BASE, VVGA_VBE_SIZE },
 		{ VVGA_WINDOW, HOST_MMIO, VVGA_WINDOW_BASE, VVGA_WINDOW_SIZE } } },
+	{ "ich9-smb", .plain = vsmbus_create, .function = vsmbus_function },
 	{ "virtio-rng-pci", .plain = virtio_pci_rng_create, .function = virtio_pci_function },
 };
 

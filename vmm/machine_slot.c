@@ -7,6 +7,7 @@
 #include "lib/format.h"
 #include "lib/string.h"
 #include "vdev/vlpc.h"
+#include "vdev/vsmbus.h"
 #include "vmm/machine.h"
 #include "vmm/machine_class.h"
 
@@ -41,6 +42,8 @@ static const char *slot_error(const struct machine_row *row, unsigned i)
 		return "the host bridge is there";
 	if (!s->bus && s->device == VLPC_SLOT && !s->function)
 		return "the LPC bridge is there";
+	if (!s->bus && s->device == VLPC_SLOT && s->function == VSMBUS_FUNCTION)
+		return "the SMBus controller is there";
 	for (unsigned j = 0; j < i; j++) {
 		if (same_slot(&row[j].slot, s))
 			return "another device is there";

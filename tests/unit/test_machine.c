@@ -13,7 +13,7 @@
  * mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vahci*.c vdev/vata*.c
  * vdev/vnvme*.c vdev/vide*.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vmouse.c vdev/vps2.c
  * vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c vdev/vpost.c vmm/firmware/fwcfg.c vdev/vfwcfg.c
- * vdev/vtco.c
+ * vdev/vtco.c vdev/vsmbus.c
  * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
  * tests/host/log.c tests/host/tsc.c vdev/vhpet.c */
@@ -92,6 +92,9 @@ static const struct { struct machine_row row[3]; const char *says; int err; } wr
 	  "a root port must be on bus 0", -EINVAL },
 };
 
+/* Whoever starts on it: firmware may be added to a configuration. */
+static const struct machine_row smbus_place = PORT(0x1f, 3);
+
 static void refused(void **state)
 {
 	struct vm *vm = NULL;
@@ -108,6 +111,8 @@ static void refused(void **state)
 			fail_msg("%s", why);
 		assert_int_equal(create(wrong[i].row, n, &vm), wrong[i].err);
 	}
+	assert_int_equal(machine_slot_check(&smbus_place, 1, why, sizeof(why)), -EINVAL);
+	assert_non_null(strstr(why, "the SMBus controller is there"));
 }
 
 /* As many as are let through can be made, with what a configuration may add without a slot. */
