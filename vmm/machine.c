@@ -246,6 +246,7 @@ static const struct machine_row flash = { .class = "cfi.pflash01" };
 /* What one with firmware has besides. */
 static const struct machine_row with_firmware[] = {
 	{ .class = "hpet" },
+	{ .class = "i8257" },
 	{ .class = "ich9-smb", .slot = { 0, VLPC_SLOT, VSMBUS_FUNCTION } },
 };
 

@@ -8,6 +8,7 @@
 #include "vdev/vacpi.h"
 #include "vdev/vahci.h"
 #include "vdev/vdebug_exit.h"
+#include "vdev/vdma.h"
 #include "vdev/ve1000.h"
 #include "vdev/vedu.h"
 #include "vdev/vflash.h"
@@ -261,6 +262,8 @@ static const struct device_class classes[] = {
 		{ 0, VHPET_GSI }, { 1, VHPET_GSI + 1 }, { 2, VHPET_GSI + 2 },
 		{ 3, VHPET_GSI + 3 } }, .region = {
 		{ VHPET_REGISTERS, HOST_MMIO, VHPET_BASE, VHPET_SIZE } } },
+	{ "i8257", .plain = vdma_create, .region = {
+		{ VDMA_BYTES, HOST_PORT, 0, 16 }, { VDMA_WORDS, HOST_PORT, 0xc0, 32 } } },
 	{ "pcie-root-port", .plain = vpci_port_create, .function = vpci_port_function,
 		.is_bridge = true },
 	{ "post", .plain = vpost_create, .region = {

@@ -16,7 +16,7 @@
  * vdev/vpost.c vmm/firmware/fwcfg.c vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c
  * tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c tests/host/memory.c
  * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c
- * vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c */
+ * vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c vdev/vdma.c */
 /*
  * vmm/machine: rows of PCI devices get their slots, and the lines that follow from these; rows that
  * cannot be are refused with the reason, before a vm is made of them and then, too.
@@ -310,13 +310,15 @@ static void test_pirqs(void **state)
 	vm_put(vm);
 }
 
-static void test_smbus(void **state)
+static void test_chipset(void **state)
 {
 	struct vm *vm = make();
 
 	(void)state;
 	bus_write(vm, HOST_PORT, 0xcf8, 4, 0x8000fb00);
 	assert_int_equal(bus_read(vm, HOST_PORT, 0xcfc, 4), 0x29308086);
+	assert_int_equal(bus_read(vm, HOST_PORT, 0x0f, 1), 0x0f);	/* DMA's masks */
+	assert_int_equal(bus_read(vm, HOST_PORT, 0xde, 1), 0x0f);
 	vm_put(vm);
 }
 
@@ -464,8 +466,7 @@ int main(void)
 		cmocka_unit_test(test_no_memory), cmocka_unit_test(test_shadow),
 		cmocka_unit_test(test_shadow_no_memory), cmocka_unit_test(test_flash),
 		cmocka_unit_test(test_pirqs), cmocka_unit_test(test_window),
-		cmocka_unit_test(test_hpet),
-		cmocka_unit_test(test_smbus),
+		cmocka_unit_test(test_hpet), cmocka_unit_test(test_chipset),
 		cmocka_unit_test(test_files), cmocka_unit_test(test_kernel),
 	};
 

@@ -13,7 +13,7 @@
  * mm/page_intake.c vdev/vpic.c vdev/vioapic.c vdev/vpit.c vdev/vahci*.c vdev/vata*.c
  * vdev/vnvme*.c vdev/vide*.c vdev/vrtc.c vdev/vuart.c vdev/vkbd.c vdev/vmouse.c vdev/vps2.c
  * vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c vdev/vpost.c vmm/firmware/fwcfg.c vdev/vfwcfg.c
- * vdev/vtco.c vdev/vsmbus.c
+ * vdev/vtco.c vdev/vsmbus.c vdev/vdma.c
  * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
  * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
  * tests/host/log.c tests/host/tsc.c vdev/vhpet.c */

@@ -16,7 +16,7 @@
  * vdev/vpost.c vmm/firmware/fwcfg.c vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c
  * tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c tests/host/memory.c
  * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c
- * vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c */
+ * vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c vdev/vdma.c */
 /*
  * INIT and SIPI: what the manual's table says of each register, in every order and form.
  */

@@ -16,7 +16,7 @@
  * vdev/vpost.c vmm/firmware/fwcfg.c vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c
  * tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c tests/host/memory.c
  * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c
- * vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c */
+ * vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c vdev/vdma.c */
 /*
  * The local APIC of a vCPU on a back end without a chip, by the manual's tables: what its timer
  * does while it is written to, which bits each register has in x2APIC mode, where its window lies.

@@ -16,7 +16,7 @@
  * vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c vdev/vpost.c build/gen/vdev/dsdt.aml.c
  * tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c tests/host/memory.c
  * tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c tests/host/log.c tests/host/tsc.c
- * vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c */
+ * vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c vdev/vdma.c */
 /*
  * The saved form of a whole vm on a back end without a chip: save, load, save is byte-identical;
  * hostile input is refused and harms nothing.
