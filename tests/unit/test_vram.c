@@ -12,11 +12,11 @@
  * build/gen/vmm/firmware/bios/bios.bin.c lib/record.c lib/format.c mm/paging.c mm/paging_host.c
  * mm/paging_npt.c mm/paging_ept.c mm/page.c mm/page_intake.c vdev/vpic.c vdev/vioapic.c
  * vdev/vpit.c vdev/vahci*.c vdev/vata*.c vdev/vnvme*.c vdev/vide*.c vdev/vrtc.c vdev/vuart.c
- * vdev/vkbd.c vdev/vmouse.c vdev/vhpet.c vdev/vtco.c vdev/vps2.c vdev/vacpi.c
- * vdev/vacpi_tables.c vdev/vpci*.c vdev/vpost.c vdev/vvga*.c vmm/firmware/fwcfg.c vdev/vfwcfg.c
- * build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c tests/host/heap.c
- * tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c tests/host/panic.c
- * tests/host/log.c tests/host/tsc.c */
+ * vdev/vkbd.c vdev/vmouse.c vdev/vhpet.c vdev/vtco.c vdev/vsmbus.c vdev/vdma.c vdev/vps2.c
+ * vdev/vacpi.c vdev/vacpi_tables.c vdev/vpci*.c vdev/vpost.c vdev/vvga*.c vmm/firmware/fwcfg.c
+ * vdev/vfwcfg.c build/gen/vdev/dsdt.aml.c tests/host/fake_ops.c tests/host/one_thread.c
+ * tests/host/heap.c tests/host/memory.c tests/host/percpu.c tests/host/spinlock.c
+ * tests/host/panic.c tests/host/log.c tests/host/tsc.c */
 /*
  * vmm/vram: video memory is memory where its BAR is, wherever that is moved; behind RAM and behind
  * who comes first in the machine, where the device has the accesses; and its contents stay.
