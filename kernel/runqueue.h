@@ -44,10 +44,10 @@ void runqueue_start(struct runqueue *q, struct thread *current);	/* on its own C
 
 /* The time since the last call, to whoever had it. */
 void runqueue_account(struct runqueue *q, uint64_t now);
-/* From now on, to which q is accounted, `current` runs, which belongs to a group. */
-static inline void runqueue_resume(struct runqueue *q, const struct thread *current)
+/* From now on, to which q is accounted, `current` runs, which belongs to this group. */
+static inline void runqueue_resume(struct runqueue *q, const struct sched_group *group)
 {
-	WRITE_ONCE(q->group_since, sched_group_clock(current->group, q->since));
+	WRITE_ONCE(q->group_since, sched_group_clock(group, q->since));
 }
 
 /* Likewise, which nobody had. */

@@ -110,7 +110,7 @@ static void switch_to(struct runqueue *q, struct thread *next)
 	q->running = next->share;
 	q->grouped = next->group;
 	if (next->group)
-		runqueue_resume(q, next);
+		runqueue_resume(q, next->group);
 	q->switches++;
 	q->switched = q->since;
 	if (!tree_empty(&q->tree) || unlikely(runqueue_capped(next)))
@@ -258,12 +258,13 @@ static bool may_scrub(void)
 /* Until `t` is woken or the queue has something. Interrupts off, on this CPU all the time. */
 static void idle_here(struct runqueue *q, struct thread *t)
 {
+	struct sched_group *group = t->group;
 	unsigned cpu = cpu_index();
 	bool clean = false;
 
 	runqueue_account(q, tsc_read());
-	if (t->group)
-		sched_group_leave(t->group, q->since);
+	if (group)
+		sched_group_leave(group, q->since);
 	WRITE_ONCE(q->idling, true);
 	__atomic_exchange_n(&t->state, THREAD_IDLING, __ATOMIC_SEQ_CST);
 	for (;;) {
@@ -289,10 +290,10 @@ static void idle_here(struct runqueue *q, struct thread *t)
 	}
 	cpu_map_remove(&placement_claimable, cpu);
 	runqueue_account_idle(q, tsc_read());
-	if (t->group) {
-		sched_group_enter(t->group, q->since);
-		runqueue_resume(q, t);
-		if (unlikely(sched_group_capped(t->group)))
+	if (group) {
+		sched_group_enter(group, q->since);
+		runqueue_resume(q, group);
+		if (unlikely(sched_group_capped(group)))
 			runqueue_arm_cap(q, t);
 	}
 	WRITE_ONCE(q->idling, false);
