@@ -71,6 +71,7 @@ static void fill_slot(struct insn_slot *s, const uint8_t *p, const struct insn *
 	s->row = NULL;
 	s->access = (uint8_t)quick_of(i, &s->quick, &s->size);
 	s->value_mask = s->access ? bytes_mask(s->size) : 0;
+	s->last = (uint16_t)(PAGE_SIZE - s->size);
 }
 
 /* Another vCPU may be writing to these bytes: they are copied once, then decoded and kept from the
@@ -428,7 +429,7 @@ static always_inline bool quick_operand(const struct vcpu *vcpu, const struct in
 		a += vcpu->rip + i->length;
 	if (i->index != INSN_NO_REG)
 		a += vcpu->gpr[i->index] << i->shift;
-	return likely(operand_seen(vcpu, a, gpa) && (a & ~PAGE_MASK) + s->size <= PAGE_SIZE);
+	return likely(operand_seen(vcpu, a, s->last, gpa));
 }
 
 void emulate_mmio(struct vcpu *vcpu, gpa_t gpa, unsigned access)

@@ -261,8 +261,8 @@ static bool is_vouched_for(const struct emulation *e, uint64_t linear, unsigned 
 {
 	uint64_t in_page = linear & ~PAGE_MASK;
 
-	return access == e->exit && in_page + size <= PAGE_SIZE &&
-	       operand_seen(e->vcpu, linear, GPA((e->gpa.v & PAGE_MASK) | in_page));
+	return access == e->exit && operand_seen(e->vcpu, linear, (unsigned)PAGE_SIZE - size,
+						 GPA((e->gpa.v & PAGE_MASK) | in_page));
 }
 
 int operand_prepare_only(struct emulation *e, uint64_t offset, unsigned size, unsigned access,

@@ -116,6 +116,7 @@ struct insn_slot {
 	const struct emulate_row *row;	/* NULL: not looked for yet, or there is none */
 	uint64_t value_mask;		/* of the quick move's bytes */
 	uint8_t quick, size;
+	uint16_t last;			/* offset in a page from which its operand fits there */
 	uint8_t access;			/* its: GMEM_READ, GMEM_WRITE; 0: it is none */
 	struct insn insn;		/* mode 0: empty */
 };
@@ -218,12 +219,16 @@ static always_inline struct operand_page *operand_page_of(const struct vcpu *vcp
 	return &vcpu->insns->operand[linear >> PAGE_SHIFT & (OPERAND_PAGES - 1)];
 }
 
-/* Does the operand at `linear` lead to this device address, as far as is known? */
-static always_inline bool operand_seen(const struct vcpu *vcpu, uint64_t linear, gpa_t gpa)
+/*
+ * Does the operand at `linear`, at offset `last` of its page at most, lead to this device address,
+ * as far as is known?
+ */
+static always_inline bool operand_seen(const struct vcpu *vcpu, uint64_t linear, unsigned last,
+				       gpa_t gpa)
 {
 	const struct operand_page *p = operand_page_of(vcpu, linear);
 
-	return !((linear ^ p->page) & PAGE_MASK) && linear - gpa.v == p->distance;
+	return linear - p->page <= last && linear - gpa.v == p->distance;
 }
 
 void operand_forget(struct vcpu *vcpu);
