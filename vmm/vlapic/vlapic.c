@@ -45,9 +45,11 @@ uint32_t vlapic_ppr(const struct vcpu *vcpu)
 
 int vlapic_pending(struct vcpu *vcpu)
 {
-	int v = vlapic_highest(vcpu->vlapic.irr);
+	const struct vlapic *l = &vcpu->vlapic;
+	int v = vlapic_highest(l->irr);
 
-	if (v < 0 || (uint32_t)(v & 0xf0) <= (vlapic_ppr(vcpu) & 0xf0) || !vlapic_hw_enabled(vcpu))
+	/* Of a higher class than both, so above all vectors of theirs. */
+	if (v < 0 || (unsigned)v <= (MAX(l->tpr, l->highest_isr) | 0xf) || !vlapic_hw_enabled(vcpu))
 		return -1;
 	return v;
 }
