@@ -31,20 +31,26 @@
 
 /* ---- kicks ---- */
 
-void vcpu_kick(struct vcpu *vcpu)
+/* Behind a locked instruction, which is a barrier. */
+static always_inline void kick(struct vcpu *vcpu)
 {
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	if (READ_ONCE(vcpu->in_guest))
 		ipi_send(vcpu->cpu, IRQ_KICK);
 	else if (READ_ONCE(vcpu->sleeping))
 		thread_wake(vcpu->thread);
 }
 
+void vcpu_kick(struct vcpu *vcpu)
+{
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	kick(vcpu);
+}
+
 void vcpu_request(struct vcpu *vcpu, uint32_t request)
 {
 	ASSERT(request);
 	__atomic_or_fetch(&vcpu->requests, request, __ATOMIC_SEQ_CST);
-	vcpu_kick(vcpu);
+	kick(vcpu);
 }
 
 void vcpu_request_init(struct vcpu *vcpu)
