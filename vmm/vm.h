@@ -178,10 +178,16 @@ int vm_vcpu_pin(struct vm *vm, unsigned id, const struct cpu_set *allowed);
 /* Its group's limits have changed: its vCPUs follow. */
 void vm_sched_follow(struct vm *vm);
 
+/* When the host's TSC was `tsc`, since which the clock has not been started or stopped. */
+static inline uint64_t vm_clock_at(const struct vm *vm, uint64_t tsc)
+{
+	return likely(READ_ONCE(vm->clock_running))
+		       ? tsc_to_ns(tsc - tsc_base) - vm->clock_offset_ns : vm->clock_frozen_ns;
+}
+
 static inline uint64_t vm_clock_ns(const struct vm *vm)
 {
-	return likely(READ_ONCE(vm->clock_running)) ? clock_ns() - vm->clock_offset_ns
-						    : vm->clock_frozen_ns;
+	return vm_clock_at(vm, tsc_read());
 }
 /* clock_ns() at which the VM's clock, if it goes on running, will show `ns`. */
 uint64_t vm_clock_to_host(const struct vm *vm, uint64_t ns);

@@ -18,6 +18,7 @@
 #include "tests/host/memory.h"
 #include "vmm/machine.h"
 #include "vmm/media.h"
+#include "vmm/vlapic/vlapic_bits.h"
 
 bool errata_has(enum erratum e)
 {
@@ -74,6 +75,13 @@ static inline void run_clock(struct vm *vm)
 {
 	assert_int_equal(vm_start(vm), 0);
 	vm->vcpu[0]->state = VCPU_NEW;
+}
+
+/* The guest's write that starts its APIC timer, in an exit of just now. */
+static inline void start_timer(struct vcpu *v, uint32_t initial)
+{
+	v->exit_tsc = host_tsc;
+	vlapic_write(v, REG_TIMER_INITIAL, initial);
 }
 
 static inline void fake_pause(struct vm *vm)

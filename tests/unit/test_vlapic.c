@@ -93,7 +93,7 @@ static void divider_changes(void **state)
 
 		vlapic_write(v, REG_LVT_TIMER, 0x40 | (i & 1 ? TIMER_PERIODIC << 17 : 0));
 		vlapic_write(v, REG_TIMER_DIVIDE, divide_codes[from]);
-		vlapic_write(v, REG_TIMER_INITIAL, 1000000);
+		start_timer(v, 1000000);
 		assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 1000000);
 		host_tsc += 128 * 1000 - 1;
 		vlapic_write(v, REG_TIMER_DIVIDE, divide_codes[to]);
@@ -106,6 +106,36 @@ static void divider_changes(void **state)
 		fake_timers_run();
 		take(v, 0x40);
 	}
+	vm_put(vm);
+}
+
+/* The time that Keel takes for the write is part of the count, were it all of it. */
+static void counts_from_the_exit(void **state)
+{
+	struct vm *vm = make_vm();
+	struct vcpu *v = vm->vcpu[0];
+
+	(void)state;
+	run_clock(vm);
+	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
+	vlapic_write(v, REG_TIMER_DIVIDE, 11);
+	vlapic_write(v, REG_LVT_TIMER, 0x40);
+	v->exit_tsc = host_tsc;
+	host_tsc += 300;
+	vlapic_write(v, REG_TIMER_INITIAL, 1000);
+	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 700);
+	host_tsc += 699;
+	fake_timers_run();
+	assert_int_equal(vlapic_pending(v), -1);
+	host_tsc += 1;
+	fake_timers_run();
+	take(v, 0x40);
+	v->exit_tsc = host_tsc;
+	host_tsc += 300;
+	vlapic_write(v, REG_TIMER_INITIAL, 200);
+	fake_timers_run();
+	take(v, 0x40);
+	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 0);
 	vm_put(vm);
 }
 
@@ -123,7 +153,7 @@ static void mode_changes(void **state)
 		uint32_t from = 0x40 | (periodic ? TIMER_PERIODIC << 17 : 0);
 
 		vlapic_write(v, REG_LVT_TIMER, from);
-		vlapic_write(v, REG_TIMER_INITIAL, 1000000);
+		start_timer(v, 1000000);
 		host_tsc += 400000;
 		vlapic_write(v, REG_LVT_TIMER, from ^ 1 << 17);
 		assert_int_equal(vlapic_read(v, REG_TIMER_INITIAL), 1000000);
@@ -145,7 +175,7 @@ static void mode_changes(void **state)
 	}
 	/* Masked and periodic it rests; as a one-shot it goes on from where it would be. */
 	vlapic_write(v, REG_LVT_TIMER, 0x40 | LVT_MASKED | TIMER_PERIODIC << 17);
-	vlapic_write(v, REG_TIMER_INITIAL, 1000000);
+	start_timer(v, 1000000);
 	host_tsc += 2500000;
 	fake_timers_run();
 	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 500000);
@@ -275,7 +305,7 @@ static void off_and_on(void **state)
 	run_clock(vm);
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	vlapic_write(v, REG_LVT_TIMER, 0x40);
-	vlapic_write(v, REG_TIMER_INITIAL, 1000);
+	start_timer(v, 1000);
 	vlapic_write(v, REG_TPR, 0x20);
 	assert_int_equal(msr_write(v, MSR_APIC_BASE, VLAPIC_BASE), 0);
 	host_tsc += 100000;
@@ -415,7 +445,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(deadline_past), cmocka_unit_test(divider_changes),
-		cmocka_unit_test(mode_changes), cmocka_unit_test(x2apic_bits),
+		cmocka_unit_test(counts_from_the_exit), cmocka_unit_test(mode_changes),
+		cmocka_unit_test(x2apic_bits),
 		cmocka_unit_test(base_transitions), cmocka_unit_test(off_and_on),
 		cmocka_unit_test(window_moves), cmocka_unit_test(ids_by_topology),
 		cmocka_unit_test(topologies_that_cannot_be), cmocka_unit_test(lowest_in_turn),

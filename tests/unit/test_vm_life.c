@@ -523,7 +523,7 @@ static void late_exit(void)
 	if (leaving++)
 		return;
 	vlapic_ipi(ending->vcpu[1], 0x40);
-	vlapic_write(ending->vcpu[1], REG_TIMER_INITIAL, 1000);
+	start_timer(ending->vcpu[1], 1000);
 	bus_write(ending, HOST_PORT, 0x43, 1, 0x34);
 	bus_write(ending, HOST_PORT, 0x40, 1, 0x10);
 	bus_write(ending, HOST_PORT, 0x40, 1, 0x10);

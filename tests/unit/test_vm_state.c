@@ -82,7 +82,7 @@ static void stir(struct vm *vm)
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	vlapic_write(v, REG_LVT_TIMER, 0xec);
 	vlapic_write(v, REG_TIMER_DIVIDE, 11);
-	vlapic_write(v, REG_TIMER_INITIAL, 1000000);
+	start_timer(v, 1000000);
 	vlapic_set_irr(v, 0x31, false);
 	vlapic_set_irr(v, 0x99, true);
 	event_queue(v, &(struct event){ .valid = true, .type = EVENT_EXCEPTION,
@@ -218,7 +218,7 @@ static void older_than_its_host(void **state)
 	vlapic_write(one->vcpu[0], REG_LVT_TIMER, 0x40);
 	vlapic_write(one->vcpu[0], REG_TIMER_DIVIDE, 11);
 	host_tsc += 1000ul * 1000000000;
-	vlapic_write(one->vcpu[0], REG_TIMER_INITIAL, 5000);
+	start_timer(one->vcpu[0], 5000);
 	fake_pause(one);
 	n = save(one, a);
 	ns = vm_clock_ns(one);

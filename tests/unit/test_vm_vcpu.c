@@ -154,7 +154,7 @@ static void apic_timer(void **state)
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	vlapic_write(v, REG_LVT_TIMER, 0x40);
 	vlapic_write(v, REG_TIMER_DIVIDE, 11);		/* by 1 */
-	vlapic_write(v, REG_TIMER_INITIAL, 1000);
+	start_timer(v, 1000);
 	host_tsc += 400;
 	fake_timers_run();
 	assert_int_equal(vlapic_read(v, REG_TIMER_CURRENT), 600);
@@ -167,7 +167,7 @@ static void apic_timer(void **state)
 	vlapic_write(v, REG_EOI, 0);
 	/* Periodic, then paused: the VM's clock stands, and so does the count. */
 	vlapic_write(v, REG_LVT_TIMER, 0x41 | TIMER_PERIODIC << 17);
-	vlapic_write(v, REG_TIMER_INITIAL, 100000);
+	start_timer(v, 100000);
 	host_tsc += 30000;
 	fake_pause(vm);
 	host_tsc += 5000000;
@@ -203,7 +203,7 @@ static void apic_timer_fires_once(void **state)
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	vlapic_write(v, REG_LVT_TIMER, 0x40);
 	vlapic_write(v, REG_TIMER_DIVIDE, 11);
-	vlapic_write(v, REG_TIMER_INITIAL, 1000);
+	start_timer(v, 1000);
 	host_tsc += 1000;
 	fake_timers_run();
 	vlapic_accept(v, 0x40);
@@ -240,7 +240,7 @@ static void apic_timer_late_callback(void **state)
 	vlapic_accept(v, 0x42);
 	vlapic_write(v, REG_EOI, 0);
 	vlapic_write(v, REG_LVT_TIMER, 0x42);
-	vlapic_write(v, REG_TIMER_INITIAL, 50000000);
+	start_timer(v, 50000000);
 	timer_cancel(&l->timer);
 	l->timer.fn(&l->timer);
 	assert_int_equal(vlapic_pending(v), -1);
@@ -264,7 +264,7 @@ static void apic_timer_unheard(void **state)
 	run_clock(vm);
 	vlapic_write(v, REG_SVR, SVR_ENABLE | 0xff);
 	vlapic_write(v, REG_LVT_TIMER, 0x40 | TIMER_PERIODIC << 17);
-	vlapic_write(v, REG_TIMER_INITIAL, 1);
+	start_timer(v, 1);
 	for (unsigned i = 0; i < 10000; i++) {
 		uint64_t before = v->vlapic.timer.deadline_ns;
 
@@ -291,7 +291,7 @@ static void apic_timer_masked(void **state)
 		vlapic_write(v, REG_TIMER_DIVIDE, 11);
 		vlapic_write(v, REG_LVT_TIMER, deaf[i] | TIMER_PERIODIC << 17);
 		start = vm_clock_ns(vm);
-		vlapic_write(v, REG_TIMER_INITIAL, 100000);
+		start_timer(v, 100000);
 		for (unsigned k = 0; k < 1000; k++) {
 			host_tsc += 10000;
 			fake_timers_run();

@@ -211,6 +211,7 @@ static void set_due(struct vcpu *vcpu, uint64_t due)
 	vlapic_timer_rearm(vcpu);
 }
 
+/* It counts from when the guest wrote it: from the exit, not from when Keel has decoded that. */
 void vlapic_timer_start(struct vcpu *vcpu, uint32_t initial)
 {
 	struct vlapic *l = &vcpu->vlapic;
@@ -218,7 +219,7 @@ void vlapic_timer_start(struct vcpu *vcpu, uint32_t initial)
 	if (vlapic_timer_mode(l) == TIMER_DEADLINE)
 		return;
 	l->timer_initial = initial;
-	set_due(vcpu, initial ? vm_clock_ns(vcpu->vm) + period_ns(l) : 0);
+	set_due(vcpu, initial ? vm_clock_at(vcpu->vm, vcpu->exit_tsc) + period_ns(l) : 0);
 }
 
 /* Goes on from `count`, by what mode and divider are now. One that has ended stays so. */
