@@ -1,0 +1,97 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""A guest's screen, as an administrator at the serial line sees it: text with the guest's keyboard,
+and pictures of what it draws."""
+import pytest
+from keel import BUILD
+from screen import read_png
+from test_firmware import SEABIOS, pc
+from test_guests import exit_code
+
+VGABIOS = "/usr/share/seabios/vgabios-stdvga.bin"
+MODULES = {"bios": SEABIOS, "vgabios.bin": VGABIOS}
+VIDEO = "vga, rom=vgabios.bin"
+BLACK = bytes(3)
+
+
+def characters():
+    """Of code page 437 by their dots, from the screen's BIOS: the second one is a face."""
+    with open(VGABIOS, "rb") as f:
+        rom = f.read()
+    at = rom.index(bytes.fromhex("00007e81a58181bd9981817e00000000")) - 16
+    known = {rom[at + 16 * i:at + 16 * i + 16]: bytes([i]).decode("cp437") for i in range(256)}
+    return {**known, bytes(16): " "}        # of which there are three
+
+
+def text_of(png):
+    """The lines of a picture of 80 by 25 characters; what is none of the font's is a question mark."""
+    width, height, rows = read_png(png)
+    assert (width, height) == (720, 400)
+    known = characters()
+
+    def cell(y, x):
+        dots = bytearray()
+        for row in rows[16 * y:16 * y + 16]:
+            pixel = (row[at:at + 3] for at in range(27 * x, 27 * x + 24, 3))
+            dots.append(sum(0x80 >> i for i, p in enumerate(pixel) if p != BLACK))
+        return bytes(dots)
+    return ["".join(known.get(cell(y, x), "?") for x in range(80)).rstrip() for y in range(25)]
+
+
+def test_text(start, bed):
+    """A guest that knows a BIOS's screen and keyboard alone is worked with to its end."""
+    config = pc("dos", video=VIDEO, disk="dos.img, bus=sata", debug_exit="yes") + pc("blind", video="none")
+    keel = start(bed, config=config, modules={**MODULES, "dos.img": f"{BUILD}/tests/guest/dos.img"}).boot()
+    keel.command("start blind")
+    for command in ("screenshot", "console --screen"):
+        assert "error: domain 'blind' has no screen: 'video = vga'" in keel.command(f"{command} blind")
+    keel.command("start dos")
+    with keel.console("dos", "console dos --screen"):
+        said = keel.expect("press a key:")
+        assert "DOS-like guest" in said and "bad " not in said
+    lines = text_of(keel.screenshot("dos"))
+    assert lines[0].startswith("SeaBIOS (version ") and lines.count("ok read") == 1
+    assert lines[17] == "press a key: ?" and lines[18:] == [""] * 7, lines    # and its cursor
+    # All of it is drawn anew, then what is typed as it comes.
+    keel.send("console dos --screen\r")
+    keel.expect("SeaBIOS [\\s\\S]*press a key:")
+    keel.send("k")
+    keel.expect("k[\\s\\S]*and a K:")
+    keel.send("K")
+    keel.expect("Domain 'dos' is shut off")
+    assert exit_code(keel, "dos") == 1
+    keel.poweroff()
+
+
+@pytest.mark.cost(10)
+def test_graphics(start):
+    """GRUB draws its text itself, in black and white; a picture shows that, and the terminal does
+    when it is text again."""
+    config = pc("rescue", memory="64M", video=VIDEO, cdrom="rescue.iso")
+    keel = start("svm", config=config, modules={
+        **MODULES, "rescue.iso": f"{BUILD}/guest/grub-rescue.iso"}).boot()
+    keel.command("start rescue")
+    keel.send("console rescue --screen\r")
+    keel.expect("highlighted entry")
+    keel.send("c")
+    keel.expect("grub>")
+    keel.send("insmod all_video; loadfont unicode; set gfxmode=1024x768; terminal_output gfxterm\r")
+    keel.expect("Graphics, 1024 x 768: 'screenshot rescue' shows it")
+    keel.send("\x1d")
+    keel.expect("Left the screen of domain 'rescue'")
+    pictures = []
+    while True:                                     # until it has written its prompt
+        width, height, rows = read_png(keel.screenshot("rescue"))
+        assert (width, height) == (1024, 768)
+        inked = [y for y, row in enumerate(rows) if any(row)]
+        pictures.append(rows)
+        if len(inked) >= 10:
+            break
+        assert len(pictures) < 100
+    assert inked[-1] < 100 and not any(any(row[3 * 200:]) for row in rows)
+    keel.send("console rescue --screen\r")
+    keel.expect("Graphics, 1024 x 768")
+    keel.send("terminal_output console; echo done, $?\r")
+    keel.expect("done, 0")
+    keel.send("halt\r")
+    keel.expect("Domain 'rescue' is shut off")
+    keel.poweroff()
