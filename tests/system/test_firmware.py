@@ -158,6 +158,7 @@ def test_linux_by_seabios(start):
         keel.send("dmesg | grep -iE 'acpi.*error|firmware bug|mmconfig|brought up|i8042'\r")
         seen = keel.expect("debian:.*# ")
         assert "MMCONFIG" in seen and "2 CPUs" in seen and "i8042 KBD port" in seen, seen
+        assert "PNP0303:KBD,PNP0f13:MOU" in seen and "i8042 AUX port" in seen, seen
         assert not re.search(r"\] .*(error|Firmware Bug)", seen, re.I), seen
         hpet_keeps_time(keel)
         # Its clock goes on from what the guest has set it to.

@@ -459,6 +459,17 @@ static void test_kernel(void **state)
 	vm_put(vm);
 }
 
+/* It is there and asleep. */
+static void test_mouse(void **state)
+{
+	struct vm *vm = make();
+
+	(void)state;
+	assert_int_equal(machine_mouse(vm, 1, 1, 0, 0), -EPERM);
+	assert_int_equal(machine_mouse(vm, 1, 1, 0, 0x20), -EINVAL);
+	vm_put(vm);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -468,6 +479,7 @@ int main(void)
 		cmocka_unit_test(test_pirqs), cmocka_unit_test(test_window),
 		cmocka_unit_test(test_hpet), cmocka_unit_test(test_chipset),
 		cmocka_unit_test(test_files), cmocka_unit_test(test_kernel),
+		cmocka_unit_test(test_mouse),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

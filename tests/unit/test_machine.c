@@ -74,6 +74,7 @@ static void slots(void **state)
 	for (unsigned bus = 1; bus < 256; bus++)
 		assert_int_equal(config(vm, bus, 0, 0, 0), 0xffffffff);
 	assert_int_equal(machine_buses(vm), 4);
+	assert_int_equal(machine_mouse(vm, 1, 1, 0, 0), -ENOSYS);	/* it starts directly */
 	vm_put(vm);
 }
 
