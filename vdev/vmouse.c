@@ -93,8 +93,8 @@ static void make_packet(struct vmouse *m, uint8_t *out, bool scale)
 {
 	struct vmouse_step none = { .buttons = m->held }, *s = m->count ? m->step : &none;
 	int max = scale ? COUNTS_MAX / 2 : COUNTS_MAX;
-	int dx = take_part(&s->dx, max), dy = -take_part(&s->dy, max);
-	int wheel = take_part(&s->wheel, NOTCHES_MAX);
+	int dx = take_part(&s->sum[0], max), dy = -take_part(&s->sum[1], max);
+	int wheel = take_part(&s->sum[2], NOTCHES_MAX);
 
 	if (scale) {
 		dx = scaled(dx);
@@ -127,7 +127,8 @@ static bool has_step(struct vmouse *m)
 {
 	const struct vmouse_step *s = m->step;
 
-	while (m->count && !s->dx && !s->dy && !s->wheel && seen(m, s->buttons) == m->told) {
+	while (m->count && !s->sum[0] && !s->sum[1] && !s->sum[2] &&
+	       seen(m, s->buttons) == m->told) {
 		memmove(m->step, m->step + 1, --m->count * sizeof(m->step[0]));
 		m->step[m->count] = (struct vmouse_step){ 0 };
 	}
@@ -156,15 +157,15 @@ bool vmouse_take(struct vmouse *m, uint8_t *v)
 	return true;
 }
 
-static int16_t sum_of(int16_t a, int b)
+static void add(int16_t *sum, int n)
 {
-	b = MAX(MIN(b, VMOUSE_SUM), -VMOUSE_SUM);
-	return (int16_t)MAX(MIN(a + b, VMOUSE_SUM), -VMOUSE_SUM);
+	n = *sum + MAX(MIN(n, VMOUSE_SUM), -VMOUSE_SUM);
+	*sum = (int16_t)MAX(MIN(n, VMOUSE_SUM), -VMOUSE_SUM);
 }
 
 int vmouse_move(struct vmouse *m, int dx, int dy, int wheel, unsigned buttons)
 {
-	struct vmouse_step *s;
+	int16_t *sum;
 
 	if (buttons & ~VMOUSE_BUTTONS)
 		return -EINVAL;
@@ -180,10 +181,10 @@ int vmouse_move(struct vmouse *m, int dx, int dy, int wheel, unsigned buttons)
 		push(m, (uint8_t)buttons);
 	}
 	m->held = (uint8_t)buttons;
-	s = &m->step[m->count - 1];
-	s->dx = sum_of(s->dx, dx);
-	s->dy = sum_of(s->dy, dy);
-	s->wheel = sum_of(s->wheel, m->id == ID_PLAIN ? 0 : wheel);
+	sum = m->step[m->count - 1].sum;
+	add(&sum[0], dx);
+	add(&sum[1], dy);
+	add(&sum[2], m->id == ID_PLAIN ? 0 : wheel);
 	return 0;
 }
 
@@ -314,30 +315,28 @@ void vmouse_write(struct vmouse *m, uint8_t v)
 
 /* --- saved form */
 
+#define BYTE_OF(name, max) { offsetof(struct vmouse, name), max }
+
+/* Of a byte each, and the most that it can be. */
+static const struct {
+	uint8_t at, max;
+} fields[] = {
+	BYTE_OF(replies, VMOUSE_REPLY), BYTE_OF(replied, VMOUSE_REPLY), BYTE_OF(id, ID_EXPLORER),
+	BYTE_OF(left, 4), BYTE_OF(pending, 0xff), BYTE_OF(rate, 0xff), BYTE_OF(resolution, 3),
+	BYTE_OF(knock[0], 0xff), BYTE_OF(knock[1], 0xff), BYTE_OF(held, VMOUSE_BUTTONS),
+	BYTE_OF(told, VMOUSE_BUTTONS), BYTE_OF(reporting, 1), BYTE_OF(remote, 1),
+	BYTE_OF(wrapping, 1), BYTE_OF(scaling, 1), BYTE_OF(packet_last, 1),
+	BYTE_OF(count, VMOUSE_STEPS),
+};
+
 void vmouse_save(const struct vmouse *m, struct record_writer *w)
 {
 	record_put(w, m->reply, sizeof(m->reply));
 	record_put(w, m->packet, sizeof(m->packet));
-	record_put_u8(w, m->replies);
-	record_put_u8(w, m->replied);
-	record_put_u8(w, m->id);
-	record_put_u8(w, m->left);
-	record_put_u8(w, m->pending);
-	record_put_u8(w, m->rate);
-	record_put_u8(w, m->resolution);
-	record_put(w, m->knock, sizeof(m->knock));
-	record_put_u8(w, m->held);
-	record_put_u8(w, m->told);
-	record_put_bool(w, m->reporting);
-	record_put_bool(w, m->remote);
-	record_put_bool(w, m->wrapping);
-	record_put_bool(w, m->scaling);
-	record_put_bool(w, m->packet_last);
-	record_put_u8(w, m->count);
+	for (unsigned i = 0; i < ARRAY_COUNT(fields); i++)
+		record_put_u8(w, ((const uint8_t *)m)[fields[i].at]);
 	for (unsigned i = 0; i < m->count; i++) {
-		record_put_u16(w, (uint16_t)m->step[i].dx);
-		record_put_u16(w, (uint16_t)m->step[i].dy);
-		record_put_u16(w, (uint16_t)m->step[i].wheel);
+		record_put(w, m->step[i].sum, sizeof(m->step[i].sum));
 		record_put_u8(w, m->step[i].buttons);
 	}
 }
@@ -346,28 +345,12 @@ void vmouse_load(struct vmouse *m, struct record_reader *r)
 {
 	record_get(r, m->reply, sizeof(m->reply));
 	record_get(r, m->packet, sizeof(m->packet));
-	m->replies = (uint8_t)record_get_below(r, 1, sizeof(m->reply));
-	m->replied = (uint8_t)record_get_below(r, 1, m->replies);
-	m->id = (uint8_t)record_get_below(r, 1, ID_EXPLORER);
-	if (m->id && m->id < ID_WHEEL)
+	for (unsigned i = 0; i < ARRAY_COUNT(fields); i++)
+		((uint8_t *)m)[fields[i].at] = (uint8_t)record_get_below(r, 1, fields[i].max);
+	if (m->replied > m->replies || m->left > packet_size(m) || (m->id && m->id < ID_WHEEL))
 		r->error = -EINVAL;
-	m->left = (uint8_t)record_get_below(r, 1, packet_size(m));
-	m->pending = record_get_u8(r);
-	m->rate = record_get_u8(r);
-	m->resolution = (uint8_t)record_get_below(r, 1, 3);
-	record_get(r, m->knock, sizeof(m->knock));
-	m->held = (uint8_t)record_get_below(r, 1, VMOUSE_BUTTONS);
-	m->told = (uint8_t)record_get_below(r, 1, VMOUSE_BUTTONS);
-	m->reporting = record_get_bool(r);
-	m->remote = record_get_bool(r);
-	m->wrapping = record_get_bool(r);
-	m->scaling = record_get_bool(r);
-	m->packet_last = record_get_bool(r);
-	m->count = (uint8_t)record_get_below(r, 1, VMOUSE_STEPS);
 	for (unsigned i = 0; i < m->count; i++) {
-		m->step[i].dx = (int16_t)record_get_u16(r);
-		m->step[i].dy = (int16_t)record_get_u16(r);
-		m->step[i].wheel = (int16_t)record_get_u16(r);
+		record_get(r, m->step[i].sum, sizeof(m->step[i].sum));
 		m->step[i].buttons = (uint8_t)record_get_below(r, 1, VMOUSE_BUTTONS);
 	}
 }

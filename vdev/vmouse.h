@@ -14,16 +14,17 @@
 #include "lib/record.h"
 
 #define VMOUSE_STEPS	8u
+#define VMOUSE_REPLY	5u		/* an acknowledgement and a packet */
 #define VMOUSE_SUM	32767		/* what a step holds at most, each way */
 #define VMOUSE_BUTTONS	0x1fu		/* left, right, middle, the two at the side: bit 0 on */
 
 struct vmouse_step {
-	int16_t dx, dy, wheel;
+	int16_t sum[3];		/* to the right, down, and of the wheel */
 	uint8_t buttons;
 };
 
 struct vmouse {
-	uint8_t reply[5], packet[4];	/* kept when they are sent, for Resend */
+	uint8_t reply[VMOUSE_REPLY], packet[4];	/* kept when they are sent, for Resend */
 	uint8_t replies, replied;	/* how many there are, and how many of them are sent */
 	uint8_t left;			/* of the packet under way */
 	uint8_t pending;		/* a command that waits for its data byte, or 0 */
