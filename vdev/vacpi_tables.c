@@ -247,15 +247,18 @@ static void patch(struct build *b, size_t at, const char *name, unsigned bytes, 
 	}
 }
 
-/* Device (\_SB.MOU) ends the table: opcode and a length of one byte precede the path. */
+#define DEVICE_SHORT	(2 + 0x3f)	/* an object whose length takes a byte, with its opcode */
+
+/* Device (\_SB.MOU), a short one, ends the table; its length stands between opcode and path. */
 static void cut_mouse(struct build *b, size_t at)
 {
-	static const uint8_t start[] = { 0x5b, 0x82 };
 	static const char path[] = "._SB_MOU_";
-	size_t n = sizeof(start) + 1, end = b->used;
+	size_t n = 3, end = b->used;
 
+	if (end - at > DEVICE_SHORT)
+		at = end - DEVICE_SHORT;
 	for (; at + n + strlen(path) <= end; at++)
-		if (!memcmp(b->buf + at, start, sizeof(start)) &&
+		if (b->buf[at] == 0x5b && b->buf[at + 1] == 0x82 &&
 		    !memcmp(b->buf + at + n, path, strlen(path)))
 			b->used = at;
 }
