@@ -29,6 +29,7 @@
 #define RESET_PORT	0xcf9
 #define RESET_VALUE	0x06
 #define SPACE_PORT	1
+#define AML_NAME	0x08
 #define HPET_PAGE_4K	1	/* nothing else is in its 4 KiB */
 
 extern const unsigned char dsdt_aml[];
@@ -236,11 +237,11 @@ static void list(struct build *b, size_t at)
 /* Name (`name`, number of `bytes` bytes) in AML gets the value. */
 static void patch(struct build *b, size_t at, const char *name, unsigned bytes, uint64_t value)
 {
-	uint8_t pattern[6] = { 0x08, 0, 0, 0, 0, bytes == 8 ? 0x0e : 0x0c };
+	uint8_t pattern[6] = { AML_NAME, 0, 0, 0, 0, bytes == 8 ? 0x0e : 0x0c };
 
 	memcpy(pattern + 1, name, 4);
 	for (; at + sizeof(pattern) + bytes <= b->used; at++) {
-		if (memcmp(b->buf + at, pattern, sizeof(pattern)))
+		if (b->buf[at] != AML_NAME || memcmp(b->buf + at, pattern, sizeof(pattern)))
 			continue;
 		memcpy(b->buf + at + sizeof(pattern), &value, bytes);
 		return;
