@@ -122,6 +122,18 @@ def test_hostile(start, bed):
     keel.poweroff()
 
 
+def test_chipset(start, bed):
+    """What a machine with firmware has besides: the HPET's interrupts, SMBus and DMA registers, and
+    the watchdog, which starts it a second time."""
+    keel = start(bed, config=pc("tries", firmware="chipset.rom", debug_exit="yes"), modules={
+        "chipset.rom": f"{BUILD}/tests/guest/chipset.rom"}).boot()
+    keel.command("start tries")
+    keel.wait_state("tries", "shut off")
+    assert exit_code(keel, "tries") == 1
+    assert "domain 'tries' has reset itself" in keel.command("dmesg")
+    keel.poweroff()
+
+
 def hpet_keeps_time(keel):
     """A sleep by the HPET's clock is as long by the RTC's, whichever is read first: the outer
     difference is never the smaller one, but for the RTC's second."""
