@@ -3,8 +3,9 @@
  * `console --screen`: a guest's text screen on the terminal, and the terminal's keys on the guest's
  * keyboard. Ten times a second the screen is looked at, and what differs is drawn. A terminal that
  * has fewer rows shows those around the cursor. A key is down and up again before the next one
- * begins; what the guest has no room for waits, and beyond some hundred bytes is lost with a bell.
- * Ctrl-] never waits for the guest.
+ * begins, some time later: a BIOS keeps 15 and drops the rest. What the guest has no room for
+ * waits, and beyond some hundred bytes is lost with a bell.
+ * Ctrl-] waits for what was typed before it, two seconds at most.
  */
 #include "include/bits.h"
 #include "lib/format.h"
@@ -19,8 +20,8 @@
 #define LEAVE		TTY_CTRL(']')
 #define MS		1000000ull
 #define FRAME_NS	(100 * MS)
-#define KEY_NS		(10 * MS)	/* until a keyboard that was full is tried again */
-#define KEY_TRIES	100		/* of what is down when the console is left */
+#define KEY_NS		(20 * MS)	/* from one key, or try of one, to the next */
+#define KEY_TRIES	100		/* of what was typed when the console is left */
 #define ESCAPE_NS	(100 * MS)	/* within which what follows ESC belongs to it */
 #define SIZE_NS		(300 * MS)	/* for the terminal to tell its size */
 
@@ -34,7 +35,7 @@ static struct {				/* the shell has one thread */
 	bool drawn;
 	unsigned top;			/* the screen's row that is the terminal's first */
 	unsigned rows;			/* that the terminal has; 0: not known yet */
-	uint64_t begin_ns, frame_ns, typed_ns;
+	uint64_t begin_ns, frame_ns, typed_ns, key_ns;
 	struct screen_keys keys;
 	struct screen_key key[SCREEN_KEYS_MAX];
 	unsigned key_at, key_count;
@@ -138,7 +139,7 @@ static bool take_typed(uint64_t now)
 	return c != LEAVE;
 }
 
-/* Those of the byte that was taken last; false: some wait for room. */
+/* What the byte that was taken last came to; false: some of it waits for room. */
 static bool press(void)
 {
 	for (; con.key_at < con.key_count; con.key_at++) {
@@ -150,12 +151,15 @@ static bool press(void)
 	return true;
 }
 
-static bool press_all(uint64_t now)
+/* The next one, if it is time for it; false: there are more. */
+static bool press_next(uint64_t now)
 {
 	int c;
 
-	while (press()) {
-		con.key_at = con.key_count = 0;
+	if (now < con.key_ns || !press())
+		return false;
+	con.key_at = con.key_count = 0;
+	while (!con.key_count) {
 		c = ring_get(&typed);
 		if (c >= 0)
 			con.key_count = screen_keys_take(&con.keys, (uint8_t)c, con.key);
@@ -164,6 +168,8 @@ static bool press_all(uint64_t now)
 		else
 			return true;
 	}
+	con.key_ns = now + KEY_NS;
+	(void)press();
 	return false;
 }
 
@@ -178,7 +184,7 @@ static enum end run(void)
 	while (end == GOES_ON) {
 		now = node_uptime_ns();
 		stays = take_typed(now);
-		all = press_all(now);
+		all = press_next(now);
 		end = stays ? frame(now) : LEFT;
 		if (end == GOES_ON)
 			tty_wait(all ? con.frame_ns : now + KEY_NS);
@@ -199,10 +205,9 @@ static void begin(struct domain *d)
 	tty_text("\x1b[?1049h\x1b[?7l\x1b[999;999H\x1b[6n");
 }
 
-/* No key stays down. */
 static void leave(void)
 {
-	for (unsigned i = 0; i < KEY_TRIES && !press(); i++)
+	for (unsigned i = 0; i < KEY_TRIES && !press_next(node_uptime_ns()); i++)
 		tty_wait(node_uptime_ns() + KEY_NS);
 	tty_text("\x1b[999;1H");
 	console_restore();
