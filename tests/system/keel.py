@@ -170,11 +170,11 @@ class Keel:
             time.sleep(0.2)
 
     def screenshot(self, name):
-        """The PNG that the command prints, as people get it."""
+        """The PNG that the command prints, as people get it; of a guest that has set a mode."""
         picture = f"{self.work.name}/screenshot.png"
-        subprocess.run([f"{ROOT}/tools/screenshot", "-o", picture],
-                       input=self.command(f"screenshot {name}").encode("latin-1"), check=True,
-                       stdout=subprocess.DEVNULL)
+        printed = self.wait_for(f"screenshot {name}", "(?s).*END PNG.*").group()
+        subprocess.run([f"{ROOT}/tools/screenshot", "-o", picture], check=True,
+                       input=printed.encode("latin-1"), stdout=subprocess.DEVNULL)
         with open(picture, "rb") as f:
             return f.read()
 
