@@ -8,7 +8,8 @@
 #include "vdev/vvga.h"
 
 #define VVGA_PLANES	0x40000u	/* bytes of video memory that VGA modes use: four planes,
-					 * byte `p` of each four is plane p's */
+					 * byte `p` of each four is plane p's; the VBE's 16 colours
+					 * use all that there is like this */
 #define VVGA_COLORS	256u
 
 enum {
@@ -100,7 +101,7 @@ bool vvga_vbe_write(struct vvga *g, unsigned index, uint16_t v) must_check;
 void vvga_vbe_clear(struct vvga *g);		/* no lock held */
 /* Bytes of a line, of as many pixels as VBE_LINE says. */
 uint64_t vvga_vbe_pitch(const struct vvga_regs *r);
-/* Values as a guest may write them become such as can be. */
+/* Values as a guest may write them become such as can be: what is shown lies in video memory. */
 void vvga_vbe_settle(const struct vvga *g, uint16_t vbe[VBE_COUNT]);
 
 /* --- vvga_window.c: a byte of A0000h to BFFFFh; no lock held */

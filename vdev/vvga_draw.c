@@ -22,6 +22,8 @@ struct screen {
 	bool blank, doubled, half;	/* each line twice, each dot twice */
 	unsigned width, height, columns, rows, cell, dots;
 	uint64_t start, pitch;		/* bytes of video memory */
+	uint64_t memory;		/* of which the planes are so many: a power of two */
+	unsigned pan;			/* dots of a line that are not seen */
 	struct vvga_regs r;
 };
 
@@ -53,7 +55,7 @@ static void put_palette(const struct screen *s, unsigned index, uint8_t *rgb)
 
 /* ---- the mode ---- */
 
-static void linear_screen(struct screen *s)
+static void linear_screen(struct vdev *d, struct screen *s)
 {
 	const uint16_t *vbe = s->r.vbe;
 	unsigned depth = vbe[VBE_DEPTH];
@@ -63,8 +65,10 @@ static void linear_screen(struct screen *s)
 	s->height = vbe[VBE_HEIGHT];
 	s->pitch = vvga_vbe_pitch(&s->r);
 	s->start = vbe[VBE_Y] * s->pitch +
-		   (depth == 4 ? vbe[VBE_X] / 2u : (uint64_t)vbe[VBE_X] * DIV_UP(depth, 8));
-	s->cell = 1;
+		   (depth == 4 ? vbe[VBE_X] / DOTS * UNIT
+			       : (uint64_t)vbe[VBE_X] * DIV_UP(depth, 8));
+	s->memory = vvga_of(d)->vram;
+	s->pan = depth == 4 ? vbe[VBE_X] % DOTS : 0;
 }
 
 static void text_screen(struct screen *s)
@@ -92,6 +96,8 @@ static void vga_screen(struct screen *s)
 	s->pitch = crtc[CRTC_OFFSET] * 2u * UNIT;
 	s->blank = !(s->r.attr_index & ATTR_SHOWN) || s->r.seq[SEQ_CLOCK] & CLOCK_OFF ||
 		   !crtc[CRTC_COLUMNS] || s->height == 1;
+	s->memory = VVGA_PLANES;
+	s->pan = s->r.attr[ATTR_PAN] & 7u;
 	if (!(s->r.gc[GC_MISC] & MISC_GRAPHICS)) {
 		text_screen(s);
 		return;
@@ -110,7 +116,7 @@ static void look(struct vdev *d, struct screen *s)
 	s->r = g->r;
 	host_unlock(d, flags);
 	if (vvga_vbe_on(&s->r))
-		linear_screen(s);
+		linear_screen(d, s);
 	else
 		vga_screen(s);
 	if (s->blank) {
@@ -121,14 +127,14 @@ static void look(struct vdev *d, struct screen *s)
 }
 
 /* Of the planes, around their end. Zeros where memory cannot be had. */
-static void planes_read(struct vdev *d, uint64_t at, uint8_t *to, size_t n)
+static void planes_read(struct vdev *d, const struct screen *s, uint64_t at, uint8_t *to, size_t n)
 {
-	size_t first = MIN(n, VVGA_PLANES - (at & (VVGA_PLANES - 1)));
+	size_t first = MIN(n, s->memory - (at & (s->memory - 1)));
 
-	if (host_vram_read(d, at & (VVGA_PLANES - 1), to, first))
+	if (host_vram_read(d, at & (s->memory - 1), to, first))
 		memset(to, 0, first);
 	if (n > first)
-		planes_read(d, 0, to + first, n - first);
+		planes_read(d, s, 0, to + first, n - first);
 }
 
 void vvga_mode(struct vdev *d, struct vvga_mode *out)
@@ -160,7 +166,7 @@ static void cells_of(struct vdev *d, const struct screen *s, unsigned row, uint1
 {
 	uint8_t there[VVGA_COLUMNS_MAX * UNIT];
 
-	planes_read(d, s->start + row * s->pitch, there, s->columns * UNIT);
+	planes_read(d, s, s->start + row * s->pitch, there, s->columns * UNIT);
 	for (unsigned i = 0; i < s->columns; i++)
 		cells[i] = (uint16_t)(there[i * UNIT] | there[i * UNIT + 1] << 8);
 }
@@ -192,7 +198,7 @@ static unsigned glyph_of(struct vdev *d, const struct screen *s, uint16_t cell, 
 	bool joined = (cell & 0xe0) == 0xc0 && s->r.attr[ATTR_MODE] & ATTR_NINTH;
 	uint8_t dots[UNIT];
 
-	planes_read(d, at * UNIT, dots, sizeof(dots));
+	planes_read(d, s, at * UNIT, dots, sizeof(dots));
 	return dots[2] << 1u | (joined ? dots[2] & 1u : 0);
 }
 
@@ -268,15 +274,14 @@ static uint64_t line_start(const struct screen *s, unsigned y)
 
 static void planes_line(struct vdev *d, const struct screen *s, unsigned y, uint8_t *rgb)
 {
-	unsigned pan = vvga_vbe_on(&s->r) ? 0 : s->r.attr[ATTR_PAN] & 7u;
 	uint64_t at = line_start(s, y), have = ~0ul;
 	uint8_t unit[UNIT];
 
 	for (unsigned x = 0; x < s->width; x++, rgb += 3) {
-		unsigned dot = (x >> s->half) + pan;
+		unsigned dot = (x >> s->half) + s->pan;
 
 		if (have != dot / DOTS)
-			planes_read(d, at + dot / DOTS * UNIT, unit, sizeof(unit));
+			planes_read(d, s, at + dot / DOTS * UNIT, unit, sizeof(unit));
 		have = dot / DOTS;
 		put_dot(s, unit, dot % DOTS, rgb);
 	}

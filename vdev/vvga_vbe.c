@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * The VBE extensions of Bochs: a mode is a few numbers, and what cannot be shown is cut down to
- * what can when it is written, so that whoever reads them never leaves video memory. Interface:
- * Bochs, "VBE display interface" (DISPI); QEMU, "QEMU Standard VGA".
+ * The VBE extensions of Bochs: a mode is a few numbers. While one is on, what cannot be shown is
+ * cut down to what can when it is written, so that whoever reads them never leaves video memory.
+ * While none is, the numbers wait as they came: width and height may be those of a depth that is
+ * yet to come. Interface: Bochs, "VBE display interface" (DISPI); QEMU, "QEMU Standard VGA".
  */
 #include "include/bits.h"
 #include "lib/string.h"
@@ -12,6 +13,7 @@
 #define ID_LAST		0xb0c5u
 #define BANK		0x10000u
 #define PIECE		512u
+#define ENABLE_BITS	(VBE_ENABLED | VBE_LIMITS | VBE_DAC8 | VBE_LINEAR | VBE_KEEP)
 
 static bool is_depth(uint16_t v)
 {
@@ -28,24 +30,36 @@ uint64_t vvga_vbe_pitch(const struct vvga_regs *r)
 	return pitch_of(r->vbe[VBE_DEPTH], r->vbe[VBE_LINE]);
 }
 
-void vvga_vbe_settle(const struct vvga *g, uint16_t vbe[VBE_COUNT])
+/* Of 16 colours a bank is 64 KiB of each plane. */
+static uint16_t banks(const struct vvga *g, const uint16_t vbe[VBE_COUNT])
 {
-	uint64_t size = g->vram, lines;
+	return (uint16_t)(g->vram / BANK / (vbe[VBE_DEPTH] == 4 ? 4 : 1));
+}
+
+static void fit(const struct vvga *g, uint16_t vbe[VBE_COUNT])
+{
+	uint64_t lines;
 
 	if (!is_depth(vbe[VBE_DEPTH]))
 		vbe[VBE_DEPTH] = 8;
-	if (vbe[VBE_DEPTH] == 4)
-		size = MIN(size, VVGA_PLANES);
 	vbe[VBE_WIDTH] = (uint16_t)MAX(MIN(vbe[VBE_WIDTH], VVGA_WIDTH_MAX) & ~7u, 8u);
 	vbe[VBE_LINE] = (uint16_t)MAX(vbe[VBE_LINE] & ~7u, vbe[VBE_WIDTH]);
-	lines = size / pitch_of(vbe[VBE_DEPTH], vbe[VBE_LINE]);
+	lines = g->vram / pitch_of(vbe[VBE_DEPTH], vbe[VBE_LINE]);
 	vbe[VBE_LINES] = (uint16_t)MIN(lines, 0xfffful);
 	vbe[VBE_HEIGHT] = (uint16_t)MAX(MIN(MIN(vbe[VBE_HEIGHT], VVGA_HEIGHT_MAX),
 					    vbe[VBE_LINES]), 1u);
 	vbe[VBE_X] = (uint16_t)MIN(vbe[VBE_X], vbe[VBE_LINE] - vbe[VBE_WIDTH]);
 	vbe[VBE_Y] = (uint16_t)MIN(vbe[VBE_Y], vbe[VBE_LINES] - vbe[VBE_HEIGHT]);
-	vbe[VBE_BANK] &= (uint16_t)(g->vram / BANK - 1);
+	vbe[VBE_BANK] &= (uint16_t)(banks(g, vbe) - 1);
+}
+
+void vvga_vbe_settle(const struct vvga *g, uint16_t vbe[VBE_COUNT])
+{
+	vbe[VBE_ID] = MAX(MIN(vbe[VBE_ID], ID_LAST), ID_FIRST);
+	vbe[VBE_ENABLE] &= ENABLE_BITS;
 	vbe[VBE_MEMORY] = (uint16_t)(g->vram / BANK);
+	if (vbe[VBE_ENABLE] & VBE_ENABLED)
+		fit(g, vbe);
 }
 
 uint16_t vvga_vbe_read(const struct vvga *g, unsigned index)
@@ -68,7 +82,7 @@ static bool enable(struct vvga *g, uint16_t v)
 	uint16_t *vbe = g->r.vbe;
 	bool begins = v & VBE_ENABLED && !(vbe[VBE_ENABLE] & VBE_ENABLED);
 
-	vbe[VBE_ENABLE] = v & (VBE_ENABLED | VBE_LIMITS | VBE_DAC8 | VBE_LINEAR | VBE_KEEP);
+	vbe[VBE_ENABLE] = v;
 	if (begins)
 		vbe[VBE_LINE] = vbe[VBE_X] = vbe[VBE_Y] = 0;
 	if (!(v & VBE_ENABLED))
@@ -105,7 +119,7 @@ static bool clear_piece(struct vvga *g, uint64_t at)
 void vvga_vbe_clear(struct vvga *g)
 {
 	uint64_t flags = host_lock(&g->dev);
-	uint64_t size = vvga_vbe_pitch(&g->r) * g->r.vbe[VBE_HEIGHT];
+	uint64_t size = vvga_vbe_on(&g->r) ? vvga_vbe_pitch(&g->r) * g->r.vbe[VBE_HEIGHT] : 0;
 
 	host_unlock(&g->dev, flags);
 	size = MIN(ALIGN_UP(size, PIECE), g->vram);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * The window at A0000h: a byte of it is one of a bank of the VBE's memory, or of one plane, or of
- * all four by what the graphics controller makes of it. Addresses of planes are as QEMU has them:
+ * all four by what the graphics controller makes of it (of a bank of each, where the VBE has 16
+ * colours). Addresses of planes are as QEMU has them:
  * a character and its attribute lie next to each other in planes 0 and 1, and the 256 colours of
  * mode 13h one behind the other. Registers are looked at under the lock, memory is not. IBM, "VGA,
  * XGA: Technical Reference", "Graphics Controller".
@@ -11,7 +12,7 @@
 #include "vdev/vvga_core.h"
 
 #define BANK		0x10000u
-#define PLANE_MASK	(VVGA_PLANES / 4 - 1)
+#define PLANE_MASK	(VVGA_PLANES / 4 - 1)	/* what a bank is of each */
 
 /* What an access goes by. */
 struct way {
@@ -20,6 +21,7 @@ struct way {
 	bool linear, chain4;
 	bool none;			/* the window is elsewhere */
 	uint64_t at;			/* in the memory if linear, else of what is shown of it */
+	uint64_t bank;			/* of each plane, if of planes */
 	uint8_t latch[4];
 };
 
@@ -52,6 +54,7 @@ static struct way look(struct vvga *g, uint64_t offset)
 	} else {
 		w.none = !offset_in(r, &offset);
 		w.at = offset;
+		w.bank = vvga_vbe_on(r) ? (uint64_t)r->vbe[VBE_BANK] * BANK : 0;
 	}
 	memcpy(w.gc, r->gc, sizeof(w.gc));
 	memcpy(w.latch, r->latch, sizeof(w.latch));
@@ -64,6 +67,12 @@ static uint8_t get(struct vvga *g, uint64_t at)
 	uint8_t v;
 
 	return host_vram_read(&g->dev, at, &v, 1) ? 0xff : v;
+}
+
+/* Of all four planes' bytes: where. */
+static uint64_t planes_at(const struct way *w)
+{
+	return (w->bank + (w->at & PLANE_MASK)) * 4;
 }
 
 /* Of a byte that is one plane's: where, if odd and even addresses are two planes. */
@@ -80,7 +89,7 @@ static uint8_t read_planes(struct vvga *g, const struct way *w)
 	uint8_t latch[4], v = 0xff;
 	uint64_t flags;
 
-	if (host_vram_read(&g->dev, (w->at & PLANE_MASK) * 4, latch, sizeof(latch)))
+	if (host_vram_read(&g->dev, planes_at(w), latch, sizeof(latch)))
 		return 0xff;
 	flags = host_lock(&g->dev);
 	memcpy(g->r.latch, latch, sizeof(latch));
@@ -161,7 +170,7 @@ static uint8_t plane_value(const struct way *w, unsigned p, uint8_t v)
 
 static void write_planes(struct vvga *g, const struct way *w, uint8_t v)
 {
-	uint64_t at = (w->at & PLANE_MASK) * 4;
+	uint64_t at = planes_at(w);
 	uint8_t to[4];
 
 	for (unsigned p = 0; p < 4; p++)

@@ -572,6 +572,65 @@ static void vbe_limits(void **state)
 	assert_int_equal(window(0x11234), 0xff);
 }
 
+/* The numbers of a mode come in any order; those of the last one have no say. */
+static void vbe_order(void **state)
+{
+	static const unsigned before[] = { 4, 32, 7 };
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(before) / sizeof(before[0]); i++) {
+		vbe(VBE_ENABLE, 0);
+		vbe(VBE_DEPTH, before[i]);
+		vbe(VBE_ENABLE, VBE_ENABLED);
+		vbe(VBE_LINE, 0xffff);
+		vbe(VBE_ENABLE, 0);
+		vbe(VBE_WIDTH, 1024);
+		vbe(VBE_HEIGHT, 768);
+		vbe(VBE_DEPTH, 8);
+		vbe(VBE_ENABLE, VBE_ENABLED);
+		assert_int_equal(vbe_is(VBE_WIDTH), 1024);
+		assert_int_equal(vbe_is(VBE_HEIGHT), 768);
+		assert_int_equal(vbe_is(VBE_LINE), 1024);
+		assert_int_equal(vbe_is(VBE_LINES), 1024);
+	}
+}
+
+/* 1024 x 768 in 16 colours: more than a bank of each plane. */
+static void vbe_planes(void **state)
+{
+	(void)state;
+	graphics_mode(0, 1);
+	for (unsigned i = 0; i < 16; i++)
+		attribute(i, (uint8_t)i);
+	set(SEQUENCER_PORT, SEQ_MEMORY, 6);
+	set(SEQUENCER_PORT, SEQ_MAP_MASK, 0x6);
+	vbe(VBE_WIDTH, 1024);
+	vbe(VBE_HEIGHT, 768);
+	vbe(VBE_DEPTH, 4);
+	vbe(VBE_ENABLE, VBE_ENABLED);
+	assert_int_equal(vbe_is(VBE_HEIGHT), 768);
+	assert_int_equal(vbe_is(VBE_LINES), VDEV_HOST_VRAM / 512);
+	vbe(VBE_BANK, 0xffff);
+	assert_int_equal(vbe_is(VBE_BANK), VDEV_HOST_VRAM / 0x40000 - 1);
+	vbe(VBE_BANK, 1);
+	window_put(128 + 1, 0x81);			/* line 513, dots 8 and 15 */
+	set(GRAPHICS_PORT, GC_READ_PLANE, 1);
+	assert_int_equal(window(128 + 1), 0x81);
+	row(513);
+	assert_int_equal(pixel(8), red(6));
+	assert_int_equal(pixel(15), red(6));
+	assert_int_equal(pixel(9), 0);
+	row(1);
+	assert_int_equal(pixel(8), 0);
+	vbe(VBE_LINE, 1040);
+	vbe(VBE_X, 11);
+	vbe(VBE_BANK, 0);
+	window_put(130 + 1, 0x81);
+	row(1);
+	assert_int_equal(pixel(4), red(6));
+	assert_int_equal(pixel(3), 0);
+}
+
 static void bars(void **state)
 {
 	uint8_t sum = 0;
@@ -643,7 +702,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(ports), CASE(attributes), CASE(palette), CASE(retrace), CASE(write_modes),
 		CASE(read_modes), CASE(text), CASE(glyphs), CASE(planes), CASE(mode_13h), CASE(cga),
-		CASE(vbe_modes), CASE(vbe_limits), CASE(bars), CASE(saved),
+		CASE(vbe_modes), CASE(vbe_limits), CASE(vbe_order), CASE(vbe_planes), CASE(bars),
+		CASE(saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
