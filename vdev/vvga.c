@@ -65,6 +65,25 @@ static uint64_t read_bytes(const uint8_t *from, size_t count, uint64_t offset, u
 	return v;
 }
 
+/* Words, of which a longer access has some in a row. */
+static uint64_t read_words(const struct vvga *g, unsigned index, unsigned size)
+{
+	uint64_t v = vvga_vbe_read(g, index);
+
+	for (unsigned i = 1; i < size / 2; i++)
+		v |= (uint64_t)vvga_vbe_read(g, index + i) << 16 * i;
+	return v;
+}
+
+static bool write_words(struct vvga *g, unsigned index, unsigned size, uint64_t v)
+{
+	bool clear = false;
+
+	for (unsigned i = 0; i < size / 2; i++)
+		clear |= vvga_vbe_write(g, index + i, (uint16_t)(v >> 16 * i));
+	return clear;
+}
+
 static uint64_t read_mmio(struct vvga *g, uint64_t offset, unsigned size)
 {
 	if (offset < MMIO_PORTS)
@@ -72,7 +91,7 @@ static uint64_t read_mmio(struct vvga *g, uint64_t offset, unsigned size)
 	if (range_within(offset, size, MMIO_PORTS, 0x20))
 		return read_ports(g, offset - MMIO_PORTS + 0x10, size);
 	if (range_within(offset, size, MMIO_VBE, 2 * VBE_COUNT) && IS_ALIGNED(offset, 2))
-		return vvga_vbe_read(g, (unsigned)(offset - MMIO_VBE) / 2);
+		return read_words(g, (unsigned)(offset - MMIO_VBE) / 2, size);
 	if (offset == MMIO_EXTENDED)
 		return EXTENDED_SIZE;
 	return offset == MMIO_EXTENDED + 4 ? LITTLE_ENDIAN : 0;
@@ -82,9 +101,8 @@ static bool write_mmio(struct vvga *g, uint64_t offset, unsigned size, uint64_t 
 {
 	if (range_within(offset, size, MMIO_PORTS, 0x20))
 		write_ports(g, offset - MMIO_PORTS + 0x10, size, v);
-	else if (range_within(offset, size, MMIO_VBE, 2 * VBE_COUNT) && IS_ALIGNED(offset, 2) &&
-		 size == 2)
-		return vvga_vbe_write(g, (unsigned)(offset - MMIO_VBE) / 2, (uint16_t)v);
+	else if (range_within(offset, size, MMIO_VBE, 2 * VBE_COUNT) && IS_ALIGNED(offset, 2))
+		return write_words(g, (unsigned)(offset - MMIO_VBE) / 2, size, v);
 	return false;
 }
 

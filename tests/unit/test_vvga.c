@@ -647,6 +647,11 @@ static void bars(void **state)
 	vdev_host_write(d, VVGA_MMIO, 0x502, 2, 640);
 	assert_int_equal(vbe_is(VBE_WIDTH), 640);
 	assert_int_equal(vdev_host_read(d, VVGA_MMIO, 0x502, 2), 640);
+	vdev_host_write(d, VVGA_MMIO, 0x502, 4, 0x03000400);
+	assert_int_equal(vdev_host_read(d, VVGA_MMIO, 0x502, 4), 0x03000400);
+	assert_int_equal(vbe_is(VBE_HEIGHT), 768);
+	vdev_host_write(d, VVGA_MMIO, 0x502, 1, 0);
+	assert_int_equal(vbe_is(VBE_WIDTH), 1024);
 	vdev_host_write(d, VVGA_MMIO, 0x402, 1, 0x67);
 	assert_int_equal(in(0x1c), 0x67);
 	assert_int_equal(vdev_host_read(d, VVGA_MMIO, 0x40c, 1), 0x67);
