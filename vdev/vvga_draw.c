@@ -2,8 +2,10 @@
 /*
  * What is on the screen, for who looks at it: a line of pixels or of characters at a time, each by
  * the registers as they are then; a guest that changes them in between tears its picture, and leads
- * nobody out of the four planes or the video memory. Not shown: blinking, the border, the ninth dot
- * of text at half the clock; a split screen (line compare) and panning are, but of text.
+ * nobody out of the four planes or the video memory. Not shown: blinking, the border, underlining,
+ * text of twice the width (half the clock), a start within a row (preset row scan) or a cell; a
+ * split screen (line compare) and panning are, but of text. The VBE is shown even if the attribute
+ * controller has the screen off.
  * IBM, "VGA, XGA: Technical Reference", "CRT Controller Registers", "Attribute Controller".
  */
 #include "include/bits.h"
@@ -248,14 +250,17 @@ static void put_dot(const struct screen *s, const uint8_t unit[UNIT], unsigned d
 	put_palette(s, index & s->r.attr[ATTR_PLANES], rgb);
 }
 
-/* Where a line begins; what a CGA had its lines' numbers do with addresses is in CRTC_MODE. */
+/*
+ * Where a line begins. A row of addresses is shown as often as a cell has lines; as a CGA has it,
+ * by CRTC_MODE, the two lowest bits of a line's number in it are bits 13 and 14 of the address.
+ */
 static uint64_t line_start(const struct screen *s, unsigned y)
 {
 	const uint8_t *crtc = s->r.crtc;
 	unsigned compare = crtc[CRTC_COMPARE] | (crtc[CRTC_OVERFLOW] & 0x10u) << 4 |
 			   (crtc[CRTC_CELL] & 0x40u) << 3;
-	unsigned mode = crtc[CRTC_MODE] & 3, line, bit = 14 + (crtc[CRTC_MODE] >> 6 & 1);
-	uint64_t at = s->start;
+	unsigned mode = crtc[CRTC_MODE], bit = 14 + (mode >> 6 & 1);
+	uint64_t at = s->start, line;
 
 	if (vvga_vbe_on(&s->r))
 		return at + y * s->pitch;
@@ -263,12 +268,12 @@ static uint64_t line_start(const struct screen *s, unsigned y)
 		y -= compare + 1;
 		at = 0;
 	}
-	line = y / s->cell;
-	at += (line >> (mode == 0 ? 2 : mode == 3 ? 0 : 1)) * s->pitch;
+	at += y / s->cell * s->pitch;
+	line = y % s->cell >> s->doubled;
 	if (!(mode & 1))
-		at = (at & ~BIT(bit)) | (uint64_t)(line & 1) << bit;
+		at = (at & ~BIT(bit)) | (line & 1) << bit;
 	if (!(mode & 2))
-		at = (at & ~BIT(15)) | (uint64_t)(line & 2) << 14;
+		at = (at & ~BIT(bit + 1)) | (line & 2) << bit;
 	return at;
 }
 

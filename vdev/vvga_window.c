@@ -2,10 +2,10 @@
 /*
  * The window at A0000h: a byte of it is one of a bank of the VBE's memory, or of one plane, or of
  * all four by what the graphics controller makes of it (of a bank of each, where the VBE has 16
- * colours). Addresses of planes are as QEMU has them:
- * a character and its attribute lie next to each other in planes 0 and 1, and the 256 colours of
- * mode 13h one behind the other. Registers are looked at under the lock, memory is not. IBM, "VGA,
- * XGA: Technical Reference", "Graphics Controller".
+ * colours). Addresses of planes are as QEMU has them: a character and its attribute lie next to
+ * each other in planes 0 and 1, and the 256 colours of mode 13h one behind the other. Registers are
+ * looked at under the lock, memory is not. IBM, "VGA, XGA: Technical Reference", "Graphics
+ * Controller".
  */
 #include "include/bits.h"
 #include "lib/string.h"

@@ -466,11 +466,17 @@ static void mode_13h(void **state)
 	assert_int_equal(window(320 * 7 + 1), 11);
 }
 
-/* 320 x 200 in four colours, as a CGA: odd lines 8 KiB behind the even ones. */
+/*
+ * 320 x 200 in four colours, as a CGA: odd lines 8 KiB behind the even ones, two to a row of
+ * addresses, and each shown twice.
+ */
 static void cga(void **state)
 {
+	struct vvga_mode m;
+
 	(void)state;
 	graphics_mode(1, 2);
+	set(CRTC_PORT, CRTC_CELL, 0xc1);
 	set(GRAPHICS_PORT, GC_MODE, 0x30);
 	set(GRAPHICS_PORT, GC_MISC, 0x0f);
 	set(SEQUENCER_PORT, SEQ_CLOCK, CLOCK_HALF | CLOCK_EIGHT);
@@ -485,6 +491,11 @@ static void cga(void **state)
 	window_put(0x18000, 0x1b);			/* 0 1 2 3 */
 	window_put(0x18001, 0xe4);			/* 3 2 1 0 */
 	window_put(0x1a000, 0xff);
+	window_put(0x18000 + 80 * 99, 0x40);		/* line 198 */
+	window_put(0x1a000 + 80 * 99, 0x80);		/* line 199, the last */
+	vvga_mode(d, &m);
+	assert_int_equal(m.width, 640);
+	assert_int_equal(m.height, 400);
 	row(0);
 	for (unsigned x = 0; x < 8; x++)
 		assert_int_equal(pixel(x), red(x / 2 * 3));
@@ -492,6 +503,37 @@ static void cga(void **state)
 		assert_int_equal(pixel(x), red((7 - x / 2) * 3));
 	row(2);
 	assert_int_equal(pixel(0), red(9));
+	for (unsigned y = 4; y < 396; y++) {
+		row(y);
+		assert_int_equal(pixel(0), 0);
+	}
+	for (unsigned y = 396; y < 400; y++) {
+		row(y);
+		assert_int_equal(pixel(0), red(y < 398 ? 3 : 6));
+	}
+}
+
+/* 640 x 200 in two: the same, but that an address is a byte of one plane. */
+static void cga_fine(void **state)
+{
+	(void)state;
+	graphics_mode(0, 2);
+	set(GRAPHICS_PORT, GC_MISC, 0x0d);
+	set(SEQUENCER_PORT, SEQ_MEMORY, 6);
+	set(SEQUENCER_PORT, SEQ_MAP_MASK, 1);
+	set(CRTC_PORT, CRTC_CELL, 0xc1);
+	set(CRTC_PORT, CRTC_MODE, 0xc2);
+	attribute(1, 0x17);
+	attribute(ATTR_PLANES, 1);
+	(void)in(0x2a);
+	out(0x10, ATTR_SHOWN);
+	window_put(0x18000 + 80 * 50, 0x40);		/* line 100 */
+	window_put(0x1a000 + 80 * 50 + 79, 0x01);	/* line 101 */
+	for (unsigned y = 0; y < 400; y++) {
+		row(y);
+		assert_int_equal(pixel(1), y / 2 == 100 ? red(0x17) : 0);
+		assert_int_equal(pixel(639), y / 2 == 101 ? red(0x17) : 0);
+	}
 }
 
 /* ---- VBE ---- */
@@ -707,8 +749,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		CASE(ports), CASE(attributes), CASE(palette), CASE(retrace), CASE(write_modes),
 		CASE(read_modes), CASE(text), CASE(glyphs), CASE(planes), CASE(mode_13h), CASE(cga),
-		CASE(vbe_modes), CASE(vbe_limits), CASE(vbe_order), CASE(vbe_planes), CASE(bars),
-		CASE(saved),
+		CASE(cga_fine), CASE(vbe_modes), CASE(vbe_limits), CASE(vbe_order),
+		CASE(vbe_planes), CASE(bars), CASE(saved),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
