@@ -45,9 +45,18 @@ struct vvga_mode {
 int vvga_create(uint64_t vram, struct vdev **out) must_check;
 struct vpci_function *vvga_function(struct vdev *d);
 
-/* --- thread context, no lock held; what is beyond the present mode is blank */
+/*
+ * --- thread context, no lock held. The mode may be another one at each call: what is beyond the
+ *     present one is blank, and there is room for the widest there can be, all of which is written.
+ */
 void vvga_mode(struct vdev *d, struct vvga_mode *out);
-/* `columns` cells, VVGA_COLUMNS_MAX at most: the character in the low byte, its attribute above. */
+/*
+ * VVGA_COLUMNS_MAX cells, of which `columns` are shown: the character in the low byte, its
+ * attribute above.
+ */
 void vvga_text_row(struct vdev *d, unsigned row, uint16_t *cells);
-/* `width` pixels of red, green and blue; text is drawn in the font that the guest has loaded. */
+/*
+ * VVGA_WIDTH_MAX pixels of red, green and blue, of which `width` are shown; text is drawn in the
+ * font that the guest has loaded.
+ */
 void vvga_pixel_row(struct vdev *d, unsigned y, uint8_t *rgb);
