@@ -179,12 +179,14 @@ static void vvga_reset(struct vdev *d)
 	vpci_function_reset(&g->function);
 }
 
-/* The registers are bytes, but for the VBE's at their end. */
+/* The registers are bytes, the latches last, but for the VBE's behind them. */
+#define SAVED_BYTES	(offsetof(struct vvga_regs, latch) + sizeof(((struct vvga *)0)->r.latch))
+
 static void vvga_save(struct vdev *d, struct record_writer *w)
 {
 	struct vvga *g = vvga_of(d);
 
-	record_put(w, &g->r, offsetof(struct vvga_regs, vbe_index));
+	record_put(w, &g->r, SAVED_BYTES);
 	record_put_u16(w, g->r.vbe_index);
 	for (unsigned i = 0; i < VBE_COUNT; i++)
 		record_put_u16(w, g->r.vbe[i]);
@@ -200,7 +202,7 @@ static int vvga_load(struct vdev *d, struct record_reader *r, uint32_t version)
 	uint64_t flags;
 
 	memset(&new, 0, sizeof(new));
-	record_get(r, &new, offsetof(struct vvga_regs, vbe_index));
+	record_get(r, &new, SAVED_BYTES);
 	new.vbe_index = record_get_u16(r);
 	for (unsigned i = 0; i < VBE_COUNT; i++)
 		new.vbe[i] = record_get_u16(r);

@@ -12,6 +12,9 @@
 #define LINE_SHOWN_NS	25422ul
 
 #define MISC_COLOR	0x01		/* CRTC and status at 3D4h and on, else at 3B4h */
+#define MISC_BITS	0xef
+#define FEATURE_BITS	0x03
+#define STATUS0_SENSE	0x10		/* a monitor is there */
 
 /* Offsets from 3B0h. */
 enum {
@@ -92,8 +95,8 @@ uint8_t vvga_port_read(struct vvga *g, unsigned offset)
 		return r->attr_index;
 	case ATTRIBUTE_READ:
 		return at_index(r->attr, ATTR_COUNT, r->attr_index & 0x1f);
-	case MISC_WRITE:			/* status 0: no retrace interrupt, no sense */
-		return 0;
+	case MISC_WRITE:			/* status 0: there is no retrace interrupt */
+		return STATUS0_SENSE;
 	case ENABLE:
 		return 1;
 	case SEQUENCER:
@@ -169,7 +172,7 @@ void vvga_port_write(struct vvga *g, unsigned offset, uint8_t v)
 		write_attribute(r, v);
 		break;
 	case MISC_WRITE:
-		r->misc = v & 0xef;
+		r->misc = v & MISC_BITS;
 		break;
 	case SEQUENCER:
 		r->seq_index = v & 0x07;
@@ -207,7 +210,7 @@ void vvga_port_write(struct vvga *g, unsigned offset, uint8_t v)
 		break;
 	case MONO_STATUS:
 	case COLOR_STATUS:
-		r->feature = v & 0x03;
+		r->feature = v & FEATURE_BITS;
 		break;
 	}
 }
@@ -225,7 +228,8 @@ static bool within(const uint8_t *reg, const uint8_t *bits, unsigned count)
 bool vvga_regs_valid(const struct vvga_regs *r)
 {
 	return within(r->seq, seq_bits, SEQ_COUNT) && within(r->gc, gc_bits, GC_COUNT) &&
-	       within(r->attr, attr_bits, ATTR_COUNT) && r->seq_index <= 0x07 &&
+	       within(r->attr, attr_bits, ATTR_COUNT) && !(r->misc & ~MISC_BITS) &&
+	       !(r->feature & ~FEATURE_BITS) && r->seq_index <= 0x07 &&
 	       r->gc_index <= 0x0f && r->crtc_index <= 0x3f && r->attr_index <= 0x3f &&
 	       r->attr_data <= 1 && r->dac_part < 3 && (r->dac_state == 0 || r->dac_state == 3);
 }

@@ -109,6 +109,7 @@ static void ports(void **state)
 	(void)state;
 	out(0x12, 0x67);			/* colour */
 	assert_int_equal(in(0x1c), 0x67);
+	assert_int_equal(in(0x12), 0x10);		/* there is a monitor */
 	for (unsigned i = 0; i < SEQ_COUNT; i++)
 		set(SEQUENCER_PORT, i, 0xff);
 	out(SEQUENCER_PORT, SEQ_MAP_MASK);
@@ -742,6 +743,56 @@ static void saved(void **state)
 	}
 }
 
+/* What no guest can have written is in no record. */
+static void hostile(void **state)
+{
+	static uint8_t one[16384], two[16384], bent[16384];
+	const size_t vbe_at = offsetof(struct vvga_regs, latch) + 4 + 2;
+	const struct { size_t at; uint8_t v; } bad[] = {
+		{ offsetof(struct vvga_regs, misc), 0x10 },
+		{ offsetof(struct vvga_regs, feature), 0x04 },
+		{ offsetof(struct vvga_regs, seq_index), 0x08 },
+		{ offsetof(struct vvga_regs, seq) + SEQ_MAP_MASK, 0x10 },
+		{ offsetof(struct vvga_regs, crtc_index), 0x40 },
+		{ offsetof(struct vvga_regs, gc_index), 0x10 },
+		{ offsetof(struct vvga_regs, gc) + GC_READ_PLANE, 0x04 },
+		{ offsetof(struct vvga_regs, attr_index), 0x40 },
+		{ offsetof(struct vvga_regs, attr), 0x40 },
+		{ offsetof(struct vvga_regs, attr_data), 2 },
+		{ offsetof(struct vvga_regs, dac_part), 3 },
+		{ offsetof(struct vvga_regs, dac_state), 1 },
+		{ vbe_at + 2 * VBE_ID, 0xc6 },
+		{ vbe_at + 2 * VBE_WIDTH + 1, 0xff },
+		{ vbe_at + 2 * VBE_HEIGHT + 1, 0xff },
+		{ vbe_at + 2 * VBE_DEPTH, 7 },
+		{ vbe_at + 2 * VBE_ENABLE, VBE_ENABLED | 0x04 },
+		{ vbe_at + 2 * VBE_ENABLE + 1, 0x01 },
+		{ vbe_at + 2 * VBE_BANK, 16 },
+		{ vbe_at + 2 * VBE_LINE + 1, 0 },
+		{ vbe_at + 2 * VBE_LINES + 1, 0xff },
+		{ vbe_at + 2 * VBE_X + 1, 0xff },
+		{ vbe_at + 2 * VBE_Y + 1, 0xff },
+		{ vbe_at + 2 * VBE_MEMORY, 0xff },
+	};
+	size_t n;
+
+	(void)state;
+	text_mode(80, 25);
+	vbe(VBE_WIDTH, 800);
+	vbe(VBE_HEIGHT, 600);
+	vbe(VBE_ENABLE, VBE_ENABLED);
+	n = vdev_host_save(d, one, sizeof(one));
+	for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		memcpy(bent, one, n);
+		bent[bad[i].at] = bad[i].v;
+		if (vdev_host_load(d, bent, n, 1) != -EINVAL)
+			fail_msg("byte %zu as %02x is taken", bad[i].at, bad[i].v);
+		assert_int_equal(vdev_host_save(d, two, sizeof(two)), n);
+		assert_memory_equal(one, two, n);
+	}
+	assert_int_equal(vdev_host_load(d, one, n, 1), 0);
+}
+
 #define CASE(t) cmocka_unit_test_setup_teardown(t, setup, teardown)
 
 int main(void)
@@ -750,7 +801,7 @@ int main(void)
 		CASE(ports), CASE(attributes), CASE(palette), CASE(retrace), CASE(write_modes),
 		CASE(read_modes), CASE(text), CASE(glyphs), CASE(planes), CASE(mode_13h), CASE(cga),
 		CASE(cga_fine), CASE(vbe_modes), CASE(vbe_limits), CASE(vbe_order),
-		CASE(vbe_planes), CASE(bars), CASE(saved),
+		CASE(vbe_planes), CASE(bars), CASE(saved), CASE(hostile),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
