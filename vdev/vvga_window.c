@@ -75,10 +75,10 @@ static uint64_t planes_at(const struct way *w)
 	return (w->bank + (w->at & PLANE_MASK)) * 4;
 }
 
-/* Of a byte that is one plane's: where, if odd and even addresses are two planes. */
+/* Of a byte that is one plane's: where, if odd and even addresses, of 128 KiB, are two planes. */
 static uint64_t odd_even(uint64_t at, unsigned plane)
 {
-	return (at & ~1ul & PLANE_MASK) * 2 | plane;
+	return (at & ~1ul) * 2 | plane;
 }
 
 /* ---- reading ---- */

@@ -354,6 +354,19 @@ static void text(void **state)
 	set(SEQUENCER_PORT, SEQ_CLOCK, CLOCK_OFF);
 	vvga_mode(d, &m);
 	assert_true(m.blank);
+	set(SEQUENCER_PORT, SEQ_CLOCK, 0);
+	set(GRAPHICS_PORT, GC_MISC, 2);			/* the window is 128 KiB */
+	vdev_host_write(d, VVGA_WINDOW, 0x1fffe, 2, 0x1742);
+	assert_int_equal(vdev_host_read(d, VVGA_WINDOW, 0x1fffe, 2), 0x1742);
+	assert_int_equal(vdev_host_read(d, VVGA_WINDOW, 0x0fffe, 2), 0);
+	set(CRTC_PORT, CRTC_START_HIGH, 0xff);
+	set(CRTC_PORT, CRTC_START_LOW, 0xff);
+	vvga_text_row(d, 0, cells);
+	assert_int_equal(cells[0], 0x1742);
+	assert_int_equal(cells[1], 0);			/* around the end of the planes */
+	vdev_host_write(d, VVGA_WINDOW, 0, 2, 0x1743);
+	vvga_text_row(d, 0, cells);
+	assert_int_equal(cells[1], 0x1743);
 }
 
 static void glyphs(void **state)
