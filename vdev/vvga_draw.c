@@ -139,6 +139,13 @@ static void planes_read(struct vdev *d, const struct screen *s, uint64_t at, uin
 		planes_read(d, s, 0, to + first, n - first);
 }
 
+static bool has_cursor(const struct screen *s)
+{
+	unsigned first = s->r.crtc[CRTC_CURSOR_START], last = s->r.crtc[CRTC_CURSOR_END];
+
+	return !(first & CURSOR_OFF) && (first & 0x1f) <= (last & 0x1f);
+}
+
 void vvga_mode(struct vdev *d, struct vvga_mode *out)
 {
 	struct screen s;
@@ -155,7 +162,7 @@ void vvga_mode(struct vdev *d, struct vvga_mode *out)
 	out->columns = s.columns;
 	out->rows = s.rows;
 	out->cell_height = s.cell;
-	if (s.r.crtc[CRTC_CURSOR_START] & CURSOR_OFF || at < start || !s.pitch)
+	if (!has_cursor(&s) || at < start || !s.pitch)
 		return;
 	out->cursor_column = (at - start) % (unsigned)(s.pitch / UNIT);
 	out->cursor_row = (at - start) / (unsigned)(s.pitch / UNIT);
@@ -208,7 +215,7 @@ static bool is_cursor(const struct screen *s, uint64_t address, unsigned line)
 {
 	const uint8_t *crtc = s->r.crtc;
 
-	return !(crtc[CRTC_CURSOR_START] & CURSOR_OFF) &&
+	return has_cursor(s) &&
 	       address == ((unsigned)crtc[CRTC_CURSOR_HIGH] << 8 | crtc[CRTC_CURSOR_LOW]) &&
 	       line >= (crtc[CRTC_CURSOR_START] & 0x1fu) && line <= (crtc[CRTC_CURSOR_END] & 0x1fu);
 }

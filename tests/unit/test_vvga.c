@@ -351,6 +351,12 @@ static void text(void **state)
 	vvga_mode(d, &m);
 	assert_int_equal(m.cursor_row, 2);
 	assert_int_equal(m.cursor_column, 7);
+	set(CRTC_PORT, CRTC_CURSOR_START, CURSOR_OFF | 13);
+	vvga_mode(d, &m);
+	assert_false(m.cursor_shown);
+	set(CRTC_PORT, CRTC_CURSOR_START, 15);		/* it ends before it begins */
+	vvga_mode(d, &m);
+	assert_false(m.cursor_shown);
 	set(SEQUENCER_PORT, SEQ_CLOCK, CLOCK_OFF);
 	vvga_mode(d, &m);
 	assert_true(m.blank);
