@@ -63,14 +63,14 @@ SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/lo
 	$(addprefix cpu/,errata.c features.c fpu.c gdt.c mitigation.c place.c tsc.c) kernel/cpu_map.c kernel/cpu_set.c kernel/log.c \
 	kernel/main.c kernel/panic.c kernel/sched_group.c kernel/selftest.c kernel/random.c kernel/smp.c kernel/symbols.c \
 	kernel/trace.c kernel/trap.c lib/chacha.c lib/deflate.c lib/format.c lib/keyboard.c lib/png.c lib/record.c mm/kmap.c \
-	mm/page_init.c mm/page_intake.c vdev/vacpi_% vdev/vahci.c vdev/vata% vdev/vahci_run.c vdev/vdma.c vdev/ve1000.c vdev/ve1000_phy.c \
+	mm/page_init.c mm/page_intake.c vdev/vacpi% vdev/vahci.c vdev/vata% vdev/vahci_run.c vdev/vdma.c vdev/ve1000.c vdev/ve1000_phy.c \
 	vdev/vedu.c vdev/vflash.c vdev/vfwcfg.c vdev/vhpet.c vdev/vide% \
 	$(addprefix vdev/virtio/virtio_,balloon.c console.c pci.c rng.c) vdev/vkbd.c vdev/vpost.c vdev/vlpc.c vdev/vmch.c \
 	vdev/vmouse.c vdev/vmp_table.c $(addprefix vdev/vnvme,.c _admin.c _info.c _state.c) \
 	$(addprefix vdev/vpci,.c _bridge.c _express.c _function.c _port.c _testdev.c) vdev/vps2.c vdev/vrtc.c vdev/vpic.c \
 	vdev/vpit.c vdev/vsmbios.c vdev/vsmbus.c vdev/vuart.c vdev/vtco.c vdev/vtestdev.c vdev/vvga% vmm/cpu_model.c vmm/cpu_topology.c vmm/firmware/% \
 	$(addprefix vmm/gmem/gmem_,balloon.c dirty.c share.c take.c) vmm/insn/decode.c vmm/machine% vmm/pvclock.c \
-	vmm/vcpu_reset.c vmm/vlapic/vlapic_save.c svm/svm.c svm/svm_machine_check.c vmx/vmx.c vmm/media_disc.c vmm/vram.c \
+	vmm/vcpu_reset.c vmm/vcpu_state.c vmm/vlapic/vlapic_save.c svm/svm.c svm/svm_machine_check.c vmx/vmx.c vmm/media_disc.c vmm/vram.c \
 	$(addprefix vmm/vm,.c _balloon.c _image.c _memory.c _screen.c _state.c _stats.c m.c) svm/svm_audit% vmx/vmx_audit% \
 	vmx/vmx_errata.c,$(C_SRC))
 $(filter-out %emulate_memory.o,$(SMALL:%.c=$(OBJDIR)/%.o)): private CFLAGS += -Os -falign-functions=1
