@@ -2,6 +2,7 @@
 """Disks and discs at a guest's SATA and IDE controllers: firmware finds them and boots from them."""
 import hashlib
 import os
+import shutil
 import subprocess
 from xml.etree import ElementTree
 
@@ -18,13 +19,15 @@ sleep 3600
 """
 
 
-def rescue_disc(path):
+def rescue_disc(path, configuration=GRUB_CFG, *files):
     """As grub-mkrescue makes them: it boots as a disc and as a disk."""
     grub = path / "iso" / "boot" / "grub"
     grub.mkdir(parents=True)
-    (grub / "grub.cfg").write_text(GRUB_CFG)
+    (grub / "grub.cfg").write_text(configuration)
+    for file in files:
+        shutil.copy(file, path / "iso")
     subprocess.run(["grub-mkrescue", "-o", path / "grub.iso", "--fonts=", "--locales=", "--themes=",
-                    "--install-modules=normal iso9660 serial terminal echo sleep",
+                    "--install-modules=normal iso9660 serial terminal echo sleep linux",
                     path / "iso"], check=True, capture_output=True)
     return str(path / "grub.iso")
 

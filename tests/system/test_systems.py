@@ -1,10 +1,15 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Loaders and operating systems of others, unmodified, from their own media: Keel's tests are never
 what they were written for."""
+from collections import Counter
+
 import pytest
 from keel import BUILD
+from screen import read_png
 from test_firmware import SEABIOS, pc
+from test_guest_screen import MODULES, VIDEO
 from test_guests import exit_code
+from test_sata import rescue_disc
 
 DOS = f"{BUILD}/tests/guest/dos.img"
 DISKS = ("virtio", "sata")
@@ -80,6 +85,22 @@ def test_ipxe(start):
     keel.poweroff()
 
 
+@pytest.mark.cost(15)
+def test_memtest(start, tmp_path):
+    """memtest86+ from a CD-ROM: it draws on the screen by itself, and listens to the keyboard."""
+    disc = rescue_disc(tmp_path, "linux /memtest.bin\nboot\n", f"{BUILD}/guest/memtest.bin")
+    keel = start("svm", config=pc("memory", memory="64M", cdrom="memtest.iso", video=VIDEO),
+                 modules={**MODULES, "memtest.iso": disc}).boot()
+    keel.command("start memory")
+    with keel.console("memory", "console memory --screen"):
+        keel.expect("Memtest86")
+        keel.expect("Testing:")
+        keel.send("\x1bOP")            # F1
+        keel.expect("Settings:")
+        keel.expect("Exit menu")
+    keel.poweroff()
+
+
 @pytest.mark.soak
 @pytest.mark.parametrize("arch", ["amd64", "i386"])
 def test_installer(start, arch):
@@ -92,4 +113,42 @@ def test_installer(start, arch):
         keel.send("\r")
         keel.expect("Linux version")
         keel.expect("Choose the language to be used for the installation")
+    keel.poweroff()
+
+
+def pixels(picture):
+    """Size, and how often each colour stands in it."""
+    width, height, rows = read_png(picture)
+    return width, height, Counter(row[at:at + 3] for row in rows for at in range(0, len(row), 3))
+
+
+@pytest.mark.soak
+def test_graphical_installer(start):
+    """The same in graphical form: its first question is drawn, one language chosen in it, by
+    keyboard and by mouse another one."""
+    config = pc("new", memory="1G", cdrom="installer.iso", video=VIDEO)
+    keel = start("svm", config=config, memory=2048, modules={
+        **MODULES, "installer.iso": f"{BUILD}/guest/installer-amd64.iso"}).boot()
+    with keel.console("new", "start new --console"):
+        keel.expect("highlighted entry")
+        keel.send("\x1b[B\r")
+
+    def drawn(*unlike):
+        """A page with the line that is chosen, in Debian's colours, and no picture that was."""
+        for _ in range(100):
+            keel.settle(2)
+            picture = keel.screenshot("new")
+            width, height, colours = pixels(picture)
+            chosen = sum(n for (r, g, b), n in colours.items()
+                         if r < 80 and g > 110 and b > 90 and g > b)
+            if (width, height) == (1280, 800) and picture not in unlike and \
+                    colours[b"\xff" * 3] > 400000 and 15000 < chosen < 60000:
+                return picture
+        raise AssertionError(f"{width} x {height}, {chosen} pixels chosen")
+
+    first = drawn()
+    keel.command("send-key new KEY_DOWN")
+    second = drawn(first)
+    keel.command("send-mouse new -100 200 LEFT")
+    drawn(first, second)
     keel.poweroff()
