@@ -60,7 +60,7 @@ $(OBJDIR)/%.o: %.c $(OBJDIR)/flags
 
 # What no guest waits for is compiled for size.
 SMALL := $(filter boot/% drivers/% mgmt/% shell/% vmm/insn/emulate_% vmm/load/load% vmm/vm_check% \
-	$(addprefix cpu/,errata.c features.c fpu.c gdt.c mitigation.c place.c tsc.c) kernel/cpu_map.c kernel/cpu_set.c kernel/log.c \
+	$(addprefix cpu/,errata.c features.c fpu.c gdt.c lapic.c mitigation.c place.c tsc.c) kernel/cpu_map.c kernel/cpu_set.c kernel/log.c \
 	kernel/main.c kernel/panic.c kernel/sched_group.c kernel/selftest.c kernel/random.c kernel/smp.c kernel/symbols.c \
 	kernel/trace.c kernel/trap.c lib/chacha.c lib/deflate.c lib/format.c lib/keyboard.c lib/png.c lib/record.c mm/kmap.c \
 	mm/page_init.c mm/page_intake.c vdev/vacpi% vdev/vahci.c vdev/vata% vdev/vahci_run.c vdev/vdma.c vdev/ve1000.c vdev/ve1000_phy.c \

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * Proof, on a guest that is at work, that its memory is what it should be: while it runs, marks are
- * fetched, clean frames taken, its second-level tables dropped and a slot that it does not know
- * moved and hidden, at odd moments; then it is paused for a look at all of its memory, whose sums
- * say which frames have changed since the last look. Each of those must have been marked. Between
- * two looks a second object shares all of it, which must then be what it was, whatever the guest
- * has written. Frames that hold nothing but zeros at a look are taken too: the guest goes on with
- * new ones. vmm/vm_check_pins.c does the same for pins. Called by mgmt, in thread context; the vm
- * runs and goes on.
+ * Proof, on a guest that is at work, that its memory is what it should be: while it runs, marks
+ * are fetched, clean frames taken, its second-level tables dropped and a slot that it does not
+ * know moved and hidden, at odd moments; then it is paused for a look at all of its memory, whose
+ * sums say which frames have changed since the last look. Each of those must have been marked.
+ * Between two looks a second object shares all of it, which must then be what it was, whatever the
+ * guest has written. Frames that hold nothing but zeros at a look are taken too: the guest goes on
+ * with new ones. A second view, as an IOMMU will have one, has some of it meanwhile, and must have
+ * no page that is gone. vmm/vm_check_pins.c does the same for pins. Called by mgmt, in thread
+ * context; the vm runs and goes on.
  */
 #include "include/bits.h"
 #include "include/errno.h"
@@ -16,6 +17,7 @@
 #include "kernel/thread.h"
 #include "lib/string.h"
 #include "mm/heap.h"
+#include "mm/kmap.h"
 #include "vmm/vm_check.h"
 
 #define FETCHES		8		/* between two looks */
@@ -24,10 +26,23 @@
 #define SPARE_TO	(SPARE + 3 * MIB)
 #define SPARE_SIZE	(4 * MIB + 3 * PAGE_SIZE)
 
+#define LOOKS		64		/* leaves of the second view that are looked at */
+#define SETTLE_TRIES	1000
+#define SETTLE_NS	1000000
+
+/* Tables of the same memory as an IOMMU would have them, and frames that they had last. */
+struct second {
+	struct gmem_view view;
+	struct { uint64_t a, at; } look[LOOKS];
+	unsigned count;
+	uint64_t seen;
+};
+
 /* One object: by number of frame in it. */
 struct check {
 	struct vm *vm;
 	struct gmem_object *object, *copy;
+	struct second *second;
 	uint64_t *marks, *used;
 	uint64_t *sums;			/* 0: nothing but zeros */
 	const bool *stop;		/* (a) whoever wants it over */
@@ -131,6 +146,75 @@ static int harvest_none(struct check *c)
 	return -EIO;
 }
 
+/* Is the leaf, if there still is one, that of the object's page? */
+static bool is_true(const struct second *s, struct gmem_object *o, uint64_t a, uint64_t at)
+{
+	struct paging_leaf leaf;
+	struct page *page;
+	void *there;
+	bool same;
+
+	if (paging_lookup(&s->view.tables, a, &leaf))
+		return true;
+	if (!gmem_object_pin_now(o, at, GMEM_READ, &there, &page))
+		return false;
+	same = there == kmap_direct(leaf.address);
+	page_put(page);
+	return same;
+}
+
+/* What the guest changes at this moment is changed in the view a moment later. */
+static int look_at_second(struct check *c)
+{
+	struct second *s = c->second;
+
+	for (unsigned i = 0; i < s->count; i++) {
+		unsigned tries = 0;
+
+		while (!is_true(s, c->object, s->look[i].a, s->look[i].at)) {
+			if (tries++ == SETTLE_TRIES) {
+				log_error("%s: a second view has a page at %#lx that is gone",
+					  c->vm->config.name, s->look[i].a);
+				return -EIO;
+			}
+			thread_sleep_ns(SETTLE_NS);
+		}
+	}
+	s->seen += s->count;
+	return 0;
+}
+
+/* Some frames that are there, from one on that is another each time. */
+static void fill_second(struct check *c, const struct gmem_slot *slot)
+{
+	struct second *s = c->second;
+	uint64_t frames = slot->size / PAGE_SIZE, i = s->seen * 7919 % frames;
+
+	for (uint64_t n = 0; n < frames && s->count < LOOKS; n += frames / LOOKS + 1) {
+		uint64_t at = slot->offset + (i + n) % frames * PAGE_SIZE;
+		gpa_t a = GPA(slot->base + (i + n) % frames * PAGE_SIZE);
+
+		if (gmem_object_is_absent(c->object, at) ||
+		    gmem_view_fault(&c->vm->gmem, &s->view, a, GMEM_READ))
+			continue;
+		s->look[s->count].a = a.v;
+		s->look[s->count++].at = at;
+	}
+}
+
+/* No slot changes, and nothing is taken but by who checks. */
+static int second_eye(struct check *c)
+{
+	struct gmem_slot slot;
+	int err = look_at_second(c);
+
+	c->second->count = 0;
+	for (unsigned i = 0; gmem_slot_get(&c->vm->gmem, i, &slot); i++)
+		if (slot.object == c->object && !slot.denied)
+			fill_second(c, &slot);
+	return err;
+}
+
 /*
  * The guest works meanwhile, and finds its tables and what it never wrote gone now and then. What
  * it has used is asked first: what is taken leaves its tables.
@@ -152,6 +236,7 @@ static int fetch_while_it_runs(struct check *c, struct vm_memory_check *out)
 			err = err ?: spare_slot(c->vm);
 		if (i % 3 == 2)
 			gmem_drop_tables(&c->vm->gmem);
+		err = err ?: second_eye(c);
 		mutex_unlock(&c->vm->slots_lock);
 	}
 	return err;
@@ -271,17 +356,18 @@ static int check(struct check *c, struct vm_memory_check *out)
 	return err ?: fetch_while_it_runs(c, out) ?: look_paused(c, out);
 }
 
-static int check_object(struct vm *vm, struct gmem_object *o, const bool *stop,
-			struct vm_memory_check *out)
+static int check_object(struct vm *vm, struct gmem_object *o, struct second *second,
+			const bool *stop, struct vm_memory_check *out)
 {
 	uint64_t frames = o->size / PAGE_SIZE;
 	struct check c = {
-		.vm = vm, .object = o, .stop = stop, .marks = heap_alloc(DIV_UP(frames, 64) * 8),
-		.used = heap_alloc(DIV_UP(frames, 64) * 8),
+		.vm = vm, .object = o, .second = second, .stop = stop,
+		.marks = heap_alloc(DIV_UP(frames, 64) * 8), .used = heap_alloc(DIV_UP(frames, 64) * 8),
 		.sums = heap_alloc(frames * sizeof(*c.sums)),
 	};
 	int err = c.marks && c.used && c.sums ? check(&c, out) : -ENOMEM;
 
+	second->count = 0;
 	if (c.copy)
 		gmem_object_put(c.copy);
 	heap_free(c.marks);
@@ -316,22 +402,63 @@ static unsigned objects_of(struct vm *vm, struct gmem_object *object[GMEM_SLOT_M
 	return n;
 }
 
-int vm_check_memory(struct vm *vm, const bool *stop, struct vm_memory_check *out)
+static int begin_second(struct vm *vm, struct second **out)
+{
+	struct gmem_view_config c = { .format = vmm_ops->second_level, .max_leaf_level = 2 };
+	struct second *s = *out = heap_alloc(sizeof(*s));
+	int err = s ? gmem_view_add(&vm->gmem, &s->view, &c) : -ENOMEM;
+
+	if (err) {
+		heap_free(s);
+		*out = NULL;
+	}
+	return err;
+}
+
+static void end_second(struct vm *vm, struct second *s)
+{
+	gmem_view_remove(&vm->gmem, &s->view);
+	log_info("%s: %lu times a second view of its memory was as true as the first",
+		 vm->config.name, s->seen);
+	heap_free(s);
+}
+
+/* With all that is shown. */
+static int check_all(struct vm *vm, const bool *stop, struct vm_memory_check *out)
 {
 	struct gmem_object *object[GMEM_SLOT_MAX];
+	struct second *second;
 	unsigned n;
+	int err;
+
+	mutex_lock(&vm->slots_lock);
+	err = begin_second(vm, &second);
+	if (!err) {
+		err = check_pins(vm);
+		n = objects_of(vm, object);
+	}
+	mutex_unlock(&vm->slots_lock);
+	if (!second)
+		return err;
+	for (unsigned i = 0; i < n; i++) {
+		err = err ?: check_object(vm, object[i], second, stop, out);
+		gmem_object_put(object[i]);
+	}
+	mutex_lock(&vm->slots_lock);
+	end_second(vm, second);
+	mutex_unlock(&vm->slots_lock);
+	return err;
+}
+
+int vm_check_memory(struct vm *vm, const bool *stop, struct vm_memory_check *out)
+{
 	int err;
 
 	*out = (struct vm_memory_check){ 0 };
 	mutex_lock(&vm->slots_lock);
 	gmem_track_begin(&vm->gmem);
-	err = check_pins(vm);
-	n = objects_of(vm, object);
 	mutex_unlock(&vm->slots_lock);
-	for (unsigned i = 0; i < n; i++) {
-		err = err ?: check_object(vm, object[i], stop, out);
-		gmem_object_put(object[i]);
-	}
+	err = check_all(vm, stop, out);
 	mutex_lock(&vm->slots_lock);
 	gmem_track_end(&vm->gmem);
 	mutex_unlock(&vm->slots_lock);

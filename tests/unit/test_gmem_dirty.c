@@ -82,13 +82,18 @@ static unsigned fetch(void)
 	return count;
 }
 
-static struct paging_leaf leaf_at(uint64_t a)
+static struct paging_leaf leaf_in(const struct gmem_view *v, uint64_t a)
 {
 	struct paging_leaf leaf;
 
-	if (paging_lookup(&g.view.tables, a, &leaf))
+	if (paging_lookup(&v->tables, a, &leaf))
 		return (struct paging_leaf){ .prot = 0 };
 	return leaf;
+}
+
+static struct paging_leaf leaf_at(uint64_t a)
+{
+	return leaf_in(&g.view, a);
 }
 
 static void write_8(uint64_t a, uint64_t value)
@@ -337,6 +342,31 @@ static bool model_ram(uint64_t a)
 	return false;
 }
 
+/* Views of other chips' kinds beside it, which come and go. */
+static struct gmem_view others[2];
+static bool has_other[2];
+static unsigned flushes, leaves_of_others;
+
+static void flush_other(void *arg)
+{
+	assert_ptr_equal(arg, others);
+	flushes++;
+}
+
+static void other_comes_or_goes(unsigned i)
+{
+	struct gmem_view_config c = {
+		.format = i ? &paging_ept : &paging_npt, .max_leaf_level = 1 + i,
+		.exec_4k = i, .flush = flush_other, .arg = others,
+	};
+
+	if (has_other[i])
+		gmem_view_remove(&g, &others[i]);
+	else
+		assert_int_equal(gmem_view_add(&g, &others[i], &c), 0);
+	has_other[i] = !has_other[i];
+}
+
 /* A store of the guest's or the emulator's: through a pointer that only a marked frame has. */
 static void store(uint64_t a, uint8_t value)
 {
@@ -379,6 +409,9 @@ static void compare(void)
 		if (!first)
 			assert_true(!bit(a) || asked_to_write[a / PAGE_SIZE]);
 		assert_false(leaf_at(a).prot & PROT_WRITE);
+		for (unsigned i = 0; i < 2; i++)
+			if (has_other[i])
+				assert_false(leaf_in(&others[i], a).prot & PROT_WRITE);
 		assert_null(gmem_peek(&g, GPA(a), GMEM_WRITE));
 	}
 	memcpy(fetched, model, MODEL);
@@ -386,20 +419,32 @@ static void compare(void)
 	first = false;
 }
 
-/* The tables say no more than the entries do, and lead to the same bytes. */
-static void look_at_tables(void)
+/* Tables say no more than the entries do, and lead to the same bytes. */
+static unsigned look_at_view(const struct gmem_view *v)
 {
-	static uint8_t back[MODEL];
+	unsigned leaves = 0;
 
 	for (uint64_t a = 0; a < MODEL; a += PAGE_SIZE) {
-		struct paging_leaf leaf = leaf_at(a);
+		struct paging_leaf leaf = leaf_in(v, a);
 
 		if (!leaf.prot)
 			continue;
+		leaves++;
 		assert_ptr_equal(kmap_direct(leaf.address), gmem_peek(&g, GPA(a), GMEM_READ));
 		if (leaf.prot & PROT_WRITE)
 			assert_non_null(gmem_peek(&g, GPA(a), GMEM_WRITE));
 	}
+	return leaves;
+}
+
+static void look_at_tables(void)
+{
+	static uint8_t back[MODEL];
+
+	look_at_view(&g.view);
+	for (unsigned i = 0; i < 2; i++)
+		if (has_other[i])
+			leaves_of_others += look_at_view(&others[i]);
 	for (unsigned i = 0; i < ARRAY_COUNT(layout); i++) {
 		assert_int_equal(gmem_read(&g, GPA(layout[i].base), back, layout[i].size), 0);
 		assert_memory_equal(back, model + layout[i].base, layout[i].size);
@@ -496,7 +541,18 @@ static void one_round(void)
 	uint64_t a = (unsigned)rand() % MODEL, n = 1 + (unsigned)rand() % 9000;
 
 	n = MIN(n, MODEL - a);
-	switch (rand() % 19) {
+	switch (rand() % 22) {
+	case 19:
+		if (!(rand() % 4))
+			other_comes_or_goes((unsigned)rand() % 2);
+		break;
+	case 20:
+	case 21:
+		for (unsigned i = 0; i < 2; i++)
+			if (has_other[i] && model_ram(a))
+				assert_int_equal(gmem_view_fault(&g, &others[i], GPA(a),
+						 rand() % 2 ? GMEM_READ : GMEM_EXEC), 0);
+		break;
 	case 16:
 		if (rand() % 3)
 			break;
@@ -568,10 +624,14 @@ static void random_against_a_model(void **state)
 		for (; trackers; trackers--)
 			gmem_track_end(&g);
 		look_at_tables();
+		for (unsigned i = 0; i < 2; i++)
+			if (has_other[i])
+				other_comes_or_goes(i);
 		fork_end();
 		finish();
 	}
 	assert_true(taken > 1000 && forks > 20);
+	assert_true(flushes > 100 && leaves_of_others > 100);
 }
 
 int main(void)

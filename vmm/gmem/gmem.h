@@ -33,8 +33,23 @@ struct gmem_config {
 	void *arg;
 };
 
+/* What a view is for. */
+struct gmem_view_config {
+	const struct paging_format *format;
+	unsigned max_leaf_level;	/* 1 to 3 */
+	bool exec_4k;			/* as in gmem_config */
+	/*
+	 * Leaves of its tables have gone: returns when nobody uses what they said, and waits for no
+	 * vCPU. Thread context; NULL while nobody uses the tables.
+	 */
+	void (*flush)(void *arg);
+	void *arg;
+};
+
 /* A cache of slots and objects for a chip. */
 struct gmem_view {
+	struct gmem_view_config config;
+	struct gmem_view *next;			/* of the same gmem */
 	struct paging tables;
 	struct spinlock whole;			/* LOCK_VIEW: all parts */
 	bool closed;				/* under `whole`: nobody enters a part */
@@ -49,7 +64,9 @@ struct gmem_slots;
 struct gmem {
 	struct gmem_config config;
 	struct gmem_slots *slots;		/* published as a whole: vmm/gmem/gmem_slots.c */
-	struct gmem_view view;
+	struct gmem_view view;			/* the vCPUs'; others may follow it */
+	unsigned phase;				/* (a) those who wait for others' flushes: their */
+	uint32_t walkers[2];			/* (a) number, by what `phase` was for them */
 	unsigned trackers;			/* between gmem_track_begin() and _end() */
 	uint64_t generation;			/* (a) of what peeks and TLBs may hold */
 };
@@ -140,6 +157,17 @@ void *gmem_peek(struct gmem *g, gpa_t a, unsigned access);
  * nothing's), -ENOMEM; -EINTR: once more, and what was peeked before holds no longer.
  */
 int gmem_fault(struct gmem *g, gpa_t a, unsigned access) must_check;
+/*
+ * Another view of the same memory, in the caller's `v`, for who looks at it by tables of his own
+ * (an IOMMU): empty at first, filled by gmem_view_fault(), and told of all that goes. Adding and
+ * removing as with slots: one at a time, thread context. -ENOMEM. Removed when nobody uses or fills
+ * it any more.
+ */
+int gmem_view_add(struct gmem *g, struct gmem_view *v,
+		  const struct gmem_view_config *c) must_check;
+void gmem_view_remove(struct gmem *g, struct gmem_view *v);
+/* As gmem_fault(), of that view, while no slot changes. */
+int gmem_view_fault(struct gmem *g, struct gmem_view *v, gpa_t a, unsigned access) must_check;
 /* Forgets the second-level tables (they are rebuilt by faults), flushes. Contents stay. */
 void gmem_drop_tables(struct gmem *g);
 hpa_t gmem_root(const struct gmem *g);		/* for EPTP / nCR3 */

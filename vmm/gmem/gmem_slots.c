@@ -278,14 +278,16 @@ int gmem_init(struct gmem *g, const struct gmem_config *c)
 	if (c->exec_4k)
 		g->config.max_leaf_level = MIN(c->max_leaf_level, 2u);
 	g->slots = &none;
-	return gmem_view_init(g);
+	return gmem_view_init(&g->view, &(struct gmem_view_config){
+		.format = c->format, .max_leaf_level = g->config.max_leaf_level,
+		.exec_4k = c->exec_4k }, c->charge);
 }
 
 void gmem_destroy(struct gmem *g)
 {
 	struct gmem_slots *l = g->slots;
 
-	ASSERT(!g->trackers);
+	ASSERT(!g->trackers && !g->view.next);
 	paging_destroy(&g->view.tables);
 	for (unsigned i = 0; i < l->count; i++)
 		gmem_object_put(l->place[i].object);

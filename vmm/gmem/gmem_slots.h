@@ -88,7 +88,8 @@ int gmem_unshare(struct gmem *g, struct gmem_object *o, uint64_t at) must_check;
  */
 enum gmem_loss { GMEM_LOSE_WRITE, GMEM_LOSE_ALL };
 
-int gmem_view_init(struct gmem *g) must_check;
+int gmem_view_init(struct gmem_view *v, const struct gmem_view_config *c,
+		   struct charge *charge) must_check;
 uint64_t gmem_view_faults(const struct gmem_view *v);
 void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t b, uint64_t size);
 void gmem_views_of(struct gmem *g, const struct gmem_object *o, uint64_t at, uint64_t size,

@@ -13,25 +13,28 @@
  * cleared meanwhile: who finds none for a table brings one, without a lock, and begins again.
  */
 #include "cpu/cpu.h"
+#include "cpu/ipi.h"
 #include "include/errno.h"
 #include "kernel/panic.h"
 #include "kernel/sched.h"
 #include "kernel/thread.h"
 #include "vmm/gmem/gmem_slots.h"
 
-int gmem_view_init(struct gmem *g)
+int gmem_view_init(struct gmem_view *v, const struct gmem_view_config *c, struct charge *charge)
 {
-	const struct gmem_config *c = &g->config;
-	struct gmem_view *v = &g->view;
-
+	*v = (struct gmem_view){ .config = *c };
 	spin_init(&v->whole, "view", LOCK_VIEW);
 	for (unsigned i = 0; i < GMEM_LOCKS; i++)
 		spin_init(&v->part[i].lock, "view part", LOCK_VIEW_PART);
-	if (paging_init(&v->tables, c->format, c->max_leaf_level, c->charge))
+	if (paging_init(&v->tables, c->format, c->max_leaf_level, charge))
 		return -ENOMEM;
 	v->tables.parallel = true;
 	return 0;
 }
+
+/* `p` goes over the gmem's views; interrupts are off, or nobody removes one. */
+#define for_each_view(p, g) \
+	for (struct gmem_view *p = &(g)->view; p; p = READ_ONCE(p->next))
 
 uint64_t gmem_view_faults(const struct gmem_view *v)
 {
@@ -94,20 +97,20 @@ static void leave_all(struct gmem_view *v, uint64_t irq)
 /* ---- faults ---------------------------------------------------------------------------------- */
 
 /* May the aligned `size` around `a` be one leaf, as far as its slot goes? */
-static bool fits(const struct gmem *g, const struct gmem_place *p, uint64_t a, uint64_t size)
+static bool fits(const struct gmem_view *v, const struct gmem_place *p, uint64_t a, uint64_t size)
 {
-	return g->config.max_leaf_level >= (size == PAGE_1G ? 3u : 2u) &&
+	return v->config.max_leaf_level >= (size == PAGE_1G ? 3u : 2u) &&
 	       IS_ALIGNED(p->delta, size) &&
 	       range_within(ALIGN_DOWN(a, size), size, p->base, p->size);
 }
 
 /* Are the 512 chunks around `a` one GiB of adjacent host memory, with equal rights? */
-static bool is_1g(const struct gmem *g, const struct gmem_place *p, uint64_t a)
+static bool is_1g(const struct gmem_view *v, const struct gmem_place *p, uint64_t a)
 {
 	const uint64_t *c;
 	uint64_t first;
 
-	if (!fits(g, p, a, PAGE_1G))
+	if (!fits(v, p, a, PAGE_1G))
 		return false;
 	c = gmem_chunk_of(p->object, ALIGN_DOWN(a + p->delta, PAGE_1G));
 	first = (c[0] & PAGE_MASK) - LAYOUT_DIRECT;
@@ -150,10 +153,10 @@ enum { FILLED, AGAIN, AS_A_GIB };
  * The leaf for `a`, as large as the truth allows, by who has entered there. AGAIN: it does not
  * allow any; AS_A_GIB: only who has `all` can.
  */
-static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsigned access,
+static int map_leaf(struct gmem_view *v, const struct gmem_place *p, uint64_t a, unsigned access,
 		    bool all)
 {
-	struct paging *t = &g->view.tables;
+	struct paging *t = &v->tables;
 	uint64_t at = a + p->delta, size, e = READ_ONCE(*gmem_entry_of(p->object, at, &size));
 	uint64_t rights = e & ~(uint64_t)p->denied, host;
 	unsigned prot = PROT_READ | PROT_EXEC | PROT_USER | (rights & GMEM_WRITE ? PROT_WRITE : 0);
@@ -162,29 +165,29 @@ static int map_leaf(struct gmem *g, const struct gmem_place *p, uint64_t a, unsi
 	if (!gmem_entry_allows(rights, access))
 		return AGAIN;
 	host = (e & PAGE_MASK) - LAYOUT_DIRECT;
-	if (size == PAGE_2M && !fits(g, p, a, PAGE_2M)) {
+	if (size == PAGE_2M && !fits(v, p, a, PAGE_2M)) {
 		host += ALIGN_DOWN(at % PAGE_2M, PAGE_SIZE);
 		size = PAGE_SIZE;
-	} else if (size == PAGE_2M && is_1g(g, p, a)) {
+	} else if (size == PAGE_2M && is_1g(v, p, a)) {
 		if (!all)
 			return AS_A_GIB;
 		size = PAGE_1G;
 		host = ALIGN_DOWN(host, PAGE_1G);
 	}
 	/* What it may replace is the same frames in smaller leaves: no TLB needs to know. */
-	if (unlikely(g->config.exec_4k && size != PAGE_SIZE))
+	if (unlikely(v->config.exec_4k && size != PAGE_SIZE))
 		r = map_split(t, a, host, size, prot, access);
 	else
 		r = paging_map(t, ALIGN_DOWN(a, size), HPA(host), size, prot, CACHE_WB);
 	return MIN(r, FILLED);
 }
 
-static int map_in_part(struct gmem *g, const struct gmem_slots *l, const struct gmem_place *p,
-		       uint64_t a, unsigned access)
+static int map_in_part(struct gmem *g, struct gmem_view *v, const struct gmem_slots *l,
+		       const struct gmem_place *p, uint64_t a, unsigned access)
 {
 	uint64_t irq = cpu_irq_save();
-	struct gmem_view_part *part = enter(&g->view, a);
-	int r = gmem_slots_now(g) == l ? map_leaf(g, p, a, access, false) : AGAIN;
+	struct gmem_view_part *part = enter(v, a);
+	int r = gmem_slots_now(g) == l ? map_leaf(v, p, a, access, false) : AGAIN;
 
 	part->faults++;
 	leave(part);
@@ -192,14 +195,14 @@ static int map_in_part(struct gmem *g, const struct gmem_slots *l, const struct 
 	return r;
 }
 
-static noinline int map_in_all(struct gmem *g, const struct gmem_slots *l,
+static noinline int map_in_all(struct gmem *g, struct gmem_view *v, const struct gmem_slots *l,
 			       const struct gmem_place *p, uint64_t a, unsigned access)
 {
-	uint64_t irq = enter_all(&g->view);
-	int r = gmem_slots_now(g) == l ? map_leaf(g, p, a, access, true) : AGAIN;
+	uint64_t irq = enter_all(v);
+	int r = gmem_slots_now(g) == l ? map_leaf(v, p, a, access, true) : AGAIN;
 
-	ASSERT(fits(g, p, a, PAGE_2M));
-	leave_all(&g->view, irq);
+	ASSERT(fits(v, p, a, PAGE_2M));
+	leave_all(v, irq);
 	return r;
 }
 
@@ -208,7 +211,7 @@ static noinline int map_in_all(struct gmem *g, const struct gmem_slots *l,
  * The truth may change between the two steps; then again. Slots as well: the new ones are seen
  * under the lock, or whoever published them has not dropped the leaves of before yet.
  */
-int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
+int gmem_view_fault(struct gmem *g, struct gmem_view *v, gpa_t a, unsigned access)
 {
 	int r;
 
@@ -226,15 +229,20 @@ int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
 			if (r)
 				return r;
 		}
-		r = map_in_part(g, l, p, a.v, access);
+		r = map_in_part(g, v, l, p, a.v, access);
 		if (likely(r == FILLED))
 			return 0;
 		if (r == AS_A_GIB)
-			r = map_in_all(g, l, p, a.v, access);
-		if (r == -ENOMEM && !paging_spare(&g->view.tables))
+			r = map_in_all(g, v, l, p, a.v, access);
+		if (r == -ENOMEM && !paging_spare(&v->tables))
 			r = AGAIN;
 	} while (r > 0);
 	return r;
+}
+
+int gmem_fault(struct gmem *g, gpa_t a, unsigned access)
+{
+	return gmem_view_fault(g, &g->view, a, access);
 }
 
 /* ---- what goes ------------------------------------------------------------------------------- */
@@ -244,10 +252,10 @@ static uint64_t everything(const struct gmem *g)
 	return 1ul << g->config.gpa_bits;
 }
 
-static int change(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
+static int change(struct gmem_view *v, uint64_t a, uint64_t size, enum gmem_loss loss)
 {
-	return loss == GMEM_LOSE_ALL ? paging_unmap(&g->view.tables, a, size) :
-	       paging_restrict(&g->view.tables, a, size, PROT_WRITE);
+	return loss == GMEM_LOSE_ALL ? paging_unmap(&v->tables, a, size) :
+	       paging_restrict(&v->tables, a, size, PROT_WRITE);
 }
 
 static bool in_one_part(uint64_t a, uint64_t size)
@@ -255,60 +263,87 @@ static bool in_one_part(uint64_t a, uint64_t size)
 	return !((a ^ (a + size - 1)) >> CHUNK_SHIFT);
 }
 
-static int lose_in_part(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
+static int lose_in_part(struct gmem_view *v, uint64_t a, uint64_t size, enum gmem_loss loss)
 {
-	struct gmem_view_part *part = enter(&g->view, a);
-	int r = change(g, a, size, loss);
+	struct gmem_view_part *part = enter(v, a);
+	int r = change(v, a, size, loss);
 
 	leave(part);
 	return r;
 }
 
-static int lose_in_all(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
+static int lose_in_all(struct gmem_view *v, uint64_t a, uint64_t size, enum gmem_loss loss)
 {
-	uint64_t irq = enter_all(&g->view);
-	int r = change(g, a, size, loss);
+	uint64_t irq = enter_all(v);
+	int r = change(v, a, size, loss);
 
-	leave_all(&g->view, irq);
+	leave_all(v, irq);
 	return r;
 }
 
-/*
- * Leaves of [a, a+size) lose what is said; interrupts are off. Without memory to split one at the
- * range's borders all leaves go, which needs none.
- */
-static void lose(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
+static void lose_in(struct gmem *g, struct gmem_view *v, uint64_t a, uint64_t size,
+		    enum gmem_loss loss)
 {
 	bool part = in_one_part(a, size);
 	int r;
 
-	ASSERT(size && !cpu_irq_enabled());
 	do {
-		r = part ? lose_in_part(g, a, size, loss) : lose_in_all(g, a, size, loss);
-	} while (unlikely(r == -ENOMEM) && !paging_spare(&g->view.tables));
+		r = part ? lose_in_part(v, a, size, loss) : lose_in_all(v, a, size, loss);
+	} while (unlikely(r == -ENOMEM) && !paging_spare(&v->tables));
 	if (r < 0)
-		(void)!lose_in_all(g, 0, everything(g), GMEM_LOSE_ALL);
+		(void)!lose_in_all(v, 0, everything(g), GMEM_LOSE_ALL);
+}
+
+/*
+ * Leaves of [a, a+size) lose what is said, in all views; interrupts are off. Without memory to
+ * split one at the range's borders all leaves go, which needs none.
+ */
+static void lose(struct gmem *g, uint64_t a, uint64_t size, enum gmem_loss loss)
+{
+	ASSERT(size && !cpu_irq_enabled());
+	for_each_view(v, g)
+		lose_in(g, v, a, size, loss);
 }
 
 static void prune(struct gmem *g, uint64_t a, uint64_t size)
 {
-	uint64_t irq = enter_all(&g->view);
+	for_each_view(v, g) {
+		uint64_t irq = enter_all(v);
 
-	paging_prune(&g->view.tables, a, size);
-	leave_all(&g->view, irq);
+		paging_prune(&v->tables, a, size);
+		leave_all(v, irq);
+	}
+}
+
+static void flush(struct gmem_view *v, void (*fn)(void *arg), void *arg)
+{
+	struct list tables;
+
+	paging_retired(&v->tables, &tables);
+	if (fn)
+		fn(arg);
+	paging_free_retired(&tables);
+}
+
+/* Who removes a view waits for who came before it was gone, and for nobody who comes after. */
+static noinline void flush_others(struct gmem *g)
+{
+	unsigned phase = __atomic_load_n(&g->phase, __ATOMIC_SEQ_CST) % 2;
+
+	__atomic_add_fetch(&g->walkers[phase], 1, __ATOMIC_SEQ_CST);
+	for (struct gmem_view *v = READ_ONCE(g->view.next); v; v = READ_ONCE(v->next))
+		flush(v, v->config.flush, v->config.arg);
+	__atomic_sub_fetch(&g->walkers[phase], 1, __ATOMIC_SEQ_CST);
 }
 
 /* Behind a change of the tables: one wait for all of it. */
 void gmem_views_wait(struct gmem *g)
 {
-	struct list tables;
-
 	ASSERT(thread_may_wait());
-	paging_retired(&g->view.tables, &tables);
 	__atomic_add_fetch(&g->generation, 1, __ATOMIC_SEQ_CST);
-	if (g->config.flush)
-		g->config.flush(g->config.arg);
-	paging_free_retired(&tables);
+	flush(&g->view, g->config.flush, g->config.arg);
+	if (unlikely(READ_ONCE(g->view.next)))
+		flush_others(g);
 }
 
 void gmem_views_drop(struct gmem *g, uint64_t a, uint64_t b, uint64_t size)
@@ -376,29 +411,32 @@ static void used(void *arg, uint64_t a, uint64_t size)
 	}
 }
 
-static int harvest_part(struct gmem *g, uint64_t a, uint64_t size, struct harvest *h)
+static int harvest_part(struct gmem_view *v, uint64_t a, uint64_t size, struct harvest *h)
 {
-	struct gmem_view_part *part = enter(&g->view, a);
+	struct gmem_view_part *part = enter(v, a);
 	int r = 0;
 
-	paging_harvest(&g->view.tables, a, size, used, h);
-	if (!g->config.format->accessed)
-		r = change(g, a, size, GMEM_LOSE_ALL);
+	paging_harvest(&v->tables, a, size, used, h);
+	if (!v->config.format->accessed)
+		r = change(v, a, size, GMEM_LOSE_ALL);
 	leave(part);
 	return r;
 }
 
-/* Within one 2 MiB. Where the chip notes nothing the leaf itself goes. */
+/* Within one 2 MiB, in all views. Where the chip notes nothing the leaf itself goes. */
 static void harvest_some(struct gmem *g, uint64_t a, uint64_t size, struct harvest *h)
 {
 	uint64_t irq = cpu_irq_save();
-	int r;
 
-	do {
-		r = harvest_part(g, a, size, h);
-	} while (unlikely(r == -ENOMEM) && !paging_spare(&g->view.tables));
-	if (r < 0)
-		(void)!lose_in_all(g, 0, everything(g), GMEM_LOSE_ALL);
+	for_each_view(v, g) {
+		int r;
+
+		do {
+			r = harvest_part(v, a, size, h);
+		} while (unlikely(r == -ENOMEM) && !paging_spare(&v->tables));
+		if (r < 0)
+			(void)!lose_in_all(v, 0, everything(g), GMEM_LOSE_ALL);
+	}
 	cpu_irq_restore(irq);
 }
 
@@ -444,4 +482,38 @@ void gmem_drop_tables(struct gmem *g)
 hpa_t gmem_root(const struct gmem *g)
 {
 	return page_hpa(g->view.tables.root);
+}
+
+/* ---- further ones ---------------------------------------------------------------------------- */
+
+static void nothing(void *arg)
+{
+	(void)arg;
+}
+
+int gmem_view_add(struct gmem *g, struct gmem_view *v, const struct gmem_view_config *c)
+{
+	int err = gmem_view_init(v, c, g->config.charge);
+
+	if (err)
+		return err;
+	v->next = g->view.next;
+	/* Whoever does not find it has changed the truth before its first leaf is made. */
+	__atomic_store_n(&g->view.next, v, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+void gmem_view_remove(struct gmem *g, struct gmem_view *v)
+{
+	struct gmem_view *before = &g->view;
+	unsigned phase;
+
+	while (before->next != v)
+		before = before->next;
+	__atomic_store_n(&before->next, v->next, __ATOMIC_SEQ_CST);
+	ipi_call_others(nothing, NULL);
+	phase = __atomic_fetch_add(&g->phase, 1, __ATOMIC_SEQ_CST) % 2;
+	while (__atomic_load_n(&g->walkers[phase], __ATOMIC_SEQ_CST))
+		sched_point();
+	paging_destroy(&v->tables);
 }
