@@ -362,7 +362,8 @@ static int check_object(struct vm *vm, struct gmem_object *o, struct second *sec
 	uint64_t frames = o->size / PAGE_SIZE;
 	struct check c = {
 		.vm = vm, .object = o, .second = second, .stop = stop,
-		.marks = heap_alloc(DIV_UP(frames, 64) * 8), .used = heap_alloc(DIV_UP(frames, 64) * 8),
+		.marks = heap_alloc(DIV_UP(frames, 64) * 8),
+		.used = heap_alloc(DIV_UP(frames, 64) * 8),
 		.sums = heap_alloc(frames * sizeof(*c.sums)),
 	};
 	int err = c.marks && c.used && c.sums ? check(&c, out) : -ENOMEM;
