@@ -72,7 +72,11 @@ def test_text(start, bed):
     keel.send("console dos --screen\r")
     keel.expect("and a K:")
     keel.send("K")
-    keel.expect("Domain 'dos' is shut off")
+    keel.expect("and its mouse:")
+    keel.send("\x1d")
+    keel.expect("Left the screen of domain 'dos'")
+    keel.command("send-mouse dos 300 40 LEFT")
+    keel.wait_state("dos", "shut off")
     assert exit_code(keel, "dos") == 1
     keel.poweroff()
 
