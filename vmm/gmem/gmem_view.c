@@ -506,14 +506,17 @@ int gmem_view_add(struct gmem *g, struct gmem_view *v, const struct gmem_view_co
 void gmem_view_remove(struct gmem *g, struct gmem_view *v)
 {
 	struct gmem_view *before = &g->view;
-	unsigned phase;
 
 	while (before->next != v)
 		before = before->next;
 	__atomic_store_n(&before->next, v->next, __ATOMIC_SEQ_CST);
 	ipi_call_others(nothing, NULL);
-	phase = __atomic_fetch_add(&g->phase, 1, __ATOMIC_SEQ_CST) % 2;
-	while (__atomic_load_n(&g->walkers[phase], __ATOMIC_SEQ_CST))
-		sched_point();
+	/* Both: who has looked at the phase and not counted himself yet may be one behind. */
+	for (unsigned i = 0; i < 2; i++) {
+		unsigned phase = __atomic_fetch_add(&g->phase, 1, __ATOMIC_SEQ_CST) % 2;
+
+		while (__atomic_load_n(&g->walkers[phase], __ATOMIC_SEQ_CST))
+			sched_point();
+	}
 	paging_destroy(&v->tables);
 }
