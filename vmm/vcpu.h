@@ -35,7 +35,8 @@ enum vcpu_request {
 	VCPU_REQ_MEMORY = 128,	/* its own: no memory was left for a frame */
 	VCPU_REQ_MOVE = 256,	/* it may be where its thread must not run any more */
 	VCPU_REQ_VECTOR_SHIFT = 24,
-	VCPU_REQ_STARTUP = (int)(VCPU_REQ_SIPI | 0xffu << 24),	/* a SIPI with its vector */
+	/* a SIPI with its vector */
+	VCPU_REQ_STARTUP = (int)(VCPU_REQ_SIPI | 0xffu << VCPU_REQ_VECTOR_SHIFT),
 };
 
 enum vcpu_activity { VCPU_RUNNABLE, VCPU_HALTED, VCPU_WAIT_SIPI, VCPU_SHUTDOWN };

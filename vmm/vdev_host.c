@@ -199,15 +199,20 @@ bool host_msi_busy(struct vdev *d, uint64_t address, uint32_t data)
 
 /* ---- regions, machine ---- */
 
+/* What claims have come to, once the video memory is where they say. */
+static noinline int followed(struct vm *vm, enum host_space space, int err)
+{
+	if (space == HOST_MMIO)
+		vram_follow(vm);
+	return err;
+}
+
 int host_region_set(struct vdev *d, unsigned region, enum host_space space, uint64_t base,
 		    uint64_t size, bool enabled)
 {
 	struct vm *vm = host_of(d)->vm;
-	int err = bus_claim(vm, space, d, region, base, enabled ? size : 0);
 
-	if (space == HOST_MMIO)
-		vram_follow(vm);
-	return err;
+	return followed(vm, space, bus_claim(vm, space, d, region, base, enabled ? size : 0));
 }
 
 int host_regions_set(struct vdev *d, enum host_space space, const struct host_region *r,
@@ -215,7 +220,6 @@ int host_regions_set(struct vdev *d, enum host_space space, const struct host_re
 {
 	struct vm *vm = host_of(d)->vm;
 	struct bus_claim add[HOST_REGION_MAX];
-	int err;
 
 	if (n > ARRAY_COUNT(add))
 		return -EINVAL;
@@ -225,10 +229,7 @@ int host_regions_set(struct vdev *d, enum host_space space, const struct host_re
 			.end = r[i].enabled ? r[i].base + r[i].size : 0,
 			.dev = d, .region = (uint8_t)r[i].region,
 		};
-	err = bus_claim_all(vm, space, add, n);
-	if (space == HOST_MMIO)
-		vram_follow(vm);
-	return err;
+	return followed(vm, space, bus_claim_all(vm, space, add, n));
 }
 
 /* Lines are rationed by device and second. */
